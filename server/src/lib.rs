@@ -1,0 +1,1 @@
+//! The live server: sockets, time and wiring around the libraries of this workspace.

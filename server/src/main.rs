@@ -1,0 +1,2 @@
+//! domicile
+fn main() {}
