@@ -1,0 +1,59 @@
+//! Namespace names used in more than one place.
+//!
+//! Why: a misspelt namespace is a silent interoperability bug, so each is written once. A namespace that belongs to one
+//! extension only lives in that extension's module instead.
+
+/// `stream:stream`, `stream:features`, `stream:error` (RFC 6120 4.8.1).
+pub const STREAM: &str = "http://etherx.jabber.org/streams";
+/// Content namespace of client streams (RFC 6120 4.8.2).
+pub const CLIENT: &str = "jabber:client";
+/// Content namespace of server streams (RFC 6120 4.8.2).
+pub const SERVER: &str = "jabber:server";
+/// Conditions inside `stream:error` (RFC 6120 4.9).
+pub const STREAM_ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-streams";
+/// Conditions inside stanza errors (RFC 6120 8.3).
+pub const STANZA_ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
+/// STARTTLS (RFC 6120 5).
+pub const TLS: &str = "urn:ietf:params:xml:ns:xmpp-tls";
+/// SASL (RFC 6120 6).
+pub const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
+/// SASL channel-binding types (XEP-0440).
+pub const SASL_CB: &str = "urn:xmpp:sasl-cb:0";
+/// Resource binding (RFC 6120 7).
+pub const BIND: &str = "urn:ietf:params:xml:ns:xmpp-bind";
+/// The old session establishment, offered as optional (RFC 3921; RFC 6121 no longer needs it).
+pub const SESSION: &str = "urn:ietf:params:xml:ns:xmpp-session";
+/// Server dialback (XEP-0220).
+pub const DIALBACK: &str = "jabber:server:dialback";
+/// Dialback advertised as a stream feature (XEP-0220 2.2).
+pub const DIALBACK_FEATURE: &str = "urn:xmpp:features:dialback";
+/// Bidirectional server streams (XEP-0288).
+pub const BIDI: &str = "urn:xmpp:bidi";
+/// Bidi as a stream feature (XEP-0288 2.1).
+pub const BIDI_FEATURE: &str = "urn:xmpp:features:bidi";
+/// Roster (RFC 6121 2).
+pub const ROSTER: &str = "jabber:iq:roster";
+/// Roster versioning feature (RFC 6121 2.6).
+pub const ROSTER_VERSIONING: &str = "urn:xmpp:features:rosterver";
+/// Pre-approved subscriptions feature (RFC 6121 3.4).
+pub const PRE_APPROVAL: &str = "urn:xmpp:features:pre-approval";
+/// In-band registration (XEP-0077).
+pub const REGISTER: &str = "jabber:iq:register";
+/// Service discovery, information (XEP-0030).
+pub const DISCO_INFO: &str = "http://jabber.org/protocol/disco#info";
+/// Service discovery, items (XEP-0030).
+pub const DISCO_ITEMS: &str = "http://jabber.org/protocol/disco#items";
+/// Entity capabilities (XEP-0115).
+pub const CAPS: &str = "http://jabber.org/protocol/caps";
+/// XMPP ping (XEP-0199).
+pub const PING: &str = "urn:xmpp:ping";
+/// Delayed delivery (XEP-0203).
+pub const DELAY: &str = "urn:xmpp:delay";
+/// Stream management (XEP-0198).
+pub const STREAM_MANAGEMENT: &str = "urn:xmpp:sm:3";
+/// Stream limits advertised in features (XEP-0478).
+pub const STREAM_LIMITS: &str = "urn:xmpp:stream-limits:0";
+/// `xml:` prefix (Namespaces in XML 3).
+pub const XML: &str = "http://www.w3.org/XML/1998/namespace";
+/// `xmlns:` prefix (Namespaces in XML 3).
+pub const XMLNS: &str = "http://www.w3.org/2000/xmlns/";
