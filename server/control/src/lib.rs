@@ -1,1 +1,155 @@
-//! control
+//! What an operator or a domain's owner may do: the only door to tenants, domains, certificates, accounts and their rules.
+//!
+//! Panel, JSON API and CLI call the operations of [`Control`]; each takes the [`Actor`] first, asks the table in
+//! [`permission`] about the resolved object, writes facts to the store with an audit entry, and announces the change. The
+//! background work (looking at the world, ordering certificates, moving states) is [`worker`].
+//!
+//! It refuses to open sockets (traits in [`outside`]), to touch a stream, to keep a password, and to show one tenant what is
+//! another's.
+//!
+//! Codemap, in reading order: [`domain`] the states; [`records`] what must be published; [`observe`] what the world shows;
+//! [`findings`] the difference, with codes; [`certificate`] identities; [`account`] people; [`tenant`] customers;
+//! [`operator`] logins; [`audit`]; [`worker`] the loop; [`error`] and [`permission`] what is said when it cannot be.
+
+pub mod account;
+pub mod audit;
+pub mod certificate;
+pub mod domain;
+pub mod error;
+pub mod event;
+pub mod findings;
+pub mod observe;
+pub mod operator;
+pub mod outside;
+pub mod peer;
+pub mod permission;
+pub mod records;
+pub mod settings;
+pub mod tenant;
+pub mod worker;
+
+mod rate;
+mod time;
+
+use std::sync::Arc;
+
+use store::{OperatorId, Store, TenantId};
+use xmpp::timestamp::Timestamp;
+
+pub use crate::error::{ControlError, Result};
+pub use crate::event::{Event, EventKind, Events};
+pub use crate::outside::{Change, ChallengeSolver, Clock, Issuer, Live, OwnerZone, Probe, SystemClock, ZonePublisher};
+pub use crate::permission::{Operation, Role};
+pub use crate::settings::{Limits, Pace, PlatformSettings, Ports};
+
+/// Everything that control is made of; `main.rs` fills it in once.
+pub struct Parts {
+    /// The facts.
+    pub store: Store,
+    /// Eyes on the DNS.
+    pub lookup: Arc<dyn dna::Lookup>,
+    /// The certificate authority.
+    pub issuer: Arc<dyn Issuer>,
+    /// The platform's zone.
+    pub zone: Arc<dyn ZonePublisher>,
+    /// The owner's zone; only in the sandbox.
+    pub owner_zone: Option<Arc<dyn OwnerZone>>,
+    /// The live server.
+    pub live: Arc<dyn Live>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The platform's settings.
+    pub settings: PlatformSettings,
+}
+
+/// The operations. Cheap to share: keep it in an `Arc`.
+pub struct Control {
+    pub(crate) parts: Parts,
+    pub(crate) events: event::Sender,
+    pub(crate) gate: rate::Gate,
+    pub(crate) first_run: operator::FirstRunToken,
+    pub(crate) wake: tokio::sync::Notify,
+}
+
+impl Control {
+    /// Puts it together. Reads nothing yet: see [`Control::start`].
+    pub fn new(parts: Parts) -> Arc<Self> {
+        Arc::new(Self {
+            parts,
+            events: event::Sender::new(),
+            gate: rate::Gate::default(),
+            first_run: operator::FirstRunToken::draw(),
+            wake: tokio::sync::Notify::new(),
+        })
+    }
+
+    /// The platform's settings, for pages and listings.
+    pub fn settings(&self) -> &PlatformSettings {
+        &self.parts.settings
+    }
+
+    /// Is there a zone of the owner that we may write ("publish for me")?
+    pub fn can_publish(&self) -> bool {
+        self.parts.owner_zone.is_some()
+    }
+
+    /// Who issues certificates here.
+    pub fn issuer(&self) -> outside::IssuerInfo {
+        self.parts.issuer.describe()
+    }
+
+    /// Live updates that the actor may see.
+    pub fn events(&self, actor: &Actor) -> Events {
+        self.events.subscribe(actor)
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.parts.clock.now()
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.parts.store
+    }
+}
+
+/// Who asks. Made only by control: from a login, an API token, or [`Actor::system`] for the process itself.
+#[derive(Debug, Clone)]
+pub struct Actor {
+    pub(crate) role: Role,
+    pub(crate) operator: Option<OperatorId>,
+    pub(crate) login: Arc<str>,
+    pub(crate) tenant: Option<TenantId>,
+    pub(crate) via: Arc<str>,
+}
+
+impl Actor {
+    /// The process itself: the worker, the demo, or whoever may run the command line on this machine. `what` is what the
+    /// audit log says (`cli`, `worker`, `demo`). May do everything.
+    pub fn system(what: &str) -> Self {
+        Self { role: Role::System, operator: None, login: what.into(), tenant: None, via: what.into() }
+    }
+
+    /// As whom.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// E-mail address, or the word given to [`Actor::system`].
+    pub fn login(&self) -> &str {
+        &self.login
+    }
+
+    /// Whose operator; `None` for the platform's.
+    pub fn tenant(&self) -> Option<TenantId> {
+        self.tenant
+    }
+
+    /// May it do this to an object of its own tenant? For hiding buttons; the operations decide by themselves.
+    pub fn may(&self, operation: Operation) -> bool {
+        operation.reach(self.role) != permission::Reach::No
+    }
+
+    pub(crate) fn check(&self, operation: Operation, owner: Option<TenantId>, what: &'static str, name: &str) -> Result<()> {
+        permission::check(self.role, self.tenant, operation, owner, what, name)
+    }
+}

@@ -1,0 +1,336 @@
+//! What control needs from the world: small traits that `main.rs` fulfils (ACME, RFC 2136, the live server, the clock).
+//!
+//! Control decides and remembers; it opens no socket. Each trait says what it may refuse and what it must never do.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use xmpp::jid::{BareJid, DomainName};
+use xmpp::timestamp::Timestamp;
+use zeroize::Zeroizing;
+
+use crate::records::DesiredRecord;
+
+/// The time. Tests move it by hand.
+pub trait Clock: Send + Sync {
+    /// Now, UTC.
+    fn now(&self) -> Timestamp;
+}
+
+/// The machine's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+    }
+}
+
+// --- certificates ---
+
+/// A certificate authority: ACME (RFC 8555), or the sandbox's own CA, which checks the same dns-01 TXT.
+#[async_trait]
+pub trait Issuer: Send + Sync {
+    /// Who issues, for the records page and the CAA check.
+    fn describe(&self) -> IssuerInfo;
+
+    /// Obtains one certificate for exactly `request.names`. Calls `desk` to publish challenges, and `desk.remember` with the
+    /// order, key and CSR *before* the order is finalized, so that a crash resumes (`request.resume`) rather than orders anew.
+    /// Must withdraw what it published, also after a failure. Must never finalize an order that is not ready (ACME-03).
+    async fn issue(&self, request: IssueRequest, desk: &dyn ChallengeSolver) -> Result<Issued, IssueError>;
+}
+
+/// What is known of an issuer beforehand.
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+pub struct IssuerInfo {
+    /// For people: `Let's Encrypt`, `Sandbox CA`.
+    pub name: String,
+    /// The names that a CAA `issue` property may hold for it (`letsencrypt.org`); empty: the CA ignores CAA.
+    pub caa_identities: Vec<String>,
+    /// The account's URI, for CAA `accounturi` (RFC 8657).
+    pub account_uri: Option<String>,
+}
+
+/// One order.
+#[derive(Debug, Clone)]
+pub struct IssueRequest {
+    /// Row of the domain the order is for; only for the log.
+    pub domain_id: i64,
+    /// The domain.
+    pub domain: DomainName,
+    /// Every name of the certificate, the domain first (ACME-01). A-labels are the issuer's affair (`DomainName::to_ascii`).
+    pub names: Vec<DomainName>,
+    /// Which key.
+    pub key: KeyChoice,
+    /// An order that was started before a crash: to be resumed if the CA still knows it, else to be forgotten.
+    pub resume: Option<PendingOrder>,
+}
+
+/// Which key a certificate is asked for.
+#[derive(Clone)]
+pub enum KeyChoice {
+    /// A fresh ECDSA P-256 key.
+    New,
+    /// The key of the certificate being renewed (ACME-12), PKCS#8 PEM.
+    Keep(Zeroizing<String>),
+}
+
+impl std::fmt::Debug for KeyChoice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::New => "New",
+            Self::Keep(_) => "Keep(…)",
+        })
+    }
+}
+
+/// What must survive a crash between "ready" and "certificate in hand".
+#[derive(Clone, Serialize, Deserialize)]
+pub struct PendingOrder {
+    /// The order's URL at the CA.
+    pub url: String,
+    /// PKCS#8 PEM. Sealed by the store.
+    pub key_pem: Zeroizing<String>,
+    /// The CSR, DER.
+    pub csr_der: Vec<u8>,
+}
+
+impl std::fmt::Debug for PendingOrder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PendingOrder").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+/// What an issuer hands back.
+#[derive(Clone)]
+pub struct Issued {
+    /// Leaf first, then intermediates; PEM.
+    pub chain_pem: String,
+    /// PKCS#8 PEM.
+    pub key_pem: Zeroizing<String>,
+}
+
+impl std::fmt::Debug for Issued {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Issued").field("chain_pem", &self.chain_pem).finish_non_exhaustive()
+    }
+}
+
+/// Why an order brought nothing. The texts are the CA's or our own, safe to show to the domain's owner.
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
+pub enum IssueError {
+    /// Some names were refused; the others would have been fine. The order is lost.
+    #[error("{}", .0.iter().map(|refused| format!("{}: {}", refused.name, refused.why)).collect::<Vec<_>>().join("; "))]
+    Names(Vec<NameRefused>),
+    /// The CA wants us to wait (ACME-04).
+    #[error("the certificate authority asks us to wait {wait_seconds} seconds")]
+    RateLimited {
+        /// As told, or the issuer's guess.
+        wait_seconds: u64,
+    },
+    /// The CA cannot be reached or answers with a server error: unknown, not failed.
+    #[error("the certificate authority cannot be reached: {0}")]
+    Unavailable(String),
+    /// The challenge could not be published in the platform's zone.
+    #[error("the challenge could not be published: {0}")]
+    Challenge(String),
+    /// Anything else the CA said.
+    #[error("the certificate authority refused: {0}")]
+    Refused(String),
+}
+
+/// One name of a failed order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NameRefused {
+    /// Which.
+    pub name: DomainName,
+    /// The CA's words.
+    pub why: String,
+}
+
+/// The side of an order that control keeps: where challenges go and what is remembered. Bound to one domain; a value can
+/// reach no other domain's names (ACME-08).
+#[async_trait]
+pub trait ChallengeSolver: Send + Sync {
+    /// Publishes `value` (already the base64url digest of RFC 8555 8.4) for `name`; returns when the platform zone's primary
+    /// server has accepted it. Values of several challenges for one name stand side by side.
+    async fn present(&self, name: &DomainName, value: &str) -> Result<(), IssueError>;
+    /// Takes it away again. Never fails loudly: what is left over is swept later.
+    async fn withdraw(&self, name: &DomainName, value: &str);
+    /// Stores the order before it is finalized. An error means: do not finalize.
+    async fn remember(&self, order: PendingOrder) -> Result<(), IssueError>;
+}
+
+// --- the platform's zone ---
+
+/// The platform's own zone, changed by RFC 2136 updates (or the sandbox's DNS behind the same door).
+#[async_trait]
+pub trait ZonePublisher: Send + Sync {
+    /// Applies all or nothing, in order. Returns when the primary server has accepted.
+    async fn apply(&self, changes: &[ZoneChange]) -> Result<(), ZoneError>;
+}
+
+/// One change of the platform's zone. Names are absolute, A-labels, without the last dot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ZoneChange {
+    /// The record set of this name and of the values' type becomes exactly `values` (all of one type).
+    Set {
+        /// Owner name.
+        name: String,
+        /// TTL.
+        ttl_seconds: u32,
+        /// At least one.
+        values: Vec<ZoneValue>,
+    },
+    /// One more record.
+    Add {
+        /// Owner name.
+        name: String,
+        /// TTL.
+        ttl_seconds: u32,
+        /// The record.
+        value: ZoneValue,
+    },
+    /// Exactly this record goes; it is no error if it is not there.
+    Remove {
+        /// Owner name.
+        name: String,
+        /// The record.
+        value: ZoneValue,
+    },
+    /// Every record of the name goes; it is no error if there is none.
+    Erase {
+        /// Owner name.
+        name: String,
+    },
+}
+
+/// Record data that control publishes itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ZoneValue {
+    /// IPv4 address.
+    A(Ipv4Addr),
+    /// IPv6 address.
+    Aaaa(Ipv6Addr),
+    /// One TXT record; the publisher cuts it into strings of 255 bytes.
+    Txt(String),
+}
+
+/// Why the zone did not take a change.
+#[derive(Debug, thiserror::Error)]
+pub enum ZoneError {
+    /// No answer from the primary server.
+    #[error("the name server {server} of the platform's zone does not answer")]
+    Unreachable {
+        /// Which.
+        server: String,
+        /// Cause.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// It answered with a refusal (`NOTAUTH`, `REFUSED`, …).
+    #[error("the name server {server} of the platform's zone refuses the update: {code}")]
+    Refused {
+        /// Which.
+        server: String,
+        /// RCODE in words.
+        code: String,
+    },
+}
+
+/// The owner's zone, where it is ours to change: only in the sandbox. `None` in a real deployment.
+#[async_trait]
+pub trait OwnerZone: Send + Sync {
+    /// Publishes the records of `domain`, replacing what each replaces ("publish for me").
+    async fn publish(&self, domain: &DomainName, records: &[DesiredRecord]) -> Result<(), ZoneError>;
+    /// Takes everything of the domain away again.
+    async fn withdraw(&self, domain: &DomainName) -> Result<(), ZoneError>;
+}
+
+// --- the live server ---
+
+/// Live questions and announcements; fulfilled by the server, by [`NotLive`] in the CLI.
+#[async_trait]
+pub trait Live: Send + Sync {
+    /// Something that the live server caches has changed in the store. The store's own change feed says the same a little
+    /// later, so an announcement may be lost without harm.
+    fn announce(&self, change: Change);
+    /// Goes through the public door as a client would: address of the SRV target, TLS with the domain's name, certificate
+    /// valid for it, stream features. Never blocks longer than a few seconds.
+    async fn probe(&self, domain: &DomainName) -> Probe;
+    /// Sessions bound at a domain now.
+    fn sessions(&self, domain: &DomainName) -> usize;
+    /// Peers of a domain with a stream now.
+    fn peers(&self, domain: &DomainName) -> Vec<PeerNow>;
+}
+
+/// What changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// State, policy or settings of a domain; also: it has gone.
+    Domain(DomainName),
+    /// Its certificate.
+    Certificate(DomainName),
+    /// An account was suspended, removed or got another password: its sessions end.
+    Account(BareJid),
+}
+
+/// Result of a probe: three values, because a question that could not be asked proves nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase", tag = "result")]
+pub enum Probe {
+    /// A client would get through.
+    Passed {
+        /// `192.0.2.1:5222, TLS 1.3, certificate for example.com`.
+        seen: String,
+    },
+    /// A client would be stopped.
+    Failed {
+        /// What was seen, safe to show.
+        seen: String,
+        /// Address asked.
+        asked: String,
+    },
+    /// We could not ask.
+    Unknown {
+        /// Why.
+        why: String,
+    },
+}
+
+/// A peer with a stream at this moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PeerNow {
+    /// The remote domain.
+    pub peer: String,
+    /// We called them.
+    pub outbound: bool,
+    /// They called us.
+    pub inbound: bool,
+    /// `pkix`, `dialback`, …
+    pub prooftype: Option<String>,
+}
+
+/// [`Live`] where no server runs in this process (the CLI): probes are unknown, counts zero.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NotLive;
+
+#[async_trait]
+impl Live for NotLive {
+    fn announce(&self, _change: Change) {}
+
+    async fn probe(&self, _domain: &DomainName) -> Probe {
+        Probe::Unknown { why: "this process does not run the server".into() }
+    }
+
+    fn sessions(&self, _domain: &DomainName) -> usize {
+        0
+    }
+
+    fn peers(&self, _domain: &DomainName) -> Vec<PeerNow> {
+        Vec::new()
+    }
+}

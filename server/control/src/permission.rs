@@ -1,0 +1,237 @@
+//! Who may do what: one table, operation × role.
+//!
+//! The question is asked about the *resolved* object ("may this actor remove the domain with this owner"), never about a
+//! path or a button. What is outside the actor's reach is "not found". The enum of operations is made from the table, so an
+//! operation cannot exist without a row; the test `every_operation_every_role` calls each of them on an object of the
+//! actor's own tenant and of another one.
+
+use std::fmt;
+
+use serde::Serialize;
+use store::TenantId;
+
+use crate::error::{ControlError, Result};
+
+/// As whom something is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// The process itself: the worker, or a person at the machine's command line.
+    System,
+    /// An operator of the platform: sees every tenant.
+    Platform,
+    /// Owner of a tenant.
+    Owner,
+    /// Runs a tenant's domains and people, but neither its team nor its removal.
+    Admin,
+    /// Helps the tenant's people: accounts, but not domains.
+    Support,
+    /// Reads everything of a tenant, changes nothing.
+    Auditor,
+}
+
+impl Role {
+    /// Every role, in the order of the table's columns.
+    pub const ALL: [Self; 6] = [Self::System, Self::Platform, Self::Owner, Self::Admin, Self::Support, Self::Auditor];
+
+    /// The word used in the store, JSON and CLI.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::Platform => "platform",
+            Self::Owner => "owner",
+            Self::Admin => "admin",
+            Self::Support => "support",
+            Self::Auditor => "auditor",
+        }
+    }
+
+    /// The role of this word; `system` is not one that an operator can have.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().skip(1).find(|role| role.as_str() == word)
+    }
+
+    /// Does the role belong to one tenant (rather than to the platform)?
+    pub fn of_a_tenant(self) -> bool {
+        !matches!(self, Self::System | Self::Platform)
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How far a role reaches with an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Not at all.
+    No,
+    /// Objects of the actor's own tenant (or the actor's own person).
+    Own,
+    /// Every tenant's objects.
+    All,
+}
+
+macro_rules! table {
+    ($($(#[$doc:meta])* $operation:ident $name:literal : $system:ident $platform:ident $owner:ident $admin:ident $support:ident $auditor:ident;)*) => {
+        /// Everything an actor can do. The name (`domain.add`) is the word of the audit log.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Operation { $($(#[$doc])* $operation,)* }
+
+        impl Operation {
+            /// Every operation, in the order of the table.
+            pub const ALL: &'static [Self] = &[$(Self::$operation,)*];
+
+            /// Its stable name.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$operation => $name,)* }
+            }
+
+            /// The table.
+            pub fn reach(self, role: Role) -> Reach {
+                let row = match self { $(Self::$operation => [Reach::$system, Reach::$platform, Reach::$owner, Reach::$admin, Reach::$support, Reach::$auditor],)* };
+                row[role as usize]
+            }
+        }
+    };
+}
+
+table! {
+    //                                                        system platform owner admin support auditor
+    /// List tenants: all, or the actor's own.
+    TenantList "tenant.list":                                 All All Own Own Own Own;
+    /// Show a tenant.
+    TenantShow "tenant.show":                                 All All Own Own Own Own;
+    /// Add a tenant by hand (a customer signs up without an actor).
+    TenantAdd "tenant.add":                                   All All No No No No;
+    /// Stop all of a tenant's domains.
+    TenantSuspend "tenant.suspend":                           All All No No No No;
+    /// Undo that.
+    TenantResume "tenant.resume":                             All All No No No No;
+    /// Erase a tenant with everything it has.
+    TenantRemove "tenant.remove":                             All All Own No No No;
+    /// Change a tenant's limits.
+    TenantSetLimits "tenant.set-limits":                      All All No No No No;
+
+    /// List a tenant's operators.
+    TeamList "team.list":                                     All All Own Own Own Own;
+    /// Add an operator to a tenant.
+    TeamAdd "team.add":                                       All All Own No No No;
+    /// Remove an operator from a tenant.
+    TeamRemove "team.remove":                                 All All Own No No No;
+    /// List or add platform operators.
+    PlatformTeam "platform.team":                             All All No No No No;
+
+    /// List domains: all, or the tenant's.
+    DomainList "domain.list":                                 All All Own Own Own Own;
+    /// Show a domain: status, checks, verdicts.
+    DomainShow "domain.show":                                 All All Own Own Own Own;
+    /// Add a domain.
+    DomainAdd "domain.add":                                   All All Own Own No No;
+    /// Look at the world now.
+    DomainCheck "domain.check":                               All All Own Own Own No;
+    /// Let the sandbox's DNS publish the records.
+    DomainPublish "domain.publish":                           All All Own Own No No;
+    /// Change a domain's settings: policy, services.
+    DomainSet "domain.set":                                   All All Own Own No No;
+    /// Stop a domain.
+    DomainSuspend "domain.suspend":                           All All Own Own No No;
+    /// Undo that.
+    DomainResume "domain.resume":                             All All Own Own No No;
+    /// Erase a domain with everything it has.
+    DomainRemove "domain.remove":                             All All Own No No No;
+    /// See the records to publish.
+    DomainRecords "domain.records":                           All All Own Own Own Own;
+
+    /// See a domain's certificates.
+    CertificateList "certificate.list":                       All All Own Own Own Own;
+    /// Upload chain and key.
+    CertificateUpload "certificate.upload":                   All All Own Own No No;
+    /// Order now.
+    CertificateOrder "certificate.order":                     All All Own Own No No;
+
+    /// List accounts.
+    AccountList "account.list":                               All All Own Own Own Own;
+    /// Show one.
+    AccountShow "account.show":                               All All Own Own Own Own;
+    /// Add one.
+    AccountAdd "account.add":                                 All All Own Own Own No;
+    /// Add thousands.
+    AccountImport "account.import":                           All All Own Own No No;
+    /// Set an account's password.
+    AccountSetPassword "account.set-password":                All All Own Own Own No;
+    /// Stop an account.
+    AccountSuspend "account.suspend":                         All All Own Own Own No;
+    /// Undo that.
+    AccountResume "account.resume":                           All All Own Own Own No;
+    /// Erase an account.
+    AccountRemove "account.remove":                           All All Own Own No No;
+
+    /// What happened with peers.
+    PeerList "peer.list":                                     All All Own Own Own Own;
+    /// One peer's story.
+    PeerShow "peer.show":                                     All All Own Own Own Own;
+
+    /// Read the audit log.
+    AuditList "audit.list":                                   All All Own Own No Own;
+
+    /// The actor's own logins.
+    LoginList "login.list":                                   No Own Own Own Own Own;
+    /// End one of them.
+    LoginRevoke "login.revoke":                               No Own Own Own Own Own;
+    /// The actor's own password.
+    PasswordChange "password.change":                         No Own Own Own Own Own;
+    /// The actor's own API tokens.
+    TokenList "token.list":                                   No Own Own Own Own Own;
+    /// Make one.
+    TokenAdd "token.add":                                     No Own Own Own Own Own;
+    /// End one.
+    TokenRemove "token.remove":                               No Own Own Own Own Own;
+    /// Numbers across tenants.
+    PlatformOverview "platform.overview":                     All All No No No No;
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// May `role` (of tenant `own`, if of one) do `operation` on an object of tenant `owner`? `what` and `name` are for the
+/// "not found" that another tenant's object answers with.
+pub fn check(role: Role, own: Option<TenantId>, operation: Operation, owner: Option<TenantId>, what: &'static str, name: &str) -> Result<()> {
+    if role.of_a_tenant() && owner != own {
+        return Err(ControlError::not_found(what, name));
+    }
+    match operation.reach(role) {
+        Reach::No => Err(ControlError::Forbidden { operation, role }),
+        Reach::Own | Reach::All => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_stable_words() {
+        let mut names: Vec<_> = Operation::ALL.iter().map(|operation| operation.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Operation::ALL.len());
+    }
+
+    #[test]
+    fn an_auditor_changes_nothing_and_no_tenant_role_reaches_all() {
+        for operation in Operation::ALL.iter().copied() {
+            for role in Role::ALL.into_iter().filter(|role| role.of_a_tenant()) {
+                assert_ne!(operation.reach(role), Reach::All, "{operation} {role}");
+            }
+        }
+        for operation in [Operation::DomainAdd, Operation::AccountAdd, Operation::DomainRemove, Operation::TeamAdd] {
+            assert_eq!(operation.reach(Role::Auditor), Reach::No);
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Tenants: sign-up, list, limits, suspension, removal.
+
+use serde::{Deserialize, Serialize};
+use xmpp::timestamp::Timestamp;
+use zeroize::Zeroizing;
+
+use crate::error::Result;
+use crate::operator::{LoggedIn, Origin};
+use crate::settings::Limits;
+use crate::{Actor, Control};
+
+/// Sign-up of a new customer, domain first.
+#[derive(Debug, Clone, Deserialize)]
+pub struct SignUp {
+    /// The domain they bring, in any spelling.
+    pub domain: String,
+    /// E-mail address, becomes the login.
+    pub email: String,
+    /// Password.
+    pub password: Zeroizing<String>,
+}
+
+/// A customer who has signed up: signed in, with one domain claimed.
+#[derive(Debug, Clone)]
+pub struct SignedUp {
+    /// Their login.
+    pub login: LoggedIn,
+    /// The tenant's id.
+    pub tenant: i64,
+    /// The domain in its canonical spelling.
+    pub domain: String,
+}
+
+/// What is said while somebody types a domain. Tells nothing of other tenants but that a name is being served here.
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+pub struct DomainHint {
+    /// Can it be added as it stands?
+    pub usable: bool,
+    /// How it is spelled here (`münchen.example`); empty if it cannot be read.
+    pub domain: String,
+    /// How the DNS spells it (`xn--mnchen-3ya.example`), if that differs.
+    pub ascii: Option<String>,
+    /// What is in the way, or worth knowing, in one sentence; empty if nothing.
+    pub note: String,
+    /// `ok`, `empty`, `unreadable`, `public-suffix`, `address`, `platform`, `served-here`, `single-label`.
+    pub code: &'static str,
+}
+
+/// A new tenant, made by an operator.
+#[derive(Debug, Clone, Deserialize)]
+pub struct TenantNew {
+    /// What it is called; usually the customer's name.
+    pub name: String,
+    /// First owner's e-mail address, with a password; none: an operator adds the team later.
+    pub owner: Option<OwnerNew>,
+}
+
+/// First owner of a tenant made by an operator.
+#[derive(Debug, Clone, Deserialize)]
+pub struct OwnerNew {
+    /// E-mail address.
+    pub login: String,
+    /// Password.
+    pub password: Zeroizing<String>,
+}
+
+/// A tenant.
+#[derive(Debug, Clone, Serialize)]
+pub struct TenantView {
+    /// Id.
+    pub id: i64,
+    /// Name.
+    pub name: String,
+    /// `active` or `suspended`.
+    pub state: &'static str,
+    /// Since.
+    #[serde(serialize_with = "crate::time::at")]
+    pub created: Timestamp,
+    /// Its limits.
+    pub limits: Limits,
+    /// In use.
+    pub used: Limits,
+}
+
+/// The platform in numbers, for its operators' first page.
+#[derive(Debug, Clone, Serialize)]
+pub struct Overview {
+    /// Tenants.
+    pub tenants: u64,
+    /// Domains by state, in the order of the states.
+    pub domains: Vec<(&'static str, u64)>,
+    /// Accounts.
+    pub accounts: u64,
+    /// Findings by code, most frequent first: what fails for many at once.
+    pub findings: Vec<(String, u64)>,
+}
+
+impl Control {
+    /// What to say about a domain while it is typed. Rate-limited by `origin`; asks the store, never the network.
+    pub async fn domain_hint(&self, domain: &str, origin: &Origin) -> Result<DomainHint> {
+        let _ = (domain, origin);
+        todo!()
+    }
+
+    /// Signs a new customer up: tenant, owner, claimed domain, login.
+    pub async fn sign_up(&self, request: SignUp, origin: &Origin) -> Result<SignedUp> {
+        let _ = (request, origin);
+        todo!()
+    }
+
+    /// Tenants that the actor may see.
+    pub async fn tenant_list(&self, actor: &Actor) -> Result<Vec<TenantView>> {
+        let _ = actor;
+        todo!()
+    }
+
+    /// One tenant.
+    pub async fn tenant_show(&self, actor: &Actor, id: i64) -> Result<TenantView> {
+        let _ = (actor, id);
+        todo!()
+    }
+
+    /// Adds a tenant.
+    pub async fn tenant_add(&self, actor: &Actor, new: TenantNew) -> Result<TenantView> {
+        let _ = (actor, new);
+        todo!()
+    }
+
+    /// Stops all domains of a tenant; `reason` is shown to them.
+    pub async fn tenant_suspend(&self, actor: &Actor, id: i64, reason: &str) -> Result<TenantView> {
+        let _ = (actor, id, reason);
+        todo!()
+    }
+
+    /// Undoes that.
+    pub async fn tenant_resume(&self, actor: &Actor, id: i64) -> Result<TenantView> {
+        let _ = (actor, id);
+        todo!()
+    }
+
+    /// Erases a tenant: domains, accounts, keys, team. Returns the records that now dangle.
+    pub async fn tenant_remove(&self, actor: &Actor, id: i64) -> Result<Vec<crate::records::DesiredRecord>> {
+        let _ = (actor, id);
+        todo!()
+    }
+
+    /// Changes a tenant's limits.
+    pub async fn tenant_set_limits(&self, actor: &Actor, id: i64, limits: Limits) -> Result<TenantView> {
+        let _ = (actor, id, limits);
+        todo!()
+    }
+
+    /// The platform in numbers.
+    pub async fn overview(&self, actor: &Actor) -> Result<Overview> {
+        let _ = actor;
+        todo!()
+    }
+}
