@@ -1,8 +1,8 @@
 //! Accounts of a domain. A password is kept only as SCRAM verifiers.
 
+use crate::secret::Secret;
 use serde::{Deserialize, Serialize};
 use xmpp::timestamp::Timestamp;
-use zeroize::Zeroizing;
 
 use crate::error::Result;
 use crate::{Actor, Control};
@@ -28,7 +28,7 @@ pub struct AccountNew {
     pub local: String,
     /// Password; `None`: one is drawn and returned.
     #[serde(default)]
-    pub password: Option<Zeroizing<String>>,
+    pub password: Option<Secret>,
 }
 
 /// A fresh account; the only time a drawn password is seen.
@@ -76,43 +76,80 @@ pub struct AccountPage {
 
 impl Control {
     /// Accounts of a domain by localpart, at most `limit` (cut at 500) after the localpart `after`.
-    pub async fn account_list(&self, actor: &Actor, domain: &str, after: Option<&str>, limit: usize) -> Result<AccountPage> {
+    pub async fn account_list(
+        &self,
+        actor: &Actor,
+        domain: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<AccountPage> {
         let _ = (actor, domain, after, limit);
         todo!()
     }
 
     /// One account.
-    pub async fn account_show(&self, actor: &Actor, domain: &str, local: &str) -> Result<AccountView> {
+    pub async fn account_show(
+        &self,
+        actor: &Actor,
+        domain: &str,
+        local: &str,
+    ) -> Result<AccountView> {
         let _ = (actor, domain, local);
         todo!()
     }
 
     /// Adds an account to a domain that is proven.
-    pub async fn account_add(&self, actor: &Actor, domain: &str, new: AccountNew) -> Result<AccountAdded> {
+    pub async fn account_add(
+        &self,
+        actor: &Actor,
+        domain: &str,
+        new: AccountNew,
+    ) -> Result<AccountAdded> {
         let _ = (actor, domain, new);
         todo!()
     }
 
     /// Adds thousands: CSV of `local,password` (a missing password is drawn); a bad row is reported, the others go in.
-    pub async fn account_import(&self, actor: &Actor, domain: &str, csv: &str) -> Result<ImportReport> {
+    pub async fn account_import(
+        &self,
+        actor: &Actor,
+        domain: &str,
+        csv: &str,
+    ) -> Result<ImportReport> {
         let _ = (actor, domain, csv);
         todo!()
     }
 
     /// Sets a password (`None`: drawn and returned); the account's sessions end.
-    pub async fn account_set_password(&self, actor: &Actor, domain: &str, local: &str, password: Option<&str>) -> Result<Option<String>> {
+    pub async fn account_set_password(
+        &self,
+        actor: &Actor,
+        domain: &str,
+        local: &str,
+        password: Option<&str>,
+    ) -> Result<Option<String>> {
         let _ = (actor, domain, local, password);
         todo!()
     }
 
     /// Stops an account; its sessions end.
-    pub async fn account_suspend(&self, actor: &Actor, domain: &str, local: &str) -> Result<AccountView> {
+    pub async fn account_suspend(
+        &self,
+        actor: &Actor,
+        domain: &str,
+        local: &str,
+    ) -> Result<AccountView> {
         let _ = (actor, domain, local);
         todo!()
     }
 
     /// Undoes that.
-    pub async fn account_resume(&self, actor: &Actor, domain: &str, local: &str) -> Result<AccountView> {
+    pub async fn account_resume(
+        &self,
+        actor: &Actor,
+        domain: &str,
+        local: &str,
+    ) -> Result<AccountView> {
         let _ = (actor, domain, local);
         todo!()
     }

@@ -28,7 +28,12 @@ pub struct AuditView {
 
 impl Control {
     /// The audit log of a tenant (by id; `None`: the actor's own, or the whole platform's), newest first, at most 100.
-    pub async fn audit_list(&self, actor: &Actor, tenant: Option<i64>, before: Option<i64>) -> Result<Vec<AuditView>> {
+    pub async fn audit_list(
+        &self,
+        actor: &Actor,
+        tenant: Option<i64>,
+        before: Option<i64>,
+    ) -> Result<Vec<AuditView>> {
         let _ = (actor, tenant, before);
         todo!()
     }

@@ -1,8 +1,8 @@
 //! Certificates: list, upload, order.
 
+use crate::secret::Secret;
 use serde::{Deserialize, Serialize};
 use xmpp::timestamp::Timestamp;
-use zeroize::Zeroizing;
 
 use crate::error::Result;
 use crate::{Actor, Control};
@@ -44,18 +44,27 @@ pub struct CertificateUpload {
     /// Leaf first, then intermediates; PEM.
     pub chain_pem: String,
     /// Private key; PKCS#8, PKCS#1 or SEC1 PEM, not encrypted.
-    pub key_pem: Zeroizing<String>,
+    pub key_pem: Secret,
 }
 
 impl Control {
     /// Certificates of a domain, the current one first.
-    pub async fn certificate_list(&self, actor: &Actor, domain: &str) -> Result<Vec<CertificateView>> {
+    pub async fn certificate_list(
+        &self,
+        actor: &Actor,
+        domain: &str,
+    ) -> Result<Vec<CertificateView>> {
         let _ = (actor, domain);
         todo!()
     }
 
     /// Takes chain and key, checks them, uses them at once.
-    pub async fn certificate_upload(&self, actor: &Actor, domain: &str, upload: CertificateUpload) -> Result<CertificateView> {
+    pub async fn certificate_upload(
+        &self,
+        actor: &Actor,
+        domain: &str,
+        upload: CertificateUpload,
+    ) -> Result<CertificateView> {
         let _ = (actor, domain, upload);
         todo!()
     }

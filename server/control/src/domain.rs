@@ -36,8 +36,16 @@ pub enum State {
 
 impl State {
     /// Every state, in order.
-    pub const ALL: [Self; 8] =
-        [Self::Claimed, Self::Verified, Self::Publishing, Self::Ready, Self::Live, Self::Degraded, Self::Suspended, Self::Releasing];
+    pub const ALL: [Self; 8] = [
+        Self::Claimed,
+        Self::Verified,
+        Self::Publishing,
+        Self::Ready,
+        Self::Live,
+        Self::Degraded,
+        Self::Suspended,
+        Self::Releasing,
+    ];
 
     /// Word of the store, JSON and CLI.
     pub fn as_str(self) -> &'static str {
@@ -60,7 +68,10 @@ impl State {
 
     /// Does the server answer streams for the domain?
     pub fn is_served(self) -> bool {
-        matches!(self, Self::Verified | Self::Publishing | Self::Ready | Self::Live | Self::Degraded)
+        matches!(
+            self,
+            Self::Verified | Self::Publishing | Self::Ready | Self::Live | Self::Degraded
+        )
     }
 }
 
@@ -261,13 +272,23 @@ impl Control {
     }
 
     /// Changes settings.
-    pub async fn domain_set(&self, actor: &Actor, domain: &str, set: DomainSet) -> Result<DomainShow> {
+    pub async fn domain_set(
+        &self,
+        actor: &Actor,
+        domain: &str,
+        set: DomainSet,
+    ) -> Result<DomainShow> {
         let _ = (actor, domain, set);
         todo!()
     }
 
     /// Stops a domain: streams end, nothing is erased.
-    pub async fn domain_suspend(&self, actor: &Actor, domain: &str, reason: &str) -> Result<DomainShow> {
+    pub async fn domain_suspend(
+        &self,
+        actor: &Actor,
+        domain: &str,
+        reason: &str,
+    ) -> Result<DomainShow> {
         let _ = (actor, domain, reason);
         todo!()
     }

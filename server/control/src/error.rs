@@ -203,14 +203,29 @@ impl ControlError {
     }
 
     pub(crate) fn not_found(what: &'static str, name: impl fmt::Display) -> Self {
-        Self::NotFound { what, name: name.to_string() }
+        Self::NotFound {
+            what,
+            name: name.to_string(),
+        }
     }
 
-    pub(crate) fn invalid(field: &'static str, value: impl Into<String>, problem: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self::Invalid { field, value: value.into(), problem: problem.into(), remedy: remedy.into() }
+    pub(crate) fn invalid(
+        field: &'static str,
+        value: impl Into<String>,
+        problem: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self::Invalid {
+            field,
+            value: value.into(),
+            problem: problem.into(),
+            remedy: remedy.into(),
+        }
     }
 
     pub(crate) fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self::Internal { source: source.into() }
+        Self::Internal {
+            source: source.into(),
+        }
     }
 }

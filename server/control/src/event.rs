@@ -1,7 +1,7 @@
 //! Live updates for open pages: what changed, to whom it may be told. Best effort; a page that lagged reloads.
 
+use crate::shim::TenantId;
 use serde::Serialize;
-use store::TenantId;
 use tokio::sync::broadcast;
 use xmpp::timestamp::Timestamp;
 
@@ -69,7 +69,11 @@ impl Sender {
     }
 
     pub(crate) fn subscribe(&self, actor: &Actor) -> Events {
-        Events { receiver: self.0.subscribe(), tenant: actor.tenant, all: !actor.role.of_a_tenant() }
+        Events {
+            receiver: self.0.subscribe(),
+            tenant: actor.tenant,
+            all: !actor.role.of_a_tenant(),
+        }
     }
 }
 
@@ -85,10 +89,19 @@ impl Events {
     pub async fn next(&mut self) -> Option<Event> {
         loop {
             match self.receiver.recv().await {
-                Ok(event) if self.all || (event.tenant.is_some() && event.tenant == self.tenant) => return Some(event),
+                Ok(event)
+                    if self.all || (event.tenant.is_some() && event.tenant == self.tenant) =>
+                {
+                    return Some(event);
+                }
                 Ok(_) => {}
                 Err(broadcast::error::RecvError::Lagged(_)) => {
-                    return Some(Event { tenant: self.tenant, domain: None, kind: EventKind::Lagged, at: Timestamp(0) });
+                    return Some(Event {
+                        tenant: self.tenant,
+                        domain: None,
+                        kind: EventKind::Lagged,
+                        at: Timestamp(0),
+                    });
                 }
                 Err(broadcast::error::RecvError::Closed) => return None,
             }

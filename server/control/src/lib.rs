@@ -24,22 +24,27 @@ pub mod outside;
 pub mod peer;
 pub mod permission;
 pub mod records;
+pub mod secret;
 pub mod settings;
 pub mod tenant;
 pub mod worker;
 
 mod rate;
+pub mod shim;
 mod time;
 
 use std::sync::Arc;
 
-use store::{OperatorId, Store, TenantId};
+use shim::{OperatorId, Store, TenantId};
 use xmpp::timestamp::Timestamp;
 
 pub use crate::error::{ControlError, Result};
 pub use crate::event::{Event, EventKind, Events};
-pub use crate::outside::{Change, ChallengeSolver, Clock, Issuer, Live, OwnerZone, Probe, SystemClock, ZonePublisher};
+pub use crate::outside::{
+    ChallengeSolver, Change, Clock, Issuer, Live, OwnerZone, Probe, SystemClock, ZonePublisher,
+};
 pub use crate::permission::{Operation, Role};
+pub use crate::secret::Secret;
 pub use crate::settings::{Limits, Pace, PlatformSettings, Ports};
 
 /// Everything that control is made of; `main.rs` fills it in once.
@@ -47,7 +52,7 @@ pub struct Parts {
     /// The facts.
     pub store: Store,
     /// Eyes on the DNS.
-    pub lookup: Arc<dyn dna::Lookup>,
+    pub lookup: Arc<dyn shim::Lookup>,
     /// The certificate authority.
     pub issuer: Arc<dyn Issuer>,
     /// The platform's zone.
@@ -126,7 +131,13 @@ impl Actor {
     /// The process itself: the worker, the demo, or whoever may run the command line on this machine. `what` is what the
     /// audit log says (`cli`, `worker`, `demo`). May do everything.
     pub fn system(what: &str) -> Self {
-        Self { role: Role::System, operator: None, login: what.into(), tenant: None, via: what.into() }
+        Self {
+            role: Role::System,
+            operator: None,
+            login: what.into(),
+            tenant: None,
+            via: what.into(),
+        }
     }
 
     /// As whom.
@@ -149,7 +160,13 @@ impl Actor {
         operation.reach(self.role) != permission::Reach::No
     }
 
-    pub(crate) fn check(&self, operation: Operation, owner: Option<TenantId>, what: &'static str, name: &str) -> Result<()> {
+    pub(crate) fn check(
+        &self,
+        operation: Operation,
+        owner: Option<TenantId>,
+        what: &'static str,
+        name: &str,
+    ) -> Result<()> {
         permission::check(self.role, self.tenant, operation, owner, what, name)
     }
 }

@@ -5,9 +5,9 @@
 
 use std::net::IpAddr;
 
+use crate::secret::Secret;
 use serde::{Deserialize, Serialize};
 use xmpp::timestamp::Timestamp;
-use zeroize::Zeroizing;
 
 use crate::error::Result;
 use crate::permission::Role;
@@ -28,14 +28,14 @@ pub struct LoginRequest {
     /// E-mail address.
     pub login: String,
     /// Password.
-    pub password: Zeroizing<String>,
+    pub password: Secret,
 }
 
 /// A fresh login: the only time the token is seen.
 #[derive(Debug, Clone)]
 pub struct LoggedIn {
     /// For the cookie.
-    pub token: Zeroizing<String>,
+    pub token: Secret,
     /// Who it is.
     pub resumed: Resumed,
 }
@@ -46,7 +46,7 @@ pub struct Resumed {
     /// Who.
     pub actor: Actor,
     /// CSRF secret of this login; empty for API tokens, which need none.
-    pub csrf: Zeroizing<String>,
+    pub csrf: Secret,
     /// Until when.
     pub expires: Timestamp,
     /// Id of the login or token, to mark "this one" in lists.
@@ -61,7 +61,7 @@ pub struct FirstRun {
     /// E-mail address.
     pub login: String,
     /// Password.
-    pub password: Zeroizing<String>,
+    pub password: Secret,
 }
 
 /// A new operator.
@@ -70,7 +70,7 @@ pub struct OperatorNew {
     /// E-mail address.
     pub login: String,
     /// Password.
-    pub password: Zeroizing<String>,
+    pub password: Secret,
     /// `platform` or a role of a tenant.
     pub role: String,
 }
@@ -131,7 +131,7 @@ pub struct TokenNew {
     pub view: TokenView,
 }
 
-pub(crate) struct FirstRunToken(Zeroizing<String>);
+pub(crate) struct FirstRunToken(Secret);
 
 impl FirstRunToken {
     pub(crate) fn draw() -> Self {
@@ -147,7 +147,7 @@ impl Control {
 
     /// The setup token, to be printed at start while [`Control::first_run_needed`]; new at every start.
     pub fn first_run_token(&self) -> &str {
-        &self.first_run.0
+        self.first_run.0.expose()
     }
 
     /// Creates the first platform operator, once, against the setup token.
@@ -223,7 +223,12 @@ impl Control {
     }
 
     /// Adds an operator to a tenant.
-    pub async fn team_add(&self, actor: &Actor, tenant: i64, new: OperatorNew) -> Result<OperatorView> {
+    pub async fn team_add(
+        &self,
+        actor: &Actor,
+        tenant: i64,
+        new: OperatorNew,
+    ) -> Result<OperatorView> {
         let _ = (actor, tenant, new);
         todo!()
     }

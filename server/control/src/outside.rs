@@ -4,11 +4,11 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use crate::secret::Secret;
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use xmpp::jid::{BareJid, DomainName};
 use xmpp::timestamp::Timestamp;
-use zeroize::Zeroizing;
 
 use crate::records::DesiredRecord;
 
@@ -24,7 +24,9 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let since = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
         Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
     }
 }
@@ -40,7 +42,11 @@ pub trait Issuer: Send + Sync {
     /// Obtains one certificate for exactly `request.names`. Calls `desk` to publish challenges, and `desk.remember` with the
     /// order, key and CSR *before* the order is finalized, so that a crash resumes (`request.resume`) rather than orders anew.
     /// Must withdraw what it published, also after a failure. Must never finalize an order that is not ready (ACME-03).
-    async fn issue(&self, request: IssueRequest, desk: &dyn ChallengeSolver) -> Result<Issued, IssueError>;
+    async fn issue(
+        &self,
+        request: IssueRequest,
+        desk: &dyn ChallengeSolver,
+    ) -> Result<Issued, IssueError>;
 }
 
 /// What is known of an issuer beforehand.
@@ -70,53 +76,32 @@ pub struct IssueRequest {
 }
 
 /// Which key a certificate is asked for.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub enum KeyChoice {
     /// A fresh ECDSA P-256 key.
     New,
     /// The key of the certificate being renewed (ACME-12), PKCS#8 PEM.
-    Keep(Zeroizing<String>),
-}
-
-impl std::fmt::Debug for KeyChoice {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::New => "New",
-            Self::Keep(_) => "Keep(…)",
-        })
-    }
+    Keep(Secret),
 }
 
 /// What must survive a crash between "ready" and "certificate in hand".
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct PendingOrder {
     /// The order's URL at the CA.
     pub url: String,
     /// PKCS#8 PEM. Sealed by the store.
-    pub key_pem: Zeroizing<String>,
+    pub key_pem: Secret,
     /// The CSR, DER.
     pub csr_der: Vec<u8>,
 }
 
-impl std::fmt::Debug for PendingOrder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PendingOrder").field("url", &self.url).finish_non_exhaustive()
-    }
-}
-
 /// What an issuer hands back.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Issued {
     /// Leaf first, then intermediates; PEM.
     pub chain_pem: String,
     /// PKCS#8 PEM.
-    pub key_pem: Zeroizing<String>,
-}
-
-impl std::fmt::Debug for Issued {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Issued").field("chain_pem", &self.chain_pem).finish_non_exhaustive()
-    }
+    pub key_pem: Secret,
 }
 
 /// Why an order brought nothing. The texts are the CA's or our own, safe to show to the domain's owner.
@@ -245,7 +230,11 @@ pub enum ZoneError {
 #[async_trait]
 pub trait OwnerZone: Send + Sync {
     /// Publishes the records of `domain`, replacing what each replaces ("publish for me").
-    async fn publish(&self, domain: &DomainName, records: &[DesiredRecord]) -> Result<(), ZoneError>;
+    async fn publish(
+        &self,
+        domain: &DomainName,
+        records: &[DesiredRecord],
+    ) -> Result<(), ZoneError>;
     /// Takes everything of the domain away again.
     async fn withdraw(&self, domain: &DomainName) -> Result<(), ZoneError>;
 }
@@ -323,7 +312,9 @@ impl Live for NotLive {
     fn announce(&self, _change: Change) {}
 
     async fn probe(&self, _domain: &DomainName) -> Probe {
-        Probe::Unknown { why: "this process does not run the server".into() }
+        Probe::Unknown {
+            why: "this process does not run the server".into(),
+        }
     }
 
     fn sessions(&self, _domain: &DomainName) -> usize {

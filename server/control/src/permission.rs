@@ -7,8 +7,8 @@
 
 use std::fmt;
 
+use crate::shim::TenantId;
 use serde::Serialize;
-use store::TenantId;
 
 use crate::error::{ControlError, Result};
 
@@ -32,7 +32,14 @@ pub enum Role {
 
 impl Role {
     /// Every role, in the order of the table's columns.
-    pub const ALL: [Self; 6] = [Self::System, Self::Platform, Self::Owner, Self::Admin, Self::Support, Self::Auditor];
+    pub const ALL: [Self; 6] = [
+        Self::System,
+        Self::Platform,
+        Self::Owner,
+        Self::Admin,
+        Self::Support,
+        Self::Auditor,
+    ];
 
     /// The word used in the store, JSON and CLI.
     pub fn as_str(self) -> &'static str {
@@ -48,7 +55,10 @@ impl Role {
 
     /// The role of this word; `system` is not one that an operator can have.
     pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().skip(1).find(|role| role.as_str() == word)
+        Self::ALL
+            .into_iter()
+            .skip(1)
+            .find(|role| role.as_str() == word)
     }
 
     /// Does the role belong to one tenant (rather than to the platform)?
@@ -201,7 +211,14 @@ impl fmt::Display for Operation {
 
 /// May `role` (of tenant `own`, if of one) do `operation` on an object of tenant `owner`? `what` and `name` are for the
 /// "not found" that another tenant's object answers with.
-pub fn check(role: Role, own: Option<TenantId>, operation: Operation, owner: Option<TenantId>, what: &'static str, name: &str) -> Result<()> {
+pub fn check(
+    role: Role,
+    own: Option<TenantId>,
+    operation: Operation,
+    owner: Option<TenantId>,
+    what: &'static str,
+    name: &str,
+) -> Result<()> {
     if role.of_a_tenant() && owner != own {
         return Err(ControlError::not_found(what, name));
     }
@@ -217,7 +234,10 @@ mod tests {
 
     #[test]
     fn names_are_unique_and_stable_words() {
-        let mut names: Vec<_> = Operation::ALL.iter().map(|operation| operation.as_str()).collect();
+        let mut names: Vec<_> = Operation::ALL
+            .iter()
+            .map(|operation| operation.as_str())
+            .collect();
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), Operation::ALL.len());
@@ -230,7 +250,12 @@ mod tests {
                 assert_ne!(operation.reach(role), Reach::All, "{operation} {role}");
             }
         }
-        for operation in [Operation::DomainAdd, Operation::AccountAdd, Operation::DomainRemove, Operation::TeamAdd] {
+        for operation in [
+            Operation::DomainAdd,
+            Operation::AccountAdd,
+            Operation::DomainRemove,
+            Operation::TeamAdd,
+        ] {
             assert_eq!(operation.reach(Role::Auditor), Reach::No);
         }
     }

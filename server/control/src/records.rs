@@ -30,7 +30,9 @@ impl Mode {
 
     /// The mode of this word.
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::DelegatedChallenge, Self::Uploaded].into_iter().find(|mode| mode.as_str() == word)
+        [Self::DelegatedChallenge, Self::Uploaded]
+            .into_iter()
+            .find(|mode| mode.as_str() == word)
     }
 }
 
@@ -164,16 +166,257 @@ pub struct RecordsPage {
     pub records: Vec<RecordView>,
 }
 
-/// The records of a domain.
-pub fn desired(domain: &DomainFacts, settings: &PlatformSettings) -> Vec<DesiredRecord> {
-    let _ = (domain, settings);
-    todo!()
+/// Prefix of the ownership TXT.
+pub const OWNERSHIP_PREFIX: &str = "domicile-verify=";
+
+impl DomainFacts {
+    /// The domain as the DNS spells it.
+    pub fn ascii(&self) -> String {
+        self.name.to_ascii().into_owned()
+    }
+
+    /// Absolute name of the SRV target, without the last dot.
+    pub fn target(&self, settings: &PlatformSettings) -> String {
+        format!("{}.{}", self.label, settings.platform_zone)
+    }
+
+    /// Absolute name of the challenge TXT in the platform's zone, without the last dot.
+    pub fn challenge(&self, settings: &PlatformSettings) -> String {
+        format!("{}._acme.{}", self.label, settings.platform_zone)
+    }
+
+    /// Text of the ownership TXT.
+    pub fn ownership_text(&self) -> String {
+        format!("{OWNERSHIP_PREFIX}{}", self.token)
+    }
+
+    /// Absolute name of the ownership TXT, without the last dot.
+    pub fn ownership_name(&self) -> String {
+        format!("_domicile.{}", self.ascii())
+    }
+
+    /// The apex that relative names are relative to.
+    pub fn zone_or_self(&self) -> String {
+        self.zone.clone().unwrap_or_else(|| self.ascii())
+    }
 }
 
-/// A zone-file fragment (RFC 1035 5) of absolute names that `named-checkzone` accepts and that pastes anywhere.
+/// The records of a domain.
+pub fn desired(domain: &DomainFacts, settings: &PlatformSettings) -> Vec<DesiredRecord> {
+    let ascii = domain.ascii();
+    let zone = domain.zone_or_self();
+    let target = domain.target(settings);
+    let ports = settings.ports;
+    let record = |purpose,
+                  service: Option<&str>,
+                  prefix: &str,
+                  value: RecordValue,
+                  why: String,
+                  optional| {
+        let host = service.map_or_else(|| ascii.clone(), |label| format!("{label}.{ascii}"));
+        let name = format!("{prefix}.{host}");
+        DesiredRecord {
+            purpose,
+            service: service.map(str::to_owned),
+            rtype: value.rtype(),
+            relative: relative_name(&name, &zone),
+            name: format!("{name}."),
+            value_text: value.to_string(),
+            value,
+            ttl_seconds: settings.record_ttl_seconds,
+            why,
+            optional,
+        }
+    };
+    let srv = |port| RecordValue::Srv {
+        priority: 0,
+        weight: 5,
+        port,
+        target: target.clone(),
+    };
+    let mut records = vec![record(
+        Purpose::Ownership,
+        None,
+        "_domicile",
+        RecordValue::Txt {
+            text: domain.ownership_text(),
+        },
+        "Shows that the domain is yours. Keep it: it is looked at again from time to time.".into(),
+        false,
+    )];
+    if domain.mode == Mode::DelegatedChallenge {
+        records.push(record(
+            Purpose::Challenge,
+            None,
+            "_acme-challenge",
+            RecordValue::Cname { target: domain.challenge(settings) },
+            format!("Lets us obtain and renew the certificate for {}; it would also let us obtain one for your website.", domain.name),
+            false,
+        ));
+    }
+    records.push(record(
+        Purpose::Client,
+        None,
+        "_xmpp-client._tcp",
+        srv(ports.client),
+        "Where apps find your chat service.".into(),
+        false,
+    ));
+    records.push(record(
+        Purpose::Server,
+        None,
+        "_xmpp-server._tcp",
+        srv(ports.server),
+        "Where other chat servers find yours.".into(),
+        false,
+    ));
+    records.push(record(
+        Purpose::ClientTls,
+        None,
+        "_xmpps-client._tcp",
+        srv(ports.client_tls),
+        "Lets apps connect encrypted from the first byte: faster, and it passes more firewalls."
+            .into(),
+        true,
+    ));
+    records.push(record(
+        Purpose::ServerTls,
+        None,
+        "_xmpps-server._tcp",
+        srv(ports.server_tls),
+        "The same for other chat servers.".into(),
+        true,
+    ));
+    for service in settings
+        .service_names
+        .iter()
+        .filter(|service| domain.services.contains(&service.label))
+    {
+        let label = Some(service.label.as_str());
+        if domain.mode == Mode::DelegatedChallenge {
+            records.push(record(
+                Purpose::Challenge,
+                label,
+                "_acme-challenge",
+                RecordValue::Cname {
+                    target: domain.challenge(settings),
+                },
+                format!(
+                    "Puts {}.{} ({}) into the certificate.",
+                    service.label, domain.name, service.purpose
+                ),
+                true,
+            ));
+        }
+        if service.federated {
+            records.push(record(
+                Purpose::Server,
+                label,
+                "_xmpp-server._tcp",
+                srv(ports.server),
+                format!(
+                    "Where people on other servers find your {}.",
+                    service.purpose
+                ),
+                true,
+            ));
+        }
+    }
+    records
+}
+
+/// `name` relative to `zone` (both absolute, without the last dot): `@` for the zone itself; the absolute name with its dot
+/// if it lies outside.
+fn relative_name(name: &str, zone: &str) -> String {
+    if name == zone {
+        return "@".into();
+    }
+    match name
+        .strip_suffix(zone)
+        .and_then(|rest| rest.strip_suffix('.'))
+    {
+        Some(relative) => relative.to_owned(),
+        None => format!("{name}."),
+    }
+}
+
+impl RecordValue {
+    /// `TXT`, `SRV`, `CNAME`.
+    pub fn rtype(&self) -> &'static str {
+        match self {
+            Self::Txt { .. } => "TXT",
+            Self::Srv { .. } => "SRV",
+            Self::Cname { .. } => "CNAME",
+        }
+    }
+}
+
+/// Zone-file spelling of the data.
+impl std::fmt::Display for RecordValue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Txt { text } => f.write_str(&txt_strings(text)),
+            Self::Srv {
+                priority,
+                weight,
+                port,
+                target,
+            } => write!(f, "{priority} {weight} {port} {target}."),
+            Self::Cname { target } => write!(f, "{target}."),
+        }
+    }
+}
+
+/// A text as the strings of a TXT record (RFC 1035 3.3.14, 5.1): quoted, at most 255 bytes each, what is not printable ASCII
+/// as `\DDD`. The empty text is one empty string.
+fn txt_strings(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    let bytes = text.as_bytes();
+    let chunks = if bytes.is_empty() {
+        vec![bytes]
+    } else {
+        bytes.chunks(255).collect()
+    };
+    for (index, chunk) in chunks.into_iter().enumerate() {
+        if index > 0 {
+            out.push(' ');
+        }
+        out.push('"');
+        for byte in chunk {
+            match byte {
+                b'"' | b'\\' => {
+                    out.push('\\');
+                    out.push(char::from(*byte));
+                }
+                0x20..=0x7e => out.push(char::from(*byte)),
+                other => out.push_str(&format!("\\{other:03}")),
+            }
+        }
+        out.push('"');
+    }
+    out
+}
+
+/// A zone-file fragment (RFC 1035 5) of absolute names that `named-checkzone` accepts and that pastes anywhere, also into a
+/// zone with another `$ORIGIN`. Holds neither `$ORIGIN` nor `$TTL`: it changes nothing for the lines below it.
 pub fn zone_fragment(domain: &DomainFacts, records: &[DesiredRecord]) -> String {
-    let _ = (domain, records);
-    todo!()
+    let mut out = format!("; {}: records for its chat service\n", domain.ascii());
+    let width = records
+        .iter()
+        .map(|record| record.name.len())
+        .max()
+        .unwrap_or(0);
+    for record in records {
+        let mark = if record.optional { "optional. " } else { "" };
+        // Comments stay ASCII: some hosts' importers stumble over anything else.
+        let why: String = record.why.chars().filter(char::is_ascii).collect();
+        out.push_str(&format!("; {mark}{why}\n"));
+        out.push_str(&format!(
+            "{:<width$} {} IN {:<5} {}\n",
+            record.name, record.ttl_seconds, record.rtype, record.value_text
+        ));
+    }
+    out
 }
 
 impl Control {

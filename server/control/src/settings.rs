@@ -45,7 +45,12 @@ pub struct Ports {
 
 impl Default for Ports {
     fn default() -> Self {
-        Self { client: 5222, client_tls: 5223, server: 5269, server_tls: 5270 }
+        Self {
+            client: 5222,
+            client_tls: 5223,
+            server: 5269,
+            server_tls: 5270,
+        }
     }
 }
 
@@ -60,7 +65,10 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { domains: 20, accounts: 10_000 }
+        Self {
+            domains: 20,
+            accounts: 10_000,
+        }
     }
 }
 
@@ -102,7 +110,14 @@ impl Pace {
 
     /// For a world on loopback.
     pub fn sandbox() -> Self {
-        Self { pending_seconds: 2, patient_seconds: 10, live_seconds: 30, order_pause_seconds: 5, look_seconds: 10, ..Self::real() }
+        Self {
+            pending_seconds: 2,
+            patient_seconds: 10,
+            live_seconds: 30,
+            order_pause_seconds: 5,
+            look_seconds: 10,
+            ..Self::real()
+        }
     }
 }
 

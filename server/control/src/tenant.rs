@@ -1,8 +1,8 @@
 //! Tenants: sign-up, list, limits, suspension, removal.
 
+use crate::secret::Secret;
 use serde::{Deserialize, Serialize};
 use xmpp::timestamp::Timestamp;
-use zeroize::Zeroizing;
 
 use crate::error::Result;
 use crate::operator::{LoggedIn, Origin};
@@ -17,7 +17,7 @@ pub struct SignUp {
     /// E-mail address, becomes the login.
     pub email: String,
     /// Password.
-    pub password: Zeroizing<String>,
+    pub password: Secret,
 }
 
 /// A customer who has signed up: signed in, with one domain claimed.
@@ -61,7 +61,7 @@ pub struct OwnerNew {
     /// E-mail address.
     pub login: String,
     /// Password.
-    pub password: Zeroizing<String>,
+    pub password: Secret,
 }
 
 /// A tenant.
@@ -139,13 +139,22 @@ impl Control {
     }
 
     /// Erases a tenant: domains, accounts, keys, team. Returns the records that now dangle.
-    pub async fn tenant_remove(&self, actor: &Actor, id: i64) -> Result<Vec<crate::records::DesiredRecord>> {
+    pub async fn tenant_remove(
+        &self,
+        actor: &Actor,
+        id: i64,
+    ) -> Result<Vec<crate::records::DesiredRecord>> {
         let _ = (actor, id);
         todo!()
     }
 
     /// Changes a tenant's limits.
-    pub async fn tenant_set_limits(&self, actor: &Actor, id: i64, limits: Limits) -> Result<TenantView> {
+    pub async fn tenant_set_limits(
+        &self,
+        actor: &Actor,
+        id: i64,
+        limits: Limits,
+    ) -> Result<TenantView> {
         let _ = (actor, id, limits);
         todo!()
     }

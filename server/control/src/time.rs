@@ -16,7 +16,10 @@ pub(crate) fn at<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok
 }
 
 /// The same for an optional time.
-pub(crate) fn maybe<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn maybe<S: Serializer>(
+    time: &Option<Timestamp>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     match time {
         Some(time) => at(time, serializer),
         None => serializer.serialize_none(),
