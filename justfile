@@ -1,0 +1,39 @@
+# Chores of the house. `just` lists them.
+
+# List the recipes
+default:
+    @just --list --unsorted
+
+# Everything on loopback: two delegated domains, users, the panel
+demo *ARGS:
+    cargo run --release -- demo {{ARGS}}
+
+# The whole test run, as CI does it (installs what it needs from packages)
+test:
+    tests/run
+
+# Formatting, lints, house rules: what must be clean before a commit
+check:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+    cargo test -q -p domicile --test tidy
+
+# Unit tests and the storage battery only: minutes, no peers, no browser
+quick:
+    cargo test --workspace --lib --bins
+
+# Micro-benchmarks of framing, stanzas, judging and routing
+bench *ARGS:
+    cargo bench --workspace --benches {{ARGS}}
+
+# Fuzz one target of the language crate (needs cargo-fuzz): framing, jid, element
+fuzz TARGET="framing" SECONDS="60":
+    cd server/xmpp/fuzz && RUSTC_BOOTSTRAP=1 cargo fuzz run {{TARGET}} -- -max_total_time={{SECONDS}}
+
+# Licences, bans and sources of every dependency (needs cargo-deny)
+deny:
+    cargo deny check licenses bans sources
+
+# Rewrite the generated example configuration
+example:
+    cargo run -q -- config example > domicile.example.toml
