@@ -42,7 +42,9 @@ fn refused(text: &str) -> String {
 }
 
 fn header_with(attributes: &str) -> String {
-    format!("<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' {attributes}>")
+    format!(
+        "<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' {attributes}>"
+    )
 }
 
 // ---- identity by `to` ------------------------------------------------------------------------------------------
@@ -50,7 +52,12 @@ fn header_with(attributes: &str) -> String {
 #[test]
 fn vhost_01_each_domain_presents_its_own_certificate() {
     // Verification against the domain's own name is what rustls does here; the leaves must also differ.
-    let leaves: HashSet<Vec<u8>> = DEMO.info.domains.iter().map(|d| secured(d).peer_leaf()).collect();
+    let leaves: HashSet<Vec<u8>> = DEMO
+        .info
+        .domains
+        .iter()
+        .map(|d| secured(d).peer_leaf())
+        .collect();
     assert_eq!(leaves.len(), DEMO.info.domains.len());
 }
 
@@ -63,7 +70,9 @@ fn vhost_02_sni_does_not_decide_on_starttls() {
     c.item();
     // SNI says two.example, the stream said one.example: the handshake completes with one.example's chain, which the
     // client (asking for two.example) then refuses.
-    let error = c.start_tls(tls_config(DEMO.roots(), &[]), TWO).expect_err("the chain of one.example");
+    let error = c
+        .start_tls(tls_config(DEMO.roots(), &[]), TWO)
+        .expect_err("the chain of one.example");
     assert!(error.to_string().contains("NotValidForName"), "{error}");
 }
 
@@ -77,13 +86,22 @@ fn vhost_03_another_to_after_tls_is_a_policy_violation() {
 
 #[test]
 fn vhost_05_unknown_and_missing_domains_get_host_unknown_and_no_certificate() {
-    for attributes in ["to='nobody-hosts-this.example' version='1.0'", "version='1.0'"] {
+    for attributes in [
+        "to='nobody-hosts-this.example' version='1.0'",
+        "version='1.0'",
+    ] {
         let said = refused(&header_with(attributes));
         assert!(said.contains("<host-unknown"), "{said}");
         for domain in &DEMO.info.domains {
-            assert!(!said.contains(domain.as_str()), "no tenant's name in {said}");
+            assert!(
+                !said.contains(domain.as_str()),
+                "no tenant's name in {said}"
+            );
         }
-        assert!(said.contains(" from='") || said.contains(" from=\""), "a full header comes first: {said}");
+        assert!(
+            said.contains(" from='") || said.contains(" from=\""),
+            "a full header comes first: {said}"
+        );
     }
 }
 
@@ -91,7 +109,11 @@ fn vhost_05_unknown_and_missing_domains_get_host_unknown_and_no_certificate() {
 fn vhost_04_the_response_is_from_the_domain_asked() {
     for domain in &DEMO.info.domains {
         let header = plain(domain).header();
-        assert_eq!(between(&header, "from='", "'"), Some(domain.as_str()), "{header}");
+        assert_eq!(
+            between(&header, "from='", "'"),
+            Some(domain.as_str()),
+            "{header}"
+        );
     }
 }
 
@@ -101,10 +123,14 @@ fn vhost_04_the_response_is_from_the_domain_asked() {
 fn tls_31_direct_tls_selects_by_sni_and_offers_no_starttls() {
     for domain in &DEMO.info.domains {
         let config = tls_config(DEMO.roots(), &["xmpp-client"]);
-        let mut c = Connection::open_tls(DEMO.info.c2s_tls, domain, config, domain).expect("the domain's certificate");
+        let mut c = Connection::open_tls(DEMO.info.c2s_tls, domain, config, domain)
+            .expect("the domain's certificate");
         c.header();
         let features = c.item();
-        assert!(features.contains("<mechanisms") && !features.contains("<starttls"), "{features}");
+        assert!(
+            features.contains("<mechanisms") && !features.contains("<starttls"),
+            "{features}"
+        );
     }
 }
 
@@ -112,15 +138,26 @@ fn tls_31_direct_tls_selects_by_sni_and_offers_no_starttls() {
 fn tls_29_unknown_sni_fails_with_unrecognized_name() {
     let config = tls_config(DEMO.roots(), &["xmpp-client"]);
     let name = "nobody-hosts-this.example";
-    let error = Connection::open_tls(DEMO.info.c2s_tls, name, config, name).err().expect("no handshake");
-    assert!(error.to_string().contains("UnrecognisedName") || error.to_string().contains("UnrecognizedName"), "{error}");
+    let error = Connection::open_tls(DEMO.info.c2s_tls, name, config, name)
+        .err()
+        .expect("no handshake");
+    assert!(
+        error.to_string().contains("UnrecognisedName")
+            || error.to_string().contains("UnrecognizedName"),
+        "{error}"
+    );
 }
 
 #[test]
 fn tls_30_a_foreign_protocol_fails_with_no_application_protocol() {
     let config = tls_config(DEMO.roots(), &["http/1.1"]);
-    let error = Connection::open_tls(DEMO.info.c2s_tls, ONE, config, ONE).err().expect("no handshake");
-    assert!(error.to_string().contains("NoApplicationProtocol"), "{error}");
+    let error = Connection::open_tls(DEMO.info.c2s_tls, ONE, config, ONE)
+        .err()
+        .expect("no handshake");
+    assert!(
+        error.to_string().contains("NoApplicationProtocol"),
+        "{error}"
+    );
 }
 
 // ---- STARTTLS --------------------------------------------------------------------------------------------------
@@ -131,7 +168,10 @@ fn tls_02_starttls_is_required_and_alone() {
     c.header();
     let features = c.item();
     assert!(features.contains("<required"), "{features}");
-    assert!(!features.contains("mechanism"), "SASL-15: no mechanism without TLS: {features}");
+    assert!(
+        !features.contains("mechanism"),
+        "SASL-15: no mechanism without TLS: {features}"
+    );
 }
 
 #[test]
@@ -140,9 +180,16 @@ fn tls_05_sasl_before_tls_is_refused() {
     c.header();
     c.item();
     let token = "AGFsaWNlAHB3";
-    c.send(&format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{token}</auth>"));
+    c.send(&format!(
+        "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{token}</auth>"
+    ));
     let said = c.rest();
-    assert!(said.contains("<encryption-required") || said.contains("<not-authorized") || said.contains("<policy-violation"), "{said}");
+    assert!(
+        said.contains("<encryption-required")
+            || said.contains("<not-authorized")
+            || said.contains("<policy-violation"),
+        "{said}"
+    );
     assert!(!said.contains("<success"), "{said}");
 }
 
@@ -152,14 +199,19 @@ fn tls_08_plaintext_behind_starttls_never_becomes_stream_content() {
     c.header();
     c.item();
     let injected = header_with(&format!("to='{ONE}' version='1.0'"));
-    c.send(&format!("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>{injected}"));
+    c.send(&format!(
+        "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>{injected}"
+    ));
     let proceed = c.next();
     match proceed {
         // Discarded: the handshake then works and the stream starts with what comes through TLS.
         Some(p) if p.contains("<proceed") => {
             if c.start_tls(tls_config(DEMO.roots(), &[]), ONE).is_ok() {
                 let header = c.header();
-                assert!(header.starts_with("<?xml") || header.contains("<stream:stream"), "{header}");
+                assert!(
+                    header.starts_with("<?xml") || header.contains("<stream:stream"),
+                    "{header}"
+                );
                 let features = c.item();
                 assert!(features.contains("<mechanisms"), "{features}");
             }
@@ -181,7 +233,8 @@ fn stream_16_ids_are_new_for_every_stream_and_restart() {
         c.item();
         c.send("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
         c.item();
-        c.start_tls(tls_config(DEMO.roots(), &[]), ONE).expect("TLS");
+        c.start_tls(tls_config(DEMO.roots(), &[]), ONE)
+            .expect("TLS");
         let second = c.header();
         assert!(ids.insert(between(&second, "id='", "'").expect("id").to_owned()));
     }
@@ -191,9 +244,14 @@ fn stream_16_ids_are_new_for_every_stream_and_restart() {
 #[test]
 fn stream_17_and_19_language_and_version_are_answered() {
     let mut c = plain(ONE);
-    c.send(&header_with(&format!("to='{ONE}' version='1.7' xml:lang='de'")));
+    c.send(&header_with(&format!(
+        "to='{ONE}' version='1.7' xml:lang='de'"
+    )));
     let header = c.item();
-    assert!(header.contains("version='1.0'"), "the lower of the two: {header}");
+    assert!(
+        header.contains("version='1.0'"),
+        "the lower of the two: {header}"
+    );
     assert!(header.contains("xml:lang='"), "{header}");
 }
 
@@ -211,18 +269,32 @@ fn stream_20_and_22_wrong_namespaces() {
 #[test]
 fn xml_01_restricted_constructs() {
     let header = header_with(&format!("to='{ONE}' version='1.0'"));
-    for bad in ["<!-- comment -->", "<?target data?>", "<message>&custom;</message>"] {
+    for bad in [
+        "<!-- comment -->",
+        "<?target data?>",
+        "<message>&custom;</message>",
+    ] {
         let said = refused(&format!("{header}{bad}"));
         assert!(said.contains("<restricted-xml"), "{bad}: {said}");
     }
-    let doctype = format!("<?xml version='1.0'?><!DOCTYPE x [<!ENTITY a 'b'>]>{}", &header[21..]);
+    let doctype = format!(
+        "<?xml version='1.0'?><!DOCTYPE x [<!ENTITY a 'b'>]>{}",
+        &header[21..]
+    );
     assert!(refused(&doctype).contains("<restricted-xml"));
 }
 
 #[test]
 fn xml_02_and_03_ill_formed_input() {
     let header = header_with(&format!("to='{ONE}' version='1.0'"));
-    for bad in ["<message><body></message>", "<a b='1' b='2'/>", "<undeclared:x/>", "<message to=one/>", "<1x/>", "<a>&#0;</a>"] {
+    for bad in [
+        "<message><body></message>",
+        "<a b='1' b='2'/>",
+        "<undeclared:x/>",
+        "<message to=one/>",
+        "<1x/>",
+        "<a>&#0;</a>",
+    ] {
         let said = refused(&format!("{header}{bad}"));
         assert!(said.contains("<not-well-formed"), "{bad}: {said}");
     }
@@ -233,9 +305,13 @@ fn xml_05_only_utf_8() {
     let mut c = plain(ONE);
     c.header();
     c.item();
-    c.send_bytes(b"<message><body>\xff\xfe</body></message>").expect("written");
+    c.send_bytes(b"<message><body>\xff\xfe</body></message>")
+        .expect("written");
     let said = c.rest();
-    assert!(said.contains("<unsupported-encoding") || said.contains("<not-well-formed"), "{said}");
+    assert!(
+        said.contains("<unsupported-encoding") || said.contains("<not-well-formed"),
+        "{said}"
+    );
     let latin = "<?xml version='1.0' encoding='ISO-8859-1'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='one.example' version='1.0'>";
     assert!(refused(latin).contains("<unsupported-encoding"));
 }
@@ -248,15 +324,23 @@ fn dos_05_oversized_input_is_a_policy_violation_before_and_after_authentication(
     let big = format!("<message><body>{}</body></message>", "x".repeat(1 << 20));
     let _ = c.send_bytes(big.as_bytes());
     let said = c.rest();
-    assert!(said.is_empty() || said.contains("<policy-violation"), "{said}");
+    assert!(
+        said.is_empty() || said.contains("<policy-violation"),
+        "{said}"
+    );
 
     let mut alice = Client::login(&DEMO, "alice@one.example", "big");
     // DOS-04: ten thousand bytes always pass.
     alice.message("alice@one.example", "fits", &"y".repeat(9000));
     alice.settle();
-    let _ = alice.connection.send_bytes(format!("<message><body>{}</body></message>", "x".repeat(4 << 20)).as_bytes());
+    let _ = alice
+        .connection
+        .send_bytes(format!("<message><body>{}</body></message>", "x".repeat(4 << 20)).as_bytes());
     let said = alice.connection.rest();
-    assert!(said.is_empty() || said.contains("<policy-violation"), "{said}");
+    assert!(
+        said.is_empty() || said.contains("<policy-violation"),
+        "{said}"
+    );
 }
 
 // ---- SASL ------------------------------------------------------------------------------------------------------
@@ -266,11 +350,21 @@ fn sasl_02_mechanisms_in_order_of_preference_with_channel_binding() {
     let mut c = secured(ONE);
     c.header();
     let features = c.item();
-    let at = |name: &str| features.find(&format!(">{name}<")).unwrap_or_else(|| panic!("{name} in {features}"));
+    let at = |name: &str| {
+        features
+            .find(&format!(">{name}<"))
+            .unwrap_or_else(|| panic!("{name} in {features}"))
+    };
     assert!(at("SCRAM-SHA-256-PLUS") < at("SCRAM-SHA-256"), "{features}");
     assert!(at("SCRAM-SHA-1") < at("PLAIN"), "{features}");
-    assert!(features.contains("urn:xmpp:sasl-cb:0") && features.contains("tls-exporter"), "SASL-27: {features}");
-    assert!(features.contains("tls-server-end-point"), "SASL-25: {features}");
+    assert!(
+        features.contains("urn:xmpp:sasl-cb:0") && features.contains("tls-exporter"),
+        "SASL-27: {features}"
+    );
+    assert!(
+        features.contains("tls-server-end-point"),
+        "SASL-25: {features}"
+    );
 }
 
 #[test]
@@ -297,7 +391,10 @@ fn sasl_04_and_08_encoding_and_abort() {
     assert!(said.contains("<incorrect-encoding"), "{said}");
     c.send("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='SCRAM-SHA-1'/>");
     let said = c.item();
-    assert!(said.contains("<challenge"), "SASL-06: no initial response: {said}");
+    assert!(
+        said.contains("<challenge"),
+        "SASL-06: no initial response: {said}"
+    );
     c.send("<abort xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>");
     let said = c.item();
     assert!(said.contains("<aborted"), "{said}");
@@ -313,7 +410,10 @@ fn sasl_10_retries_end_with_policy_violation() {
     loop {
         let token = base64("\0alice\0wrong");
         let written = c.send_bytes(
-            format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{token}</auth>").as_bytes(),
+            format!(
+                "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{token}</auth>"
+            )
+            .as_bytes(),
         );
         match c.next() {
             Some(said) if said.contains("<failure") && written.is_ok() => failures += 1,
@@ -373,7 +473,9 @@ fn bind_02_the_server_makes_unpredictable_resources() {
             c.item();
             c.send("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>");
             let bound = c.item();
-            between(&bound, "<jid>alice@one.example/", "</jid>").expect("a full JID").to_owned()
+            between(&bound, "<jid>alice@one.example/", "</jid>")
+                .expect("a full JID")
+                .to_owned()
         })
         .collect();
     assert_eq!(names.len(), 3);
@@ -390,7 +492,10 @@ fn layer_03_from_is_stamped_whatever_the_client_says() {
     alice.send(&format!("<message to='{to}' id='stamp-1' type='chat'><body>a &amp; b</body><x xmlns='urn:example:unknown' a='1'><y/></x></message>"));
     let got = bob.until("stamp-1");
     assert!(got.contains(&format!("from='{from}'")), "{got}");
-    assert!(got.contains("<x xmlns='urn:example:unknown' a='1'><y/></x>"), "STANZA-11: {got}");
+    assert!(
+        got.contains("<x xmlns='urn:example:unknown' a='1'><y/></x>"),
+        "STANZA-11: {got}"
+    );
     assert!(got.contains("a &amp; b"), "{got}");
 }
 
@@ -404,7 +509,10 @@ fn route_08_domains_of_one_service_chat_without_leaving_it() {
     }
     for i in 0..50 {
         let got = bob.until("cross-");
-        assert!(got.contains(&format!("cross-{i:02}")), "ROUTE-02, order: {got}");
+        assert!(
+            got.contains(&format!("cross-{i:02}")),
+            "ROUTE-02, order: {got}"
+        );
     }
     bob.message(&a, "back", "again");
     alice.until("back");
@@ -418,19 +526,30 @@ fn im_34_offline_messages_come_later_with_the_time_of_sending() {
     add_user(jid);
     alice.message(jid, "later-1", "first");
     alice.message(jid, "later-2", "second");
-    alice.send(&format!("<message to='{jid}' type='headline' id='never'><body>news</body></message>"));
+    alice.send(&format!(
+        "<message to='{jid}' type='headline' id='never'><body>news</body></message>"
+    ));
     alice.settle();
     let mut reader = Client::login_with(&DEMO, jid, "a-long-enough-secret-1", "reader");
     reader.send("<presence/>");
     let first = reader.until("<body>");
-    assert!(first.contains("later-1") && first.contains("urn:xmpp:delay"), "{first}");
+    assert!(
+        first.contains("later-1") && first.contains("urn:xmpp:delay"),
+        "{first}"
+    );
     let second = reader.until("<body>");
     assert!(second.contains("later-2"), "{second}");
-    assert!(!reader.settle().iter().any(|s| s.contains("never")), "headlines are not stored");
+    assert!(
+        !reader.settle().iter().any(|s| s.contains("never")),
+        "headlines are not stored"
+    );
     reader.close();
     let mut again = Client::login_with(&DEMO, jid, "a-long-enough-secret-1", "reader");
     again.send("<presence/>");
-    assert!(!again.settle().iter().any(|s| s.contains("<body>")), "delivered once");
+    assert!(
+        !again.settle().iter().any(|s| s.contains("<body>")),
+        "delivered once"
+    );
 }
 
 #[test]
@@ -438,16 +557,32 @@ fn route_10_unknown_and_offline_accounts_look_alike_to_strangers() {
     let mut alice = Client::online(&DEMO, "alice@one.example", "stranger");
     let jid = "quiet@two.example";
     add_user(jid);
-    let normal = |answer: String, who: &str| answer.replace(who, "X").split("id='").next().map(str::to_owned);
-    let ask = |c: &mut Client, to: &str| c.iq("get", Some(to), "<query xmlns='jabber:iq:version'/>");
+    let normal = |answer: String, who: &str| {
+        answer
+            .replace(who, "X")
+            .split("id='")
+            .next()
+            .map(str::to_owned)
+    };
+    let ask =
+        |c: &mut Client, to: &str| c.iq("get", Some(to), "<query xmlns='jabber:iq:version'/>");
     let exists = ask(&mut alice, jid);
     let missing = ask(&mut alice, "missing@two.example");
     assert!(exists.contains("<service-unavailable"), "{exists}");
-    assert_eq!(normal(exists, "quiet@two.example"), normal(missing, "missing@two.example"));
+    assert_eq!(
+        normal(exists, "quiet@two.example"),
+        normal(missing, "missing@two.example")
+    );
     let full_exists = ask(&mut alice, "quiet@two.example/phone");
     let full_missing = ask(&mut alice, "missing@two.example/phone");
-    assert!(full_exists.contains("<service-unavailable"), "{full_exists}");
-    assert!(full_missing.contains("<service-unavailable"), "{full_missing}");
+    assert!(
+        full_exists.contains("<service-unavailable"),
+        "{full_exists}"
+    );
+    assert!(
+        full_missing.contains("<service-unavailable"),
+        "{full_missing}"
+    );
 }
 
 #[test]
@@ -458,9 +593,15 @@ fn stanza_06_malformed_iq_gets_bad_request_and_the_stream_lives() {
     alice.send("<iq type='nonsense' id='type'><ping xmlns='urn:xmpp:ping'/></iq>");
     assert!(alice.until("id='type'").contains("<bad-request"));
     let unknown = alice.iq("get", Some(ONE), "<q xmlns='urn:example:unknown'/>");
-    assert!(unknown.contains("<service-unavailable") && unknown.contains("type='error'"), "STANZA-12: {unknown}");
+    assert!(
+        unknown.contains("<service-unavailable") && unknown.contains("type='error'"),
+        "STANZA-12: {unknown}"
+    );
     alice.send("<message to='@@' id='bad-jid'><body>x</body></message>");
-    assert!(alice.until("id='bad-jid'").contains("<jid-malformed"), "ADDR-07");
+    assert!(
+        alice.until("id='bad-jid'").contains("<jid-malformed"),
+        "ADDR-07"
+    );
 }
 
 #[test]
@@ -468,7 +609,10 @@ fn stream_23_first_level_elements_that_are_no_stanzas() {
     let mut alice = Client::online(&DEMO, "alice@one.example", "unknown");
     alice.send("<foo xmlns='jabber:client'/>");
     let said = alice.connection.rest();
-    assert!(said.is_empty() || said.contains("<unsupported-stanza-type"), "{said}");
+    assert!(
+        said.is_empty() || said.contains("<unsupported-stanza-type"),
+        "{said}"
+    );
 }
 
 // ---- RFC 6121 and services -------------------------------------------------------------------------------------
@@ -482,19 +626,37 @@ fn im_08_roster_with_versions_and_pushes() {
     let mut second = login("second");
     for c in [&mut first, &mut second] {
         let roster = c.iq("get", None, "<query xmlns='jabber:iq:roster' ver=''/>");
-        assert!(roster.contains("ver='") && !roster.contains("<item"), "IM-01: {roster}");
+        assert!(
+            roster.contains("ver='") && !roster.contains("<item"),
+            "IM-01: {roster}"
+        );
     }
     let set = "<query xmlns='jabber:iq:roster'><item jid='bob@two.example' name='Bob'><group>Friends</group></item></query>";
     first.send(&format!("<iq type='set' id='set-1'>{set}</iq>"));
     let push = second.until("jabber:iq:roster");
-    assert!(push.contains("jid='bob@two.example'") && push.contains("subscription='none'"), "{push}");
-    let ver = between(&push, "ver='", "'").expect("a version on the push").to_owned();
-    let known = second.iq("get", None, &format!("<query xmlns='jabber:iq:roster' ver='{ver}'/>"));
+    assert!(
+        push.contains("jid='bob@two.example'") && push.contains("subscription='none'"),
+        "{push}"
+    );
+    let ver = between(&push, "ver='", "'")
+        .expect("a version on the push")
+        .to_owned();
+    let known = second.iq(
+        "get",
+        None,
+        &format!("<query xmlns='jabber:iq:roster' ver='{ver}'/>"),
+    );
     assert!(!known.contains("<item"), "nothing new since {ver}: {known}");
     let two = "<query xmlns='jabber:iq:roster'><item jid='a@two.example'/><item jid='b@two.example'/></query>";
-    assert!(second.iq("set", None, two).contains("<bad-request"), "IM-03");
+    assert!(
+        second.iq("set", None, two).contains("<bad-request"),
+        "IM-03"
+    );
     let remove = "<query xmlns='jabber:iq:roster'><item jid='nobody@two.example' subscription='remove'/></query>";
-    assert!(second.iq("set", None, remove).contains("<item-not-found"), "IM-07");
+    assert!(
+        second.iq("set", None, remove).contains("<item-not-found"),
+        "IM-07"
+    );
 }
 
 #[test]
@@ -513,14 +675,23 @@ fn im_11_to_28_subscription_and_presence_between_domains() {
     let push = sub.until("ask='subscribe'");
     assert!(push.contains(&format!("jid='{b}'")), "{push}");
     let request = publ.until("type='subscribe'");
-    assert!(request.contains(&format!("from='{a}'")), "IM-10, bare from: {request}");
+    assert!(
+        request.contains(&format!("from='{a}'")),
+        "IM-10, bare from: {request}"
+    );
     publ.send(&format!("<presence type='subscribed' to='{a}'/>"));
     publ.until("subscription='from'");
     sub.until("type='subscribed'");
     sub.until("subscription='to'");
     let presence = sub.until("<presence");
-    assert!(presence.contains(&format!("from='{}'", publ.jid)), "IM-15: {presence}");
-    assert!(presence.contains("<priority>5</priority>"), "IM-27, complete: {presence}");
+    assert!(
+        presence.contains(&format!("from='{}'", publ.jid)),
+        "IM-15: {presence}"
+    );
+    assert!(
+        presence.contains("<priority>5</priority>"),
+        "IM-27, complete: {presence}"
+    );
     publ.send("<presence><show>away</show></presence>");
     sub.until("<show>away</show>");
     // IM-28: a connection that just breaks is told to the contacts all the same.
@@ -538,12 +709,27 @@ fn ping_01_and_the_small_services() {
         assert!(pong.contains("type='result'"), "{to:?}: {pong}");
     }
     let version = alice.iq("get", Some(ONE), "<query xmlns='jabber:iq:version'/>");
-    assert!(version.contains("<name>Domicile</name>") && version.contains("<version>"), "{version}");
+    assert!(
+        version.contains("<name>Domicile</name>") && version.contains("<version>"),
+        "{version}"
+    );
     let time = alice.iq("get", Some(ONE), "<time xmlns='urn:xmpp:time'/>");
     assert!(time.contains("<utc>") && time.contains("<tzo>"), "{time}");
-    let info = alice.iq("get", Some(ONE), "<query xmlns='http://jabber.org/protocol/disco#info'/>");
-    for feature in ["urn:xmpp:ping", "jabber:iq:version", "urn:xmpp:time", "http://jabber.org/protocol/disco#info"] {
-        assert!(info.contains(&format!("var='{feature}'")), "{feature} in {info}");
+    let info = alice.iq(
+        "get",
+        Some(ONE),
+        "<query xmlns='http://jabber.org/protocol/disco#info'/>",
+    );
+    for feature in [
+        "urn:xmpp:ping",
+        "jabber:iq:version",
+        "urn:xmpp:time",
+        "http://jabber.org/protocol/disco#info",
+    ] {
+        assert!(
+            info.contains(&format!("var='{feature}'")),
+            "{feature} in {info}"
+        );
     }
     assert!(info.contains("category='server'"), "{info}");
 }
@@ -554,7 +740,10 @@ fn ext_33_password_change_in_band() {
     add_user(jid);
     let mut c = Client::login_with(&DEMO, jid, "a-long-enough-secret-1", "c");
     let weak = "<query xmlns='jabber:iq:register'><username>changer</username><password>x</password></query>";
-    assert!(c.iq("set", Some(ONE), weak).contains("type='error'"), "SASL-16");
+    assert!(
+        c.iq("set", Some(ONE), weak).contains("type='error'"),
+        "SASL-16"
+    );
     let new = "<query xmlns='jabber:iq:register'><username>changer</username><password>another-long-secret-2</password></query>";
     let answer = c.iq("set", Some(ONE), new);
     assert!(answer.contains("type='result'"), "{answer}");
@@ -572,7 +761,10 @@ fn route_13_secrets_and_addresses_stay_out_of_the_log() {
     for user in &DEMO.info.users {
         assert!(!log.contains(&user.password), "a password is in the log");
     }
-    assert!(!log.contains("a-body-nobody-may-log"), "a message body is in the log");
+    assert!(
+        !log.contains("a-body-nobody-may-log"),
+        "a message body is in the log"
+    );
 }
 
 #[test]
@@ -583,7 +775,8 @@ fn an_untrusted_root_is_refused_by_the_client() {
     c.item();
     c.send("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
     c.item();
-    c.start_tls(tls_config(Arc::new(RootCertStore::empty()), &[]), ONE).expect_err("an unknown issuer");
+    c.start_tls(tls_config(Arc::new(RootCertStore::empty()), &[]), ONE)
+        .expect_err("an unknown issuer");
 }
 
 fn base64(text: &str) -> String {

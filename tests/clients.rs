@@ -10,27 +10,50 @@ use serde_json::{Value, json};
 /// Runs `tests/clients/chat.py` with the given accounts.
 fn chat(demo: &Demo, accounts: &[Value]) -> Value {
     let plan = demo.data_dir.join("chat-plan.json");
-    std::fs::write(&plan, json!({ "ca": demo.info.ca, "accounts": accounts }).to_string()).expect("plan");
+    std::fs::write(
+        &plan,
+        json!({ "ca": demo.info.ca, "accounts": accounts }).to_string(),
+    )
+    .expect("plan");
     let python = environment().join("python/bin/python");
-    let args = [repository().join("tests/clients/chat.py"), plan].map(|p| p.to_string_lossy().into_owned());
-    let out = script(&python, &args, &[("SSL_CERT_FILE", demo.info.ca.to_string_lossy().into_owned())], harness::DEADLINE * 4);
-    serde_json::from_str(out.lines().last().unwrap_or_default()).unwrap_or_else(|e| panic!("{out}: {e}"))
+    let args = [repository().join("tests/clients/chat.py"), plan]
+        .map(|p| p.to_string_lossy().into_owned());
+    let out = script(
+        &python,
+        &args,
+        &[("SSL_CERT_FILE", demo.info.ca.to_string_lossy().into_owned())],
+        harness::DEADLINE * 4,
+    );
+    serde_json::from_str(out.lines().last().unwrap_or_default())
+        .unwrap_or_else(|e| panic!("{out}: {e}"))
 }
 
 fn account(demo: &Demo, jid: &str, direct_tls: bool) -> Value {
-    let addr = if direct_tls { demo.info.c2s_tls } else { demo.info.c2s };
+    let addr = if direct_tls {
+        demo.info.c2s_tls
+    } else {
+        demo.info.c2s
+    };
     json!({ "jid": jid, "password": demo.password(jid), "host": addr.ip().to_string(), "port": addr.port(), "direct_tls": direct_tls })
 }
 
 #[test]
 fn slixmpp_chats_across_domains_over_starttls_and_direct_tls() {
     let demo = Demo::start();
-    let accounts: Vec<Value> =
-        demo.info.users.iter().enumerate().map(|(i, u)| account(&demo, &u.jid, i % 2 == 1)).collect();
+    let accounts: Vec<Value> = demo
+        .info
+        .users
+        .iter()
+        .enumerate()
+        .map(|(i, u)| account(&demo, &u.jid, i % 2 == 1))
+        .collect();
     let result = chat(&demo, &accounts);
     assert_eq!(result["clients"], json!(accounts.len()), "{result}");
     let mechanisms = result["mechanisms"].to_string();
-    assert!(mechanisms.contains("SCRAM-"), "clients prefer SCRAM: {mechanisms}");
+    assert!(
+        mechanisms.contains("SCRAM-"),
+        "clients prefer SCRAM: {mechanisms}"
+    );
 }
 
 #[test]
@@ -42,7 +65,12 @@ fn slixmpp_chats_with_a_user_of_prosody() {
         "jid": format!("{user}@{}", peer.domain), "password": password,
         "host": peer.addr.to_string(), "port": 5222, "direct_tls": false,
     });
-    let mut accounts: Vec<Value> = demo.info.users.iter().map(|u| account(&demo, &u.jid, false)).collect();
+    let mut accounts: Vec<Value> = demo
+        .info
+        .users
+        .iter()
+        .map(|u| account(&demo, &u.jid, false))
+        .collect();
     accounts.push(remote);
     chat(&demo, &accounts);
 }

@@ -14,13 +14,20 @@ fn acknowledged_messages_survive_kill_9() {
     let dir = tempfile::tempdir().expect("temporary directory");
     let demo = Demo::start_in(loopback(), dir.path(), &[]);
     let (alice, bob) = ("alice@one.example".to_owned(), "bob@two.example".to_owned());
-    let (alice_password, bob_password) = (demo.password(&alice).to_owned(), demo.password(&bob).to_owned());
+    let (alice_password, bob_password) = (
+        demo.password(&alice).to_owned(),
+        demo.password(&bob).to_owned(),
+    );
 
     let mut sender = Client::login_with(&demo, &alice, &alice_password, "sender");
     let mut acknowledged = 0;
     for batch in 0..10 {
         for i in 0..10 {
-            sender.message(&bob, &format!("m-{batch}-{i}"), &format!("body {batch}-{i}"));
+            sender.message(
+                &bob,
+                &format!("m-{batch}-{i}"),
+                &format!("body {batch}-{i}"),
+            );
         }
         sender.settle();
         acknowledged = batch + 1;
@@ -44,7 +51,10 @@ fn acknowledged_messages_survive_kill_9() {
     }
     for batch in 0..acknowledged {
         for i in 0..10 {
-            assert!(seen.contains(&format!("{batch}-{i}")), "m-{batch}-{i} was acknowledged and is lost");
+            assert!(
+                seen.contains(&format!("{batch}-{i}")),
+                "m-{batch}-{i} was acknowledged and is lost"
+            );
         }
     }
     let mut sorted = order.clone();

@@ -60,7 +60,12 @@ static NEXT: AtomicU8 = AtomicU8::new(1);
 /// A loopback address that no other test of this run uses.
 pub fn loopback() -> Ipv4Addr {
     let [a, b, ..] = std::process::id().to_le_bytes();
-    Ipv4Addr::new(127, 100 + (b % 100), a.max(1), NEXT.fetch_add(1, Ordering::Relaxed))
+    Ipv4Addr::new(
+        127,
+        100 + (b % 100),
+        a.max(1),
+        NEXT.fetch_add(1, Ordering::Relaxed),
+    )
 }
 
 impl Demo {
@@ -76,23 +81,44 @@ impl Demo {
         Self::launch(listen, dir.to_path_buf(), None, args)
     }
 
-    fn launch(listen: Ipv4Addr, data_dir: PathBuf, temp: Option<tempfile::TempDir>, args: &[&str]) -> Self {
+    fn launch(
+        listen: Ipv4Addr,
+        data_dir: PathBuf,
+        temp: Option<tempfile::TempDir>,
+        args: &[&str],
+    ) -> Self {
         // A demo kept in a static is never dropped, so the kernel ends it with the test process (util-linux's setpriv).
         let mut command = Command::new(super::tools::program("setpriv"));
         command
             .args(["--pdeathsig", "TERM"])
             .arg(env!("CARGO_BIN_EXE_domicile"))
-            .args(["demo", "--json", "--listen", &listen.to_string(), "--data-dir"])
+            .args([
+                "demo",
+                "--json",
+                "--listen",
+                &listen.to_string(),
+                "--data-dir",
+            ])
             .arg(&data_dir)
             .args(args)
-            .env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or_else(|_| "info".into()))
+            .env(
+                "RUST_LOG",
+                std::env::var("RUST_LOG").unwrap_or_else(|_| "info".into()),
+            )
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log_file(&data_dir));
         let mut child = spawn_for_good(command);
         let line = first_line(child.stdout.take().expect("piped"), &data_dir);
-        let info = serde_json::from_str(&line).unwrap_or_else(|e| panic!("demo --json printed {line:?}: {e}"));
-        Self { info, data_dir, listen, child, _temp: temp }
+        let info = serde_json::from_str(&line)
+            .unwrap_or_else(|e| panic!("demo --json printed {line:?}: {e}"));
+        Self {
+            info,
+            data_dir,
+            listen,
+            child,
+            _temp: temp,
+        }
     }
 
     /// What a client trusts: the sandbox CA and nothing else.
@@ -103,7 +129,9 @@ impl Demo {
     /// Password of one of the demo's users.
     pub fn password(&self, jid: &str) -> &str {
         let user = self.info.users.iter().find(|u| u.jid == jid);
-        &user.unwrap_or_else(|| panic!("no user {jid} in {:?}", self.info.users)).password
+        &user
+            .unwrap_or_else(|| panic!("no user {jid} in {:?}", self.info.users))
+            .password
     }
 
     /// All that the server wrote to its log so far.
@@ -159,8 +187,12 @@ impl Drop for Demo {
 /// Certificates of a PEM file as trust anchors.
 pub fn roots(path: &Path) -> Arc<RootCertStore> {
     let mut store = RootCertStore::empty();
-    for cert in CertificateDer::pem_file_iter(path).unwrap_or_else(|e| panic!("{}: {e}", path.display())) {
-        store.add(cert.expect("PEM certificate")).expect("usable anchor");
+    for cert in
+        CertificateDer::pem_file_iter(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+    {
+        store
+            .add(cert.expect("PEM certificate"))
+            .expect("usable anchor");
     }
     Arc::new(store)
 }
@@ -174,7 +206,10 @@ fn spawn_for_good(mut command: Command) -> Child {
             std::thread::park();
         }
     });
-    receive.recv().expect("the thread answers").expect("the built binary starts")
+    receive
+        .recv()
+        .expect("the thread answers")
+        .expect("the built binary starts")
 }
 
 fn log_path(dir: &Path) -> PathBuf {
@@ -183,7 +218,11 @@ fn log_path(dir: &Path) -> PathBuf {
 
 fn log_file(dir: &Path) -> Stdio {
     std::fs::create_dir_all(dir).expect("data directory");
-    let file = std::fs::File::options().create(true).append(true).open(log_path(dir)).expect("log file");
+    let file = std::fs::File::options()
+        .create(true)
+        .append(true)
+        .open(log_path(dir))
+        .expect("log file");
     Stdio::from(file)
 }
 
@@ -197,7 +236,9 @@ fn first_line(stdout: impl Read + Send + 'static, dir: &Path) -> String {
         // Keep the pipe drained, so that the child never blocks on it.
         let _ = std::io::copy(&mut reader, &mut std::io::sink());
     });
-    let line = receive.recv_timeout(Duration::from_secs(180)).unwrap_or_default();
+    let line = receive
+        .recv_timeout(Duration::from_secs(180))
+        .unwrap_or_default();
     if line.is_empty() {
         let log = std::fs::read_to_string(log_path(dir)).unwrap_or_default();
         panic!("the demo did not become ready; its log:\n{log}");
@@ -207,7 +248,10 @@ fn first_line(stdout: impl Read + Send + 'static, dir: &Path) -> String {
 
 /// Sends a signal by name.
 pub fn signal(pid: u32, name: &str) {
-    let _ = Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()).status();
+    let _ = Command::new("kill")
+        .arg(format!("-{name}"))
+        .arg(pid.to_string())
+        .status();
 }
 
 /// Waits for a child's end.

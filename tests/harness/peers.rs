@@ -34,7 +34,11 @@ pub const USERS: [(&str, &str); 2] = [("romeo", "peer-secret-1"), ("mercutio", "
 impl Peer {
     /// Logs a user of the peer in, over STARTTLS with the peer's own certificate, and sends presence.
     pub fn online(&self, user: &str, resource: &str) -> Client {
-        let password = USERS.iter().find(|(u, _)| *u == user).expect("a user of the peer").1;
+        let password = USERS
+            .iter()
+            .find(|(u, _)| *u == user)
+            .expect("a user of the peer")
+            .1;
         let mut connection = Connection::open(SocketAddr::from((self.addr, 5222)), &self.domain);
         connection.negotiate_tls(super::demo::roots(&self.roots));
         let mut client = Client::authenticate(connection, user, password, resource);
@@ -63,11 +67,18 @@ fn prepare(demo: &Demo, domain: &str, addr: Ipv4Addr, trust: Trust) -> Material 
     nsupdate(demo, domain, &records);
 
     let dir = tempfile::tempdir().expect("temporary directory");
-    let (chain, key) = (dir.path().join(format!("{domain}.crt")), dir.path().join(format!("{domain}.key")));
+    let (chain, key) = (
+        dir.path().join(format!("{domain}.crt")),
+        dir.path().join(format!("{domain}.key")),
+    );
     let roots = match trust {
         Trust::Strict => {
-            let (data, out) = (demo.data_dir.to_string_lossy(), dir.path().to_string_lossy());
-            let (code, _, err) = domicile(&["sandbox-cert", domain, "--data-dir", &data, "--out", &out]);
+            let (data, out) = (
+                demo.data_dir.to_string_lossy(),
+                dir.path().to_string_lossy(),
+            );
+            let (code, _, err) =
+                domicile(&["sandbox-cert", domain, "--data-dir", &data, "--out", &out]);
             assert_eq!(code, 0, "sandbox-cert: {err}");
             demo.info.ca.clone()
         }
@@ -76,13 +87,33 @@ fn prepare(demo: &Demo, domain: &str, addr: Ipv4Addr, trust: Trust) -> Material 
             chain.clone()
         }
     };
-    Material { dir, chain, key, roots }
+    Material {
+        dir,
+        chain,
+        key,
+        roots,
+    }
 }
 
 fn self_signed(domain: &str, chain: &Path, key: &Path) {
     let out = Command::new(program("openssl"))
-        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30"])
-        .args(["-subj", &format!("/CN={domain}"), "-addext", &format!("subjectAltName=DNS:{domain}")])
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "30",
+        ])
+        .args([
+            "-subj",
+            &format!("/CN={domain}"),
+            "-addext",
+            &format!("subjectAltName=DNS:{domain}"),
+        ])
         // A self-signed end-entity certificate, so that TLS libraries accept it as an anchor of itself.
         .args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout"])
         .arg(key)
@@ -90,7 +121,11 @@ fn self_signed(domain: &str, chain: &Path, key: &Path) {
         .arg(chain)
         .output()
         .expect("openssl");
-    assert!(out.status.success(), "openssl: {}", String::from_utf8_lossy(&out.stderr));
+    assert!(
+        out.status.success(),
+        "openssl: {}",
+        String::from_utf8_lossy(&out.stderr)
+    );
 }
 
 /// Starts Debian's Prosody for `domain`.
@@ -139,7 +174,11 @@ VirtualHost "{domain}"
             .args(["register", user, domain, password])
             .output()
             .expect("prosodyctl");
-        assert!(out.status.success(), "prosodyctl: {}", String::from_utf8_lossy(&out.stderr));
+        assert!(
+            out.status.success(),
+            "prosodyctl: {}",
+            String::from_utf8_lossy(&out.stderr)
+        );
     }
     let mut command = Command::new(program("prosody"));
     command.arg("--config").arg(&file).arg("-F");
@@ -147,7 +186,13 @@ VirtualHost "{domain}"
     for port in [5222, 5269, 5270] {
         service.listening((addr, port).into());
     }
-    Peer { domain: domain.into(), addr, service, roots: m.roots, _dir: m.dir }
+    Peer {
+        domain: domain.into(),
+        addr,
+        service,
+        roots: m.roots,
+        _dir: m.dir,
+    }
 }
 
 /// Starts Debian's ejabberd for `domain`, as one Erlang process without distribution.
@@ -159,7 +204,11 @@ pub fn ejabberd(demo: &Demo, domain: &str, trust: Trust) -> Peer {
     let pem = dir.join("both.pem");
     std::fs::write(&pem, read(&m.chain) + &read(&m.key)).expect("PEM");
     // `required_trusted` no longer exists: without mod_s2s_dialback only EXTERNAL is left.
-    let dialback = if trust == Trust::Dialback { "  mod_s2s_dialback: {}\n" } else { "" };
+    let dialback = if trust == Trust::Dialback {
+        "  mod_s2s_dialback: {}\n"
+    } else {
+        ""
+    };
     let config = format!(
         r#"hosts: ["{domain}"]
 loglevel: debug
@@ -185,15 +234,22 @@ modules:
     let file = dir.join("ejabberd.yml");
     std::fs::write(&file, config).expect("configuration");
     let dns = demo.info.dns;
-    let std::net::IpAddr::V4(ip) = dns.ip() else { panic!("the sandbox DNS is on IPv4 loopback") };
+    let std::net::IpAddr::V4(ip) = dns.ip() else {
+        panic!("the sandbox DNS is on IPv4 loopback")
+    };
     let [a, b, c, d] = ip.octets();
     let inetrc = dir.join("inetrc");
-    let lines =
-        format!("{{lookup,[file,dns]}}.\n{{nameserver,{{{a},{b},{c},{d}}},{}}}.\n{{cache_size,0}}.\n", dns.port());
+    let lines = format!(
+        "{{lookup,[file,dns]}}.\n{{nameserver,{{{a},{b},{c},{d}}},{}}}.\n{{cache_size,0}}.\n",
+        dns.port()
+    );
     std::fs::write(&inetrc, lines).expect("inetrc");
     let mut register = String::new();
     for (user, password) in USERS {
-        let _ = write!(register, "ok=ejabberd_auth:try_register(<<\"{user}\">>,<<\"{domain}\">>,<<\"{password}\">>),");
+        let _ = write!(
+            register,
+            "ok=ejabberd_auth:try_register(<<\"{user}\">>,<<\"{domain}\">>,<<\"{password}\">>),"
+        );
     }
     register.push_str("io:format(\"accounts ready~n\").");
     let mut command = Command::new(program("erl"));
@@ -211,5 +267,11 @@ modules:
         service.listening((addr, port).into());
     }
     service.says("accounts ready");
-    Peer { domain: domain.into(), addr, service, roots: m.roots, _dir: m.dir }
+    Peer {
+        domain: domain.into(),
+        addr,
+        service,
+        roots: m.roots,
+        _dir: m.dir,
+    }
 }

@@ -15,7 +15,10 @@ pub fn environment() -> PathBuf {
 
 /// Root of the repository.
 pub fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("server/ lies in the repository").to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("server/ lies in the repository")
+        .to_path_buf()
 }
 
 /// Finds a program that a package must have installed.
@@ -45,7 +48,11 @@ impl Service {
             .stderr(err)
             .spawn()
             .unwrap_or_else(|e| panic!("{name} does not start: {e}"));
-        Self { child, name: name.into(), log }
+        Self {
+            child,
+            name: name.into(),
+            log,
+        }
     }
 
     /// Waits until something listens at `addr`.
@@ -53,7 +60,12 @@ impl Service {
         let end = Instant::now() + super::DEADLINE;
         while TcpStream::connect_timeout(&addr, Duration::from_secs(1)).is_err() {
             let ended = self.child.try_wait().ok().flatten();
-            assert!(ended.is_none() && Instant::now() < end, "{} does not listen at {addr}; its log:\n{}", self.name, self.text());
+            assert!(
+                ended.is_none() && Instant::now() < end,
+                "{} does not listen at {addr}; its log:\n{}",
+                self.name,
+                self.text()
+            );
             std::thread::park_timeout(Duration::from_millis(50));
         }
     }
@@ -63,7 +75,12 @@ impl Service {
         let end = Instant::now() + super::DEADLINE;
         while !self.text().contains(line) {
             let ended = self.child.try_wait().ok().flatten();
-            assert!(ended.is_none() && Instant::now() < end, "{} never said {line:?}; its log:\n{}", self.name, self.text());
+            assert!(
+                ended.is_none() && Instant::now() < end,
+                "{} never said {line:?}; its log:\n{}",
+                self.name,
+                self.text()
+            );
             std::thread::park_timeout(Duration::from_millis(50));
         }
     }
@@ -93,12 +110,19 @@ impl Drop for Service {
 
 /// A port that is free at `ip` now.
 pub fn free_port(ip: IpAddr) -> u16 {
-    TcpListener::bind((ip, 0)).and_then(|l| l.local_addr()).expect("a free port").port()
+    TcpListener::bind((ip, 0))
+        .and_then(|l| l.local_addr())
+        .expect("a free port")
+        .port()
 }
 
 /// Sends a dynamic update (RFC 2136) to the demo's DNS with BIND's `nsupdate`.
 pub fn nsupdate(demo: &Demo, zone: &str, lines: &[String]) {
-    let mut script = format!("server {} {}\nzone {zone}\n", demo.info.dns.ip(), demo.info.dns.port());
+    let mut script = format!(
+        "server {} {}\nzone {zone}\n",
+        demo.info.dns.ip(),
+        demo.info.dns.port()
+    );
     for line in lines {
         script.push_str(line);
         script.push('\n');
@@ -112,9 +136,15 @@ pub fn nsupdate(demo: &Demo, zone: &str, lines: &[String]) {
         .stderr(Stdio::piped())
         .spawn()
         .expect("nsupdate");
-    child.stdin.take().expect("piped").write_all(script.as_bytes()).expect("script");
+    child
+        .stdin
+        .take()
+        .expect("piped")
+        .write_all(script.as_bytes())
+        .expect("script");
     let out = child.wait_with_output().expect("nsupdate ends");
-    let text = String::from_utf8_lossy(&out.stderr).into_owned() + &String::from_utf8_lossy(&out.stdout);
+    let text =
+        String::from_utf8_lossy(&out.stderr).into_owned() + &String::from_utf8_lossy(&out.stdout);
     assert!(out.status.success(), "nsupdate of {zone}: {text}\n{script}");
 }
 
@@ -133,10 +163,18 @@ pub fn domicile_with(args: &[&str], input: &str) -> (i32, String, String) {
         .spawn()
         .expect("domicile runs");
     // A command that does not read its input may be gone already; that is its affair.
-    let _ = child.stdin.take().expect("piped").write_all(input.as_bytes());
+    let _ = child
+        .stdin
+        .take()
+        .expect("piped")
+        .write_all(input.as_bytes());
     let out = child.wait_with_output().expect("domicile ends");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (out.status.code().unwrap_or(-1), text(&out.stdout), text(&out.stderr))
+    (
+        out.status.code().unwrap_or(-1),
+        text(&out.stdout),
+        text(&out.stderr),
+    )
 }
 
 /// Runs a script of the tests to its end, with its output shown when it fails.

@@ -41,14 +41,24 @@ pub fn tls_config(roots: Arc<RootCertStore>, alpn: &[&str]) -> ClientConfig {
 impl Connection {
     /// Opens a TCP connection; `domain` is what the stream header will name.
     pub fn open(addr: SocketAddr, domain: &str) -> Self {
-        let tcp = TcpStream::connect_timeout(&addr, DEADLINE).unwrap_or_else(|e| panic!("{addr}: {e}"));
+        let tcp =
+            TcpStream::connect_timeout(&addr, DEADLINE).unwrap_or_else(|e| panic!("{addr}: {e}"));
         tcp.set_read_timeout(Some(DEADLINE)).expect("timeout");
         tcp.set_nodelay(true).expect("nodelay");
-        Self { socket: Socket::Plain(tcp), buffer: Vec::new(), domain: domain.into() }
+        Self {
+            socket: Socket::Plain(tcp),
+            buffer: Vec::new(),
+            domain: domain.into(),
+        }
     }
 
     /// Opens a direct TLS connection with SNI `name` (XEP-0368).
-    pub fn open_tls(addr: SocketAddr, domain: &str, config: ClientConfig, name: &str) -> io::Result<Self> {
+    pub fn open_tls(
+        addr: SocketAddr,
+        domain: &str,
+        config: ClientConfig,
+        name: &str,
+    ) -> io::Result<Self> {
         let mut this = Self::open(addr, domain);
         this.start_tls(config, name)?;
         Ok(this)
@@ -70,12 +80,15 @@ impl Connection {
 
     /// The leaf certificate that the other side presented (DER).
     pub fn peer_leaf(&self) -> Vec<u8> {
-        let Socket::Tls(tls) = &self.socket else { panic!("no TLS") };
+        let Socket::Tls(tls) = &self.socket else {
+            panic!("no TLS")
+        };
         tls.conn.peer_certificates().expect("certificate")[0].to_vec()
     }
 
     pub fn send(&mut self, text: &str) {
-        self.send_bytes(text.as_bytes()).expect("the connection takes what is written");
+        self.send_bytes(text.as_bytes())
+            .expect("the connection takes what is written");
     }
 
     /// Writes bytes that the server may refuse by closing.
@@ -91,13 +104,21 @@ impl Connection {
     pub fn next(&mut self) -> Option<String> {
         let end = Instant::now() + DEADLINE;
         loop {
-            let skip = self.buffer.iter().take_while(|b| b.is_ascii_whitespace()).count();
+            let skip = self
+                .buffer
+                .iter()
+                .take_while(|b| b.is_ascii_whitespace())
+                .count();
             self.buffer.drain(..skip);
             if let Some(n) = item_end(&self.buffer) {
                 let item: Vec<u8> = self.buffer.drain(..n).collect();
                 return Some(String::from_utf8(item).expect("the server sends UTF-8"));
             }
-            assert!(Instant::now() < end, "nothing complete within the deadline; have {:?}", self.pending());
+            assert!(
+                Instant::now() < end,
+                "nothing complete within the deadline; have {:?}",
+                self.pending()
+            );
             let mut chunk = [0u8; 16384];
             let read = match &mut self.socket {
                 Socket::Plain(s) => s.read(&mut chunk),
@@ -107,8 +128,16 @@ impl Connection {
             match read {
                 Ok(0) => return None,
                 Ok(n) => self.buffer.extend_from_slice(&chunk[..n]),
-                Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                    panic!("the server said nothing within the deadline; have {:?}", self.pending())
+                Err(e)
+                    if matches!(
+                        e.kind(),
+                        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+                    ) =>
+                {
+                    panic!(
+                        "the server said nothing within the deadline; have {:?}",
+                        self.pending()
+                    )
                 }
                 Err(_) => return None,
             }
@@ -117,7 +146,8 @@ impl Connection {
 
     /// The next item, which must be there.
     pub fn item(&mut self) -> String {
-        self.next().expect("the server closed where it should have answered")
+        self.next()
+            .expect("the server closed where it should have answered")
     }
 
     /// Reads on until an item contains `needle`; earlier items are dropped.
@@ -166,13 +196,16 @@ impl Connection {
         let proceed = self.item();
         assert!(proceed.contains("<proceed"), "{proceed}");
         let name = self.domain.clone();
-        self.start_tls(tls_config(roots, &[]), &name).expect("handshake with the domain's own certificate");
+        self.start_tls(tls_config(roots, &[]), &name)
+            .expect("handshake with the domain's own certificate");
     }
 
     /// SASL PLAIN; the answer is returned, success or failure.
     pub fn plain(&mut self, user: &str, password: &str) -> String {
         let token = BASE64.encode(format!("\0{user}\0{password}"));
-        self.send(&format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{token}</auth>"));
+        self.send(&format!(
+            "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{token}</auth>"
+        ));
         self.item()
     }
 }
@@ -199,7 +232,12 @@ impl Client {
     }
 
     /// SASL and bind on a connection that is already encrypted.
-    pub fn authenticate(mut connection: Connection, user: &str, password: &str, resource: &str) -> Self {
+    pub fn authenticate(
+        mut connection: Connection,
+        user: &str,
+        password: &str,
+        resource: &str,
+    ) -> Self {
         connection.header();
         let features = connection.item();
         assert!(features.contains("PLAIN"), "{features}");
@@ -207,14 +245,23 @@ impl Client {
         assert!(answer.contains("<success"), "{answer}");
         connection.header();
         let features = connection.item();
-        assert!(features.contains("urn:ietf:params:xml:ns:xmpp-bind"), "{features}");
+        assert!(
+            features.contains("urn:ietf:params:xml:ns:xmpp-bind"),
+            "{features}"
+        );
         connection.send(&format!(
             "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>{resource}</resource>\
              </bind></iq>"
         ));
         let bound = connection.item();
-        let jid = between(&bound, "<jid>", "</jid>").unwrap_or_else(|| panic!("{bound}")).to_owned();
-        Self { connection, jid, next_id: 0 }
+        let jid = between(&bound, "<jid>", "</jid>")
+            .unwrap_or_else(|| panic!("{bound}"))
+            .to_owned();
+        Self {
+            connection,
+            jid,
+            next_id: 0,
+        }
     }
 
     /// Login and initial presence, echoed by the server.
@@ -248,7 +295,9 @@ impl Client {
     pub fn settle(&mut self) -> Vec<String> {
         self.next_id += 1;
         let id = format!("settle-{}", self.next_id);
-        self.send(&format!("<iq type='get' id='{id}'><ping xmlns='urn:xmpp:ping'/></iq>"));
+        self.send(&format!(
+            "<iq type='get' id='{id}'><ping xmlns='urn:xmpp:ping'/></iq>"
+        ));
         let mut seen = Vec::new();
         loop {
             let item = self.connection.item();
@@ -260,7 +309,9 @@ impl Client {
     }
 
     pub fn message(&mut self, to: &str, id: &str, body: &str) {
-        self.send(&format!("<message to='{to}' type='chat' id='{id}'><body>{body}</body></message>"));
+        self.send(&format!(
+            "<message to='{to}' type='chat' id='{id}'><body>{body}</body></message>"
+        ));
     }
 
     pub fn close(mut self) {
