@@ -1,1 +1,3 @@
 //! The live server: sockets, time and wiring around the libraries of this workspace.
+
+pub mod config;
