@@ -75,8 +75,48 @@ impl State {
     }
 }
 
+/// What one look established.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Facts {
+    /// Is the token published?
+    pub ownership: Seen,
+    /// Has the token been gone for longer than the grace period?
+    pub proof_lapsed: bool,
+    /// Is any other record of ours published?
+    pub any_record: Seen,
+    /// Is every needed record right, and nothing critical wrong in the DNS?
+    pub records: Seen,
+    /// Is there a valid certificate for the domain?
+    pub identity: bool,
+    /// Did the probe get in?
+    pub probe: Seen,
+}
+
+/// The next state; the same state if nothing moves. Called again until it does not. What is unknown moves nothing: a
+/// resolver's silence neither makes a domain live nor takes one down.
+pub fn next(state: State, facts: &Facts) -> State {
+    use State::{Claimed, Degraded, Live, Publishing, Ready, Releasing, Suspended, Verified};
+    if state.is_served() && facts.proof_lapsed {
+        return Suspended;
+    }
+    let door = facts.identity && facts.probe == Seen::Yes;
+    match state {
+        Claimed if facts.ownership == Seen::Yes => Verified,
+        Verified if facts.any_record == Seen::Yes || facts.identity => Publishing,
+        // Our side stands: identity is there and the door is not seen closed. Switching SRV leaves no gap.
+        Publishing if facts.identity && facts.probe != Seen::No => Ready,
+        Ready if !facts.identity => Publishing,
+        Ready if facts.records == Seen::Yes && door => Live,
+        Live if facts.records == Seen::No || !facts.identity || facts.probe == Seen::No => Degraded,
+        Degraded if facts.records == Seen::Yes && door => Live,
+        // Leaving these two is an operation, never an observation.
+        Suspended | Releasing => state,
+        Claimed | Verified | Publishing | Ready | Live | Degraded => state,
+    }
+}
+
 /// Answer to a question about the world.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Seen {
     /// Yes.
@@ -303,5 +343,228 @@ impl Control {
     pub async fn domain_remove(&self, actor: &Actor, domain: &str) -> Result<Removed> {
         let _ = (actor, domain);
         todo!()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::State::{
+        Claimed, Degraded, Live, Publishing, Ready, Releasing, Suspended, Verified,
+    };
+    use super::*;
+
+    const NOTHING: Facts = Facts {
+        ownership: Seen::No,
+        proof_lapsed: false,
+        any_record: Seen::No,
+        records: Seen::No,
+        identity: false,
+        probe: Seen::Unknown,
+    };
+    const GOOD: Facts = Facts {
+        ownership: Seen::Yes,
+        proof_lapsed: false,
+        any_record: Seen::Yes,
+        records: Seen::Yes,
+        identity: true,
+        probe: Seen::Yes,
+    };
+    const UNKNOWN: Facts = Facts {
+        ownership: Seen::Unknown,
+        proof_lapsed: false,
+        any_record: Seen::Unknown,
+        records: Seen::Unknown,
+        identity: true,
+        probe: Seen::Unknown,
+    };
+
+    fn settle(mut state: State, facts: &Facts) -> State {
+        for _ in 0..State::ALL.len() {
+            state = next(state, facts);
+        }
+        state
+    }
+
+    #[test]
+    fn table_of_transitions() {
+        let table: &[(State, Facts, State)] = &[
+            (Claimed, NOTHING, Claimed),
+            (
+                Claimed,
+                Facts {
+                    ownership: Seen::Yes,
+                    ..NOTHING
+                },
+                Verified,
+            ),
+            // Records without ownership open nothing.
+            (
+                Claimed,
+                Facts {
+                    ownership: Seen::No,
+                    ..GOOD
+                },
+                Claimed,
+            ),
+            (
+                Claimed,
+                Facts {
+                    ownership: Seen::Unknown,
+                    ..GOOD
+                },
+                Claimed,
+            ),
+            (Verified, NOTHING, Verified),
+            (
+                Verified,
+                Facts {
+                    any_record: Seen::Yes,
+                    ..NOTHING
+                },
+                Publishing,
+            ),
+            (
+                Verified,
+                Facts {
+                    identity: true,
+                    ..NOTHING
+                },
+                Publishing,
+            ),
+            (
+                Publishing,
+                Facts {
+                    records: Seen::Yes,
+                    ..NOTHING
+                },
+                Publishing,
+            ),
+            (
+                Publishing,
+                Facts {
+                    identity: true,
+                    ..NOTHING
+                },
+                Ready,
+            ),
+            (
+                Publishing,
+                Facts {
+                    identity: true,
+                    probe: Seen::No,
+                    ..NOTHING
+                },
+                Publishing,
+            ),
+            (
+                Ready,
+                Facts {
+                    records: Seen::No,
+                    ..GOOD
+                },
+                Ready,
+            ),
+            (
+                Ready,
+                Facts {
+                    probe: Seen::Unknown,
+                    ..GOOD
+                },
+                Ready,
+            ),
+            (
+                Ready,
+                Facts {
+                    records: Seen::Unknown,
+                    ..GOOD
+                },
+                Ready,
+            ),
+            (
+                Ready,
+                Facts {
+                    identity: false,
+                    ..GOOD
+                },
+                Publishing,
+            ),
+            (Ready, GOOD, Live),
+            (Live, GOOD, Live),
+            (
+                Live,
+                Facts {
+                    records: Seen::No,
+                    ..GOOD
+                },
+                Degraded,
+            ),
+            (
+                Live,
+                Facts {
+                    probe: Seen::No,
+                    ..GOOD
+                },
+                Degraded,
+            ),
+            (
+                Live,
+                Facts {
+                    identity: false,
+                    ..GOOD
+                },
+                Degraded,
+            ),
+            (
+                Degraded,
+                Facts {
+                    records: Seen::Unknown,
+                    ..GOOD
+                },
+                Degraded,
+            ),
+            (Degraded, GOOD, Live),
+            (Suspended, GOOD, Suspended),
+            (Releasing, GOOD, Releasing),
+        ];
+        for (from, facts, to) in table {
+            assert_eq!(next(*from, facts), *to, "{from:?} {facts:?}");
+        }
+    }
+
+    #[test]
+    fn unknown_moves_nothing() {
+        for state in [Claimed, Ready, Live, Degraded, Suspended, Releasing] {
+            assert_eq!(settle(state, &UNKNOWN), state);
+        }
+    }
+
+    #[test]
+    fn a_lapsed_proof_stops_whatever_is_served() {
+        for state in State::ALL {
+            let lapsed = Facts {
+                ownership: Seen::No,
+                proof_lapsed: true,
+                ..GOOD
+            };
+            assert_eq!(
+                next(state, &lapsed),
+                if state.is_served() {
+                    Suspended
+                } else {
+                    next(
+                        state,
+                        &Facts {
+                            proof_lapsed: false,
+                            ..lapsed
+                        },
+                    )
+                }
+            );
+        }
+    }
+
+    #[test]
+    fn one_good_look_goes_all_the_way() {
+        assert_eq!(settle(Claimed, &GOOD), Live);
     }
 }
