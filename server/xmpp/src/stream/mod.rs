@@ -1,71 +1,470 @@
-//! Vocabulary of the stream machines.
+//! Streams as state machines (RFC 6120 4): the words that all three share.
+//!
+//! A machine is fed an [`Input`] and the time and pushes [`Action`]s; between two calls it does nothing. It opens no socket,
+//! reads no clock and draws no randomness: unpredictable values are derived from the [`Seed`] it was made with. Whatever
+//! needs the world outside (a password record, a verdict, a key) is an [`Ask`] whose [`Answer`] is fed in later.
+//!
+//! One async loop (`server/src/net/pump.rs`) drives any [`Machine`]:
+//!
+//! 1. [`Input::Connected`] once the transport is there, after the TLS handshake on direct TLS.
+//! 2. Frames as they arrive. After [`Action::Ask`] no frame is fed until the answer was (ROUTE-01); [`Action::AskAside`]
+//!    lets the stream go on.
+//! 3. [`Action::StartTls`]: everything before it is flushed, bytes already received are refused (TLS-08), the handshake is
+//!    made, [`Input::Tls`] tells what it gave. A failed handshake ends the connection and the machine hears nothing (TLS-10).
+//! 4. [`Action::Restart`]: the next frame is a header again (STREAM-03).
+//! 5. [`Action::Close`] or [`Action::Disconnect`] end it. Later inputs are still accepted and change nothing.
+//!
+//! | machine           | content namespace | who opens   |
+//! |-------------------|-------------------|-------------|
+//! | `client::Client`  | `jabber:client`   | the client  |
+//! | `peer_in`         | `jabber:server`   | the peer    |
+//! | `peer_out`        | `jabber:server`   | we          |
 
-macro_rules! conditions {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal;)*) => {
-        /// Stream error conditions (RFC 6120 4.9.3).
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum StreamCondition { $($(#[$doc])* $variant,)* }
-        impl StreamCondition {
-            /// Element name.
-            pub fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name,)* }
-            }
-            /// By element name.
-            pub fn from_name(name: &str) -> Option<Self> {
-                match name { $($name => Some(Self::$variant),)* _ => None }
-            }
-        }
-    };
+mod error;
+mod header;
+
+use sha2::{Digest, Sha256};
+
+use crate::framing::{RawElement, StreamHeader};
+use crate::jid::{BareJid, DomainName, Jid};
+use crate::sasl::{Hash, ScramVerifier};
+use crate::stanza::{Stanza, StanzaError};
+use crate::timestamp::Timestamp;
+
+pub use self::error::{StreamCondition, StreamError};
+pub use self::header::{
+    CLOSE, DEFAULT_LANG, Opening, response_lang, speaks_version_1, write_features,
+};
+
+/// One side of one stream.
+pub trait Machine: Send {
+    /// Takes one step.
+    fn handle(&mut self, input: Input<'_>, now: Timestamp, actions: &mut Actions);
+    /// How far the stream is: the pump takes its limits and timeouts from it.
+    fn phase(&self) -> Phase;
 }
-conditions! {
-    /// 4.9.3.1
-    BadFormat = "bad-format";
-    /// 4.9.3.2
-    BadNamespacePrefix = "bad-namespace-prefix";
-    /// 4.9.3.3
-    Conflict = "conflict";
-    /// 4.9.3.4
-    ConnectionTimeout = "connection-timeout";
-    /// 4.9.3.5
-    HostGone = "host-gone";
-    /// 4.9.3.6
-    HostUnknown = "host-unknown";
-    /// 4.9.3.7
-    ImproperAddressing = "improper-addressing";
-    /// 4.9.3.8
-    InternalServerError = "internal-server-error";
-    /// 4.9.3.9
-    InvalidFrom = "invalid-from";
-    /// 4.9.3.10
-    InvalidNamespace = "invalid-namespace";
-    /// 4.9.3.11
-    InvalidXml = "invalid-xml";
-    /// 4.9.3.12
-    NotAuthorized = "not-authorized";
-    /// 4.9.3.13
-    NotWellFormed = "not-well-formed";
-    /// 4.9.3.14
-    PolicyViolation = "policy-violation";
-    /// 4.9.3.15
-    RemoteConnectionFailed = "remote-connection-failed";
-    /// 4.9.3.16
-    Reset = "reset";
-    /// 4.9.3.17
-    ResourceConstraint = "resource-constraint";
-    /// 4.9.3.18
-    RestrictedXml = "restricted-xml";
-    /// 4.9.3.19
-    SeeOtherHost = "see-other-host";
-    /// 4.9.3.20
-    SystemShutdown = "system-shutdown";
-    /// 4.9.3.21
-    UndefinedCondition = "undefined-condition";
-    /// 4.9.3.22
-    UnsupportedEncoding = "unsupported-encoding";
-    /// 4.9.3.23
-    UnsupportedFeature = "unsupported-feature";
-    /// 4.9.3.24
-    UnsupportedStanzaType = "unsupported-stanza-type";
-    /// 4.9.3.25
-    UnsupportedVersion = "unsupported-version";
+
+/// How far a stream is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Nobody is known yet: the smallest limits, the negotiation timeout.
+    Unauthenticated,
+    /// Authenticated, not yet ready for stanzas (before binding): larger limits, still the negotiation timeout.
+    Authenticated,
+    /// Stanzas flow: keep-alive instead of a timeout.
+    Open,
+    /// Our closing tag is out; the peer's is awaited for a bounded time (STREAM-08).
+    Closing,
+    /// Nothing will come of further input.
+    Closed,
+}
+
+/// What happens to a stream.
+pub enum Input<'a> {
+    /// The transport is connected. With direct TLS the handshake is done and this is what it gave.
+    Connected(Option<TlsInfo>),
+    /// The handshake asked for by [`Action::StartTls`] is done.
+    Tls(TlsInfo),
+    /// The peer's opening tag.
+    Header(StreamHeader),
+    /// A complete first-level element.
+    Element(RawElement<'a>),
+    /// `</stream:stream>`
+    Close,
+    /// The bytes are no stream; the framer says which error that is (XML-01, -02, -03, -05, DOS-05).
+    Broken(StreamError),
+    /// An answer to [`Action::Ask`] or [`Action::AskAside`].
+    Answer(Answer),
+    /// Somebody in this server wants something of the stream.
+    Order(Order),
+}
+
+/// What the pump must do, in this order.
+#[derive(Debug)]
+pub enum Action {
+    /// Write these bytes.
+    Send(Vec<u8>),
+    /// Flush, then TLS. On a receiving machine: as server, with the identity of this domain (VHOST-01). On an initiating
+    /// one: as client, with this name as SNI and reference identity (LAYER-04).
+    StartTls(DomainName),
+    /// A new XML document follows from the peer.
+    Restart,
+    /// Feed nothing but the answer (and orders) until it is there.
+    Ask(Ask),
+    /// Feed the answer when it comes, go on meanwhile. For questions whose answer names what it is about.
+    AskAside(Ask),
+    /// A stanza for the router, its sender established: `from` is the session's full JID on client streams, and on peer
+    /// streams the pair (domain of `to`, domain of `from`) has been accepted on this stream (LAYER-03, -06, -07).
+    Stanza(Stanza),
+    /// Something worth knowing outside.
+    Event(Event),
+    /// Our closing tag has been sent: flush, wait for the peer's for a bounded time, close_notify, close (STREAM-08, TLS-13).
+    Close,
+    /// Flush and close at once: the peer has closed too.
+    Disconnect,
+}
+
+/// Actions of one step; the pump hands in the same value again and again, so that a step allocates nothing for it.
+#[derive(Debug, Default)]
+pub struct Actions {
+    list: Vec<Action>,
+}
+
+impl Actions {
+    /// None yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds one.
+    pub fn push(&mut self, action: Action) {
+        self.list.push(action);
+    }
+
+    /// Adds bytes to write, joined to the bytes pushed just before.
+    pub fn send(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        if let Some(Action::Send(bytes)) = self.list.last_mut() {
+            write(bytes);
+        } else {
+            let mut bytes = Vec::new();
+            write(&mut bytes);
+            self.list.push(Action::Send(bytes));
+        }
+    }
+
+    /// Adds a text to write.
+    pub fn send_str(&mut self, text: &str) {
+        self.send(|out| out.extend_from_slice(text.as_bytes()));
+    }
+
+    /// Takes them all out, in order.
+    pub fn drain(&mut self) -> impl Iterator<Item = Action> + '_ {
+        self.list.drain(..)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+}
+
+/// A question that only the world outside can answer.
+#[derive(Debug)]
+pub enum Ask {
+    /// Is this domain served here? Answered by [`Answer::Host`].
+    Host {
+        /// Domain named by the stream header.
+        to: DomainName,
+    },
+    /// The verifier of an account. Answered by [`Answer::Credentials`].
+    Credentials {
+        /// Hosted domain.
+        domain: DomainName,
+        /// Localpart, as the mechanism gave it.
+        local: String,
+        /// Which one; `None`: any.
+        hash: Option<Hash>,
+    },
+    /// A session for this account. Answered by [`Answer::Bound`].
+    Bind {
+        /// The authenticated account.
+        account: BareJid,
+        /// What the client asked for, if anything.
+        resource: Option<String>,
+        /// What to use if it asked for nothing: unpredictable (BIND-02).
+        random: String,
+    },
+    /// What the certificate of this stream is worth for the pair, and what the pair's policy allows otherwise. Answered by
+    /// [`Answer::Judged`].
+    Judge {
+        /// The hosted domain.
+        local: DomainName,
+        /// The peer.
+        remote: DomainName,
+    },
+    /// As initiator of dialback: our key for the pair on this stream. Answered by [`Answer::Key`].
+    MakeKey {
+        /// ID of the stream that the key is sent on.
+        stream: String,
+        /// The hosted domain.
+        local: DomainName,
+        /// The peer.
+        remote: DomainName,
+    },
+    /// As receiver of dialback: ask the authoritative server of `remote`. Answered by [`Answer::KeyVerified`].
+    VerifyKey {
+        /// ID of the stream that the key came on.
+        stream: String,
+        /// The hosted domain.
+        local: DomainName,
+        /// The peer.
+        remote: DomainName,
+        /// Key as received.
+        key: String,
+    },
+    /// As authority for dialback: is this key ours? Answered by [`Answer::KeyChecked`].
+    CheckKey {
+        /// ID of the stream that the key was sent on, as told by the asker.
+        stream: String,
+        /// The hosted domain that is said to have sent it.
+        local: DomainName,
+        /// The peer that asks.
+        remote: DomainName,
+        /// Key as received.
+        key: String,
+    },
+}
+
+/// Answer to an [`Ask`]; those that may come out of order name what they are about.
+#[derive(Debug)]
+pub enum Answer {
+    /// To [`Ask::Host`].
+    Host(Host),
+    /// To [`Ask::Credentials`]: `Ok(None)` when there is no such account (the exchange goes on all the same, SASL-11).
+    Credentials(Result<Option<ScramVerifier>, Unavailable>),
+    /// To [`Ask::Bind`].
+    Bound(Result<Jid, Box<StanzaError>>),
+    /// To [`Ask::Judge`].
+    Judged {
+        /// The hosted domain.
+        local: DomainName,
+        /// The peer.
+        remote: DomainName,
+        /// The outcome.
+        judgement: Judgement,
+    },
+    /// To [`Ask::MakeKey`].
+    Key {
+        /// The hosted domain.
+        local: DomainName,
+        /// The peer.
+        remote: DomainName,
+        /// Text of `<db:result/>`.
+        key: String,
+    },
+    /// To [`Ask::VerifyKey`].
+    KeyVerified {
+        /// The hosted domain.
+        local: DomainName,
+        /// The peer.
+        remote: DomainName,
+        /// The outcome.
+        outcome: KeyOutcome,
+    },
+    /// To [`Ask::CheckKey`].
+    KeyChecked {
+        /// ID of the stream that was asked about.
+        stream: String,
+        /// The hosted domain.
+        local: DomainName,
+        /// The peer.
+        remote: DomainName,
+        /// Whether the key is ours.
+        valid: bool,
+    },
+}
+
+/// The question could not be answered now: our fault, and temporary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unavailable;
+
+/// Whether and how a domain is served here.
+#[derive(Clone, Debug)]
+pub enum Host {
+    /// Not here (VHOST-05).
+    Unknown,
+    /// Was here and has left (VHOST-06).
+    Gone,
+    /// Here, but streams are refused now, e.g. while the domain is suspended.
+    Refused(StreamError),
+    /// Here.
+    Served(Box<Served>),
+}
+
+/// What a machine must know of a hosted domain. Evaluated per domain (VHOST-11).
+#[derive(Clone, Debug)]
+pub struct Served {
+    /// The domain in its canonical form: `from` of the response header (VHOST-04).
+    pub domain: DomainName,
+    /// Whether there is a certificate to show; without one STARTTLS is answered with `<failure/>` (TLS-06).
+    pub identity: bool,
+    /// Whether PLAIN is offered over TLS (SASL-15).
+    pub plain: bool,
+    /// Secret behind the verifiers of accounts that do not exist (SASL-11).
+    pub fake_secret: std::sync::Arc<[u8]>,
+    /// Largest stanza taken once authenticated, in bytes (XEP-0478, STREAM-34).
+    pub max_bytes: usize,
+    /// Silence after which we look whether the peer is alive, in seconds (XEP-0478).
+    pub idle_seconds: u32,
+}
+
+/// What the pair's policy says about a peer stream once its certificate has been judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// A prooftype holds for the certificate shown: EXTERNAL may be offered, or is believed without more.
+    pub proven: bool,
+    /// Dialback may prove the pair instead.
+    pub dialback: bool,
+    /// Neither can: close with this.
+    pub refused: Option<StreamError>,
+}
+
+/// Outcome of asking the authoritative server about a dialback key (XEP-0220 2.3, 2.5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyOutcome {
+    /// `type='valid'`
+    Valid,
+    /// `type='invalid'`
+    Invalid,
+    /// It could not be asked, or answered with an error: stanza error to put into `<db:result type='error'/>` (DIALBACK-18).
+    Failed(Box<StanzaError>),
+}
+
+/// Something worth knowing outside the machine.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A client proved an account; not yet bound.
+    Authenticated {
+        /// The account.
+        account: BareJid,
+        /// Name of the SASL mechanism.
+        mechanism: &'static str,
+    },
+    /// A client failed to prove one.
+    AuthenticationFailed {
+        /// Condition sent.
+        failure: crate::sasl::SaslFailure,
+    },
+    /// A pair may carry stanzas on this stream from now on.
+    PairAccepted {
+        /// The hosted domain.
+        local: DomainName,
+        /// The peer.
+        remote: DomainName,
+        /// How: `EXTERNAL`, `dialback`.
+        mechanism: &'static str,
+    },
+    /// A pair may not.
+    PairRefused {
+        /// The hosted domain.
+        local: DomainName,
+        /// The peer.
+        remote: DomainName,
+        /// For the owner's eyes.
+        why: String,
+    },
+    /// The peer closed with an error.
+    RemoteError(StreamError),
+}
+
+/// Somebody in this server wants something of the stream.
+#[derive(Debug)]
+pub enum Order {
+    /// Close it with this error.
+    Close(StreamError),
+    /// Close it without an error.
+    Finish,
+    /// Prove one more pair over this (outbound) stream.
+    AddPair {
+        /// The hosted domain.
+        local: DomainName,
+        /// The peer.
+        remote: DomainName,
+    },
+    /// Ask the authoritative server at the other end of this (outbound) stream about a dialback key.
+    VerifyKey {
+        /// ID of the stream that the key came on.
+        stream: String,
+        /// The hosted domain that received it.
+        local: DomainName,
+        /// The peer that sent it.
+        remote: DomainName,
+        /// Key as received.
+        key: String,
+    },
+}
+
+/// What a TLS handshake gave.
+#[derive(Clone, Debug, Default)]
+pub struct TlsInfo {
+    /// `TLSv1.3`, `TLSv1.2`
+    pub version: &'static str,
+    /// Name of the cipher suite.
+    pub cipher: &'static str,
+    /// Protocol chosen by ALPN.
+    pub alpn: Option<Vec<u8>>,
+    /// Name that the client asked for, if it did.
+    pub sni: Option<String>,
+    /// Hosted domain whose identity we showed; `None` for the platform's own, and where we are the TLS client.
+    pub identity: Option<DomainName>,
+    /// Certificates the other side showed, leaf first, DER. Their signature over the handshake has been checked, nothing else.
+    pub peer_chain: Vec<Vec<u8>>,
+    /// RFC 9266; `None` on TLS 1.2 without extended master secret.
+    pub exporter: Option<[u8; 32]>,
+    /// RFC 5929 4.1, hash of the leaf that was really shown (SASL-26).
+    pub end_point: Option<Vec<u8>>,
+}
+
+/// Randomness handed in, 256 bits for one stream. Everything unpredictable that the machine needs is derived from it.
+pub struct Seed {
+    key: [u8; 32],
+    used: u64,
+}
+
+impl Seed {
+    /// From a cryptographic generator.
+    pub fn new(key: [u8; 32]) -> Self {
+        Self { key, used: 0 }
+    }
+
+    /// The next token: 32 hexadecimal digits, 128 bits, never the same twice (STREAM-16).
+    pub fn token(&mut self) -> String {
+        use std::fmt::Write;
+        self.used += 1;
+        let digest = Sha256::new()
+            .chain_update(self.key)
+            .chain_update(self.used.to_be_bytes())
+            .finalize();
+        let mut token = String::with_capacity(32);
+        for byte in &digest[..16] {
+            // Writing to a String cannot fail.
+            let _ = write!(token, "{byte:02x}");
+        }
+        token
+    }
+}
+
+impl std::fmt::Debug for Seed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Seed").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stream_16_ids_are_unpredictable() {
+        let mut one = Seed::new([1; 32]);
+        let mut two = Seed::new([2; 32]);
+        let tokens = [one.token(), one.token(), two.token(), two.token()];
+        for (i, a) in tokens.iter().enumerate() {
+            assert_eq!(a.len(), 32);
+            assert!(tokens[i + 1..].iter().all(|b| a != b));
+        }
+    }
+
+    #[test]
+    fn bytes_sent_in_a_row_are_joined() {
+        let mut actions = Actions::new();
+        actions.send_str("a");
+        actions.send_str("b");
+        actions.push(Action::Restart);
+        actions.send_str("c");
+        let list: Vec<_> = actions.drain().collect();
+        assert!(
+            matches!(&list[..], [Action::Send(ab), Action::Restart, Action::Send(c)] if ab == b"ab" && c == b"c")
+        );
+    }
 }
