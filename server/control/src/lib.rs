@@ -36,7 +36,6 @@ mod time;
 use std::sync::Arc;
 
 use shim::{OperatorId, Store, TenantId};
-use xmpp::timestamp::Timestamp;
 
 pub use crate::error::{ControlError, Result};
 pub use crate::event::{Event, EventKind, Events};
@@ -46,6 +45,7 @@ pub use crate::outside::{
 pub use crate::permission::{Operation, Role};
 pub use crate::secret::Secret;
 pub use crate::settings::{Limits, Pace, PlatformSettings, Ports};
+pub use xmpp::timestamp::Timestamp;
 
 /// Everything that control is made of; `main.rs` fills it in once.
 pub struct Parts {
