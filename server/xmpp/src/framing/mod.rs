@@ -657,6 +657,13 @@ impl<'a> RawElement<'a> {
             .map(|(_, (p, n))| (p.as_str(), n.as_str()))
     }
 
+    /// Whether this is in a content namespace that is not the one of the stream: a `jabber:server` stanza on a
+    /// `jabber:client` stream. A stream whose default namespace is no content namespace leaves it to the stanza.
+    pub(crate) fn is_of_another_stream(&self) -> bool {
+        let content = self.header.content_ns.as_str();
+        (content == ns::CLIENT || content == ns::SERVER) && self.ns != content
+    }
+
     /// Legal but better not forwarded as it is: CDATA, carriage returns, long references, prefixes or repeated
     /// declarations of the content namespace.
     pub(crate) fn is_unusual(&self) -> bool {

@@ -444,7 +444,7 @@ fn limits_hold_while_the_element_is_incomplete() {
     let limits = Limits {
         element_bytes: 400,
         depth: 3,
-        attributes: 3,
+        attributes: 5,
     };
     let with = |body: &str, chunk| run(format!("{HEADER}{body}").as_bytes(), chunk, limits).1;
     for chunk in [1, 7, 10_000] {
