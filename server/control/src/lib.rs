@@ -29,6 +29,7 @@ pub mod settings;
 pub mod tenant;
 pub mod worker;
 
+mod password;
 mod rate;
 pub mod shim;
 mod time;
