@@ -1204,7 +1204,7 @@ fn same(record: &DesiredRecord, data: &Data) -> bool {
     }
 }
 
-fn holds(record: &DesiredRecord, sight: &Sight) -> bool {
+pub(crate) fn holds(record: &DesiredRecord, sight: &Sight) -> bool {
     sight.data().iter().any(|data| same(record, data))
 }
 

@@ -36,7 +36,7 @@ mod time;
 
 use std::sync::Arc;
 
-use shim::{OperatorId, Store, TenantId};
+use shim::Store;
 
 pub use crate::error::{ControlError, Result};
 pub use crate::event::{Event, EventKind, Events};
@@ -46,6 +46,7 @@ pub use crate::outside::{
 pub use crate::permission::{Operation, Role};
 pub use crate::secret::Secret;
 pub use crate::settings::{Limits, Pace, PlatformSettings, Ports};
+pub use shim::{OperatorId, TenantId};
 pub use xmpp::timestamp::Timestamp;
 
 /// Everything that control is made of; `main.rs` fills it in once.

@@ -4,12 +4,17 @@
 //! An [`Observation`] is plain data: it is kept with the domain (as JSON), shown, and compared with the desired records by
 //! [`crate::findings`]. A question that could not be asked is in it as such; nothing here decides anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::time::Duration;
 
+use crate::shim::{Answer, Lookup, Outcome, RecordData, RecordType, Security, ServerAnswer};
+use futures_util::stream::{self, StreamExt as _};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::Seen;
+use crate::findings::{doubled_name, holds, rtype};
+use crate::records::{DesiredRecord, DomainFacts, Purpose, RecordValue};
 
 /// Record types that are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -226,5 +231,362 @@ impl Observation {
     /// The answers to a question; none if it was not asked.
     pub fn set(&self, rtype: Rtype, name: &str) -> Option<&SetView> {
         self.sets.get(&question(rtype, name))
+    }
+}
+
+/// Questions asked at the same time for one domain.
+const PARALLEL: usize = 8;
+/// A host with more targets than this is not looked into further.
+const TARGETS: usize = 8;
+
+/// Looks at a domain: one round of questions for the zone and every desired record, a second for what the first turned up
+/// (targets, doubled names). Every question ends after `patience`, and then is one that could not be asked.
+pub async fn look(
+    lookup: &dyn Lookup,
+    domain: &DomainFacts,
+    desired: &[DesiredRecord],
+    own_target: &str,
+    patience: Duration,
+) -> Observation {
+    let ascii = domain.ascii();
+    let eyes = &Eyes { lookup, patience };
+    let mut seen = Observation::default();
+    let (zone, missing, name_servers) = eyes.zone(&ascii).await;
+    seen.zone = zone;
+    seen.domain_missing = missing;
+    seen.name_servers = name_servers;
+    let domain = &DomainFacts {
+        zone: seen.zone.clone(),
+        ..domain.clone()
+    };
+
+    let mut questions: BTreeSet<(Rtype, String)> = BTreeSet::new();
+    for record in desired {
+        let name = record.name.trim_end_matches('.').to_owned();
+        if record.purpose == Purpose::Challenge {
+            questions.insert((Rtype::Txt, name.clone()));
+        }
+        questions.insert((rtype(record), name));
+    }
+    let caa_names: BTreeSet<String> = desired
+        .iter()
+        .filter(|record| record.purpose == Purpose::Challenge)
+        .map(|record| {
+            record
+                .service
+                .as_ref()
+                .map_or_else(|| ascii.clone(), |label| format!("{label}.{ascii}"))
+        })
+        .collect();
+    let (sets, caa) = tokio::join!(eyes.ask_all(questions), async {
+        let views = stream::iter(caa_names).map(|name| async move {
+            let view = eyes.caa(&name).await;
+            (name, view)
+        });
+        views
+            .buffer_unordered(PARALLEL)
+            .collect::<BTreeMap<_, _>>()
+            .await
+    });
+    seen.sets = sets;
+    seen.caa = caa;
+
+    // What the first round turned up.
+    let doubled: BTreeSet<_> = desired
+        .iter()
+        .filter(|record| {
+            let view = seen.set(rtype(record), &record.name);
+            view.is_some_and(|view| {
+                !view.is_unknown()
+                    && !view
+                        .answers()
+                        .iter()
+                        .any(|answered| holds(record, &answered.sight))
+            })
+        })
+        .map(|record| (rtype(record), doubled_name(domain, record)))
+        .collect();
+    let mut targets: BTreeSet<String> = BTreeSet::from([own_target.to_owned()]);
+    for view in desired
+        .iter()
+        .filter(|record| matches!(record.value, RecordValue::Srv { .. }))
+        .filter_map(|record| seen.set(Rtype::Srv, &record.name))
+    {
+        for data in view
+            .answers()
+            .iter()
+            .flat_map(|answered| answered.sight.data())
+        {
+            if let Data::Srv { target, .. } = data {
+                if !target.is_empty() && targets.len() < TARGETS {
+                    targets.insert(target.clone());
+                }
+            }
+        }
+    }
+    let (more, hosts) = tokio::join!(eyes.ask_all(doubled), async {
+        stream::iter(targets)
+            .map(|name| async move {
+                let view = eyes.host(&name).await;
+                (name, view)
+            })
+            .buffer_unordered(PARALLEL)
+            .collect::<BTreeMap<_, _>>()
+            .await
+    });
+    seen.sets.extend(more);
+    seen.targets = hosts;
+    seen
+}
+
+struct Eyes<'a> {
+    lookup: &'a dyn Lookup,
+    patience: Duration,
+}
+
+impl Eyes<'_> {
+    async fn resolver(&self, name: &str, rtype: RecordType) -> Answer {
+        tokio::time::timeout(self.patience, self.lookup.query(name, rtype))
+            .await
+            .unwrap_or_else(|_| Answer {
+                outcome: Outcome::Failed("no answer in time".into()),
+                security: Security::Unknown,
+                ttl_seconds: 0,
+                asked: "resolver".into(),
+                aliases: Vec::new(),
+            })
+    }
+
+    async fn authoritative(&self, name: &str, rtype: RecordType) -> Vec<ServerAnswer> {
+        tokio::time::timeout(self.patience, self.lookup.query_authoritative(name, rtype))
+            .await
+            .unwrap_or_default()
+    }
+
+    async fn ask_all(&self, questions: BTreeSet<(Rtype, String)>) -> BTreeMap<String, SetView> {
+        stream::iter(questions)
+            .map(|(rtype, name)| async move { (question(rtype, &name), self.ask(rtype, &name).await) })
+            .buffer_unordered(PARALLEL)
+            .collect()
+            .await
+    }
+
+    async fn ask(&self, rtype: Rtype, name: &str) -> SetView {
+        let kind = match rtype {
+            Rtype::Txt => RecordType::Txt,
+            Rtype::Srv => RecordType::Srv,
+            Rtype::Cname => RecordType::Cname,
+            Rtype::Tlsa => RecordType::Tlsa,
+        };
+        let (resolver, servers) =
+            tokio::join!(self.resolver(name, kind), self.authoritative(name, kind));
+        let mut servers: Vec<Answered> = servers
+            .into_iter()
+            .map(|answer| Answered {
+                asked: answer.server,
+                sight: sight(answer.answer, rtype),
+                secure: false,
+            })
+            .collect();
+        servers.sort_by(|a, b| a.asked.cmp(&b.asked));
+        let secure = resolver.security == Security::Secure;
+        SetView {
+            resolver: Some(Answered {
+                asked: resolver.asked.clone(),
+                sight: sight(resolver, rtype),
+                secure,
+            }),
+            servers,
+        }
+    }
+
+    /// The apex that holds `name`, whether `name` is known not to exist, and the apex's name servers.
+    async fn zone(&self, name: &str) -> (Option<String>, bool, Vec<String>) {
+        let mut missing = false;
+        let mut candidate = name;
+        loop {
+            let answer = self.resolver(candidate, RecordType::Soa).await;
+            match &answer.outcome {
+                Outcome::Found(records)
+                    if records
+                        .iter()
+                        .any(|record| matches!(record.data, RecordData::Soa { .. }))
+                        && answer.aliases.is_empty() =>
+                {
+                    let servers = match self.resolver(candidate, RecordType::Ns).await.outcome {
+                        Outcome::Found(records) => records
+                            .into_iter()
+                            .filter_map(|record| {
+                                if let RecordData::Ns(name) = record.data {
+                                    Some(canonical(&name))
+                                } else {
+                                    None
+                                }
+                            })
+                            .collect::<BTreeSet<_>>()
+                            .into_iter()
+                            .collect(),
+                        _ => Vec::new(),
+                    };
+                    // An apex at a public suffix means that nobody below it has been delegated anything.
+                    let registered = psl::domain_str(candidate).is_some();
+                    return (
+                        registered.then(|| candidate.to_owned()),
+                        missing && !registered,
+                        servers,
+                    );
+                }
+                Outcome::NoRecords { nxdomain: true } => missing = true,
+                Outcome::Failed(_) if answer.security == Security::Bogus => {
+                    return (None, false, Vec::new());
+                }
+                Outcome::Failed(_) => return (None, false, Vec::new()),
+                _ => {}
+            }
+            match candidate.split_once('.') {
+                Some((_, parent)) if !parent.is_empty() => candidate = parent,
+                _ => return (None, missing, Vec::new()),
+            }
+        }
+    }
+
+    /// Climbs from the name towards the root; the first set that is not empty decides (RFC 8659 3).
+    async fn caa(&self, name: &str) -> CaaView {
+        let mut candidate = name;
+        loop {
+            let answer = self.resolver(candidate, RecordType::Caa).await;
+            match answer.outcome {
+                Outcome::Found(records) => {
+                    let properties: Vec<_> = records
+                        .into_iter()
+                        .filter_map(|record| match record.data {
+                            RecordData::Caa { flags, tag, value } => Some(CaaProperty {
+                                critical: flags & 0x80 != 0,
+                                tag,
+                                value,
+                            }),
+                            _ => None,
+                        })
+                        .collect();
+                    if !properties.is_empty() {
+                        return CaaView {
+                            owner: candidate.to_owned(),
+                            properties,
+                            failed: None,
+                        };
+                    }
+                }
+                Outcome::NoRecords { .. } => {}
+                Outcome::Failed(why) => {
+                    return CaaView {
+                        owner: candidate.to_owned(),
+                        properties: Vec::new(),
+                        failed: Some(why),
+                    };
+                }
+            }
+            match candidate.split_once('.') {
+                Some((_, parent)) if !parent.is_empty() => candidate = parent,
+                _ => return CaaView::default(),
+            }
+        }
+    }
+
+    async fn host(&self, name: &str) -> TargetView {
+        let (v4, v6) = tokio::join!(
+            self.resolver(name, RecordType::A),
+            self.resolver(name, RecordType::Aaaa)
+        );
+        let mut view = TargetView {
+            alias: None,
+            addresses: Vec::new(),
+            resolves: Seen::No,
+        };
+        let mut failed = false;
+        for answer in [v4, v6] {
+            if let Some(alias) = answer.aliases.last() {
+                view.alias = Some(canonical(alias));
+            }
+            match answer.outcome {
+                Outcome::Found(records) => view.addresses.extend(records.into_iter().filter_map(
+                    |record| match record.data {
+                        RecordData::A(address) => Some(IpAddr::V4(address)),
+                        RecordData::Aaaa(address) => Some(IpAddr::V6(address)),
+                        _ => None,
+                    },
+                )),
+                Outcome::NoRecords { .. } => {}
+                Outcome::Failed(_) => failed = true,
+            }
+        }
+        view.resolves = match (view.addresses.is_empty(), failed) {
+            (false, _) => Seen::Yes,
+            (true, true) => Seen::Unknown,
+            (true, false) => Seen::No,
+        };
+        view
+    }
+}
+
+fn canonical(name: &str) -> String {
+    name.trim_end_matches('.').to_ascii_lowercase()
+}
+
+fn sight(answer: Answer, wanted: Rtype) -> Sight {
+    if answer.security == Security::Bogus {
+        return Sight::Bogus;
+    }
+    match answer.outcome {
+        Outcome::Failed(why) => Sight::Failed(why),
+        Outcome::NoRecords { .. } => Sight::Nothing,
+        Outcome::Found(records) => {
+            let mut data: Vec<Data> = records
+                .into_iter()
+                .filter_map(|record| match (record.data, wanted) {
+                    (RecordData::Txt(text), Rtype::Txt) => Some(Data::Txt(text)),
+                    (
+                        RecordData::Srv {
+                            priority,
+                            weight,
+                            port,
+                            target,
+                        },
+                        Rtype::Srv,
+                    ) => Some(Data::Srv {
+                        priority,
+                        weight,
+                        port,
+                        target: canonical(&target),
+                    }),
+                    (RecordData::Cname(target), Rtype::Cname) => {
+                        Some(Data::Cname(canonical(&target)))
+                    }
+                    (
+                        RecordData::Tlsa {
+                            usage,
+                            selector,
+                            matching,
+                            data,
+                        },
+                        Rtype::Tlsa,
+                    ) => Some(Data::Other(format!(
+                        "{usage} {selector} {matching} {}",
+                        data_encoding::HEXLOWER.encode(&data)
+                    ))),
+                    _ => None,
+                })
+                .collect();
+            data.sort();
+            data.dedup();
+            if data.is_empty() {
+                Sight::Nothing
+            } else {
+                Sight::Records {
+                    data,
+                    ttl_seconds: answer.ttl_seconds,
+                    aliased: wanted != Rtype::Cname && !answer.aliases.is_empty(),
+                }
+            }
+        }
     }
 }

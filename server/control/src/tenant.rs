@@ -2,6 +2,7 @@
 
 use crate::secret::Secret;
 use serde::{Deserialize, Serialize};
+use xmpp::jid::DomainName;
 use xmpp::timestamp::Timestamp;
 
 use crate::error::Result;
@@ -95,6 +96,121 @@ pub struct Overview {
     pub findings: Vec<(String, u64)>,
 }
 
+/// What the spelling alone says of a domain: readable, not a public suffix, not an address, not the platform's own.
+pub(crate) fn classify(domain: &str, platform_zone: &str) -> (DomainHint, Option<DomainName>) {
+    let hint = |code, name: Option<&DomainName>, note: String| {
+        let text = name
+            .map(|name| name.as_str().to_owned())
+            .unwrap_or_default();
+        let ascii = name
+            .map(|name| name.to_ascii().into_owned())
+            .filter(|ascii| *ascii != text);
+        DomainHint {
+            usable: code == "ok",
+            domain: text,
+            ascii,
+            note,
+            code,
+        }
+    };
+    let typed = domain.trim();
+    if typed.is_empty() {
+        return (
+            hint(
+                "empty",
+                None,
+                "Type the domain you own, such as example.com.".into(),
+            ),
+            None,
+        );
+    }
+    // What people paste from a browser or a mail program.
+    let bare = typed
+        .strip_prefix("https://")
+        .or_else(|| typed.strip_prefix("http://"))
+        .unwrap_or(typed);
+    let bare = bare.split('/').next().unwrap_or(bare);
+    let bare = bare.rsplit_once('@').map_or(bare, |(_, domain)| domain);
+    let Ok(name) = DomainName::parse(bare) else {
+        return (
+            hint(
+                "unreadable",
+                None,
+                format!(
+                    "\"{bare}\" is not a domain name: letters, digits and hyphens, with dots between."
+                ),
+            ),
+            None,
+        );
+    };
+    if name.is_ip() {
+        return (
+            hint(
+                "address",
+                Some(&name),
+                "This is an address; a domain is a name, such as example.com.".into(),
+            ),
+            None,
+        );
+    }
+    let ascii = name.to_ascii().into_owned();
+    if !ascii.contains('.') {
+        return (
+            hint(
+                "single-label",
+                Some(&name),
+                "A domain has a dot in it, such as example.com.".into(),
+            ),
+            None,
+        );
+    }
+    if ascii.len() > LONGEST_DOMAIN {
+        return (
+            hint(
+                "unreadable",
+                Some(&name),
+                format!(
+                    "The name is longer than {LONGEST_DOMAIN} characters, too long for the records below it."
+                ),
+            ),
+            None,
+        );
+    }
+    if ascii == platform_zone
+        || ascii
+            .strip_suffix(platform_zone)
+            .is_some_and(|rest| rest.ends_with('.'))
+    {
+        return (
+            hint(
+                "platform",
+                Some(&name),
+                "This name belongs to the service itself.".into(),
+            ),
+            None,
+        );
+    }
+    if psl::domain_str(&ascii).is_none() {
+        return (
+            hint(
+                "public-suffix",
+                Some(&name),
+                format!("Under {name} many people register their own domains; bring one of those."),
+            ),
+            None,
+        );
+    }
+    let note = if name.as_str() == ascii {
+        String::new()
+    } else {
+        format!("The DNS spells it {ascii}.")
+    };
+    (hint("ok", Some(&name), note), Some(name))
+}
+
+/// The longest name below which `_acme-challenge.` and `_xmpp-client._tcp.` still fit (253 in all).
+const LONGEST_DOMAIN: usize = 230;
+
 impl Control {
     /// What to say about a domain while it is typed. Rate-limited by `origin`; asks the store, never the network.
     pub async fn domain_hint(&self, domain: &str, origin: &Origin) -> Result<DomainHint> {
@@ -163,5 +279,34 @@ impl Control {
     pub async fn overview(&self, actor: &Actor) -> Result<Overview> {
         let _ = actor;
         todo!()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_brought() {
+        let check = |typed: &str, code: &str, domain: &str| {
+            let (hint, name) = classify(typed, "on.hosting.example");
+            assert_eq!((hint.code, hint.domain.as_str()), (code, domain), "{typed}");
+            assert_eq!(hint.usable, name.is_some(), "{typed}");
+        };
+        check("", "empty", "");
+        check("Example.COM.", "ok", "example.com");
+        check("https://example.com/shop", "ok", "example.com");
+        check("me@example.com", "ok", "example.com");
+        check("xn--mnchen-3ya.example", "ok", "münchen.example");
+        check("co.uk", "public-suffix", "co.uk");
+        check("shop.co.uk", "ok", "shop.co.uk");
+        check("com", "single-label", "com");
+        check("192.0.2.1", "address", "192.0.2.1");
+        check("x.on.hosting.example", "platform", "x.on.hosting.example");
+        check("what is this", "unreadable", "");
+        assert_eq!(
+            classify("münchen.example", "x.example").0.ascii.as_deref(),
+            Some("xn--mnchen-3ya.example")
+        );
     }
 }
