@@ -1,6 +1,8 @@
 //! The live server: sockets, time and wiring around the libraries of this workspace.
 
 pub mod config;
+pub mod demo;
 pub mod metrics;
 pub mod net;
 pub mod router;
+pub mod zone;

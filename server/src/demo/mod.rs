@@ -1,0 +1,3 @@
+//! The demo: everything on loopback with embedded defaults, and the sandbox it needs (DNS, certificate authority).
+
+pub mod dns;

@@ -1,0 +1,634 @@
+//! The platform's zone at a real BIND and at the sandbox's DNS, through the same code; and the sandbox's zones under the eyes
+//! of BIND's own tools (`dig`, `delv`, `nsupdate`, `named-checkzone`).
+//!
+//! Unlike the black-box tests this one calls into the server's library: the publisher has no face of its own.
+
+mod harness;
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use control::outside::{OwnerZone as _, ZoneChange, ZoneError, ZonePublisher as _, ZoneValue};
+use control::records::{DesiredRecord, Purpose, RecordValue};
+use domicile::demo::dns::{Dns, Signing};
+use domicile::zone::{Publisher, read_key};
+use harness::demo::loopback;
+use harness::tools::{Service, free_port, program};
+use xmpp::jid::DomainName;
+
+/// A BIND that signs and serves `hosting.example`, and takes updates with a key.
+struct Bind {
+    _service: Service,
+    address: SocketAddr,
+    key: PathBuf,
+    dir: tempfile::TempDir,
+}
+
+fn bind() -> Bind {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let ip: IpAddr = [127, 0, 0, 1].into();
+    let address = SocketAddr::new(ip, free_port(ip));
+    let key = dir.path().join("update.key");
+    let made = Command::new(program("tsig-keygen"))
+        .args(["-a", "hmac-sha256", "platform"])
+        .output()
+        .expect("tsig-keygen");
+    std::fs::write(&key, made.stdout).expect("key");
+    for file in ["hosting.zone", "static.zone"] {
+        let zone =
+            "$TTL 60\n@ IN SOA ns hostmaster 1 3600 600 86400 1\n@ IN NS ns\nns IN A 127.0.0.1\n";
+        std::fs::write(dir.path().join(file), zone).expect("zone");
+    }
+    let config = format!(
+        r#"include "{key}";
+options {{ directory "{dir}"; pid-file none; session-keyfile none; listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; recursion no; dnssec-validation no; notify no; }};
+controls {{}};
+zone "hosting.example" {{ type primary; file "hosting.zone"; dnssec-policy default; inline-signing no; allow-update {{ key "platform"; }}; }};
+zone "static.example" {{ type primary; file "static.zone"; allow-update {{ none; }}; }};
+"#,
+        key = key.display(),
+        dir = dir.path().display(),
+        port = address.port()
+    );
+    let file = dir.path().join("named.conf");
+    std::fs::write(&file, config).expect("configuration");
+    let mut service = Service::start(
+        "named",
+        Command::new(program("named"))
+            .arg("-g")
+            .arg("-c")
+            .arg(&file)
+            .current_dir(dir.path()),
+        dir.path().join("named.log"),
+    );
+    service.listening(address);
+    service.says("running");
+    Bind {
+        _service: service,
+        address,
+        key,
+        dir,
+    }
+}
+
+fn dig(server: SocketAddr, args: &[&str]) -> String {
+    let out = Command::new(program("dig"))
+        .arg(format!("@{}", server.ip()))
+        .args(["-p", &server.port().to_string(), "+tries=1", "+time=10"])
+        .args(args)
+        .output()
+        .expect("dig");
+    String::from_utf8_lossy(&out.stdout).into_owned()
+}
+
+fn publisher(server: SocketAddr, zone: &str, key: &Path) -> Publisher {
+    Publisher::new(server, zone, &read_key(key).expect("key file")).expect("publisher")
+}
+
+/// What control does with the platform's zone, wherever it is.
+async fn walk_through(server: SocketAddr, key: &Path) {
+    let zone = publisher(server, "hosting.example", key);
+    let target = "d7f3k2.on.hosting.example".to_owned();
+    let challenge = "d7f3k2._acme.on.hosting.example".to_owned();
+    let long = "x".repeat(300);
+    zone.apply(&[
+        ZoneChange::Set {
+            name: target.clone(),
+            ttl_seconds: 60,
+            values: vec![
+                ZoneValue::A([192, 0, 2, 1].into()),
+                ZoneValue::A([192, 0, 2, 2].into()),
+            ],
+        },
+        ZoneChange::Set {
+            name: target.clone(),
+            ttl_seconds: 60,
+            values: vec![ZoneValue::Aaaa("2001:db8::1".parse().expect("address"))],
+        },
+        ZoneChange::Add {
+            name: challenge.clone(),
+            ttl_seconds: 1,
+            value: ZoneValue::Txt("first".into()),
+        },
+        ZoneChange::Add {
+            name: challenge.clone(),
+            ttl_seconds: 1,
+            value: ZoneValue::Txt(long.clone()),
+        },
+    ])
+    .await
+    .expect("published");
+    let mut a: Vec<String> = dig(server, &["+short", &target, "A"])
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    a.sort();
+    assert_eq!(a, ["192.0.2.1", "192.0.2.2"]);
+    assert_eq!(
+        dig(server, &["+short", &target, "AAAA"]).trim(),
+        "2001:db8::1"
+    );
+    let texts = dig(server, &["+short", "+tcp", &challenge, "TXT"]);
+    assert!(
+        texts.contains("\"first\"")
+            && texts.contains(&format!("\"{}\" \"{}\"", "x".repeat(255), "x".repeat(45))),
+        "{texts}"
+    );
+    assert!(
+        dig(server, &["+dnssec", &target, "A"]).contains("RRSIG"),
+        "signed again after the update"
+    );
+
+    // Set replaces, Remove takes one, what is not there is no error, Erase takes the name.
+    zone.apply(&[
+        ZoneChange::Set {
+            name: target.clone(),
+            ttl_seconds: 60,
+            values: vec![ZoneValue::A([192, 0, 2, 9].into())],
+        },
+        ZoneChange::Remove {
+            name: challenge.clone(),
+            value: ZoneValue::Txt("first".into()),
+        },
+        ZoneChange::Remove {
+            name: challenge.clone(),
+            value: ZoneValue::Txt("never there".into()),
+        },
+        ZoneChange::Erase {
+            name: "nobody.on.hosting.example".into(),
+        },
+    ])
+    .await
+    .expect("changed");
+    assert_eq!(dig(server, &["+short", &target, "A"]).trim(), "192.0.2.9");
+    assert!(!dig(server, &["+short", &challenge, "TXT"]).contains("first"));
+    zone.apply(&[
+        ZoneChange::Erase {
+            name: target.clone(),
+        },
+        ZoneChange::Erase { name: challenge },
+    ])
+    .await
+    .expect("erased");
+    let gone = dig(server, &["+dnssec", &target, "A"]);
+    assert!(gone.contains("NXDOMAIN") && gone.contains("NSEC"), "{gone}");
+
+    // Refusals say what to do.
+    let error = publisher(server, "sub.hosting.example", key)
+        .apply(&[ZoneChange::Erase {
+            name: "x.sub.hosting.example".into(),
+        }])
+        .await
+        .expect_err("not its zone");
+    assert!(
+        matches!(&error, ZoneError::Refused { code, .. } if code.contains("NOTAUTH") || code.contains("REFUSED")),
+        "{error}"
+    );
+    let error = zone
+        .apply(&[ZoneChange::Erase {
+            name: "x.elsewhere.test".into(),
+        }])
+        .await
+        .expect_err("outside");
+    assert!(error.to_string().contains("outside the zone"), "{error}");
+    let mut other = read_key(key).expect("key file");
+    other.secret = b"0123456789abcdef0123456789abcdef".to_vec();
+    let error = Publisher::new(server, "hosting.example", &other)
+        .expect("publisher")
+        .apply(&[ZoneChange::Erase {
+            name: target.clone(),
+        }])
+        .await
+        .expect_err("wrong secret");
+    assert!(error.to_string().contains("BADSIG"), "{error}");
+    other.name = "unknown".into();
+    let error = Publisher::new(server, "hosting.example", &other)
+        .expect("publisher")
+        .apply(&[ZoneChange::Erase { name: target }])
+        .await
+        .expect_err("unknown key");
+    assert!(
+        error.to_string().contains("BADKEY") && error.to_string().contains("\"unknown\""),
+        "{error}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_platform_zone_at_bind() {
+    let bind = bind();
+    walk_through(bind.address, &bind.key).await;
+    let error = publisher(bind.address, "static.example", &bind.key)
+        .apply(&[ZoneChange::Erase {
+            name: "x.static.example".into(),
+        }])
+        .await
+        .expect_err("not allowed");
+    assert!(
+        error.to_string().contains("REFUSED") && error.to_string().contains("update-policy"),
+        "{error}"
+    );
+    drop(bind.dir);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_name_server_is_unreachable() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let ip: IpAddr = loopback().into();
+    let dns = Dns::start(dir.path(), ip, 0).await.expect("sandbox DNS");
+    let key = dns.tsig_key();
+    let nobody = SocketAddr::new(ip, free_port(ip));
+    let error = publisher(nobody, "hosting.example", &key)
+        .apply(&[ZoneChange::Erase {
+            name: "x.hosting.example".into(),
+        }])
+        .await
+        .expect_err("nobody listens");
+    assert!(matches!(error, ZoneError::Unreachable { .. }), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_platform_zone_in_the_sandbox() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let dns = Dns::start(dir.path(), loopback().into(), 0)
+        .await
+        .expect("sandbox DNS");
+    let (address, key) = (dns.address(), dns.tsig_key());
+    walk_through(address, &key).await;
+}
+
+fn srv(name: &str, target: &str) -> DesiredRecord {
+    let value = RecordValue::Srv {
+        priority: 0,
+        weight: 5,
+        port: 5222,
+        target: target.into(),
+    };
+    DesiredRecord {
+        purpose: Purpose::Client,
+        service: None,
+        rtype: "SRV",
+        relative: name.into(),
+        name: format!("{name}."),
+        value_text: value.to_string(),
+        value,
+        ttl_seconds: 60,
+        why: String::new(),
+        optional: false,
+    }
+}
+
+/// Asks delv, which validates by itself from the sandbox's trust anchor.
+fn delv(dns: &Dns, args: &[&str]) -> String {
+    let anchor = dns.trust_anchor().with_file_name("bind.keys");
+    let out = Command::new(program("delv"))
+        .arg(format!("@{}", dns.address().ip()))
+        .args(["-p", &dns.address().port().to_string(), "-a"])
+        .arg(anchor)
+        .arg("+root=.")
+        .args(args)
+        .output()
+        .expect("delv");
+    String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr)
+}
+
+async fn world(dir: &Path) -> Dns {
+    let dns = Dns::start(dir, loopback().into(), 0)
+        .await
+        .expect("sandbox DNS");
+    dns.zone_add("unsigned.example", Signing::Unsigned)
+        .expect("zone");
+    dns.zone_add("bogus.example", Signing::Bogus).expect("zone");
+    let one = DomainName::parse("one.example").expect("name");
+    let cname = RecordValue::Cname {
+        target: "d1._acme.on.hosting.example".into(),
+    };
+    let mut records = vec![
+        srv("_xmpp-client._tcp.one.example", "d1.on.hosting.example"),
+        srv(
+            "_xmpp-client._tcp.chat.one.example",
+            "d1.on.hosting.example",
+        ),
+    ];
+    records.push(DesiredRecord {
+        name: "_acme-challenge.one.example.".into(),
+        rtype: "CNAME",
+        value_text: cname.to_string(),
+        value: cname,
+        ..records[0].clone()
+    });
+    dns.publish(&one, &records).await.expect("published");
+    publisher(dns.address(), "hosting.example", &dns.tsig_key())
+        .apply(&[
+            ZoneChange::Add {
+                name: "d1.on.hosting.example".into(),
+                ttl_seconds: 60,
+                value: ZoneValue::A([127, 0, 0, 1].into()),
+            },
+            ZoneChange::Add {
+                name: "d1._acme.on.hosting.example".into(),
+                ttl_seconds: 1,
+                value: ZoneValue::Txt("proof".into()),
+            },
+        ])
+        .await
+        .expect("platform");
+    update(
+        &dns,
+        "one.example",
+        "update add *.wild.one.example 60 TXT \"any\"\nupdate add wild.one.example 60 TXT \"apex\"",
+    );
+    update(
+        &dns,
+        "unsigned.example",
+        "update add www.unsigned.example 60 A 192.0.2.7",
+    );
+    update(
+        &dns,
+        "bogus.example",
+        "update add www.bogus.example 60 A 192.0.2.8",
+    );
+    dns
+}
+
+fn update(dns: &Dns, zone: &str, lines: &str) {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let script = dir.path().join("script");
+    let address = dns.address();
+    std::fs::write(
+        &script,
+        format!(
+            "server {} {}\nzone {zone}\n{lines}\nsend\n",
+            address.ip(),
+            address.port()
+        ),
+    )
+    .expect("script");
+    let out = Command::new(program("nsupdate"))
+        .arg("-k")
+        .arg(dns.tsig_key())
+        .arg(&script)
+        .output()
+        .expect("nsupdate");
+    assert!(
+        out.status.success(),
+        "{lines}: {}",
+        String::from_utf8_lossy(&out.stderr)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_in_the_sandbox_validates() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let dns = world(dir.path()).await;
+    for (args, expected) in [
+        (&[".", "SOA"][..], "; fully validated"),
+        (&[".", "DNSKEY"], "; fully validated"),
+        (&["example", "DS"], "; fully validated"),
+        (&["one.example", "DS"], "; fully validated"),
+        (&["one.example", "DNSKEY"], "; fully validated"),
+        (
+            &["_xmpp-client._tcp.one.example", "SRV"],
+            "; fully validated",
+        ),
+        (&["_acme-challenge.one.example", "TXT"], "\"proof\""),
+        (&["_acme-challenge.one.example", "TXT"], "; fully validated"),
+        (&["d1.on.hosting.example", "A"], "; fully validated"),
+        (&["a.b.wild.one.example", "TXT"], "; fully validated"),
+        // Denials: no such name, no such type, an empty non-terminal, a wildcard without the type, a name below nothing.
+        (&["nobody.one.example", "A"], "ncache nxdomain"),
+        (
+            &["nobody.one.example", "A"],
+            "; negative response, fully validated",
+        ),
+        (
+            &["one.example", "A"],
+            "; negative response, fully validated",
+        ),
+        (
+            &["_tcp.one.example", "A"],
+            "; negative response, fully validated",
+        ),
+        (
+            &["chat.one.example", "A"],
+            "; negative response, fully validated",
+        ),
+        (
+            &["a.wild.one.example", "A"],
+            "; negative response, fully validated",
+        ),
+        (
+            &["x.y.nothing.example", "A"],
+            "; negative response, fully validated",
+        ),
+        (&["nowhere", "A"], "; negative response, fully validated"),
+        (
+            &["unsigned.example", "DS"],
+            "; negative response, fully validated",
+        ),
+        (&["www.unsigned.example", "A"], "; unsigned answer"),
+        (
+            &["nobody.unsigned.example", "A"],
+            "; negative response, unsigned answer",
+        ),
+        (&["+cd", "www.bogus.example", "A"], "resolution failed"),
+    ] {
+        let said = delv(&dns, args);
+        assert!(
+            said.contains(expected),
+            "delv {args:?} should say {expected:?}:\n{said}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sandbox_answers_like_a_validating_resolver() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let dns = world(dir.path()).await;
+    for (args, expected, unexpected) in [
+        (
+            &["+dnssec", "_xmpp-client._tcp.one.example", "SRV"][..],
+            &["status: NOERROR", " ra ad", "RRSIG"][..],
+            "SERVFAIL",
+        ),
+        (
+            &["+nodnssec", "_xmpp-client._tcp.one.example", "SRV"],
+            &[" ra", "d1.on.hosting.example."],
+            "RRSIG",
+        ),
+        (
+            &[
+                "+noedns",
+                "+noadflag",
+                "_xmpp-client._tcp.one.example",
+                "SRV",
+            ],
+            &["d1.on.hosting.example."],
+            " ad",
+        ),
+        (
+            &["+tcp", "_acme-challenge.one.example", "TXT"],
+            &["CNAME", "\"proof\"", " ad"],
+            "RRSIG",
+        ),
+        (
+            &["+dnssec", "www.unsigned.example", "A"],
+            &["192.0.2.7", " ra"],
+            " ad",
+        ),
+        (&["www.bogus.example", "A"], &["SERVFAIL"], "192.0.2.8"),
+        (
+            &["+cd", "www.bogus.example", "A"],
+            &["192.0.2.8"],
+            "SERVFAIL",
+        ),
+        (&["nobody.one.example", "A"], &["NXDOMAIN", "SOA"], "NSEC"),
+        (
+            &[
+                "+bufsize=512",
+                "+dnssec",
+                "+ignore",
+                "nobody.one.example",
+                "A",
+            ],
+            &[" tc"],
+            "no servers could be reached",
+        ),
+    ] {
+        let said = dig(dns.address(), args);
+        for expected in expected {
+            assert!(
+                said.contains(expected),
+                "dig {args:?} should say {expected:?}:\n{said}"
+            );
+        }
+        assert!(
+            !said.contains(unexpected),
+            "dig {args:?} should not say {unexpected:?}:\n{said}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn zones_survive_a_restart_and_bind_can_read_them() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let dns = world(dir.path()).await;
+    let anchor = std::fs::read_to_string(dns.trust_anchor()).expect("trust anchor");
+    dns.stop();
+    drop(dns);
+    let dns = Dns::start(dir.path(), loopback().into(), 0)
+        .await
+        .expect("again");
+    assert_eq!(
+        std::fs::read_to_string(dns.trust_anchor()).expect("trust anchor"),
+        anchor
+    );
+    let said = delv(&dns, &["_acme-challenge.one.example", "TXT"]);
+    assert!(
+        said.contains("; fully validated") && said.contains("proof"),
+        "{said}"
+    );
+    for zone in [
+        "example",
+        "hosting.example",
+        "one.example",
+        "unsigned.example",
+    ] {
+        let out = Command::new(program("named-checkzone"))
+            .args(["-i", "none", zone])
+            .arg(dir.path().join(format!("zones/{zone}.zone")))
+            .output()
+            .expect("named-checkzone");
+        assert!(
+            out.status.success(),
+            "{zone}: {}",
+            String::from_utf8_lossy(&out.stdout)
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn updates_make_zones_honour_prerequisites_and_need_the_key() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let dns = Dns::start(dir.path(), loopback().into(), 0)
+        .await
+        .expect("sandbox DNS");
+    update(
+        &dns,
+        "prosody.example",
+        "update add _xmpp-server._tcp.prosody.example 60 SRV 0 5 5269 prosody.example.\nupdate add prosody.example 60 A 127.0.0.2",
+    );
+    let said = delv(&dns, &["_xmpp-server._tcp.prosody.example", "SRV"]);
+    assert!(
+        said.contains("; fully validated"),
+        "a zone made by its first update is signed and delegated:\n{said}"
+    );
+
+    let script = |lines: &str, key: bool| {
+        let file = dir.path().join("script");
+        let address = dns.address();
+        std::fs::write(
+            &file,
+            format!(
+                "server {} {}\nzone prosody.example\n{lines}\nsend\n",
+                address.ip(),
+                address.port()
+            ),
+        )
+        .expect("script");
+        let mut command = Command::new(program("nsupdate"));
+        if key {
+            command.arg("-k").arg(dns.tsig_key());
+        }
+        let out = command.arg(&file).output().expect("nsupdate");
+        String::from_utf8_lossy(&out.stderr).into_owned()
+    };
+    for (lines, key, expected) in [
+        (
+            "prereq nxdomain prosody.example\nupdate add x.prosody.example 60 A 127.0.0.3",
+            true,
+            "YXDOMAIN",
+        ),
+        (
+            "prereq yxrrset prosody.example AAAA\nupdate add x.prosody.example 60 A 127.0.0.3",
+            true,
+            "NXRRSET",
+        ),
+        (
+            "prereq yxrrset prosody.example A 127.0.0.9\nupdate add x.prosody.example 60 A 127.0.0.3",
+            true,
+            "NXRRSET",
+        ),
+        (
+            "update add x.prosody.example 60 A 127.0.0.3\nupdate add x.prosody.example 60 CNAME y.prosody.example.",
+            true,
+            "REFUSED",
+        ),
+        (
+            "update add x.prosody.example 60 A 127.0.0.3",
+            false,
+            "REFUSED",
+        ),
+    ] {
+        let said = script(lines, key);
+        assert!(said.contains(expected), "{lines}: {said}");
+        assert!(
+            dig(dns.address(), &["x.prosody.example", "A"]).contains("NXDOMAIN"),
+            "all or nothing: {lines}"
+        );
+    }
+    assert_eq!(
+        script(
+            "prereq yxrrset prosody.example A 127.0.0.2\nupdate add x.prosody.example 60 A 127.0.0.3",
+            true
+        ),
+        ""
+    );
+    assert_eq!(
+        dig(dns.address(), &["+short", "x.prosody.example", "A"]).trim(),
+        "127.0.0.3"
+    );
+    // The apex keeps what makes it a zone.
+    assert_eq!(script("update delete prosody.example", true), "");
+    assert!(dig(dns.address(), &["prosody.example", "SOA"]).contains("status: NOERROR"));
+}
