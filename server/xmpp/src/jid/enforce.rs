@@ -69,7 +69,7 @@ pub(super) fn resource(text: &str) -> Result<Cow<'_, str>, JidError> {
 }
 
 /// OpaqueString applied until stable (RFC 8265 4.2); also the preparation of passwords.
-pub(super) fn opaque_string(text: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn opaque_string(text: &str) -> Option<Cow<'_, str>> {
     use precis_core::profile::Profile;
     stable(text, |s| OpaqueString::new().enforce(s).ok())
 }

@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 pub use self::domain::DomainName;
 pub use self::enforce::PART_BYTES;
+pub(crate) use self::enforce::opaque_string;
 
 /// Why a string is not an address. Whose fault: whoever wrote it; on a stanza the answer is `<jid-malformed/>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
