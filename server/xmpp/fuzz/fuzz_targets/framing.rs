@@ -1,0 +1,9 @@
+//! `cargo fuzz run framing`: see `bodies::framing`.
+
+#![no_main]
+
+#[path = "../bodies.rs"]
+#[allow(dead_code)]
+mod bodies;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::framing(data));
