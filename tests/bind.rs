@@ -6,71 +6,17 @@
 mod harness;
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use control::outside::{OwnerZone as _, ZoneChange, ZoneError, ZonePublisher as _, ZoneValue};
 use control::records::{DesiredRecord, Purpose, RecordValue};
 use domicile::demo::dns::{Dns, Signing};
 use domicile::zone::{Publisher, read_key};
+use harness::bind::Bind;
 use harness::demo::loopback;
-use harness::tools::{Service, free_port, program};
+use harness::tools::{free_port, program};
 use xmpp::jid::DomainName;
-
-/// A BIND that signs and serves `hosting.example`, and takes updates with a key.
-struct Bind {
-    _service: Service,
-    address: SocketAddr,
-    key: PathBuf,
-    dir: tempfile::TempDir,
-}
-
-fn bind() -> Bind {
-    let dir = tempfile::tempdir().expect("temporary directory");
-    let ip: IpAddr = [127, 0, 0, 1].into();
-    let address = SocketAddr::new(ip, free_port(ip));
-    let key = dir.path().join("update.key");
-    let made = Command::new(program("tsig-keygen"))
-        .args(["-a", "hmac-sha256", "platform"])
-        .output()
-        .expect("tsig-keygen");
-    std::fs::write(&key, made.stdout).expect("key");
-    for file in ["hosting.zone", "static.zone"] {
-        let zone =
-            "$TTL 60\n@ IN SOA ns hostmaster 1 3600 600 86400 1\n@ IN NS ns\nns IN A 127.0.0.1\n";
-        std::fs::write(dir.path().join(file), zone).expect("zone");
-    }
-    let config = format!(
-        r#"include "{key}";
-options {{ directory "{dir}"; pid-file none; session-keyfile none; listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; recursion no; dnssec-validation no; notify no; }};
-controls {{}};
-zone "hosting.example" {{ type primary; file "hosting.zone"; dnssec-policy default; inline-signing no; allow-update {{ key "platform"; }}; }};
-zone "static.example" {{ type primary; file "static.zone"; allow-update {{ none; }}; }};
-"#,
-        key = key.display(),
-        dir = dir.path().display(),
-        port = address.port()
-    );
-    let file = dir.path().join("named.conf");
-    std::fs::write(&file, config).expect("configuration");
-    let mut service = Service::start(
-        "named",
-        Command::new(program("named"))
-            .arg("-g")
-            .arg("-c")
-            .arg(&file)
-            .current_dir(dir.path()),
-        dir.path().join("named.log"),
-    );
-    service.listening(address);
-    service.says("running");
-    Bind {
-        _service: service,
-        address,
-        key,
-        dir,
-    }
-}
 
 fn dig(server: SocketAddr, args: &[&str]) -> String {
     let out = Command::new(program("dig"))
@@ -216,7 +162,7 @@ async fn walk_through(server: SocketAddr, key: &Path) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_platform_zone_at_bind() {
-    let bind = bind();
+    let bind = Bind::start(&[]);
     walk_through(bind.address, &bind.key).await;
     let error = publisher(bind.address, "static.example", &bind.key)
         .apply(&[ZoneChange::Erase {
@@ -228,7 +174,6 @@ async fn the_platform_zone_at_bind() {
         error.to_string().contains("REFUSED") && error.to_string().contains("update-policy"),
         "{error}"
     );
-    drop(bind.dir);
 }
 
 #[tokio::test(flavor = "multi_thread")]

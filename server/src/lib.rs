@@ -1,5 +1,6 @@
 //! The live server: sockets, time and wiring around the libraries of this workspace.
 
+pub mod certificates;
 pub mod config;
 pub mod demo;
 pub mod metrics;

@@ -11,6 +11,7 @@
     reason = "each test target compiles the harness for itself and uses its own part of it"
 )]
 
+pub mod bind;
 pub mod demo;
 pub mod peers;
 pub mod tools;

@@ -1,3 +1,4 @@
 //! The demo: everything on loopback with embedded defaults, and the sandbox it needs (DNS, certificate authority).
 
+pub mod ca;
 pub mod dns;

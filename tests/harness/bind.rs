@@ -1,0 +1,79 @@
+//! A real BIND for tests: it signs and serves the platform's zone, takes updates with a key, and serves owners' zones.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::process::Command;
+
+use super::tools::{Service, free_port, program};
+
+/// A running `named`.
+pub struct Bind {
+    pub address: SocketAddr,
+    /// TSIG key file that may change `hosting.example`.
+    pub key: PathBuf,
+    _service: Service,
+    _dir: tempfile::TempDir,
+}
+
+impl Bind {
+    /// Starts it with `hosting.example` (signed, updates allowed), `static.example` (no updates) and the given further zones:
+    /// name, and records below SOA and NS.
+    pub fn start(owners: &[(&str, &str)]) -> Self {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let ip: IpAddr = [127, 0, 0, 1].into();
+        let address = SocketAddr::new(ip, free_port(ip));
+        let key = dir.path().join("update.key");
+        let made = Command::new(program("tsig-keygen"))
+            .args(["-a", "hmac-sha256", "platform"])
+            .output()
+            .expect("tsig-keygen");
+        std::fs::write(&key, made.stdout).expect("key");
+        let mut config = format!(
+            r#"include "{key}";
+options {{ directory "{dir}"; pid-file none; session-keyfile none; listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; recursion yes; allow-recursion {{ 127.0.0.0/8; }}; dnssec-validation no; notify no; }};
+controls {{}};
+"#,
+            key = key.display(),
+            dir = dir.path().display(),
+            port = address.port()
+        );
+        let mut zone = |name: &str, records: &str, policy: &str| {
+            let file = format!("{name}.zone");
+            let text = format!(
+                "$TTL 60\n@ IN SOA ns hostmaster 1 3600 600 86400 1\n@ IN NS ns\nns IN A 127.0.0.1\n{records}\n"
+            );
+            std::fs::write(dir.path().join(&file), text).expect("zone");
+            config.push_str(&format!(
+                "zone \"{name}\" {{ type primary; file \"{file}\"; {policy} }};\n"
+            ));
+        };
+        zone(
+            "hosting.example",
+            "",
+            "dnssec-policy default; inline-signing no; allow-update { key \"platform\"; };",
+        );
+        zone("static.example", "", "allow-update { none; };");
+        for (name, records) in owners {
+            zone(name, records, "");
+        }
+        let file = dir.path().join("named.conf");
+        std::fs::write(&file, config).expect("configuration");
+        let mut service = Service::start(
+            "named",
+            Command::new(program("named"))
+                .arg("-g")
+                .arg("-c")
+                .arg(&file)
+                .current_dir(dir.path()),
+            dir.path().join("named.log"),
+        );
+        service.listening(address);
+        service.says("running");
+        Self {
+            address,
+            key,
+            _service: service,
+            _dir: dir,
+        }
+    }
+}

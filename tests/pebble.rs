@@ -1,0 +1,405 @@
+//! Certificates from a real ACME server (Pebble), which looks at real challenges in a real BIND, through the delegated CNAME.
+//!
+//! Pebble refuses one nonce in twenty on purpose. Unlike the black-box tests this one calls into the server's library.
+
+mod harness;
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+
+use control::Secret;
+use control::outside::{
+    ChallengeSolver, IssueError, IssueRequest, Issued, Issuer, KeyChoice, PendingOrder, ZoneChange,
+    ZonePublisher, ZoneValue,
+};
+use domicile::certificates::{AccountKeep, Acme, AcmeSettings};
+use domicile::demo::ca::Ca;
+use domicile::zone::{Publisher, read_key};
+use harness::bind::Bind;
+use harness::tools::{Service, free_port, program};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use xmpp::jid::DomainName;
+
+const OWNER: &str = "_acme-challenge 60 IN CNAME d1._acme.on.hosting.example.\n_acme-challenge.rooms 60 IN CNAME d1._acme.on.hosting.example.";
+
+/// A Pebble with its own HTTPS certificate, made by the sandbox's CA.
+struct Pebble {
+    service: Option<Service>,
+    config: PathBuf,
+    dns: SocketAddr,
+    address: SocketAddr,
+    root: PathBuf,
+    dir: tempfile::TempDir,
+}
+
+impl Pebble {
+    fn start(dns: SocketAddr, external: &str) -> Self {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let ip: IpAddr = [127, 0, 0, 1].into();
+        let address = SocketAddr::new(ip, free_port(ip));
+        let ca = Ca::open(&dir.path().join("ca"), None).expect("CA");
+        let issued = ca
+            .leaf(&["localhost".into()], &KeyChoice::New)
+            .expect("certificate");
+        let (cert, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
+        std::fs::write(&cert, &issued.chain_pem).expect("certificate");
+        std::fs::write(&key, issued.key_pem.expose()).expect("key");
+        let config = dir.path().join("pebble.json");
+        let text = format!(
+            r#"{{"pebble":{{"listenAddress":"{address}","managementListenAddress":"127.0.0.1:{management}","certificate":"{cert}","privateKey":"{key}","httpPort":5002,"tlsPort":5001,"ocspResponderURL":""{external}}}}}"#,
+            management = free_port(ip),
+            cert = cert.display(),
+            key = key.display()
+        );
+        std::fs::write(&config, text).expect("configuration");
+        let mut pebble = Self {
+            service: None,
+            config,
+            dns,
+            address,
+            root: ca.root().to_path_buf(),
+            dir,
+        };
+        pebble.restart();
+        pebble
+    }
+
+    /// A new process on the same address; it has forgotten everything.
+    fn restart(&mut self) {
+        self.service = None;
+        let mut command = Command::new(program("pebble"));
+        command
+            .arg("-config")
+            .arg(&self.config)
+            .args(["-dnsserver", &self.dns.to_string()])
+            .env("PEBBLE_VA_NOSLEEP", "1");
+        let mut service =
+            Service::start("pebble", &mut command, self.dir.path().join("pebble.log"));
+        service.listening(self.address);
+        self.service = Some(service);
+    }
+
+    fn settings(&self) -> AcmeSettings {
+        AcmeSettings {
+            name: "Pebble".into(),
+            directory: format!("https://localhost:{}/dir", self.address.port()),
+            root: Some(self.root.clone()),
+            contact: vec!["mailto:hostmaster@hosting.example".into()],
+            terms_agreed: true,
+            external_account: None,
+            caa_identities: vec!["pebble.example".into()],
+        }
+    }
+}
+
+#[derive(Default)]
+struct Keep(Mutex<HashMap<String, Secret>>);
+
+#[async_trait::async_trait]
+impl AccountKeep for Keep {
+    async fn load(&self, directory: &str) -> Result<Option<Secret>, String> {
+        Ok(self.0.lock().expect("lock").get(directory).cloned())
+    }
+    async fn save(&self, directory: &str, credentials: &Secret) -> Result<(), String> {
+        self.0
+            .lock()
+            .expect("lock")
+            .insert(directory.into(), credentials.clone());
+        Ok(())
+    }
+    async fn forget(&self, directory: &str) -> Result<(), String> {
+        self.0.lock().expect("lock").remove(directory);
+        Ok(())
+    }
+}
+
+/// Control's side: publishes in BIND, remembers the order.
+struct Desk {
+    zone: Publisher,
+    crash: bool,
+    presented: Mutex<usize>,
+    pending: Mutex<Option<PendingOrder>>,
+}
+
+impl Desk {
+    fn new(bind: &Bind) -> Self {
+        let key = read_key(&bind.key).expect("key file");
+        let zone = Publisher::new(bind.address, "hosting.example", &key).expect("publisher");
+        Self {
+            zone,
+            crash: false,
+            presented: Mutex::default(),
+            pending: Mutex::default(),
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl ChallengeSolver for Desk {
+    async fn present(&self, _name: &DomainName, value: &str) -> Result<(), IssueError> {
+        *self.presented.lock().expect("lock") += 1;
+        let change = ZoneChange::Add {
+            name: "d1._acme.on.hosting.example".into(),
+            ttl_seconds: 1,
+            value: ZoneValue::Txt(value.into()),
+        };
+        self.zone
+            .apply(&[change])
+            .await
+            .map_err(|error| IssueError::Challenge(error.to_string()))
+    }
+    async fn withdraw(&self, _name: &DomainName, value: &str) {
+        let change = ZoneChange::Remove {
+            name: "d1._acme.on.hosting.example".into(),
+            value: ZoneValue::Txt(value.into()),
+        };
+        self.zone.apply(&[change]).await.expect("withdrawn");
+    }
+    async fn remember(&self, order: PendingOrder) -> Result<(), IssueError> {
+        *self.pending.lock().expect("lock") = Some(order);
+        if self.crash {
+            Err(IssueError::Unavailable("the database has gone".into()))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+fn request(names: &[&str], key: KeyChoice) -> IssueRequest {
+    let names: Vec<DomainName> = names
+        .iter()
+        .map(|name| DomainName::parse(name).expect("name"))
+        .collect();
+    IssueRequest {
+        domain_id: 1,
+        domain: names[0].clone(),
+        names,
+        key,
+        resume: None,
+    }
+}
+
+fn challenge_records(bind: &Bind) -> String {
+    let out = Command::new(program("dig"))
+        .args([
+            &format!("@{}", bind.address.ip()),
+            "-p",
+            &bind.address.port().to_string(),
+            "+short",
+            "d1._acme.on.hosting.example",
+            "TXT",
+        ])
+        .output()
+        .expect("dig");
+    String::from_utf8_lossy(&out.stdout).into_owned()
+}
+
+fn assert_names(issued: &Issued, names: &[&str]) {
+    let chain: Vec<CertificateDer<'_>> =
+        CertificateDer::pem_slice_iter(issued.chain_pem.as_bytes())
+            .map(|cert| cert.expect("PEM"))
+            .collect();
+    assert!(chain.len() >= 2, "leaf and intermediate");
+    let leaf = webpki::EndEntityCert::try_from(&chain[0]).expect("leaf");
+    for name in names {
+        leaf.verify_is_valid_for_subject_name(&ServerName::try_from(*name).expect("name"))
+            .expect("the name is in it");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn acme_01_one_order_holds_every_name_and_a_renewal_keeps_key_and_account() {
+    let bind = Bind::start(&[("one.example", OWNER)]);
+    let mut pebble = Pebble::start(bind.address, "");
+    let keep = Arc::new(Keep::default());
+    let acme = Acme::new(pebble.settings(), keep.clone());
+    let desk = Desk::new(&bind);
+    let names = ["one.example", "rooms.one.example"];
+
+    let first = acme
+        .issue(request(&names, KeyChoice::New), &desk)
+        .await
+        .expect("issued");
+    assert_names(&first, &names);
+    assert_eq!(*desk.presented.lock().expect("lock"), 2);
+    assert_eq!(challenge_records(&bind), "", "challenges are withdrawn");
+    let account = acme.describe().account_uri.expect("account");
+
+    // Another process: the account comes from its keep. ACME-12: the key stays.
+    let later = Acme::new(pebble.settings(), keep.clone());
+    let renewed = later
+        .issue(
+            request(&names, KeyChoice::Keep(first.key_pem.clone())),
+            &desk,
+        )
+        .await
+        .expect("renewed");
+    assert_eq!(renewed.key_pem, first.key_pem);
+    assert_ne!(renewed.chain_pem, first.chain_pem);
+    assert_eq!(later.describe().account_uri, Some(account));
+
+    // The CA has lost its memory: the account is made anew, and the order goes through.
+    pebble.restart();
+    let again = later
+        .issue(request(&["one.example"], KeyChoice::New), &desk)
+        .await
+        .expect("issued by a CA that forgot us");
+    assert_names(&again, &["one.example"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn acme_03_what_the_ca_found_is_said_by_name_and_nothing_stays_behind() {
+    let bind = Bind::start(&[("one.example", OWNER), ("two.example", "")]);
+    let pebble = Pebble::start(bind.address, "");
+    let acme = Acme::new(pebble.settings(), Arc::new(Keep::default()));
+    let desk = Desk::new(&bind);
+    let error = acme
+        .issue(
+            request(&["one.example", "two.example"], KeyChoice::New),
+            &desk,
+        )
+        .await
+        .expect_err("two.example has no CNAME");
+    let IssueError::Names(refused) = &error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(
+        refused
+            .iter()
+            .map(|refused| refused.name.as_str())
+            .collect::<Vec<_>>(),
+        ["two.example"],
+        "{error}"
+    );
+    assert!(
+        refused[0].why.contains("_acme-challenge.two.example") || refused[0].why.contains("TXT"),
+        "the CA's own words: {error}"
+    );
+    assert!(
+        desk.pending.lock().expect("lock").is_none(),
+        "never finalized"
+    );
+    assert_eq!(challenge_records(&bind), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_from_before_a_crash_is_resumed() {
+    let bind = Bind::start(&[("one.example", OWNER)]);
+    let pebble = Pebble::start(bind.address, "");
+    let keep = Arc::new(Keep::default());
+    let mut desk = Desk::new(&bind);
+    desk.crash = true;
+    let error = Acme::new(pebble.settings(), keep.clone())
+        .issue(request(&["one.example"], KeyChoice::New), &desk)
+        .await
+        .expect_err("not remembered, not finalized");
+    assert!(matches!(error, IssueError::Unavailable(_)), "{error}");
+    let pending = desk
+        .pending
+        .lock()
+        .expect("lock")
+        .take()
+        .expect("the order");
+
+    desk.crash = false;
+    let before = *desk.presented.lock().expect("lock");
+    let mut resumed = request(&["one.example"], KeyChoice::New);
+    resumed.resume = Some(pending.clone());
+    let issued = Acme::new(pebble.settings(), keep.clone())
+        .issue(resumed, &desk)
+        .await
+        .expect("resumed");
+    assert_names(&issued, &["one.example"]);
+    assert_eq!(issued.key_pem, pending.key_pem);
+    assert_eq!(
+        *desk.presented.lock().expect("lock"),
+        before,
+        "nothing is proven twice"
+    );
+
+    // An order that the CA does not know is forgotten.
+    let mut unknown = request(&["one.example"], KeyChoice::New);
+    unknown.resume = Some(PendingOrder {
+        url: pending.url.replace("/my-order/", "/my-order/x"),
+        ..pending
+    });
+    let issued = Acme::new(pebble.settings(), keep)
+        .issue(unknown, &desk)
+        .await
+        .expect("ordered anew");
+    assert_names(&issued, &["one.example"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ca_that_cannot_be_reached_or_believed_is_unknown() {
+    let bind = Bind::start(&[]);
+    let pebble = Pebble::start(bind.address, "");
+    let desk = Desk::new(&bind);
+    let other = tempfile::tempdir().expect("temporary directory");
+    let stranger = Ca::open(other.path(), None)
+        .expect("CA")
+        .root()
+        .to_path_buf();
+    let nobody = free_port([127, 0, 0, 1].into());
+    for settings in [
+        AcmeSettings {
+            directory: format!("https://localhost:{nobody}/dir"),
+            ..pebble.settings()
+        },
+        AcmeSettings {
+            root: Some(stranger),
+            ..pebble.settings()
+        },
+        AcmeSettings {
+            root: Some(Path::new("/nowhere/root.pem").into()),
+            ..pebble.settings()
+        },
+    ] {
+        let error = Acme::new(settings, Arc::new(Keep::default()))
+            .issue(request(&["one.example"], KeyChoice::New), &desk)
+            .await
+            .expect_err("unreachable");
+        assert!(matches!(error, IssueError::Unavailable(_)), "{error:?}");
+    }
+    let settings = AcmeSettings {
+        terms_agreed: false,
+        ..pebble.settings()
+    };
+    let error = Acme::new(settings, Arc::new(Keep::default()))
+        .issue(request(&["one.example"], KeyChoice::New), &desk)
+        .await
+        .expect_err("no terms agreed");
+    assert!(error.to_string().contains("acme.terms_agreed"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_can_be_bound_to_an_external_one() {
+    let bind = Bind::start(&[("one.example", OWNER)]);
+    let external = r#","externalAccountBindingRequired":true,"externalAccountMACKeys":{"kid-1":"zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"}"#;
+    let pebble = Pebble::start(bind.address, external);
+    let desk = Desk::new(&bind);
+    let bound = |key: &str| AcmeSettings {
+        external_account: Some(("kid-1".into(), Secret::from(key))),
+        ..pebble.settings()
+    };
+    let error = Acme::new(pebble.settings(), Arc::new(Keep::default()))
+        .issue(request(&["one.example"], KeyChoice::New), &desk)
+        .await
+        .expect_err("no binding");
+    assert!(
+        matches!(error, IssueError::Refused(_)) && error.to_string().contains("externalAccount"),
+        "{error}"
+    );
+    let issued = Acme::new(
+        bound("zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"),
+        Arc::new(Keep::default()),
+    )
+    .issue(request(&["one.example"], KeyChoice::New), &desk)
+    .await
+    .expect("issued");
+    assert_names(&issued, &["one.example"]);
+}
