@@ -1,0 +1,278 @@
+//! Users of a domain and how they prove who they are: SCRAM verifiers, never a password.
+
+use xmpp::sasl::{Hash, ScramVerifier};
+use xmpp::timestamp::Timestamp;
+
+use crate::change::{Change, announce};
+use crate::error::{Result, StoreError};
+use crate::{AccountId, DomainStore, Store, TenantId, rd, wr};
+
+/// A user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountRow {
+    /// Row.
+    pub id: AccountId,
+    /// Localpart, enforced form.
+    pub local: String,
+    /// `active`, `suspended`.
+    pub state: String,
+    /// When it came.
+    pub created: Timestamp,
+}
+
+/// The state in which an account may log in.
+pub const ACTIVE: &str = "active";
+
+type Tuple = (i64, String, String, i64);
+type VerifierTuple = (Vec<u8>, i64, Vec<u8>, Vec<u8>);
+
+fn row((id, local, state, created): Tuple) -> AccountRow {
+    AccountRow {
+        id: AccountId(id),
+        local,
+        state,
+        created: Timestamp(created),
+    }
+}
+
+fn hash_name(hash: Hash) -> &'static str {
+    match hash {
+        Hash::Sha1 => "sha-1",
+        Hash::Sha256 => "sha-256",
+        Hash::Sha512 => "sha-512",
+    }
+}
+
+/// Writes an account's verifiers inside a transaction.
+macro_rules! put_credentials {
+    ($tx:expr, $account:expr, $verifiers:expr) => {
+        for v in $verifiers {
+            sqlx::query(
+                "INSERT INTO credentials (account, hash, salt, iterations, stored_key, server_key) \
+                 VALUES ($1, $2, $3, $4, $5, $6)",
+            )
+            .bind($account)
+            .bind(hash_name(v.hash))
+            .bind(&v.salt)
+            .bind(i64::from(v.iterations))
+            .bind(&v.stored_key)
+            .bind(&v.server_key)
+            .execute(&mut *$tx)
+            .await?;
+        }
+    };
+}
+
+impl DomainStore {
+    fn jid(&self, local: &str) -> Change {
+        Change::Account(format!("{local}@{}", self.name))
+    }
+
+    /// Adds a user.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when there is one of this name.
+    pub async fn account_add(
+        &self,
+        local: &str,
+        verifiers: &[ScramVerifier],
+        now: Timestamp,
+    ) -> Result<AccountId> {
+        let id = wr!(self.store, p => {
+            let mut tx = p.begin().await?;
+            let (id,): (i64,) = sqlx::query_as(
+                "INSERT INTO accounts (domain, local, state, created) VALUES ($1, $2, 'active', $3) RETURNING id",
+            )
+            .bind(self.id.0).bind(local).bind(now.0).fetch_one(&mut *tx).await.map_err(taken)?;
+            put_credentials!(tx, id, verifiers);
+            announce!(tx, self.jid(local), now);
+            tx.commit().await?;
+            id
+        });
+        self.store.tell();
+        Ok(AccountId(id))
+    }
+
+    /// Adds many users in one transaction: all or none. Names that exist already are left as they are and returned.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; nothing was added then.
+    pub async fn account_import(
+        &self,
+        accounts: &[(String, Vec<ScramVerifier>)],
+        now: Timestamp,
+    ) -> Result<Vec<String>> {
+        let mut existing = Vec::new();
+        wr!(self.store, p => {
+            let mut tx = p.begin().await?;
+            for (local, verifiers) in accounts {
+                let added: Option<(i64,)> = sqlx::query_as(
+                    "INSERT INTO accounts (domain, local, state, created) VALUES ($1, $2, 'active', $3) \
+                     ON CONFLICT (domain, local) DO NOTHING RETURNING id",
+                )
+                .bind(self.id.0).bind(local).bind(now.0).fetch_optional(&mut *tx).await?;
+                match added {
+                    Some((id,)) => {
+                        put_credentials!(tx, id, verifiers);
+                        announce!(tx, self.jid(local), now);
+                    }
+                    None => existing.push(local.clone()),
+                }
+            }
+            tx.commit().await?;
+        });
+        self.store.tell();
+        Ok(existing)
+    }
+
+    /// One user.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn account_find(&self, local: &str) -> Result<Option<AccountRow>> {
+        let found: Option<Tuple> = rd!(self.store, p => {
+            sqlx::query_as("SELECT id, local, state, created FROM accounts WHERE domain = $1 AND local = $2")
+                .bind(self.id.0).bind(local).fetch_optional(p).await
+        })?;
+        Ok(found.map(row))
+    }
+
+    /// Users by name after `after` (empty: from the start), at most `limit`.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn account_list(&self, after: &str, limit: u32) -> Result<Vec<AccountRow>> {
+        let found: Vec<Tuple> = rd!(self.store, p => {
+            sqlx::query_as(
+                "SELECT id, local, state, created FROM accounts WHERE domain = $1 AND local > $2 ORDER BY local LIMIT $3",
+            )
+            .bind(self.id.0).bind(after).bind(i64::from(limit)).fetch_all(p).await
+        })?;
+        Ok(found.into_iter().map(row).collect())
+    }
+
+    /// How many users the domain has.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn account_count(&self) -> Result<u64> {
+        let (n,): (i64,) = rd!(self.store, p => {
+            sqlx::query_as("SELECT COUNT(*) FROM accounts WHERE domain = $1").bind(self.id.0).fetch_one(p).await
+        })?;
+        Ok(n.unsigned_abs())
+    }
+
+    /// The verifier of an active user; none for everybody else, whoever they are (SASL-11).
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn credentials_for(&self, local: &str, hash: Hash) -> Result<Option<ScramVerifier>> {
+        let found: Option<VerifierTuple> = rd!(self.store, p => {
+            sqlx::query_as(
+                "SELECT c.salt, c.iterations, c.stored_key, c.server_key FROM credentials c \
+                 JOIN accounts a ON a.id = c.account \
+                 WHERE a.domain = $1 AND a.local = $2 AND a.state = 'active' AND c.hash = $3",
+            )
+            .bind(self.id.0).bind(local).bind(hash_name(hash)).fetch_optional(p).await
+        })?;
+        let Some((salt, iterations, stored_key, server_key)) = found else {
+            return Ok(None);
+        };
+        let iterations = u32::try_from(iterations).map_err(|_| StoreError::Corrupt {
+            what: "credentials.iterations",
+        })?;
+        Ok(Some(ScramVerifier {
+            hash,
+            salt,
+            iterations,
+            stored_key,
+            server_key,
+        }))
+    }
+
+    /// Replaces a user's verifiers. `false`: there is no such user.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; the old ones stay then.
+    pub async fn account_set_credentials(
+        &self,
+        local: &str,
+        verifiers: &[ScramVerifier],
+        now: Timestamp,
+    ) -> Result<bool> {
+        let Some(account) = self.account_find(local).await? else {
+            return Ok(false);
+        };
+        wr!(self.store, p => {
+            let mut tx = p.begin().await?;
+            sqlx::query("DELETE FROM credentials WHERE account = $1").bind(account.id.0).execute(&mut *tx).await?;
+            put_credentials!(tx, account.id.0, verifiers);
+            announce!(tx, self.jid(local), now);
+            tx.commit().await?;
+        });
+        self.store.tell();
+        Ok(true)
+    }
+
+    /// Suspends or resumes a user. `false`: there is no such user.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn account_set_state(
+        &self,
+        local: &str,
+        state: &str,
+        now: Timestamp,
+    ) -> Result<bool> {
+        let n = wr!(self.store, p => {
+            let mut tx = p.begin().await?;
+            let n = sqlx::query("UPDATE accounts SET state = $3 WHERE domain = $1 AND local = $2")
+                .bind(self.id.0).bind(local).bind(state).execute(&mut *tx).await?.rows_affected();
+            announce!(tx, self.jid(local), now);
+            tx.commit().await?;
+            n
+        });
+        self.store.tell();
+        Ok(n > 0)
+    }
+
+    /// Removes a user with everything of theirs. `false`: there is no such user.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn account_remove(&self, local: &str, now: Timestamp) -> Result<bool> {
+        let n = wr!(self.store, p => {
+            let mut tx = p.begin().await?;
+            let n = sqlx::query("DELETE FROM accounts WHERE domain = $1 AND local = $2")
+                .bind(self.id.0).bind(local).execute(&mut *tx).await?.rows_affected();
+            announce!(tx, self.jid(local), now);
+            tx.commit().await?;
+            n
+        });
+        self.store.tell();
+        Ok(n > 0)
+    }
+}
+
+impl Store {
+    /// How many users a customer has over all domains.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn tenant_account_count(&self, tenant: TenantId) -> Result<u64> {
+        let (n,): (i64,) = rd!(self, p => {
+            sqlx::query_as("SELECT COUNT(*) FROM accounts a JOIN domains d ON d.id = a.domain WHERE d.tenant = $1")
+                .bind(tenant.0).fetch_one(p).await
+        })?;
+        Ok(n.unsigned_abs())
+    }
+}
+
+fn taken(error: sqlx::Error) -> StoreError {
+    match error.into() {
+        StoreError::Conflict { .. } => StoreError::Conflict {
+            what: "an account of this name",
+        },
+        other => other,
+    }
+}

@@ -1,0 +1,1 @@
+//! The battery: one suite for both engines.

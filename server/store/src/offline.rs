@@ -1,0 +1,98 @@
+//! Messages that wait for their reader (XEP-0160): committed before anybody is told that they are kept.
+
+use xmpp::timestamp::Timestamp;
+
+use crate::error::Result;
+use crate::{AccountId, DomainStore, rd, wr};
+
+/// A message that waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OfflineMessage {
+    /// Row; grows in the order of arrival.
+    pub id: i64,
+    /// When it arrived.
+    pub at: Timestamp,
+    /// The whole stanza, as it goes to the client.
+    pub stanza: Vec<u8>,
+}
+
+impl DomainStore {
+    /// Keeps a message. `false`: as many wait as `limit` allows, or the account is gone; nothing was kept.
+    ///
+    /// # Errors
+    /// See [`crate::StoreError`]; nothing was kept then.
+    pub async fn offline_add(
+        &self,
+        account: AccountId,
+        stanza: &[u8],
+        at: Timestamp,
+        limit: u32,
+    ) -> Result<bool> {
+        let n = wr!(self.store, p => {
+            sqlx::query(
+                "INSERT INTO offline_messages (account, at, stanza) SELECT id, $3, $4 FROM accounts \
+                 WHERE domain = $1 AND id = $2 AND (SELECT COUNT(*) FROM offline_messages WHERE account = $2) < $5",
+            )
+            .bind(self.id.0).bind(account.0).bind(at.0).bind(stanza).bind(i64::from(limit))
+            .execute(p).await.map(|r| r.rows_affected())
+        })?;
+        Ok(n > 0)
+    }
+
+    /// Messages after row `after`, in the order of arrival, at most `limit`.
+    ///
+    /// # Errors
+    /// See [`crate::StoreError`].
+    pub async fn offline_list(
+        &self,
+        account: AccountId,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<OfflineMessage>> {
+        let found: Vec<(i64, i64, Vec<u8>)> = rd!(self.store, p => {
+            sqlx::query_as(
+                "SELECT o.id, o.at, o.stanza FROM offline_messages o JOIN accounts a ON a.id = o.account \
+                 WHERE a.domain = $1 AND o.account = $2 AND o.id > $3 ORDER BY o.id LIMIT $4",
+            )
+            .bind(self.id.0).bind(account.0).bind(after).bind(i64::from(limit)).fetch_all(p).await
+        })?;
+        Ok(found
+            .into_iter()
+            .map(|(id, at, stanza)| OfflineMessage {
+                id,
+                at: Timestamp(at),
+                stanza,
+            })
+            .collect())
+    }
+
+    /// Forgets messages up to and including row `upto`.
+    ///
+    /// # Errors
+    /// See [`crate::StoreError`]; they are delivered again then.
+    pub async fn offline_remove(&self, account: AccountId, upto: i64) -> Result<()> {
+        wr!(self.store, p => {
+            sqlx::query(
+                "DELETE FROM offline_messages WHERE account IN (SELECT id FROM accounts WHERE domain = $1 AND id = $2) \
+                 AND id <= $3",
+            )
+            .bind(self.id.0).bind(account.0).bind(upto).execute(p).await.map(|_| ())
+        })?;
+        Ok(())
+    }
+
+    /// How many wait.
+    ///
+    /// # Errors
+    /// See [`crate::StoreError`].
+    pub async fn offline_count(&self, account: AccountId) -> Result<u64> {
+        let (n,): (i64,) = rd!(self.store, p => {
+            sqlx::query_as(
+                "SELECT COUNT(*) FROM offline_messages o JOIN accounts a ON a.id = o.account \
+                 WHERE a.domain = $1 AND o.account = $2",
+            )
+            .bind(self.id.0).bind(account.0).fetch_one(p).await
+        })?;
+        Ok(n.unsigned_abs())
+    }
+}

@@ -1,0 +1,341 @@
+//! People of the panel, their logins (cookies) and API tokens. Only hashes of tokens are stored.
+
+use xmpp::timestamp::Timestamp;
+
+use crate::error::{Result, StoreError};
+use crate::{OperatorId, Store, TenantId, rd, wr};
+
+/// A person of the panel.
+#[derive(Clone, PartialEq, Eq)]
+pub struct OperatorRow {
+    /// Row.
+    pub id: OperatorId,
+    /// E-mail, lower case.
+    pub login: String,
+    /// argon2id, PHC string.
+    pub password_hash: String,
+    /// `platform`, `owner`, `admin`, `support`, `auditor`.
+    pub role: String,
+    /// Whose; none for the platform's own people.
+    pub tenant: Option<TenantId>,
+    /// When added.
+    pub created: Timestamp,
+}
+
+impl std::fmt::Debug for OperatorRow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OperatorRow")
+            .field("id", &self.id)
+            .field("login", &self.login)
+            .field("role", &self.role)
+            .field("tenant", &self.tenant)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A cookie that is good until `expires`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoginRow {
+    /// Row.
+    pub id: i64,
+    /// Whose.
+    pub operator: OperatorId,
+    /// Token of its forms.
+    pub csrf: String,
+    /// Browser, as it calls itself.
+    pub agent: String,
+    /// Address it was made from.
+    pub address: String,
+    /// When made.
+    pub created: Timestamp,
+    /// When it ends.
+    pub expires: Timestamp,
+}
+
+/// A token for the JSON API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenRow {
+    /// Row.
+    pub id: i64,
+    /// Whose.
+    pub operator: OperatorId,
+    /// What its owner calls it.
+    pub name: String,
+    /// When made.
+    pub created: Timestamp,
+    /// When it ends.
+    pub expires: Timestamp,
+}
+
+type Tuple = (i64, String, String, String, Option<i64>, i64);
+type LoginTuple = (i64, i64, String, String, String, i64, i64);
+type TokenTuple = (i64, i64, String, i64, i64);
+
+fn row((id, login, password_hash, role, tenant, created): Tuple) -> OperatorRow {
+    let (id, tenant, created) = (OperatorId(id), tenant.map(TenantId), Timestamp(created));
+    OperatorRow {
+        id,
+        login,
+        password_hash,
+        role,
+        tenant,
+        created,
+    }
+}
+
+fn login((id, operator, csrf, agent, address, created, expires): LoginTuple) -> LoginRow {
+    let operator = OperatorId(operator);
+    LoginRow {
+        id,
+        operator,
+        csrf,
+        agent,
+        address,
+        created: Timestamp(created),
+        expires: Timestamp(expires),
+    }
+}
+
+fn token((id, operator, name, created, expires): TokenTuple) -> TokenRow {
+    TokenRow {
+        id,
+        operator: OperatorId(operator),
+        name,
+        created: Timestamp(created),
+        expires: Timestamp(expires),
+    }
+}
+
+impl Store {
+    /// Adds a person.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when the login is taken.
+    pub async fn operator_add(
+        &self,
+        login: &str,
+        password_hash: &str,
+        role: &str,
+        tenant: Option<TenantId>,
+        now: Timestamp,
+    ) -> Result<OperatorId> {
+        let (id,): (i64,) = wr!(self, p => {
+            sqlx::query_as(
+                "INSERT INTO operators (login, password_hash, role, tenant, created) VALUES ($1, $2, $3, $4, $5) RETURNING id",
+            )
+            .bind(login).bind(password_hash).bind(role).bind(tenant.map(|t| t.0)).bind(now.0).fetch_one(p).await
+        })
+        .map_err(|e| match e.into() {
+            StoreError::Conflict { .. } => StoreError::Conflict { what: "a login with this address" },
+            other => other,
+        })?;
+        Ok(OperatorId(id))
+    }
+
+    /// By row.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn operator_get(&self, id: OperatorId) -> Result<Option<OperatorRow>> {
+        let found: Option<Tuple> = rd!(self, p => {
+            sqlx::query_as("SELECT id, login, password_hash, role, tenant, created FROM operators WHERE id = $1")
+                .bind(id.0).fetch_optional(p).await
+        })?;
+        Ok(found.map(row))
+    }
+
+    /// By login.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn operator_find(&self, login: &str) -> Result<Option<OperatorRow>> {
+        let found: Option<Tuple> = rd!(self, p => {
+            sqlx::query_as("SELECT id, login, password_hash, role, tenant, created FROM operators WHERE login = $1")
+                .bind(login).fetch_optional(p).await
+        })?;
+        Ok(found.map(row))
+    }
+
+    /// People of a customer, or of the platform.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn operator_list(&self, tenant: Option<TenantId>) -> Result<Vec<OperatorRow>> {
+        // No customer has row 0, so one text serves both questions.
+        let found: Vec<Tuple> = rd!(self, p => {
+            sqlx::query_as(
+                "SELECT id, login, password_hash, role, tenant, created FROM operators \
+                 WHERE COALESCE(tenant, 0) = $1 ORDER BY id",
+            )
+            .bind(tenant.map_or(0, |t| t.0)).fetch_all(p).await
+        })?;
+        Ok(found.into_iter().map(row).collect())
+    }
+
+    /// Sets a password's hash and ends the person's logins. `false`: no such person.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn operator_set_password(&self, id: OperatorId, password_hash: &str) -> Result<bool> {
+        let n = wr!(self, p => {
+            let mut tx = p.begin().await?;
+            let n = sqlx::query("UPDATE operators SET password_hash = $2 WHERE id = $1")
+                .bind(id.0).bind(password_hash).execute(&mut *tx).await?.rows_affected();
+            sqlx::query("DELETE FROM logins WHERE operator = $1").bind(id.0).execute(&mut *tx).await?;
+            tx.commit().await?;
+            n
+        });
+        Ok(n > 0)
+    }
+
+    /// Removes a person with logins and tokens.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn operator_remove(&self, id: OperatorId) -> Result<bool> {
+        let n = wr!(self, p => {
+            sqlx::query("DELETE FROM operators WHERE id = $1").bind(id.0).execute(p).await.map(|r| r.rows_affected())
+        })?;
+        Ok(n > 0)
+    }
+
+    /// Adds a login; `login.id` is ignored.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn login_add(&self, token_hash: &[u8], login: &LoginRow) -> Result<i64> {
+        let (id,): (i64,) = wr!(self, p => {
+            sqlx::query_as(
+                "INSERT INTO logins (operator, token_hash, csrf, agent, address, created, expires) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id",
+            )
+            .bind(login.operator.0).bind(token_hash).bind(&login.csrf).bind(&login.agent).bind(&login.address)
+            .bind(login.created.0).bind(login.expires.0).fetch_one(p).await
+        })?;
+        Ok(id)
+    }
+
+    /// The login of a token, unless it has expired.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn login_find(&self, token_hash: &[u8], now: Timestamp) -> Result<Option<LoginRow>> {
+        let found: Option<LoginTuple> = rd!(self, p => {
+            sqlx::query_as(
+                "SELECT id, operator, csrf, agent, address, created, expires FROM logins \
+                 WHERE token_hash = $1 AND expires > $2",
+            )
+            .bind(token_hash).bind(now.0).fetch_optional(p).await
+        })?;
+        Ok(found.map(login))
+    }
+
+    /// Logins of a person that are still good.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn login_list(&self, operator: OperatorId, now: Timestamp) -> Result<Vec<LoginRow>> {
+        let found: Vec<LoginTuple> = rd!(self, p => {
+            sqlx::query_as(
+                "SELECT id, operator, csrf, agent, address, created, expires FROM logins \
+                 WHERE operator = $1 AND expires > $2 ORDER BY id",
+            )
+            .bind(operator.0).bind(now.0).fetch_all(p).await
+        })?;
+        Ok(found.into_iter().map(login).collect())
+    }
+
+    /// Moves a login's end.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn login_extend(&self, id: i64, expires: Timestamp) -> Result<()> {
+        wr!(self, p => {
+            sqlx::query("UPDATE logins SET expires = $2 WHERE id = $1").bind(id).bind(expires.0).execute(p).await.map(|_| ())
+        })?;
+        Ok(())
+    }
+
+    /// Ends one login of a person.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn login_remove(&self, operator: OperatorId, id: i64) -> Result<bool> {
+        let n = wr!(self, p => {
+            sqlx::query("DELETE FROM logins WHERE id = $1 AND operator = $2")
+                .bind(id).bind(operator.0).execute(p).await.map(|r| r.rows_affected())
+        })?;
+        Ok(n > 0)
+    }
+
+    /// Forgets logins and tokens that have expired.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn logins_sweep(&self, now: Timestamp) -> Result<()> {
+        wr!(self, p => sqlx::query("DELETE FROM logins WHERE expires <= $1").bind(now.0).execute(p).await.map(|_| ()))?;
+        wr!(self, p => sqlx::query("DELETE FROM api_tokens WHERE expires <= $1").bind(now.0).execute(p).await.map(|_| ()))?;
+        Ok(())
+    }
+
+    /// Adds an API token.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn token_add(
+        &self,
+        operator: OperatorId,
+        token_hash: &[u8],
+        name: &str,
+        now: Timestamp,
+        expires: Timestamp,
+    ) -> Result<i64> {
+        let (id,): (i64,) = wr!(self, p => {
+            sqlx::query_as(
+                "INSERT INTO api_tokens (operator, token_hash, name, created, expires) VALUES ($1, $2, $3, $4, $5) RETURNING id",
+            )
+            .bind(operator.0).bind(token_hash).bind(name).bind(now.0).bind(expires.0).fetch_one(p).await
+        })?;
+        Ok(id)
+    }
+
+    /// The row of a token, unless it has expired.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn token_find(&self, token_hash: &[u8], now: Timestamp) -> Result<Option<TokenRow>> {
+        let found: Option<TokenTuple> = rd!(self, p => {
+            sqlx::query_as(
+                "SELECT id, operator, name, created, expires FROM api_tokens WHERE token_hash = $1 AND expires > $2",
+            )
+            .bind(token_hash).bind(now.0).fetch_optional(p).await
+        })?;
+        Ok(found.map(token))
+    }
+
+    /// Tokens of a person that are still good.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn token_list(&self, operator: OperatorId, now: Timestamp) -> Result<Vec<TokenRow>> {
+        let found: Vec<TokenTuple> = rd!(self, p => {
+            sqlx::query_as(
+                "SELECT id, operator, name, created, expires FROM api_tokens WHERE operator = $1 AND expires > $2 ORDER BY id",
+            )
+            .bind(operator.0).bind(now.0).fetch_all(p).await
+        })?;
+        Ok(found.into_iter().map(token).collect())
+    }
+
+    /// Revokes a token of a person.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn token_remove(&self, operator: OperatorId, id: i64) -> Result<bool> {
+        let n = wr!(self, p => {
+            sqlx::query("DELETE FROM api_tokens WHERE id = $1 AND operator = $2")
+                .bind(id).bind(operator.0).execute(p).await.map(|r| r.rows_affected())
+        })?;
+        Ok(n > 0)
+    }
+}

@@ -1,0 +1,78 @@
+//! The last attempts between a hosted domain and a peer, for its owner's federation page.
+
+use xmpp::timestamp::Timestamp;
+
+use crate::error::Result;
+use crate::{DomainStore, rd, wr};
+
+/// What is remembered of a pair.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerRow {
+    /// The remote domain (U-labels).
+    pub peer: String,
+    /// JSON, bounded by the writer.
+    pub attempts: String,
+    /// When last changed.
+    pub updated: Timestamp,
+}
+
+type Tuple = (String, String, i64);
+
+fn row((peer, attempts, updated): Tuple) -> PeerRow {
+    PeerRow {
+        peer,
+        attempts,
+        updated: Timestamp(updated),
+    }
+}
+
+/// Pairs remembered for a domain; the least recent are forgotten first, so a flood of names cannot fill the disk.
+const PEERS_PER_DOMAIN: i64 = 2000;
+
+impl DomainStore {
+    /// Remembers a pair's attempts.
+    ///
+    /// # Errors
+    /// See [`crate::StoreError`].
+    pub async fn peer_set(&self, peer: &str, attempts: &str, now: Timestamp) -> Result<()> {
+        wr!(self.store, p => {
+            let mut tx = p.begin().await?;
+            sqlx::query(
+                "INSERT INTO peers (domain, peer, attempts, updated) VALUES ($1, $2, $3, $4) \
+                 ON CONFLICT (domain, peer) DO UPDATE SET attempts = excluded.attempts, updated = excluded.updated",
+            )
+            .bind(self.id.0).bind(peer).bind(attempts).bind(now.0).execute(&mut *tx).await?;
+            sqlx::query(
+                "DELETE FROM peers WHERE domain = $1 AND peer IN \
+                 (SELECT peer FROM peers WHERE domain = $1 ORDER BY updated DESC LIMIT 1000 OFFSET $2)",
+            )
+            .bind(self.id.0).bind(PEERS_PER_DOMAIN).execute(&mut *tx).await?;
+            tx.commit().await?;
+        });
+        Ok(())
+    }
+
+    /// One pair.
+    ///
+    /// # Errors
+    /// See [`crate::StoreError`].
+    pub async fn peer_get(&self, peer: &str) -> Result<Option<PeerRow>> {
+        let found: Option<Tuple> = rd!(self.store, p => {
+            sqlx::query_as("SELECT peer, attempts, updated FROM peers WHERE domain = $1 AND peer = $2")
+                .bind(self.id.0).bind(peer).fetch_optional(p).await
+        })?;
+        Ok(found.map(row))
+    }
+
+    /// Pairs, most recent first.
+    ///
+    /// # Errors
+    /// See [`crate::StoreError`].
+    pub async fn peer_list(&self, limit: u32) -> Result<Vec<PeerRow>> {
+        let found: Vec<Tuple> = rd!(self.store, p => {
+            sqlx::query_as("SELECT peer, attempts, updated FROM peers WHERE domain = $1 ORDER BY updated DESC, peer LIMIT $2")
+                .bind(self.id.0).bind(i64::from(limit)).fetch_all(p).await
+        })?;
+        Ok(found.into_iter().map(row).collect())
+    }
+}
