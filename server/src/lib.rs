@@ -1,6 +1,7 @@
 //! The live server: sockets, time and wiring around the libraries of this workspace.
 
 pub mod certificates;
+pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod metrics;

@@ -1,2 +1,5 @@
-//! domicile
-fn main() {}
+//! The `domicile` binary: see [`domicile::cli`].
+
+fn main() -> std::process::ExitCode {
+    domicile::cli::run()
+}
