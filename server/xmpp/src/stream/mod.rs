@@ -20,6 +20,7 @@
 //! | `peer_in`         | `jabber:server`   | the peer    |
 //! | `peer_out`        | `jabber:server`   | we          |
 
+pub mod client;
 mod error;
 mod header;
 
