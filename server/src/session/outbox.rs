@@ -1,0 +1,222 @@
+//! What waits to be written to one stream: shared bytes with a bound, and orders for its machine.
+//!
+//! Anybody in the process may push; the one pump that owns the stream takes everything at once, so that what came together
+//! leaves in one TLS record and one system call. Refuses: waiting. A full outbox says so, and its owner decides what a
+//! slow reader loses.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use xmpp::stream::Order;
+
+/// Why something was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PushError {
+    /// The reader is too slow: the byte bound is reached.
+    #[error("the outbox is full")]
+    Full,
+    /// The stream has ended.
+    #[error("the stream has ended")]
+    Closed,
+}
+
+/// Queue of one stream.
+pub struct Outbox {
+    limit: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    queue: Vec<Bytes>,
+    bytes: usize,
+    orders: Vec<Order>,
+    waker: Option<Waker>,
+    closed: bool,
+}
+
+impl Outbox {
+    /// Empty. `limit` bounds the bytes that may wait; one item is always taken, however large.
+    pub fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self {
+            limit,
+            state: Mutex::default(),
+        })
+    }
+
+    /// Queues bytes behind all earlier ones.
+    ///
+    /// # Errors
+    /// [`PushError`]; the bytes are not queued.
+    pub fn push(&self, bytes: Bytes) -> Result<(), PushError> {
+        let mut state = self.state.lock();
+        if state.closed {
+            return Err(PushError::Closed);
+        }
+        if state.bytes > 0 && state.bytes + bytes.len() > self.limit {
+            return Err(PushError::Full);
+        }
+        state.bytes += bytes.len();
+        state.queue.push(bytes);
+        let waker = state.waker.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        Ok(())
+    }
+
+    /// Hands an order to the stream's machine. A stream that has ended ignores it.
+    pub fn order(&self, order: Order) {
+        let mut state = self.state.lock();
+        if state.closed {
+            return;
+        }
+        state.orders.push(order);
+        let waker = state.waker.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Whether the stream has ended.
+    pub fn is_closed(&self) -> bool {
+        self.state.lock().closed
+    }
+
+    /// Takes orders, and with `bytes` also the queue (whose place `into`, empty, takes). Pending when there is nothing.
+    pub fn poll_take(
+        &self,
+        cx: &mut Context<'_>,
+        bytes: bool,
+        into: &mut Vec<Bytes>,
+        orders: &mut Vec<Order>,
+    ) -> Poll<()> {
+        let mut state = self.state.lock();
+        let some = !state.orders.is_empty() || (bytes && !state.queue.is_empty());
+        if !some {
+            match &mut state.waker {
+                Some(waker) => waker.clone_from(cx.waker()),
+                none => *none = Some(cx.waker().clone()),
+            }
+            return Poll::Pending;
+        }
+        orders.append(&mut state.orders);
+        if bytes {
+            debug_assert!(into.is_empty());
+            std::mem::swap(&mut state.queue, into);
+            state.bytes = 0;
+        }
+        Poll::Ready(())
+    }
+
+    /// Frees memory while the stream is idle.
+    pub fn shrink(&self) {
+        let mut state = self.state.lock();
+        if state.queue.is_empty() {
+            state.queue = Vec::new();
+        }
+        if state.orders.is_empty() {
+            state.orders = Vec::new();
+        }
+    }
+
+    /// The stream has ended: nothing is taken any more. Returns what was never handed to the pump.
+    pub fn close(&self) -> Vec<Bytes> {
+        let mut state = self.state.lock();
+        state.closed = true;
+        state.bytes = 0;
+        state.orders = Vec::new();
+        state.waker = None;
+        std::mem::take(&mut state.queue)
+    }
+}
+
+impl std::fmt::Debug for Outbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let state = self.state.lock();
+        f.debug_struct("Outbox")
+            .field("items", &state.queue.len())
+            .field("bytes", &state.bytes)
+            .field("closed", &state.closed)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn take(outbox: &Outbox, count: &Arc<Count>, bytes: bool) -> Option<(Vec<Bytes>, usize)> {
+        let (mut items, mut orders) = (Vec::new(), Vec::new());
+        let waker = Waker::from(count.clone());
+        match outbox.poll_take(
+            &mut Context::from_waker(&waker),
+            bytes,
+            &mut items,
+            &mut orders,
+        ) {
+            Poll::Ready(()) => Some((items, orders.len())),
+            Poll::Pending => None,
+        }
+    }
+
+    #[test]
+    fn everything_is_taken_at_once_in_order() {
+        let outbox = Outbox::new(100);
+        let count = Arc::<Count>::default();
+        assert!(take(&outbox, &count, true).is_none());
+        outbox.push(Bytes::from_static(b"a")).expect("room");
+        outbox.push(Bytes::from_static(b"b")).expect("room");
+        assert_eq!(count.0.load(Ordering::Relaxed), 1, "one wake for both");
+        let (items, _) = take(&outbox, &count, true).expect("two");
+        assert_eq!(items.concat(), b"ab");
+        assert!(take(&outbox, &count, true).is_none());
+    }
+
+    #[test]
+    fn the_bound_counts_bytes_and_lets_one_item_in() {
+        let outbox = Outbox::new(10);
+        outbox
+            .push(Bytes::from_static(b"longer than ten"))
+            .expect("the first");
+        assert_eq!(outbox.push(Bytes::from_static(b"x")), Err(PushError::Full));
+    }
+
+    #[test]
+    fn bytes_wait_until_the_stream_is_open_and_orders_do_not() {
+        let outbox = Outbox::new(100);
+        let count = Arc::<Count>::default();
+        outbox.push(Bytes::from_static(b"a")).expect("room");
+        assert!(take(&outbox, &count, false).is_none());
+        outbox.order(Order::Finish);
+        let (items, orders) = take(&outbox, &count, false).expect("the order");
+        assert!(items.is_empty());
+        assert_eq!(orders, 1);
+    }
+
+    #[test]
+    fn a_closed_outbox_gives_back_what_was_not_written() {
+        let outbox = Outbox::new(100);
+        outbox.push(Bytes::from_static(b"a")).expect("room");
+        assert_eq!(outbox.close(), [Bytes::from_static(b"a")]);
+        assert_eq!(
+            outbox.push(Bytes::from_static(b"b")),
+            Err(PushError::Closed)
+        );
+    }
+}
