@@ -7,4 +7,5 @@ pub mod demo;
 pub mod metrics;
 pub mod net;
 pub mod router;
+pub mod session;
 pub mod zone;

@@ -181,11 +181,7 @@ mod tests {
         let two = addresses.admit(ip, now);
         assert!(one.is_some() && two.is_some());
         assert!(addresses.admit(ip, now).is_none());
-        assert!(
-            addresses
-                .admit(IpAddr::from([192, 0, 2, 2]), now)
-                .is_some()
-        );
+        assert!(addresses.admit(IpAddr::from([192, 0, 2, 2]), now).is_some());
         drop(one);
         assert!(addresses.admit(ip, now).is_some());
     }
@@ -199,11 +195,7 @@ mod tests {
             drop(addresses.admit(ip, now).expect("within the limit"));
         }
         assert!(addresses.admit(ip, now).is_none());
-        assert!(
-            addresses
-                .admit(ip, now + Duration::from_secs(61))
-                .is_some()
-        );
+        assert!(addresses.admit(ip, now + Duration::from_secs(61)).is_some());
     }
 
     #[test]

@@ -93,28 +93,19 @@ where
         waiting: None,
         aside: Vec::new(),
         start_tls: None,
+        held_back: false,
         disconnect: false,
         deaf: false,
         clock: Clock::new(start, &limits),
         bucket: Bucket::new(limits.bytes_per_second, start),
     };
     let broken = pump.run(tls).await.err();
-    let Pump {
-        transport,
-        mut output,
-        host,
-        ..
-    } = pump;
-    let (gone, unwritten) = (broken.is_some(), output.unwritten());
-    if !gone {
-        Box::pin(transport.finish(output)).await;
+    if broken.is_none() {
+        Box::pin(pump.transport.finish(&mut pump.output)).await;
     }
-    let mut left = if gone { unwritten } else { Vec::new() };
-    left.append(&mut host.outbox().close());
-    Ended {
-        unwritten: left,
-        broken,
-    }
+    let mut unwritten = pump.output.unwritten();
+    unwritten.append(&mut pump.host.outbox().close());
+    Ended { unwritten, broken }
 }
 
 struct Pump<'h, S, M, H> {
@@ -130,6 +121,8 @@ struct Pump<'h, S, M, H> {
     waiting: Option<Waiting>,
     aside: Vec<BoxFuture<'static, Answer>>,
     start_tls: Option<DomainName>,
+    /// There may be frames left that were not looked at because too much output waited.
+    held_back: bool,
     disconnect: bool,
     /// Input is read and thrown away: it broke the rules of XML, and the error has been sent.
     deaf: bool,
@@ -167,7 +160,6 @@ enum Wake {
     Answer(Answer),
     Ready,
     Timer,
-    Flushed,
 }
 
 impl Clock {
@@ -193,7 +185,8 @@ impl Clock {
                 let idle = limits.idle.map(|idle| self.active + idle);
                 idle.map_or(self.keepalive, |idle| idle.min(self.keepalive))
             }
-            Phase::Closing | Phase::Closed => self.active + CLOSE_WAIT,
+            // Our side is closed; `closing` says how long the peer has.
+            Phase::Closing | Phase::Closed => self.sleep.deadline() + CLOSE_WAIT,
         };
         for other in [
             self.closing,
@@ -243,10 +236,6 @@ where
                 }
                 Wake::Answer(answer) => self.feed(Input::Answer(answer)),
                 Wake::Ready => {}
-                Wake::Flushed => {
-                    self.clock.active = Instant::now();
-                    self.clock.swept = false;
-                }
                 Wake::Timer => self.tick(Instant::now())?,
                 Wake::Eof => return Ok(()),
             }
@@ -255,12 +244,11 @@ where
 
     /// Feeds the machine whatever complete frames there are, as far as it may go on.
     fn frames(&mut self) {
-        while self.waiting.is_none()
-            && self.start_tls.is_none()
-            && !self.disconnect
-            && !self.deaf
-            && self.output.bytes() < OUTPUT_HIGH_WATER
-        {
+        while self.waiting.is_none() && self.start_tls.is_none() && !self.disconnect && !self.deaf {
+            self.held_back = self.output.bytes() >= OUTPUT_HIGH_WATER;
+            if self.held_back {
+                return;
+            }
             let input = match self.framer.next() {
                 Ok(None) => return,
                 Ok(Some(Frame::Header(header))) => Input::Header(header),
@@ -355,8 +343,8 @@ where
                 match self.output.poll_write(cx, &mut self.transport)? {
                     Poll::Ready(()) => {
                         self.clock.blocked = None;
-                        if self.disconnect || !self.framer_may_go_on() {
-                            return Poll::Ready(Ok(Wake::Flushed));
+                        if self.held_back {
+                            return Poll::Ready(Ok(Wake::Ready));
                         }
                     }
                     Poll::Pending => {
@@ -406,7 +394,7 @@ where
                 return Poll::Ready(Ok(Wake::Answer(answer)));
             }
         }
-        if self.framer_may_go_on() && self.clock.resume.is_none() {
+        if self.may_read() && self.clock.resume.is_none() {
             let framer = (!self.deaf).then_some(&mut self.framer);
             match self.transport.poll_read(cx, framer)? {
                 Poll::Ready(0) => return Poll::Ready(Ok(Wake::Eof)),
@@ -417,7 +405,7 @@ where
         self.poll_timer(cx)
     }
 
-    fn framer_may_go_on(&self) -> bool {
+    fn may_read(&self) -> bool {
         self.waiting.is_none() && self.output.bytes() < OUTPUT_HIGH_WATER
     }
 
@@ -428,11 +416,7 @@ where
         if next < self.clock.sleep.deadline() {
             self.clock.sleep.as_mut().reset(next);
         }
-        self.clock
-            .sleep
-            .as_mut()
-            .poll(cx)
-            .map(|()| Ok(Wake::Timer))
+        self.clock.sleep.as_mut().poll(cx).map(|()| Ok(Wake::Timer))
     }
 
     fn tick(&mut self, now: Instant) -> io::Result<()> {
@@ -442,7 +426,10 @@ where
             self.disconnect = true;
             return Ok(());
         }
-        if clock.blocked.is_some_and(|since| now >= since + WRITE_STALL) {
+        if clock
+            .blocked
+            .is_some_and(|since| now >= since + WRITE_STALL)
+        {
             return Err(io::Error::new(
                 io::ErrorKind::TimedOut,
                 "the other side takes nothing of what is sent to it",
@@ -455,6 +442,7 @@ where
             Phase::Unauthenticated | Phase::Authenticated
                 if now >= clock.negotiation && clock.closing.is_none() =>
             {
+                clock.negotiation = now + CLOSE_WAIT;
                 self.waiting = None;
                 self.feed(Input::Order(Order::Close(
                     StreamError::new(StreamCondition::ConnectionTimeout)

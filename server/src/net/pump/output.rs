@@ -174,7 +174,10 @@ mod tests {
     #[test]
     fn order_survives_every_width_of_write() {
         for width in 1..12 {
-            assert_eq!(write(width, &[b"one", b"two", b"", b"three"]).got, b"onetwothree");
+            assert_eq!(
+                write(width, &[b"one", b"two", b"", b"three"]).got,
+                b"onetwothree"
+            );
         }
     }
 

@@ -39,7 +39,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
                 let bytes = match ready!(Pin::new(&mut *stream).poll_fill_buf(cx)) {
                     Ok(bytes) => bytes,
                     // COMPAT: many clients close TCP without close_notify; a stream's own closing tag tells truncation.
-                    Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Poll::Ready(Ok(0)),
+                    Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
+                        return Poll::Ready(Ok(0));
+                    }
                     Err(e) => return Poll::Ready(Err(e)),
                 };
                 let n = bytes.len();
@@ -74,10 +76,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
 
     /// Writes the rest, says goodbye in TLS and waits for the other side's goodbye (TLS-13), all within [`CLOSE_WAIT`].
     /// Reading on until the end also keeps the kernel from resetting the connection, which would lose the last words.
-    pub(super) async fn finish(mut self, mut output: Output) {
+    pub(super) async fn finish(&mut self, output: &mut Output) {
         let all = async {
-            std::future::poll_fn(|cx| output.poll_write(cx, &mut self)).await?;
-            std::future::poll_fn(|cx| Pin::new(&mut self).poll_shutdown(cx)).await?;
+            std::future::poll_fn(|cx| output.poll_write(cx, self)).await?;
+            std::future::poll_fn(|cx| Pin::new(&mut *self).poll_shutdown(cx)).await?;
             while std::future::poll_fn(|cx| self.poll_read(cx, None)).await? > 0 {}
             io::Result::Ok(())
         };

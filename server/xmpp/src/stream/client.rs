@@ -17,7 +17,8 @@ use crate::framing::{RawElement, StreamHeader};
 use crate::jid::{BareJid, DomainName, Jid};
 use crate::ns;
 use crate::sasl::{
-    self, ChannelBindings, Context, Exchange, Mechanism, SaslFailure, ScramVerifier, Step,
+    self, Advertised, ChannelBindings, Context, Exchange, Mechanism, SaslFailure, ScramVerifier,
+    Step,
 };
 use crate::stanza::{Condition, From, Kind, Stanza, StanzaError, StanzaSyntaxError, StanzaType};
 use crate::timestamp::Timestamp;
@@ -617,6 +618,7 @@ impl Sasl {
             domain: self.served.domain.clone(),
             fake_secret: self.served.fake_secret.to_vec(),
             external: Vec::new(),
+            advertised: Some(self.advertised()),
         };
         let exporter = initial.as_ref().is_some_and(|data| binds_exporter(data));
         let (exchange, step) =
@@ -627,6 +629,16 @@ impl Sasl {
             exporter,
         });
         step
+    }
+
+    /// What the features said, for the downgrade hash (SASL-29).
+    fn advertised(&self) -> Advertised {
+        let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
+        let bindings = binding_types(&self.tls);
+        Advertised {
+            mechanisms: owned(self.offered.iter().map(|m| m.name()).collect()),
+            bindings: (!bindings.is_empty()).then(|| owned(bindings)),
+        }
     }
 
     fn go_on(&mut self, raw: &RawElement<'_>) -> Step {
