@@ -2,11 +2,52 @@
 //!
 //! Everything here calls [`control::Control`]; there is no other door. It refuses to know SQL, streams or DNS, to keep state
 //! between requests (logins live in the store), and to need a script: the few lines of ours only save a reload.
+//!
+//! Codemap: `urls` every address; `door` what every request passes; `login`, `form` who asks and what they filled in; `frame`,
+//! `words` what stands around and how it is said; then a file per group of pages; `api` the same operations as JSON.
+
+mod assets;
+mod desk;
+mod domains;
+mod door;
+mod error;
+mod federation;
+mod form;
+mod frame;
+mod home;
+mod identity;
+mod live;
+mod login;
+mod people;
+mod records;
+mod tenants;
+#[cfg(test)]
+mod tests;
+mod ui;
+mod urls;
+mod verification;
+mod words;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::{Router, middleware};
 use control::Control;
+use tower_http::timeout::TimeoutLayer;
+
+use crate::urls::route;
+
+/// Bytes of an ordinary form or JSON body.
+const BODY_BYTES: usize = 64 * 1024;
+/// Bytes of an uploaded chain with its key.
+const CERTIFICATE_BYTES: usize = 256 * 1024;
+/// Bytes of an imported list: some 50,000 accounts.
+const IMPORT_BYTES: usize = 4 * 1024 * 1024;
+/// An answer that takes longer is given up; pages never wait for the DNS.
+const LONGEST_ANSWER: Duration = Duration::from_secs(60);
 
 /// What the panel must know about the place it is served at.
 #[derive(Debug, Clone)]
@@ -20,9 +61,94 @@ pub struct PanelSettings {
     pub sandbox: bool,
 }
 
+/// What handlers share.
+pub(crate) struct Panel {
+    pub(crate) control: Arc<Control>,
+    pub(crate) settings: PanelSettings,
+    pub(crate) streams: Arc<live::Streams>,
+}
+
+pub(crate) type Shared = Arc<Panel>;
+
 /// Pages under `/`, JSON under `/api/v1`, its description at `/api/v1/openapi.json`. Serve it with
 /// `into_make_service_with_connect_info::<SocketAddr>()`, so that attempts are counted per address.
 pub fn router(control: Arc<Control>, settings: PanelSettings) -> Router {
-    let _ = (control, settings);
+    let panel = Arc::new(Panel {
+        control,
+        settings,
+        streams: Arc::default(),
+    });
+    pages()
+        .fallback(door::not_found)
+        .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::SERVICE_UNAVAILABLE,
+            LONGEST_ANSWER,
+        ))
+        .layer(middleware::from_fn_with_state(panel.clone(), door::guard))
+        .with_state(panel)
+}
+
+fn pages() -> Router<Shared> {
     Router::new()
+        .route(urls::HOME, get(home::home))
+        .route(urls::SIGN_UP, get(login::sign_up_page).post(login::sign_up))
+        .route(urls::SIGN_UP_HINT, get(login::hint))
+        .route(urls::SIGN_IN, get(login::sign_in_page).post(login::sign_in))
+        .route(urls::SIGN_OUT, post(login::sign_out))
+        .route(urls::SETUP, get(login::setup_page).post(login::setup))
+        .route(urls::LIVE, get(live::live_or_401))
+        .route(assets::ROUTE, get(assets::serve))
+        .route(urls::DOMAINS, get(domains::list).post(domains::add))
+        .route(urls::DOMAIN_NEW, get(domains::new))
+        .route(route::DOMAIN, get(domains::show))
+        .route(route::CHECK, post(domains::check))
+        .route(route::PUBLISH, post(domains::publish))
+        .route(route::RECORDS, get(records::show))
+        .route(route::ZONE_FILE, get(records::zone_file))
+        .route(route::VERIFICATION, get(verification::show))
+        .route(route::MODE, post(verification::mode))
+        .route(
+            route::IDENTITY,
+            get(identity::show)
+                .post(identity::upload)
+                .layer(DefaultBodyLimit::max(CERTIFICATE_BYTES)),
+        )
+        .route(route::ORDER, post(identity::order))
+        .route(route::PEOPLE, get(people::list).post(people::add))
+        .route(
+            route::IMPORT,
+            post(people::import).layer(DefaultBodyLimit::max(IMPORT_BYTES)),
+        )
+        .route(route::PERSON, get(people::person))
+        .route(route::PERSON_PASSWORD, post(people::set_password))
+        .route(route::PERSON_SUSPEND, post(people::suspend))
+        .route(route::PERSON_RESUME, post(people::resume))
+        .route(route::PERSON_REMOVE, post(people::remove))
+        .route(route::FEDERATION, get(federation::list))
+        .route(route::PEER, get(federation::show))
+        .route(
+            route::SETTINGS,
+            get(domains::settings).post(domains::settings_save),
+        )
+        .route(route::SUSPEND, post(domains::suspend))
+        .route(route::RESUME, post(domains::resume))
+        .route(route::REMOVE, post(domains::remove))
+        .route(urls::TEAM, get(desk::team).post(desk::team_add))
+        .route(route::TEAM_REMOVE, post(desk::team_remove))
+        .route(urls::AUDIT, get(desk::audit))
+        .route(urls::TOKENS, get(desk::tokens).post(desk::token_add))
+        .route(route::TOKEN_REMOVE, post(desk::token_remove))
+        .route(urls::ME, get(desk::me).post(desk::password))
+        .route(route::LOGIN_END, post(desk::login_end))
+        .route(urls::TENANTS, get(tenants::list).post(tenants::add))
+        .route(route::TENANT, get(tenants::show))
+        .route(route::TENANT_LIMITS, post(tenants::limits))
+        .route(route::TENANT_SUSPEND, post(tenants::suspend))
+        .route(route::TENANT_RESUME, post(tenants::resume))
+        .route(route::TENANT_REMOVE, post(tenants::remove))
+        .route(
+            urls::OPERATORS,
+            get(tenants::operators).post(tenants::operators_add),
+        )
 }

@@ -1,0 +1,272 @@
+//! What concerns the people behind a tenant: team, audit log, API tokens, one's own password and logins.
+
+use askama::Template;
+use axum::extract::{Path, Query};
+use axum::http::StatusCode;
+use control::audit::AuditView;
+use control::operator::{LoginView, OperatorNew, OperatorView, TokenNew, TokenView};
+use control::{ControlError, Role};
+use serde::Deserialize;
+
+use crate::error::{Answer, Failure, Problem};
+use crate::form::Posted;
+use crate::frame::{Frame, Here, done, html};
+use crate::login::{OrPage, SignedIn};
+use crate::urls;
+
+// --- team ---
+
+#[derive(Template)]
+#[template(path = "team.html")]
+pub(crate) struct TeamPage {
+    pub(crate) frame: Frame,
+    pub(crate) tenant: i64,
+    pub(crate) tenant_name: String,
+    pub(crate) team: Vec<OperatorView>,
+    pub(crate) login: String,
+    pub(crate) role: String,
+}
+
+/// Roles of a tenant with what they may, for the form.
+pub(crate) const ROLES: [(&str, &str, &str); 4] = [
+    ("owner", "Owner", "everything, also the team and removal"),
+    ("admin", "Admin", "domains and people, but not the team"),
+    ("support", "Support", "helps people: passwords and accounts"),
+    ("auditor", "Auditor", "reads everything, changes nothing"),
+];
+
+/// Their own tenant's id; platform operators have none, and find a tenant's team on its page.
+fn own_tenant(desk: &SignedIn) -> Result<i64, Failure> {
+    desk.actor.tenant().map(|tenant| tenant.0).ok_or_else(|| {
+        desk.fail(ControlError::NotFound {
+            what: "team",
+            name: desk.actor.login().to_owned(),
+        })
+    })
+}
+
+/// The team.
+pub(crate) async fn team(desk: SignedIn) -> Answer {
+    let role = Role::Admin.as_str().to_owned();
+    team_page(&desk, None, String::new(), role).await
+}
+
+async fn team_page(
+    desk: &SignedIn,
+    problem: Option<Problem>,
+    login: String,
+    role: String,
+) -> Answer {
+    let control = &desk.panel.control;
+    let tenant = own_tenant(desk)?;
+    let page = TeamPage {
+        tenant,
+        tenant_name: control
+            .tenant_show(&desk.actor, tenant)
+            .await
+            .or_page(desk)?
+            .name,
+        team: control.team_list(&desk.actor, tenant).await.or_page(desk)?,
+        frame: desk.at(Here::Team).problem(problem),
+        login,
+        role,
+    };
+    Ok(html(page.frame.status(), &page))
+}
+
+/// Adds an operator.
+pub(crate) async fn team_add(Posted { desk, fields }: Posted) -> Answer {
+    let tenant = own_tenant(&desk)?;
+    let new = OperatorNew {
+        login: fields.text("login").to_owned(),
+        password: fields.secret("password"),
+        role: fields.text("role").to_owned(),
+    };
+    let (login, role) = (new.login.clone(), new.role.clone());
+    match desk.panel.control.team_add(&desk.actor, tenant, new).await {
+        Ok(_) => Ok(done(urls::TEAM, "saved")),
+        Err(failure) => {
+            let problem = Problem::of(failure).map_err(|other| desk.fail(other))?;
+            team_page(&desk, Some(problem), login, role).await
+        }
+    }
+}
+
+/// Removes one.
+pub(crate) async fn team_remove(Path(id): Path<i64>, Posted { desk, .. }: Posted) -> Answer {
+    let tenant = own_tenant(&desk)?;
+    match desk
+        .panel
+        .control
+        .team_remove(&desk.actor, tenant, id)
+        .await
+    {
+        Ok(()) => Ok(done(urls::TEAM, "removed")),
+        Err(failure) => {
+            let problem = Problem::of(failure).map_err(|other| desk.fail(other))?;
+            let role = Role::Admin.as_str().to_owned();
+            team_page(&desk, Some(problem), String::new(), role).await
+        }
+    }
+}
+
+// --- audit log ---
+
+#[derive(Template)]
+#[template(path = "audit.html")]
+pub(crate) struct AuditPage {
+    pub(crate) frame: Frame,
+    pub(crate) entries: Vec<AuditView>,
+    pub(crate) older: Option<i64>,
+    pub(crate) later: bool,
+}
+
+/// Where the page starts.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Before {
+    before: Option<i64>,
+}
+
+/// What was done.
+pub(crate) async fn audit(desk: SignedIn, Query(before): Query<Before>) -> Answer {
+    let control = &desk.panel.control;
+    let entries = control
+        .audit_list(&desk.actor, None, before.before)
+        .await
+        .or_page(&desk)?;
+    let full = entries.len() >= 100;
+    let page = AuditPage {
+        frame: desk.at(Here::Audit),
+        older: entries.last().filter(|_| full).map(|entry| entry.id),
+        entries,
+        later: before.before.is_some(),
+    };
+    Ok(html(StatusCode::OK, &page))
+}
+
+// --- API tokens ---
+
+#[derive(Template)]
+#[template(path = "tokens.html")]
+pub(crate) struct TokensPage {
+    pub(crate) frame: Frame,
+    pub(crate) tokens: Vec<TokenView>,
+    /// Seen once.
+    pub(crate) fresh: Option<TokenNew>,
+    pub(crate) name: String,
+    pub(crate) public_url: String,
+}
+
+/// The list.
+pub(crate) async fn tokens(desk: SignedIn) -> Answer {
+    tokens_page(&desk, None, None, String::new()).await
+}
+
+async fn tokens_page(
+    desk: &SignedIn,
+    problem: Option<Problem>,
+    fresh: Option<TokenNew>,
+    name: String,
+) -> Answer {
+    let tokens = desk
+        .panel
+        .control
+        .token_list(&desk.actor)
+        .await
+        .or_page(desk)?;
+    let page = TokensPage {
+        frame: desk.at(Here::Tokens).problem(problem),
+        tokens,
+        fresh,
+        name,
+        public_url: desk.panel.settings.public_url.clone(),
+    };
+    Ok(html(page.frame.status(), &page))
+}
+
+/// Makes one and shows it once.
+pub(crate) async fn token_add(Posted { desk, fields }: Posted) -> Answer {
+    let name = fields.text("name").to_owned();
+    match desk.panel.control.token_add(&desk.actor, &name).await {
+        Ok(fresh) => tokens_page(&desk, None, Some(fresh), String::new()).await,
+        Err(failure) => {
+            let problem = Problem::of(failure).map_err(|other| desk.fail(other))?;
+            tokens_page(&desk, Some(problem), None, name).await
+        }
+    }
+}
+
+/// Ends one.
+pub(crate) async fn token_remove(Path(id): Path<i64>, Posted { desk, .. }: Posted) -> Answer {
+    desk.panel
+        .control
+        .token_remove(&desk.actor, id)
+        .await
+        .or_page(&desk)?;
+    Ok(done(urls::TOKENS, "removed"))
+}
+
+// --- one's own ---
+
+#[derive(Template)]
+#[template(path = "me.html")]
+pub(crate) struct MePage {
+    pub(crate) frame: Frame,
+    pub(crate) logins: Vec<LoginView>,
+    /// The login of this browser.
+    pub(crate) this: i64,
+}
+
+/// Password and logins.
+pub(crate) async fn me(desk: SignedIn) -> Answer {
+    me_page(&desk, None).await
+}
+
+async fn me_page(desk: &SignedIn, problem: Option<Problem>) -> Answer {
+    let logins = desk
+        .panel
+        .control
+        .login_list(&desk.actor)
+        .await
+        .or_page(desk)?;
+    let page = MePage {
+        frame: desk.at(Here::Me).problem(problem),
+        logins,
+        this: desk.id,
+    };
+    Ok(html(page.frame.status(), &page))
+}
+
+/// Changes the password.
+pub(crate) async fn password(Posted { desk, fields }: Posted) -> Answer {
+    let (old, new) = (fields.secret("old"), fields.secret("new"));
+    let control = &desk.panel.control;
+    match control
+        .password_change(&desk.actor, old.expose(), new.expose())
+        .await
+    {
+        Ok(()) => Ok(done(urls::ME, "password-changed")),
+        Err(ControlError::LoginRefused) => {
+            let problem = Problem::new(
+                Some("old"),
+                "That is not your present password.",
+                "Type the password that you signed in with.",
+            );
+            me_page(&desk, Some(problem)).await
+        }
+        Err(failure) => {
+            let problem = Problem::of(failure).map_err(|other| desk.fail(other))?;
+            me_page(&desk, Some(problem)).await
+        }
+    }
+}
+
+/// Ends a login.
+pub(crate) async fn login_end(Path(id): Path<i64>, Posted { desk, .. }: Posted) -> Answer {
+    desk.panel
+        .control
+        .login_revoke(&desk.actor, id)
+        .await
+        .or_page(&desk)?;
+    Ok(done(urls::ME, "ended"))
+}

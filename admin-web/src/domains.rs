@@ -1,0 +1,333 @@
+//! A domain's own pages: home, add, settings, stop, start, remove; and the buttons "check now" and "publish for me".
+
+use askama::Template;
+use axum::extract::{Path, Query};
+use axum::http::StatusCode;
+use control::domain::{DomainNew, DomainSet, DomainShow, DomainView, Removed};
+use control::settings::ServiceName;
+use serde::Deserialize;
+
+use crate::error::{Answer, Failure, Problem};
+use crate::form::Posted;
+use crate::frame::{Frame, Here, done, html};
+use crate::login::{OrPage, SignedIn};
+use crate::urls::{self, DomainUrls};
+use crate::words;
+
+#[derive(Template)]
+#[template(path = "domain.html")]
+pub(crate) struct DomainPage {
+    pub(crate) frame: Frame,
+    pub(crate) show: DomainShow,
+    pub(crate) urls: DomainUrls,
+}
+
+impl DomainPage {
+    /// Label of the one button, and whether it is a form (true) or a link.
+    fn next_button(&self) -> Option<(&'static str, String, bool)> {
+        use crate::frame::Op;
+        let urls = &self.urls;
+        let may = |operation| self.frame.may(operation);
+        match self.show.next_step.action {
+            "records" => Some(("See the records", urls.records(), false)),
+            "publish" if may(Op::DomainPublish) => Some(("Publish for me", urls.publish(), true)),
+            "check" if may(Op::DomainCheck) => Some(("Check now", urls.check(), true)),
+            "users" => Some(("Add people", urls.people(), false)),
+            "certificate" => Some(("See the certificate", urls.identity(), false)),
+            "resume" if may(Op::DomainResume) => Some(("Start again", urls.resume(), true)),
+            _ => None,
+        }
+    }
+}
+
+/// The home page of a domain's owner.
+pub(crate) async fn show(desk: SignedIn, Path(domain): Path<String>) -> Answer {
+    let show = desk
+        .panel
+        .control
+        .domain_show(&desk.actor, &domain)
+        .await
+        .or_page(&desk)?;
+    let page = DomainPage {
+        frame: desk.at(Here::Overview).about(&show.view),
+        urls: DomainUrls::new(&show.view.ascii),
+        show,
+    };
+    Ok(html(StatusCode::OK, &page))
+}
+
+/// Looks again.
+pub(crate) async fn check(Path(domain): Path<String>, Posted { desk, .. }: Posted) -> Answer {
+    let control = &desk.panel.control;
+    control
+        .domain_check(&desk.actor, &domain)
+        .await
+        .or_page(&desk)?;
+    Ok(done(DomainUrls::new(&domain).home(), "checking"))
+}
+
+/// Publishes the records; in the sandbox only.
+pub(crate) async fn publish(Path(domain): Path<String>, Posted { desk, .. }: Posted) -> Answer {
+    let control = &desk.panel.control;
+    control
+        .domain_publish(&desk.actor, &domain)
+        .await
+        .or_page(&desk)?;
+    Ok(done(DomainUrls::new(&domain).home(), "published"))
+}
+
+// --- a new domain ---
+
+#[derive(Template)]
+#[template(path = "domain_new.html")]
+pub(crate) struct DomainNewPage {
+    pub(crate) frame: Frame,
+    pub(crate) domain: String,
+    /// Chosen tenant, for operators of the platform.
+    pub(crate) tenant: String,
+    /// Tenants to choose from; empty for everybody else.
+    pub(crate) tenants: Vec<(i64, String)>,
+}
+
+/// Where the form may start from.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct NewQuery {
+    #[serde(default)]
+    tenant: String,
+}
+
+/// The form.
+pub(crate) async fn new(desk: SignedIn, Query(query): Query<NewQuery>) -> Answer {
+    new_page(&desk, None, String::new(), query.tenant).await
+}
+
+async fn new_page(
+    desk: &SignedIn,
+    problem: Option<Problem>,
+    domain: String,
+    tenant: String,
+) -> Answer {
+    let tenants = if desk.actor.tenant().is_none() {
+        let list = desk
+            .panel
+            .control
+            .tenant_list(&desk.actor)
+            .await
+            .or_page(desk)?;
+        list.into_iter().map(|view| (view.id, view.name)).collect()
+    } else {
+        Vec::new()
+    };
+    let page = DomainNewPage {
+        frame: desk.at(Here::Home).problem(problem),
+        domain,
+        tenant,
+        tenants,
+    };
+    Ok(html(page.frame.status(), &page))
+}
+
+/// Claims it.
+pub(crate) async fn add(Posted { desk, fields }: Posted) -> Answer {
+    let domain = fields.text("domain").to_owned();
+    let tenant = fields.text("tenant").to_owned();
+    let new = DomainNew {
+        domain: domain.clone(),
+        tenant: tenant.parse().ok(),
+    };
+    match desk.panel.control.domain_add(&desk.actor, new).await {
+        Ok(show) => Ok(done(DomainUrls::new(&show.view.ascii).home(), "added")),
+        Err(failure) => {
+            let problem = Problem::of(failure).map_err(|other| desk.fail(other))?;
+            new_page(&desk, Some(problem), domain, tenant).await
+        }
+    }
+}
+
+// --- settings ---
+
+#[derive(Template)]
+#[template(path = "domain_settings.html")]
+pub(crate) struct SettingsPage {
+    pub(crate) frame: Frame,
+    pub(crate) show: DomainShow,
+    pub(crate) urls: DomainUrls,
+    pub(crate) services: Vec<ServiceName>,
+}
+
+impl SettingsPage {
+    fn has_service(&self, label: &str) -> bool {
+        self.show.services.iter().any(|on| on == label)
+    }
+
+    /// XEP-0238's levels with what they mean, and whether one is chosen.
+    fn policies(&self) -> [(&'static str, &'static str, &'static str, bool); 4] {
+        [
+            (
+                "authenticated",
+                "Proven",
+                "Other servers must prove who they are, over an encrypted connection.",
+            ),
+            (
+                "encrypted",
+                "Encrypted",
+                "The connection must be encrypted; who is on the other side is looked up, not proven.",
+            ),
+            (
+                "verified",
+                "Looked up",
+                "Who is on the other side is looked up; encryption is used where the other side has it.",
+            ),
+            (
+                "permissive",
+                "Open",
+                "Anything goes. Only for talking to very old servers.",
+            ),
+        ]
+        .map(|(word, name, text)| (word, name, text, self.show.policy == word))
+    }
+}
+
+/// Policy, services, lists, stop and remove.
+pub(crate) async fn settings(desk: SignedIn, Path(domain): Path<String>) -> Answer {
+    settings_page(&desk, &domain, None).await
+}
+
+async fn settings_page(desk: &SignedIn, domain: &str, problem: Option<Problem>) -> Answer {
+    let control = &desk.panel.control;
+    let show = control
+        .domain_show(&desk.actor, domain)
+        .await
+        .or_page(desk)?;
+    let page = SettingsPage {
+        frame: desk
+            .at(Here::Settings)
+            .about(&show.view)
+            .still()
+            .problem(problem),
+        urls: DomainUrls::new(&show.view.ascii),
+        services: control.settings().service_names.clone(),
+        show,
+    };
+    Ok(html(page.frame.status(), &page))
+}
+
+/// Saves them.
+pub(crate) async fn settings_save(
+    Path(domain): Path<String>,
+    Posted { desk, fields }: Posted,
+) -> Answer {
+    let set = DomainSet {
+        policy: Some(fields.text("policy").to_owned()).filter(|word| !word.is_empty()),
+        mode: None,
+        services: Some(fields.all("service")),
+        allow: Some(fields.list("allow")),
+        block: Some(fields.list("block")),
+    };
+    match desk
+        .panel
+        .control
+        .domain_set(&desk.actor, &domain, set)
+        .await
+    {
+        Ok(_) => Ok(done(&DomainUrls::new(&domain).settings(), "saved")),
+        Err(failure) => refused(&desk, &domain, failure).await,
+    }
+}
+
+async fn refused(desk: &SignedIn, domain: &str, failure: control::ControlError) -> Answer {
+    let problem = Problem::of(failure).map_err(|other| desk.fail(other))?;
+    settings_page(desk, domain, Some(problem)).await
+}
+
+/// Stops it.
+pub(crate) async fn suspend(Path(domain): Path<String>, Posted { desk, fields }: Posted) -> Answer {
+    let reason = fields.text("reason");
+    let control = &desk.panel.control;
+    match control.domain_suspend(&desk.actor, &domain, reason).await {
+        Ok(_) => Ok(done(DomainUrls::new(&domain).home(), "suspended")),
+        Err(failure) => refused(&desk, &domain, failure).await,
+    }
+}
+
+/// Starts it again.
+pub(crate) async fn resume(Path(domain): Path<String>, Posted { desk, .. }: Posted) -> Answer {
+    let control = &desk.panel.control;
+    match control.domain_resume(&desk.actor, &domain).await {
+        Ok(_) => Ok(done(DomainUrls::new(&domain).home(), "resumed")),
+        Err(failure) => refused(&desk, &domain, failure).await,
+    }
+}
+
+#[derive(Template)]
+#[template(path = "domain_removed.html")]
+pub(crate) struct RemovedPage {
+    pub(crate) frame: Frame,
+    pub(crate) removed: Removed,
+}
+
+/// Erases it, after its name was typed; says which records now dangle.
+pub(crate) async fn remove(Path(domain): Path<String>, Posted { desk, fields }: Posted) -> Answer {
+    let control = &desk.panel.control;
+    let show = control
+        .domain_show(&desk.actor, &domain)
+        .await
+        .or_page(&desk)?;
+    if !confirmed(fields.text("confirm"), &show.view) {
+        let problem = Problem::new(
+            Some("confirm"),
+            "The name you typed is not the name of this domain, so nothing is removed.",
+            format!("Type {} to remove it.", show.view.domain),
+        );
+        return settings_page(&desk, &domain, Some(problem)).await;
+    }
+    match control.domain_remove(&desk.actor, &domain).await {
+        Ok(removed) => {
+            let mut frame = desk.at(Here::Home);
+            frame.notice = words::notice("removed");
+            Ok(html(StatusCode::OK, &RemovedPage { frame, removed }))
+        }
+        Err(failure) => refused(&desk, &domain, failure).await,
+    }
+}
+
+/// Was the domain's name typed, in either spelling?
+pub(crate) fn confirmed(typed: &str, view: &DomainView) -> bool {
+    let typed = typed.trim().trim_end_matches('.').to_lowercase();
+    typed == view.domain || typed == view.ascii
+}
+
+/// A domain's page that needs only its view around something else.
+pub(crate) async fn view_of(desk: &SignedIn, domain: &str) -> Result<DomainShow, Failure> {
+    let control = &desk.panel.control;
+    control.domain_show(&desk.actor, domain).await.or_page(desk)
+}
+
+/// Path that a list of domains starts at.
+pub(crate) async fn list() -> Answer {
+    Ok(crate::frame::see_other(urls::HOME))
+}
+
+/// Mark of a station.
+pub(crate) fn mark(standing: &str) -> crate::ui::Markup {
+    let (icon, colour) = match standing {
+        "done" => ("check-full", "ok"),
+        "now" => ("dot", "you"),
+        "trouble" => ("warn", "warn"),
+        _ => ("hollow", "unknown"),
+    };
+    askama::filters::Safe(format!(
+        "<span class=\"is-{colour}\">{}</span>",
+        crate::ui::icon(icon)
+    ))
+}
+
+/// A station's standing, said aloud.
+pub(crate) fn standing_word(standing: &str) -> &'static str {
+    match standing {
+        "done" => "done",
+        "now" => "under way",
+        "trouble" => "needs a look",
+        _ => "later",
+    }
+}

@@ -1,0 +1,95 @@
+//! The first page: a tenant's domains, or for operators of the platform everything by urgency.
+
+use askama::Template;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use control::domain::DomainView;
+use control::tenant::{Overview, TenantView};
+
+use crate::Shared;
+use crate::error::Answer;
+use crate::frame::{Frame, Here, html, see_other};
+use crate::login::{OrPage, SignedIn, cookie_token};
+use crate::urls::{self, DomainUrls};
+
+#[derive(Template)]
+#[template(path = "home.html")]
+pub(crate) struct HomePage {
+    pub(crate) frame: Frame,
+    pub(crate) tenant: TenantView,
+    pub(crate) domains: Vec<DomainView>,
+}
+
+#[derive(Template)]
+#[template(path = "operator.html")]
+pub(crate) struct OperatorPage {
+    pub(crate) frame: Frame,
+    pub(crate) overview: Overview,
+    pub(crate) domains: Vec<DomainView>,
+    pub(crate) tenants: Vec<TenantView>,
+}
+
+impl OperatorPage {
+    fn domains_total(&self) -> u64 {
+        self.overview.domains.iter().map(|(_, count)| count).sum()
+    }
+
+    fn tenant_name(&self, id: &i64) -> &str {
+        let tenant = self.tenants.iter().find(|tenant| tenant.id == *id);
+        tenant.map_or("", |tenant| &tenant.name)
+    }
+}
+
+/// Links of a domain in a list.
+pub(crate) fn links(view: &DomainView) -> DomainUrls {
+    DomainUrls::new(&view.ascii)
+}
+
+/// Where somebody stands; a visitor is asked for the domain they bring.
+pub(crate) async fn home(
+    State(panel): State<Shared>,
+    headers: HeaderMap,
+    desk: Result<SignedIn, crate::error::Failure>,
+) -> Answer {
+    let desk = match desk {
+        Ok(desk) => desk,
+        Err(_) if cookie_token(&panel, &headers).is_none() => {
+            let path = if panel.control.settings().sign_up {
+                urls::SIGN_UP
+            } else {
+                urls::SIGN_IN
+            };
+            return Ok(see_other(path));
+        }
+        Err(failure) => return Err(failure),
+    };
+    let control = &panel.control;
+    let mut frame = desk.at(Here::Home);
+    frame.live = Some("*".to_owned());
+    if let Some(tenant) = desk.actor.tenant() {
+        let tenant = control
+            .tenant_show(&desk.actor, tenant.0)
+            .await
+            .or_page(&desk)?;
+        let domains = control
+            .domain_list(&desk.actor, None)
+            .await
+            .or_page(&desk)?;
+        let page = HomePage {
+            frame,
+            tenant,
+            domains,
+        };
+        return Ok(html(StatusCode::OK, &page));
+    }
+    let page = OperatorPage {
+        overview: control.overview(&desk.actor).await.or_page(&desk)?,
+        domains: control
+            .domain_list(&desk.actor, None)
+            .await
+            .or_page(&desk)?,
+        tenants: control.tenant_list(&desk.actor).await.or_page(&desk)?,
+        frame,
+    };
+    Ok(html(StatusCode::OK, &page))
+}

@@ -1,0 +1,305 @@
+//! People: the accounts of a domain. A password that was drawn here is shown once, on the page that answers the form.
+
+use askama::Template;
+use axum::extract::{Path, Query};
+use axum::http::StatusCode;
+use control::account::{AccountNew, AccountPage, AccountView, ImportReport};
+use control::domain::DomainView;
+use control::{ControlError, Secret};
+use serde::Deserialize;
+
+use crate::domains::view_of;
+use crate::error::{Answer, Problem};
+use crate::form::Posted;
+use crate::frame::{Frame, Here, done, html};
+use crate::login::{OrPage, SignedIn};
+use crate::urls::DomainUrls;
+use crate::words;
+
+/// Accounts on one page.
+const PER_PAGE: usize = 100;
+
+#[derive(Template)]
+#[template(path = "people.html")]
+pub(crate) struct PeoplePage {
+    pub(crate) frame: Frame,
+    pub(crate) view: DomainView,
+    pub(crate) urls: DomainUrls,
+    pub(crate) page: AccountPage,
+    /// As typed.
+    pub(crate) local: String,
+    /// Is this a later page?
+    pub(crate) later: bool,
+    /// Accounts exist only once ownership is shown.
+    pub(crate) open: bool,
+}
+
+/// Where the page starts.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct After {
+    after: Option<String>,
+}
+
+/// The list.
+pub(crate) async fn list(
+    desk: SignedIn,
+    Path(domain): Path<String>,
+    Query(after): Query<After>,
+) -> Answer {
+    page(&desk, &domain, after.after.as_deref(), None, "").await
+}
+
+async fn page(
+    desk: &SignedIn,
+    domain: &str,
+    after: Option<&str>,
+    problem: Option<Problem>,
+    local: &str,
+) -> Answer {
+    let show = view_of(desk, domain).await?;
+    let control = &desk.panel.control;
+    let page = control
+        .account_list(&desk.actor, domain, after, PER_PAGE)
+        .await
+        .or_page(desk)?;
+    let page = PeoplePage {
+        frame: desk.at(Here::People).about(&show.view).problem(problem),
+        urls: DomainUrls::new(&show.view.ascii),
+        open: show.view.state.is_served(),
+        view: show.view,
+        page,
+        local: local.to_owned(),
+        later: after.is_some(),
+    };
+    Ok(html(page.frame.status(), &page))
+}
+
+/// What is shown once: passwords drawn here.
+#[derive(Template)]
+#[template(path = "people_drawn.html")]
+pub(crate) struct DrawnPage {
+    pub(crate) frame: Frame,
+    pub(crate) urls: DomainUrls,
+    pub(crate) jid: String,
+    pub(crate) password: String,
+}
+
+/// Adds one.
+pub(crate) async fn add(Path(domain): Path<String>, Posted { desk, fields }: Posted) -> Answer {
+    let local = fields.text("local");
+    // People paste whole addresses; the part before the @ is meant.
+    let local = local.split('@').next().unwrap_or_default();
+    let password = fields.secret("password");
+    let new = AccountNew {
+        local: local.to_owned(),
+        password: (!password.expose().is_empty()).then_some(password),
+    };
+    match desk
+        .panel
+        .control
+        .account_add(&desk.actor, &domain, new)
+        .await
+    {
+        Ok(added) => match added.password {
+            None => Ok(done(&DomainUrls::new(&domain).people(), "person-added")),
+            Some(password) => drawn(&desk, &domain, added.view.jid, password, "person-added").await,
+        },
+        Err(failure) => {
+            let problem = Problem::of(failure).map_err(|other| desk.fail(other))?;
+            page(&desk, &domain, None, Some(problem), local).await
+        }
+    }
+}
+
+async fn drawn(desk: &SignedIn, domain: &str, jid: String, password: String, word: &str) -> Answer {
+    let show = view_of(desk, domain).await?;
+    let mut frame = desk.at(Here::People).about(&show.view).still();
+    frame.notice = words::notice(word);
+    let page = DrawnPage {
+        frame,
+        urls: DomainUrls::new(&show.view.ascii),
+        jid,
+        password,
+    };
+    Ok(html(StatusCode::OK, &page))
+}
+
+#[derive(Template)]
+#[template(path = "people_imported.html")]
+pub(crate) struct ImportedPage {
+    pub(crate) frame: Frame,
+    pub(crate) urls: DomainUrls,
+    pub(crate) report: ImportReport,
+    pub(crate) domain: String,
+}
+
+impl ImportedPage {
+    /// Drawn passwords as lines that a spreadsheet reads.
+    fn drawn_csv(&self) -> String {
+        let lines = self.report.drawn.iter();
+        lines
+            .map(|(local, password)| format!("{local},{password}\n"))
+            .collect()
+    }
+}
+
+/// Adds thousands.
+pub(crate) async fn import(Path(domain): Path<String>, Posted { desk, fields }: Posted) -> Answer {
+    let csv = fields.file_or_text("file", "csv");
+    if csv.trim().is_empty() {
+        let problem = Problem::new(
+            Some("csv"),
+            "There is nothing to import.",
+            "Choose a CSV file or paste its lines, one account a line.",
+        );
+        return page(&desk, &domain, None, Some(problem), "").await;
+    }
+    match desk
+        .panel
+        .control
+        .account_import(&desk.actor, &domain, csv)
+        .await
+    {
+        Ok(report) => {
+            let show = view_of(&desk, &domain).await?;
+            let page = ImportedPage {
+                frame: desk.at(Here::People).about(&show.view).still(),
+                urls: DomainUrls::new(&show.view.ascii),
+                report,
+                domain: show.view.domain,
+            };
+            Ok(html(StatusCode::OK, &page))
+        }
+        Err(failure) => {
+            let problem = Problem::of(failure).map_err(|other| desk.fail(other))?;
+            page(&desk, &domain, None, Some(problem), "").await
+        }
+    }
+}
+
+// --- one person ---
+
+#[derive(Template)]
+#[template(path = "person.html")]
+pub(crate) struct PersonPage {
+    pub(crate) frame: Frame,
+    pub(crate) urls: DomainUrls,
+    pub(crate) account: AccountView,
+}
+
+/// One account.
+pub(crate) async fn person(
+    desk: SignedIn,
+    Path((domain, local)): Path<(String, String)>,
+) -> Answer {
+    person_page(&desk, &domain, &local, None).await
+}
+
+async fn person_page(
+    desk: &SignedIn,
+    domain: &str,
+    local: &str,
+    problem: Option<Problem>,
+) -> Answer {
+    let show = view_of(desk, domain).await?;
+    let control = &desk.panel.control;
+    let account = control
+        .account_show(&desk.actor, domain, local)
+        .await
+        .or_page(desk)?;
+    let page = PersonPage {
+        frame: desk
+            .at(Here::People)
+            .about(&show.view)
+            .still()
+            .problem(problem),
+        urls: DomainUrls::new(&show.view.ascii),
+        account,
+    };
+    Ok(html(page.frame.status(), &page))
+}
+
+async fn person_refused(
+    desk: &SignedIn,
+    domain: &str,
+    local: &str,
+    failure: ControlError,
+) -> Answer {
+    let problem = Problem::of(failure).map_err(|other| desk.fail(other))?;
+    person_page(desk, domain, local, Some(problem)).await
+}
+
+/// Sets a password, or draws one.
+pub(crate) async fn set_password(
+    Path((domain, local)): Path<(String, String)>,
+    Posted { desk, fields }: Posted,
+) -> Answer {
+    let password: Secret = fields.secret("password");
+    let given = Some(password.expose()).filter(|text| !text.is_empty());
+    let control = &desk.panel.control;
+    match control
+        .account_set_password(&desk.actor, &domain, &local, given)
+        .await
+    {
+        Ok(None) => Ok(done(
+            &DomainUrls::new(&domain).person(&local),
+            "password-set",
+        )),
+        Ok(Some(password)) => {
+            let account = control
+                .account_show(&desk.actor, &domain, &local)
+                .await
+                .or_page(&desk)?;
+            drawn(&desk, &domain, account.jid, password, "password-set").await
+        }
+        Err(failure) => person_refused(&desk, &domain, &local, failure).await,
+    }
+}
+
+/// Stops an account.
+pub(crate) async fn suspend(
+    Path((domain, local)): Path<(String, String)>,
+    Posted { desk, .. }: Posted,
+) -> Answer {
+    let control = &desk.panel.control;
+    match control.account_suspend(&desk.actor, &domain, &local).await {
+        Ok(_) => Ok(done(&DomainUrls::new(&domain).person(&local), "suspended")),
+        Err(failure) => person_refused(&desk, &domain, &local, failure).await,
+    }
+}
+
+/// Starts it again.
+pub(crate) async fn resume(
+    Path((domain, local)): Path<(String, String)>,
+    Posted { desk, .. }: Posted,
+) -> Answer {
+    let control = &desk.panel.control;
+    match control.account_resume(&desk.actor, &domain, &local).await {
+        Ok(_) => Ok(done(&DomainUrls::new(&domain).person(&local), "resumed")),
+        Err(failure) => person_refused(&desk, &domain, &local, failure).await,
+    }
+}
+
+/// Erases it, after its address was typed.
+pub(crate) async fn remove(
+    Path((domain, local)): Path<(String, String)>,
+    Posted { desk, fields }: Posted,
+) -> Answer {
+    let control = &desk.panel.control;
+    let account = control
+        .account_show(&desk.actor, &domain, &local)
+        .await
+        .or_page(&desk)?;
+    if fields.text("confirm") != account.jid {
+        let problem = Problem::new(
+            Some("confirm"),
+            "The address you typed is not the address of this account, so nothing is removed.",
+            format!("Type {} to remove it.", account.jid),
+        );
+        return person_page(&desk, &domain, &local, Some(problem)).await;
+    }
+    match control.account_remove(&desk.actor, &domain, &local).await {
+        Ok(()) => Ok(done(&DomainUrls::new(&domain).people(), "removed")),
+        Err(failure) => person_refused(&desk, &domain, &local, failure).await,
+    }
+}

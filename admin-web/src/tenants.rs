@@ -1,0 +1,237 @@
+//! Tenants, for operators of the platform: list, add, limits, stop, start, remove; a tenant's owner may remove their own.
+
+use askama::Template;
+use axum::extract::Path;
+use axum::http::StatusCode;
+use control::domain::DomainView;
+use control::operator::{OperatorNew, OperatorView};
+use control::records::DesiredRecord;
+use control::settings::Limits;
+use control::tenant::{OwnerNew, TenantNew, TenantView};
+use control::{ControlError, Role};
+
+use crate::error::{Answer, Problem};
+use crate::form::Posted;
+use crate::frame::{Frame, Here, done, html};
+use crate::login::{OrPage, SignedIn};
+use crate::{urls, words};
+
+#[derive(Template)]
+#[template(path = "tenants.html")]
+pub(crate) struct TenantsPage {
+    pub(crate) frame: Frame,
+    pub(crate) tenants: Vec<TenantView>,
+    pub(crate) name: String,
+    pub(crate) login: String,
+}
+
+/// Every tenant.
+pub(crate) async fn list(desk: SignedIn) -> Answer {
+    list_page(&desk, None, String::new(), String::new()).await
+}
+
+async fn list_page(
+    desk: &SignedIn,
+    problem: Option<Problem>,
+    name: String,
+    login: String,
+) -> Answer {
+    let tenants = desk
+        .panel
+        .control
+        .tenant_list(&desk.actor)
+        .await
+        .or_page(desk)?;
+    let page = TenantsPage {
+        frame: desk.at(Here::Tenants).problem(problem),
+        tenants,
+        name,
+        login,
+    };
+    Ok(html(page.frame.status(), &page))
+}
+
+/// Adds one.
+pub(crate) async fn add(Posted { desk, fields }: Posted) -> Answer {
+    let name = fields.text("name").to_owned();
+    let login = fields.text("login").to_owned();
+    let owner = (!login.is_empty()).then(|| OwnerNew {
+        login: login.clone(),
+        password: fields.secret("password"),
+    });
+    let new = TenantNew {
+        name: name.clone(),
+        owner,
+    };
+    match desk.panel.control.tenant_add(&desk.actor, new).await {
+        Ok(view) => Ok(done(&urls::tenant(view.id), "saved")),
+        Err(failure) => {
+            let problem = Problem::of(failure).map_err(|other| desk.fail(other))?;
+            list_page(&desk, Some(problem), name, login).await
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "tenant.html")]
+pub(crate) struct TenantPage {
+    pub(crate) frame: Frame,
+    pub(crate) tenant: TenantView,
+    pub(crate) domains: Vec<DomainView>,
+    pub(crate) team: Vec<OperatorView>,
+}
+
+/// One tenant.
+pub(crate) async fn show(desk: SignedIn, Path(id): Path<i64>) -> Answer {
+    page(&desk, id, None).await
+}
+
+async fn page(desk: &SignedIn, id: i64, problem: Option<Problem>) -> Answer {
+    let control = &desk.panel.control;
+    let page = TenantPage {
+        tenant: control.tenant_show(&desk.actor, id).await.or_page(desk)?,
+        domains: control
+            .domain_list(&desk.actor, Some(id))
+            .await
+            .or_page(desk)?,
+        team: control.team_list(&desk.actor, id).await.or_page(desk)?,
+        frame: desk.at(Here::Tenants).problem(problem),
+    };
+    Ok(html(page.frame.status(), &page))
+}
+
+async fn refused(desk: &SignedIn, id: i64, failure: ControlError) -> Answer {
+    let problem = Problem::of(failure).map_err(|other| desk.fail(other))?;
+    page(desk, id, Some(problem)).await
+}
+
+/// Changes limits.
+pub(crate) async fn limits(Path(id): Path<i64>, Posted { desk, fields }: Posted) -> Answer {
+    let number = |name: &str| fields.text(name).parse::<u32>().ok();
+    let (Some(domains), Some(accounts)) = (number("domains"), number("accounts")) else {
+        let problem = Problem::new(
+            Some("domains"),
+            "A limit is a whole number.",
+            "Type both numbers without dots or commas.",
+        );
+        return page(&desk, id, Some(problem)).await;
+    };
+    let limits = Limits { domains, accounts };
+    match desk
+        .panel
+        .control
+        .tenant_set_limits(&desk.actor, id, limits)
+        .await
+    {
+        Ok(_) => Ok(done(&urls::tenant(id), "saved")),
+        Err(failure) => refused(&desk, id, failure).await,
+    }
+}
+
+/// Stops all its domains.
+pub(crate) async fn suspend(Path(id): Path<i64>, Posted { desk, fields }: Posted) -> Answer {
+    let reason = fields.text("reason");
+    match desk
+        .panel
+        .control
+        .tenant_suspend(&desk.actor, id, reason)
+        .await
+    {
+        Ok(_) => Ok(done(&urls::tenant(id), "suspended")),
+        Err(failure) => refused(&desk, id, failure).await,
+    }
+}
+
+/// Starts them again.
+pub(crate) async fn resume(Path(id): Path<i64>, Posted { desk, .. }: Posted) -> Answer {
+    match desk.panel.control.tenant_resume(&desk.actor, id).await {
+        Ok(_) => Ok(done(&urls::tenant(id), "resumed")),
+        Err(failure) => refused(&desk, id, failure).await,
+    }
+}
+
+#[derive(Template)]
+#[template(path = "tenant_removed.html")]
+pub(crate) struct TenantRemovedPage {
+    pub(crate) frame: Frame,
+    pub(crate) name: String,
+    pub(crate) dangling: Vec<DesiredRecord>,
+}
+
+/// Erases it, after its name was typed.
+pub(crate) async fn remove(Path(id): Path<i64>, Posted { desk, fields }: Posted) -> Answer {
+    let control = &desk.panel.control;
+    let tenant = control.tenant_show(&desk.actor, id).await.or_page(&desk)?;
+    if fields.text("confirm") != tenant.name {
+        let problem = Problem::new(
+            Some("confirm"),
+            "The name you typed is not the name of this customer, so nothing is removed.",
+            format!("Type {} to remove it.", tenant.name),
+        );
+        return page(&desk, id, Some(problem)).await;
+    }
+    match control.tenant_remove(&desk.actor, id).await {
+        Ok(dangling) => {
+            // An owner has just erased their own login: the page stands without it.
+            let mut frame = if desk.actor.role().of_a_tenant() {
+                Frame::visitor(&desk.panel)
+            } else {
+                desk.at(Here::Tenants)
+            };
+            frame.notice = words::notice("removed");
+            let page = TenantRemovedPage {
+                frame,
+                name: tenant.name,
+                dangling,
+            };
+            Ok(html(StatusCode::OK, &page))
+        }
+        Err(failure) => refused(&desk, id, failure).await,
+    }
+}
+
+// --- operators of the platform ---
+
+#[derive(Template)]
+#[template(path = "operators.html")]
+pub(crate) struct OperatorsPage {
+    pub(crate) frame: Frame,
+    pub(crate) operators: Vec<OperatorView>,
+    pub(crate) login: String,
+}
+
+/// Who runs the platform.
+pub(crate) async fn operators(desk: SignedIn) -> Answer {
+    operators_page(&desk, None, String::new()).await
+}
+
+async fn operators_page(desk: &SignedIn, problem: Option<Problem>, login: String) -> Answer {
+    let control = &desk.panel.control;
+    let operators = control
+        .platform_team_list(&desk.actor)
+        .await
+        .or_page(desk)?;
+    let page = OperatorsPage {
+        frame: desk.at(Here::Operators).problem(problem),
+        operators,
+        login,
+    };
+    Ok(html(page.frame.status(), &page))
+}
+
+/// Adds one, or gives one a new password.
+pub(crate) async fn operators_add(Posted { desk, fields }: Posted) -> Answer {
+    let login = fields.text("login").to_owned();
+    let new = OperatorNew {
+        login: login.clone(),
+        password: fields.secret("password"),
+        role: Role::Platform.as_str().to_owned(),
+    };
+    match desk.panel.control.platform_team_add(&desk.actor, new).await {
+        Ok(_) => Ok(done(urls::OPERATORS, "saved")),
+        Err(failure) => {
+            let problem = Problem::of(failure).map_err(|other| desk.fail(other))?;
+            operators_page(&desk, Some(problem), login).await
+        }
+    }
+}

@@ -1,0 +1,559 @@
+//! Every template, rendered. With `PANEL_GALLERY=DIR` the pages are written there, beside the assets, to be looked at.
+
+use askama::Template;
+use control::Role;
+use control::account::{ImportRefused, ImportReport};
+use control::domain::Removed;
+use control::operator::TokenNew;
+use control::peer::PeerShow;
+use control::settings::ServiceName;
+use control::tenant::DomainHint;
+
+use super::sample;
+use crate::error::Problem;
+use crate::frame::{ErrorPage, Frame, Here};
+use crate::urls::DomainUrls;
+use crate::{
+    desk, domains, federation, home, identity, login, people, records, tenants, verification,
+};
+
+fn owner(here: Here) -> Frame {
+    let mut frame = sample::frame(Some(Role::Owner));
+    frame.here = here;
+    frame
+}
+
+fn about(here: Here, view: &control::domain::DomainView) -> Frame {
+    owner(here).about(view)
+}
+
+fn hint(usable: bool, note: &str) -> DomainHint {
+    DomainHint {
+        usable,
+        domain: "münchner-freunde.example".into(),
+        ascii: Some("xn--mnchner-freunde-wob.example".into()),
+        note: note.into(),
+        code: if usable { "ok" } else { "served-here" },
+    }
+}
+
+/// Name and page, all of them.
+#[expect(
+    clippy::too_many_lines,
+    reason = "one entry a page, in the order of the templates"
+)]
+fn gallery() -> Vec<(&'static str, String)> {
+    let visitor = || sample::frame(None);
+    let live = sample::show_live();
+    let pending = sample::show_pending();
+    let urls = DomainUrls::new(&live.view.ascii);
+    let page = |page: &dyn askama::DynTemplate| page.dyn_render().unwrap();
+    let sign_up = |typed: &str, hint: Option<DomainHint>, problem| login::SignUpPage {
+        frame: visitor().problem(problem),
+        typed: typed.into(),
+        hint,
+        email: String::new(),
+        issuer: "Let's Encrypt".into(),
+    };
+    let removed = Removed {
+        domain: "old.example".into(),
+        dangling: sample::records()
+            .records
+            .into_iter()
+            .map(|view| view.record)
+            .collect(),
+    };
+    let platform = |here| {
+        let mut frame = sample::frame(Some(Role::Platform));
+        frame.here = here;
+        frame
+    };
+    let refused = Problem::new(
+        Some("local"),
+        "A space cannot stand in an address.",
+        "Use letters, digits, dots, hyphens and underscores.",
+    );
+    let mut welcome = about(Here::Overview, &pending.view);
+    welcome.notice = crate::words::notice("welcome");
+    vec![
+        ("sign_up", page(&sign_up("", None, None))),
+        (
+            "sign_up_taken",
+            page(&sign_up(
+                "münchner-freunde.example",
+                Some(hint(
+                    false,
+                    "It is already served here. If it is yours, sign in; if somebody else took it, add it and show that it is yours.",
+                )),
+                None,
+            )),
+        ),
+        (
+            "sign_up_second",
+            page(&sign_up(
+                "münchner-freunde.example",
+                Some(hint(true, "")),
+                None,
+            )),
+        ),
+        (
+            "sign_in",
+            page(&login::SignInPage {
+                frame: visitor().problem(Some(Problem::new(
+                    None,
+                    "This e-mail address and password do not fit together",
+                    "Check both for typing errors, and the keyboard for capitals.",
+                ))),
+                login: "sofia@lindgren.example".into(),
+                next: "/domains/one.example".into(),
+            }),
+        ),
+        (
+            "setup",
+            page(&login::SetupPage {
+                frame: visitor(),
+                token: String::new(),
+                login: String::new(),
+            }),
+        ),
+        (
+            "error",
+            page(&ErrorPage {
+                frame: owner(Here::Home),
+                title: "There is nothing here",
+                text: "There is no domain \"other.example\" here.",
+                remedy: "Check the spelling, or list what is there: a domain of somebody else is not shown.",
+            }),
+        ),
+        (
+            "home",
+            page(&home::HomePage {
+                frame: owner(Here::Home),
+                tenant: sample::tenant(),
+                domains: sample::domains(),
+            }),
+        ),
+        (
+            "home_empty",
+            page(&home::HomePage {
+                frame: owner(Here::Home),
+                tenant: sample::tenant(),
+                domains: Vec::new(),
+            }),
+        ),
+        (
+            "domain_new",
+            page(&domains::DomainNewPage {
+                frame: platform(Here::Home),
+                domain: String::new(),
+                tenant: "1".into(),
+                tenants: vec![(1, "Lindgren & Daughters".into())],
+            }),
+        ),
+        (
+            "domain_claimed",
+            page(&domains::DomainPage {
+                frame: about(Here::Overview, &sample::show_claimed().view),
+                urls: urls.clone(),
+                show: sample::show_claimed(),
+            }),
+        ),
+        (
+            "domain_pending",
+            page(&domains::DomainPage {
+                frame: welcome,
+                urls: urls.clone(),
+                show: sample::show_pending(),
+            }),
+        ),
+        (
+            "domain_live",
+            page(&domains::DomainPage {
+                frame: about(Here::Overview, &live.view),
+                urls: urls.clone(),
+                show: sample::show_live(),
+            }),
+        ),
+        (
+            "domain_settings",
+            page(&domains::SettingsPage {
+                frame: about(Here::Settings, &live.view),
+                urls: urls.clone(),
+                show: sample::show_live(),
+                services: vec![
+                    ServiceName {
+                        label: "rooms".into(),
+                        purpose: "group chats".into(),
+                        federated: true,
+                    },
+                    ServiceName {
+                        label: "upload".into(),
+                        purpose: "files that people send".into(),
+                        federated: false,
+                    },
+                ],
+            }),
+        ),
+        (
+            "domain_removed",
+            page(&domains::RemovedPage {
+                frame: owner(Here::Home),
+                removed: removed.clone(),
+            }),
+        ),
+        (
+            "records",
+            page(&records::RecordsPage {
+                frame: about(Here::Records, &pending.view),
+                page: sample::records(),
+                zone_file: sample::zone_file(),
+                urls: urls.clone(),
+                can_publish: true,
+            }),
+        ),
+        (
+            "verification",
+            page(&verification::VerificationPage {
+                frame: about(Here::Verification, &live.view),
+                urls: urls.clone(),
+                issuer: "Let's Encrypt".into(),
+                show: sample::show_live(),
+            }),
+        ),
+        (
+            "verification_empty",
+            page(&verification::VerificationPage {
+                frame: about(Here::Verification, &pending.view),
+                urls: urls.clone(),
+                issuer: "Let's Encrypt".into(),
+                show: sample::show_pending(),
+            }),
+        ),
+        (
+            "identity",
+            page(&identity::IdentityPage {
+                frame: about(Here::Identity, &live.view),
+                urls: urls.clone(),
+                certificates: vec![sample::certificate(), {
+                    let mut old = sample::certificate();
+                    old.state = "retired".into();
+                    old
+                }],
+                issuer: "Let's Encrypt".into(),
+                show: sample::show_live(),
+            }),
+        ),
+        (
+            "identity_empty",
+            page(&identity::IdentityPage {
+                frame: about(Here::Identity, &pending.view),
+                urls: urls.clone(),
+                certificates: Vec::new(),
+                issuer: "Let's Encrypt".into(),
+                show: sample::show_pending(),
+            }),
+        ),
+        (
+            "people",
+            page(&people::PeoplePage {
+                frame: about(Here::People, &live.view).problem(Some(refused)),
+                urls: urls.clone(),
+                view: live.view.clone(),
+                page: sample::people(),
+                local: "an na".into(),
+                later: false,
+                open: true,
+            }),
+        ),
+        (
+            "people_closed",
+            page(&people::PeoplePage {
+                frame: about(Here::People, &pending.view),
+                urls: urls.clone(),
+                view: pending.view.clone(),
+                page: control::account::AccountPage {
+                    accounts: Vec::new(),
+                    total: 0,
+                    next: None,
+                },
+                local: String::new(),
+                later: false,
+                open: false,
+            }),
+        ),
+        (
+            "people_drawn",
+            page(&people::DrawnPage {
+                frame: about(Here::People, &live.view),
+                urls: urls.clone(),
+                jid: "anna@lindgren-and-daughters.example".into(),
+                password: "ruby-otter-7491-lamp".into(),
+            }),
+        ),
+        (
+            "people_imported",
+            page(&people::ImportedPage {
+                frame: about(Here::People, &live.view),
+                urls: urls.clone(),
+                report: ImportReport {
+                    added: 2,
+                    refused: vec![ImportRefused {
+                        line: 3,
+                        local: "a b".into(),
+                        problem: "a space cannot stand in an address".into(),
+                    }],
+                    drawn: vec![("anna".into(), "ruby-otter-7491-lamp".into())],
+                },
+                domain: live.view.domain.clone(),
+            }),
+        ),
+        (
+            "person",
+            page(&people::PersonPage {
+                frame: about(Here::People, &live.view),
+                urls: urls.clone(),
+                account: sample::account("bartholomew.the-elder", "active"),
+            }),
+        ),
+        (
+            "federation",
+            page(&federation::FederationPage {
+                frame: about(Here::Federation, &live.view),
+                view: live.view.clone(),
+                urls: urls.clone(),
+                peers: sample::peers(),
+            }),
+        ),
+        (
+            "peer",
+            page(&federation::PeerPage {
+                frame: about(Here::Federation, &live.view),
+                view: live.view.clone(),
+                urls,
+                attempts: sample::attempts()
+                    .iter()
+                    .map(federation::Attempt::read)
+                    .collect(),
+                peer: PeerShow {
+                    view: sample::peers().remove(2),
+                    attempts: sample::attempts(),
+                },
+            }),
+        ),
+        (
+            "operator",
+            page(&home::OperatorPage {
+                frame: platform(Here::Home),
+                overview: sample::overview(),
+                domains: sample::domains(),
+                tenants: vec![sample::tenant()],
+            }),
+        ),
+        (
+            "tenants",
+            page(&tenants::TenantsPage {
+                frame: platform(Here::Tenants),
+                tenants: vec![sample::tenant()],
+                name: String::new(),
+                login: String::new(),
+            }),
+        ),
+        (
+            "tenant",
+            page(&tenants::TenantPage {
+                frame: platform(Here::Tenants),
+                tenant: sample::tenant(),
+                domains: sample::domains(),
+                team: sample::team(),
+            }),
+        ),
+        (
+            "tenant_removed",
+            page(&tenants::TenantRemovedPage {
+                frame: platform(Here::Tenants),
+                name: "Lindgren & Daughters".into(),
+                dangling: removed.dangling,
+            }),
+        ),
+        (
+            "operators",
+            page(&tenants::OperatorsPage {
+                frame: platform(Here::Operators),
+                operators: sample::team(),
+                login: String::new(),
+            }),
+        ),
+        (
+            "team",
+            page(&desk::TeamPage {
+                frame: owner(Here::Team),
+                tenant: 1,
+                tenant_name: "Lindgren & Daughters".into(),
+                team: sample::team(),
+                login: String::new(),
+                role: "admin".into(),
+            }),
+        ),
+        (
+            "audit",
+            page(&desk::AuditPage {
+                frame: owner(Here::Audit),
+                entries: sample::audit(),
+                older: Some(1),
+                later: false,
+            }),
+        ),
+        (
+            "tokens",
+            page(&desk::TokensPage {
+                frame: owner(Here::Tokens),
+                tokens: sample::tokens(),
+                fresh: Some(TokenNew {
+                    secret: "dom_7f3kq2m9v8".into(),
+                    view: sample::tokens().remove(0),
+                }),
+                name: String::new(),
+                public_url: "https://panel.hosting.example".into(),
+            }),
+        ),
+        (
+            "me",
+            page(&desk::MePage {
+                frame: owner(Here::Me),
+                logins: sample::logins(),
+                this: 1,
+            }),
+        ),
+    ]
+}
+
+#[test]
+fn every_page_renders_small_and_without_anything_inline() {
+    for (name, html) in gallery() {
+        assert!(html.len() < 60_000, "{name}: {} bytes", html.len());
+        assert!(html.contains("</html>"), "{name} is whole");
+        for inline in [" style=", "<style", "onclick", "javascript:"] {
+            assert!(!html.contains(inline), "{name} holds {inline}");
+        }
+        assert_eq!(
+            html.matches("<script").count(),
+            1,
+            "{name}: one script, a file of ours"
+        );
+        assert!(
+            !html.contains("http://") && !html.contains("https://") || name == "tokens",
+            "{name} names no other site"
+        );
+        assert_eq!(html.matches("<h1").count(), 1, "{name} has one heading");
+    }
+}
+
+#[test]
+fn every_form_that_changes_something_holds_the_secret() {
+    for (name, html) in gallery() {
+        if html.contains("class=\"visitor\"") {
+            continue;
+        }
+        for form in html.split("<form").skip(1) {
+            let form = form.split("</form>").next().unwrap_or_default();
+            assert!(
+                form.contains("name=\"csrf\" value=\"c5rf\""),
+                "{name}: {form}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_field_has_a_name_for_those_who_cannot_see_it() {
+    for (name, html) in gallery() {
+        for tag in ["<input", "<textarea", "<select"] {
+            for field in html.split(tag).skip(1) {
+                let field = field.split('>').next().unwrap_or_default();
+                let labelled = field.contains("type=\"hidden\"")
+                    || field.contains("aria-label=")
+                    || field.contains("type=\"radio\"")
+                    || field.contains("type=\"checkbox\"")
+                    || field.contains("aria-hidden")
+                    || field
+                        .split("id=\"")
+                        .nth(1)
+                        .and_then(|id| id.split('"').next())
+                        .is_some_and(|id| html.contains(&format!("<label for=\"{id}\"")));
+                assert!(labelled, "{name}: {tag}{field}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_role_may_not_do_is_not_offered() {
+    let mut frame = sample::frame(Some(Role::Auditor));
+    let show = sample::show_pending();
+    frame = frame.about(&show.view);
+    let urls = DomainUrls::new("bakery.example");
+    let page = domains::DomainPage {
+        frame: frame.clone(),
+        urls: urls.clone(),
+        show,
+    };
+    let html = page.render().unwrap();
+    assert!(!html.contains("Publish for me") && !html.contains("Check now"));
+    let page = people::PersonPage {
+        frame,
+        urls,
+        account: sample::account("anna", "active"),
+    };
+    let html = page.render().unwrap();
+    assert!(!html.contains("Set password") && !html.contains("Remove for good"));
+}
+
+#[test]
+fn text_from_outside_is_escaped() {
+    let mut show = sample::show_pending();
+    show.checks[0].observed = "\"<script>alert(1)</script>\"".into();
+    show.view.status = "<b>bold</b>".into();
+    let frame = about(Here::Overview, &show.view);
+    let page = domains::DomainPage {
+        frame,
+        urls: DomainUrls::new("bakery.example"),
+        show,
+    };
+    let html = page.render().unwrap();
+    assert!(!html.contains("<script>alert") && !html.contains("<b>bold"));
+}
+
+#[test]
+fn nothing_shouts_and_optional_things_are_never_red() {
+    for (name, html) in gallery() {
+        let text = html.replace("<!doctype", "");
+        assert!(!text.contains('!'), "{name} shouts");
+    }
+    let rows = sample::records();
+    for view in rows.records.iter().filter(|view| view.record.optional) {
+        assert_ne!(records::standing(view).2, "bad");
+    }
+}
+
+#[test]
+fn the_gallery_can_be_looked_at() {
+    let Some(dir) = std::env::var_os("PANEL_GALLERY") else {
+        return;
+    };
+    let dir = std::path::PathBuf::from(dir);
+    std::fs::create_dir_all(&dir).unwrap();
+    for file in ["panel.css", "panel.js", "icon.svg"] {
+        let from = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("assets")
+            .join(file);
+        std::fs::copy(from, dir.join(file)).unwrap();
+    }
+    for (name, html) in gallery() {
+        let html = ["panel.css", "panel.js", "icon.svg"]
+            .iter()
+            .fold(html, |html, file| {
+                html.replace(&crate::assets::url(file), file)
+            });
+        std::fs::write(dir.join(format!("{name}.html")), html).unwrap();
+    }
+}

@@ -1,0 +1,666 @@
+//! Sample data: a domain in every state, with names long enough and values odd enough to show where a page breaks.
+
+use control::Timestamp;
+use control::account::{AccountPage, AccountView};
+use control::audit::AuditView;
+use control::certificate::CertificateView;
+use control::domain::{DomainShow, DomainView, NextStep, Seen, State, Station, VerdictView};
+use control::findings::{FindingView, Severity};
+use control::operator::{LoginView, OperatorView, TokenView};
+use control::peer::PeerView;
+use control::records::{
+    DesiredRecord, Mode, Purpose, RecordValue, RecordView, RecordsPage, Standing,
+};
+use control::settings::Limits;
+use control::tenant::{Overview, TenantView};
+
+use control::Role;
+
+use crate::frame::{Frame, Here, Who};
+
+/// 2026-11-25 20:00:00 UTC.
+pub(super) const NOW: Timestamp = Timestamp(1_795_636_800_000_000);
+const SECOND: i64 = 1_000_000;
+const DAY: i64 = 86_400 * SECOND;
+
+/// So many seconds from now.
+pub(super) fn at(seconds: i64) -> Timestamp {
+    Timestamp(NOW.0 + seconds * SECOND)
+}
+
+pub(super) fn frame(role: Option<Role>) -> Frame {
+    Frame {
+        service: "Domicile".into(),
+        sandbox: true,
+        sign_up: true,
+        who: role.map(|role| Who {
+            login: "sofia@lindgren-and-daughters.example".into(),
+            role,
+            csrf: "c5rf".into(),
+        }),
+        here: Here::Home,
+        domain: None,
+        live: None,
+        notice: None,
+        problem: None,
+        now: NOW,
+    }
+}
+
+pub(super) fn domain(
+    name: &str,
+    ascii: &str,
+    state: State,
+    chip: &'static str,
+    status: &str,
+) -> DomainView {
+    DomainView {
+        id: 1,
+        domain: name.into(),
+        ascii: ascii.into(),
+        tenant: 1,
+        state,
+        chip,
+        status: status.into(),
+        accounts: 2,
+        created: at(-86_400),
+    }
+}
+
+pub(super) fn domains() -> Vec<DomainView> {
+    vec![
+        domain(
+            "bakery.example",
+            "bakery.example",
+            State::Degraded,
+            "degraded",
+            "Something that people feel is wrong; see the first row below.",
+        ),
+        domain(
+            "münchner-freunde.example",
+            "xn--mnchner-freunde-wob.example",
+            State::Claimed,
+            "waiting for you",
+            "Waiting for the record that shows the domain is yours.",
+        ),
+        domain(
+            "choir.example",
+            "choir.example",
+            State::Publishing,
+            "waiting for the world",
+            "Records are appearing; the certificate comes next.",
+        ),
+        domain(
+            "school.example",
+            "school.example",
+            State::Ready,
+            "ready",
+            "Everything on our side stands. Point the service records at us whenever you like; there is no gap.",
+        ),
+        domain(
+            "lindgren-and-daughters.example",
+            "lindgren-and-daughters.example",
+            State::Live,
+            "live",
+            "People can sign in, and other servers can verify you by certificate.",
+        ),
+        domain(
+            "old.example",
+            "old.example",
+            State::Suspended,
+            "stopped",
+            "Stopped by you: moving house.",
+        ),
+    ]
+}
+
+fn finding(
+    severity: Severity,
+    code: &str,
+    subject: &str,
+    expected: &str,
+    observed: &str,
+    fix: &str,
+) -> FindingView {
+    FindingView {
+        code: code.into(),
+        severity,
+        subject: subject.into(),
+        expected: expected.into(),
+        observed: observed.into(),
+        asked: "ns1.dns-host.example (192.0.2.53)".into(),
+        fix: fix.into(),
+        since: at(-7300),
+        next_check: Some(at(25)),
+    }
+}
+
+pub(super) fn checks_pending() -> Vec<FindingView> {
+    let target = "d7f3k2.on.hosting.example.";
+    vec![
+        finding(
+            Severity::Critical,
+            "srv-wrong-target",
+            "SRV _xmpp-client._tcp.bakery.example",
+            &format!("0 5 5222 {target}"),
+            "0 5 5222 chat.old-host.example.",
+            "_xmpp-client._tcp.bakery.example still points at chat.old-host.example; replace that SRV record by the one shown.",
+        ),
+        finding(
+            Severity::Critical,
+            "acme-cname-missing",
+            "CNAME _acme-challenge.bakery.example",
+            "d7f3k2._acme.on.hosting.example.",
+            "no record",
+            "Publish the CNAME record.",
+        ),
+        finding(
+            Severity::Warning,
+            "ttl-too-long",
+            "SRV _xmpp-server._tcp.bakery.example",
+            &format!("0 5 5269 {target}"),
+            &format!("0 5 5269 {target} (TTL 604800)"),
+            "Lower its TTL to an hour.",
+        ),
+        finding(
+            Severity::Unknown,
+            "resolver-unknown",
+            "SRV _xmpps-client._tcp.bakery.example",
+            &format!("0 5 5223 {target}"),
+            "no answer within 5 seconds",
+            "Nothing to do: it is asked again by itself.",
+        ),
+        finding(
+            Severity::Info,
+            "srv-missing",
+            "SRV _xmpps-server._tcp.bakery.example",
+            &format!("0 5 5270 {target}"),
+            "no record",
+            "Publish the SRV record if you like; nothing needs it.",
+        ),
+        finding(
+            Severity::Ok,
+            "ok",
+            "TXT _domicile.bakery.example",
+            "\"domicile-verify=k3v9w2m8q4x7\"",
+            "\"domicile-verify=k3v9w2m8q4x7\"",
+            "",
+        ),
+    ]
+}
+
+pub(super) fn checks_good() -> Vec<FindingView> {
+    let target = "d7f3k2.on.hosting.example.";
+    [
+        (
+            "CNAME _acme-challenge.lindgren-and-daughters.example",
+            "d7f3k2._acme.on.hosting.example.".to_owned(),
+        ),
+        (
+            "SRV _xmpp-client._tcp.lindgren-and-daughters.example",
+            format!("0 5 5222 {target}"),
+        ),
+        (
+            "SRV _xmpp-server._tcp.lindgren-and-daughters.example",
+            format!("0 5 5269 {target}"),
+        ),
+        (
+            "TXT _domicile.lindgren-and-daughters.example",
+            "\"domicile-verify=k3v9w2m8q4x7\"".to_owned(),
+        ),
+        (
+            "certificate",
+            "a certificate for lindgren-and-daughters.example".to_owned(),
+        ),
+        (
+            "public door",
+            "192.0.2.1:5222, TLS 1.3, certificate for lindgren-and-daughters.example".to_owned(),
+        ),
+    ]
+    .into_iter()
+    .map(|(subject, value)| finding(Severity::Ok, "ok", subject, &value, &value, ""))
+    .collect()
+}
+
+pub(super) fn certificate() -> CertificateView {
+    CertificateView {
+        id: 1,
+        names: vec![
+            "lindgren-and-daughters.example".into(),
+            "rooms.lindgren-and-daughters.example".into(),
+        ],
+        issuer: "Let's Encrypt E7".into(),
+        not_before: Timestamp(NOW.0 - 20 * DAY),
+        not_after: Timestamp(NOW.0 + 44 * DAY),
+        renew_at: Some(Timestamp(NOW.0 + 22 * DAY)),
+        days_left: 44,
+        source: "acme".into(),
+        state: "current".into(),
+        fingerprint: (0..32)
+            .map(|byte| format!("{:02X}", byte * 7))
+            .collect::<Vec<_>>()
+            .join(":"),
+        key_since: Timestamp(NOW.0 - 300 * DAY),
+    }
+}
+
+fn station(name: &'static str, standing: &'static str, text: &str) -> Station {
+    Station {
+        name,
+        standing,
+        text: text.into(),
+    }
+}
+
+pub(super) fn verdicts(name: &str) -> Vec<VerdictView> {
+    let row = |name: &str, who, prooftype, accepted, why: &str| VerdictView {
+        name: name.into(),
+        who,
+        prooftype,
+        accepted,
+        why: why.into(),
+    };
+    vec![
+        row(
+            name,
+            "phones and desktops",
+            "pkix",
+            Seen::Yes,
+            "The certificate holds your domain's name.",
+        ),
+        row(
+            name,
+            "strict servers",
+            "pkix",
+            Seen::Yes,
+            "The certificate holds your domain's name.",
+        ),
+        row(
+            name,
+            "strict servers",
+            "dane",
+            Seen::Unknown,
+            "The resolver did not answer.",
+        ),
+        row(
+            name,
+            "servers with DANE",
+            "pkix",
+            Seen::Yes,
+            "The certificate holds your domain's name.",
+        ),
+        row(
+            name,
+            "servers with DANE",
+            "dane",
+            Seen::No,
+            "Your zone is not signed with DNSSEC.",
+        ),
+        row(
+            name,
+            "older servers",
+            "dialback",
+            Seen::Yes,
+            "We answer when they ask back.",
+        ),
+        row(
+            &format!("rooms.{name}"),
+            "strict servers",
+            "pkix",
+            Seen::No,
+            "The name is not in the certificate.",
+        ),
+    ]
+}
+
+pub(super) fn show_live() -> DomainShow {
+    let mut view = domains().remove(4);
+    view.accounts = 23;
+    DomainShow {
+        target: "d7f3k2.on.hosting.example".into(),
+        mode: Mode::DelegatedChallenge,
+        policy: "authenticated".into(),
+        services: vec!["rooms".into()],
+        allow: Vec::new(),
+        block: vec!["spam.example".into()],
+        stations: vec![
+            station("Ownership", "done", "The domain is yours."),
+            station("Records", "done", "All needed records are there."),
+            station(
+                "Identity",
+                "done",
+                "Certificate from Let's Encrypt E7, 44 days left.",
+            ),
+            station("Live", "done", "People can sign in."),
+        ],
+        next_step: NextStep {
+            title: "Nothing to do".into(),
+            text: "We look again by ourselves and tell you if something changes.".into(),
+            action: "none",
+        },
+        checks: checks_good(),
+        critical: 0,
+        verdicts: verdicts("lindgren-and-daughters.example"),
+        certificate: Some(certificate()),
+        certificate_note: "It is renewed by itself from 2026-12-17 on, keeping its key.".into(),
+        verified: Some(at(-86_400 * 40)),
+        checked: Some(at(-90)),
+        next_check: Some(at(1500)),
+        sessions: 7,
+        can_publish: true,
+        view,
+    }
+}
+
+pub(super) fn show_pending() -> DomainShow {
+    let mut view = domains().remove(2);
+    view.domain = "bakery.example".into();
+    view.ascii = "bakery.example".into();
+    view.chip = "waiting for you";
+    view.status = "The domain is yours. Publish the other records next.".into();
+    view.accounts = 0;
+    DomainShow {
+        stations: vec![
+            station("Ownership", "done", "The domain is yours."),
+            station("Records", "now", "2 needed records are missing or differ."),
+            station(
+                "Identity",
+                "later",
+                "Waits for the challenge record, then takes a minute.",
+            ),
+            station(
+                "Live",
+                "later",
+                "Waits for the others, then for a sign-in by the public door.",
+            ),
+        ],
+        next_step: NextStep {
+            title: "Publish the rest".into(),
+            text: "Some needed records are still missing. This sandbox can do it for you.".into(),
+            action: "publish",
+        },
+        checks: checks_pending(),
+        critical: 2,
+        verdicts: Vec::new(),
+        certificate: None,
+        certificate_note: String::new(),
+        checked: Some(at(-3)),
+        next_check: Some(at(2)),
+        sessions: 0,
+        view,
+        ..show_live()
+    }
+}
+
+pub(super) fn show_claimed() -> DomainShow {
+    DomainShow {
+        view: domains().remove(1),
+        stations: vec![
+            station("Ownership", "now", "Waits for one TXT record."),
+            station("Records", "later", "Not looked at yet."),
+            station("Identity", "later", "Waits for the challenge record, then takes a minute."),
+            station("Live", "later", "Waits for the others, then for a sign-in by the public door."),
+        ],
+        next_step: NextStep {
+            title: "Show that the domain is yours".into(),
+            text: "Publish the records of münchner-freunde.example at your DNS host; the TXT record comes first. Then leave the rest to us: we look every few seconds.".into(),
+            action: "records",
+        },
+        checks: Vec::new(),
+        checked: None,
+        next_check: None,
+        verified: None,
+        ..show_pending()
+    }
+}
+
+fn record(
+    purpose: Purpose,
+    relative: &str,
+    value: RecordValue,
+    why: &str,
+    optional: bool,
+) -> DesiredRecord {
+    DesiredRecord {
+        purpose,
+        service: None,
+        rtype: value.rtype(),
+        relative: relative.into(),
+        name: format!("{relative}.bakery.example."),
+        value_text: value.to_string(),
+        value,
+        ttl_seconds: 3600,
+        why: why.into(),
+        optional,
+    }
+}
+
+pub(super) fn records() -> RecordsPage {
+    let srv = |port| RecordValue::Srv {
+        priority: 0,
+        weight: 5,
+        port,
+        target: "d7f3k2.on.hosting.example".into(),
+    };
+    let view = |record, standing, replaces: &[&str]| RecordView {
+        record,
+        standing,
+        replaces: replaces.iter().map(|old| (*old).to_owned()).collect(),
+    };
+    let txt = RecordValue::Txt {
+        text: "domicile-verify=k3v9w2m8q4x7".into(),
+    };
+    let cname = RecordValue::Cname {
+        target: "d7f3k2._acme.on.hosting.example".into(),
+    };
+    RecordsPage {
+        domain: "bakery.example".into(),
+        zone: "bakery.example.".into(),
+        dns_host: "Hetzner".into(),
+        dns_hint: "Its form adds the zone's name by itself: type the relative name, and end the target with a dot.".into(),
+        records: vec![
+            view(record(Purpose::Ownership, "_domicile", txt, "Shows that the domain is yours. Keep it: it is looked at again from time to time.", false), Standing::Seen, &[]),
+            view(record(Purpose::Challenge, "_acme-challenge", cname, "Lets us obtain and renew the certificate for bakery.example; it would also let us obtain one for your website.", false), Standing::Missing, &[]),
+            view(record(Purpose::Client, "_xmpp-client._tcp", srv(5222), "Where apps find your chat service.", false), Standing::Different, &["0 5 5222 chat.old-host.example."]),
+            view(record(Purpose::Server, "_xmpp-server._tcp", srv(5269), "Where other chat servers find yours.", false), Standing::Seen, &[]),
+            view(record(Purpose::ClientTls, "_xmpps-client._tcp", srv(5223), "Lets apps connect encrypted from the first byte: faster, and it passes more firewalls.", true), Standing::Unknown, &[]),
+            view(record(Purpose::ServerTls, "_xmpps-server._tcp", srv(5270), "The same for other chat servers.", true), Standing::Missing, &[]),
+        ],
+    }
+}
+
+pub(super) fn zone_file() -> String {
+    let lines = records();
+    let lines = lines.records.iter().map(|view| {
+        let record = &view.record;
+        format!(
+            "{:<36} {} IN {:<5} {}\n",
+            record.name, record.ttl_seconds, record.rtype, record.value_text
+        )
+    });
+    std::iter::once("; bakery.example: records for its chat service\n".to_owned())
+        .chain(lines)
+        .collect()
+}
+
+pub(super) fn account(local: &str, state: &str) -> AccountView {
+    AccountView {
+        jid: format!("{local}@lindgren-and-daughters.example"),
+        local: local.into(),
+        state: state.into(),
+        created: at(-86_400 * 12),
+    }
+}
+
+pub(super) fn people() -> AccountPage {
+    AccountPage {
+        accounts: vec![
+            account("anna", "active"),
+            account("bartholomew.the-elder", "active"),
+            account("zoë", "suspended"),
+        ],
+        total: 23,
+        next: Some("zoë".into()),
+    }
+}
+
+pub(super) fn tenant() -> TenantView {
+    TenantView {
+        id: 1,
+        name: "Lindgren & Daughters".into(),
+        state: "active",
+        created: at(-86_400 * 90),
+        limits: Limits {
+            domains: 20,
+            accounts: 10_000,
+        },
+        used: Limits {
+            domains: 6,
+            accounts: 48,
+        },
+    }
+}
+
+pub(super) fn overview() -> Overview {
+    Overview {
+        tenants: 312,
+        domains: vec![
+            ("claimed", 12),
+            ("verified", 3),
+            ("publishing", 5),
+            ("ready", 2),
+            ("live", 388),
+            ("degraded", 4),
+            ("suspended", 9),
+            ("releasing", 0),
+        ],
+        accounts: 14_802,
+        findings: vec![("srv-wrong-target".into(), 4), ("ttl-too-long".into(), 2)],
+    }
+}
+
+pub(super) fn peers() -> Vec<PeerView> {
+    let peer = |peer: &str, prooftype: Option<&str>, ok, summary: &str, connected| PeerView {
+        peer: peer.into(),
+        prooftype: prooftype.map(str::to_owned),
+        ok,
+        summary: summary.into(),
+        last: at(-400),
+        connected,
+    };
+    vec![
+        peer(
+            "two.example",
+            Some("pkix"),
+            true,
+            "Both sides are proven; messages go through.",
+            true,
+        ),
+        peer(
+            "old-ejabberd.example",
+            Some("dialback"),
+            true,
+            "They refused our certificate (not-authorized), then accepted dialback.",
+            false,
+        ),
+        peer(
+            "broken.example",
+            None,
+            false,
+            "Their certificate expired 3 days ago.",
+            false,
+        ),
+    ]
+}
+
+pub(super) fn attempts() -> Vec<serde_json::Value> {
+    vec![
+        serde_json::json!({"at": "2026-11-25T19:53:20Z", "ok": false, "summary": "Their certificate expired 3 days ago.", "direction": "outbound",
+            "address": "192.0.2.77:5269", "tls": "TLS 1.3", "mechanism": null, "refusals": ["pkix: expired on 2026-11-22", "dane: no TLSA records"],
+            "remote_error": "", "side": "theirs", "fix": "the operator of broken.example has to renew the certificate"}),
+        serde_json::json!({"at": "2026-11-25T18:53:20Z", "ok": true, "summary": "Proven by certificate.", "address": "192.0.2.77:5269", "tls": "TLS 1.3", "mechanism": "EXTERNAL", "prooftype": "pkix"}),
+    ]
+}
+
+pub(super) fn team() -> Vec<OperatorView> {
+    let member = |id, login: &str, role| OperatorView {
+        id,
+        login: login.into(),
+        role,
+        created: at(-86_400 * 60),
+    };
+    vec![
+        member(1, "sofia@lindgren-and-daughters.example", Role::Owner),
+        member(2, "helpdesk@lindgren-and-daughters.example", Role::Support),
+    ]
+}
+
+pub(super) fn audit() -> Vec<AuditView> {
+    let entry =
+        |id, actor: &str, role: &str, operation: &str, object: &str, detail: &str| AuditView {
+            id,
+            at: at(-id * 1000),
+            actor: actor.into(),
+            role: role.into(),
+            operation: operation.into(),
+            object: object.into(),
+            detail: detail.into(),
+        };
+    vec![
+        entry(
+            3,
+            "sofia@lindgren-and-daughters.example",
+            "owner",
+            "account.add",
+            "anna@lindgren-and-daughters.example",
+            "",
+        ),
+        entry(
+            2,
+            "worker",
+            "system",
+            "domain.state",
+            "lindgren-and-daughters.example",
+            "publishing to live",
+        ),
+        entry(
+            1,
+            "sofia@lindgren-and-daughters.example",
+            "owner",
+            "domain.add",
+            "lindgren-and-daughters.example",
+            "",
+        ),
+    ]
+}
+
+pub(super) fn tokens() -> Vec<TokenView> {
+    vec![TokenView {
+        id: 1,
+        name: "nightly backup".into(),
+        created: at(-86_400),
+        expires: at(86_400 * 364),
+    }]
+}
+
+pub(super) fn logins() -> Vec<LoginView> {
+    let login = |id, agent: &str, address: &str| LoginView {
+        id,
+        agent: agent.into(),
+        address: address.into(),
+        created: at(-7200),
+        expires: at(86_400 * 13),
+    };
+    vec![
+        login(
+            1,
+            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/142.0 Safari/537.36",
+            "2001:db8::7",
+        ),
+        login(
+            2,
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X)",
+            "192.0.2.9",
+        ),
+    ]
+}

@@ -1,0 +1,337 @@
+//! Every address of the panel, built in one place: routes on one side, links on the other, and a test that they meet.
+//!
+//! Links name a domain by its DNS spelling; whatever is put into a path is percent-encoded here and nowhere else.
+
+use std::fmt::{Display, Write as _};
+
+/// The first page: where one stands.
+pub(crate) const HOME: &str = "/";
+/// Sign-up, domain first.
+pub(crate) const SIGN_UP: &str = "/sign-up";
+/// What is said about a domain while it is typed.
+pub(crate) const SIGN_UP_HINT: &str = "/sign-up/hint";
+/// Sign-in.
+pub(crate) const SIGN_IN: &str = "/sign-in";
+/// Sign-out.
+pub(crate) const SIGN_OUT: &str = "/sign-out";
+/// The platform's first operator.
+pub(crate) const SETUP: &str = "/setup";
+/// What changed, for open pages.
+pub(crate) const LIVE: &str = "/live";
+/// A new domain.
+pub(crate) const DOMAIN_NEW: &str = "/domains/new";
+/// All domains that one may see.
+pub(crate) const DOMAINS: &str = "/domains";
+/// Operators of the tenant.
+pub(crate) const TEAM: &str = "/team";
+/// What was done.
+pub(crate) const AUDIT: &str = "/audit";
+/// API tokens.
+pub(crate) const TOKENS: &str = "/tokens";
+/// One's own password and logins.
+pub(crate) const ME: &str = "/me";
+/// Tenants, for operators of the platform.
+pub(crate) const TENANTS: &str = "/tenants";
+/// Operators of the platform.
+pub(crate) const OPERATORS: &str = "/operators";
+/// Description of the JSON API.
+pub(crate) const OPENAPI: &str = "/api/v1/openapi.json";
+
+/// Route patterns of the pages about one domain.
+pub(crate) mod route {
+    pub(crate) const DOMAIN: &str = "/domains/{domain}";
+    pub(crate) const CHECK: &str = "/domains/{domain}/check";
+    pub(crate) const PUBLISH: &str = "/domains/{domain}/publish";
+    pub(crate) const RECORDS: &str = "/domains/{domain}/records";
+    pub(crate) const ZONE_FILE: &str = "/domains/{domain}/records.zone";
+    pub(crate) const VERIFICATION: &str = "/domains/{domain}/verification";
+    pub(crate) const MODE: &str = "/domains/{domain}/verification/mode";
+    pub(crate) const IDENTITY: &str = "/domains/{domain}/identity";
+    pub(crate) const ORDER: &str = "/domains/{domain}/identity/order";
+    pub(crate) const PEOPLE: &str = "/domains/{domain}/people";
+    pub(crate) const IMPORT: &str = "/domains/{domain}/people/import";
+    pub(crate) const PERSON: &str = "/domains/{domain}/people/{local}";
+    pub(crate) const PERSON_PASSWORD: &str = "/domains/{domain}/people/{local}/password";
+    pub(crate) const PERSON_SUSPEND: &str = "/domains/{domain}/people/{local}/suspend";
+    pub(crate) const PERSON_RESUME: &str = "/domains/{domain}/people/{local}/resume";
+    pub(crate) const PERSON_REMOVE: &str = "/domains/{domain}/people/{local}/remove";
+    pub(crate) const FEDERATION: &str = "/domains/{domain}/federation";
+    pub(crate) const PEER: &str = "/domains/{domain}/federation/{peer}";
+    pub(crate) const SETTINGS: &str = "/domains/{domain}/settings";
+    pub(crate) const SUSPEND: &str = "/domains/{domain}/suspend";
+    pub(crate) const RESUME: &str = "/domains/{domain}/resume";
+    pub(crate) const REMOVE: &str = "/domains/{domain}/remove";
+
+    pub(crate) const TEAM_REMOVE: &str = "/team/{id}/remove";
+    pub(crate) const TOKEN_REMOVE: &str = "/tokens/{id}/remove";
+    pub(crate) const LOGIN_END: &str = "/me/logins/{id}/end";
+    pub(crate) const TENANT: &str = "/tenants/{id}";
+    pub(crate) const TENANT_LIMITS: &str = "/tenants/{id}/limits";
+    pub(crate) const TENANT_SUSPEND: &str = "/tenants/{id}/suspend";
+    pub(crate) const TENANT_RESUME: &str = "/tenants/{id}/resume";
+    pub(crate) const TENANT_REMOVE: &str = "/tenants/{id}/remove";
+}
+
+/// Links of one domain.
+#[derive(Debug, Clone)]
+pub(crate) struct DomainUrls(String);
+
+impl DomainUrls {
+    /// For the domain in its DNS spelling.
+    pub(crate) fn new(ascii: &str) -> Self {
+        Self(fill(route::DOMAIN, &[ascii]))
+    }
+
+    pub(crate) fn home(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn check(&self) -> String {
+        self.under("check")
+    }
+
+    pub(crate) fn publish(&self) -> String {
+        self.under("publish")
+    }
+
+    pub(crate) fn records(&self) -> String {
+        self.under("records")
+    }
+
+    pub(crate) fn zone_file(&self) -> String {
+        self.under("records.zone")
+    }
+
+    pub(crate) fn verification(&self) -> String {
+        self.under("verification")
+    }
+
+    pub(crate) fn mode(&self) -> String {
+        self.under("verification/mode")
+    }
+
+    pub(crate) fn identity(&self) -> String {
+        self.under("identity")
+    }
+
+    pub(crate) fn order(&self) -> String {
+        self.under("identity/order")
+    }
+
+    pub(crate) fn people(&self) -> String {
+        self.under("people")
+    }
+
+    pub(crate) fn people_after(&self, local: &str) -> String {
+        format!("{}?after={}", self.people(), encode(local))
+    }
+
+    pub(crate) fn import(&self) -> String {
+        self.under("people/import")
+    }
+
+    pub(crate) fn person(&self, local: &str) -> String {
+        format!("{}/people/{}", self.0, encode(local))
+    }
+
+    /// `password`, `suspend`, `resume` or `remove`.
+    pub(crate) fn person_do(&self, local: &str, what: &str) -> String {
+        format!("{}/{what}", self.person(local))
+    }
+
+    pub(crate) fn federation(&self) -> String {
+        self.under("federation")
+    }
+
+    pub(crate) fn peer(&self, peer: &str) -> String {
+        format!("{}/federation/{}", self.0, encode(peer))
+    }
+
+    pub(crate) fn settings(&self) -> String {
+        self.under("settings")
+    }
+
+    pub(crate) fn suspend(&self) -> String {
+        self.under("suspend")
+    }
+
+    pub(crate) fn resume(&self) -> String {
+        self.under("resume")
+    }
+
+    pub(crate) fn remove(&self) -> String {
+        self.under("remove")
+    }
+
+    fn under(&self, path: &str) -> String {
+        format!("{}/{path}", self.0)
+    }
+}
+
+/// A route pattern with its parameters filled in, in order.
+pub(crate) fn fill(pattern: &str, values: &[&str]) -> String {
+    let mut values = values.iter();
+    let mut out = String::with_capacity(pattern.len() + 16);
+    let mut rest = pattern;
+    while let Some((before, after)) = rest.split_once('{') {
+        out.push_str(before);
+        out.push_str(&encode(values.next().copied().unwrap_or_default()));
+        rest = after.split_once('}').map_or("", |(_, after)| after);
+    }
+    out.push_str(rest);
+    out
+}
+
+/// Percent-encodes everything but RFC 3986's unreserved characters: fit for a path segment and for a query value.
+pub(crate) fn encode(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                out.push(char::from(byte));
+            }
+            other => {
+                // Writing to a String cannot fail.
+                let _ = write!(out, "%{other:02X}");
+            }
+        }
+    }
+    out
+}
+
+/// `/tenants/{id}`.
+pub(crate) fn tenant(id: impl Display) -> String {
+    fill(route::TENANT, &[&id.to_string()])
+}
+
+/// `limits`, `suspend`, `resume` or `remove` of a tenant.
+pub(crate) fn tenant_do(id: impl Display, what: &str) -> String {
+    format!("{}/{what}", tenant(id))
+}
+
+/// Removes an operator from the team.
+pub(crate) fn team_remove(id: impl Display) -> String {
+    fill(route::TEAM_REMOVE, &[&id.to_string()])
+}
+
+/// Ends an API token.
+pub(crate) fn token_remove(id: impl Display) -> String {
+    fill(route::TOKEN_REMOVE, &[&id.to_string()])
+}
+
+/// Ends a login.
+pub(crate) fn login_end(id: impl Display) -> String {
+    fill(route::LOGIN_END, &[&id.to_string()])
+}
+
+/// Older entries of the audit log.
+pub(crate) fn audit_before(id: impl Display) -> String {
+    format!("{AUDIT}?before={id}")
+}
+
+/// Sign-in that leads back to where somebody wanted to go.
+pub(crate) fn sign_in_then(path: &str) -> String {
+    if path == HOME || local_path(path).is_none() {
+        SIGN_IN.to_owned()
+    } else {
+        format!("{SIGN_IN}?next={}", encode(path))
+    }
+}
+
+/// `path` if it stays on this site: a redirect never leads elsewhere.
+pub(crate) fn local_path(path: &str) -> Option<&str> {
+    let plain = path.starts_with('/')
+        && !path.starts_with("//")
+        && !path.contains(['\\', '\r', '\n', '\t'])
+        && path.bytes().all(|byte| (0x21..0x7f).contains(&byte));
+    plain.then_some(path)
+}
+
+/// `path` with the word of a notice that the next page shows.
+pub(crate) fn with_notice(path: &str, word: &str) -> String {
+    let joint = if path.contains('?') { '&' } else { '?' };
+    format!("{path}{joint}done={word}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_put_into_a_path_cannot_leave_it() {
+        assert_eq!(encode("a/b?c#d%e\"f g"), "a%2Fb%3Fc%23d%25e%22f%20g");
+        assert_eq!(encode("zoë"), "zo%C3%AB");
+        assert_eq!(
+            DomainUrls::new("xn--mnchen-3ya.example").person("a/b"),
+            "/domains/xn--mnchen-3ya.example/people/a%2Fb"
+        );
+        assert_eq!(fill("/x/{a}/y/{b}/z", &["1", "2"]), "/x/1/y/2/z");
+    }
+
+    #[test]
+    fn a_redirect_stays_here() {
+        for good in ["/", "/domains/one.example", "/audit?before=3"] {
+            assert_eq!(local_path(good), Some(good));
+        }
+        for bad in [
+            "",
+            "https://evil.example/",
+            "//evil.example",
+            "/\\evil.example",
+            "/a\r\nSet-Cookie: x",
+            "javascript:alert(1)",
+            "/\t/evil.example",
+        ] {
+            assert_eq!(local_path(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn links_meet_their_routes() {
+        let urls = DomainUrls::new("one.example");
+        let pairs = [
+            (route::CHECK, urls.check()),
+            (route::PUBLISH, urls.publish()),
+            (route::RECORDS, urls.records()),
+            (route::ZONE_FILE, urls.zone_file()),
+            (route::VERIFICATION, urls.verification()),
+            (route::MODE, urls.mode()),
+            (route::IDENTITY, urls.identity()),
+            (route::ORDER, urls.order()),
+            (route::PEOPLE, urls.people()),
+            (route::IMPORT, urls.import()),
+            (route::FEDERATION, urls.federation()),
+            (route::SETTINGS, urls.settings()),
+            (route::SUSPEND, urls.suspend()),
+            (route::RESUME, urls.resume()),
+            (route::REMOVE, urls.remove()),
+        ];
+        for (pattern, link) in pairs {
+            assert_eq!(fill(pattern, &["one.example"]), link);
+        }
+        for (pattern, what) in [
+            (route::PERSON_PASSWORD, "password"),
+            (route::PERSON_SUSPEND, "suspend"),
+            (route::PERSON_RESUME, "resume"),
+            (route::PERSON_REMOVE, "remove"),
+        ] {
+            assert_eq!(
+                fill(pattern, &["one.example", "a b"]),
+                urls.person_do("a b", what)
+            );
+        }
+        for (pattern, what) in [
+            (route::TENANT_LIMITS, "limits"),
+            (route::TENANT_SUSPEND, "suspend"),
+            (route::TENANT_RESUME, "resume"),
+            (route::TENANT_REMOVE, "remove"),
+        ] {
+            assert_eq!(fill(pattern, &["7"]), tenant_do(7, what));
+        }
+        assert_eq!(
+            fill(route::PEER, &["one.example", "two.example"]),
+            urls.peer("two.example")
+        );
+        assert_eq!(fill(route::PERSON, &["one.example", "a"]), urls.person("a"));
+    }
+}

@@ -1,0 +1,147 @@
+//! How times, states and notices are said. Second person, present tense, no exclamation marks.
+
+use control::Timestamp;
+use control::findings::Severity;
+
+const SECOND: u64 = 1_000_000;
+const MINUTE: u64 = 60 * SECOND;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
+/// The time of the page.
+pub(crate) fn now() -> Timestamp {
+    control::Clock::now(&control::SystemClock)
+}
+
+/// `just now`, `3 minutes ago`, `in 2 hours`.
+pub(crate) fn relative(time: Timestamp, now: Timestamp) -> String {
+    let distance = time.0.abs_diff(now.0);
+    if distance < 5 * SECOND {
+        return if time.0 > now.0 {
+            "in a moment"
+        } else {
+            "just now"
+        }
+        .to_owned();
+    }
+    let span = span(distance);
+    if time.0 > now.0 {
+        format!("in {span}")
+    } else {
+        format!("{span} ago")
+    }
+}
+
+/// A length of time (µs) in its largest fitting unit.
+pub(crate) fn span(micros: u64) -> String {
+    let (count, unit) = match micros {
+        m if m < 90 * SECOND => (m / SECOND, "second"),
+        m if m < 90 * MINUTE => (m / MINUTE, "minute"),
+        m if m < 36 * HOUR => (m / HOUR, "hour"),
+        m => (m / DAY, "day"),
+    };
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {unit}{plural}")
+}
+
+/// `2026-11-25 20:04 UTC`.
+pub(crate) fn exact(time: Timestamp) -> String {
+    let text = time.to_xep0082();
+    match (text.get(..10), text.get(11..16)) {
+        (Some(day), Some(minute)) => format!("{day} {minute} UTC"),
+        _ => text,
+    }
+}
+
+/// `2026-11-25`.
+pub(crate) fn day(time: Timestamp) -> String {
+    let text = time.to_xep0082();
+    text.get(..10).map_or(text.clone(), str::to_owned)
+}
+
+/// Icon and colour of a status chip. The vocabulary is fixed; anything else would be a mistake of ours and looks unknown.
+pub(crate) fn chip(word: &str) -> (&'static str, &'static str) {
+    match word {
+        "live" => ("check-full", "ok"),
+        "ready" => ("check", "ok"),
+        "waiting for you" => ("hand", "you"),
+        "waiting for the world" => ("clock", "world"),
+        "degraded" => ("warn", "warn"),
+        "stopped" => ("stop", "stopped"),
+        _ => ("hollow", "unknown"),
+    }
+}
+
+/// Word, icon and colour of a check. "Could not ask" is hollow and grey: nothing is known to be wrong.
+pub(crate) fn severity(severity: &Severity) -> (&'static str, &'static str, &'static str) {
+    match severity {
+        Severity::Ok => ("as wanted", "check-full", "ok"),
+        Severity::Info => ("good to know", "info", "info"),
+        Severity::Unknown => ("could not ask", "hollow", "unknown"),
+        Severity::Warning => ("needs a look", "warn", "warn"),
+        Severity::Critical => ("in the way", "bad", "bad"),
+    }
+}
+
+/// What was just done, by the word in the address; other words say nothing.
+pub(crate) fn notice(word: &str) -> Option<&'static str> {
+    Some(match word {
+        "welcome" => "Your account is set up. The first thing to do is below.",
+        "added" => "The domain is added. It is yours once its ownership record is seen.",
+        "checking" => "We are looking again now. Rows change by themselves when something is new.",
+        "published" => {
+            "The records are published in the sandbox. The checks follow within seconds."
+        }
+        "saved" => "Your changes are saved and already in use.",
+        "suspended" => "Stopped. Nothing is erased, and you can start it again at any time.",
+        "resumed" => "Started again.",
+        "removed" => "Removed, with everything that belonged to it.",
+        "person-added" => "The account is added and can sign in.",
+        "password-set" => "The password is set. Open sessions of this account end now.",
+        "ordered" => "A certificate is being ordered. This page shows it as soon as it is here.",
+        "uploaded" => "The certificate is in use.",
+        "password-changed" => "Your password is changed. Every other login of yours has ended.",
+        "ended" => "That login has ended.",
+        "signed-out" => "You are signed out.",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_read_as_people_say_them() {
+        let now = Timestamp(1_000_000 * SECOND as i64);
+        for (seconds, text) in [
+            (0, "just now"),
+            (-4, "just now"),
+            (3, "in a moment"),
+            (-60, "60 seconds ago"),
+            (-120, "2 minutes ago"),
+            (-7200, "2 hours ago"),
+            (40 * 3600, "in 1 day"),
+            (-86_400 * 30, "30 days ago"),
+        ] {
+            let then = Timestamp(now.0 + seconds * SECOND as i64);
+            assert_eq!(relative(then, now), text, "{seconds}");
+        }
+        assert_eq!(exact(Timestamp(0)), "1970-01-01 00:00 UTC");
+    }
+
+    #[test]
+    fn chips_know_the_vocabulary_and_nothing_else() {
+        for word in [
+            "live",
+            "ready",
+            "waiting for you",
+            "waiting for the world",
+            "degraded",
+            "stopped",
+        ] {
+            assert_ne!(chip(word).1, "unknown", "{word}");
+        }
+        assert_eq!(chip("fine").1, "unknown");
+    }
+}
