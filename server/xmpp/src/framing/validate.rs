@@ -93,6 +93,15 @@ impl Span {
     fn of(self, text: &str) -> &str {
         text.get(self.from..self.to).unwrap_or_default()
     }
+
+    /// Like [`Span::of`], without asking for character boundaries: for comparing.
+    fn bytes(self, text: &str) -> &[u8] {
+        text.as_bytes().get(self.from..self.to).unwrap_or_default()
+    }
+
+    const fn len(self) -> usize {
+        self.to - self.from
+    }
 }
 
 /// The surroundings of one validation.
@@ -391,23 +400,23 @@ impl Pass<'_, '_> {
         // By index: the loop adds bindings. The number of attributes is limited, so comparing each with each is bounded.
         for i in 0..self.v.attributes.len() {
             let a = self.v.attributes[i];
-            let name = a.name.of(text);
+            let name = a.name.bytes(text);
             if self.v.attributes[..i]
                 .iter()
-                .any(|b| b.name.of(text) == name)
+                .any(|b| b.name.len() == name.len() && b.name.bytes(text) == name)
             {
                 return Err(ill("attribute given twice"));
             }
             if a.colon == 0 {
-                if name == "xmlns" {
+                if name == b"xmlns" {
                     default = self.declared(a.value, "")?;
                     self.v.bindings.push(Binding {
                         prefix: Span { from: 0, to: 0 },
                         ns: default,
                     });
                 }
-            } else if let Some(prefix) = name.strip_prefix("xmlns:") {
-                let ns = self.declared(a.value, prefix)?;
+            } else if name.starts_with(b"xmlns:") {
+                let ns = self.declared(a.value, a.local(text))?;
                 self.v.bindings.push(Binding {
                     prefix: Span {
                         from: a.colon + 1,
@@ -507,7 +516,7 @@ impl Pass<'_, '_> {
             .bindings
             .iter()
             .rev()
-            .find(|b| b.prefix.of(text) == wanted)
+            .find(|b| b.prefix.bytes(text) == wanted.as_bytes())
         {
             return Ok(b.ns);
         }
@@ -592,6 +601,16 @@ impl Pass<'_, '_> {
 
     fn str(&self, ns: Ns) -> &str {
         self.v.ns_str(ns, self.text, self.header)
+    }
+}
+
+impl Attribute {
+    fn local<'a>(&self, text: &'a str) -> &'a str {
+        Span {
+            from: self.colon + 1,
+            to: self.name.to,
+        }
+        .of(text)
     }
 }
 
