@@ -1,0 +1,401 @@
+//! Certificates (RFC 6120 13.7, RFC 5280, RFC 6125).
+//!
+//! The proof: a certificate whose key the peer holds, which TLS has checked. The matching rule: a path to a trust anchor,
+//! valid now, for use as a server, and a DNS-ID, SRV-ID or XmppAddr that is the domain claimed (`names`). The material is
+//! what the peer showed and our own anchors. Secure DNS is needed only to let the SRV target stand for the domain
+//! (DANE-29).
+//!
+//! Refuses: the Common Name (CERT-10), a certificate for clients only (CERT-30), an SRV target that the DNS did not vouch
+//! for (DNA-27), the general anchors for a peer that has its own (CERT-22).
+
+mod describe;
+mod names;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
+use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, VerifiedPath};
+use x509_parser::extensions::ParsedExtension;
+use x509_parser::prelude::{FromDer, X509Certificate};
+use xmpp::timestamp::Timestamp;
+
+pub use self::describe::{Description, EndPointHash, covers, describe, end_point_hash};
+pub use self::names::{Identifier, identifiers};
+
+use crate::verdict::{Fault, Proof, Prooftype, Refusal};
+use crate::{Claim, Evidence, Finding, Role, Security};
+
+/// Most certificates of a chain that are looked at.
+const CHAIN_LENGTH: usize = 10;
+
+/// Trust anchors.
+#[derive(Debug, Default)]
+pub struct Anchors {
+    list: Vec<TrustAnchor<'static>>,
+}
+
+/// Why anchors could not be read. The operator's fault.
+#[derive(Debug, thiserror::Error)]
+pub enum AnchorError {
+    /// Not PEM.
+    #[error("the file of trust anchors is not PEM")]
+    Pem(#[source] rustls_pki_types::pem::Error),
+    /// A certificate that cannot be an anchor.
+    #[error("certificate {0} cannot be a trust anchor")]
+    Certificate(usize, #[source] webpki::Error),
+    /// Nothing in it.
+    #[error("there is no certificate in it")]
+    Empty,
+}
+
+impl Anchors {
+    /// From certificates. Those that cannot be anchors are left out, as stores of operating systems hold some.
+    pub fn lenient<'a>(certificates: impl IntoIterator<Item = CertificateDer<'a>>) -> Self {
+        let list = certificates
+            .into_iter()
+            .filter_map(|der| Some(webpki::anchor_from_trusted_cert(&der).ok()?.to_owned()))
+            .collect();
+        Self { list }
+    }
+
+    /// From a PEM file.
+    ///
+    /// # Errors
+    /// [`AnchorError`]
+    pub fn from_pem(pem: &[u8]) -> Result<Self, AnchorError> {
+        let mut list = Vec::new();
+        for (index, der) in CertificateDer::pem_slice_iter(pem).enumerate() {
+            let der = der.map_err(AnchorError::Pem)?;
+            let anchor = webpki::anchor_from_trusted_cert(&der)
+                .map_err(|error| AnchorError::Certificate(index + 1, error))?;
+            list.push(anchor.to_owned());
+        }
+        if list.is_empty() {
+            return Err(AnchorError::Empty);
+        }
+        Ok(Self { list })
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether there are none: then no certificate proves anything.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+}
+
+/// What a peer showed in the handshake. TLS has checked that it holds the key of the leaf, and nothing else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PresentedChain {
+    /// DER, leaf first.
+    pub certificates: Arc<[Vec<u8>]>,
+    /// Whether an OCSP response came stapled, where we asked for one; `None`: we did not ask (CERT-28).
+    pub stapled: Option<bool>,
+}
+
+impl PresentedChain {
+    /// A chain as TLS gives it; `None` when the peer showed none.
+    pub fn new(certificates: &[Vec<u8>], stapled: Option<bool>) -> Option<Self> {
+        (!certificates.is_empty()).then(|| Self {
+            certificates: certificates.into(),
+            stapled,
+        })
+    }
+
+    /// The end-entity certificate.
+    pub fn leaf(&self) -> Option<&[u8]> {
+        self.certificates.first().map(Vec::as_slice)
+    }
+}
+
+pub(crate) fn examine(claim: &Claim, evidence: &Evidence, now: Timestamp) -> Finding {
+    let Some(chain) = &evidence.chain else {
+        if !evidence.tls {
+            return Finding::Silent;
+        }
+        return Finding::Fails(refusal(
+            "certificate-missing",
+            Fault::Peer,
+            format!("{} showed no certificate", claim.remote),
+        ));
+    };
+    match prove(claim, evidence, chain, now) {
+        Ok(proof) => Finding::Holds(proof),
+        Err(refusal) => Finding::Fails(refusal),
+    }
+}
+
+fn prove(
+    claim: &Claim,
+    evidence: &Evidence,
+    chain: &PresentedChain,
+    now: Timestamp,
+) -> Result<Proof, Refusal> {
+    let remote = &claim.remote;
+    // Pinned anchors take the place of the general ones, never stand beside them (CERT-22).
+    let (anchors, pinned) = match &evidence.pinned {
+        Some(pinned) => (pinned, true),
+        None => (&evidence.anchors, false),
+    };
+    let until = check_path(chain, anchors, now).map_err(|problem| {
+        let (code, why) = problem.say(pinned);
+        refusal(
+            code,
+            Fault::Peer,
+            format!("the certificate of {remote} {why}"),
+        )
+    })?;
+    let leaf = parse(chain.leaf().unwrap_or_default()).map_err(|problem| {
+        let (code, why) = problem.say(pinned);
+        refusal(
+            code,
+            Fault::Peer,
+            format!("the certificate of {remote} {why}"),
+        )
+    })?;
+    let staple_missing = chain.stapled == Some(false) && must_staple(&leaf);
+    if staple_missing {
+        return Err(refusal(
+            "staple-missing",
+            Fault::Peer,
+            format!("the certificate of {remote} demands a stapled OCSP response, and none came"),
+        ));
+    }
+    // References come from the claim and from what the DNS vouched for, before the certificate is looked at (CERT-12).
+    let domain = remote.to_ascii();
+    let target = evidence
+        .target
+        .as_ref()
+        .filter(|target| claim.role == Role::Initiator && target.security == Security::Secure);
+    let found = identifiers(&leaf);
+    if let Some(matched) = names::find(&found, &domain, claim.service) {
+        return Ok(Proof {
+            by: Prooftype::Pkix,
+            identifier: matched.to_string(),
+            dnssec: false,
+            until,
+        });
+    }
+    if let Some(matched) = target.and_then(|target| names::find_host(&found, &target.host)) {
+        return Ok(Proof {
+            by: Prooftype::Pkix,
+            identifier: matched.to_string(),
+            dnssec: true,
+            until,
+        });
+    }
+    let list = match &found[..] {
+        [] => "no name that counts".to_owned(),
+        found => found
+            .iter()
+            .take(8)
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", "),
+    };
+    Err(refusal(
+        "certificate-name-mismatch",
+        Fault::Peer,
+        format!("the certificate shown for {remote} does not name it: {list}"),
+    ))
+}
+
+/// Why a path does not hold.
+#[derive(Debug)]
+enum PathProblem {
+    Unreadable,
+    Expired,
+    NotYet,
+    UnknownIssuer,
+    SelfSigned,
+    ClientOnly,
+    OtherUse,
+    Revoked,
+    CannotSign,
+    Weak,
+    Other(webpki::Error),
+}
+
+impl PathProblem {
+    fn say(&self, pinned: bool) -> (&'static str, String) {
+        match self {
+            Self::Unreadable => ("certificate-unreadable", "cannot be read".into()),
+            Self::Expired => ("certificate-expired", "has expired".into()),
+            Self::NotYet => ("certificate-not-yet-valid", "is not valid yet".into()),
+            Self::SelfSigned => ("certificate-self-signed", "is self-signed".into()),
+            Self::UnknownIssuer if pinned => (
+                "certificate-not-pinned",
+                "was not issued by the authority pinned for this peer".into(),
+            ),
+            Self::UnknownIssuer => (
+                "certificate-issuer-unknown",
+                "was issued by an authority we do not know, or an intermediate certificate is missing".into(),
+            ),
+            Self::ClientOnly => (
+                "certificate-client-only",
+                "is for clients only (extended key usage without serverAuth)".into(),
+            ),
+            Self::OtherUse => (
+                "certificate-other-use",
+                "is for another use (extended key usage without serverAuth)".into(),
+            ),
+            Self::Revoked => ("certificate-revoked", "has been revoked".into()),
+            Self::CannotSign => (
+                "certificate-issuer-may-not-sign",
+                "was signed by a certificate that may not sign others".into(),
+            ),
+            Self::Weak => (
+                "certificate-weak",
+                "uses a key or signature that is too weak or unknown".into(),
+            ),
+            Self::Other(error) => ("certificate-invalid", format!("does not hold: {error}")),
+        }
+    }
+}
+
+/// Path validation (RFC 5280 6, by webpki) with our rule for key usages. Returns the end of the path used: the earliest
+/// `notAfter` in it, the anchor's left out since an anchor is trusted as such.
+fn check_path(
+    chain: &PresentedChain,
+    anchors: &Anchors,
+    now: Timestamp,
+) -> Result<Timestamp, PathProblem> {
+    let ders: Vec<CertificateDer<'_>> = chain
+        .certificates
+        .iter()
+        .take(CHAIN_LENGTH)
+        .map(|der| CertificateDer::from(der.as_slice()))
+        .collect();
+    let (leaf_der, intermediates) = ders.split_first().ok_or(PathProblem::Unreadable)?;
+    let leaf = EndEntityCert::try_from(leaf_der).map_err(|_| PathProblem::Unreadable)?;
+    let seconds = u64::try_from(now.0 / 1_000_000).unwrap_or_default();
+    let path = leaf
+        .verify_for_usage(
+            webpki::ALL_VERIFICATION_ALGS,
+            &anchors.list,
+            intermediates,
+            UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds)),
+            ForServers,
+            None,
+            Some(&issuers_may_sign),
+        )
+        .map_err(|error| problem(error, &leaf))?;
+    let mut until = end(leaf_der)?;
+    for certificate in path.intermediate_certificates() {
+        until = until.min(end(&certificate.der())?);
+    }
+    Ok(until)
+}
+
+fn problem(error: webpki::Error, leaf: &EndEntityCert<'_>) -> PathProblem {
+    use webpki::Error;
+    match error {
+        Error::CertExpired { .. } => PathProblem::Expired,
+        Error::CertNotValidYet { .. } => PathProblem::NotYet,
+        Error::UnknownIssuer | Error::CaUsedAsEndEntity if leaf.issuer() == leaf.subject() => {
+            PathProblem::SelfSigned
+        }
+        Error::UnknownIssuer => PathProblem::UnknownIssuer,
+        Error::CertRevoked => PathProblem::Revoked,
+        Error::RequiredEkuNotFoundContext(context) => {
+            if context.present.iter().any(|oid| oid[..] == CLIENT_AUTH) {
+                PathProblem::ClientOnly
+            } else {
+                PathProblem::OtherUse
+            }
+        }
+        Error::EndEntityUsedAsCa => PathProblem::CannotSign,
+        Error::UnsupportedSignatureAlgorithmContext(_)
+        | Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => PathProblem::Weak,
+        error => PathProblem::Other(error),
+    }
+}
+
+const SERVER_AUTH: [usize; 9] = [1, 3, 6, 1, 5, 5, 7, 3, 1];
+const CLIENT_AUTH: [usize; 9] = [1, 3, 6, 1, 5, 5, 7, 3, 2];
+const ANY_USAGE: [usize; 5] = [2, 5, 29, 37, 0];
+
+/// CERT-30: in either role of a server stream, no restriction, any usage, or one that names serverAuth. A restriction to
+/// clientAuth comes from authorities that do not verify server names (C-08).
+struct ForServers;
+
+impl ExtendedKeyUsageValidator for ForServers {
+    fn validate(&self, usages: KeyPurposeIdIter<'_, '_>) -> Result<(), webpki::Error> {
+        let mut present = Vec::new();
+        for usage in usages {
+            let oid = usage?.to_decoded_oid();
+            if oid == SERVER_AUTH || oid == ANY_USAGE {
+                return Ok(());
+            }
+            present.push(oid);
+        }
+        if present.is_empty() {
+            return Ok(());
+        }
+        // The same error as the library's own check, so that one place makes sense of it.
+        Err(webpki::Error::RequiredEkuNotFoundContext(
+            webpki::RequiredEkuNotFoundContext {
+                required: webpki::KeyUsage::server_auth(),
+                present,
+            },
+        ))
+    }
+}
+
+/// C-07: an issuer's keyUsage, where it has one, allows signing certificates. webpki leaves this extension to us.
+fn issuers_may_sign(path: &VerifiedPath<'_>) -> Result<(), webpki::Error> {
+    for certificate in path.intermediate_certificates() {
+        let der = certificate.der();
+        let (_, parsed) =
+            X509Certificate::from_der(&der).map_err(|_| webpki::Error::EndEntityUsedAsCa)?;
+        let usage = parsed
+            .key_usage()
+            .map_err(|_| webpki::Error::EndEntityUsedAsCa)?;
+        if usage.is_some_and(|usage| !usage.value.key_cert_sign()) {
+            return Err(webpki::Error::EndEntityUsedAsCa);
+        }
+    }
+    Ok(())
+}
+
+fn parse(der: &[u8]) -> Result<X509Certificate<'_>, PathProblem> {
+    X509Certificate::from_der(der)
+        .map(|(_, parsed)| parsed)
+        .map_err(|_| PathProblem::Unreadable)
+}
+
+fn end(der: &[u8]) -> Result<Timestamp, PathProblem> {
+    Ok(describe::time(&parse(der)?.validity().not_after))
+}
+
+/// RFC 7633: the TLS feature extension lists status_request (5).
+fn must_staple(certificate: &X509Certificate<'_>) -> bool {
+    /// id-pe-tlsfeature
+    const TLS_FEATURE: &str = "1.3.6.1.5.5.7.1.24";
+    certificate.extensions().iter().any(|extension| {
+        if extension.oid.to_id_string() != TLS_FEATURE {
+            return false;
+        }
+        debug_assert!(matches!(
+            extension.parsed_extension(),
+            ParsedExtension::UnsupportedExtension { .. } | ParsedExtension::ParseError { .. }
+        ));
+        // SEQUENCE OF INTEGER with small values: 30 len (02 01 xx)*
+        extension
+            .value
+            .get(2..)
+            .unwrap_or_default()
+            .chunks(3)
+            .any(|integer| integer == [2, 1, 5])
+    })
+}
+
+fn refusal(code: &'static str, fault: Fault, text: String) -> Refusal {
+    Refusal::new(Some(Prooftype::Pkix), code, fault, text)
+}
