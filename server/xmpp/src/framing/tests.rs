@@ -1,6 +1,7 @@
 //! Framing and validation: recorded streams cut at every byte, the table of ill-formed input, limits.
 
 use super::*;
+use crate::ns;
 
 const HEADER: &str = "<?xml version='1.0'?><stream:stream to='example.com' version='1.0' xml:lang='en' \
                       xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>";

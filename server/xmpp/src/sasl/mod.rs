@@ -4,6 +4,8 @@
 //! randomness, the nonce comes in its [`Context`]. It is the same for SASL1 and SASL2. Refuses: to say whether an account
 //! exists (SASL-11), to fall back below what was offered (SASL-20).
 
+mod binding;
+mod mechanism;
 mod scram;
 mod verifier;
 
@@ -17,207 +19,13 @@ use base64::engine::general_purpose::STANDARD;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
+pub use self::binding::{Advertised, ChannelBindings};
+pub use self::mechanism::{Mechanism, SaslFailure};
 use self::scram::{Binding, ClientFinal, ClientFirst};
 pub use self::verifier::{
     DEFAULT_ITERATIONS, Hash, MAX_PASSWORD_BYTES, PasswordError, SALT_BYTES, ScramVerifier,
 };
 use crate::jid::{BareJid, DomainName, Jid};
-
-/// A SASL mechanism.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Mechanism {
-    /// Proof by the TLS certificate (RFC 4422 appendix A).
-    External,
-    /// SCRAM; `plus` with channel binding.
-    Scram {
-        /// Hash function.
-        hash: Hash,
-        /// -PLUS variant.
-        plus: bool,
-    },
-    /// RFC 4616.
-    Plain,
-}
-
-impl Mechanism {
-    /// In order of preference, EXTERNAL first, PLAIN last (SASL-02, SASL-03).
-    pub const PREFERENCE: [Self; 8] = [
-        Self::External,
-        Self::Scram {
-            hash: Hash::Sha512,
-            plus: true,
-        },
-        Self::Scram {
-            hash: Hash::Sha256,
-            plus: true,
-        },
-        Self::Scram {
-            hash: Hash::Sha1,
-            plus: true,
-        },
-        Self::Scram {
-            hash: Hash::Sha512,
-            plus: false,
-        },
-        Self::Scram {
-            hash: Hash::Sha256,
-            plus: false,
-        },
-        Self::Scram {
-            hash: Hash::Sha1,
-            plus: false,
-        },
-        Self::Plain,
-    ];
-
-    /// Registered name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::External => "EXTERNAL",
-            Self::Scram {
-                hash: Hash::Sha1,
-                plus: false,
-            } => "SCRAM-SHA-1",
-            Self::Scram {
-                hash: Hash::Sha1,
-                plus: true,
-            } => "SCRAM-SHA-1-PLUS",
-            Self::Scram {
-                hash: Hash::Sha256,
-                plus: false,
-            } => "SCRAM-SHA-256",
-            Self::Scram {
-                hash: Hash::Sha256,
-                plus: true,
-            } => "SCRAM-SHA-256-PLUS",
-            Self::Scram {
-                hash: Hash::Sha512,
-                plus: false,
-            } => "SCRAM-SHA-512",
-            Self::Scram {
-                hash: Hash::Sha512,
-                plus: true,
-            } => "SCRAM-SHA-512-PLUS",
-            Self::Plain => "PLAIN",
-        }
-    }
-
-    /// By registered name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::PREFERENCE.into_iter().find(|m| m.name() == name)
-    }
-
-    /// Whether the mechanism binds to the TLS channel.
-    pub fn is_plus(self) -> bool {
-        matches!(self, Self::Scram { plus: true, .. })
-    }
-
-    /// Whether it may be offered without TLS: only plain SCRAM (SASL-02, SASL-15).
-    pub fn needs_tls(self) -> bool {
-        !matches!(self, Self::Scram { plus: false, .. })
-    }
-}
-
-/// SASL failure conditions (RFC 6120 6.5, SASL-09).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum SaslFailure {
-    /// 6.5.1
-    Aborted,
-    /// 6.5.2
-    AccountDisabled,
-    /// 6.5.3
-    CredentialsExpired,
-    /// 6.5.4
-    EncryptionRequired,
-    /// 6.5.5
-    IncorrectEncoding,
-    /// 6.5.6
-    InvalidAuthzid,
-    /// 6.5.7
-    InvalidMechanism,
-    /// 6.5.8
-    MalformedRequest,
-    /// 6.5.9
-    MechanismTooWeak,
-    /// 6.5.10
-    NotAuthorized,
-    /// 6.5.11
-    TemporaryAuthFailure,
-}
-
-impl SaslFailure {
-    /// Element name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Aborted => "aborted",
-            Self::AccountDisabled => "account-disabled",
-            Self::CredentialsExpired => "credentials-expired",
-            Self::EncryptionRequired => "encryption-required",
-            Self::IncorrectEncoding => "incorrect-encoding",
-            Self::InvalidAuthzid => "invalid-authzid",
-            Self::InvalidMechanism => "invalid-mechanism",
-            Self::MalformedRequest => "malformed-request",
-            Self::MechanismTooWeak => "mechanism-too-weak",
-            Self::NotAuthorized => "not-authorized",
-            Self::TemporaryAuthFailure => "temporary-auth-failure",
-        }
-    }
-}
-
-/// Channel-binding data of the TLS connection.
-#[derive(Clone, Default)]
-pub struct ChannelBindings {
-    /// RFC 9266; `None` below TLS 1.3 without extended master secret (SASL-22, SASL-23).
-    pub exporter: Option<[u8; 32]>,
-    /// RFC 5929 4.1: hash of the certificate presented on this connection (SASL-25, SASL-26).
-    pub end_point: Option<Vec<u8>>,
-}
-
-impl ChannelBindings {
-    /// Names of the types there is data for, the better one first: what XEP-0440 announces (SASL-27).
-    pub fn types(&self) -> Vec<&'static str> {
-        let exporter = self.exporter.is_some().then_some(TLS_EXPORTER);
-        let end_point = self.end_point.is_some().then_some(TLS_SERVER_END_POINT);
-        exporter.into_iter().chain(end_point).collect()
-    }
-
-    fn get(&self, name: &str) -> Option<&[u8]> {
-        match name {
-            TLS_EXPORTER => self.exporter.as_ref().map(|data| &data[..]),
-            TLS_SERVER_END_POINT => self.end_point.as_deref(),
-            _ => None,
-        }
-    }
-}
-
-const TLS_EXPORTER: &str = "tls-exporter";
-const TLS_SERVER_END_POINT: &str = "tls-server-end-point";
-
-/// What was advertised on the stream, for the downgrade hash of XEP-0474.
-#[derive(Clone, Debug, Default)]
-pub struct Advertised {
-    /// Mechanism names of the SASL profile in use.
-    pub mechanisms: Vec<String>,
-    /// Channel-binding types, when XEP-0440 was used.
-    pub bindings: Option<Vec<String>>,
-}
-
-impl Advertised {
-    /// XEP-0474 6.1 before hashing: both lists in octet order.
-    fn text(&self) -> String {
-        let sorted = |list: &[String]| {
-            let mut list: Vec<&str> = list.iter().map(String::as_str).collect();
-            list.sort_unstable();
-            list.join("\u{1e}")
-        };
-        let mut text = sorted(&self.mechanisms);
-        if let Some(bindings) = &self.bindings {
-            text.push('\u{1f}');
-            text.push_str(&sorted(bindings));
-        }
-        text
-    }
-}
 
 /// Everything an exchange needs from outside.
 pub struct Context {

@@ -1,7 +1,7 @@
 //! Stanzas taken in, rewritten, answered.
 
 use super::*;
-use crate::framing::{Frame, Framer};
+use crate::framing::{Frame, Framer, Limits};
 
 const CLIENT: &str = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' xmlns:e='urn:e&amp;f'>";
 const SERVER: &str = "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' \

@@ -1,0 +1,87 @@
+//! Answers: error stanzas and iq results, and the start tag all stanzas of ours have.
+//!
+//! Why apart: a stanza that could not be taken in is answered too. Refuses: to repeat the payload (STANZA-09).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{Kind, Stanza, StanzaError, StanzaType, Text};
+use crate::element::Element;
+use crate::framing::tag::escape_into;
+use crate::jid::Jid;
+use crate::ns;
+
+/// An answer being written.
+pub(super) struct Reply<'a> {
+    pub(super) kind: Kind,
+    pub(super) from: Option<&'a Jid>,
+    pub(super) to: Option<&'a Jid>,
+    pub(super) id: Option<&'a str>,
+}
+
+impl Reply<'_> {
+    pub(super) fn error(&self, error: &StanzaError) -> Stanza {
+        self.write(StanzaType::Error, "error", Some(&error.to_element()))
+    }
+
+    pub(super) fn write(
+        &self,
+        type_: StanzaType,
+        type_name: &str,
+        child: Option<&Element>,
+    ) -> Stanza {
+        let mut out = Vec::with_capacity(256);
+        open(&mut out, self.kind, self.from, self.to);
+        let rest = out.len();
+        out.extend_from_slice(b" type='");
+        out.extend_from_slice(type_name.as_bytes());
+        out.push(b'\'');
+        // An iq error must have an id, empty when the request had none (RFC 6120 8.3.1 rule 3).
+        let id = self.id.or((self.kind == Kind::Iq).then_some(""));
+        if let Some(id) = id {
+            out.extend_from_slice(b" id='");
+            escape_into(&mut out, id);
+            out.push(b'\'');
+        }
+        let attributes = out.len() - rest;
+        match child {
+            Some(child) => {
+                out.push(b'>');
+                child.write(&mut out, ns::CLIENT);
+                end_tag(&mut out, self.kind);
+            }
+            None => out.extend_from_slice(b"/>"),
+        }
+        Stanza {
+            kind: self.kind,
+            type_,
+            to: self.to.cloned(),
+            from: self.from.cloned(),
+            id: id.map_or(Text::None, |id| Text::Unescaped(Arc::from(id))),
+            lang: Text::None,
+            bytes: Bytes::from(out),
+            rest,
+            attributes,
+        }
+    }
+}
+
+/// Start tag up to and including the addresses.
+pub(super) fn open(out: &mut Vec<u8>, kind: Kind, from: Option<&Jid>, to: Option<&Jid>) {
+    out.push(b'<');
+    out.extend_from_slice(kind.name().as_bytes());
+    for (name, jid) in [(&b" from='"[..], from), (b" to='", to)] {
+        if let Some(jid) = jid {
+            out.extend_from_slice(name);
+            escape_into(out, jid.as_str());
+            out.push(b'\'');
+        }
+    }
+}
+
+pub(super) fn end_tag(out: &mut Vec<u8>, kind: Kind) {
+    out.extend_from_slice(b"</");
+    out.extend_from_slice(kind.name().as_bytes());
+    out.push(b'>');
+}
