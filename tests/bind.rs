@@ -8,10 +8,14 @@ mod harness;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
 use control::outside::{OwnerZone as _, ZoneChange, ZoneError, ZonePublisher as _, ZoneValue};
 use control::records::{DesiredRecord, Purpose, RecordValue};
+use dna::{Lookup as _, Outcome, RecordData, RecordType, Security};
+use domicile::config::{Config, DnsMode};
 use domicile::demo::dns::{Dns, Signing};
+use domicile::net::lookup::Resolver;
 use domicile::zone::{Publisher, read_key};
 use harness::bind::Bind;
 use harness::demo::loopback;
@@ -576,4 +580,149 @@ async fn updates_make_zones_honour_prerequisites_and_need_the_key() {
     // The apex keeps what makes it a zone.
     assert_eq!(script("update delete prosody.example", true), "");
     assert!(dig(dns.address(), &["prosody.example", "SOA"]).contains("status: NOERROR"));
+}
+
+/// The server's own resolver, told to look into the sandbox.
+fn resolver(dns: &Dns, mode: DnsMode) -> Arc<Resolver> {
+    let mut config = Config::default().dns;
+    config.mode = mode;
+    config.resolvers = vec![dns.address()];
+    config.trust_anchor = dns.trust_anchor();
+    config.authoritative_port = dns.address().port();
+    Resolver::new(&config).expect("resolver")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn our_resolver_says_how_sure_it_is() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let dns = world(dir.path()).await;
+    let srv = "_xmpp-client._tcp.one.example";
+    for mode in [DnsMode::Validate, DnsMode::TrustAd] {
+        let resolver = resolver(&dns, mode);
+        let ask = |name: &'static str, rtype| {
+            let resolver = resolver.clone();
+            async move { resolver.query(name, rtype).await }
+        };
+        for _ in 0..2 {
+            // The second time from its cache, with the same answer.
+            let answer = ask(srv, RecordType::Srv).await;
+            assert_eq!(answer.security, Security::Secure, "{mode:?} {answer:?}");
+            assert!(
+                matches!(&answer.records()[0].data, RecordData::Srv { port: 5222, target, .. } if target == "d1.on.hosting.example"),
+                "{answer:?}"
+            );
+            let answer = ask("_acme-challenge.one.example", RecordType::Txt).await;
+            assert_eq!(answer.aliases, ["d1._acme.on.hosting.example"], "{mode:?}");
+            assert_eq!(answer.records()[0].data, RecordData::Txt("proof".into()));
+            assert_eq!(answer.security, Security::Secure, "{mode:?} {answer:?}");
+        }
+        for (name, rtype, nxdomain) in [
+            ("nobody.one.example", RecordType::A, true),
+            ("one.example", RecordType::A, false),
+            ("_tcp.one.example", RecordType::A, false),
+        ] {
+            let answer = ask(name, rtype).await;
+            assert_eq!(
+                (&answer.outcome, answer.security),
+                (&Outcome::NoRecords { nxdomain }, Security::Secure),
+                "{mode:?} {name} {answer:?}"
+            );
+        }
+        let answer = ask("www.unsigned.example", RecordType::A).await;
+        assert_eq!(answer.security, Security::Insecure, "{mode:?} {answer:?}");
+        assert_eq!(answer.addresses().count(), 1);
+        let answer = ask("www.bogus.example", RecordType::A).await;
+        assert_eq!(answer.security, Security::Bogus, "{mode:?} {answer:?}");
+        assert!(answer.records().is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_insecure_alias_spoils_a_secure_target() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let dns = world(dir.path()).await;
+    update(
+        &dns,
+        "unsigned.example",
+        "update add alias.unsigned.example 60 CNAME d1.on.hosting.example.",
+    );
+    for mode in [DnsMode::Validate, DnsMode::TrustAd] {
+        let answer = resolver(&dns, mode)
+            .query("alias.unsigned.example", RecordType::A)
+            .await;
+        assert_eq!(answer.addresses().count(), 1, "{mode:?} {answer:?}");
+        assert_eq!(answer.security, Security::Insecure, "{mode:?} {answer:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_zones_own_servers_are_asked_without_a_cache() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let dns = world(dir.path()).await;
+    let resolver = resolver(&dns, DnsMode::Validate);
+    let ask = async || {
+        resolver
+            .query_authoritative("_domicile.one.example", RecordType::Txt)
+            .await
+    };
+    let before = ask().await;
+    assert_eq!(before.len(), 1, "{before:?}");
+    assert!(
+        before[0].server.contains("ns.hosting.example"),
+        "{before:?}"
+    );
+    assert!(matches!(
+        before[0].answer.outcome,
+        Outcome::NoRecords { nxdomain: true }
+    ));
+    update(
+        &dns,
+        "one.example",
+        "update add _domicile.one.example 60 TXT \"domicile-verify=x\"",
+    );
+    let after = ask().await;
+    assert_eq!(
+        after[0].answer.records()[0].data,
+        RecordData::Txt("domicile-verify=x".into())
+    );
+    // Below a name that nobody has delegated, the servers above answer for it.
+    let answers = resolver
+        .query_authoritative("_domicile.nobody.example", RecordType::Txt)
+        .await;
+    assert!(
+        matches!(
+            answers[0].answer.outcome,
+            Outcome::NoRecords { nxdomain: true }
+        ),
+        "{answers:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resolver_that_does_not_answer_is_unknown() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let dns = Dns::start(dir.path(), loopback().into(), 0)
+        .await
+        .expect("sandbox DNS");
+    let nobody: IpAddr = loopback().into();
+    for mode in [DnsMode::Validate, DnsMode::TrustAd] {
+        let mut config = Config::default().dns;
+        config.mode = mode;
+        config.resolvers = vec![SocketAddr::new(nobody, free_port(nobody))];
+        config.trust_anchor = dns.trust_anchor();
+        config.timeout_seconds = 1;
+        let resolver = Resolver::new(&config).expect("resolver");
+        let answer = resolver.query("one.example", RecordType::A).await;
+        assert!(
+            matches!(answer.outcome, Outcome::Failed(_)),
+            "{mode:?} {answer:?}"
+        );
+        assert_eq!(answer.security, Security::Unknown);
+        assert!(
+            resolver
+                .query_authoritative("one.example", RecordType::A)
+                .await
+                .is_empty()
+        );
+    }
 }

@@ -69,6 +69,8 @@ controls {{}};
         );
         service.listening(address);
         service.says("running");
+        // Updates fail until the signed zone has its key.
+        service.says("is now active");
         Self {
             address,
             key,

@@ -2,6 +2,7 @@
 
 pub mod internal;
 pub mod limits;
+pub mod lookup;
 pub mod public;
 pub mod pump;
 pub mod tls;
