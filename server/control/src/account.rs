@@ -1,11 +1,20 @@
 //! Accounts of a domain. A password is kept only as SCRAM verifiers.
 
-use crate::secret::Secret;
+use crate::shim::{AccountRow, DomainRow, StoreError};
+use futures_util::stream::{self, StreamExt as _};
+use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
+use xmpp::jid::{BareJid, DomainName};
+use xmpp::sasl::{Hash as ScramHash, ScramVerifier};
 use xmpp::timestamp::Timestamp;
 
-use crate::error::Result;
-use crate::{Actor, Control};
+use crate::domain::State;
+use crate::error::{ControlError, Result};
+use crate::event::EventKind;
+use crate::outside::Change;
+use crate::permission::Operation;
+use crate::secret::Secret;
+use crate::{Actor, Control, password};
 
 /// An account.
 #[derive(Debug, Clone, Serialize)]
@@ -164,6 +173,13 @@ fn csv_fields(line: &str) -> Option<Vec<String>> {
     (!quoted).then_some(fields)
 }
 
+/// Accounts on one page of a list, at most.
+const PAGE: usize = 500;
+/// Largest import, in bytes.
+const IMPORT_BYTES: usize = 8 * 1024 * 1024;
+/// PBKDF2 iterations of a verifier (RFC 5802 5.1 asks for 4096 at least).
+const ITERATIONS: u32 = 10_000;
+
 impl Control {
     /// Accounts of a domain by localpart, at most `limit` (cut at 500) after the localpart `after`.
     pub async fn account_list(
@@ -173,8 +189,28 @@ impl Control {
         after: Option<&str>,
         limit: usize,
     ) -> Result<AccountPage> {
-        let _ = (actor, domain, after, limit);
-        todo!()
+        let row = self
+            .domain_row(actor, Operation::AccountList, domain)
+            .await?;
+        let limit = limit.clamp(1, PAGE);
+        let store = self.store().domain(row.id);
+        let mut rows = store
+            .account_list(after.unwrap_or_default(), limit + 1)
+            .await?;
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        Ok(AccountPage {
+            total: store.account_count().await?,
+            next: if more {
+                rows.last().map(|row| row.local.clone())
+            } else {
+                None
+            },
+            accounts: rows
+                .into_iter()
+                .map(|account| view(&row.name, account))
+                .collect(),
+        })
     }
 
     /// One account.
@@ -184,8 +220,11 @@ impl Control {
         domain: &str,
         local: &str,
     ) -> Result<AccountView> {
-        let _ = (actor, domain, local);
-        todo!()
+        let row = self
+            .domain_row(actor, Operation::AccountShow, domain)
+            .await?;
+        let (_, account) = self.account_row(&row, local).await?;
+        Ok(view(&row.name, account))
     }
 
     /// Adds an account to a domain that is proven.
@@ -195,8 +234,38 @@ impl Control {
         domain: &str,
         new: AccountNew,
     ) -> Result<AccountAdded> {
-        let _ = (actor, domain, new);
-        todo!()
+        let row = self
+            .domain_row(actor, Operation::AccountAdd, domain)
+            .await?;
+        proven(&row)?;
+        self.account_room(&row, 1).await?;
+        let (local, password, drawn) = prepare(&row.name, &new.local, new.password)?;
+        let verifiers = self.derive(password).await?;
+        let now = self.now();
+        match self
+            .store()
+            .domain(row.id)
+            .account_add(&local, &verifiers, now)
+            .await
+        {
+            Ok(_) => {}
+            Err(StoreError::Conflict { .. }) => return Err(taken(&local, &row.name)),
+            Err(error) => return Err(error.into()),
+        }
+        let jid = format!("{local}@{}", row.name);
+        self.audit(actor, Some(row.tenant), Operation::AccountAdd, &jid, "")
+            .await?;
+        self.tell(&row, EventKind::Accounts);
+        let view = AccountView {
+            jid,
+            local,
+            state: "active".into(),
+            created: now,
+        };
+        Ok(AccountAdded {
+            view,
+            password: drawn,
+        })
     }
 
     /// Adds thousands: CSV of `local,password` (a missing password is drawn); a bad row is reported, the others go in.
@@ -206,8 +275,79 @@ impl Control {
         domain: &str,
         csv: &str,
     ) -> Result<ImportReport> {
-        let _ = (actor, domain, csv);
-        todo!()
+        let row = self
+            .domain_row(actor, Operation::AccountImport, domain)
+            .await?;
+        proven(&row)?;
+        if csv.len() > IMPORT_BYTES {
+            return Err(ControlError::invalid(
+                "csv",
+                "",
+                format!("the file is larger than {IMPORT_BYTES} bytes"),
+                "Cut it into several files.",
+            ));
+        }
+        let rows = csv_rows(csv, &row.name.to_ascii());
+        self.account_room(&row, rows.iter().filter(|row| row.is_ok()).count() as u64)
+            .await?;
+        let mut report = ImportReport {
+            added: 0,
+            refused: Vec::new(),
+            drawn: Vec::new(),
+        };
+        let mut ready = Vec::new();
+        for parsed in rows {
+            match parsed {
+                Err(refused) => report.refused.push(refused),
+                Ok(parsed) => match prepare(&row.name, &parsed.local, parsed.password) {
+                    Ok((local, password, drawn)) => {
+                        ready.push((parsed.line, local, password, drawn))
+                    }
+                    Err(error) => report.refused.push(ImportRefused {
+                        line: parsed.line,
+                        local: parsed.local,
+                        problem: error.to_string(),
+                    }),
+                },
+            }
+        }
+        // Deriving is most of the work; two at a time leave a core for the streams.
+        let mut derived = stream::iter(ready)
+            .map(|(line, local, password, drawn)| async move {
+                (line, local, self.derive(password).await, drawn)
+            })
+            .buffered(2);
+        let store = self.store().domain(row.id);
+        while let Some((line, local, verifiers, drawn)) = derived.next().await {
+            match store.account_add(&local, &verifiers?, self.now()).await {
+                Ok(_) => {
+                    report.added += 1;
+                    if let Some(drawn) = drawn {
+                        report.drawn.push((local, drawn));
+                    }
+                }
+                Err(StoreError::Conflict { .. }) => {
+                    report.refused.push(ImportRefused {
+                        line,
+                        problem: taken(&local, &row.name).to_string(),
+                        local,
+                    });
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        report.refused.sort_by_key(|refused| refused.line);
+        let detail = format!("{} added, {} refused", report.added, report.refused.len());
+        self.audit(
+            actor,
+            Some(row.tenant),
+            Operation::AccountImport,
+            row.name.as_str(),
+            &detail,
+        )
+        .await?;
+        self.tell(&row, EventKind::Accounts);
+        Ok(report)
     }
 
     /// Sets a password (`None`: drawn and returned); the account's sessions end.
@@ -218,8 +358,19 @@ impl Control {
         local: &str,
         password: Option<&str>,
     ) -> Result<Option<String>> {
-        let _ = (actor, domain, local, password);
-        todo!()
+        let row = self
+            .domain_row(actor, Operation::AccountSetPassword, domain)
+            .await?;
+        let (jid, account) = self.account_row(&row, local).await?;
+        let (_, password, drawn) = prepare(&row.name, &account.local, password.map(Secret::from))?;
+        let verifiers = self.derive(password).await?;
+        self.store()
+            .domain(row.id)
+            .credentials_set(&account.local, &verifiers)
+            .await?;
+        self.account_changed(actor, &row, Operation::AccountSetPassword, jid)
+            .await?;
+        Ok(drawn)
     }
 
     /// Stops an account; its sessions end.
@@ -229,8 +380,8 @@ impl Control {
         domain: &str,
         local: &str,
     ) -> Result<AccountView> {
-        let _ = (actor, domain, local);
-        todo!()
+        self.account_state(actor, Operation::AccountSuspend, domain, local, "suspended")
+            .await
     }
 
     /// Undoes that.
@@ -240,14 +391,175 @@ impl Control {
         domain: &str,
         local: &str,
     ) -> Result<AccountView> {
-        let _ = (actor, domain, local);
-        todo!()
+        self.account_state(actor, Operation::AccountResume, domain, local, "active")
+            .await
     }
 
     /// Erases an account with everything it has.
     pub async fn account_remove(&self, actor: &Actor, domain: &str, local: &str) -> Result<()> {
-        let _ = (actor, domain, local);
-        todo!()
+        let row = self
+            .domain_row(actor, Operation::AccountRemove, domain)
+            .await?;
+        let (jid, account) = self.account_row(&row, local).await?;
+        self.store()
+            .domain(row.id)
+            .account_remove(&account.local)
+            .await?;
+        self.account_changed(actor, &row, Operation::AccountRemove, jid)
+            .await
+    }
+
+    async fn account_state(
+        &self,
+        actor: &Actor,
+        operation: Operation,
+        domain: &str,
+        local: &str,
+        state: &str,
+    ) -> Result<AccountView> {
+        let row = self.domain_row(actor, operation, domain).await?;
+        let (jid, mut account) = self.account_row(&row, local).await?;
+        self.store()
+            .domain(row.id)
+            .account_state_set(&account.local, state)
+            .await?;
+        account.state = state.into();
+        self.account_changed(actor, &row, operation, jid).await?;
+        Ok(view(&row.name, account))
+    }
+
+    async fn account_changed(
+        &self,
+        actor: &Actor,
+        row: &DomainRow,
+        operation: Operation,
+        jid: BareJid,
+    ) -> Result<()> {
+        self.audit(actor, Some(row.tenant), operation, jid.as_str(), "")
+            .await?;
+        self.parts.live.announce(Change::Account(jid));
+        self.tell(row, EventKind::Accounts);
+        Ok(())
+    }
+
+    async fn account_row(&self, row: &DomainRow, local: &str) -> Result<(BareJid, AccountRow)> {
+        let missing = || ControlError::not_found("account", format!("{local}@{}", row.name));
+        let jid = BareJid::new(Some(local), &row.name).map_err(|_| missing())?;
+        let account = self
+            .store()
+            .domain(row.id)
+            .account_find(jid.local().unwrap_or_default())
+            .await?
+            .ok_or_else(missing)?;
+        Ok((jid, account))
+    }
+
+    /// Is there room for `more` accounts within the tenant's limits?
+    async fn account_room(&self, row: &DomainRow, more: u64) -> Result<()> {
+        let tenant = self
+            .store()
+            .tenant_get(row.tenant)
+            .await?
+            .ok_or_else(|| ControlError::not_found("tenant", row.tenant.0))?;
+        let limit = u64::from(self.limits_of(&tenant).accounts);
+        let used = self.store().tenant(row.tenant).account_count().await?;
+        if used + more > limit {
+            Err(ControlError::Limit {
+                what: "accounts",
+                used,
+                limit,
+            })
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Verifiers of every hash, derived on a blocking thread.
+    async fn derive(&self, password: Secret) -> Result<Vec<ScramVerifier>> {
+        tokio::task::spawn_blocking(move || {
+            ScramHash::ALL
+                .into_iter()
+                .map(|hash| {
+                    let mut salt = [0_u8; 16];
+                    rand::rng().fill(&mut salt);
+                    ScramVerifier::derive(hash, password.expose(), &salt, ITERATIONS)
+                })
+                .collect::<std::result::Result<Vec<_>, _>>()
+        })
+        .await
+        .map_err(ControlError::internal)?
+        .map_err(|error| {
+            ControlError::invalid(
+                "password",
+                "",
+                error.to_string(),
+                "Use letters, digits, punctuation and blanks of any script.",
+            )
+        })
+    }
+}
+
+fn view(domain: &DomainName, row: AccountRow) -> AccountView {
+    AccountView {
+        jid: format!("{}@{domain}", row.local),
+        local: row.local,
+        state: row.state,
+        created: row.created,
+    }
+}
+
+fn taken(local: &str, domain: &DomainName) -> ControlError {
+    ControlError::Exists {
+        what: "account",
+        name: format!("{local}@{domain}"),
+        remedy: "Choose another name, or set its password.".into(),
+    }
+}
+
+/// Ownership comes before any account.
+fn proven(row: &DomainRow) -> Result<()> {
+    let state = State::parse(&row.state);
+    if row.verified_at.is_some() && !matches!(state, None | Some(State::Claimed | State::Releasing))
+    {
+        return Ok(());
+    }
+    Err(ControlError::State {
+        name: row.name.to_string(),
+        state: row.state.clone(),
+        problem: "people can be added once the domain is shown to be yours".into(),
+        remedy: "Publish the TXT record first.".into(),
+    })
+}
+
+/// Canonical localpart and a password that is good enough, drawn if none is given.
+fn prepare(
+    domain: &DomainName,
+    local: &str,
+    password: Option<Secret>,
+) -> Result<(String, Secret, Option<String>)> {
+    let jid = BareJid::new(Some(local.trim()), domain).map_err(|error| {
+        ControlError::invalid(
+            "local",
+            local,
+            error.to_string(),
+            "Use letters, digits, dots, hyphens and underscores, without blanks.",
+        )
+    })?;
+    let local = jid.local().unwrap_or_default().to_owned();
+    match password {
+        Some(password) => {
+            password::check(
+                "password",
+                &password,
+                password::ACCOUNT_LENGTH,
+                &[&local, jid.as_str(), domain.as_str()],
+            )?;
+            Ok((local, password, None))
+        }
+        None => {
+            let drawn = password::draw();
+            Ok((local, drawn.clone(), Some(drawn.expose().to_owned())))
+        }
     }
 }
 

@@ -1,9 +1,11 @@
 //! What was done to a tenant, by whom: readable by the tenant.
 
+use crate::shim::TenantId;
 use serde::Serialize;
 use xmpp::timestamp::Timestamp;
 
 use crate::error::Result;
+use crate::permission::Operation;
 use crate::{Actor, Control};
 
 /// One entry.
@@ -26,6 +28,9 @@ pub struct AuditView {
     pub detail: String,
 }
 
+/// Entries per page.
+const PAGE: usize = 100;
+
 impl Control {
     /// The audit log of a tenant (by id; `None`: the actor's own, or the whole platform's), newest first, at most 100.
     pub async fn audit_list(
@@ -34,7 +39,52 @@ impl Control {
         tenant: Option<i64>,
         before: Option<i64>,
     ) -> Result<Vec<AuditView>> {
-        let _ = (actor, tenant, before);
-        todo!()
+        let tenant = tenant.map(TenantId).or(actor.tenant);
+        actor.check(
+            Operation::AuditList,
+            tenant,
+            "tenant",
+            &tenant
+                .map(|tenant| tenant.0.to_string())
+                .unwrap_or_default(),
+        )?;
+        let rows = self.store().audit_list(tenant, before, PAGE).await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| AuditView {
+                id: row.id,
+                at: row.at,
+                actor: row.actor,
+                role: row.role,
+                operation: row.operation,
+                object: row.object,
+                detail: row.detail,
+            })
+            .collect())
+    }
+
+    /// Writes an entry. Called by every operation that changed something, after it did.
+    pub(crate) async fn audit(
+        &self,
+        actor: &Actor,
+        tenant: Option<TenantId>,
+        operation: Operation,
+        object: &str,
+        detail: &str,
+    ) -> Result<()> {
+        let now = self.now();
+        self.store()
+            .audit_add(
+                tenant,
+                now,
+                actor.login(),
+                actor.role.as_str(),
+                operation.as_str(),
+                object,
+                detail,
+            )
+            .await?;
+        tracing::info!(actor = actor.login(), role = %actor.role, via = &*actor.via, operation = %operation, object, detail, "done");
+        Ok(())
     }
 }

@@ -3,6 +3,10 @@
 //! A chain and key are checked before they are used ([`inspect`]); a renewal keeps its key (ACME-12) and starts at two thirds
 //! of the lifetime, whatever that is; after a failure the pauses double, so no name fails five times within an hour.
 
+use std::time::Duration;
+
+use crate::shim::{CertificateRow, DomainRow};
+use async_trait::async_trait;
 use data_encoding::HEXLOWER;
 use rcgen::PublicKeyData as _;
 use rustls_pki_types::pem::PemObject as _;
@@ -14,11 +18,21 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 use xmpp::jid::DomainName;
 use xmpp::timestamp::Timestamp;
 
+use crate::domain::{Choices, Memory, OrderMemory, State, state_of};
 use crate::error::{ControlError, Result};
-use crate::findings::{CertificateFacts, covers};
+use crate::event::EventKind;
+use crate::findings::{CertificateFacts, caa_allows, covers, standing};
+use crate::observe::{Observation, Rtype};
+use crate::outside::{
+    ChallengeSolver, Change, IssueError, IssueRequest, IssuerInfo, KeyChoice, PendingOrder,
+    ZoneChange, ZoneValue,
+};
+use crate::permission::Operation;
+use crate::records::{DesiredRecord, Mode, Purpose, Standing};
 use crate::secret::Secret;
-use crate::time::SECOND;
-use crate::{Actor, Control};
+use crate::tenant::to_json;
+use crate::time::{DAY, SECOND};
+use crate::{Actor, Control, rate};
 
 /// A certificate.
 #[derive(Debug, Clone, Serialize)]
@@ -311,6 +325,13 @@ fn pem(label: &str, der: &[u8]) -> String {
     )
 }
 
+/// Longest time an order may take before it is given up, and resumed later.
+const ORDER_SECONDS: u64 = 180;
+/// `source` of a certificate that was ordered.
+const ORDERED: &str = "acme";
+/// … that was uploaded.
+const UPLOADED: &str = "uploaded";
+
 impl Control {
     /// Certificates of a domain, the current one first.
     pub async fn certificate_list(
@@ -318,8 +339,23 @@ impl Control {
         actor: &Actor,
         domain: &str,
     ) -> Result<Vec<CertificateView>> {
-        let _ = (actor, domain);
-        todo!()
+        let row = self
+            .domain_row(actor, Operation::CertificateList, domain)
+            .await?;
+        let mut views: Vec<_> = self
+            .store()
+            .domain(row.id)
+            .certificates_list()
+            .await?
+            .iter()
+            .filter_map(|held| self.view(&row, held))
+            .collect();
+        views.sort_by(|a, b| {
+            (a.state != "current")
+                .cmp(&(b.state != "current"))
+                .then_with(|| b.id.cmp(&a.id))
+        });
+        Ok(views)
     }
 
     /// Takes chain and key, checks them, uses them at once.
@@ -329,14 +365,397 @@ impl Control {
         domain: &str,
         upload: CertificateUpload,
     ) -> Result<CertificateView> {
-        let _ = (actor, domain, upload);
-        todo!()
+        let row = self
+            .domain_row(actor, Operation::CertificateUpload, domain)
+            .await?;
+        if row.verified_at.is_none() || matches!(state_of(&row), State::Claimed | State::Releasing)
+        {
+            return Err(ControlError::State {
+                name: row.name.to_string(),
+                state: row.state.clone(),
+                problem: "a certificate can be used once the domain is shown to be yours".into(),
+                remedy: "Publish the TXT record first.".into(),
+            });
+        }
+        let inspected = inspect(&upload.chain_pem, &upload.key_pem, &row.name, self.now())?;
+        self.install(&row, &inspected, UPLOADED).await?;
+        self.audit(
+            actor,
+            Some(row.tenant),
+            Operation::CertificateUpload,
+            row.name.as_str(),
+            &inspected.fingerprint,
+        )
+        .await?;
+        self.soon(&row).await?;
+        self.current_certificate(&row)
+            .await?
+            .ok_or_else(|| ControlError::internal("the uploaded certificate is not there"))
     }
 
     /// Has the worker order a certificate now (after the same pre-flight as ever); returns before it has.
     pub async fn certificate_order(&self, actor: &Actor, domain: &str) -> Result<()> {
-        let _ = (actor, domain);
-        todo!()
+        let row = self
+            .domain_row(actor, Operation::CertificateOrder, domain)
+            .await?;
+        if Mode::parse(&row.mode) != Some(Mode::DelegatedChallenge) {
+            return Err(ControlError::State {
+                name: row.name.to_string(),
+                state: "set to uploaded certificates".into(),
+                problem: "we order none for it".into(),
+                remedy: "Change the way it is verified first, or upload one.".into(),
+            });
+        }
+        self.gate
+            .attempt(rate::ORDER, row.name.as_str(), self.now())?;
+        let choices = Choices {
+            order_wanted: self.now().0,
+            ..Choices::of(&row)
+        };
+        self.store()
+            .domain(row.id)
+            .settings_set(
+                &row.policy,
+                &row.mode,
+                &row.allow,
+                &row.block,
+                &to_json(&choices),
+            )
+            .await?;
+        self.audit(
+            actor,
+            Some(row.tenant),
+            Operation::CertificateOrder,
+            row.name.as_str(),
+            "",
+        )
+        .await?;
+        self.soon(&row).await
+    }
+
+    /// The certificate in use.
+    pub(crate) async fn current_certificate(
+        &self,
+        row: &DomainRow,
+    ) -> Result<Option<CertificateView>> {
+        Ok(self
+            .current(row)
+            .await?
+            .and_then(|held| self.view(row, &held)))
+    }
+
+    /// The same, as the checks need it; with it, whether it was ordered by us and whether its renewal is due.
+    pub(crate) async fn current_facts(
+        &self,
+        row: &DomainRow,
+    ) -> Result<Option<(CertificateFacts, bool)>> {
+        Ok(self.current(row).await?.and_then(|held| {
+            let facts = read(&held.chain_pem, &row.name)?.facts;
+            let due = renew_at(facts.not_before, facts.not_after, spread(row)) <= self.now();
+            Some((facts, due))
+        }))
+    }
+
+    async fn current(&self, row: &DomainRow) -> Result<Option<CertificateRow>> {
+        Ok(self
+            .store()
+            .domain(row.id)
+            .certificates_list()
+            .await?
+            .into_iter()
+            .find(|held| held.state == "current"))
+    }
+
+    fn view(&self, row: &DomainRow, held: &CertificateRow) -> Option<CertificateView> {
+        let inspected = read(&held.chain_pem, &row.name)?;
+        let facts = inspected.facts;
+        let ordered = held.source == ORDERED;
+        Some(CertificateView {
+            id: held.id,
+            names: facts.names,
+            issuer: inspected.issuer,
+            not_before: facts.not_before,
+            not_after: facts.not_after,
+            renew_at: ordered.then(|| renew_at(facts.not_before, facts.not_after, spread(row))),
+            days_left: (facts.not_after.0 - self.now().0).div_euclid(DAY),
+            source: held.source.clone(),
+            state: held.state.clone(),
+            fingerprint: inspected.fingerprint,
+            key_since: held.key_since,
+        })
+    }
+
+    /// Puts a checked certificate into use; the former one is kept as retired.
+    async fn install(&self, row: &DomainRow, inspected: &Inspected, source: &str) -> Result<()> {
+        let now = self.now();
+        let former = self.current(row).await?;
+        let same_key = former
+            .as_ref()
+            .and_then(|held| read(&held.chain_pem, &row.name))
+            .is_some_and(|held| held.key_fingerprint == inspected.key_fingerprint);
+        let key_since = former
+            .filter(|_| same_key)
+            .map_or(now, |held| held.key_since);
+        self.store()
+            .domain(row.id)
+            .certificate_install(
+                &inspected.chain_pem,
+                inspected.key_pem.expose(),
+                inspected.facts.not_after,
+                source,
+                key_since,
+                now,
+            )
+            .await?;
+        self.parts
+            .live
+            .announce(Change::Certificate(row.name.clone()));
+        self.tell(row, EventKind::Certificate);
+        Ok(())
+    }
+
+    /// Orders a certificate if one is due and nothing is in the way; returns what to keep of it. Called by the worker, which
+    /// has just looked: CNAME and CAA are known, so nothing is spent on an order that must fail (ACME-09).
+    pub(crate) async fn order(
+        &self,
+        row: &DomainRow,
+        desired: &[DesiredRecord],
+        seen: &Observation,
+        memory: &mut OrderMemory,
+    ) -> Result<bool> {
+        let now = self.now();
+        let choices = Choices::of(row);
+        if Mode::parse(&row.mode) != Some(Mode::DelegatedChallenge) || !state_of(row).is_served() {
+            return Ok(false);
+        }
+        let asked = choices.order_wanted > memory.tried;
+        if asked {
+            memory.left_out.clear();
+        } else if now.0 < memory.not_before {
+            return Ok(false);
+        }
+        let names = order_names(
+            row,
+            desired,
+            seen,
+            &self.parts.issuer.describe(),
+            &memory.left_out,
+        );
+        if names.is_empty() {
+            return Ok(false);
+        }
+        let current = self.current(row).await?;
+        let store = self.store().domain(row.id);
+        if !asked {
+            if let Some((facts, due)) = self.current_facts(row).await? {
+                let lacking = names.iter().any(|name| {
+                    !facts
+                        .names
+                        .iter()
+                        .any(|held| covers(held, &name.to_ascii()))
+                });
+                if !due && facts.covers_domain && !lacking {
+                    return Ok(false);
+                }
+            }
+        }
+        // A renewal keeps the key (ACME-12); an uploaded one's key is the owner's, and stays theirs alone.
+        let key = match &current {
+            Some(held) if held.source == ORDERED => store
+                .certificate_key(held.id)
+                .await?
+                .map_or(KeyChoice::New, |key| KeyChoice::Keep(key.as_str().into())),
+            _ => KeyChoice::New,
+        };
+        let resume = store.order_find().await?.map(|order| PendingOrder {
+            url: order.url,
+            key_pem: order.key_pem.as_str().into(),
+            csr_der: order.csr_der,
+        });
+        memory.tried = now.0;
+        let facts = self.facts_of(row, &Memory::of(row));
+        let desk = Desk {
+            control: self,
+            row,
+            challenge: facts.challenge(self.settings()),
+            names: names.clone(),
+        };
+        let request = IssueRequest {
+            domain_id: row.id.0,
+            domain: row.name.clone(),
+            names: names.clone(),
+            key,
+            resume,
+        };
+        let answer = tokio::time::timeout(
+            Duration::from_secs(ORDER_SECONDS),
+            self.parts.issuer.issue(request, &desk),
+        )
+        .await;
+        let failure = match answer {
+            Ok(Ok(issued)) => {
+                match inspect(&issued.chain_pem, &issued.key_pem, &row.name, self.now()) {
+                    Ok(inspected) => {
+                        self.install(row, &inspected, ORDERED).await?;
+                        store.order_clear().await?;
+                        *memory = OrderMemory {
+                            tried: now.0,
+                            left_out: std::mem::take(&mut memory.left_out),
+                            ..OrderMemory::default()
+                        };
+                        self.audit(
+                            &Actor::system("worker"),
+                            Some(row.tenant),
+                            Operation::CertificateOrder,
+                            row.name.as_str(),
+                            &inspected.fingerprint,
+                        )
+                        .await?;
+                        return Ok(true);
+                    }
+                    Err(error) => {
+                        IssueError::Refused(format!("what it issued cannot be used: {error}"))
+                    }
+                }
+            }
+            Ok(Err(error)) => error,
+            // The order stays stored: the next attempt resumes it.
+            Err(_) => IssueError::Unavailable("no certificate in time".into()),
+        };
+        tracing::warn!(domain = %row.name, error = %failure, "no certificate");
+        if !matches!(failure, IssueError::Unavailable(_)) {
+            store.order_clear().await?;
+        }
+        self.order_failed(row, &failure, memory);
+        self.tell(row, EventKind::Certificate);
+        Ok(false)
+    }
+
+    /// Keeps what a failed order taught: when to try again, and which optional names to leave out.
+    fn order_failed(&self, row: &DomainRow, failure: &IssueError, memory: &mut OrderMemory) {
+        let pace = self.settings().pace;
+        memory.failures = memory.failures.saturating_add(1);
+        let mut pause = pause_seconds(pace.order_pause_seconds, memory.failures);
+        match failure {
+            IssueError::Names(refused) => {
+                let optional: Vec<_> = refused
+                    .iter()
+                    .filter(|refused| refused.name != row.name)
+                    .map(|refused| refused.name.to_string())
+                    .collect();
+                // One failing service never blocks the domain: leave it out, and try again soon.
+                if optional.len() == refused.len()
+                    && optional.iter().any(|name| !memory.left_out.contains(name))
+                {
+                    pause = pace.order_pause_seconds.min(60);
+                }
+                for name in optional {
+                    if !memory.left_out.contains(&name) {
+                        memory.left_out.push(name);
+                    }
+                }
+            }
+            IssueError::RateLimited { wait_seconds } => {
+                pause = pause.max(u32::try_from(*wait_seconds).unwrap_or(86_400))
+            }
+            IssueError::Unavailable(_) | IssueError::Challenge(_) | IssueError::Refused(_) => {}
+        }
+        memory.not_before = crate::time::plus(self.now(), pause).0;
+        memory.said = failure.to_string();
+    }
+}
+
+/// Names to order: the domain and every service whose challenge record is seen and whose CAA allows it; none if the domain
+/// itself is not ready.
+fn order_names(
+    row: &DomainRow,
+    desired: &[DesiredRecord],
+    seen: &Observation,
+    issuer: &IssuerInfo,
+    left_out: &[String],
+) -> Vec<DomainName> {
+    let mut names = Vec::new();
+    for record in desired
+        .iter()
+        .filter(|record| record.purpose == Purpose::Challenge)
+    {
+        let name = match &record.service {
+            None => Ok(row.name.clone()),
+            Some(label) => DomainName::parse(&format!("{label}.{}", row.name)),
+        };
+        let Ok(name) = name else { continue };
+        let ready = standing(record, seen) == Standing::Seen
+            && !seen
+                .set(Rtype::Cname, &record.name)
+                .is_some_and(crate::observe::SetView::is_bogus)
+            && seen
+                .caa
+                .get(name.to_ascii().as_ref())
+                .is_none_or(|view| view.failed.is_none() && caa_allows(view, issuer))
+            && !left_out.iter().any(|out| *out == name.as_str());
+        match (&record.service, ready) {
+            (None, false) => return Vec::new(),
+            (None, true) => names.insert(0, name),
+            (Some(_), true) => names.push(name),
+            (Some(_), false) => {}
+        }
+    }
+    names
+}
+
+/// A number of the domain's own, for spreading renewals.
+fn spread(row: &DomainRow) -> u64 {
+    let digest = Sha256::digest(row.label.as_bytes());
+    u64::from(u16::from_be_bytes([digest[0], digest[1]]))
+}
+
+/// Control's side of one order, bound to one domain (ACME-08).
+struct Desk<'a> {
+    control: &'a Control,
+    row: &'a DomainRow,
+    challenge: String,
+    names: Vec<DomainName>,
+}
+
+/// TTL of challenge records.
+const CHALLENGE_TTL_SECONDS: u32 = 60;
+
+#[async_trait]
+impl ChallengeSolver for Desk<'_> {
+    async fn present(&self, name: &DomainName, value: &str) -> std::result::Result<(), IssueError> {
+        if !self.names.contains(name) {
+            return Err(IssueError::Challenge(format!(
+                "{name} is not a name of this order"
+            )));
+        }
+        let value = ZoneValue::Txt(value.to_owned());
+        let change = ZoneChange::Add {
+            name: self.challenge.clone(),
+            ttl_seconds: CHALLENGE_TTL_SECONDS,
+            value,
+        };
+        self.control.parts.zone.apply(&[change]).await.map_err(|error| {
+            tracing::warn!(domain = %self.row.name, error = %ControlError::from(error).log_text(), "a challenge could not be published");
+            IssueError::Challenge("the platform's name server did not take it".into())
+        })
+    }
+
+    async fn withdraw(&self, _name: &DomainName, value: &str) {
+        let change = ZoneChange::Remove {
+            name: self.challenge.clone(),
+            value: ZoneValue::Txt(value.to_owned()),
+        };
+        if let Err(error) = self.control.parts.zone.apply(&[change]).await {
+            tracing::warn!(domain = %self.row.name, error = %ControlError::from(error).log_text(), "a challenge is left over");
+        }
+    }
+
+    async fn remember(&self, order: PendingOrder) -> std::result::Result<(), IssueError> {
+        let store = self.control.store().domain(self.row.id);
+        store.order_set(&order.url, order.key_pem.expose(), &order.csr_der, self.control.now()).await.map_err(|error| {
+            tracing::error!(domain = %self.row.name, error = %ControlError::from(error).log_text(), "an order could not be remembered");
+            IssueError::Unavailable("the order could not be remembered".into())
+        })
     }
 }
 

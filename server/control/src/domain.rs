@@ -3,14 +3,23 @@
 //! The state is a pure function of the former state and the facts of the last look ([`next`]); what could not be seen
 //! (`Unknown`) never moves a state. Ownership comes before any stream, account or order.
 
+use crate::shim::{DomainRow, StoreError, TenantId};
 use serde::{Deserialize, Serialize};
+use xmpp::jid::DomainName;
 use xmpp::timestamp::Timestamp;
 
 use crate::certificate::CertificateView;
-use crate::error::Result;
-use crate::findings::FindingView;
-use crate::records::{DesiredRecord, Mode};
-use crate::{Actor, Control};
+use crate::error::{ControlError, Result};
+use crate::event::{Event, EventKind};
+use crate::findings::{self, FindingView, Severity};
+use crate::observe::Observation;
+use crate::operator::short_text;
+use crate::outside::{Change, Probe, ZoneChange};
+use crate::permission::Operation;
+use crate::records::{self, DesiredRecord, DomainFacts, Mode, Standing};
+use crate::tenant::to_json;
+use crate::time::HOUR;
+use crate::{Actor, Control, password, rate, status};
 
 /// Where a domain stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -274,41 +283,210 @@ pub struct Removed {
     pub dangling: Vec<DesiredRecord>,
 }
 
+/// `suspended_by` of a domain that its owner stopped.
+pub(crate) const BY_OWNER: &str = "owner";
+/// … that the platform stopped.
+pub(crate) const BY_PLATFORM: &str = "platform";
+/// … whose proof of ownership lapsed.
+pub(crate) const BY_LAPSE: &str = "lapse";
+/// A claim that nobody has proven holds the name for this long; then another customer's claim takes its place.
+const CLAIM_HOLDS: i64 = HOUR;
+/// Entries of an allow or block list.
+const LIST: usize = 1000;
+/// Words of XEP-0238.
+const POLICIES: [&str; 4] = ["permissive", "verified", "encrypted", "authenticated"];
+/// The default: TLS always, any prooftype, dialback over TLS allowed.
+const POLICY: &str = "encrypted";
+
+/// What the owner chose beside the columns (JSON in `settings`). The worker only reads it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Choices {
+    /// Services that are switched on.
+    pub services: Vec<String>,
+    /// When the owner last asked for a certificate now (µs).
+    pub order_wanted: i64,
+}
+
+impl Choices {
+    pub(crate) fn of(row: &DomainRow) -> Self {
+        serde_json::from_str(&row.settings).unwrap_or_default()
+    }
+}
+
+/// What the worker keeps from look to look (JSON in `look`). Operations only read it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Memory {
+    /// The last look.
+    pub seen: Option<Observation>,
+    /// The last probe.
+    pub probe: Option<Probe>,
+    /// The proof has not been there since (µs).
+    pub proof_missing_since: Option<i64>,
+    /// The target's addresses have been published in the platform's zone.
+    pub target_published: bool,
+    /// Orders.
+    pub order: OrderMemory,
+}
+
+/// What is kept of certificate orders.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct OrderMemory {
+    /// Failures in a row.
+    pub failures: u32,
+    /// Last attempt (µs).
+    pub tried: i64,
+    /// No attempt before (µs), unless the owner asks.
+    pub not_before: i64,
+    /// Last failure in the CA's words; empty: none.
+    pub said: String,
+    /// Service names that the CA refused last time, left out of the next order.
+    pub left_out: Vec<String>,
+}
+
+impl Memory {
+    /// Reads it; what cannot be read (another version's) is forgotten, and looked at again.
+    pub(crate) fn of(row: &DomainRow) -> Self {
+        row.look
+            .as_deref()
+            .and_then(|look| serde_json::from_str(look).ok())
+            .unwrap_or_default()
+    }
+}
+
 impl Control {
     /// Adds a domain: claimed, with a token to publish.
     pub async fn domain_add(&self, actor: &Actor, new: DomainNew) -> Result<DomainShow> {
-        let _ = (actor, new);
-        todo!()
+        let tenant = match new.tenant.map(TenantId).or(actor.tenant) {
+            Some(tenant) => {
+                self.tenant_row(actor, Operation::DomainAdd, tenant.0)
+                    .await?
+            }
+            None => {
+                return Err(ControlError::invalid(
+                    "tenant",
+                    "",
+                    "a domain belongs to a customer",
+                    "Say for which one.",
+                ));
+            }
+        };
+        if tenant.state == "suspended" {
+            return Err(ControlError::State {
+                name: tenant.name,
+                state: "suspended".into(),
+                problem: tenant.reason,
+                remedy: "Ask the operator of this service.".into(),
+            });
+        }
+        let limit = u64::from(self.limits_of(&tenant).domains);
+        let used = self.store().tenant(tenant.id).domains_list().await?.len() as u64;
+        if used >= limit {
+            return Err(ControlError::Limit {
+                what: "domains",
+                used,
+                limit,
+            });
+        }
+        let name = self.usable_domain("domain", &new.domain).await?;
+        let row = self.domain_make(actor, tenant.id, &name).await?;
+        self.audit(
+            actor,
+            Some(tenant.id),
+            Operation::DomainAdd,
+            name.as_str(),
+            "",
+        )
+        .await?;
+        self.show(actor, &row).await
     }
 
     /// Domains of a tenant (by id); `None`: all that the actor may see. The most urgent first.
     pub async fn domain_list(&self, actor: &Actor, tenant: Option<i64>) -> Result<Vec<DomainView>> {
-        let _ = (actor, tenant);
-        todo!()
+        let rows = match tenant.map(TenantId).or(actor.tenant) {
+            Some(tenant) => {
+                let tenant = self
+                    .tenant_row(actor, Operation::DomainList, tenant.0)
+                    .await?;
+                self.store().tenant(tenant.id).domains_list().await?
+            }
+            None => {
+                actor.check(Operation::DomainList, None, "domain", "")?;
+                self.store().domains_list().await?
+            }
+        };
+        let mut views = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let accounts = self.store().domain(row.id).account_count().await?;
+            views.push(status::view(row, &Memory::of(row), accounts));
+        }
+        views.sort_by(|a, b| {
+            status::urgency(a.state)
+                .cmp(&status::urgency(b.state))
+                .then_with(|| a.domain.cmp(&b.domain))
+        });
+        Ok(views)
     }
 
     /// One domain, from the last look; asks nobody.
     pub async fn domain_show(&self, actor: &Actor, domain: &str) -> Result<DomainShow> {
-        let _ = (actor, domain);
-        todo!()
+        let row = self
+            .domain_row(actor, Operation::DomainShow, domain)
+            .await?;
+        self.show(actor, &row).await
     }
 
     /// Has the worker look at once; returns before it has.
     pub async fn domain_check(&self, actor: &Actor, domain: &str) -> Result<()> {
-        let _ = (actor, domain);
-        todo!()
+        let row = self
+            .domain_row(actor, Operation::DomainCheck, domain)
+            .await?;
+        self.gate
+            .attempt(rate::CHECK, row.name.as_str(), self.now())?;
+        self.soon(&row).await
     }
 
     /// Looks now, in this call, moves the state, and returns what was found (CLI: `domain check`).
     pub async fn domain_check_now(&self, actor: &Actor, domain: &str) -> Result<DomainShow> {
-        let _ = (actor, domain);
-        todo!()
+        let row = self
+            .domain_row(actor, Operation::DomainCheck, domain)
+            .await?;
+        self.gate
+            .attempt(rate::CHECK, row.name.as_str(), self.now())?;
+        self.step(row.id).await?;
+        let row = self
+            .domain_row(actor, Operation::DomainShow, domain)
+            .await?;
+        self.show(actor, &row).await
     }
 
     /// Publishes the records in the owner's zone; only where [`Control::can_publish`].
     pub async fn domain_publish(&self, actor: &Actor, domain: &str) -> Result<()> {
-        let _ = (actor, domain);
-        todo!()
+        let row = self
+            .domain_row(actor, Operation::DomainPublish, domain)
+            .await?;
+        let Some(zone) = &self.parts.owner_zone else {
+            return Err(ControlError::State {
+                name: row.name.to_string(),
+                state: "in your own DNS".into(),
+                problem: "its zone is not ours to change".into(),
+                remedy: "Publish the records at your DNS host.".into(),
+            });
+        };
+        let facts = self.facts_of(&row, &Memory::of(&row));
+        zone.publish(&row.name, &records::desired(&facts, self.settings()))
+            .await?;
+        self.audit(
+            actor,
+            Some(row.tenant),
+            Operation::DomainPublish,
+            row.name.as_str(),
+            "",
+        )
+        .await?;
+        self.soon(&row).await
     }
 
     /// Changes settings.
@@ -318,8 +496,80 @@ impl Control {
         domain: &str,
         set: DomainSet,
     ) -> Result<DomainShow> {
-        let _ = (actor, domain, set);
-        todo!()
+        let mut row = self.domain_row(actor, Operation::DomainSet, domain).await?;
+        let mut choices = Choices::of(&row);
+        let mut said = Vec::new();
+        if let Some(policy) = set.policy {
+            if !POLICIES.contains(&policy.as_str()) {
+                return Err(ControlError::invalid(
+                    "policy",
+                    policy,
+                    "there is no such policy",
+                    format!("Use {}.", POLICIES.join(", ")),
+                ));
+            }
+            said.push(format!("policy {policy}"));
+            row.policy = policy;
+        }
+        if let Some(mode) = set.mode {
+            let mode = Mode::parse(&mode).ok_or_else(|| {
+                ControlError::invalid(
+                    "mode",
+                    mode.as_str(),
+                    "there is no such mode",
+                    "Use delegated-challenge or uploaded.",
+                )
+            })?;
+            said.push(format!("mode {}", mode.as_str()));
+            row.mode = mode.as_str().into();
+        }
+        if let Some(services) = set.services {
+            let known = &self.settings().service_names;
+            if let Some(unknown) = services
+                .iter()
+                .find(|label| !known.iter().any(|service| service.label == **label))
+            {
+                let names: Vec<_> = known.iter().map(|service| service.label.as_str()).collect();
+                return Err(ControlError::invalid(
+                    "services",
+                    unknown.as_str(),
+                    "there is no such service here",
+                    format!("Use {}.", names.join(", ")),
+                ));
+            }
+            said.push(format!("services {}", services.join(" ")));
+            choices.services = services;
+        }
+        if let Some(allow) = set.allow {
+            row.allow = peers("allow", &allow)?;
+            said.push(format!("allow {}", row.allow.join(" ")));
+        }
+        if let Some(block) = set.block {
+            row.block = peers("block", &block)?;
+            said.push(format!("block {}", row.block.join(" ")));
+        }
+        row.settings = to_json(&choices);
+        self.store()
+            .domain(row.id)
+            .settings_set(
+                &row.policy,
+                &row.mode,
+                &row.allow,
+                &row.block,
+                &row.settings,
+            )
+            .await?;
+        self.parts.live.announce(Change::Domain(row.name.clone()));
+        self.audit(
+            actor,
+            Some(row.tenant),
+            Operation::DomainSet,
+            row.name.as_str(),
+            &said.join("; "),
+        )
+        .await?;
+        self.soon(&row).await?;
+        self.show(actor, &row).await
     }
 
     /// Stops a domain: streams end, nothing is erased.
@@ -329,21 +579,389 @@ impl Control {
         domain: &str,
         reason: &str,
     ) -> Result<DomainShow> {
-        let _ = (actor, domain, reason);
-        todo!()
+        let row = self
+            .domain_row(actor, Operation::DomainSuspend, domain)
+            .await?;
+        let reason = if reason.trim().is_empty() {
+            String::new()
+        } else {
+            short_text("reason", reason)?
+        };
+        let by = if actor.role.of_a_tenant() {
+            BY_OWNER
+        } else {
+            BY_PLATFORM
+        };
+        match state_of(&row) {
+            State::Releasing => return Err(leaving(&row)),
+            // The platform's word weighs more than the owner's.
+            State::Suspended if row.suspended_by == BY_PLATFORM || by == row.suspended_by => {}
+            _ => {
+                self.domain_stop(&row, by, &reason).await?;
+                self.audit(
+                    actor,
+                    Some(row.tenant),
+                    Operation::DomainSuspend,
+                    row.name.as_str(),
+                    &reason,
+                )
+                .await?;
+            }
+        }
+        self.domain_show(actor, domain).await
     }
 
     /// Undoes that; what the platform stopped, only the platform resumes.
     pub async fn domain_resume(&self, actor: &Actor, domain: &str) -> Result<DomainShow> {
-        let _ = (actor, domain);
-        todo!()
+        let row = self
+            .domain_row(actor, Operation::DomainResume, domain)
+            .await?;
+        if state_of(&row) != State::Suspended {
+            return Err(ControlError::State {
+                name: row.name.to_string(),
+                state: row.state.clone(),
+                problem: "it is not stopped".into(),
+                remedy: "Nothing to do.".into(),
+            });
+        }
+        let tenant = self.store().tenant_get(row.tenant).await?;
+        let by_platform = row.suspended_by == BY_PLATFORM
+            || tenant.is_some_and(|tenant| tenant.state == "suspended");
+        if by_platform && actor.role.of_a_tenant() {
+            return Err(ControlError::State {
+                name: row.name.to_string(),
+                state: "stopped by the operator of this service".into(),
+                problem: row.reason.clone(),
+                remedy: "Ask the operator of this service.".into(),
+            });
+        }
+        self.domain_start(&row).await?;
+        self.audit(
+            actor,
+            Some(row.tenant),
+            Operation::DomainResume,
+            row.name.as_str(),
+            "",
+        )
+        .await?;
+        self.domain_show(actor, domain).await
     }
 
     /// Erases a domain: afterwards no row, key, certificate or record of ours speaks of it (ACME-15).
     pub async fn domain_remove(&self, actor: &Actor, domain: &str) -> Result<Removed> {
-        let _ = (actor, domain);
-        todo!()
+        let row = self
+            .domain_row(actor, Operation::DomainRemove, domain)
+            .await?;
+        let dangling = self.dangling(&row);
+        self.domain_release(&row).await?;
+        self.audit(
+            actor,
+            Some(row.tenant),
+            Operation::DomainRemove,
+            row.name.as_str(),
+            "",
+        )
+        .await?;
+        Ok(Removed {
+            domain: row.name.to_string(),
+            dangling,
+        })
     }
+
+    /// A domain within the actor's reach, by any spelling.
+    pub(crate) async fn domain_row(
+        &self,
+        actor: &Actor,
+        operation: Operation,
+        domain: &str,
+    ) -> Result<DomainRow> {
+        let missing = || ControlError::not_found("domain", domain);
+        let name = DomainName::parse(domain).map_err(|_| missing())?;
+        let row = self.store().domain_find(&name).await?.ok_or_else(missing)?;
+        actor.check(operation, Some(row.tenant), "domain", domain)?;
+        Ok(row)
+    }
+
+    /// Claims a name for a tenant. A proven domain is never touched; an unproven claim of somebody else only holds for an
+    /// hour, then it gives way (both audit logs say so), so that nobody can squat on a name by naming it.
+    pub(crate) async fn domain_make(
+        &self,
+        actor: &Actor,
+        tenant: TenantId,
+        name: &DomainName,
+    ) -> Result<DomainRow> {
+        let now = self.now();
+        if let Some(there) = self.store().domain_find(name).await? {
+            let taken = |remedy: &str| ControlError::Exists {
+                what: "domain",
+                name: name.to_string(),
+                remedy: remedy.to_owned(),
+            };
+            if there.tenant == tenant {
+                return Err(taken("You have it already: open it in your list."));
+            }
+            if there.verified_at.is_some() {
+                return Err(taken(
+                    "If it is yours, sign in, or ask whoever set it up; it is not handed over without their leave.",
+                ));
+            }
+            if now.0 - there.created.0 < CLAIM_HOLDS {
+                return Err(taken(
+                    "Somebody is setting it up at this moment; if it is yours, try again in an hour.",
+                ));
+            }
+            self.domain_release(&there).await?;
+            self.audit(
+                actor,
+                Some(there.tenant),
+                Operation::DomainRemove,
+                name.as_str(),
+                "an unproven claim gave way to another customer's",
+            )
+            .await?;
+        }
+        let label = password::token(5).expose().to_owned();
+        let token = password::token(20).expose().to_owned();
+        let added = self
+            .store()
+            .tenant(tenant)
+            .domain_add(name, &label, &token, POLICY, Mode::default().as_str(), now)
+            .await;
+        let row = match added {
+            Ok(row) => row,
+            Err(StoreError::Conflict { .. }) => {
+                let remedy = "Somebody was a moment faster; if it is yours, try again in an hour."
+                    .to_owned();
+                return Err(ControlError::Exists {
+                    what: "domain",
+                    name: name.to_string(),
+                    remedy,
+                });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        self.tell(&row, EventKind::DomainAdded);
+        self.soon(&row).await?;
+        Ok(row)
+    }
+
+    /// Stops a domain, whoever asked.
+    pub(crate) async fn domain_stop(&self, row: &DomainRow, by: &str, reason: &str) -> Result<()> {
+        self.move_to(row, State::Suspended, by, reason).await
+    }
+
+    /// Starts a stopped domain: as far as its proof goes; the next look does the rest.
+    pub(crate) async fn domain_start(&self, row: &DomainRow) -> Result<()> {
+        let memory = Memory {
+            proof_missing_since: None,
+            ..Memory::of(row)
+        };
+        self.store()
+            .domain(row.id)
+            .memory_set(&to_json(&memory))
+            .await?;
+        // A lapsed proof has to be shown afresh.
+        let state = if row.verified_at.is_some() && row.suspended_by != BY_LAPSE {
+            State::Verified
+        } else {
+            State::Claimed
+        };
+        self.move_to(row, state, "", "").await?;
+        self.soon(row).await
+    }
+
+    /// Writes a state, tells everybody.
+    pub(crate) async fn move_to(
+        &self,
+        row: &DomainRow,
+        to: State,
+        by: &str,
+        reason: &str,
+    ) -> Result<()> {
+        let from = state_of(row);
+        self.store()
+            .domain(row.id)
+            .state_set(to.as_str(), by, reason)
+            .await?;
+        self.parts.live.announce(Change::Domain(row.name.clone()));
+        if from != to {
+            tracing::info!(domain = %row.name, from = from.as_str(), to = to.as_str(), "state");
+            self.tell(
+                row,
+                EventKind::DomainState {
+                    from: from.as_str(),
+                    to: to.as_str(),
+                },
+            );
+        }
+        Ok(())
+    }
+
+    /// Takes a domain out of service, out of the platform's zone, and out of the store. If the zone cannot be reached the
+    /// domain stays `releasing` and the worker tries again: a name in our zone that nobody owns would be worse.
+    pub(crate) async fn domain_release(&self, row: &DomainRow) -> Result<()> {
+        if state_of(row) != State::Releasing {
+            self.move_to(row, State::Releasing, "", "").await?;
+        }
+        let facts = self.facts_of(row, &Memory::of(row));
+        let changes = [
+            ZoneChange::Erase {
+                name: facts.target(self.settings()),
+            },
+            ZoneChange::Erase {
+                name: facts.challenge(self.settings()),
+            },
+        ];
+        if let Err(error) = self.parts.zone.apply(&changes).await {
+            tracing::warn!(domain = %row.name, error = %ControlError::from(error).log_text(), "leaving is held up by the platform's zone");
+            return self.soon(row).await;
+        }
+        if let Some(zone) = &self.parts.owner_zone {
+            if let Err(error) = zone.withdraw(&row.name).await {
+                tracing::warn!(domain = %row.name, error = %ControlError::from(error).log_text(), "the sandbox zone keeps records of a domain that has left");
+            }
+        }
+        self.store().domain_remove(row.id, self.now()).await?;
+        self.parts.live.announce(Change::Domain(row.name.clone()));
+        self.parts
+            .live
+            .announce(Change::Certificate(row.name.clone()));
+        self.tell(row, EventKind::DomainRemoved);
+        Ok(())
+    }
+
+    /// Records in the owner's zone that point at nothing once the domain has left: those last seen there, or all if never looked.
+    pub(crate) fn dangling(&self, row: &DomainRow) -> Vec<DesiredRecord> {
+        let memory = Memory::of(row);
+        let wanted = records::desired(&self.facts_of(row, &memory), self.settings());
+        match &memory.seen {
+            Some(seen) => wanted
+                .into_iter()
+                .filter(|record| findings::standing(record, seen) == Standing::Seen)
+                .collect(),
+            None => wanted,
+        }
+    }
+
+    /// Has the worker look soon.
+    pub(crate) async fn soon(&self, row: &DomainRow) -> Result<()> {
+        self.store()
+            .domain(row.id)
+            .next_check_set(Some(self.now()))
+            .await?;
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// What the records depend on.
+    pub(crate) fn facts_of(&self, row: &DomainRow, memory: &Memory) -> DomainFacts {
+        DomainFacts {
+            name: row.name.clone(),
+            label: row.label.clone(),
+            token: row.token.clone(),
+            mode: Mode::parse(&row.mode).unwrap_or_default(),
+            services: Choices::of(row).services,
+            zone: memory.seen.as_ref().and_then(|seen| seen.zone.clone()),
+        }
+    }
+
+    /// Tells open pages.
+    pub(crate) fn tell(&self, row: &DomainRow, kind: EventKind) {
+        self.events.send(Event {
+            tenant: Some(row.tenant),
+            domain: Some(row.name.to_string()),
+            kind,
+            at: self.now(),
+        });
+    }
+
+    async fn show(&self, actor: &Actor, row: &DomainRow) -> Result<DomainShow> {
+        let store = self.store().domain(row.id);
+        let memory = Memory::of(row);
+        let facts = self.facts_of(row, &memory);
+        let checks: Vec<FindingView> = store
+            .findings_list()
+            .await?
+            .into_iter()
+            .filter_map(|finding| findings::view(finding, row.next_check_at))
+            .collect();
+        let certificate = self.current_certificate(row).await?;
+        let view = status::view(row, &memory, store.account_count().await?);
+        let can_publish = self.can_publish() && actor.may(Operation::DomainPublish);
+        let story = status::Story {
+            row,
+            memory: &memory,
+            checks: &checks,
+            certificate: certificate.as_ref(),
+            can_publish,
+            accounts: view.accounts,
+        };
+        Ok(DomainShow {
+            target: facts.target(self.settings()),
+            mode: facts.mode,
+            policy: row.policy.clone(),
+            services: facts.services,
+            allow: row.allow.clone(),
+            block: row.block.clone(),
+            stations: story.stations(),
+            next_step: story.next_step(),
+            critical: checks
+                .iter()
+                .filter(|check| check.severity == Severity::Critical)
+                .count(),
+            verdicts: self.verdicts(row, &memory, certificate.as_ref()).await?,
+            certificate_note: story.certificate_note(),
+            verified: row.verified_at,
+            checked: row.checked_at,
+            next_check: row.next_check_at,
+            sessions: self.parts.live.sessions(&row.name),
+            can_publish,
+            checks,
+            certificate,
+            view,
+        })
+    }
+}
+
+pub(crate) fn state_of(row: &DomainRow) -> State {
+    // A word of a newer version means: do not serve.
+    State::parse(&row.state).unwrap_or(State::Suspended)
+}
+
+fn leaving(row: &DomainRow) -> ControlError {
+    ControlError::State {
+        name: row.name.to_string(),
+        state: row.state.clone(),
+        problem: "it is being erased".into(),
+        remedy: "Add it again once it is gone.".into(),
+    }
+}
+
+fn peers(field: &'static str, names: &[String]) -> Result<Vec<String>> {
+    if names.len() > LIST {
+        return Err(ControlError::Limit {
+            what: field,
+            used: names.len() as u64,
+            limit: LIST as u64,
+        });
+    }
+    let parse = |name: &String| {
+        DomainName::parse(name.trim())
+            .map(|name| name.to_string())
+            .map_err(|_| {
+                ControlError::invalid(
+                    field,
+                    name.as_str(),
+                    "this is not a domain name",
+                    "Write one domain per line.",
+                )
+            })
+    };
+    names
+        .iter()
+        .filter(|name| !name.trim().is_empty())
+        .map(parse)
+        .collect()
 }
 
 #[cfg(test)]

@@ -229,3 +229,26 @@ impl ControlError {
         }
     }
 }
+
+/// Storage that is busy, full or gone is worth another try; anything else is our fault.
+impl From<crate::shim::StoreError> for ControlError {
+    fn from(error: crate::shim::StoreError) -> Self {
+        if error.is_temporary() {
+            Self::Unavailable {
+                what: "the database",
+                source: error.into(),
+            }
+        } else {
+            Self::internal(error)
+        }
+    }
+}
+
+impl From<crate::outside::ZoneError> for ControlError {
+    fn from(error: crate::outside::ZoneError) -> Self {
+        Self::Unavailable {
+            what: "the name server",
+            source: error.into(),
+        }
+    }
+}

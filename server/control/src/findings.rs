@@ -164,6 +164,24 @@ pub struct FindingView {
     pub next_check: Option<Timestamp>,
 }
 
+/// A stored row as it is shown.
+pub(crate) fn view(
+    row: crate::shim::FindingRow,
+    next_check: Option<Timestamp>,
+) -> Option<FindingView> {
+    Some(FindingView {
+        severity: Severity::parse(&row.severity)?,
+        code: row.code,
+        subject: row.subject,
+        expected: row.expected,
+        observed: row.observed,
+        asked: row.asked,
+        fix: row.fix,
+        since: row.since,
+        next_check,
+    })
+}
+
 /// A certificate as the checks need it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateFacts {
@@ -184,6 +202,8 @@ pub struct Surroundings<'a> {
     pub state: State,
     /// The certificate in use.
     pub certificate: Option<CertificateFacts>,
+    /// Until when the proof of ownership may be missing before the domain is stopped.
+    pub proof_ends: Option<Timestamp>,
     /// Last failed order in the CA's words, if the last one failed.
     pub order_failed: Option<String>,
     /// The probe, if one was made.
@@ -239,6 +259,9 @@ pub fn checks(
     }
     rows.extend(identity(domain, around));
     rows.extend(door(domain, around));
+    for row in &mut rows {
+        soften(row, around);
+    }
     rows.sort_by(|a, b| {
         rank(a)
             .cmp(&rank(b))
@@ -246,6 +269,34 @@ pub fn checks(
             .then_with(|| a.subject.cmp(&b.subject))
     });
     rows
+}
+
+/// What was critical on the way in weighs less while the domain is served: nobody feels it yet, but it must be mended in time.
+fn soften(row: &mut Finding, around: &Surroundings<'_>) {
+    if row.severity != Severity::Critical || !around.state.is_served() {
+        return;
+    }
+    let holds = around.certificate.as_ref().is_some_and(|facts| {
+        let lifetime = facts.not_after.0 - facts.not_before.0;
+        facts.covers_domain && facts.not_after.0 - around.now.0 > lifetime / 5
+    });
+    match row.code {
+        ACME_CNAME_MISSING | ACME_CNAME_WRONG | ACME_HIDDEN_TXT | CAA_FORBIDS if holds => {
+            row.severity = Severity::Warning
+        }
+        OWNERSHIP_MISSING | OWNERSHIP_MISMATCH => {
+            row.code = OWNERSHIP_LAPSED;
+            row.severity = Severity::Warning;
+            if let Some(ends) = around.proof_ends {
+                row.fix = format!(
+                    "{} If it is not back by {}, the domain is stopped.",
+                    row.fix,
+                    ends.to_xep0082()
+                );
+            }
+        }
+        _ => {}
+    }
 }
 
 /// DNSSEC and a missing zone come first, because they explain the rest.
@@ -1853,6 +1904,7 @@ mod tests {
                 not_before: Timestamp(0),
                 not_after: Timestamp(90 * DAY),
             }),
+            proof_ends: None,
             order_failed: None,
             probe: Some(Probe::Passed {
                 seen: "192.0.2.1:5222".into(),

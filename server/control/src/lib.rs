@@ -32,7 +32,12 @@ pub mod worker;
 mod password;
 mod rate;
 pub mod shim;
+mod status;
 mod time;
+mod verdict;
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -74,18 +79,22 @@ pub struct Control {
     pub(crate) parts: Parts,
     pub(crate) events: event::Sender,
     pub(crate) gate: rate::Gate,
+    pub(crate) passwords: password::Passwords,
     pub(crate) first_run: operator::FirstRunToken,
+    pub(crate) first_run_lock: tokio::sync::Mutex<()>,
     pub(crate) wake: tokio::sync::Notify,
 }
 
 impl Control {
-    /// Puts it together. Reads nothing yet: see [`Control::start`].
+    /// Puts it together; asks nobody anything yet.
     pub fn new(parts: Parts) -> Arc<Self> {
         Arc::new(Self {
             parts,
             events: event::Sender::new(),
             gate: rate::Gate::default(),
+            passwords: password::Passwords::default(),
             first_run: operator::FirstRunToken::draw(),
+            first_run_lock: tokio::sync::Mutex::new(()),
             wake: tokio::sync::Notify::new(),
         })
     }

@@ -5,13 +5,15 @@
 
 use std::net::IpAddr;
 
-use crate::secret::Secret;
+use crate::shim::{OperatorId, OperatorRow, StoreError, TenantId, TokenRow};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use xmpp::timestamp::Timestamp;
 
-use crate::error::Result;
-use crate::permission::Role;
-use crate::{Actor, Control};
+use crate::error::{ControlError, Result};
+use crate::permission::{Operation, Role};
+use crate::secret::Secret;
+use crate::{Actor, Control, password, rate, time};
 
 /// Where a request without an actor comes from; attempts are counted per address and per login.
 #[derive(Debug, Clone, Default)]
@@ -131,18 +133,27 @@ pub struct TokenNew {
     pub view: TokenView,
 }
 
+/// How long a login lasts.
+const LOGIN_SECONDS: i64 = 14 * 86_400;
+/// How long an API token lasts.
+const TOKEN_SECONDS: i64 = 365 * 86_400;
+/// API tokens one operator may have.
+const TOKENS: usize = 20;
+/// Prefix of an API token, so that a leaked one is recognised by scanners.
+const TOKEN_PREFIX: &str = "domicile_";
+
 pub(crate) struct FirstRunToken(Secret);
 
 impl FirstRunToken {
     pub(crate) fn draw() -> Self {
-        todo!()
+        Self(password::token(20))
     }
 }
 
 impl Control {
     /// Does the platform still lack its first operator?
     pub async fn first_run_needed(&self) -> Result<bool> {
-        todo!()
+        Ok(self.store().operators_list(None).await?.is_empty())
     }
 
     /// The setup token, to be printed at start while [`Control::first_run_needed`]; new at every start.
@@ -152,74 +163,239 @@ impl Control {
 
     /// Creates the first platform operator, once, against the setup token.
     pub async fn first_run(&self, request: FirstRun, origin: &Origin) -> Result<LoggedIn> {
-        let _ = (request, origin);
-        todo!()
+        self.gate.attempt(rate::FIRST_RUN, "", self.now())?;
+        // Hashes of both, so that the comparison's time tells nothing of the token.
+        if hash_of(&request.token) != hash_of(self.first_run_token()) {
+            return Err(ControlError::NotSignedIn {
+                what: "the setup token",
+            });
+        }
+        let _one_at_a_time = self.first_run_lock.lock().await;
+        if !self.first_run_needed().await? {
+            return Err(ControlError::State {
+                name: "this service".into(),
+                state: "set up already".into(),
+                problem: "its first operator exists".into(),
+                remedy: "Sign in, or use `domicile operator add` on the machine if the password is lost.".into(),
+            });
+        }
+        let new = OperatorNew {
+            login: request.login.clone(),
+            password: request.password.clone(),
+            role: Role::Platform.to_string(),
+        };
+        let row = self
+            .operator_make(&Actor::system("first run"), None, Role::Platform, &new)
+            .await?;
+        self.login_make(&row, origin).await
     }
 
     /// Signs in.
     pub async fn login(&self, request: LoginRequest, origin: &Origin) -> Result<LoggedIn> {
-        let _ = (request, origin);
-        todo!()
+        let now = self.now();
+        let login = request.login.trim().to_lowercase();
+        if let Some(address) = origin.address {
+            self.gate
+                .attempt(rate::LOGIN_ADDRESS, &address.to_string(), now)?;
+        }
+        self.gate.attempt(rate::LOGIN_NAME, &login, now)?;
+        let row = self.store().operator_find(&login).await?;
+        let stored = row.as_ref().map(|row| row.password_hash.clone());
+        if !self.passwords.verify(&request.password, stored).await? {
+            return Err(ControlError::LoginRefused);
+        }
+        let Some(row) = row else {
+            return Err(ControlError::LoginRefused);
+        };
+        self.gate.clear(rate::LOGIN_NAME, &login);
+        self.login_make(&row, origin).await
     }
 
     /// Who holds this cookie; `None` if it is not valid (any more).
     pub async fn login_resume(&self, token: &str) -> Result<Option<Resumed>> {
-        let _ = token;
-        todo!()
+        let Some(login) = self.store().login_find(&hash_of(token), self.now()).await? else {
+            return Ok(None);
+        };
+        let Some(row) = self.store().operator_get(login.operator).await? else {
+            return Ok(None);
+        };
+        Ok(actor_of(&row, "panel").map(|actor| Resumed {
+            actor,
+            csrf: login.csrf.as_str().into(),
+            expires: login.expires,
+            id: login.id,
+        }))
     }
 
     /// Signs out.
     pub async fn logout(&self, token: &str) -> Result<()> {
-        let _ = token;
-        todo!()
+        if let Some(login) = self.store().login_find(&hash_of(token), self.now()).await? {
+            self.store().login_remove(login.operator, login.id).await?;
+        }
+        Ok(())
     }
 
     /// The actor's logins.
     pub async fn login_list(&self, actor: &Actor) -> Result<Vec<LoginView>> {
-        let _ = actor;
-        todo!()
+        let operator = self.own(actor, Operation::LoginList)?;
+        let rows = self.store().logins_list(operator, self.now()).await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| LoginView {
+                id: row.id,
+                agent: row.agent,
+                address: row.address,
+                created: row.created,
+                expires: row.expires,
+            })
+            .collect())
     }
 
     /// Ends one of the actor's logins.
     pub async fn login_revoke(&self, actor: &Actor, id: i64) -> Result<()> {
-        let _ = (actor, id);
-        todo!()
+        let operator = self.own(actor, Operation::LoginRevoke)?;
+        if !self.store().login_remove(operator, id).await? {
+            return Err(ControlError::not_found("login", id));
+        }
+        self.audit(
+            actor,
+            actor.tenant,
+            Operation::LoginRevoke,
+            actor.login(),
+            "",
+        )
+        .await
     }
 
-    /// Changes the actor's own password; every other login of theirs ends.
+    /// Changes the actor's own password; every login of theirs ends, this one too.
     pub async fn password_change(&self, actor: &Actor, old: &str, new: &str) -> Result<()> {
-        let _ = (actor, old, new);
-        todo!()
+        let (old, new) = (&Secret::from(old), &Secret::from(new));
+        let operator = self.own(actor, Operation::PasswordChange)?;
+        self.gate
+            .attempt(rate::LOGIN_NAME, actor.login(), self.now())?;
+        let row = self
+            .store()
+            .operator_get(operator)
+            .await?
+            .ok_or(ControlError::NotSignedIn { what: "this login" })?;
+        if !self.passwords.verify(old, Some(row.password_hash)).await? {
+            return Err(ControlError::invalid(
+                "old",
+                "",
+                "this is not your present password",
+                "Type the password you signed in with.",
+            ));
+        }
+        password::check("new", new, password::OPERATOR_LENGTH, &[actor.login()])?;
+        let hash = self.passwords.hash(new).await?;
+        self.store().operator_password_set(operator, &hash).await?;
+        self.store().logins_remove_all(operator).await?;
+        self.audit(
+            actor,
+            actor.tenant,
+            Operation::PasswordChange,
+            actor.login(),
+            "",
+        )
+        .await
     }
 
     /// Who holds this API token; `None` if it is not valid (any more).
     pub async fn token_resume(&self, secret: &str) -> Result<Option<Resumed>> {
-        let _ = secret;
-        todo!()
+        let Some(token) = self
+            .store()
+            .token_find(&hash_of(secret), self.now())
+            .await?
+        else {
+            return Ok(None);
+        };
+        let Some(row) = self.store().operator_get(token.operator).await? else {
+            return Ok(None);
+        };
+        Ok(actor_of(&row, "api").map(|actor| Resumed {
+            actor,
+            csrf: Secret::default(),
+            expires: token.expires,
+            id: token.id,
+        }))
     }
 
     /// The actor's API tokens.
     pub async fn token_list(&self, actor: &Actor) -> Result<Vec<TokenView>> {
-        let _ = actor;
-        todo!()
+        let operator = self.own(actor, Operation::TokenList)?;
+        Ok(self
+            .store()
+            .tokens_list(operator, self.now())
+            .await?
+            .into_iter()
+            .map(token_view)
+            .collect())
     }
 
     /// A new API token with the actor's own role.
     pub async fn token_add(&self, actor: &Actor, name: &str) -> Result<TokenNew> {
-        let _ = (actor, name);
-        todo!()
+        let operator = self.own(actor, Operation::TokenAdd)?;
+        let name = short_text("name", name)?;
+        let now = self.now();
+        let used = self.store().tokens_list(operator, now).await?.len();
+        if used >= TOKENS {
+            return Err(ControlError::Limit {
+                what: "API tokens",
+                used: used as u64,
+                limit: TOKENS as u64,
+            });
+        }
+        let secret = format!("{TOKEN_PREFIX}{}", password::token(32).expose());
+        let expires = time::plus(now, TOKEN_SECONDS);
+        let id = self
+            .store()
+            .token_add(operator, &name, &hash_of(&secret), now, expires)
+            .await?;
+        self.audit(
+            actor,
+            actor.tenant,
+            Operation::TokenAdd,
+            actor.login(),
+            &name,
+        )
+        .await?;
+        Ok(TokenNew {
+            secret,
+            view: TokenView {
+                id,
+                name,
+                created: now,
+                expires,
+            },
+        })
     }
 
     /// Ends an API token of the actor.
     pub async fn token_remove(&self, actor: &Actor, id: i64) -> Result<()> {
-        let _ = (actor, id);
-        todo!()
+        let operator = self.own(actor, Operation::TokenRemove)?;
+        if !self.store().token_remove(operator, id).await? {
+            return Err(ControlError::not_found("API token", id));
+        }
+        self.audit(
+            actor,
+            actor.tenant,
+            Operation::TokenRemove,
+            actor.login(),
+            &id.to_string(),
+        )
+        .await
     }
 
     /// Operators of a tenant (by id).
     pub async fn team_list(&self, actor: &Actor, tenant: i64) -> Result<Vec<OperatorView>> {
-        let _ = (actor, tenant);
-        todo!()
+        let row = self.tenant_row(actor, Operation::TeamList, tenant).await?;
+        Ok(self
+            .store()
+            .operators_list(Some(row.id))
+            .await?
+            .iter()
+            .filter_map(operator_view)
+            .collect())
     }
 
     /// Adds an operator to a tenant.
@@ -229,25 +405,255 @@ impl Control {
         tenant: i64,
         new: OperatorNew,
     ) -> Result<OperatorView> {
-        let _ = (actor, tenant, new);
-        todo!()
+        let row = self.tenant_row(actor, Operation::TeamAdd, tenant).await?;
+        let role = Role::parse(&new.role)
+            .filter(|role| role.of_a_tenant())
+            .ok_or_else(|| {
+                ControlError::invalid(
+                    "role",
+                    new.role.as_str(),
+                    "there is no such role",
+                    "Use owner, admin, support or auditor.",
+                )
+            })?;
+        let row = self.operator_make(actor, Some(row.id), role, &new).await?;
+        operator_view(&row).ok_or_else(|| ControlError::internal("an operator without a role"))
     }
 
     /// Removes an operator from a tenant; the last owner stays.
     pub async fn team_remove(&self, actor: &Actor, tenant: i64, id: i64) -> Result<()> {
-        let _ = (actor, tenant, id);
-        todo!()
+        let row = self
+            .tenant_row(actor, Operation::TeamRemove, tenant)
+            .await?;
+        let team = self.store().operators_list(Some(row.id)).await?;
+        let member = team
+            .iter()
+            .find(|member| member.id.0 == id)
+            .ok_or_else(|| ControlError::not_found("operator", id))?;
+        let is_owner = |role: &str| role == Role::Owner.as_str();
+        if is_owner(&member.role)
+            && team.iter().filter(|member| is_owner(&member.role)).count() == 1
+        {
+            return Err(ControlError::State {
+                name: member.login.clone(),
+                state: "the last owner".into(),
+                problem: "nobody could manage this customer any more".into(),
+                remedy: "Add another owner first, or remove the customer as a whole.".into(),
+            });
+        }
+        self.store().operator_remove(member.id).await?;
+        self.audit(
+            actor,
+            Some(row.id),
+            Operation::TeamRemove,
+            &member.login,
+            "",
+        )
+        .await
     }
 
     /// Platform operators.
     pub async fn platform_team_list(&self, actor: &Actor) -> Result<Vec<OperatorView>> {
-        let _ = actor;
-        todo!()
+        actor.check(Operation::PlatformTeam, None, "operator", "")?;
+        Ok(self
+            .store()
+            .operators_list(None)
+            .await?
+            .iter()
+            .filter_map(operator_view)
+            .collect())
     }
 
-    /// Adds a platform operator (the demo and the CLI do; also how a lost password is helped: same login, new password).
+    /// Adds a platform operator (the demo and the CLI do); for one that exists, sets the password: how a lost one is helped.
     pub async fn platform_team_add(&self, actor: &Actor, new: OperatorNew) -> Result<OperatorView> {
-        let _ = (actor, new);
-        todo!()
+        actor.check(Operation::PlatformTeam, None, "operator", "")?;
+        let login = email("login", &new.login)?;
+        let row = match self.store().operator_find(&login).await? {
+            Some(row) if row.tenant.is_none() => {
+                password::check(
+                    "password",
+                    &new.password,
+                    password::OPERATOR_LENGTH,
+                    &[&login],
+                )?;
+                let hash = self.passwords.hash(&new.password).await?;
+                self.store().operator_password_set(row.id, &hash).await?;
+                self.store().logins_remove_all(row.id).await?;
+                self.audit(actor, None, Operation::PlatformTeam, &login, "password set")
+                    .await?;
+                row
+            }
+            _ => {
+                self.operator_make(actor, None, Role::Platform, &new)
+                    .await?
+            }
+        };
+        operator_view(&row).ok_or_else(|| ControlError::internal("an operator without a role"))
     }
+
+    /// Adds an operator row; used for teams, first run and sign-up.
+    pub(crate) async fn operator_make(
+        &self,
+        actor: &Actor,
+        tenant: Option<TenantId>,
+        role: Role,
+        new: &OperatorNew,
+    ) -> Result<OperatorRow> {
+        let login = email("login", &new.login)?;
+        password::check(
+            "password",
+            &new.password,
+            password::OPERATOR_LENGTH,
+            &[&login],
+        )?;
+        let hash = self.passwords.hash(&new.password).await?;
+        let now = self.now();
+        match self
+            .store()
+            .operator_add(tenant, &login, &hash, role.as_str(), now)
+            .await
+        {
+            Ok(id) => {
+                let operation = if tenant.is_some() {
+                    Operation::TeamAdd
+                } else {
+                    Operation::PlatformTeam
+                };
+                self.audit(actor, tenant, operation, &login, role.as_str())
+                    .await?;
+                Ok(OperatorRow {
+                    id,
+                    login,
+                    password_hash: hash,
+                    role: role.as_str().into(),
+                    tenant,
+                    created: now,
+                })
+            }
+            Err(StoreError::Conflict { .. }) => Err(ControlError::Exists {
+                what: "operator",
+                name: login,
+                remedy: "Sign in with it, or use another e-mail address.".into(),
+            }),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A fresh login for an operator who has shown who they are.
+    pub(crate) async fn login_make(&self, row: &OperatorRow, origin: &Origin) -> Result<LoggedIn> {
+        let actor = actor_of(row, "panel").ok_or(ControlError::LoginRefused)?;
+        let now = self.now();
+        let (token, csrf) = (password::token(32), password::token(20));
+        let expires = time::plus(now, LOGIN_SECONDS);
+        let agent: String = origin
+            .agent
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(200)
+            .collect();
+        let address = origin
+            .address
+            .map(|address| address.to_string())
+            .unwrap_or_default();
+        let id = self
+            .store()
+            .login_add(
+                row.id,
+                &hash_of(token.expose()),
+                csrf.expose(),
+                &agent,
+                &address,
+                now,
+                expires,
+            )
+            .await?;
+        Ok(LoggedIn {
+            token,
+            resumed: Resumed {
+                actor,
+                csrf,
+                expires,
+                id,
+            },
+        })
+    }
+
+    /// The actor's own operator id, for operations on the actor's own person.
+    fn own(&self, actor: &Actor, operation: Operation) -> Result<OperatorId> {
+        actor.check(operation, actor.tenant, "operator", actor.login())?;
+        actor.operator.ok_or(ControlError::Forbidden {
+            operation,
+            role: actor.role,
+        })
+    }
+}
+
+fn actor_of(row: &OperatorRow, via: &str) -> Option<Actor> {
+    let role = Role::parse(&row.role)?;
+    // A tenant's role without a tenant, or the other way round, reaches nothing at all.
+    (role.of_a_tenant() == row.tenant.is_some()).then(|| Actor {
+        role,
+        operator: Some(row.id),
+        login: row.login.as_str().into(),
+        tenant: row.tenant,
+        via: via.into(),
+    })
+}
+
+fn operator_view(row: &OperatorRow) -> Option<OperatorView> {
+    Some(OperatorView {
+        id: row.id.0,
+        login: row.login.clone(),
+        role: Role::parse(&row.role)?,
+        created: row.created,
+    })
+}
+
+fn token_view(row: TokenRow) -> TokenView {
+    TokenView {
+        id: row.id,
+        name: row.name,
+        created: row.created,
+        expires: row.expires,
+    }
+}
+
+/// What is stored of a token: SHA-256. Tokens are drawn with 160 bits and more, so no salt is needed.
+fn hash_of(token: &str) -> Vec<u8> {
+    Sha256::digest(token.as_bytes()).to_vec()
+}
+
+/// An e-mail address as a login: trimmed, lower case, one `@` with something on both sides, no blanks.
+pub(crate) fn email(field: &'static str, text: &str) -> Result<String> {
+    let login = text.trim().to_lowercase();
+    let good = login.len() <= 254
+        && !login.chars().any(|c| c.is_whitespace() || c.is_control())
+        && login.split_once('@').is_some_and(|(local, host)| {
+            !local.is_empty() && !host.is_empty() && !host.contains('@')
+        });
+    if good {
+        Ok(login)
+    } else {
+        Err(ControlError::invalid(
+            field,
+            text,
+            "this is not an e-mail address",
+            "Write it like you@example.com.",
+        ))
+    }
+}
+
+/// A name for people: trimmed, not empty, at most 100 characters, no control characters.
+pub(crate) fn short_text(field: &'static str, text: &str) -> Result<String> {
+    let trimmed = text.trim();
+    if trimmed.is_empty() || trimmed.chars().count() > 100 || trimmed.chars().any(char::is_control)
+    {
+        return Err(ControlError::invalid(
+            field,
+            text,
+            "this must be 1 to 100 characters on one line",
+            "Write a short name.",
+        ));
+    }
+    Ok(trimmed.to_owned())
 }

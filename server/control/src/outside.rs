@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::secret::Secret;
 use async_trait::async_trait;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use xmpp::jid::{BareJid, DomainName};
 use xmpp::timestamp::Timestamp;
 
@@ -268,7 +268,7 @@ pub enum Change {
 }
 
 /// Result of a probe: three values, because a question that could not be asked proves nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", tag = "result")]
 pub enum Probe {
     /// A client would get through.

@@ -219,11 +219,15 @@ pub fn check(
     what: &'static str,
     name: &str,
 ) -> Result<()> {
-    if role.of_a_tenant() && owner != own {
+    // Another tenant's object is not there at all; only then may the answer depend on the role.
+    if role.of_a_tenant() && owner.is_some() && owner != own {
         return Err(ControlError::not_found(what, name));
     }
     match operation.reach(role) {
         Reach::No => Err(ControlError::Forbidden { operation, role }),
+        Reach::Own if role.of_a_tenant() && owner.is_none() => {
+            Err(ControlError::not_found(what, name))
+        }
         Reach::Own | Reach::All => Ok(()),
     }
 }

@@ -60,6 +60,12 @@ pub(crate) const CHECK: Rule = Rule {
     attempts: 30,
     seconds: 60,
 };
+/// "Order a certificate now", per domain: below what a CA takes amiss.
+pub(crate) const ORDER: Rule = Rule {
+    name: "order",
+    attempts: 4,
+    seconds: 3600,
+};
 
 /// The counters.
 #[derive(Default)]

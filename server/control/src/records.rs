@@ -4,7 +4,10 @@
 use serde::Serialize;
 use xmpp::jid::DomainName;
 
+use crate::domain::Memory;
 use crate::error::Result;
+use crate::findings::{replaced, standing};
+use crate::permission::Operation;
 use crate::settings::PlatformSettings;
 use crate::{Actor, Control};
 
@@ -422,15 +425,98 @@ pub fn zone_fragment(domain: &DomainFacts, records: &[DesiredRecord]) -> String 
 impl Control {
     /// The records of a domain and how they stand, from the last look; asks nobody.
     pub async fn domain_records(&self, actor: &Actor, domain: &str) -> Result<RecordsPage> {
-        let _ = (actor, domain);
-        todo!()
+        let row = self
+            .domain_row(actor, Operation::DomainRecords, domain)
+            .await?;
+        let memory = Memory::of(&row);
+        let facts = self.facts_of(&row, &memory);
+        let seen = memory.seen.unwrap_or_default();
+        let (dns_host, dns_hint) = dns_host(&seen.name_servers);
+        let records = desired(&facts, self.settings())
+            .into_iter()
+            .map(|record| RecordView {
+                standing: standing(&record, &seen),
+                replaces: replaced(&record, &seen),
+                record,
+            })
+            .collect();
+        Ok(RecordsPage {
+            domain: row.name.to_string(),
+            zone: format!("{}.", facts.zone_or_self()),
+            dns_host,
+            dns_hint,
+            records,
+        })
     }
 
     /// The same as a zone-file fragment.
     pub async fn domain_zone_fragment(&self, actor: &Actor, domain: &str) -> Result<String> {
-        let _ = (actor, domain);
-        todo!()
+        let row = self
+            .domain_row(actor, Operation::DomainRecords, domain)
+            .await?;
+        let facts = self.facts_of(&row, &Memory::of(&row));
+        Ok(zone_fragment(&facts, &desired(&facts, self.settings())))
     }
+}
+
+/// The host that these name servers belong to, and how its form wants names; empty if unknown.
+fn dns_host(name_servers: &[String]) -> (String, String) {
+    const RELATIVE: &str = "Its form adds the domain by itself: use the relative names.";
+    const HOSTS: &[(&str, &str, &str)] = &[
+        (
+            "cloudflare.com",
+            "Cloudflare",
+            "Use the relative names; leave the cloud grey (DNS only).",
+        ),
+        (
+            "awsdns",
+            "Amazon Route 53",
+            "It takes relative and full names; put TXT values into quotation marks.",
+        ),
+        (
+            "googledomains.com",
+            "Google Cloud DNS",
+            "It takes full names with the last dot.",
+        ),
+        ("azure-dns", "Azure DNS", RELATIVE),
+        ("domaincontrol.com", "GoDaddy", RELATIVE),
+        (
+            "registrar-servers.com",
+            "Namecheap",
+            "Use the relative names; SRV records have a form of their own.",
+        ),
+        (
+            "gandi.net",
+            "Gandi",
+            "Use the relative names; targets need the last dot.",
+        ),
+        (
+            "ovh.net",
+            "OVHcloud",
+            "Use the relative names; targets need the last dot.",
+        ),
+        (
+            "hetzner",
+            "Hetzner",
+            "Use the relative names; targets need the last dot.",
+        ),
+        ("inwx", "INWX", RELATIVE),
+        ("ui-dns", "IONOS", RELATIVE),
+        ("digitalocean.com", "DigitalOcean", RELATIVE),
+        ("dnsimple.com", "DNSimple", RELATIVE),
+        (
+            "desec",
+            "deSEC",
+            "Use the relative names; targets need the last dot.",
+        ),
+        ("porkbun.com", "Porkbun", RELATIVE),
+    ];
+    HOSTS
+        .iter()
+        .find(|(mark, ..)| name_servers.iter().any(|server| server.contains(mark)))
+        .map_or_else(Default::default, |(_, name, hint)| {
+            ((*name).to_owned(), (*hint).to_owned())
+        })
 }
 
 #[cfg(test)]

@@ -1,14 +1,22 @@
 //! Tenants: sign-up, list, limits, suspension, removal.
 
-use crate::secret::Secret;
+use std::collections::BTreeMap;
+
+use crate::shim::{TenantId, TenantRow};
 use serde::{Deserialize, Serialize};
 use xmpp::jid::DomainName;
 use xmpp::timestamp::Timestamp;
 
-use crate::error::Result;
-use crate::operator::{LoggedIn, Origin};
+use crate::domain::{BY_PLATFORM, State};
+use crate::error::{ControlError, Result};
+use crate::event::{Event, EventKind};
+use crate::findings::Severity;
+use crate::operator::{LoggedIn, OperatorNew, Origin, email, short_text};
+use crate::permission::{Operation, Role};
+use crate::records::DesiredRecord;
+use crate::secret::Secret;
 use crate::settings::Limits;
-use crate::{Actor, Control};
+use crate::{Actor, Control, password, rate};
 
 /// Sign-up of a new customer, domain first.
 #[derive(Debug, Clone, Deserialize)]
@@ -214,54 +222,224 @@ const LONGEST_DOMAIN: usize = 230;
 impl Control {
     /// What to say about a domain while it is typed. Rate-limited by `origin`; asks the store, never the network.
     pub async fn domain_hint(&self, domain: &str, origin: &Origin) -> Result<DomainHint> {
-        let _ = (domain, origin);
-        todo!()
+        self.gate.attempt(
+            rate::HINT,
+            &origin
+                .address
+                .map(|address| address.to_string())
+                .unwrap_or_default(),
+            self.now(),
+        )?;
+        let (mut hint, name) = classify(domain, &self.settings().platform_zone);
+        if let Some(name) = name {
+            if self
+                .store()
+                .domain_find(&name)
+                .await?
+                .is_some_and(|row| row.verified_at.is_some())
+            {
+                hint.usable = false;
+                hint.code = "served-here";
+                hint.note = format!(
+                    "{name} is served here already. If it is yours, sign in, or ask whoever set it up."
+                );
+            }
+        }
+        Ok(hint)
     }
 
     /// Signs a new customer up: tenant, owner, claimed domain, login.
     pub async fn sign_up(&self, request: SignUp, origin: &Origin) -> Result<SignedUp> {
-        let _ = (request, origin);
-        todo!()
+        if !self.settings().sign_up {
+            return Err(ControlError::State {
+                name: "sign-up".into(),
+                state: "closed".into(),
+                problem: "new customers are added by the operator of this service".into(),
+                remedy: "Write to the operator.".into(),
+            });
+        }
+        self.gate.attempt(
+            rate::SIGN_UP,
+            &origin
+                .address
+                .map(|address| address.to_string())
+                .unwrap_or_default(),
+            self.now(),
+        )?;
+        // Everything that can be refused is refused before anything is written.
+        let name = self.usable_domain("domain", &request.domain).await?;
+        let login = email("email", &request.email)?;
+        password::check(
+            "password",
+            &request.password,
+            password::OPERATOR_LENGTH,
+            &[&login, name.as_str()],
+        )?;
+        if self.store().operator_find(&login).await?.is_some() {
+            return Err(ControlError::Exists {
+                what: "login",
+                name: login,
+                remedy: "Sign in and add the domain there, or use another e-mail address.".into(),
+            });
+        }
+        let now = self.now();
+        let limits = to_json(&self.settings().limits);
+        let tenant = self.store().tenant_add(name.as_str(), &limits, now).await?;
+        let made = async {
+            let actor = Actor {
+                role: Role::Owner,
+                operator: None,
+                login: login.as_str().into(),
+                tenant: Some(tenant),
+                via: "panel".into(),
+            };
+            let new = OperatorNew {
+                login: login.clone(),
+                password: request.password.clone(),
+                role: Role::Owner.to_string(),
+            };
+            let operator = self
+                .operator_make(&actor, Some(tenant), Role::Owner, &new)
+                .await?;
+            self.domain_make(&actor, tenant, &name).await?;
+            self.audit(
+                &actor,
+                Some(tenant),
+                Operation::TenantAdd,
+                name.as_str(),
+                "signed up",
+            )
+            .await?;
+            self.login_make(&operator, origin).await
+        };
+        match made.await {
+            Ok(login) => Ok(SignedUp {
+                login,
+                tenant: tenant.0,
+                domain: name.to_string(),
+            }),
+            Err(error) => {
+                // Half a customer is none.
+                if let Err(left) = self.store().tenant_remove(tenant).await {
+                    tracing::error!(tenant = tenant.0, error = %left, "a sign-up failed and its tenant could not be taken back");
+                }
+                Err(error)
+            }
+        }
     }
 
     /// Tenants that the actor may see.
     pub async fn tenant_list(&self, actor: &Actor) -> Result<Vec<TenantView>> {
-        let _ = actor;
-        todo!()
+        actor.check(Operation::TenantList, actor.tenant, "tenant", "")?;
+        let rows = match actor.tenant {
+            Some(own) => self.store().tenant_get(own).await?.into_iter().collect(),
+            None => self.store().tenants_list().await?,
+        };
+        let mut views = Vec::with_capacity(rows.len());
+        for row in &rows {
+            views.push(self.tenant_view(row).await?);
+        }
+        Ok(views)
     }
 
     /// One tenant.
     pub async fn tenant_show(&self, actor: &Actor, id: i64) -> Result<TenantView> {
-        let _ = (actor, id);
-        todo!()
+        let row = self.tenant_row(actor, Operation::TenantShow, id).await?;
+        self.tenant_view(&row).await
     }
 
     /// Adds a tenant.
     pub async fn tenant_add(&self, actor: &Actor, new: TenantNew) -> Result<TenantView> {
-        let _ = (actor, new);
-        todo!()
+        actor.check(Operation::TenantAdd, None, "tenant", &new.name)?;
+        let name = short_text("name", &new.name)?;
+        if let Some(owner) = &new.owner {
+            let login = email("owner", &owner.login)?;
+            password::check(
+                "password",
+                &owner.password,
+                password::OPERATOR_LENGTH,
+                &[&login],
+            )?;
+        }
+        let id = self
+            .store()
+            .tenant_add(&name, &to_json(&self.settings().limits), self.now())
+            .await?;
+        if let Some(owner) = new.owner {
+            let operator = OperatorNew {
+                login: owner.login,
+                password: owner.password,
+                role: Role::Owner.to_string(),
+            };
+            if let Err(error) = self
+                .operator_make(actor, Some(id), Role::Owner, &operator)
+                .await
+            {
+                self.store().tenant_remove(id).await?;
+                return Err(error);
+            }
+        }
+        self.audit(actor, Some(id), Operation::TenantAdd, &name, "")
+            .await?;
+        self.tenant_show(&Actor::system("tenant.add"), id.0).await
     }
 
     /// Stops all domains of a tenant; `reason` is shown to them.
     pub async fn tenant_suspend(&self, actor: &Actor, id: i64, reason: &str) -> Result<TenantView> {
-        let _ = (actor, id, reason);
-        todo!()
+        let row = self.tenant_row(actor, Operation::TenantSuspend, id).await?;
+        let reason = short_text("reason", reason)?;
+        self.store()
+            .tenant_state_set(row.id, "suspended", &reason)
+            .await?;
+        for domain in self.store().tenant(row.id).domains_list().await? {
+            if !matches!(
+                State::parse(&domain.state),
+                Some(State::Suspended | State::Releasing)
+            ) {
+                self.domain_stop(&domain, BY_PLATFORM, &reason).await?;
+            }
+        }
+        self.audit(
+            actor,
+            Some(row.id),
+            Operation::TenantSuspend,
+            &row.name,
+            &reason,
+        )
+        .await?;
+        self.tell_tenant(row.id);
+        self.tenant_show(&Actor::system("tenant.suspend"), id).await
     }
 
     /// Undoes that.
     pub async fn tenant_resume(&self, actor: &Actor, id: i64) -> Result<TenantView> {
-        let _ = (actor, id);
-        todo!()
+        let row = self.tenant_row(actor, Operation::TenantResume, id).await?;
+        self.store().tenant_state_set(row.id, "active", "").await?;
+        for domain in self.store().tenant(row.id).domains_list().await? {
+            if domain.state == State::Suspended.as_str() && domain.suspended_by == BY_PLATFORM {
+                self.domain_start(&domain).await?;
+            }
+        }
+        self.audit(actor, Some(row.id), Operation::TenantResume, &row.name, "")
+            .await?;
+        self.tell_tenant(row.id);
+        self.tenant_show(&Actor::system("tenant.resume"), id).await
     }
 
     /// Erases a tenant: domains, accounts, keys, team. Returns the records that now dangle.
-    pub async fn tenant_remove(
-        &self,
-        actor: &Actor,
-        id: i64,
-    ) -> Result<Vec<crate::records::DesiredRecord>> {
-        let _ = (actor, id);
-        todo!()
+    pub async fn tenant_remove(&self, actor: &Actor, id: i64) -> Result<Vec<DesiredRecord>> {
+        let row = self.tenant_row(actor, Operation::TenantRemove, id).await?;
+        let mut dangling = Vec::new();
+        for domain in self.store().tenant(row.id).domains_list().await? {
+            dangling.extend(self.dangling(&domain));
+            self.domain_release(&domain).await?;
+        }
+        self.store().tenant_remove(row.id).await?;
+        // The tenant's own log has gone with it; the platform keeps that it was there.
+        self.audit(actor, None, Operation::TenantRemove, &row.name, "")
+            .await?;
+        self.tell_tenant(row.id);
+        Ok(dangling)
     }
 
     /// Changes a tenant's limits.
@@ -271,15 +449,126 @@ impl Control {
         id: i64,
         limits: Limits,
     ) -> Result<TenantView> {
-        let _ = (actor, id, limits);
-        todo!()
+        let row = self
+            .tenant_row(actor, Operation::TenantSetLimits, id)
+            .await?;
+        let text = to_json(&limits);
+        self.store().tenant_limits_set(row.id, &text).await?;
+        self.audit(
+            actor,
+            Some(row.id),
+            Operation::TenantSetLimits,
+            &row.name,
+            &text,
+        )
+        .await?;
+        self.tenant_show(&Actor::system("tenant.set-limits"), id)
+            .await
     }
 
     /// The platform in numbers.
     pub async fn overview(&self, actor: &Actor) -> Result<Overview> {
-        let _ = actor;
-        todo!()
+        actor.check(Operation::PlatformOverview, None, "platform", "")?;
+        let domains = self.store().domains_list().await?;
+        let mut accounts = 0;
+        let mut findings: BTreeMap<String, u64> = BTreeMap::new();
+        for domain in &domains {
+            accounts += self.store().domain(domain.id).account_count().await?;
+            for finding in self.store().domain(domain.id).findings_list().await? {
+                if Severity::parse(&finding.severity) >= Some(Severity::Warning) {
+                    *findings.entry(finding.code).or_default() += 1;
+                }
+            }
+        }
+        let mut findings: Vec<_> = findings.into_iter().collect();
+        findings.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        Ok(Overview {
+            tenants: self.store().tenants_list().await?.len() as u64,
+            domains: State::ALL
+                .into_iter()
+                .map(|state| {
+                    (
+                        state.as_str(),
+                        domains
+                            .iter()
+                            .filter(|domain| domain.state == state.as_str())
+                            .count() as u64,
+                    )
+                })
+                .collect(),
+            accounts,
+            findings,
+        })
     }
+
+    /// A tenant within the actor's reach.
+    pub(crate) async fn tenant_row(
+        &self,
+        actor: &Actor,
+        operation: Operation,
+        id: i64,
+    ) -> Result<TenantRow> {
+        actor.check(operation, Some(TenantId(id)), "tenant", &id.to_string())?;
+        self.store()
+            .tenant_get(TenantId(id))
+            .await?
+            .ok_or_else(|| ControlError::not_found("tenant", id))
+    }
+
+    /// A name that may be added: well spelled, and not proven here by anybody.
+    pub(crate) async fn usable_domain(
+        &self,
+        field: &'static str,
+        domain: &str,
+    ) -> Result<DomainName> {
+        let (hint, name) = classify(domain, &self.settings().platform_zone);
+        let Some(name) = name else {
+            return Err(ControlError::invalid(
+                field,
+                domain,
+                hint.note,
+                "Bring a domain that you have registered, such as example.com.",
+            ));
+        };
+        Ok(name)
+    }
+
+    pub(crate) fn limits_of(&self, row: &TenantRow) -> Limits {
+        serde_json::from_str(&row.limits).unwrap_or(self.settings().limits)
+    }
+
+    async fn tenant_view(&self, row: &TenantRow) -> Result<TenantView> {
+        let store = self.store().tenant(row.id);
+        let count = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+        Ok(TenantView {
+            id: row.id.0,
+            name: row.name.clone(),
+            state: if row.state == "suspended" {
+                "suspended"
+            } else {
+                "active"
+            },
+            created: row.created,
+            limits: self.limits_of(row),
+            used: Limits {
+                domains: count(store.domains_list().await?.len() as u64),
+                accounts: count(store.account_count().await?),
+            },
+        })
+    }
+
+    fn tell_tenant(&self, tenant: TenantId) {
+        self.events.send(Event {
+            tenant: Some(tenant),
+            domain: None,
+            kind: EventKind::Tenant,
+            at: self.now(),
+        });
+    }
+}
+
+pub(crate) fn to_json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,11 +1,489 @@
-//! The loop that looks at the world again: claims a domain by lease, observes, moves the state, orders certificates.
+//! The loop that looks at domains again and does what follows: moves states, orders certificates, finishes removals.
+//!
+//! A domain is claimed by a lease on its row, so that two nodes do not do the same work; a node that dies loses its lease in
+//! time. Domains are looked at side by side, a bounded number at once: a slow name server holds up its own domain only. The
+//! loop decides nothing itself: [`Control::step`] is one look at one domain, and the CLI calls it as well.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::Control;
+use crate::shim::{DomainId, DomainRow, FindingRow};
+use tokio::task::JoinSet;
+use xmpp::timestamp::Timestamp;
+
+use crate::domain::{BY_LAPSE, Facts, Memory, Seen, State, next, state_of};
+use crate::error::{ControlError, Result};
+use crate::event::EventKind;
+use crate::findings::{self, Finding, Severity, Surroundings, checks, standing};
+use crate::observe::{Observation, look};
+use crate::outside::{Probe, ZoneChange, ZoneValue};
+use crate::permission::Operation;
+use crate::records::{DesiredRecord, DomainFacts, Purpose, Standing, desired};
+use crate::tenant::to_json;
+use crate::time::{DAY, plus};
+use crate::{Actor, Control, password};
+
+/// A lease outlasts the slowest step (an order) by far.
+const LEASE_SECONDS: i64 = 600;
+/// The loop asks for due domains this often, if nothing wakes it.
+const TICK: Duration = Duration::from_secs(1);
+/// Pause after a step that failed on our side.
+const STUMBLE_SECONDS: u32 = 30;
+/// Patience with one DNS question.
+const QUESTION: Duration = Duration::from_secs(5);
 
 /// Runs until `stop` resolves. Spawn it once per process; several nodes may run it, a domain is claimed by one.
 pub async fn run(control: Arc<Control>, stop: impl Future<Output = ()>) {
-    let _ = (control, stop);
-    todo!()
+    let owner = password::token(8).expose().to_owned();
+    let mut steps: JoinSet<()> = JoinSet::new();
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let room = control
+            .settings()
+            .pace
+            .parallel
+            .max(1)
+            .saturating_sub(steps.len());
+        if room > 0 {
+            match control.claim(&owner, room).await {
+                Ok(rows) => {
+                    for row in rows {
+                        let (control, owner) = (control.clone(), owner.clone());
+                        steps.spawn(async move { control.leased(row, &owner).await });
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(error = %error.log_text(), "due domains cannot be read")
+                }
+            }
+        }
+        tokio::select! {
+            () = &mut stop => break,
+            () = control.wake.notified() => {}
+            () = tokio::time::sleep(TICK) => {}
+            Some(ended) = steps.join_next(), if !steps.is_empty() => {
+                if let Err(error) = ended {
+                    tracing::error!(%error, "a look ended by itself");
+                }
+            }
+        }
+    }
+    // What is under way is dropped; its lease runs out, and orders resume from the store.
+    steps.shutdown().await;
+}
+
+impl Control {
+    /// One round without the loop, one domain after the other: for tests and for a command line without a server. Returns how
+    /// many domains were due.
+    pub async fn turn(&self) -> Result<usize> {
+        let rows = self.claim("turn", usize::MAX >> 1).await?;
+        let count = rows.len();
+        for row in rows {
+            self.leased(row, "turn").await;
+        }
+        Ok(count)
+    }
+
+    async fn claim(&self, owner: &str, room: usize) -> Result<Vec<DomainRow>> {
+        let now = self.now();
+        Ok(self
+            .store()
+            .domains_claim(now, owner, plus(now, LEASE_SECONDS), room)
+            .await?)
+    }
+
+    /// One step of a domain whose lease we hold, and the lease's end.
+    async fn leased(&self, row: DomainRow, owner: &str) {
+        let next_check = match self.step(row.id).await {
+            Ok(next_check) => next_check,
+            Err(error) => {
+                tracing::warn!(domain = %row.name, error = %error.log_text(), "a look was broken off");
+                Some(plus(self.now(), STUMBLE_SECONDS))
+            }
+        };
+        if let Err(error) = self
+            .store()
+            .domain_lease_end(row.id, owner, row.next_check_at, next_check)
+            .await
+        {
+            tracing::warn!(domain = %row.name, %error, "a lease is left to run out");
+        }
+    }
+
+    /// One look at one domain, and what follows from it. Returns when to look again; `None`: never by itself.
+    pub(crate) async fn step(&self, id: DomainId) -> Result<Option<Timestamp>> {
+        let Some(mut row) = self.store().domain_get(id).await? else {
+            return Ok(None);
+        };
+        let pace = self.settings().pace;
+        match state_of(&row) {
+            State::Suspended => return Ok(None),
+            State::Releasing => {
+                self.domain_release(&row).await?;
+                return Ok(Some(plus(self.now(), STUMBLE_SECONDS)));
+            }
+            State::Claimed
+                if row.verified_at.is_none()
+                    && self.now() > plus(row.created, pace.claim_expires_seconds) =>
+            {
+                self.domain_release(&row).await?;
+                let worker = Actor::system("worker");
+                self.audit(
+                    &worker,
+                    Some(row.tenant),
+                    Operation::DomainRemove,
+                    row.name.as_str(),
+                    "the claim was never proven",
+                )
+                .await?;
+                return Ok(None);
+            }
+            _ => {}
+        }
+        let mut memory = Memory::of(&row);
+        let facts = self.facts_of(&row, &memory);
+        let wanted = desired(&facts, self.settings());
+        let target = facts.target(self.settings());
+
+        if row.verified_at.is_some() {
+            self.publish_target(&row, &target, &mut memory).await;
+        }
+        let patience = QUESTION.min(Duration::from_secs(u64::from(pace.look_seconds)));
+        let mut seen = look(&*self.parts.lookup, &facts, &wanted, &target, patience).await;
+        // A zone is not forgotten because one question went unanswered.
+        seen.zone = seen.zone.or_else(|| facts.zone.clone());
+        // Where the owner's zone is ours it comes into being with the first record.
+        seen.domain_missing &= self.parts.owner_zone.is_none();
+        if !memory.target_published {
+            seen.targets.remove(&target);
+        }
+        let facts = DomainFacts {
+            zone: seen.zone.clone(),
+            ..facts
+        };
+        let wanted = desired(&facts, self.settings());
+
+        let ownership = ownership(&wanted, &seen);
+        self.keep_proof(&row, ownership, &mut memory).await?;
+        self.settle(&mut row, &facts, &wanted, &seen, &memory)
+            .await?;
+        if state_of(&row).is_served() {
+            self.publish_target(&row, &target, &mut memory).await;
+            self.order(&row, &wanted, &seen, &mut memory.order).await?;
+            memory.probe = match self.current_facts(&row).await? {
+                Some((certificate, _)) if valid(&certificate, self.now()) => {
+                    Some(self.parts.live.probe(&row.name).await)
+                }
+                _ => None,
+            };
+            self.settle(&mut row, &facts, &wanted, &seen, &memory)
+                .await?;
+        }
+
+        let rows = self.rows(&row, &facts, &wanted, &seen, &memory).await?;
+        memory.seen = Some(seen);
+        let store = self.store().domain(row.id);
+        let former = store.findings_list().await?;
+        let changed = former.len() != rows.len()
+            || former.iter().zip(&rows).any(|(a, b)| {
+                (&a.code, &a.subject, &a.observed) != (&b.code, &b.subject, &b.observed)
+            });
+        let now = self.now();
+        let next_check = self.next_check(&row, now);
+        store
+            .look_set(&to_json(&memory), &rows, now, next_check)
+            .await?;
+        self.tell(&row, EventKind::DomainChecked { changed });
+        Ok(next_check)
+    }
+
+    /// Moves the state as far as the facts carry it.
+    async fn settle(
+        &self,
+        row: &mut DomainRow,
+        facts: &DomainFacts,
+        wanted: &[DesiredRecord],
+        seen: &Observation,
+        memory: &Memory,
+    ) -> Result<()> {
+        let certificate = self.current_facts(row).await?;
+        let pace = self.settings().pace;
+        let found = Facts {
+            ownership: ownership(wanted, seen),
+            proof_lapsed: memory
+                .proof_missing_since
+                .is_some_and(|since| self.now() > plus(Timestamp(since), pace.proof_grace_seconds)),
+            any_record: any_record(wanted, seen),
+            records: records(facts, wanted, seen, self.settings()),
+            identity: certificate.is_some_and(|(certificate, _)| valid(&certificate, self.now())),
+            probe: match &memory.probe {
+                Some(Probe::Passed { .. }) => Seen::Yes,
+                Some(Probe::Failed { .. }) => Seen::No,
+                Some(Probe::Unknown { .. }) | None => Seen::Unknown,
+            },
+        };
+        loop {
+            let from = state_of(row);
+            let to = next(from, &found);
+            if to == from {
+                return Ok(());
+            }
+            let (by, reason) = if to == State::Suspended {
+                (
+                    BY_LAPSE,
+                    "the record that shows the domain is yours has been gone too long",
+                )
+            } else {
+                ("", "")
+            };
+            if from == State::Claimed {
+                row.verified_at = Some(self.now());
+                self.store().domain(row.id).verified_set(self.now()).await?;
+                self.audit(
+                    &Actor::system("worker"),
+                    Some(row.tenant),
+                    Operation::DomainCheck,
+                    row.name.as_str(),
+                    "ownership proven",
+                )
+                .await?;
+            }
+            self.move_to(row, to, by, reason).await?;
+            if to == State::Suspended {
+                self.audit(
+                    &Actor::system("worker"),
+                    Some(row.tenant),
+                    Operation::DomainSuspend,
+                    row.name.as_str(),
+                    reason,
+                )
+                .await?;
+            }
+            row.state = to.as_str().into();
+        }
+    }
+
+    /// Re-proof: remembers since when the proof is gone, and once a day that it is still there.
+    async fn keep_proof(
+        &self,
+        row: &DomainRow,
+        ownership: Seen,
+        memory: &mut Memory,
+    ) -> Result<()> {
+        let now = self.now();
+        match ownership {
+            Seen::Yes => {
+                memory.proof_missing_since = None;
+                if row
+                    .verified_at
+                    .is_some_and(|verified| now.0 - verified.0 > DAY)
+                {
+                    self.store().domain(row.id).verified_set(now).await?;
+                }
+            }
+            Seen::No if state_of(row).is_served() => {
+                memory.proof_missing_since.get_or_insert(now.0);
+            }
+            Seen::No | Seen::Unknown => {}
+        }
+        Ok(())
+    }
+
+    /// Puts the domain's target into the platform's zone, once it is proven.
+    async fn publish_target(&self, row: &DomainRow, target: &str, memory: &mut Memory) {
+        if memory.target_published {
+            return;
+        }
+        let ttl_seconds = self.settings().record_ttl_seconds;
+        let (v4, v6): (Vec<_>, Vec<_>) = self
+            .settings()
+            .addresses
+            .iter()
+            .partition(|address| address.is_ipv4());
+        let values = |addresses: Vec<&std::net::IpAddr>| {
+            addresses
+                .into_iter()
+                .map(|address| match address {
+                    std::net::IpAddr::V4(v4) => ZoneValue::A(*v4),
+                    std::net::IpAddr::V6(v6) => ZoneValue::Aaaa(*v6),
+                })
+                .collect::<Vec<_>>()
+        };
+        let changes: Vec<_> = [values(v4), values(v6)]
+            .into_iter()
+            .filter(|values| !values.is_empty())
+            .map(|values| ZoneChange::Set {
+                name: target.to_owned(),
+                ttl_seconds,
+                values,
+            })
+            .collect();
+        match self.parts.zone.apply(&changes).await {
+            Ok(()) => memory.target_published = true,
+            Err(error) => {
+                tracing::warn!(domain = %row.name, error = %ControlError::from(error).log_text(), "the domain's target could not be published");
+            }
+        }
+    }
+
+    /// The checks as rows to store, each with the time since when it stands like this.
+    async fn rows(
+        &self,
+        row: &DomainRow,
+        facts: &DomainFacts,
+        wanted: &[DesiredRecord],
+        seen: &Observation,
+        memory: &Memory,
+    ) -> Result<Vec<FindingRow>> {
+        let issuer = self.parts.issuer.describe();
+        let pace = self.settings().pace;
+        let around = Surroundings {
+            state: state_of(row),
+            certificate: self.current_facts(row).await?.map(|(facts, _)| facts),
+            proof_ends: memory
+                .proof_missing_since
+                .map(|since| plus(Timestamp(since), pace.proof_grace_seconds)),
+            order_failed: Some(memory.order.said.clone()).filter(|said| !said.is_empty()),
+            probe: memory.probe.clone(),
+            settings: self.settings(),
+            issuer: &issuer,
+            now: self.now(),
+        };
+        let since: BTreeMap<(String, String), Timestamp> = self
+            .store()
+            .domain(row.id)
+            .findings_list()
+            .await?
+            .into_iter()
+            .map(|finding| ((finding.code, finding.subject), finding.since))
+            .collect();
+        let now = self.now();
+        let rows = checks(facts, wanted, seen, &around);
+        for finding in rows
+            .iter()
+            .filter(|finding| finding.severity == Severity::Critical)
+        {
+            tracing::debug!(domain = %row.name, code = finding.code, subject = %finding.subject, "finding");
+        }
+        Ok(rows
+            .into_iter()
+            .map(|finding| stored(finding, &since, now))
+            .collect())
+    }
+
+    /// Fast while somebody waits, slow when all is well.
+    fn next_check(&self, row: &DomainRow, now: Timestamp) -> Option<Timestamp> {
+        let pace = self.settings().pace;
+        let seconds = match state_of(row) {
+            State::Suspended => return None,
+            State::Live => pace.live_seconds,
+            State::Releasing => STUMBLE_SECONDS,
+            State::Degraded => pace.pending_seconds,
+            _ if now.0 - row.created.0 > DAY => pace.patient_seconds,
+            _ => pace.pending_seconds,
+        };
+        Some(plus(now, seconds))
+    }
+}
+
+fn stored(
+    finding: Finding,
+    since: &BTreeMap<(String, String), Timestamp>,
+    now: Timestamp,
+) -> FindingRow {
+    let key = (finding.code.to_owned(), finding.subject.clone());
+    FindingRow {
+        since: since.get(&key).copied().unwrap_or(now),
+        code: key.0,
+        severity: finding.severity.as_str().into(),
+        subject: finding.subject,
+        expected: finding.expected,
+        observed: finding.observed,
+        asked: finding.asked,
+        fix: finding.fix,
+    }
+}
+
+fn valid(certificate: &findings::CertificateFacts, now: Timestamp) -> bool {
+    certificate.covers_domain && certificate.not_before <= now && now < certificate.not_after
+}
+
+/// Is the token there? Every name server that answers must say so; an answer that DNSSEC calls bogus proves nothing.
+fn ownership(wanted: &[DesiredRecord], seen: &Observation) -> Seen {
+    let Some(record) = wanted
+        .iter()
+        .find(|record| record.purpose == Purpose::Ownership)
+    else {
+        return Seen::Unknown;
+    };
+    if seen
+        .set(findings::rtype(record), &record.name)
+        .is_some_and(crate::observe::SetView::is_bogus)
+    {
+        return Seen::Unknown;
+    }
+    match standing(record, seen) {
+        Standing::Seen => Seen::Yes,
+        Standing::Missing | Standing::Different => Seen::No,
+        Standing::Unknown => Seen::Unknown,
+    }
+}
+
+/// Is any record beside the token there?
+fn any_record(wanted: &[DesiredRecord], seen: &Observation) -> Seen {
+    let mut unknown = false;
+    for record in wanted
+        .iter()
+        .filter(|record| record.purpose != Purpose::Ownership)
+    {
+        match standing(record, seen) {
+            Standing::Seen => return Seen::Yes,
+            Standing::Unknown => unknown = true,
+            Standing::Missing | Standing::Different => {}
+        }
+    }
+    if unknown { Seen::Unknown } else { Seen::No }
+}
+
+/// Do apps and servers find us? Only what they follow counts: the needed SRV records, and what breaks a zone as a whole.
+fn records(
+    facts: &DomainFacts,
+    wanted: &[DesiredRecord],
+    seen: &Observation,
+    settings: &crate::PlatformSettings,
+) -> Seen {
+    let needed: Vec<_> = wanted
+        .iter()
+        .filter(|record| {
+            matches!(record.purpose, Purpose::Client | Purpose::Server) && !record.optional
+        })
+        .collect();
+    let subjects: Vec<_> = needed
+        .iter()
+        .map(|record| findings::subject(record))
+        .collect();
+    let critical = findings::difference(facts, wanted, seen, settings)
+        .into_iter()
+        .any(|finding| {
+            finding.severity == Severity::Critical
+                && (subjects.contains(&finding.subject)
+                    || matches!(
+                        finding.code,
+                        findings::DNSSEC_BOGUS
+                            | findings::ZONE_MISSING
+                            | findings::TARGET_UNRESOLVABLE
+                    ))
+        });
+    if critical {
+        return Seen::No;
+    }
+    if needed
+        .iter()
+        .all(|record| standing(record, seen) == Standing::Seen)
+    {
+        Seen::Yes
+    } else {
+        Seen::Unknown
+    }
 }

@@ -1,0 +1,6 @@
+//! The whole room against a small world: a DNS, a CA, a platform zone and a public door in memory, a clock moved by hand, and
+//! the real store.
+
+mod flow;
+mod roles;
+pub(crate) mod world;

@@ -1,0 +1,433 @@
+//! Every operation × every role × an object of one's own and of another tenant. The match has no wildcard: an operation
+//! without a call here does not compile.
+
+use super::world::{House, PASSWORD};
+use crate::account::AccountNew;
+use crate::certificate::CertificateUpload;
+use crate::domain::{DomainNew, DomainSet};
+use crate::error::{ControlError, Result};
+use crate::operator::{OperatorNew, Origin};
+use crate::permission::{Operation, Reach, Role};
+use crate::settings::Limits;
+use crate::tenant::TenantNew;
+use crate::{Actor, Secret};
+
+/// Objects of one tenant.
+struct Objects {
+    tenant: i64,
+    domain: String,
+    member: i64,
+    login: i64,
+    token: i64,
+}
+
+/// Does the operation on these objects; only whether it was allowed matters.
+async fn call(house: &House, operation: Operation, actor: &Actor, of: &Objects) -> Result<()> {
+    let control = &house.control;
+    let (tenant, domain) = (of.tenant, of.domain.as_str());
+    let new = |login: String| OperatorNew {
+        login,
+        password: PASSWORD.into(),
+        role: "auditor".into(),
+    };
+    let account = |local: &str| AccountNew {
+        local: local.into(),
+        password: Some(PASSWORD.into()),
+    };
+    match operation {
+        Operation::TenantList => match control
+            .tenant_list(actor)
+            .await?
+            .iter()
+            .any(|view| view.id == tenant)
+        {
+            true => Ok(()),
+            false => Err(ControlError::not_found("tenant", tenant)),
+        },
+        Operation::TenantShow => control.tenant_show(actor, tenant).await.map(drop),
+        Operation::TenantAdd => control
+            .tenant_add(
+                actor,
+                TenantNew {
+                    name: "new".into(),
+                    owner: None,
+                },
+            )
+            .await
+            .map(drop),
+        Operation::TenantSuspend => control
+            .tenant_suspend(actor, tenant, "test")
+            .await
+            .map(drop),
+        Operation::TenantResume => control.tenant_resume(actor, tenant).await.map(drop),
+        Operation::TenantRemove => control.tenant_remove(actor, tenant).await.map(drop),
+        Operation::TenantSetLimits => control
+            .tenant_set_limits(actor, tenant, Limits::default())
+            .await
+            .map(drop),
+        Operation::TeamList => control.team_list(actor, tenant).await.map(drop),
+        Operation::TeamAdd => control
+            .team_add(actor, tenant, new(format!("{}-x@example.org", of.member)))
+            .await
+            .map(drop),
+        Operation::TeamRemove => control.team_remove(actor, tenant, of.member).await,
+        Operation::PlatformTeam => control.platform_team_list(actor).await.map(drop),
+        Operation::DomainList => control.domain_list(actor, Some(tenant)).await.map(drop),
+        Operation::DomainShow => control.domain_show(actor, domain).await.map(drop),
+        Operation::DomainAdd => {
+            let new = DomainNew {
+                domain: format!("new-{domain}"),
+                tenant: Some(tenant),
+            };
+            control.domain_add(actor, new).await.map(drop)
+        }
+        Operation::DomainCheck => control.domain_check(actor, domain).await,
+        Operation::DomainPublish => control.domain_publish(actor, domain).await,
+        Operation::DomainSet => control
+            .domain_set(actor, domain, DomainSet::default())
+            .await
+            .map(drop),
+        Operation::DomainSuspend => control.domain_suspend(actor, domain, "").await.map(drop),
+        Operation::DomainResume => control.domain_resume(actor, domain).await.map(drop),
+        Operation::DomainRemove => control.domain_remove(actor, domain).await.map(drop),
+        Operation::DomainRecords => control.domain_records(actor, domain).await.map(drop),
+        Operation::CertificateList => control.certificate_list(actor, domain).await.map(drop),
+        Operation::CertificateUpload => {
+            let upload = CertificateUpload {
+                chain_pem: String::new(),
+                key_pem: Secret::default(),
+            };
+            control
+                .certificate_upload(actor, domain, upload)
+                .await
+                .map(drop)
+        }
+        Operation::CertificateOrder => control.certificate_order(actor, domain).await,
+        Operation::AccountList => control
+            .account_list(actor, domain, None, 10)
+            .await
+            .map(drop),
+        Operation::AccountShow => control
+            .account_show(actor, domain, "juliet")
+            .await
+            .map(drop),
+        Operation::AccountAdd => control
+            .account_add(actor, domain, account("romeo"))
+            .await
+            .map(drop),
+        Operation::AccountImport => control
+            .account_import(actor, domain, "nurse\n")
+            .await
+            .map(drop),
+        Operation::AccountSetPassword => control
+            .account_set_password(actor, domain, "juliet", Some("rosemary 42 thyme"))
+            .await
+            .map(drop),
+        Operation::AccountSuspend => control
+            .account_suspend(actor, domain, "juliet")
+            .await
+            .map(drop),
+        Operation::AccountResume => control
+            .account_resume(actor, domain, "juliet")
+            .await
+            .map(drop),
+        Operation::AccountRemove => control.account_remove(actor, domain, "juliet").await,
+        Operation::PeerList => control.peer_list(actor, domain).await.map(drop),
+        Operation::PeerShow => control
+            .peer_show(actor, domain, "peer.example")
+            .await
+            .map(drop),
+        Operation::AuditList => control
+            .audit_list(actor, Some(tenant), None)
+            .await
+            .map(drop),
+        Operation::LoginList => control.login_list(actor).await.map(drop),
+        Operation::LoginRevoke => control.login_revoke(actor, of.login).await,
+        Operation::PasswordChange => control.password_change(actor, "wrong", "wrong").await,
+        Operation::TokenList => control.token_list(actor).await.map(drop),
+        Operation::TokenAdd => control.token_add(actor, "test").await.map(drop),
+        Operation::TokenRemove => control.token_remove(actor, of.token).await,
+        Operation::PlatformOverview => control.overview(actor).await.map(drop),
+    }
+}
+
+/// Operations on the actor's own person: there is no such thing as doing them to somebody else's.
+fn is_personal(operation: Operation) -> bool {
+    matches!(
+        operation,
+        Operation::LoginList
+            | Operation::LoginRevoke
+            | Operation::PasswordChange
+            | Operation::TokenList
+            | Operation::TokenAdd
+            | Operation::TokenRemove
+    )
+}
+
+/// Operations without an object of a tenant.
+fn is_platform(operation: Operation) -> bool {
+    matches!(
+        operation,
+        Operation::TenantAdd | Operation::PlatformTeam | Operation::PlatformOverview
+    )
+}
+
+async fn objects(house: &House, domain: &str, nick: &str) -> (Objects, Actor) {
+    let owner = house.live(domain, &format!("{nick}@example.org")).await;
+    let system = Actor::system("test");
+    let tenant = house
+        .control
+        .tenant_list(&owner)
+        .await
+        .unwrap()
+        .remove(0)
+        .id;
+    let account = AccountNew {
+        local: "juliet".into(),
+        password: Some(PASSWORD.into()),
+    };
+    house
+        .control
+        .account_add(&system, domain, account)
+        .await
+        .unwrap();
+    let new = OperatorNew {
+        login: format!("{nick}-member@example.org"),
+        password: PASSWORD.into(),
+        role: "auditor".into(),
+    };
+    let member = house
+        .control
+        .team_add(&system, tenant, new)
+        .await
+        .unwrap()
+        .id;
+    let login = house.control.login_list(&owner).await.unwrap().remove(0).id;
+    let token = house
+        .control
+        .token_add(&owner, "own")
+        .await
+        .unwrap()
+        .view
+        .id;
+    (
+        Objects {
+            tenant,
+            domain: domain.into(),
+            member,
+            login,
+            token,
+        },
+        owner,
+    )
+}
+
+/// What the whole store shows of a tenant's objects, to see that a refusal changed nothing.
+async fn picture(house: &House, of: &Objects) -> String {
+    let system = Actor::system("test");
+    let control = &house.control;
+    let show = control
+        .domain_show(&system, &of.domain)
+        .await
+        .map(|mut show| {
+            // The audit log and counters may move by themselves; what the owner set may not.
+            show.next_check = None;
+            format!("{show:?}")
+        });
+    let accounts = control
+        .account_list(&system, &of.domain, None, 100)
+        .await
+        .map(|page| format!("{page:?}"));
+    let team = control
+        .team_list(&system, of.tenant)
+        .await
+        .map(|team| format!("{team:?}"));
+    let domains = control
+        .domain_list(&system, Some(of.tenant))
+        .await
+        .map(|list| list.len());
+    format!("{show:?} {accounts:?} {team:?} {domains:?}")
+}
+
+#[tokio::test]
+async fn every_operation_every_role() {
+    for role in Role::ALL {
+        let house = House::open(true).await;
+        let (own, _) = objects(&house, "own.example", "own").await;
+        let (foreign, _) = objects(&house, "foreign.example", "foreign").await;
+        let actor = match role {
+            Role::System => Actor::system("test"),
+            Role::Platform => {
+                let new = OperatorNew {
+                    login: "root@example.org".into(),
+                    password: PASSWORD.into(),
+                    role: "platform".into(),
+                };
+                house
+                    .control
+                    .platform_team_add(&Actor::system("test"), new)
+                    .await
+                    .unwrap();
+                let request = crate::operator::LoginRequest {
+                    login: "root@example.org".into(),
+                    password: PASSWORD.into(),
+                };
+                house
+                    .control
+                    .login(request, &Origin::default())
+                    .await
+                    .unwrap()
+                    .resumed
+                    .actor
+            }
+            _ => {
+                house
+                    .operator(own.tenant, role.as_str(), &format!("{role}@example.org"))
+                    .await
+            }
+        };
+        let before = picture(&house, &foreign).await;
+        for operation in Operation::ALL.iter().copied() {
+            let reach = operation.reach(role);
+            if is_platform(operation) {
+                let answer = call(&house, operation, &actor, &own).await;
+                assert_eq!(
+                    matches!(answer, Err(ControlError::Forbidden { .. })),
+                    reach == Reach::No,
+                    "{role} {operation}: {answer:?}"
+                );
+                continue;
+            }
+            if is_personal(operation) {
+                // Another person's login or token is not found, whoever asks.
+                let answer = call(&house, operation, &actor, &foreign).await;
+                match (reach, operation) {
+                    (Reach::No, _) => assert!(
+                        matches!(answer, Err(ControlError::Forbidden { .. })),
+                        "{role} {operation}: {answer:?}"
+                    ),
+                    (_, Operation::LoginRevoke | Operation::TokenRemove) => {
+                        assert!(
+                            matches!(answer, Err(ControlError::NotFound { .. })),
+                            "{role} {operation}: {answer:?}"
+                        );
+                    }
+                    _ => assert!(
+                        !matches!(
+                            answer,
+                            Err(ControlError::Forbidden { .. } | ControlError::NotFound { .. })
+                        ),
+                        "{role} {operation}: {answer:?}"
+                    ),
+                }
+                continue;
+            }
+            if reach == Reach::All {
+                // Removals would take the objects away from the operations after them: they are tested last.
+                continue;
+            }
+            let answer = call(&house, operation, &actor, &foreign).await;
+            assert!(
+                matches!(answer, Err(ControlError::NotFound { .. })),
+                "{role} {operation} on another tenant's: {answer:?}"
+            );
+        }
+        if role.of_a_tenant() {
+            assert_eq!(
+                picture(&house, &foreign).await,
+                before,
+                "{role} changed another tenant's objects"
+            );
+        }
+        // On one's own: allowed or forbidden, as the table says. What takes objects away comes last.
+        let takes = [
+            Operation::AccountRemove,
+            Operation::TeamRemove,
+            Operation::DomainRemove,
+            Operation::TenantRemove,
+        ];
+        let order = Operation::ALL
+            .iter()
+            .copied()
+            .filter(|operation| !takes.contains(operation))
+            .chain(takes);
+        for operation in
+            order.filter(|operation| !is_platform(*operation) && !is_personal(*operation))
+        {
+            let answer = call(&house, operation, &actor, &own).await;
+            match operation.reach(role) {
+                Reach::No => assert!(
+                    matches!(answer, Err(ControlError::Forbidden { .. })),
+                    "{role} {operation}: {answer:?}"
+                ),
+                Reach::Own | Reach::All => {
+                    let missing = matches!(answer, Err(ControlError::NotFound { .. }))
+                        && operation != Operation::PeerShow;
+                    assert!(
+                        !missing && !matches!(answer, Err(ControlError::Forbidden { .. })),
+                        "{role} {operation}: {answer:?}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn foreign_and_absent_look_the_same() {
+    let house = House::open(false).await;
+    let owner = house.live("example.com", "me@example.org").await;
+    house.live("example.net", "you@example.org").await;
+    let text = |error: ControlError| error.to_string();
+    let foreign = text(
+        house
+            .control
+            .domain_show(&owner, "example.net")
+            .await
+            .unwrap_err(),
+    );
+    let absent = text(
+        house
+            .control
+            .domain_show(&owner, "example.org")
+            .await
+            .unwrap_err(),
+    );
+    assert_eq!(foreign.replace("example.net", "example.org"), absent);
+}
+
+#[tokio::test]
+async fn a_tenant_lists_only_its_own() {
+    let house = House::open(false).await;
+    let owner = house.live("example.com", "me@example.org").await;
+    house.live("example.net", "you@example.org").await;
+    let names = |list: Vec<crate::domain::DomainView>| {
+        list.into_iter().map(|view| view.domain).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        names(house.control.domain_list(&owner, None).await.unwrap()),
+        ["example.com"]
+    );
+    assert_eq!(
+        names(
+            house
+                .control
+                .domain_list(&Actor::system("test"), None)
+                .await
+                .unwrap()
+        )
+        .len(),
+        2
+    );
+    assert_eq!(
+        house
+            .control
+            .audit_list(&owner, None, None)
+            .await
+            .unwrap()
+            .iter()
+            .filter(|entry| entry.object == "example.net")
+            .count(),
+        0
+    );
+}

@@ -1,0 +1,542 @@
+//! The world outside control, as small as it can be and still lie.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use xmpp::jid::DomainName;
+use xmpp::timestamp::Timestamp;
+
+use crate::operator::{OperatorNew, Origin};
+use crate::outside::{
+    ChallengeSolver, Change, Clock, IssueError, IssueRequest, Issued, Issuer, IssuerInfo,
+    KeyChoice, Live, NameRefused, OwnerZone, PeerNow, PendingOrder, Probe, ZoneChange, ZoneError,
+    ZonePublisher, ZoneValue,
+};
+use crate::records::{DesiredRecord, RecordValue};
+use crate::settings::{Limits, Pace, PlatformSettings, Ports, ServiceName};
+use crate::shim::{
+    Answer, Lookup, Outcome, Record, RecordData, RecordType, Security, ServerAnswer, Store,
+};
+use crate::tenant::{SignUp, SignedUp, TenantNew};
+use crate::time::{DAY, SECOND};
+use crate::{Actor, Control, Parts};
+
+/// Everything outside, shared by the traits below.
+#[derive(Default)]
+pub(crate) struct World {
+    now: Mutex<i64>,
+    pub records: Mutex<BTreeMap<(String, &'static str), Vec<RecordData>>>,
+    pub zones: Mutex<BTreeSet<String>>,
+    pub faults: Mutex<Faults>,
+    pub orders: Mutex<Vec<Vec<String>>>,
+    pub keys: Mutex<Vec<String>>,
+    pub changes: Mutex<Vec<Change>>,
+}
+
+/// What goes wrong.
+#[derive(Default, Clone)]
+pub(crate) struct Faults {
+    pub dns_silent: bool,
+    pub dns_bogus: bool,
+    pub zone_unreachable: bool,
+    pub door_closed: bool,
+    pub issuer: Option<IssueError>,
+    pub refuse_name: Option<String>,
+    /// The issuer stops after the order was remembered, as a crash would.
+    pub crash_before_finalize: bool,
+}
+
+impl World {
+    pub(crate) fn advance(&self, micros: i64) {
+        *self.now.lock().unwrap() += micros;
+    }
+
+    pub(crate) fn fault(&self, change: impl FnOnce(&mut Faults)) {
+        change(&mut self.faults.lock().unwrap());
+    }
+
+    pub(crate) fn set(&self, name: &str, rtype: &'static str, data: Vec<RecordData>) {
+        self.records
+            .lock()
+            .unwrap()
+            .insert((name.to_owned(), rtype), data);
+    }
+
+    pub(crate) fn unset(&self, name: &str, rtype: &'static str) {
+        self.records
+            .lock()
+            .unwrap()
+            .remove(&(name.to_owned(), rtype));
+    }
+
+    pub(crate) fn publish(&self, records: &[DesiredRecord]) {
+        for record in records {
+            let name = record.name.trim_end_matches('.');
+            match &record.value {
+                RecordValue::Txt { text } => {
+                    self.set(name, "TXT", vec![RecordData::Txt(text.clone())])
+                }
+                RecordValue::Cname { target } => {
+                    self.set(name, "CNAME", vec![RecordData::Cname(target.clone())])
+                }
+                RecordValue::Srv {
+                    priority,
+                    weight,
+                    port,
+                    target,
+                } => {
+                    self.set(
+                        name,
+                        "SRV",
+                        vec![RecordData::Srv {
+                            priority: *priority,
+                            weight: *weight,
+                            port: *port,
+                            target: target.clone(),
+                        }],
+                    );
+                }
+            }
+        }
+    }
+
+    fn answer(&self, name: &str, rtype: RecordType) -> Answer {
+        let faults = self.faults.lock().unwrap().clone();
+        let answer = |outcome, security| Answer {
+            outcome,
+            security,
+            ttl_seconds: 300,
+            asked: "resolver".into(),
+            aliases: Vec::new(),
+        };
+        if faults.dns_silent {
+            return answer(Outcome::Failed("timed out".into()), Security::Unknown);
+        }
+        if faults.dns_bogus {
+            return answer(Outcome::Failed("bogus".into()), Security::Bogus);
+        }
+        let kind = match rtype {
+            RecordType::A => "A",
+            RecordType::Aaaa => "AAAA",
+            RecordType::Srv => "SRV",
+            RecordType::Txt => "TXT",
+            RecordType::Cname => "CNAME",
+            RecordType::Ns => "NS",
+            RecordType::Caa => "CAA",
+            RecordType::Tlsa => "TLSA",
+            RecordType::Soa => "SOA",
+        };
+        if rtype == RecordType::Soa && self.zones.lock().unwrap().contains(name) {
+            let record = Record {
+                name: name.into(),
+                ttl_seconds: 300,
+                data: RecordData::Soa {
+                    mname: "ns.example".into(),
+                },
+            };
+            return answer(Outcome::Found(vec![record]), Security::Insecure);
+        }
+        let records = self.records.lock().unwrap();
+        match records.get(&(name.to_owned(), kind)) {
+            Some(data) => answer(
+                Outcome::Found(
+                    data.iter()
+                        .map(|data| Record {
+                            name: name.into(),
+                            ttl_seconds: 300,
+                            data: data.clone(),
+                        })
+                        .collect(),
+                ),
+                Security::Insecure,
+            ),
+            None => answer(Outcome::NoRecords { nxdomain: false }, Security::Insecure),
+        }
+    }
+}
+
+pub(crate) struct Handle(pub Arc<World>);
+
+impl Clock for Handle {
+    fn now(&self) -> Timestamp {
+        Timestamp(*self.0.now.lock().unwrap())
+    }
+}
+
+#[async_trait]
+impl Lookup for Handle {
+    async fn query(&self, name: &str, rtype: RecordType) -> Answer {
+        self.0.answer(name, rtype)
+    }
+
+    async fn query_authoritative(&self, name: &str, rtype: RecordType) -> Vec<ServerAnswer> {
+        let silent = self.0.faults.lock().unwrap().dns_silent;
+        let bogus = self.0.faults.lock().unwrap().dns_bogus;
+        if silent {
+            return Vec::new();
+        }
+        let mut answer = self.0.answer(name, rtype);
+        if bogus {
+            answer.security = Security::Insecure;
+        }
+        ["ns1.example.net", "ns2.example.net"]
+            .into_iter()
+            .map(|server| ServerAnswer {
+                server: server.into(),
+                answer: answer.clone(),
+            })
+            .collect()
+    }
+}
+
+#[async_trait]
+impl ZonePublisher for Handle {
+    async fn apply(&self, changes: &[ZoneChange]) -> Result<(), ZoneError> {
+        if self.0.faults.lock().unwrap().zone_unreachable {
+            return Err(ZoneError::Refused {
+                server: "ns.hosting.example".into(),
+                code: "REFUSED".into(),
+            });
+        }
+        let data = |value: &ZoneValue| match value {
+            ZoneValue::A(address) => ("A", RecordData::A(*address)),
+            ZoneValue::Aaaa(address) => ("AAAA", RecordData::Aaaa(*address)),
+            ZoneValue::Txt(text) => ("TXT", RecordData::Txt(text.clone())),
+        };
+        let mut records = self.0.records.lock().unwrap();
+        for change in changes {
+            match change {
+                ZoneChange::Set { name, values, .. } => {
+                    records.insert(
+                        (name.clone(), data(&values[0]).0),
+                        values.iter().map(|value| data(value).1).collect(),
+                    );
+                }
+                ZoneChange::Add { name, value, .. } => {
+                    let (kind, data) = data(value);
+                    records.entry((name.clone(), kind)).or_default().push(data);
+                }
+                ZoneChange::Remove { name, value } => {
+                    let (kind, data) = data(value);
+                    if let Some(set) = records.get_mut(&(name.clone(), kind)) {
+                        set.retain(|there| *there != data);
+                        if set.is_empty() {
+                            records.remove(&(name.clone(), kind));
+                        }
+                    }
+                }
+                ZoneChange::Erase { name } => records.retain(|(owner, _), _| owner != name),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl OwnerZone for Handle {
+    async fn publish(
+        &self,
+        domain: &DomainName,
+        records: &[DesiredRecord],
+    ) -> Result<(), ZoneError> {
+        self.0
+            .zones
+            .lock()
+            .unwrap()
+            .insert(domain.to_ascii().into_owned());
+        self.0.publish(records);
+        Ok(())
+    }
+
+    async fn withdraw(&self, domain: &DomainName) -> Result<(), ZoneError> {
+        let suffix = format!(".{}", domain.to_ascii());
+        self.0
+            .records
+            .lock()
+            .unwrap()
+            .retain(|(name, _), _| !name.ends_with(&suffix));
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Live for Handle {
+    fn announce(&self, change: Change) {
+        self.0.changes.lock().unwrap().push(change);
+    }
+
+    async fn probe(&self, _domain: &DomainName) -> Probe {
+        if self.0.faults.lock().unwrap().door_closed {
+            Probe::Failed {
+                seen: "connection refused".into(),
+                asked: "192.0.2.1:5222".into(),
+            }
+        } else {
+            Probe::Passed {
+                seen: "192.0.2.1:5222, TLS 1.3".into(),
+            }
+        }
+    }
+
+    fn sessions(&self, _domain: &DomainName) -> usize {
+        0
+    }
+
+    fn peers(&self, _domain: &DomainName) -> Vec<PeerNow> {
+        Vec::new()
+    }
+}
+
+/// 90 days, and it looks for its challenge where a real CA would: through the owner's CNAME.
+#[async_trait]
+impl Issuer for Handle {
+    fn describe(&self) -> IssuerInfo {
+        IssuerInfo {
+            name: "Test CA".into(),
+            caa_identities: vec!["ca.example".into()],
+            account_uri: None,
+        }
+    }
+
+    async fn issue(
+        &self,
+        request: IssueRequest,
+        desk: &dyn ChallengeSolver,
+    ) -> Result<Issued, IssueError> {
+        self.0
+            .orders
+            .lock()
+            .unwrap()
+            .push(request.names.iter().map(ToString::to_string).collect());
+        let faults = self.0.faults.lock().unwrap().clone();
+        if let Some(error) = faults.issuer {
+            return Err(error);
+        }
+        if let Some(name) = request
+            .names
+            .iter()
+            .find(|name| Some(name.as_str()) == faults.refuse_name.as_deref())
+        {
+            return Err(IssueError::Names(vec![NameRefused {
+                name: name.clone(),
+                why: "no such challenge".into(),
+            }]));
+        }
+        let key = match (&request.resume, &request.key) {
+            (Some(order), _) => rcgen::KeyPair::from_pem(order.key_pem.expose()).unwrap(),
+            (None, KeyChoice::Keep(pem)) => rcgen::KeyPair::from_pem(pem.expose()).unwrap(),
+            (None, KeyChoice::New) => rcgen::KeyPair::generate().unwrap(),
+        };
+        for name in &request.names {
+            let value = format!("digest-of-{name}");
+            desk.present(name, &value).await?;
+            let challenge = format!("_acme-challenge.{}", name.to_ascii());
+            let records = self.0.records.lock().unwrap();
+            let target = match records
+                .get(&(challenge, "CNAME"))
+                .and_then(|set| set.first())
+            {
+                Some(RecordData::Cname(target)) => target.clone(),
+                other => panic!("an order was spent without its CNAME: {other:?}"),
+            };
+            let set = records.get(&(target, "TXT")).cloned().unwrap_or_default();
+            assert!(
+                set.contains(&RecordData::Txt(value)),
+                "the challenge is not where the CA looks"
+            );
+        }
+        desk.remember(PendingOrder {
+            url: "https://ca.example/order/1".into(),
+            key_pem: key.serialize_pem().into(),
+            csr_der: vec![1],
+        })
+        .await?;
+        if faults.crash_before_finalize {
+            return Err(IssueError::Unavailable("the process died".into()));
+        }
+        for name in &request.names {
+            desk.withdraw(name, &format!("digest-of-{name}")).await;
+        }
+        self.0.keys.lock().unwrap().push(key.serialize_pem());
+        let now = *self.0.now.lock().unwrap();
+        let names: Vec<_> = request
+            .names
+            .iter()
+            .map(|name| name.to_ascii().into_owned())
+            .collect();
+        Ok(Issued {
+            chain_pem: certificate(&names, now, now + 90 * DAY, &key),
+            key_pem: key.serialize_pem().into(),
+        })
+    }
+}
+
+/// A leaf and its issuer, PEM.
+pub(crate) fn certificate(names: &[String], from: i64, to: i64, key: &rcgen::KeyPair) -> String {
+    let epoch = rcgen::date_time_ymd(1970, 1, 1);
+    let time = |micros: i64| {
+        epoch + std::time::Duration::from_secs(u64::try_from(micros / SECOND).unwrap())
+    };
+    let ca_key = rcgen::KeyPair::generate().unwrap();
+    let mut ca = rcgen::CertificateParams::new(vec![]).unwrap();
+    ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    ca.distinguished_name
+        .push(rcgen::DnType::CommonName, "Test CA");
+    (ca.not_before, ca.not_after) = (time(0), time(to + DAY));
+    let ca_pem = ca.self_signed(&ca_key).unwrap().pem();
+    let mut params = rcgen::CertificateParams::new(names.to_vec()).unwrap();
+    (params.not_before, params.not_after) = (time(from), time(to));
+    format!(
+        "{}{ca_pem}",
+        params
+            .signed_by(key, &rcgen::Issuer::new(ca, ca_key))
+            .unwrap()
+            .pem()
+    )
+}
+
+pub(crate) fn settings() -> PlatformSettings {
+    PlatformSettings {
+        name: "Domicile".into(),
+        platform_zone: "on.hosting.example".into(),
+        addresses: vec![IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))],
+        ports: Ports::default(),
+        record_ttl_seconds: 3600,
+        private_addresses: false,
+        sign_up: true,
+        limits: Limits {
+            domains: 3,
+            accounts: 5,
+        },
+        pace: Pace::real(),
+        service_names: vec![ServiceName {
+            label: "rooms".into(),
+            purpose: "group chats".into(),
+            federated: true,
+        }],
+    }
+}
+
+/// A control over a fresh store and world. `sandbox`: the owners' zones are ours to write.
+pub(crate) struct House {
+    pub control: Arc<Control>,
+    pub world: Arc<World>,
+    _folder: tempfile::TempDir,
+}
+
+impl House {
+    pub(crate) async fn open(sandbox: bool) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let world = Arc::new(World::default());
+        world.advance(20_000 * DAY);
+        world.zones.lock().unwrap().insert("example.com".into());
+        let handle = || Arc::new(Handle(world.clone()));
+        let control = Control::new(Parts {
+            store: open_store(folder.path()).await,
+            lookup: handle(),
+            issuer: handle(),
+            zone: handle(),
+            owner_zone: if sandbox { Some(handle()) } else { None },
+            live: handle(),
+            clock: handle(),
+            settings: settings(),
+        });
+        Self {
+            control,
+            world,
+            _folder: folder,
+        }
+    }
+
+    pub(crate) async fn sign_up(&self, domain: &str, email: &str) -> SignedUp {
+        let request = SignUp {
+            domain: domain.into(),
+            email: email.into(),
+            password: PASSWORD.into(),
+        };
+        self.control
+            .sign_up(request, &Origin::default())
+            .await
+            .unwrap()
+    }
+
+    /// A signed-up owner of a domain that is live.
+    pub(crate) async fn live(&self, domain: &str, email: &str) -> Actor {
+        let signed = self.sign_up(domain, email).await;
+        self.world.zones.lock().unwrap().insert(domain.into());
+        let actor = signed.login.resumed.actor;
+        let page = self.control.domain_records(&actor, domain).await.unwrap();
+        self.world.publish(
+            &page
+                .records
+                .into_iter()
+                .map(|view| view.record)
+                .collect::<Vec<_>>(),
+        );
+        self.turn().await;
+        assert_eq!(
+            self.control
+                .domain_show(&actor, domain)
+                .await
+                .unwrap()
+                .view
+                .state,
+            crate::domain::State::Live
+        );
+        actor
+    }
+
+    /// Lets the worker do what is due.
+    pub(crate) async fn turn(&self) -> usize {
+        self.control.turn().await.unwrap()
+    }
+
+    /// Moves the clock past the next look, and lets the worker look.
+    pub(crate) async fn later(&self, micros: i64) -> usize {
+        self.world.advance(micros);
+        self.turn().await
+    }
+
+    /// An actor of every role of a tenant.
+    pub(crate) async fn operator(&self, tenant: i64, role: &str, login: &str) -> Actor {
+        let system = Actor::system("test");
+        let new = OperatorNew {
+            login: login.into(),
+            password: PASSWORD.into(),
+            role: role.into(),
+        };
+        self.control.team_add(&system, tenant, new).await.unwrap();
+        let request = crate::operator::LoginRequest {
+            login: login.into(),
+            password: PASSWORD.into(),
+        };
+        self.control
+            .login(request, &Origin::default())
+            .await
+            .unwrap()
+            .resumed
+            .actor
+    }
+
+    pub(crate) async fn tenant(&self, name: &str) -> i64 {
+        self.control
+            .tenant_add(
+                &Actor::system("test"),
+                TenantNew {
+                    name: name.into(),
+                    owner: None,
+                },
+            )
+            .await
+            .unwrap()
+            .id
+    }
+}
+
+pub(crate) const PASSWORD: &str = "tin soldier nine";
+
+async fn open_store(_folder: &std::path::Path) -> Store {
+    Store::default()
+}
