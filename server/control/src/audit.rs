@@ -1,7 +1,7 @@
 //! What was done to a tenant, by whom: readable by the tenant.
 
-use crate::shim::TenantId;
 use serde::Serialize;
+use store::{AuditRow, TenantId};
 use xmpp::timestamp::Timestamp;
 
 use crate::error::Result;
@@ -29,7 +29,7 @@ pub struct AuditView {
 }
 
 /// Entries per page.
-const PAGE: usize = 100;
+const PAGE: u32 = 100;
 
 impl Control {
     /// The audit log of a tenant (by id; `None`: the actor's own, or the whole platform's), newest first, at most 100.
@@ -48,7 +48,10 @@ impl Control {
                 .map(|tenant| tenant.0.to_string())
                 .unwrap_or_default(),
         )?;
-        let rows = self.store().audit_list(tenant, before, PAGE).await?;
+        let rows = self
+            .store()
+            .audit_list(tenant, before.unwrap_or(i64::MAX), PAGE)
+            .await?;
         Ok(rows
             .into_iter()
             .map(|row| AuditView {
@@ -72,18 +75,16 @@ impl Control {
         object: &str,
         detail: &str,
     ) -> Result<()> {
-        let now = self.now();
-        self.store()
-            .audit_add(
-                tenant,
-                now,
-                actor.login(),
-                actor.role.as_str(),
-                operation.as_str(),
-                object,
-                detail,
-            )
-            .await?;
+        let row = AuditRow {
+            id: 0,
+            at: self.now(),
+            actor: actor.login().to_owned(),
+            role: actor.role.to_string(),
+            operation: operation.to_string(),
+            object: object.to_owned(),
+            detail: detail.to_owned(),
+        };
+        self.store().audit_add(tenant, &row).await?;
         tracing::info!(actor = actor.login(), role = %actor.role, via = &*actor.via, operation = %operation, object, detail, "done");
         Ok(())
     }

@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use crate::shim::{CertificateRow, DomainRow};
 use async_trait::async_trait;
 use data_encoding::HEXLOWER;
 use rcgen::PublicKeyData as _;
@@ -13,6 +12,7 @@ use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use store::{CertificateRow, DomainRow, Identity, OrderRow};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use xmpp::jid::DomainName;
@@ -342,13 +342,10 @@ impl Control {
         let row = self
             .domain_row(actor, Operation::CertificateList, domain)
             .await?;
-        let mut views: Vec<_> = self
-            .store()
-            .domain(row.id)
-            .certificates_list()
-            .await?
+        let rows = self.domain_store(&row).certificate_list().await?;
+        let mut views: Vec<_> = rows
             .iter()
-            .filter_map(|held| self.view(&row, held))
+            .filter_map(|held| self.view(&row, held, &rows))
             .collect();
         views.sort_by(|a, b| {
             (a.state != "current")
@@ -408,20 +405,14 @@ impl Control {
         }
         self.gate
             .attempt(rate::ORDER, row.name.as_str(), self.now())?;
-        let choices = Choices {
-            order_wanted: self.now().0,
-            ..Choices::of(&row)
-        };
-        self.store()
-            .domain(row.id)
-            .settings_set(
-                &row.policy,
-                &row.mode,
-                &row.allow,
-                &row.block,
-                &to_json(&choices),
-            )
-            .await?;
+        let wanted = self.now().0;
+        self.domain_edit(row.id, |fresh| {
+            fresh.settings = to_json(&Choices {
+                order_wanted: wanted,
+                ..Choices::of(fresh)
+            });
+        })
+        .await?;
         self.audit(
             actor,
             Some(row.tenant),
@@ -438,10 +429,11 @@ impl Control {
         &self,
         row: &DomainRow,
     ) -> Result<Option<CertificateView>> {
-        Ok(self
-            .current(row)
-            .await?
-            .and_then(|held| self.view(row, &held)))
+        let rows = self.domain_store(row).certificate_list().await?;
+        Ok(rows
+            .iter()
+            .find(|held| held.state == "current")
+            .and_then(|held| self.view(row, held, &rows)))
     }
 
     /// The same, as the checks need it; with it, whether it was ordered by us and whether its renewal is due.
@@ -457,17 +449,26 @@ impl Control {
     }
 
     async fn current(&self, row: &DomainRow) -> Result<Option<CertificateRow>> {
-        Ok(self
-            .store()
-            .domain(row.id)
-            .certificates_list()
-            .await?
-            .into_iter()
-            .find(|held| held.state == "current"))
+        Ok(self.domain_store(row).certificate_current().await?)
     }
 
-    fn view(&self, row: &DomainRow, held: &CertificateRow) -> Option<CertificateView> {
+    fn view(
+        &self,
+        row: &DomainRow,
+        held: &CertificateRow,
+        all: &[CertificateRow],
+    ) -> Option<CertificateView> {
         let inspected = read(&held.chain_pem, &row.name)?;
+        let key_since = all
+            .iter()
+            .filter(|other| {
+                other.id <= held.id
+                    && read(&other.chain_pem, &row.name)
+                        .is_some_and(|other| other.key_fingerprint == inspected.key_fingerprint)
+            })
+            .map(|other| other.created)
+            .min()
+            .unwrap_or(held.created);
         let facts = inspected.facts;
         let ordered = held.source == ORDERED;
         Some(CertificateView {
@@ -481,30 +482,23 @@ impl Control {
             source: held.source.clone(),
             state: held.state.clone(),
             fingerprint: inspected.fingerprint,
-            key_since: held.key_since,
+            key_since,
         })
     }
 
     /// Puts a checked certificate into use; the former one is kept as retired.
     async fn install(&self, row: &DomainRow, inspected: &Inspected, source: &str) -> Result<()> {
-        let now = self.now();
-        let former = self.current(row).await?;
-        let same_key = former
-            .as_ref()
-            .and_then(|held| read(&held.chain_pem, &row.name))
-            .is_some_and(|held| held.key_fingerprint == inspected.key_fingerprint);
-        let key_since = former
-            .filter(|_| same_key)
-            .map_or(now, |held| held.key_since);
-        self.store()
-            .domain(row.id)
-            .certificate_install(
-                &inspected.chain_pem,
-                inspected.key_pem.expose(),
+        let identity = Identity {
+            chain_pem: inspected.chain_pem.clone(),
+            key_pem: inspected.key_pem.expose().to_owned().into(),
+        };
+        self.domain_store(row)
+            .certificate_add(
+                &identity,
                 inspected.facts.not_after,
                 source,
-                key_since,
-                now,
+                "current",
+                self.now(),
             )
             .await?;
         self.parts
@@ -545,7 +539,7 @@ impl Control {
             return Ok(false);
         }
         let current = self.current(row).await?;
-        let store = self.store().domain(row.id);
+        let store = self.domain_store(&row);
         if !asked {
             if let Some((facts, due)) = self.current_facts(row).await? {
                 let lacking = names.iter().any(|name| {
@@ -562,15 +556,17 @@ impl Control {
         // A renewal keeps the key (ACME-12); an uploaded one's key is the owner's, and stays theirs alone.
         let key = match &current {
             Some(held) if held.source == ORDERED => store
-                .certificate_key(held.id)
+                .identity_current()
                 .await?
-                .map_or(KeyChoice::New, |key| KeyChoice::Keep(key.as_str().into())),
+                .map_or(KeyChoice::New, |identity| {
+                    KeyChoice::Keep(identity.key_pem.as_str().into())
+                }),
             _ => KeyChoice::New,
         };
-        let resume = store.order_find().await?.map(|order| PendingOrder {
+        let resume = store.order_get().await?.map(|order| PendingOrder {
             url: order.url,
             key_pem: order.key_pem.as_str().into(),
-            csr_der: order.csr_der,
+            csr_der: order.csr,
         });
         memory.tried = now.0;
         let facts = self.facts_of(row, &Memory::of(row));
@@ -751,8 +747,13 @@ impl ChallengeSolver for Desk<'_> {
     }
 
     async fn remember(&self, order: PendingOrder) -> std::result::Result<(), IssueError> {
-        let store = self.control.store().domain(self.row.id);
-        store.order_set(&order.url, order.key_pem.expose(), &order.csr_der, self.control.now()).await.map_err(|error| {
+        let store = self.control.domain_store(self.row);
+        let order = OrderRow {
+            url: order.url,
+            key_pem: order.key_pem.expose().to_owned().into(),
+            csr: order.csr_der,
+        };
+        store.order_set(&order).await.map_err(|error| {
             tracing::error!(domain = %self.row.name, error = %ControlError::from(error).log_text(), "an order could not be remembered");
             IssueError::Unavailable("the order could not be remembered".into())
         })

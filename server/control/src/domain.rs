@@ -3,8 +3,8 @@
 //! The state is a pure function of the former state and the facts of the last look ([`next`]); what could not be seen
 //! (`Unknown`) never moves a state. Ownership comes before any stream, account or order.
 
-use crate::shim::{DomainRow, StoreError, TenantId};
 use serde::{Deserialize, Serialize};
+use store::{DomainId, DomainRow, DomainStore, StoreError, TenantId};
 use xmpp::jid::DomainName;
 use xmpp::timestamp::Timestamp;
 
@@ -17,8 +17,7 @@ use crate::operator::short_text;
 use crate::outside::{Change, Probe, ZoneChange};
 use crate::permission::Operation;
 use crate::records::{self, DesiredRecord, DomainFacts, Mode, Standing};
-use crate::tenant::to_json;
-use crate::time::HOUR;
+use crate::tenant::{SUSPENDED, to_json};
 use crate::{Actor, Control, password, rate, status};
 
 /// Where a domain stands.
@@ -286,11 +285,11 @@ pub struct Removed {
 /// `suspended_by` of a domain that its owner stopped.
 pub(crate) const BY_OWNER: &str = "owner";
 /// … that the platform stopped.
-pub(crate) const BY_PLATFORM: &str = "platform";
+pub(crate) const BY_PLATFORM: &str = "operator";
 /// … whose proof of ownership lapsed.
-pub(crate) const BY_LAPSE: &str = "lapse";
-/// A claim that nobody has proven holds the name for this long; then another customer's claim takes its place.
-const CLAIM_HOLDS: i64 = HOUR;
+pub(crate) const BY_LAPSE: &str = "system";
+/// Rows read at once.
+const PAGE: u32 = 1000;
 /// Entries of an allow or block list.
 const LIST: usize = 1000;
 /// Words of XEP-0238.
@@ -324,6 +323,8 @@ pub(crate) struct Memory {
     pub probe: Option<Probe>,
     /// The proof has not been there since (µs).
     pub proof_missing_since: Option<i64>,
+    /// The token was seen while another customer's proof stands.
+    pub taken: bool,
     /// The target's addresses have been published in the platform's zone.
     pub target_published: bool,
     /// Orders.
@@ -373,7 +374,7 @@ impl Control {
                 ));
             }
         };
-        if tenant.state == "suspended" {
+        if tenant.state == SUSPENDED {
             return Err(ControlError::State {
                 name: tenant.name,
                 state: "suspended".into(),
@@ -382,7 +383,7 @@ impl Control {
             });
         }
         let limit = u64::from(self.limits_of(&tenant).domains);
-        let used = self.store().tenant(tenant.id).domains_list().await?.len() as u64;
+        let used = self.store().domain_count(Some(tenant.id)).await?;
         if used >= limit {
             return Err(ControlError::Limit {
                 what: "domains",
@@ -391,7 +392,7 @@ impl Control {
             });
         }
         let name = self.usable_domain("domain", &new.domain).await?;
-        let row = self.domain_make(actor, tenant.id, &name).await?;
+        let row = self.domain_make(tenant.id, &name).await?;
         self.audit(
             actor,
             Some(tenant.id),
@@ -410,16 +411,16 @@ impl Control {
                 let tenant = self
                     .tenant_row(actor, Operation::DomainList, tenant.0)
                     .await?;
-                self.store().tenant(tenant.id).domains_list().await?
+                self.domains(Some(tenant.id)).await?
             }
             None => {
                 actor.check(Operation::DomainList, None, "domain", "")?;
-                self.store().domains_list().await?
+                self.domains(None).await?
             }
         };
         let mut views = Vec::with_capacity(rows.len());
         for row in &rows {
-            let accounts = self.store().domain(row.id).account_count().await?;
+            let accounts = self.domain_store(&row).account_count().await?;
             views.push(status::view(row, &Memory::of(row), accounts));
         }
         views.sort_by(|a, b| {
@@ -455,7 +456,8 @@ impl Control {
             .await?;
         self.gate
             .attempt(rate::CHECK, row.name.as_str(), self.now())?;
-        self.step(row.id).await?;
+        let next_check = self.step(row.id).await?;
+        self.store().domain_check_at(row.id, next_check).await?;
         let row = self
             .domain_row(actor, Operation::DomainShow, domain)
             .await?;
@@ -548,16 +550,12 @@ impl Control {
             row.block = peers("block", &block)?;
             said.push(format!("block {}", row.block.join(" ")));
         }
-        row.settings = to_json(&choices);
-        self.store()
-            .domain(row.id)
-            .settings_set(
-                &row.policy,
-                &row.mode,
-                &row.allow,
-                &row.block,
-                &row.settings,
-            )
+        let choices = to_json(&choices);
+        let row = self
+            .domain_edit(row.id, |fresh| {
+                (fresh.policy, fresh.mode) = (row.policy, row.mode);
+                (fresh.allow, fresh.block, fresh.settings) = (row.allow, row.block, choices);
+            })
             .await?;
         self.parts.live.announce(Change::Domain(row.name.clone()));
         self.audit(
@@ -626,7 +624,7 @@ impl Control {
         }
         let tenant = self.store().tenant_get(row.tenant).await?;
         let by_platform = row.suspended_by == BY_PLATFORM
-            || tenant.is_some_and(|tenant| tenant.state == "suspended");
+            || tenant.is_some_and(|tenant| tenant.state == SUSPENDED);
         if by_platform && actor.role.of_a_tenant() {
             return Err(ControlError::State {
                 name: row.name.to_string(),
@@ -677,72 +675,126 @@ impl Control {
     ) -> Result<DomainRow> {
         let missing = || ControlError::not_found("domain", domain);
         let name = DomainName::parse(domain).map_err(|_| missing())?;
-        let row = self.store().domain_find(&name).await?.ok_or_else(missing)?;
+        // Several may claim a name: the actor's own claim, or for the platform the proven one.
+        let mut rows = self.store().domain_find(&name).await?.into_iter();
+        let row = rows
+            .find(|row| actor.tenant.is_none_or(|own| own == row.tenant))
+            .ok_or_else(missing)?;
         actor.check(operation, Some(row.tenant), "domain", domain)?;
         Ok(row)
     }
 
-    /// Claims a name for a tenant. A proven domain is never touched; an unproven claim of somebody else only holds for an
-    /// hour, then it gives way (both audit logs say so), so that nobody can squat on a name by naming it.
+    /// Claims a name for a tenant. Several may claim a name, each with a token of its own, and whoever publishes theirs has it:
+    /// nobody can squat on a name by naming it. A name that somebody has proven is not up for claims until that proof lapses.
     pub(crate) async fn domain_make(
         &self,
-        actor: &Actor,
         tenant: TenantId,
         name: &DomainName,
     ) -> Result<DomainRow> {
         let now = self.now();
-        if let Some(there) = self.store().domain_find(name).await? {
-            let taken = |remedy: &str| ControlError::Exists {
-                what: "domain",
-                name: name.to_string(),
-                remedy: remedy.to_owned(),
-            };
-            if there.tenant == tenant {
-                return Err(taken("You have it already: open it in your list."));
-            }
-            if there.verified_at.is_some() {
-                return Err(taken(
-                    "If it is yours, sign in, or ask whoever set it up; it is not handed over without their leave.",
-                ));
-            }
-            if now.0 - there.created.0 < CLAIM_HOLDS {
-                return Err(taken(
-                    "Somebody is setting it up at this moment; if it is yours, try again in an hour.",
-                ));
-            }
-            self.domain_release(&there).await?;
-            self.audit(
-                actor,
-                Some(there.tenant),
-                Operation::DomainRemove,
-                name.as_str(),
-                "an unproven claim gave way to another customer's",
-            )
-            .await?;
-        }
-        let label = password::token(5).expose().to_owned();
-        let token = password::token(20).expose().to_owned();
-        let added = self
+        let taken = |remedy: &str| ControlError::Exists {
+            what: "domain",
+            name: name.to_string(),
+            remedy: remedy.to_owned(),
+        };
+        if self
             .store()
-            .tenant(tenant)
-            .domain_add(name, &label, &token, POLICY, Mode::default().as_str(), now)
-            .await;
-        let row = match added {
-            Ok(row) => row,
+            .domain_find(name)
+            .await?
+            .iter()
+            .any(|row| row.tenant == tenant)
+        {
+            return Err(taken("You have it already: open it in your list."));
+        }
+        if self.held(name).await? {
+            return Err(taken(
+                "If it is yours, sign in, or ask whoever set it up; it is not handed over without their leave.",
+            ));
+        }
+        let mut row = DomainRow {
+            id: DomainId(0),
+            tenant,
+            name: name.clone(),
+            label: password::token(5).expose().to_owned(),
+            state: State::Claimed.as_str().into(),
+            reason: String::new(),
+            suspended_by: String::new(),
+            mode: Mode::default().as_str().into(),
+            token: password::token(20).expose().to_owned(),
+            verified_at: None,
+            policy: POLICY.into(),
+            allow: Vec::new(),
+            block: Vec::new(),
+            settings: to_json(&Choices::default()),
+            look: None,
+            checked_at: None,
+            next_check_at: Some(now),
+            created: now,
+        };
+        row.id = match self.store().domain_add(&row).await {
+            Ok(id) => id,
             Err(StoreError::Conflict { .. }) => {
-                let remedy = "Somebody was a moment faster; if it is yours, try again in an hour."
-                    .to_owned();
-                return Err(ControlError::Exists {
-                    what: "domain",
-                    name: name.to_string(),
-                    remedy,
-                });
+                return Err(taken(
+                    "Try again: somebody was adding it at the same moment.",
+                ));
             }
             Err(error) => return Err(error.into()),
         };
         self.tell(&row, EventKind::DomainAdded);
-        self.soon(&row).await?;
+        self.wake.notify_one();
         Ok(row)
+    }
+
+    /// Has somebody proven this name, and is that proof in force?
+    pub(crate) async fn held(&self, name: &DomainName) -> Result<bool> {
+        Ok(self
+            .store()
+            .domain_hosted(name)
+            .await?
+            .is_some_and(|row| row.suspended_by != BY_LAPSE))
+    }
+
+    /// A domain's rows in the store.
+    pub(crate) fn domain_store(&self, row: &DomainRow) -> DomainStore {
+        self.store().domain(row.id, &row.name)
+    }
+
+    /// Reads a domain's row afresh, changes it, writes it: so that neither the worker nor another operation is overwritten.
+    pub(crate) async fn domain_edit(
+        &self,
+        id: DomainId,
+        edit: impl FnOnce(&mut DomainRow),
+    ) -> Result<DomainRow> {
+        let _one_at_a_time = self.edits.lock().await;
+        let mut row = self
+            .store()
+            .domain_get(id)
+            .await?
+            .ok_or_else(|| ControlError::not_found("domain", id))?;
+        edit(&mut row);
+        match self.store().domain_update(&row, self.now()).await {
+            Ok(true) => Ok(row),
+            Ok(false) => Err(ControlError::not_found("domain", &row.name)),
+            Err(StoreError::Conflict { .. }) => Err(ControlError::Exists {
+                what: "domain",
+                name: row.name.to_string(),
+                remedy: "Another customer has shown that it is theirs.".into(),
+            }),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Every domain of a tenant, or of all, page by page.
+    pub(crate) async fn domains(&self, tenant: Option<TenantId>) -> Result<Vec<DomainRow>> {
+        let mut all: Vec<DomainRow> = Vec::new();
+        loop {
+            let after = all.last().map_or(DomainId(0), |row| row.id);
+            let page = self.store().domain_list(tenant, after, PAGE).await?;
+            if page.is_empty() {
+                return Ok(all);
+            }
+            all.extend(page);
+        }
     }
 
     /// Stops a domain, whoever asked.
@@ -752,13 +804,12 @@ impl Control {
 
     /// Starts a stopped domain: as far as its proof goes; the next look does the rest.
     pub(crate) async fn domain_start(&self, row: &DomainRow) -> Result<()> {
-        let memory = Memory {
+        let memory = to_json(&Memory {
             proof_missing_since: None,
             ..Memory::of(row)
-        };
+        });
         self.store()
-            .domain(row.id)
-            .memory_set(&to_json(&memory))
+            .domain_looked(row.id, &memory, row.checked_at.unwrap_or(row.created))
             .await?;
         // A lapsed proof has to be shown afresh.
         let state = if row.verified_at.is_some() && row.suspended_by != BY_LAPSE {
@@ -779,10 +830,12 @@ impl Control {
         reason: &str,
     ) -> Result<()> {
         let from = state_of(row);
-        self.store()
-            .domain(row.id)
-            .state_set(to.as_str(), by, reason)
-            .await?;
+        self.domain_edit(row.id, |fresh| {
+            fresh.state = to.as_str().into();
+            fresh.suspended_by = by.into();
+            fresh.reason = reason.into();
+        })
+        .await?;
         self.parts.live.announce(Change::Domain(row.name.clone()));
         if from != to {
             tracing::info!(domain = %row.name, from = from.as_str(), to = to.as_str(), "state");
@@ -816,12 +869,19 @@ impl Control {
             tracing::warn!(domain = %row.name, error = %ControlError::from(error).log_text(), "leaving is held up by the platform's zone");
             return self.soon(row).await;
         }
-        if let Some(zone) = &self.parts.owner_zone {
+        if let Some(zone) = self
+            .parts
+            .owner_zone
+            .as_ref()
+            .filter(|_| row.verified_at.is_some())
+        {
             if let Err(error) = zone.withdraw(&row.name).await {
                 tracing::warn!(domain = %row.name, error = %ControlError::from(error).log_text(), "the sandbox zone keeps records of a domain that has left");
             }
         }
-        self.store().domain_remove(row.id, self.now()).await?;
+        self.store()
+            .domain_remove(row, row.verified_at.is_some(), self.now())
+            .await?;
         self.parts.live.announce(Change::Domain(row.name.clone()));
         self.parts
             .live
@@ -846,8 +906,7 @@ impl Control {
     /// Has the worker look soon.
     pub(crate) async fn soon(&self, row: &DomainRow) -> Result<()> {
         self.store()
-            .domain(row.id)
-            .next_check_set(Some(self.now()))
+            .domain_check_at(row.id, Some(self.now()))
             .await?;
         self.wake.notify_one();
         Ok(())
@@ -876,15 +935,17 @@ impl Control {
     }
 
     async fn show(&self, actor: &Actor, row: &DomainRow) -> Result<DomainShow> {
-        let store = self.store().domain(row.id);
+        let store = self.domain_store(&row);
         let memory = Memory::of(row);
         let facts = self.facts_of(row, &memory);
-        let checks: Vec<FindingView> = store
-            .findings_list()
+        let mut checks: Vec<FindingView> = store
+            .finding_list()
             .await?
             .into_iter()
             .filter_map(|finding| findings::view(finding, row.next_check_at))
             .collect();
+        // DNSSEC and a missing zone explain the rest; then the worst.
+        checks.sort_by(findings::order);
         let certificate = self.current_certificate(row).await?;
         let view = status::view(row, &memory, store.account_count().await?);
         let can_publish = self.can_publish() && actor.may(Operation::DomainPublish);

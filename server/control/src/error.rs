@@ -231,15 +231,15 @@ impl ControlError {
 }
 
 /// Storage that is busy, full or gone is worth another try; anything else is our fault.
-impl From<crate::shim::StoreError> for ControlError {
-    fn from(error: crate::shim::StoreError) -> Self {
-        if error.is_temporary() {
-            Self::Unavailable {
+impl From<store::StoreError> for ControlError {
+    fn from(error: store::StoreError) -> Self {
+        use store::StoreError::{Busy, Full, Unavailable};
+        match error {
+            Busy | Full(_) | Unavailable(_) => Self::Unavailable {
                 what: "the database",
                 source: error.into(),
-            }
-        } else {
-            Self::internal(error)
+            },
+            other => Self::internal(other),
         }
     }
 }

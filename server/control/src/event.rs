@@ -1,7 +1,7 @@
 //! Live updates for open pages: what changed, to whom it may be told. Best effort; a page that lagged reloads.
 
-use crate::shim::TenantId;
 use serde::Serialize;
+use store::TenantId;
 use tokio::sync::broadcast;
 use xmpp::timestamp::Timestamp;
 

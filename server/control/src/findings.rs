@@ -114,6 +114,7 @@ codes! {
     SERVICE_NAME_LEFT_OUT "service-name-left-out" "A service's name is not in the certificate." "Publish the service's challenge record.";
     PROBE_FAILED "probe-failed" "Going in by the public door as an app would, we were stopped." "If everything above is good, this is ours to mend; we have been told.";
     TTL_TOO_LONG "ttl-too-long" "The record may be remembered for more than a day, so a change takes as long to be seen." "Lower its TTL to an hour.";
+    CLAIMED_ELSEWHERE "claimed-elsewhere" "Another customer of this service has shown that the domain is theirs." "Ask whoever set it up, or the operator of this service.";
     OWNERSHIP_LAPSED "ownership-lapsed" "The record that shows the domain is yours has gone." "Publish it again before the date shown, or the domain is stopped.";
 }
 
@@ -165,10 +166,7 @@ pub struct FindingView {
 }
 
 /// A stored row as it is shown.
-pub(crate) fn view(
-    row: crate::shim::FindingRow,
-    next_check: Option<Timestamp>,
-) -> Option<FindingView> {
+pub(crate) fn view(row: store::FindingRow, next_check: Option<Timestamp>) -> Option<FindingView> {
     Some(FindingView {
         severity: Severity::parse(&row.severity)?,
         code: row.code,
@@ -202,6 +200,8 @@ pub struct Surroundings<'a> {
     pub state: State,
     /// The certificate in use.
     pub certificate: Option<CertificateFacts>,
+    /// The token was seen while another customer's proof stands.
+    pub taken: bool,
     /// Until when the proof of ownership may be missing before the domain is stopped.
     pub proof_ends: Option<Timestamp>,
     /// Last failed order in the CA's words, if the last one failed.
@@ -257,16 +257,24 @@ pub fn checks(
         }
         rows.extend(caa(domain, seen, around.issuer));
     }
+    if around.taken {
+        rows.push(finding(
+            CLAIMED_ELSEWHERE,
+            Severity::Critical,
+            domain.ascii(),
+            "a domain that nobody else has here",
+            "another customer's proof, which is in force",
+            "this server",
+            "Ask whoever set it up, or the operator of this service.".into(),
+        ));
+    }
     rows.extend(identity(domain, around));
     rows.extend(door(domain, around));
     for row in &mut rows {
         soften(row, around);
     }
     rows.sort_by(|a, b| {
-        rank(a)
-            .cmp(&rank(b))
-            .then_with(|| b.severity.cmp(&a.severity))
-            .then_with(|| a.subject.cmp(&b.subject))
+        (rank(a.code, a.severity), &a.subject).cmp(&(rank(b.code, b.severity), &b.subject))
     });
     rows
 }
@@ -299,10 +307,15 @@ fn soften(row: &mut Finding, around: &Surroundings<'_>) {
     }
 }
 
+/// The order in which rows are shown.
+pub(crate) fn order(a: &FindingView, b: &FindingView) -> std::cmp::Ordering {
+    (rank(&a.code, a.severity), &a.subject).cmp(&(rank(&b.code, b.severity), &b.subject))
+}
+
 /// DNSSEC and a missing zone come first, because they explain the rest.
-fn rank(row: &Finding) -> u8 {
-    match (row.code, row.severity) {
-        (DNSSEC_BOGUS | ZONE_MISSING, _) => 0,
+fn rank(code: &str, severity: Severity) -> u8 {
+    match (code, severity) {
+        (DNSSEC_BOGUS | ZONE_MISSING | CLAIMED_ELSEWHERE, _) => 0,
         (_, Severity::Critical) => 1,
         (_, Severity::Warning) => 2,
         (_, Severity::Unknown) => 3,
@@ -1904,6 +1917,7 @@ mod tests {
                 not_before: Timestamp(0),
                 not_after: Timestamp(90 * DAY),
             }),
+            taken: false,
             proof_ends: None,
             order_failed: None,
             probe: Some(Probe::Passed {

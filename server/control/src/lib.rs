@@ -41,7 +41,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use shim::Store;
+use store::Store;
 
 pub use crate::error::{ControlError, Result};
 pub use crate::event::{Event, EventKind, Events};
@@ -51,7 +51,7 @@ pub use crate::outside::{
 pub use crate::permission::{Operation, Role};
 pub use crate::secret::Secret;
 pub use crate::settings::{Limits, Pace, PlatformSettings, Ports};
-pub use shim::{OperatorId, TenantId};
+pub use store::{OperatorId, TenantId};
 pub use xmpp::timestamp::Timestamp;
 
 /// Everything that control is made of; `main.rs` fills it in once.
@@ -82,6 +82,8 @@ pub struct Control {
     pub(crate) passwords: password::Passwords,
     pub(crate) first_run: operator::FirstRunToken,
     pub(crate) first_run_lock: tokio::sync::Mutex<()>,
+    /// One reader-and-writer of a domain's row at a time.
+    pub(crate) edits: tokio::sync::Mutex<()>,
     pub(crate) wake: tokio::sync::Notify,
 }
 
@@ -95,6 +97,7 @@ impl Control {
             passwords: password::Passwords::default(),
             first_run: operator::FirstRunToken::draw(),
             first_run_lock: tokio::sync::Mutex::new(()),
+            edits: tokio::sync::Mutex::new(()),
             wake: tokio::sync::Notify::new(),
         })
     }

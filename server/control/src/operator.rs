@@ -5,9 +5,9 @@
 
 use std::net::IpAddr;
 
-use crate::shim::{OperatorId, OperatorRow, StoreError, TenantId, TokenRow};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use store::{LoginRow, OperatorId, OperatorRow, StoreError, TenantId, TokenRow};
 use xmpp::timestamp::Timestamp;
 
 use crate::error::{ControlError, Result};
@@ -153,7 +153,7 @@ impl FirstRunToken {
 impl Control {
     /// Does the platform still lack its first operator?
     pub async fn first_run_needed(&self) -> Result<bool> {
-        Ok(self.store().operators_list(None).await?.is_empty())
+        Ok(self.store().operator_list(None).await?.is_empty())
     }
 
     /// The setup token, to be printed at start while [`Control::first_run_needed`]; new at every start.
@@ -238,7 +238,7 @@ impl Control {
     /// The actor's logins.
     pub async fn login_list(&self, actor: &Actor) -> Result<Vec<LoginView>> {
         let operator = self.own(actor, Operation::LoginList)?;
-        let rows = self.store().logins_list(operator, self.now()).await?;
+        let rows = self.store().login_list(operator, self.now()).await?;
         Ok(rows
             .into_iter()
             .map(|row| LoginView {
@@ -288,8 +288,7 @@ impl Control {
         }
         password::check("new", new, password::OPERATOR_LENGTH, &[actor.login()])?;
         let hash = self.passwords.hash(new).await?;
-        self.store().operator_password_set(operator, &hash).await?;
-        self.store().logins_remove_all(operator).await?;
+        self.store().operator_set_password(operator, &hash).await?;
         self.audit(
             actor,
             actor.tenant,
@@ -325,7 +324,7 @@ impl Control {
         let operator = self.own(actor, Operation::TokenList)?;
         Ok(self
             .store()
-            .tokens_list(operator, self.now())
+            .token_list(operator, self.now())
             .await?
             .into_iter()
             .map(token_view)
@@ -337,7 +336,7 @@ impl Control {
         let operator = self.own(actor, Operation::TokenAdd)?;
         let name = short_text("name", name)?;
         let now = self.now();
-        let used = self.store().tokens_list(operator, now).await?.len();
+        let used = self.store().token_list(operator, now).await?.len();
         if used >= TOKENS {
             return Err(ControlError::Limit {
                 what: "API tokens",
@@ -349,7 +348,7 @@ impl Control {
         let expires = time::plus(now, TOKEN_SECONDS);
         let id = self
             .store()
-            .token_add(operator, &name, &hash_of(&secret), now, expires)
+            .token_add(operator, &hash_of(&secret), &name, now, expires)
             .await?;
         self.audit(
             actor,
@@ -391,7 +390,7 @@ impl Control {
         let row = self.tenant_row(actor, Operation::TeamList, tenant).await?;
         Ok(self
             .store()
-            .operators_list(Some(row.id))
+            .operator_list(Some(row.id))
             .await?
             .iter()
             .filter_map(operator_view)
@@ -425,7 +424,7 @@ impl Control {
         let row = self
             .tenant_row(actor, Operation::TeamRemove, tenant)
             .await?;
-        let team = self.store().operators_list(Some(row.id)).await?;
+        let team = self.store().operator_list(Some(row.id)).await?;
         let member = team
             .iter()
             .find(|member| member.id.0 == id)
@@ -457,7 +456,7 @@ impl Control {
         actor.check(Operation::PlatformTeam, None, "operator", "")?;
         Ok(self
             .store()
-            .operators_list(None)
+            .operator_list(None)
             .await?
             .iter()
             .filter_map(operator_view)
@@ -477,8 +476,7 @@ impl Control {
                     &[&login],
                 )?;
                 let hash = self.passwords.hash(&new.password).await?;
-                self.store().operator_password_set(row.id, &hash).await?;
-                self.store().logins_remove_all(row.id).await?;
+                self.store().operator_set_password(row.id, &hash).await?;
                 self.audit(actor, None, Operation::PlatformTeam, &login, "password set")
                     .await?;
                 row
@@ -510,7 +508,7 @@ impl Control {
         let now = self.now();
         match self
             .store()
-            .operator_add(tenant, &login, &hash, role.as_str(), now)
+            .operator_add(&login, &hash, role.as_str(), tenant, now)
             .await
         {
             Ok(id) => {
@@ -555,17 +553,18 @@ impl Control {
             .address
             .map(|address| address.to_string())
             .unwrap_or_default();
+        let login = LoginRow {
+            id: 0,
+            operator: row.id,
+            csrf: csrf.expose().to_owned(),
+            agent,
+            address,
+            created: now,
+            expires,
+        };
         let id = self
             .store()
-            .login_add(
-                row.id,
-                &hash_of(token.expose()),
-                csrf.expose(),
-                &agent,
-                &address,
-                now,
-                expires,
-            )
+            .login_add(&hash_of(token.expose()), &login)
             .await?;
         Ok(LoggedIn {
             token,

@@ -1,8 +1,8 @@
 //! What happened with peers: per pair, the last attempts and whose side has to fix them.
 
-use crate::shim::PeerRow;
 use serde::Serialize;
 use serde_json::Value;
+use store::PeerRow;
 use xmpp::jid::DomainName;
 use xmpp::timestamp::Timestamp;
 
@@ -40,15 +40,17 @@ pub struct PeerShow {
     pub attempts: Vec<serde_json::Value>,
 }
 
+/// Peers in a list, the latest ones.
+const PEERS: u32 = 500;
+
 impl Control {
     /// Peers of a domain, the latest first.
     pub async fn peer_list(&self, actor: &Actor, domain: &str) -> Result<Vec<PeerView>> {
         let row = self.domain_row(actor, Operation::PeerList, domain).await?;
         let now = self.parts.live.peers(&row.name);
         let mut views: Vec<_> = self
-            .store()
-            .domain(row.id)
-            .peer_list()
+            .domain_store(&row)
+            .peer_list(PEERS)
             .await?
             .iter()
             .map(|peer| view(peer, &now))
@@ -62,9 +64,8 @@ impl Control {
         let row = self.domain_row(actor, Operation::PeerShow, domain).await?;
         let name = DomainName::parse(peer).map_err(|_| ControlError::not_found("peer", peer))?;
         let found = self
-            .store()
-            .domain(row.id)
-            .peer_find(name.as_str())
+            .domain_store(&row)
+            .peer_get(name.as_str())
             .await?
             .ok_or_else(|| ControlError::not_found("peer", peer))?;
         let now = self.parts.live.peers(&row.name);

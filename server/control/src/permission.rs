@@ -7,8 +7,8 @@
 
 use std::fmt;
 
-use crate::shim::TenantId;
 use serde::Serialize;
+use store::TenantId;
 
 use crate::error::{ControlError, Result};
 

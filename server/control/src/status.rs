@@ -1,6 +1,6 @@
 //! What is said of a domain: its chip, its sentence, the four stations and the next step. Pure; second person, no jargon.
 
-use crate::shim::DomainRow;
+use store::DomainRow;
 
 use crate::certificate::CertificateView;
 use crate::domain::{

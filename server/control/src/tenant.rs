@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::shim::{TenantId, TenantRow};
 use serde::{Deserialize, Serialize};
+use store::{TenantId, TenantRow};
 use xmpp::jid::DomainName;
 use xmpp::timestamp::Timestamp;
 
@@ -232,12 +232,7 @@ impl Control {
         )?;
         let (mut hint, name) = classify(domain, &self.settings().platform_zone);
         if let Some(name) = name {
-            if self
-                .store()
-                .domain_find(&name)
-                .await?
-                .is_some_and(|row| row.verified_at.is_some())
-            {
+            if self.held(&name).await? {
                 hint.usable = false;
                 hint.code = "served-here";
                 hint.note = format!(
@@ -284,7 +279,10 @@ impl Control {
         }
         let now = self.now();
         let limits = to_json(&self.settings().limits);
-        let tenant = self.store().tenant_add(name.as_str(), &limits, now).await?;
+        let tenant = self
+            .store()
+            .tenant_add(name.as_str(), ACTIVE, &limits, now)
+            .await?;
         let made = async {
             let actor = Actor {
                 role: Role::Owner,
@@ -301,7 +299,7 @@ impl Control {
             let operator = self
                 .operator_make(&actor, Some(tenant), Role::Owner, &new)
                 .await?;
-            self.domain_make(&actor, tenant, &name).await?;
+            self.domain_make(tenant, &name).await?;
             self.audit(
                 &actor,
                 Some(tenant),
@@ -333,7 +331,7 @@ impl Control {
         actor.check(Operation::TenantList, actor.tenant, "tenant", "")?;
         let rows = match actor.tenant {
             Some(own) => self.store().tenant_get(own).await?.into_iter().collect(),
-            None => self.store().tenants_list().await?,
+            None => self.tenants().await?,
         };
         let mut views = Vec::with_capacity(rows.len());
         for row in &rows {
@@ -363,7 +361,7 @@ impl Control {
         }
         let id = self
             .store()
-            .tenant_add(&name, &to_json(&self.settings().limits), self.now())
+            .tenant_add(&name, ACTIVE, &to_json(&self.settings().limits), self.now())
             .await?;
         if let Some(owner) = new.owner {
             let operator = OperatorNew {
@@ -386,12 +384,11 @@ impl Control {
 
     /// Stops all domains of a tenant; `reason` is shown to them.
     pub async fn tenant_suspend(&self, actor: &Actor, id: i64, reason: &str) -> Result<TenantView> {
-        let row = self.tenant_row(actor, Operation::TenantSuspend, id).await?;
+        let mut row = self.tenant_row(actor, Operation::TenantSuspend, id).await?;
         let reason = short_text("reason", reason)?;
-        self.store()
-            .tenant_state_set(row.id, "suspended", &reason)
-            .await?;
-        for domain in self.store().tenant(row.id).domains_list().await? {
+        (row.state, row.reason) = (SUSPENDED.into(), reason.clone());
+        self.store().tenant_update(&row).await?;
+        for domain in self.domains(Some(row.id)).await? {
             if !matches!(
                 State::parse(&domain.state),
                 Some(State::Suspended | State::Releasing)
@@ -413,9 +410,10 @@ impl Control {
 
     /// Undoes that.
     pub async fn tenant_resume(&self, actor: &Actor, id: i64) -> Result<TenantView> {
-        let row = self.tenant_row(actor, Operation::TenantResume, id).await?;
-        self.store().tenant_state_set(row.id, "active", "").await?;
-        for domain in self.store().tenant(row.id).domains_list().await? {
+        let mut row = self.tenant_row(actor, Operation::TenantResume, id).await?;
+        (row.state, row.reason) = (ACTIVE.into(), String::new());
+        self.store().tenant_update(&row).await?;
+        for domain in self.domains(Some(row.id)).await? {
             if domain.state == State::Suspended.as_str() && domain.suspended_by == BY_PLATFORM {
                 self.domain_start(&domain).await?;
             }
@@ -430,7 +428,7 @@ impl Control {
     pub async fn tenant_remove(&self, actor: &Actor, id: i64) -> Result<Vec<DesiredRecord>> {
         let row = self.tenant_row(actor, Operation::TenantRemove, id).await?;
         let mut dangling = Vec::new();
-        for domain in self.store().tenant(row.id).domains_list().await? {
+        for domain in self.domains(Some(row.id)).await? {
             dangling.extend(self.dangling(&domain));
             self.domain_release(&domain).await?;
         }
@@ -449,11 +447,12 @@ impl Control {
         id: i64,
         limits: Limits,
     ) -> Result<TenantView> {
-        let row = self
+        let mut row = self
             .tenant_row(actor, Operation::TenantSetLimits, id)
             .await?;
         let text = to_json(&limits);
-        self.store().tenant_limits_set(row.id, &text).await?;
+        row.limits = text.clone();
+        self.store().tenant_update(&row).await?;
         self.audit(
             actor,
             Some(row.id),
@@ -469,12 +468,12 @@ impl Control {
     /// The platform in numbers.
     pub async fn overview(&self, actor: &Actor) -> Result<Overview> {
         actor.check(Operation::PlatformOverview, None, "platform", "")?;
-        let domains = self.store().domains_list().await?;
+        let domains = self.domains(None).await?;
         let mut accounts = 0;
         let mut findings: BTreeMap<String, u64> = BTreeMap::new();
         for domain in &domains {
-            accounts += self.store().domain(domain.id).account_count().await?;
-            for finding in self.store().domain(domain.id).findings_list().await? {
+            accounts += self.domain_store(domain).account_count().await?;
+            for finding in self.domain_store(domain).finding_list().await? {
                 if Severity::parse(&finding.severity) >= Some(Severity::Warning) {
                     *findings.entry(finding.code).or_default() += 1;
                 }
@@ -483,7 +482,7 @@ impl Control {
         let mut findings: Vec<_> = findings.into_iter().collect();
         findings.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         Ok(Overview {
-            tenants: self.store().tenants_list().await?.len() as u64,
+            tenants: self.tenants().await?.len() as u64,
             domains: State::ALL
                 .into_iter()
                 .map(|state| {
@@ -538,12 +537,13 @@ impl Control {
     }
 
     async fn tenant_view(&self, row: &TenantRow) -> Result<TenantView> {
-        let store = self.store().tenant(row.id);
+        let domains = self.store().domain_count(Some(row.id)).await?;
+        let accounts = self.store().tenant_account_count(row.id).await?;
         let count = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
         Ok(TenantView {
             id: row.id.0,
             name: row.name.clone(),
-            state: if row.state == "suspended" {
+            state: if row.state == SUSPENDED {
                 "suspended"
             } else {
                 "active"
@@ -551,10 +551,23 @@ impl Control {
             created: row.created,
             limits: self.limits_of(row),
             used: Limits {
-                domains: count(store.domains_list().await?.len() as u64),
-                accounts: count(store.account_count().await?),
+                domains: count(domains),
+                accounts: count(accounts),
             },
         })
+    }
+
+    /// Every tenant, page by page.
+    async fn tenants(&self) -> Result<Vec<TenantRow>> {
+        let mut all: Vec<TenantRow> = Vec::new();
+        loop {
+            let after = all.last().map_or(TenantId(0), |row| row.id);
+            let page = self.store().tenant_list(after, PAGE).await?;
+            if page.is_empty() {
+                return Ok(all);
+            }
+            all.extend(page);
+        }
     }
 
     fn tell_tenant(&self, tenant: TenantId) {
@@ -566,6 +579,12 @@ impl Control {
         });
     }
 }
+
+/// A tenant's states.
+const ACTIVE: &str = "active";
+pub(crate) const SUSPENDED: &str = "suspended";
+/// Rows read at once.
+const PAGE: u32 = 1000;
 
 pub(crate) fn to_json(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()

@@ -4,7 +4,7 @@ use crate::Control;
 use crate::certificate::CertificateView;
 use crate::domain::{Memory, VerdictView};
 use crate::error::Result;
-use crate::shim::DomainRow;
+use store::DomainRow;
 
 impl Control {
     /// The matrix of who × how.

@@ -4,11 +4,11 @@
 //! time. Domains are looked at side by side, a bounded number at once: a slow name server holds up its own domain only. The
 //! loop decides nothing itself: [`Control::step`] is one look at one domain, and the CLI calls it as well.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::shim::{DomainId, DomainRow, FindingRow};
+use store::{DomainId, DomainRow, FindingRow};
 use tokio::task::JoinSet;
 use xmpp::timestamp::Timestamp;
 
@@ -24,8 +24,8 @@ use crate::tenant::to_json;
 use crate::time::{DAY, plus};
 use crate::{Actor, Control, password};
 
-/// A lease outlasts the slowest step (an order) by far.
-const LEASE_SECONDS: i64 = 600;
+/// A lease outlasts the slowest step: a look and an order.
+const LEASE_SECONDS: i64 = 240;
 /// The loop asks for due domains this often, if nothing wakes it.
 const TICK: Duration = Duration::from_secs(1);
 /// Pause after a step that failed on our side.
@@ -36,7 +36,8 @@ const QUESTION: Duration = Duration::from_secs(5);
 /// Runs until `stop` resolves. Spawn it once per process; several nodes may run it, a domain is claimed by one.
 pub async fn run(control: Arc<Control>, stop: impl Future<Output = ()>) {
     let owner = password::token(8).expose().to_owned();
-    let mut steps: JoinSet<()> = JoinSet::new();
+    let mut steps: JoinSet<DomainId> = JoinSet::new();
+    let mut under_way: HashMap<DomainId, DomainRow> = HashMap::new();
     let mut stop = std::pin::pin!(stop);
     loop {
         let room = control
@@ -50,7 +51,11 @@ pub async fn run(control: Arc<Control>, stop: impl Future<Output = ()>) {
                 Ok(rows) => {
                     for row in rows {
                         let (control, owner) = (control.clone(), owner.clone());
-                        steps.spawn(async move { control.leased(row, &owner).await });
+                        under_way.insert(row.id, row.clone());
+                        steps.spawn(async move {
+                            control.leased(&row, &owner).await;
+                            row.id
+                        });
                     }
                 }
                 Err(error) => {
@@ -63,14 +68,19 @@ pub async fn run(control: Arc<Control>, stop: impl Future<Output = ()>) {
             () = control.wake.notified() => {}
             () = tokio::time::sleep(TICK) => {}
             Some(ended) = steps.join_next(), if !steps.is_empty() => {
-                if let Err(error) = ended {
-                    tracing::error!(%error, "a look ended by itself");
+                match ended {
+                    Ok(id) => drop(under_way.remove(&id)),
+                    // Its lease runs out; the domain is looked at again then.
+                    Err(error) => tracing::error!(%error, "a look ended by itself"),
                 }
             }
         }
     }
-    // What is under way is dropped; its lease runs out, and orders resume from the store.
+    // What is under way is dropped and due at once for whoever comes next; orders resume from the store.
     steps.shutdown().await;
+    for row in under_way.values() {
+        control.lease_end(row, &owner, Some(control.now())).await;
+    }
 }
 
 impl Control {
@@ -80,7 +90,7 @@ impl Control {
         let rows = self.claim("turn", usize::MAX >> 1).await?;
         let count = rows.len();
         for row in rows {
-            self.leased(row, "turn").await;
+            self.leased(&row, "turn").await;
         }
         Ok(count)
     }
@@ -89,12 +99,17 @@ impl Control {
         let now = self.now();
         Ok(self
             .store()
-            .domains_claim(now, owner, plus(now, LEASE_SECONDS), room)
+            .domain_claim_due(
+                now,
+                owner,
+                plus(now, LEASE_SECONDS),
+                u32::try_from(room).unwrap_or(u32::MAX),
+            )
             .await?)
     }
 
     /// One step of a domain whose lease we hold, and the lease's end.
-    async fn leased(&self, row: DomainRow, owner: &str) {
+    async fn leased(&self, row: &DomainRow, owner: &str) {
         let next_check = match self.step(row.id).await {
             Ok(next_check) => next_check,
             Err(error) => {
@@ -102,12 +117,28 @@ impl Control {
                 Some(plus(self.now(), STUMBLE_SECONDS))
             }
         };
-        if let Err(error) = self
-            .store()
-            .domain_lease_end(row.id, owner, row.next_check_at, next_check)
-            .await
-        {
-            tracing::warn!(domain = %row.name, %error, "a lease is left to run out");
+        self.lease_end(row, owner, next_check).await;
+    }
+
+    async fn lease_end(&self, claimed: &DomainRow, owner: &str, next_check: Option<Timestamp>) {
+        let ended = async {
+            // "Check now", pressed while we looked, is not forgotten.
+            let asked = self
+                .store()
+                .domain_get(claimed.id)
+                .await?
+                .and_then(|row| row.next_check_at);
+            let next_check = if asked == claimed.next_check_at {
+                next_check
+            } else {
+                asked
+            };
+            self.store()
+                .domain_lease_release(claimed.id, owner, next_check)
+                .await
+        };
+        if let Err(error) = ended.await {
+            tracing::warn!(domain = %claimed.name, %error, "a lease is left to run out");
         }
     }
 
@@ -166,7 +197,7 @@ impl Control {
 
         let ownership = ownership(&wanted, &seen);
         self.keep_proof(&row, ownership, &mut memory).await?;
-        self.settle(&mut row, &facts, &wanted, &seen, &memory)
+        self.settle(&mut row, &facts, &wanted, &seen, &mut memory)
             .await?;
         if state_of(&row).is_served() {
             self.publish_target(&row, &target, &mut memory).await;
@@ -177,23 +208,26 @@ impl Control {
                 }
                 _ => None,
             };
-            self.settle(&mut row, &facts, &wanted, &seen, &memory)
+            self.settle(&mut row, &facts, &wanted, &seen, &mut memory)
                 .await?;
         }
 
-        let rows = self.rows(&row, &facts, &wanted, &seen, &memory).await?;
+        let rows = self.rows(&row, &facts, &wanted, &seen, &mut memory).await?;
         memory.seen = Some(seen);
-        let store = self.store().domain(row.id);
-        let former = store.findings_list().await?;
-        let changed = former.len() != rows.len()
-            || former.iter().zip(&rows).any(|(a, b)| {
-                (&a.code, &a.subject, &a.observed) != (&b.code, &b.subject, &b.observed)
-            });
+        let store = self.domain_store(&row);
+        let essence = |rows: &[FindingRow]| {
+            let essence = rows
+                .iter()
+                .map(|row| (row.code.clone(), row.subject.clone(), row.observed.clone()));
+            essence.collect::<BTreeSet<_>>()
+        };
+        let changed = essence(&store.finding_list().await?) != essence(&rows);
         let now = self.now();
-        let next_check = self.next_check(&row, now);
-        store
-            .look_set(&to_json(&memory), &rows, now, next_check)
+        store.findings_set(&rows).await?;
+        self.store()
+            .domain_looked(row.id, &to_json(&memory), now)
             .await?;
+        let next_check = self.next_check(&row, now);
         self.tell(&row, EventKind::DomainChecked { changed });
         Ok(next_check)
     }
@@ -205,7 +239,7 @@ impl Control {
         facts: &DomainFacts,
         wanted: &[DesiredRecord],
         seen: &Observation,
-        memory: &Memory,
+        memory: &mut Memory,
     ) -> Result<()> {
         let certificate = self.current_facts(row).await?;
         let pace = self.settings().pace;
@@ -237,17 +271,8 @@ impl Control {
             } else {
                 ("", "")
             };
-            if from == State::Claimed {
-                row.verified_at = Some(self.now());
-                self.store().domain(row.id).verified_set(self.now()).await?;
-                self.audit(
-                    &Actor::system("worker"),
-                    Some(row.tenant),
-                    Operation::DomainCheck,
-                    row.name.as_str(),
-                    "ownership proven",
-                )
-                .await?;
+            if from == State::Claimed && !self.take(row, memory).await? {
+                return Ok(());
             }
             self.move_to(row, to, by, reason).await?;
             if to == State::Suspended {
@@ -262,6 +287,51 @@ impl Control {
             }
             row.state = to.as_str().into();
         }
+    }
+
+    /// Writes that a claim is proven. `false`: another customer's proof stands. One that has lapsed gives way, and the log of
+    /// that customer says so: nothing is handed over silently.
+    async fn take(&self, row: &mut DomainRow, memory: &mut Memory) -> Result<bool> {
+        let worker = Actor::system("worker");
+        let now = self.now();
+        let hosted = self
+            .store()
+            .domain_hosted(&row.name)
+            .await?
+            .filter(|other| other.id != row.id);
+        if let Some(other) = hosted.filter(|other| other.suspended_by == BY_LAPSE) {
+            self.domain_edit(other.id, |fresh| fresh.verified_at = None)
+                .await?;
+            self.audit(
+                &worker,
+                Some(other.tenant),
+                Operation::DomainSuspend,
+                other.name.as_str(),
+                "another customer has shown that it is theirs",
+            )
+            .await?;
+        }
+        memory.taken = match self
+            .domain_edit(row.id, |fresh| fresh.verified_at = Some(now))
+            .await
+        {
+            Ok(_) => false,
+            Err(ControlError::Exists { .. }) => true,
+            Err(error) => return Err(error),
+        };
+        if memory.taken {
+            return Ok(false);
+        }
+        row.verified_at = Some(now);
+        self.audit(
+            &worker,
+            Some(row.tenant),
+            Operation::DomainCheck,
+            row.name.as_str(),
+            "ownership proven",
+        )
+        .await?;
+        Ok(true)
     }
 
     /// Re-proof: remembers since when the proof is gone, and once a day that it is still there.
@@ -279,7 +349,8 @@ impl Control {
                     .verified_at
                     .is_some_and(|verified| now.0 - verified.0 > DAY)
                 {
-                    self.store().domain(row.id).verified_set(now).await?;
+                    self.domain_edit(row.id, |fresh| fresh.verified_at = Some(now))
+                        .await?;
                 }
             }
             Seen::No if state_of(row).is_served() => {
@@ -345,19 +416,12 @@ impl Control {
                 .proof_missing_since
                 .map(|since| plus(Timestamp(since), pace.proof_grace_seconds)),
             order_failed: Some(memory.order.said.clone()).filter(|said| !said.is_empty()),
+            taken: memory.taken,
             probe: memory.probe.clone(),
             settings: self.settings(),
             issuer: &issuer,
             now: self.now(),
         };
-        let since: BTreeMap<(String, String), Timestamp> = self
-            .store()
-            .domain(row.id)
-            .findings_list()
-            .await?
-            .into_iter()
-            .map(|finding| ((finding.code, finding.subject), finding.since))
-            .collect();
         let now = self.now();
         let rows = checks(facts, wanted, seen, &around);
         for finding in rows
@@ -368,7 +432,7 @@ impl Control {
         }
         Ok(rows
             .into_iter()
-            .map(|finding| stored(finding, &since, now))
+            .map(|finding| stored(finding, now))
             .collect())
     }
 
@@ -387,21 +451,18 @@ impl Control {
     }
 }
 
-fn stored(
-    finding: Finding,
-    since: &BTreeMap<(String, String), Timestamp>,
-    now: Timestamp,
-) -> FindingRow {
-    let key = (finding.code.to_owned(), finding.subject.clone());
+/// The store keeps `since` of what stands already.
+fn stored(finding: Finding, now: Timestamp) -> FindingRow {
     FindingRow {
-        since: since.get(&key).copied().unwrap_or(now),
-        code: key.0,
+        code: finding.code.into(),
         severity: finding.severity.as_str().into(),
         subject: finding.subject,
         expected: finding.expected,
         observed: finding.observed,
         asked: finding.asked,
         fix: finding.fix,
+        since: now,
+        next_check: None,
     }
 }
 

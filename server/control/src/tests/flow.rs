@@ -315,18 +315,11 @@ async fn acme_a_crash_before_the_certificate_resumes_the_order() {
         .world
         .fault(|faults| faults.crash_before_finalize = true);
     house.turn().await;
-    let row = house
-        .control
-        .store()
-        .domains_list()
-        .await
-        .unwrap()
-        .remove(0);
+    let row = house.control.domains(None).await.unwrap().remove(0);
     let stored = house
         .control
-        .store()
-        .domain(row.id)
-        .order_find()
+        .domain_store(&row)
+        .order_get()
         .await
         .unwrap()
         .unwrap();
@@ -335,13 +328,15 @@ async fn acme_a_crash_before_the_certificate_resumes_the_order() {
         .fault(|faults| faults.crash_before_finalize = false);
     house.later(HOUR).await;
     assert_eq!(state(&house, "example.com").await, State::Live);
-    assert_eq!(*house.world.keys.lock().unwrap(), [stored.key_pem]);
+    assert_eq!(
+        *house.world.keys.lock().unwrap(),
+        [stored.key_pem.to_string()]
+    );
     assert!(
         house
             .control
-            .store()
-            .domain(row.id)
-            .order_find()
+            .domain_store(&row)
+            .order_get()
             .await
             .unwrap()
             .is_none()
@@ -529,33 +524,116 @@ async fn a_second_claimant_gets_nothing_that_is_proven() {
         "served-here"
     );
 
-    // An unproven claim gives way after an hour, and its owner can read so.
-    let first = house.sign_up("example.net", "squat@example.org").await;
-    assert!(
-        house
-            .control
-            .sign_up(request("example.net", "you@example.org"), &origin)
-            .await
-            .is_err()
-    );
-    let former = records(&house, &first.login.resumed.actor, "example.net").await;
-    house.world.advance(2 * HOUR);
-    let second = house.sign_up("example.net", "you@example.org").await;
-    let fresh = records(&house, &second.login.resumed.actor, "example.net").await;
-    assert_ne!(former[0].value, fresh[0].value);
-    assert!(
-        house
-            .control
-            .domain_show(&first.login.resumed.actor, "example.net")
-            .await
-            .is_err()
-    );
-    let log = house
-        .control
-        .audit_list(&first.login.resumed.actor, None, None)
+    // A name that nobody has proven can be claimed by many, each with a token of their own: the first to publish theirs has it.
+    let first = house
+        .sign_up("example.net", "squat@example.org")
         .await
-        .unwrap();
-    assert!(log[0].detail.contains("gave way"));
+        .login
+        .resumed
+        .actor;
+    let second = house
+        .sign_up("example.net", "you@example.org")
+        .await
+        .login
+        .resumed
+        .actor;
+    let fresh = records(&house, &second, "example.net").await;
+    assert_ne!(
+        records(&house, &first, "example.net").await[0].value,
+        fresh[0].value
+    );
+    house
+        .world
+        .zones
+        .lock()
+        .unwrap()
+        .insert("example.net".into());
+    house.world.publish(&fresh);
+    house.turn().await;
+    let state = |show: crate::domain::DomainShow| {
+        (
+            show.view.state,
+            show.checks.first().map(|check| check.code.clone()),
+        )
+    };
+    assert_eq!(
+        state(
+            house
+                .control
+                .domain_show(&second, "example.net")
+                .await
+                .unwrap()
+        )
+        .0,
+        State::Live
+    );
+    assert_eq!(
+        state(
+            house
+                .control
+                .domain_show(&first, "example.net")
+                .await
+                .unwrap()
+        )
+        .0,
+        State::Claimed
+    );
+    // Even with their own token published the other one stays out, and is told why.
+    let former = records(&house, &first, "example.net").await;
+    let tokens = [&fresh[0], &former[0]].map(|record| match &record.value {
+        crate::records::RecordValue::Txt { text } => RecordData::Txt(text.clone()),
+        other => panic!("{other:?}"),
+    });
+    house
+        .world
+        .set("_domicile.example.net", "TXT", tokens.to_vec());
+    house.later(HOUR).await;
+    let show = state(
+        house
+            .control
+            .domain_show(&first, "example.net")
+            .await
+            .unwrap(),
+    );
+    assert_eq!(
+        show,
+        (State::Claimed, Some(findings::CLAIMED_ELSEWHERE.to_owned()))
+    );
+
+    // A lapsed proof gives way to a fresh one, and both can read so.
+    house
+        .world
+        .set("_domicile.example.net", "TXT", vec![tokens[1].clone()]);
+    house.later(HOUR).await;
+    house.later(15 * DAY).await;
+    assert_eq!(
+        state(
+            house
+                .control
+                .domain_show(&second, "example.net")
+                .await
+                .unwrap()
+        )
+        .0,
+        State::Suspended
+    );
+    house.later(HOUR).await;
+    assert_eq!(
+        state(
+            house
+                .control
+                .domain_show(&first, "example.net")
+                .await
+                .unwrap()
+        )
+        .0,
+        State::Verified
+    );
+    let log = house.control.audit_list(&second, None, None).await.unwrap();
+    assert!(
+        log.iter()
+            .any(|entry| entry.detail.contains("another customer"))
+    );
 }
 
 #[tokio::test]
@@ -992,18 +1070,11 @@ async fn first_run_once_and_logins() {
 async fn a_look_of_another_version_is_forgotten_not_fatal() {
     let house = House::open(false).await;
     let signed = house.sign_up("example.com", "me@example.org").await;
-    let row = house
-        .control
-        .store()
-        .domains_list()
-        .await
-        .unwrap()
-        .remove(0);
+    let row = house.control.domains(None).await.unwrap().remove(0);
     house
         .control
         .store()
-        .domain(row.id)
-        .memory_set("{\"seen\": 7}")
+        .domain_looked(row.id, "{\"seen\": 7}", row.created)
         .await
         .unwrap();
     house.turn().await;

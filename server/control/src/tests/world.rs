@@ -17,11 +17,12 @@ use crate::outside::{
 use crate::records::{DesiredRecord, RecordValue};
 use crate::settings::{Limits, Pace, PlatformSettings, Ports, ServiceName};
 use crate::shim::{
-    Answer, Lookup, Outcome, Record, RecordData, RecordType, Security, ServerAnswer, Store,
+    Answer, Lookup, Outcome, Record, RecordData, RecordType, Security, ServerAnswer,
 };
 use crate::tenant::{SignUp, SignedUp, TenantNew};
 use crate::time::{DAY, SECOND};
 use crate::{Actor, Control, Parts};
+use store::Store;
 
 /// Everything outside, shared by the traits below.
 #[derive(Default)]
@@ -537,6 +538,9 @@ impl House {
 
 pub(crate) const PASSWORD: &str = "tin soldier nine";
 
-async fn open_store(_folder: &std::path::Path) -> Store {
-    Store::default()
+async fn open_store(folder: &std::path::Path) -> Store {
+    let url = format!("sqlite://{}", folder.join("store.db").display());
+    Store::open(&url, store::Sealer::from_bytes(&[7; 32]).unwrap())
+        .await
+        .unwrap()
 }
