@@ -970,7 +970,7 @@ impl Control {
                 .iter()
                 .filter(|check| check.severity == Severity::Critical)
                 .count(),
-            verdicts: self.verdicts(row, &memory, certificate.as_ref()).await?,
+            verdicts: self.verdicts(row, &memory).await?,
             certificate_note: story.certificate_note(),
             verified: row.verified_at,
             checked: row.checked_at,

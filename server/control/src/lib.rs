@@ -31,7 +31,6 @@ pub mod worker;
 
 mod password;
 mod rate;
-pub mod shim;
 mod status;
 mod time;
 mod verdict;
@@ -59,7 +58,9 @@ pub struct Parts {
     /// The facts.
     pub store: Store,
     /// Eyes on the DNS.
-    pub lookup: Arc<dyn shim::Lookup>,
+    pub lookup: Arc<dyn dna::Lookup>,
+    /// The roots by which a peer would judge us.
+    pub anchors: Arc<dna::Anchors>,
     /// The certificate authority.
     pub issuer: Arc<dyn Issuer>,
     /// The platform's zone.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::shim::{Answer, Lookup, Outcome, RecordData, RecordType, Security, ServerAnswer};
+use dna::{Answer, Lookup, Outcome, RecordData, RecordType, Security, ServerAnswer};
 use futures_util::stream::{self, StreamExt as _};
 use serde::{Deserialize, Serialize};
 

@@ -84,7 +84,11 @@ impl Passwords {
 
 /// The defaults of the crate (19 MiB, 2 passes, as OWASP asks); next to nothing in tests, which check many passwords.
 fn argon2id() -> Argon2<'static> {
-    let params = if cfg!(test) { argon2::Params::new(16, 1, 1, None).unwrap_or_default() } else { argon2::Params::DEFAULT };
+    let params = if cfg!(test) {
+        argon2::Params::new(16, 1, 1, None).unwrap_or_default()
+    } else {
+        argon2::Params::DEFAULT
+    };
     Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params)
 }
 

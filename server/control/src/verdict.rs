@@ -1,19 +1,269 @@
 //! Who would accept us how (DNA-31): what phones, strict servers and older servers would conclude about a domain today.
+//!
+//! The judge is the one that we use on others ([`dna::judge`]), asked from the other side: they are `local`, we are `remote`.
+//! It is shown what they would be shown: the certificate in use, and where the DNS leads.
+
+use std::sync::Arc;
+
+use dna::{Anchors, Claim, Evidence, Policy, PolicyLevel, PresentedChain, Role, Service};
+use store::DomainRow;
+use xmpp::jid::DomainName;
+use xmpp::timestamp::Timestamp;
 
 use crate::Control;
-use crate::certificate::CertificateView;
-use crate::domain::{Memory, VerdictView};
+use crate::certificate::read;
+use crate::domain::{Choices, Memory, Seen, VerdictView};
 use crate::error::Result;
-use store::DomainRow;
+use crate::findings::standing;
+use crate::records::{DesiredRecord, Purpose, Standing, desired};
+
+/// What is shown to those who judge us.
+struct Shown<'a> {
+    chain: Option<Vec<Vec<u8>>>,
+    anchors: &'a Arc<Anchors>,
+    /// Does the DNS lead other servers here?
+    led_here: Seen,
+    target: &'a str,
+    now: Timestamp,
+}
 
 impl Control {
-    /// The matrix of who × how.
+    /// The matrix of who × how, for the domain and every service that is switched on.
     pub(crate) async fn verdicts(
         &self,
-        _row: &DomainRow,
-        _memory: &Memory,
-        _certificate: Option<&CertificateView>,
+        row: &DomainRow,
+        memory: &Memory,
     ) -> Result<Vec<VerdictView>> {
-        Ok(Vec::new())
+        let held = self.domain_store(row).certificate_current().await?;
+        let chain = held
+            .and_then(|held| read(&held.chain_pem, &row.name))
+            .map(|inspected| inspected.chain);
+        let facts = self.facts_of(row, memory);
+        let target = facts.target(self.settings());
+        let wanted = desired(&facts, self.settings());
+        let mut names = vec![(row.name.clone(), None)];
+        for label in Choices::of(row).services {
+            if let Ok(name) = DomainName::parse(&format!("{label}.{}", row.name)) {
+                names.push((name, Some(label)));
+            }
+        }
+        let mut views = Vec::new();
+        for (name, service) in names {
+            let shown = Shown {
+                chain: chain.clone(),
+                anchors: &self.parts.anchors,
+                led_here: led_here(&wanted, memory, service.as_deref()),
+                target: &target,
+                now: self.now(),
+            };
+            views.extend(judge_all(&name, service.is_none(), &shown));
+        }
+        Ok(views)
+    }
+}
+
+fn led_here(wanted: &[DesiredRecord], memory: &Memory, service: Option<&str>) -> Seen {
+    let record = wanted
+        .iter()
+        .find(|record| record.purpose == Purpose::Server && record.service.as_deref() == service);
+    match (record, &memory.seen) {
+        (Some(record), Some(seen)) => match standing(record, seen) {
+            Standing::Seen => Seen::Yes,
+            Standing::Missing | Standing::Different => Seen::No,
+            Standing::Unknown => Seen::Unknown,
+        },
+        _ => Seen::Unknown,
+    }
+}
+
+fn judge_all(name: &DomainName, people: bool, shown: &Shown<'_>) -> Vec<VerdictView> {
+    let mut views = Vec::new();
+    let view = |who, prooftype, (accepted, why)| VerdictView {
+        name: name.to_string(),
+        who,
+        prooftype,
+        accepted,
+        why,
+    };
+    if people {
+        views.push(view(
+            "phones and desktops",
+            "pkix",
+            by_certificate(name, Service::Client, shown),
+        ));
+    }
+    views.push(view(
+        "strict servers",
+        "pkix",
+        by_certificate(name, Service::Server, shown),
+    ));
+    let instead = "so they look at the certificate instead";
+    views.push(view(
+        "servers with DANE",
+        "dane",
+        (
+            Seen::No,
+            format!("No TLSA record is published for the host, {instead}."),
+        ),
+    ));
+    views.push(view(
+        "servers with POSH",
+        "posh",
+        (
+            Seen::No,
+            format!("No POSH document is published, {instead}."),
+        ),
+    ));
+    views.push(view("older servers", "dialback", by_dialback(name, shown)));
+    views
+}
+
+fn claim(name: &DomainName, service: Service) -> Claim {
+    // Whoever asks: the verdict on a certificate does not depend on their name.
+    Claim {
+        local: name.clone(),
+        remote: name.clone(),
+        role: Role::Initiator,
+        service,
+    }
+}
+
+fn by_certificate(name: &DomainName, service: Service, shown: &Shown<'_>) -> (Seen, String) {
+    let Some(chain) = shown
+        .chain
+        .as_deref()
+        .and_then(|chain| PresentedChain::new(chain, None))
+    else {
+        return (Seen::No, "There is no certificate yet.".into());
+    };
+    if shown.anchors.is_empty() {
+        return (
+            Seen::Unknown,
+            "This server knows no certificate authorities to judge by.".into(),
+        );
+    }
+    let evidence = Evidence {
+        tls: true,
+        chain: Some(chain),
+        ..Evidence::none(shown.anchors.clone())
+    };
+    let policy = Policy {
+        level: PolicyLevel::Authenticated,
+        ..Policy::default()
+    };
+    let verdict = dna::judge(&claim(name, service), &evidence, &policy, shown.now);
+    match verdict.proven() {
+        Some(proven) => (
+            Seen::Yes,
+            format!("The certificate holds {}.", proven.identifier()),
+        ),
+        None => (Seen::No, verdict.summary()),
+    }
+}
+
+fn by_dialback(name: &DomainName, shown: &Shown<'_>) -> (Seen, String) {
+    match shown.led_here {
+        Seen::Unknown => {
+            return (
+                Seen::Unknown,
+                "The SRV record could not be looked up.".into(),
+            );
+        }
+        Seen::No => {
+            return (
+                Seen::No,
+                format!(
+                    "The SRV record of {name} does not lead to {}.",
+                    shown.target
+                ),
+            );
+        }
+        Seen::Yes => {}
+    }
+    let delegated = dna::dialback::Evidence::Delegated {
+        to: shown.target.to_owned(),
+        at: shown.now,
+    };
+    let evidence = Evidence {
+        tls: true,
+        dialback: Some(delegated),
+        ..Evidence::none(shown.anchors.clone())
+    };
+    let verdict = dna::judge(
+        &claim(name, Service::Server),
+        &evidence,
+        &Policy::default(),
+        shown.now,
+    );
+    match verdict.proven() {
+        Some(_) => (
+            Seen::Yes,
+            format!(
+                "The DNS leads them to {}, which answers for the domain.",
+                shown.target
+            ),
+        ),
+        None => (Seen::No, verdict.summary()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::world::certificate;
+    use crate::time::DAY;
+
+    fn rows(names: &[&str], known: bool, led_here: Seen) -> Vec<(&'static str, Seen)> {
+        let name = DomainName::parse("example.com").unwrap();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+        let pem = certificate(&names, 0, 90 * DAY, &key);
+        let chain = (!names.is_empty()).then(|| read(&pem, &name).unwrap().chain);
+        let root = pem.rfind("-----BEGIN").unwrap();
+        let anchors = if known {
+            Anchors::from_pem(pem[root..].as_bytes()).unwrap()
+        } else {
+            Anchors::default()
+        };
+        let anchors = &Arc::new(anchors);
+        let shown = Shown {
+            chain,
+            anchors,
+            led_here,
+            target: "d.on.hosting.example",
+            now: Timestamp(DAY),
+        };
+        judge_all(&name, true, &shown)
+            .into_iter()
+            .map(|view| (view.who, view.accepted))
+            .filter(|(who, _)| !who.contains("with"))
+            .collect()
+    }
+
+    #[test]
+    fn dna_31_who_accepts_us_how() {
+        let all = |client, server, older| {
+            vec![
+                ("phones and desktops", client),
+                ("strict servers", server),
+                ("older servers", older),
+            ]
+        };
+        assert_eq!(
+            rows(&["example.com"], true, Seen::Yes),
+            all(Seen::Yes, Seen::Yes, Seen::Yes)
+        );
+        assert_eq!(
+            rows(&["example.com"], false, Seen::Yes),
+            all(Seen::Unknown, Seen::Unknown, Seen::Yes)
+        );
+        assert_eq!(
+            rows(&["example.net"], true, Seen::No),
+            all(Seen::No, Seen::No, Seen::No)
+        );
+        assert_eq!(
+            rows(&[], true, Seen::Unknown),
+            all(Seen::No, Seen::No, Seen::Unknown)
+        );
     }
 }

@@ -12,10 +12,10 @@ use crate::operator::{FirstRun, LoginRequest, Origin};
 use crate::outside::IssueError;
 use crate::records::{DesiredRecord, Purpose, Standing};
 use crate::settings::Limits;
-use crate::shim::RecordData;
 use crate::tenant::SignUp;
 use crate::time::{DAY, HOUR, SECOND};
 use crate::{Actor, Role};
+use dna::RecordData;
 
 fn system() -> Actor {
     Actor::system("test")

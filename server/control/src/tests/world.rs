@@ -16,12 +16,10 @@ use crate::outside::{
 };
 use crate::records::{DesiredRecord, RecordValue};
 use crate::settings::{Limits, Pace, PlatformSettings, Ports, ServiceName};
-use crate::shim::{
-    Answer, Lookup, Outcome, Record, RecordData, RecordType, Security, ServerAnswer,
-};
 use crate::tenant::{SignUp, SignedUp, TenantNew};
 use crate::time::{DAY, SECOND};
 use crate::{Actor, Control, Parts};
+use dna::{Answer, Lookup, Outcome, Record, RecordData, RecordType, Security, ServerAnswer};
 use store::Store;
 
 /// Everything outside, shared by the traits below.
@@ -437,6 +435,7 @@ impl House {
         let control = Control::new(Parts {
             store: open_store(folder.path()).await,
             lookup: handle(),
+            anchors: Arc::new(dna::Anchors::default()),
             issuer: handle(),
             zone: handle(),
             owner_zone: if sandbox { Some(handle()) } else { None },
