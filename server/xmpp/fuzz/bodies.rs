@@ -215,14 +215,19 @@ fn rxml_differs(text: &str) -> bool {
     let long_reference = text
         .split('&')
         .skip(1)
-        .any(|r| r.find(';').is_none_or(|end| end > 6));
-    let doubled_declaration = text.split('<').any(|tag| tag.matches("xmlns").count() > 1);
+        .any(|r| r.find(';').is_some_and(|end| end > 6));
+    let doubled_declaration = text.split('<').any(|tag| {
+        tag.split("xmlns")
+            .skip(1)
+            .filter(|rest| !rest.starts_with(':'))
+            .count()
+            > 1
+    });
     long_reference
         || doubled_declaration
         || text.contains('\u{ffe9}')
         || text.contains('\r')
         || text.contains("</stream:stream")
-        || text.chars().any(|c| c > '\u{fff0}')
 }
 
 /// Any text as an address: what is accepted is its own canonical form.

@@ -67,7 +67,7 @@ pub struct StreamHeader {
     pub version: Option<(u32, u32)>,
     /// Default namespace, `""` when none is declared.
     pub content_ns: String,
-    /// Namespace of the root element; always [`ns::STREAM`], anything else was refused.
+    /// Namespace of the root element; always [`crate::ns::STREAM`], anything else was refused.
     pub ns: String,
     /// Prefixes declared on the header with their namespaces (default namespace not included).
     pub prefixes: Vec<(String, String)>,
