@@ -5,7 +5,9 @@ CREATE TABLE accounts (
     domain  BIGINT NOT NULL REFERENCES domains (id) ON DELETE CASCADE,
     local   TEXT   NOT NULL,
     state   TEXT   NOT NULL, -- active, suspended
-    roster_version BIGINT NOT NULL DEFAULT 0,
+    roster_version BIGINT NOT NULL, -- starts at the time of creation: an account of the same name never repeats one
+    roster_since   BIGINT NOT NULL, -- changes after this version are on file
+    left_at BIGINT, -- end of the last session
     created BIGINT NOT NULL,
     UNIQUE (domain, local)
 );
@@ -21,7 +23,7 @@ CREATE TABLE credentials (
     PRIMARY KEY (account, hash)
 );
 
--- RFC 6121 2.1. A removed item stays as a tombstone, so that a client with an older version can be told.
+-- RFC 6121 2.1. A removed item stays as a tombstone for a while, so that a client with an older version can be told.
 CREATE TABLE roster (
     account      BIGINT  NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
     jid          TEXT    NOT NULL,

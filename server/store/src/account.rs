@@ -5,7 +5,7 @@ use xmpp::timestamp::Timestamp;
 
 use crate::change::{Change, announce};
 use crate::error::{Result, StoreError};
-use crate::{AccountId, DomainStore, Store, TenantId, rd, wr};
+use crate::{AccountId, DomainStore, Store, TenantId, grouped, rd, wr};
 
 /// A user.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,7 +81,8 @@ impl DomainStore {
         let id = wr!(self.store, p => {
             let mut tx = p.begin().await?;
             let (id,): (i64,) = sqlx::query_as(
-                "INSERT INTO accounts (domain, local, state, created) VALUES ($1, $2, 'active', $3) RETURNING id",
+                "INSERT INTO accounts (domain, local, state, roster_version, roster_since, created) \
+                 VALUES ($1, $2, 'active', $3, $3, $3) RETURNING id",
             )
             .bind(self.id.0).bind(local).bind(now.0).fetch_one(&mut *tx).await.map_err(taken)?;
             put_credentials!(tx, id, verifiers);
@@ -93,7 +94,8 @@ impl DomainStore {
         Ok(AccountId(id))
     }
 
-    /// Adds many users in one transaction: all or none. Names that exist already are left as they are and returned.
+    /// Adds many users in one transaction: all or none. Names that exist already are left as they are and returned. It is
+    /// announced as one change of the domain: nobody holds anything about a user who was not there.
     ///
     /// # Errors
     /// See [`StoreError`]; nothing was added then.
@@ -107,18 +109,18 @@ impl DomainStore {
             let mut tx = p.begin().await?;
             for (local, verifiers) in accounts {
                 let added: Option<(i64,)> = sqlx::query_as(
-                    "INSERT INTO accounts (domain, local, state, created) VALUES ($1, $2, 'active', $3) \
-                     ON CONFLICT (domain, local) DO NOTHING RETURNING id",
+                    "INSERT INTO accounts (domain, local, state, roster_version, roster_since, created) \
+                     VALUES ($1, $2, 'active', $3, $3, $3) ON CONFLICT (domain, local) DO NOTHING RETURNING id",
                 )
                 .bind(self.id.0).bind(local).bind(now.0).fetch_optional(&mut *tx).await?;
                 match added {
                     Some((id,)) => {
                         put_credentials!(tx, id, verifiers);
-                        announce!(tx, self.jid(local), now);
                     }
                     None => existing.push(local.clone()),
                 }
             }
+            announce!(tx, Change::Domain(self.name.to_string()), now);
             tx.commit().await?;
         });
         self.store.tell();
@@ -135,6 +137,43 @@ impl DomainStore {
                 .bind(self.id.0).bind(local).fetch_optional(p).await
         })?;
         Ok(found.map(row))
+    }
+
+    /// The row of a user who may log in and be written to; none for a suspended one, as for one who is not there.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn account_active(&self, local: &str) -> Result<Option<AccountId>> {
+        let found: Option<(i64,)> = rd!(self.store, p => {
+            sqlx::query_as("SELECT id FROM accounts WHERE domain = $1 AND local = $2 AND state = 'active'")
+                .bind(self.id.0).bind(local).fetch_optional(p).await
+        })?;
+        Ok(found.map(|(id,)| AccountId(id)))
+    }
+
+    /// When the user's last session ended, if one ever did (RFC 6121 4.3.2: the stamp of an answer to a probe).
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn account_left(&self, account: AccountId) -> Result<Option<Timestamp>> {
+        let found: Option<(Option<i64>,)> = rd!(self.store, p => {
+            sqlx::query_as("SELECT left_at FROM accounts WHERE domain = $1 AND id = $2")
+                .bind(self.id.0).bind(account.0).fetch_optional(p).await
+        })?;
+        Ok(found.and_then(|(at,)| at).map(Timestamp))
+    }
+
+    /// Remembers it. Nothing happens when the user is gone.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn account_left_set(&self, account: AccountId, at: Timestamp) -> Result<()> {
+        let domain = self.id.0;
+        grouped!(self.store, c => {
+            sqlx::query("UPDATE accounts SET left_at = $3 WHERE domain = $1 AND id = $2")
+                .bind(domain).bind(account.0).bind(at.0).execute(c).await?;
+            Ok(())
+        })
     }
 
     /// Users by name after `after` (empty: from the start), at most `limit`.
@@ -200,18 +239,25 @@ impl DomainStore {
         verifiers: &[ScramVerifier],
         now: Timestamp,
     ) -> Result<bool> {
-        let Some(account) = self.account_find(local).await? else {
-            return Ok(false);
-        };
-        wr!(self.store, p => {
+        let found = wr!(self.store, p => {
             let mut tx = p.begin().await?;
-            sqlx::query("DELETE FROM credentials WHERE account = $1").bind(account.id.0).execute(&mut *tx).await?;
-            put_credentials!(tx, account.id.0, verifiers);
-            announce!(tx, self.jid(local), now);
+            // Written rather than read, so that the row is held until the end: two at once must not mix their verifiers.
+            let found: Option<(i64,)> = sqlx::query_as(
+                "UPDATE accounts SET state = state WHERE domain = $1 AND local = $2 RETURNING id",
+            )
+            .bind(self.id.0).bind(local).fetch_optional(&mut *tx).await?;
+            if let Some((id,)) = found {
+                sqlx::query("DELETE FROM credentials WHERE account = $1").bind(id).execute(&mut *tx).await?;
+                put_credentials!(tx, id, verifiers);
+                announce!(tx, self.jid(local), now);
+            }
             tx.commit().await?;
+            found
         });
-        self.store.tell();
-        Ok(true)
+        if found.is_some() {
+            self.store.tell();
+        }
+        Ok(found.is_some())
     }
 
     /// Suspends or resumes a user. `false`: there is no such user.

@@ -1,10 +1,11 @@
 //! The feed of changes: what a live server caches has become stale.
 //!
 //! A row is appended in the transaction of the change itself, so a writer in another process (the command line, another
-//! node) is heard as surely as one in this process, which is heard at once. Hearing of a change twice is harmless;
-//! readers therefore look back a little, because PostgreSQL numbers rows before they are visible.
-
-use std::collections::BTreeSet;
+//! node) is heard as surely as one in this process, which is heard at once.
+//!
+//! Numbers must become visible in their order, or a reader would step over the slower of two. SQLite has one writer;
+//! PostgreSQL gives a number before its row is visible, so there whoever appends holds a lock from the number to the commit.
+//! Appending is therefore the last thing a transaction does.
 
 use tokio::sync::watch;
 use xmpp::timestamp::Timestamp;
@@ -12,8 +13,11 @@ use xmpp::timestamp::Timestamp;
 use crate::error::Result;
 use crate::{Store, rd, wr};
 
-/// How many numbers a reader looks back for rows that became visible late.
-const LOOK_BACK: i64 = 200;
+/// Name of the lock under which PostgreSQL numbers are given: `domicile` in ASCII.
+const LOCK: i64 = 0x646f_6d69_6369_6c65;
+
+/// Changes read at once.
+const PAGE: i64 = 1000;
 
 /// Changes older than this are forgotten (a day, in microseconds).
 const KEEP: i64 = 86_400_000_000;
@@ -49,11 +53,12 @@ impl Change {
     }
 }
 
-/// Appends to the feed inside a transaction.
+/// Appends to the feed inside a transaction, as its last statement.
 macro_rules! announce {
     ($tx:expr, $change:expr, $at:expr) => {{
         let change = $change;
         let (kind, object) = change.parts();
+        $crate::change::Appending::in_order(&mut *$tx).await?;
         sqlx::query("INSERT INTO changes (at, kind, object) VALUES ($1, $2, $3)")
             .bind($at.0)
             .bind(kind)
@@ -63,6 +68,28 @@ macro_rules! announce {
     }};
 }
 pub(crate) use announce;
+
+/// Makes numbers visible in order.
+pub(crate) trait Appending {
+    /// To be held from before the number is given until the commit.
+    async fn in_order(&mut self) -> std::result::Result<(), sqlx::Error>;
+}
+
+impl Appending for sqlx::PgConnection {
+    async fn in_order(&mut self) -> std::result::Result<(), sqlx::Error> {
+        sqlx::query("SELECT pg_advisory_xact_lock($1)")
+            .bind(LOCK)
+            .execute(self)
+            .await
+            .map(|_| ())
+    }
+}
+
+impl Appending for sqlx::SqliteConnection {
+    async fn in_order(&mut self) -> std::result::Result<(), sqlx::Error> {
+        Ok(())
+    }
+}
 
 impl Store {
     pub(crate) fn tell(&self) {
@@ -74,16 +101,14 @@ impl Store {
     /// # Errors
     /// See [`crate::StoreError`].
     pub async fn change_feed(&self) -> Result<ChangeFeed> {
+        let written = self.0.written.subscribe();
         let (newest,): (i64,) = rd!(self, p => sqlx::query_as("SELECT COALESCE(MAX(seq), 0) FROM changes").fetch_one(p).await)?;
-        let mut feed = ChangeFeed {
+        Ok(ChangeFeed {
             store: self.clone(),
             newest,
-            seen: BTreeSet::new(),
-            written: self.0.written.subscribe(),
-        };
-        // What is there already is not news.
-        feed.poll().await?;
-        Ok(feed)
+            more: false,
+            written,
+        })
     }
 
     /// Forgets old changes. Called now and then by the control worker.
@@ -101,38 +126,39 @@ impl Store {
 pub struct ChangeFeed {
     store: Store,
     newest: i64,
-    seen: BTreeSet<i64>,
+    /// The last page was full.
+    more: bool,
     written: watch::Receiver<u64>,
 }
 
 impl ChangeFeed {
-    /// Changes of any process since the last call, oldest first.
+    /// Changes of any process since the last call, in the order in which they were committed, each once; at most a page of
+    /// them, then [`ChangeFeed::wait`] returns at once.
     ///
     /// # Errors
     /// See [`crate::StoreError`]; nothing is skipped, the next call reports it.
     pub async fn poll(&mut self) -> Result<Vec<Change>> {
-        let from = self.newest - LOOK_BACK;
         let rows: Vec<(i64, String, String)> = rd!(&self.store, p => {
-            sqlx::query_as("SELECT seq, kind, object FROM changes WHERE seq > $1 ORDER BY seq")
-                .bind(from)
-                .fetch_all(p)
-                .await
+            sqlx::query_as("SELECT seq, kind, object FROM changes WHERE seq > $1 ORDER BY seq LIMIT $2")
+                .bind(self.newest).bind(PAGE).fetch_all(p).await
         })?;
-        let mut news = Vec::new();
+        self.more = i64::try_from(rows.len()) == Ok(PAGE);
+        let mut news = Vec::with_capacity(rows.len());
         for (seq, kind, object) in rows {
-            self.newest = self.newest.max(seq);
-            if self.seen.insert(seq) {
-                news.extend(Change::from_parts(&kind, object));
-            }
+            self.newest = seq;
+            news.extend(Change::from_parts(&kind, object));
         }
-        self.seen = self.seen.split_off(&(self.newest - LOOK_BACK));
         Ok(news)
     }
 
-    /// Waits until this process has written something, or for a second, whichever is first: other processes cannot wake us.
+    /// Waits until this process has written something, or for half a second, whichever is first: other processes cannot
+    /// wake us, and are to be heard within a second.
     pub async fn wait(&mut self) {
-        let second = std::time::Duration::from_secs(1);
+        if self.more {
+            return;
+        }
+        let pause = std::time::Duration::from_millis(500);
         // A closed channel means that the store is being dropped; the caller's own shutdown ends its loop.
-        let _ = tokio::time::timeout(second, self.written.changed()).await;
+        let _ = tokio::time::timeout(pause, self.written.changed()).await;
     }
 }

@@ -1,10 +1,12 @@
 //! Why the store could not do something: typed, with a text that says what to do, safe to show to an operator.
 
+use sqlx::postgres::PgDatabaseError;
+
 /// Shorthand of this crate.
 pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// Whose fault it is stands beside each variant. Absence is `Option`, never an error.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// Somebody has it already (a domain's name, a login). The caller's to tell its user.
     #[error("{what} exists already")]
@@ -15,9 +17,18 @@ pub enum StoreError {
     /// Somebody else holds the database for too long. Ours or the operator's; trying again helps.
     #[error("the database is busy; try again, and look for another program that holds it")]
     Busy,
-    /// No room left, or a read-only file. The operator's.
+    /// No room left. The operator's.
     #[error("the database cannot grow: {0}; make room on its disk")]
     Full(String),
+    /// It may be read but not written. The operator's.
+    #[error(
+        "the database cannot be written: {0}; check who owns its file, and that it is not a standby"
+    )]
+    ReadOnly(String),
+    /// What this belongs to has gone in the meantime (an account removed while a message for it was stored). The caller's to
+    /// treat as absence.
+    #[error("what this belongs to exists no more")]
+    Gone,
     /// It cannot be reached. The operator's; what was asked has not happened.
     #[error("the database does not answer: {0}; check database.url and that it runs")]
     Unavailable(String),
@@ -41,64 +52,91 @@ pub enum StoreError {
     /// The URL names no engine we know, or the file cannot be opened.
     #[error("{0}")]
     Url(String),
-    /// Anything else from the engine.
+    /// Anything else from the engine. Ours.
     #[error("the database refused: {0}")]
     Other(String),
 }
 
-/// SQLite's primary result codes that mean something to an operator.
-const SQLITE_BUSY: i32 = 5;
-const SQLITE_LOCKED: i32 = 6;
-const SQLITE_READONLY: i32 = 8;
-const SQLITE_IOERR: i32 = 10;
-const SQLITE_CORRUPT: i32 = 11;
-const SQLITE_FULL: i32 = 13;
-const SQLITE_CANTOPEN: i32 = 14;
-const SQLITE_NOTADB: i32 = 26;
+impl StoreError {
+    /// Whether the same call may well succeed later, without anybody's changing the program or what is stored.
+    pub fn is_temporary(&self) -> bool {
+        matches!(
+            self,
+            Self::Busy | Self::Full(_) | Self::ReadOnly(_) | Self::Unavailable(_)
+        )
+    }
+}
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         use sqlx::Error as E;
-        match &error {
-            E::Database(db) => {
-                if db.is_unique_violation() {
-                    return Self::Conflict {
+        match error {
+            E::Database(error) => {
+                let text = error.message().to_owned();
+                let code = error.code().unwrap_or_default();
+                if error.is_unique_violation() {
+                    Self::Conflict {
                         what: "an entry with the same name",
-                    };
-                }
-                let code = db.code().unwrap_or_default();
-                // PostgreSQL has five characters (class 53: resources, 57: intervention), SQLite extended numbers.
-                if code.len() == 5
-                    && !code.starts_with(|c: char| {
-                        c.is_ascii_digit() && code.parse::<i32>().is_ok_and(|n| n < 10_000)
-                    })
-                {
-                    return match &code[..2] {
-                        "53" => Self::Full(db.message().to_owned()),
-                        "57" | "08" => Self::Unavailable(db.message().to_owned()),
-                        "40" | "55" => Self::Busy,
-                        _ => Self::Other(db.message().to_owned()),
-                    };
-                }
-                match code.parse::<i32>().map(|n| n & 0xff) {
-                    Ok(SQLITE_BUSY | SQLITE_LOCKED) => Self::Busy,
-                    Ok(SQLITE_FULL | SQLITE_READONLY) => Self::Full(db.message().to_owned()),
-                    Ok(SQLITE_IOERR | SQLITE_CANTOPEN) => {
-                        Self::Unavailable(db.message().to_owned())
                     }
-                    Ok(SQLITE_CORRUPT | SQLITE_NOTADB) => Self::Corrupt {
-                        what: "the file itself",
-                    },
-                    _ => Self::Other(db.message().to_owned()),
+                } else if error.is_foreign_key_violation() {
+                    Self::Gone
+                } else if error.try_downcast_ref::<PgDatabaseError>().is_some() {
+                    from_postgres(&code, text)
+                } else {
+                    from_sqlite(&code, text)
                 }
             }
-            E::PoolTimedOut => Self::Busy,
-            E::Io(_) | E::Tls(_) | E::PoolClosed | E::WorkerCrashed => {
+            E::PoolTimedOut => Self::Unavailable("no connection could be had in time".into()),
+            E::Io(_) | E::Tls(_) | E::Protocol(_) | E::PoolClosed | E::WorkerCrashed => {
                 Self::Unavailable(error.to_string())
             }
             E::ColumnDecode { .. } | E::Decode(_) => Self::Corrupt { what: "a column" },
             E::Configuration(_) => Self::Url(error.to_string()),
             _ => Self::Other(error.to_string()),
         }
+    }
+}
+
+/// By the classes and codes of PostgreSQL's appendix A.
+fn from_postgres(code: &str, text: String) -> StoreError {
+    match code {
+        "25006" => StoreError::ReadOnly(text),
+        // disk_full, out_of_memory; the rest of class 53 is connections and settings.
+        "53100" | "53200" => StoreError::Full(text),
+        // query_canceled comes from statement_timeout.
+        "55P03" | "57014" | "55006" => StoreError::Busy,
+        "58030" => StoreError::Unavailable(text),
+        _ => match code.get(..2).unwrap_or_default() {
+            // Deadlocks and serialization.
+            "40" => StoreError::Busy,
+            // Connections, credentials, resources, operator's intervention, a database that is not there.
+            "08" | "28" | "3D" | "53" | "57" => StoreError::Unavailable(text),
+            "XX" => StoreError::Corrupt {
+                what: "what PostgreSQL itself keeps; see its log",
+            },
+            _ => StoreError::Other(text),
+        },
+    }
+}
+
+/// By SQLite's primary result codes; what sqlx gives is the extended one, in digits.
+fn from_sqlite(code: &str, text: String) -> StoreError {
+    const BUSY: i32 = 5;
+    const LOCKED: i32 = 6;
+    const READONLY: i32 = 8;
+    const IOERR: i32 = 10;
+    const CORRUPT: i32 = 11;
+    const FULL: i32 = 13;
+    const CANTOPEN: i32 = 14;
+    const NOTADB: i32 = 26;
+    match code.parse::<i32>().map(|n| n & 0xff) {
+        Ok(BUSY | LOCKED) => StoreError::Busy,
+        Ok(FULL) => StoreError::Full(text),
+        Ok(READONLY) => StoreError::ReadOnly(text),
+        Ok(IOERR | CANTOPEN) => StoreError::Unavailable(text),
+        Ok(CORRUPT | NOTADB) => StoreError::Corrupt {
+            what: "the file itself",
+        },
+        _ => StoreError::Other(text),
     }
 }

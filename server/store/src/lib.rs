@@ -1,15 +1,16 @@
 //! What is remembered: the only SQL of the house, for SQLite (one file) and PostgreSQL.
 //!
 //! Every query is written once, in the subset that both engines share; where they differ, the difference stands beside it.
-//! One battery of tests runs on both. What returns `Ok` is durable: SQLite commits with `synchronous=FULL`, so neither a
-//! crash nor a power cut takes back what was acknowledged.
+//! One battery of tests runs on both. What returns `Ok` is durable: SQLite commits with `synchronous=FULL` and PostgreSQL
+//! with `synchronous_commit=on`, so neither a crash nor a power cut takes back what was acknowledged. What the stanza path
+//! writes shares its commits ([`group`]), so that this stays cheap.
 //!
 //! Rows of a domain are reached through [`DomainStore`], which is bound to one domain and puts it into every query. There
 //! is no way from it to another domain.
 //!
 //! Codemap: [`tenant`] and [`operator`] customers and their people; [`domain`], [`certificate`], [`finding`], [`peer`] what is
 //! known of a hosted domain; [`account`], [`roster`], [`offline`] what is known of its users; [`audit`], [`setting`],
-//! [`change`] the rest; [`seal`] secrets at rest; [`error`].
+//! [`change`] the rest; [`seal`] secrets at rest; [`group`] shared commits; [`error`].
 
 pub mod account;
 pub mod audit;
@@ -18,6 +19,8 @@ pub mod change;
 pub mod domain;
 pub mod error;
 pub mod finding;
+mod group;
+mod moment;
 pub mod offline;
 pub mod operator;
 pub mod peer;
@@ -34,6 +37,7 @@ use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::Connection as _;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
@@ -51,7 +55,9 @@ pub use finding::FindingRow;
 pub use offline::OfflineMessage;
 pub use operator::{LoginRow, OperatorRow, TokenRow};
 pub use peer::PeerRow;
-pub use roster::{RosterItem, Subscription};
+pub use roster::{
+    Applied, ItemEdit, RequestEdit, Roster, RosterChange, RosterEdit, RosterItem, Subscription,
+};
 pub use seal::Sealer;
 pub use tenant::TenantRow;
 
@@ -97,12 +103,42 @@ macro_rules! wr {
         }
     };
 }
+/// Runs a transaction of the stanza path; `$c` is its connection, the block owns what it uses and ends in a [`Result`]. On
+/// SQLite it shares its commit with whatever else is being written ([`group`]); PostgreSQL groups commits by itself.
+macro_rules! grouped {
+    ($store:expr, $c:ident => $body:block) => {
+        match &$store.0.db {
+            $crate::Db::Pg(pool) => {
+                let mut tx = pool.begin().await?;
+                let done: $crate::Result<_> = async {
+                    let $c = &mut *tx;
+                    $body
+                }
+                .await;
+                let done = done?;
+                tx.commit().await?;
+                Ok(done)
+            }
+            $crate::Db::Lite { group, .. } => {
+                group
+                    .run(move |$c: &mut sqlx::SqliteConnection| Box::pin(async move { $body }))
+                    .await
+            }
+        }
+    };
+}
+pub(crate) use grouped;
 pub(crate) use rd;
 pub(crate) use wr;
 
 enum Db {
     Pg(PgPool),
-    Lite { read: SqlitePool, write: SqlitePool },
+    Lite {
+        read: SqlitePool,
+        /// One connection: SQLite has one writer.
+        write: SqlitePool,
+        group: group::Group,
+    },
 }
 
 struct Inner {
@@ -146,23 +182,26 @@ impl DomainStore {
     }
 }
 
-/// How long a statement waits for another writer before it is [`StoreError::Busy`].
-const BUSY: Duration = Duration::from_secs(10);
+/// How long a statement waits for another writer, or for a connection, before it is given up.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite");
 static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/postgres");
 
 impl Store {
-    /// Opens `sqlite://PATH` (made if missing, mode as the process's umask) or `postgres://…`, and brings the schema up to
-    /// date.
+    /// Opens `sqlite://PATH` (made if missing, mode 0600) or `postgres://…`, and brings the schema up to date.
     ///
     /// # Errors
     /// [`StoreError::Url`], [`StoreError::Unavailable`], [`StoreError::Migration`].
     pub async fn open(url: &str, sealer: Sealer) -> Result<Self> {
+        Self::open_patient(url, sealer, PATIENCE).await
+    }
+
+    async fn open_patient(url: &str, sealer: Sealer, patience: Duration) -> Result<Self> {
         let db = if url.starts_with("postgres:") || url.starts_with("postgresql:") {
-            Self::open_postgres(url).await?
+            Self::open_postgres(url, patience).await?
         } else if url.starts_with("sqlite:") {
-            Self::open_sqlite(url).await?
+            Self::open_sqlite(url, patience).await?
         } else {
             let scheme = url.split(':').next().unwrap_or_default();
             let text = format!(
@@ -179,7 +218,7 @@ impl Store {
         Ok(store)
     }
 
-    async fn open_postgres(url: &str) -> Result<Db> {
+    async fn open_postgres(url: &str, patience: Duration) -> Result<Db> {
         // The error may repeat the URL, which holds a password.
         let options = PgConnectOptions::from_str(url).map_err(|_| {
             StoreError::Url(
@@ -187,54 +226,81 @@ impl Store {
                     .into(),
             )
         })?;
+        let millis = |d: Duration| d.as_millis().to_string();
+        let options = options.application_name("domicile").options([
+            // Whatever the server's default: what is acknowledged is on disk.
+            ("synchronous_commit", "on".to_owned()),
+            ("lock_timeout", millis(patience)),
+            ("statement_timeout", millis(patience * 12)),
+            ("idle_in_transaction_session_timeout", millis(patience * 12)),
+        ]);
         let pool = PgPoolOptions::new()
             .max_connections(16)
-            .acquire_timeout(BUSY)
+            .acquire_timeout(patience)
+            // Asking costs a round trip, so only a connection that has been idle is asked whether it lives.
+            .test_before_acquire(false)
+            .before_acquire(|connection, meta| {
+                Box::pin(async move {
+                    Ok(meta.idle_for < Duration::from_secs(1) || connection.ping().await.is_ok())
+                })
+            })
             .connect_with(options)
-            .await;
-        pool.map(Db::Pg).map_err(|e| match e {
-            sqlx::Error::PoolTimedOut => {
-                StoreError::Unavailable("no answer within ten seconds".into())
-            }
-            other => other.into(),
-        })
+            .await?;
+        Ok(Db::Pg(pool))
     }
 
-    async fn open_sqlite(url: &str) -> Result<Db> {
+    async fn open_sqlite(url: &str, patience: Duration) -> Result<Db> {
+        let unusable = |e: &dyn fmt::Display| StoreError::Url(format!("{url}: {e}"));
         let options = SqliteConnectOptions::from_str(url)
             .map_err(|e| StoreError::Url(format!("{url}: {e}; expected sqlite://PATH")))?
-            .create_if_missing(true)
             .foreign_keys(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(BUSY);
-        let open = |n| {
-            let options = options.clone();
+            .busy_timeout(patience);
+        let path = options.get_filename();
+        if path.as_os_str() == ":memory:" || url.contains("mode=memory") {
+            return Err(unusable(
+                &"a database in memory would be several, one for each connection; name a file",
+            ));
+        }
+        make_private(path).map_err(|e| unusable(&e))?;
+        let open = |connections, query_only| {
+            let options = options.clone().pragma("query_only", query_only);
             async move {
                 SqlitePoolOptions::new()
-                    .max_connections(n)
-                    .acquire_timeout(BUSY * 2)
+                    .max_connections(connections)
+                    .acquire_timeout(patience * 2)
+                    // A connection in this process does not go away.
+                    .test_before_acquire(false)
                     .connect_with(options)
                     .await
             }
         };
-        let write = open(1)
-            .await
-            .map_err(|e| StoreError::Url(format!("{url}: {e}")))?;
-        let read = open(4).await?;
-        Ok(Db::Lite { read, write })
+        let write = open(1, "OFF").await.map_err(|e| match e.into() {
+            StoreError::Other(text) => unusable(&text),
+            other => other,
+        })?;
+        let read = open(4, "ON").await?;
+        let group = group::Group::start(write.clone());
+        Ok(Db::Lite { read, write, group })
     }
 
-    /// Brings the schema up to date; safe while other processes do the same.
+    /// Brings the schema up to date; safe while other processes do the same, or still run the previous version.
     ///
     /// # Errors
     /// [`StoreError::Migration`].
     pub async fn migrate(&self) -> Result<()> {
-        let done = match &self.0.db {
-            Db::Pg(p) => POSTGRES_MIGRATIONS.run(p).await,
-            Db::Lite { write, .. } => SQLITE_MIGRATIONS.run(write).await,
-        };
-        done.map_err(|e| StoreError::Migration(e.to_string()))
+        match &self.0.db {
+            // The migrator takes an advisory lock.
+            Db::Pg(p) => POSTGRES_MIGRATIONS.run(p).await.map_err(migration),
+            // Here it takes none: one transaction that holds the only write lock from its start.
+            Db::Lite { write, .. } => {
+                let mut tx = write.begin_with("BEGIN IMMEDIATE").await?;
+                SQLITE_MIGRATIONS.run(&mut *tx).await.map_err(migration)?;
+                tx.commit().await?;
+                Ok(())
+            }
+        }
     }
 
     /// Whether the database answers.
@@ -250,7 +316,7 @@ impl Store {
     pub async fn close(&self) {
         match &self.0.db {
             Db::Pg(p) => p.close().await,
-            Db::Lite { read, write } => {
+            Db::Lite { read, write, .. } => {
                 read.close().await;
                 write.close().await;
             }
@@ -268,5 +334,33 @@ impl Store {
 
     pub(crate) fn sealer(&self) -> &Sealer {
         &self.0.sealer
+    }
+}
+
+fn migration(error: sqlx::migrate::MigrateError) -> StoreError {
+    use sqlx::migrate::MigrateError as E;
+    match error {
+        E::Execute(error) | E::ExecuteMigration(error, _) => match error.into() {
+            StoreError::Other(text) => StoreError::Migration(text),
+            other => other,
+        },
+        other => StoreError::Migration(other.to_string()),
+    }
+}
+
+/// Makes the file with mode 0600 if it is missing: what SQLite makes itself may be read by everybody. Its companions
+/// (`-wal`, `-shm`) get the mode of the file.
+fn make_private(path: &std::path::Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600);
+    }
+    match options.open(path) {
+        Ok(_) => Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(e) => Err(e),
     }
 }

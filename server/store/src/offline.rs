@@ -3,7 +3,7 @@
 use xmpp::timestamp::Timestamp;
 
 use crate::error::Result;
-use crate::{AccountId, DomainStore, rd, wr};
+use crate::{AccountId, DomainStore, grouped, rd};
 
 /// A message that waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,26 +17,29 @@ pub struct OfflineMessage {
 }
 
 impl DomainStore {
-    /// Keeps a message. `false`: as many wait as `limit` allows, or the account is gone; nothing was kept.
+    /// Keeps a message; returns its row. None: `max` wait already, or the account is gone; nothing was kept. Where two
+    /// arrive at once on PostgreSQL, one more than `max` may be kept.
     ///
     /// # Errors
     /// See [`crate::StoreError`]; nothing was kept then.
     pub async fn offline_add(
         &self,
         account: AccountId,
-        stanza: &[u8],
         at: Timestamp,
-        limit: u32,
-    ) -> Result<bool> {
-        let n = wr!(self.store, p => {
-            sqlx::query(
+        stanza: &[u8],
+        max: u32,
+    ) -> Result<Option<i64>> {
+        let (domain, stanza) = (self.id.0, stanza.to_vec());
+        grouped!(self.store, c => {
+            // Counting stops at the limit, so a full store costs no more than an allowed one.
+            let added: Option<(i64,)> = sqlx::query_as(
                 "INSERT INTO offline_messages (account, at, stanza) SELECT id, $3, $4 FROM accounts \
-                 WHERE domain = $1 AND id = $2 AND (SELECT COUNT(*) FROM offline_messages WHERE account = $2) < $5",
+                 WHERE domain = $1 AND id = $2 AND \
+                 (SELECT COUNT(*) FROM (SELECT 1 FROM offline_messages WHERE account = $2 LIMIT $5) AS few) < $5 RETURNING id",
             )
-            .bind(self.id.0).bind(account.0).bind(at.0).bind(stanza).bind(i64::from(limit))
-            .execute(p).await.map(|r| r.rows_affected())
-        })?;
-        Ok(n > 0)
+            .bind(domain).bind(account.0).bind(at.0).bind(stanza).bind(i64::from(max)).fetch_optional(c).await?;
+            Ok(added.map(|(id,)| id))
+        })
     }
 
     /// Messages after row `after`, in the order of arrival, at most `limit`.
@@ -66,19 +69,22 @@ impl DomainStore {
             .collect())
     }
 
-    /// Forgets messages up to and including row `upto`.
+    /// Forgets messages that have reached their reader; rows of other accounts are left alone.
     ///
     /// # Errors
     /// See [`crate::StoreError`]; they are delivered again then.
-    pub async fn offline_remove(&self, account: AccountId, upto: i64) -> Result<()> {
-        wr!(self.store, p => {
-            sqlx::query(
-                "DELETE FROM offline_messages WHERE account IN (SELECT id FROM accounts WHERE domain = $1 AND id = $2) \
-                 AND id <= $3",
-            )
-            .bind(self.id.0).bind(account.0).bind(upto).execute(p).await.map(|_| ())
-        })?;
-        Ok(())
+    pub async fn offline_remove(&self, account: AccountId, rows: &[i64]) -> Result<()> {
+        let (domain, rows) = (self.id.0, rows.to_vec());
+        grouped!(self.store, c => {
+            for id in rows {
+                sqlx::query(
+                    "DELETE FROM offline_messages WHERE id = $3 AND account IN \
+                     (SELECT id FROM accounts WHERE domain = $1 AND id = $2)",
+                )
+                .bind(domain).bind(account.0).bind(id).execute(&mut *c).await?;
+            }
+            Ok(())
+        })
     }
 
     /// How many wait.

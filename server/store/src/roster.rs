@@ -1,13 +1,21 @@
 //! Rosters with versions (RFC 6121 2), and subscription requests that wait for a decision (RFC 6121 3.1.3).
 //!
 //! Each account counts its roster's changes. An item carries the number of its last change; a removed one stays as a
-//! tombstone, so that a client which knows an older version can be told exactly what happened since.
+//! tombstone, so that a client which knows an older version can be told exactly what happened since. Numbers start at the
+//! account's creation in microseconds, so that an account of the same name that comes later repeats none of them.
+//!
+//! A change is made by whoever has seen the roster as it is ([`DomainStore::roster_apply`]): of two that decide at once on
+//! the same version, in this process or another, one is told to look again.
 
 use xmpp::jid::BareJid;
 use xmpp::timestamp::Timestamp;
 
 use crate::error::{Result, StoreError};
-use crate::{AccountId, DomainStore, rd, wr};
+use crate::moment::OneMoment as _;
+use crate::{AccountId, DomainStore, grouped, rd};
+
+/// Tombstones kept of an account; when there are more, the oldest go, and clients from before get the whole roster.
+const TOMBSTONES: i64 = 200;
 
 /// RFC 6121 2.1.2.5.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -70,6 +78,8 @@ pub struct RosterItem {
     pub ask: bool,
     /// Pre-approved (RFC 6121 3.4).
     pub approved: bool,
+    /// Roster version that its last change made; given by the store.
+    pub version: i64,
 }
 
 impl RosterItem {
@@ -82,17 +92,81 @@ impl RosterItem {
             subscription: Subscription::None,
             ask: false,
             approved: false,
+            version: 0,
         }
     }
 }
 
-/// One change of a roster, as a push says it.
+/// A whole roster at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Roster {
+    /// Its version.
+    pub version: i64,
+    /// Contacts, by address.
+    pub items: Vec<RosterItem>,
+    /// Who waits for a decision of the account, oldest first.
+    pub requests: Vec<BareJid>,
+}
+
+/// One change of a roster since a version, as a push says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RosterChange {
-    /// The item is now like this.
-    Set(RosterItem),
-    /// The item is gone.
-    Removed(BareJid),
+pub struct RosterChange {
+    /// The version that it made.
+    pub version: i64,
+    /// Whose item.
+    pub jid: BareJid,
+    /// As it is now; none: removed.
+    pub item: Option<RosterItem>,
+}
+
+/// What happens to a contact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ItemEdit {
+    /// Nothing.
+    Keep,
+    /// It comes, or is replaced as a whole; its `version` is ignored.
+    Put(RosterItem),
+    /// It goes, and leaves a tombstone.
+    Remove(BareJid),
+}
+
+/// What happens to a waiting request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RequestEdit {
+    /// Nothing.
+    Keep,
+    /// It waits from now on; of one sender the newest stanza is kept, in its first place (RFC 6121 3.1.3).
+    Put {
+        /// Who asks.
+        from: BareJid,
+        /// The whole stanza.
+        stanza: Vec<u8>,
+        /// When it came.
+        at: Timestamp,
+    },
+    /// It is decided, or taken back.
+    Remove(BareJid),
+}
+
+/// One change, done as a whole or not at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RosterEdit {
+    /// Of a contact.
+    pub item: ItemEdit,
+    /// Of a request.
+    pub request: RequestEdit,
+}
+
+/// What came of an edit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Applied {
+    /// Committed.
+    Done {
+        /// The roster's new version.
+        version: i64,
+    },
+    /// Somebody else has changed it since, or the account is gone: nothing has happened; load and decide again.
+    Stale,
 }
 
 #[derive(sqlx::FromRow)]
@@ -106,55 +180,147 @@ struct Raw {
     version: i64,
 }
 
+/// Tombstone in the column `subscription`.
+const REMOVED: &str = "remove";
+
 impl Raw {
-    fn change(self) -> Result<(i64, RosterChange)> {
-        let jid =
-            BareJid::parse(&self.jid).map_err(|_| StoreError::Corrupt { what: "roster.jid" })?;
-        if self.subscription == "remove" {
-            return Ok((self.version, RosterChange::Removed(jid)));
-        }
-        let item = RosterItem {
-            jid,
-            name: self.name,
-            groups: serde_json::from_str(&self.groups).map_err(|_| StoreError::Corrupt {
-                what: "roster.groups",
-            })?,
-            subscription: Subscription::read(&self.subscription).ok_or(StoreError::Corrupt {
-                what: "roster.subscription",
-            })?,
-            ask: self.ask,
-            approved: self.approved,
+    fn change(self) -> Result<RosterChange> {
+        let corrupt = |what| StoreError::Corrupt { what };
+        let jid = BareJid::parse(&self.jid).map_err(|_| corrupt("roster.jid"))?;
+        let item = if self.subscription == REMOVED {
+            None
+        } else {
+            Some(RosterItem {
+                jid: jid.clone(),
+                name: self.name,
+                groups: serde_json::from_str(&self.groups).map_err(|_| corrupt("roster.groups"))?,
+                subscription: Subscription::read(&self.subscription)
+                    .ok_or_else(|| corrupt("roster.subscription"))?,
+                ask: self.ask,
+                approved: self.approved,
+                version: self.version,
+            })
         };
-        Ok((self.version, RosterChange::Set(item)))
+        Ok(RosterChange {
+            version: self.version,
+            jid,
+            item,
+        })
     }
 }
 
+fn jid(text: &str) -> Result<BareJid> {
+    BareJid::parse(text).map_err(|_| StoreError::Corrupt {
+        what: "subscription_requests.jid",
+    })
+}
+
 impl DomainStore {
-    /// The whole roster with its version.
+    /// The whole roster; an empty one of version 0 when the account is gone.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn roster_list(&self, account: AccountId) -> Result<(i64, Vec<RosterItem>)> {
-        // The version first: an item that changes in between is then told once more, never missed.
-        let version = self.roster_version(account).await?;
-        let raw: Vec<Raw> = rd!(self.store, p => {
-            sqlx::query_as(
-                "SELECT r.jid, r.name, r.groups, r.subscription, r.ask, r.approved, r.version FROM roster r \
-                 JOIN accounts a ON a.id = r.account \
-                 WHERE a.domain = $1 AND r.account = $2 AND r.subscription <> 'remove' ORDER BY r.jid",
+    pub async fn roster_load(&self, account: AccountId) -> Result<Roster> {
+        let mut roster = Roster::default();
+        // One look at one moment: items and requests must fit the version, which is what edits are compared by.
+        rd!(self.store, p => {
+            let mut tx = p.begin().await?;
+            tx.one_moment().await?;
+            let version: Option<(i64,)> =
+                sqlx::query_as("SELECT roster_version FROM accounts WHERE domain = $1 AND id = $2")
+                    .bind(self.id.0).bind(account.0).fetch_optional(&mut *tx).await?;
+            let Some((version,)) = version else { return Ok(roster) };
+            roster.version = version;
+            let raw: Vec<Raw> = sqlx::query_as(
+                "SELECT jid, name, groups, subscription, ask, approved, version FROM roster \
+                 WHERE account = $1 AND subscription <> 'remove' ORDER BY jid",
             )
-            .bind(self.id.0).bind(account.0).fetch_all(p).await
-        })?;
-        let mut items = Vec::with_capacity(raw.len());
-        for r in raw {
-            if let (_, RosterChange::Set(item)) = r.change()? {
-                items.push(item);
+            .bind(account.0).fetch_all(&mut *tx).await?;
+            for r in raw {
+                roster.items.extend(r.change()?.item);
             }
-        }
-        Ok((version, items))
+            let requests: Vec<(String,)> =
+                sqlx::query_as("SELECT jid FROM subscription_requests WHERE account = $1 ORDER BY at, jid")
+                    .bind(account.0).fetch_all(&mut *tx).await?;
+            for (from,) in requests {
+                roster.requests.push(jid(&from)?);
+            }
+            tx.commit().await?;
+        });
+        Ok(roster)
     }
 
-    /// Changes after `version`, oldest first, each with its version. None: the account never had that version.
+    /// Changes a roster that the caller knows as of version `seen`. Every edit makes a new version, one higher.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; whether it was committed is unknown after [`StoreError::Unavailable`], otherwise it was not.
+    pub async fn roster_apply(
+        &self,
+        account: AccountId,
+        seen: i64,
+        edit: &RosterEdit,
+    ) -> Result<Applied> {
+        let (domain, edit) = (self.id.0, edit.clone());
+        grouped!(self.store, c => {
+            // The row of the account is the lock under which its versions are given out.
+            let version: Option<(i64,)> = sqlx::query_as(
+                "UPDATE accounts SET roster_version = roster_version + 1 \
+                 WHERE domain = $1 AND id = $2 AND roster_version = $3 RETURNING roster_version",
+            )
+            .bind(domain).bind(account.0).bind(seen).fetch_optional(&mut *c).await?;
+            let Some((version,)) = version else {
+                return Ok(Applied::Stale);
+            };
+            let row = match edit.item {
+                ItemEdit::Keep => None,
+                ItemEdit::Put(item) => Some((item.subscription.as_str(), item)),
+                ItemEdit::Remove(jid) => Some((REMOVED, RosterItem::new(jid))),
+            };
+            if let Some((subscription, item)) = row {
+                let groups = serde_json::Value::from(item.groups).to_string();
+                sqlx::query(
+                    "INSERT INTO roster (account, jid, name, groups, subscription, ask, approved, version) \
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (account, jid) DO UPDATE SET name = excluded.name, \
+                     groups = excluded.groups, subscription = excluded.subscription, ask = excluded.ask, \
+                     approved = excluded.approved, version = excluded.version",
+                )
+                .bind(account.0).bind(item.jid.as_str()).bind(item.name).bind(groups).bind(subscription).bind(item.ask)
+                .bind(item.approved).bind(version).execute(&mut *c).await?;
+                if subscription == REMOVED {
+                    // The version of the newest tombstone that is too many: what was before it is no longer on file.
+                    let spare: Option<(i64,)> = sqlx::query_as(
+                        "SELECT version FROM roster WHERE account = $1 AND subscription = 'remove' \
+                         ORDER BY version DESC LIMIT 1 OFFSET $2",
+                    )
+                    .bind(account.0).bind(TOMBSTONES).fetch_optional(&mut *c).await?;
+                    if let Some((spare,)) = spare {
+                        sqlx::query("DELETE FROM roster WHERE account = $1 AND subscription = 'remove' AND version <= $2")
+                            .bind(account.0).bind(spare).execute(&mut *c).await?;
+                        sqlx::query("UPDATE accounts SET roster_since = $3 WHERE domain = $1 AND id = $2")
+                            .bind(domain).bind(account.0).bind(spare).execute(&mut *c).await?;
+                    }
+                }
+            }
+            match edit.request {
+                RequestEdit::Keep => {}
+                RequestEdit::Put { from, stanza, at } => {
+                    sqlx::query(
+                        "INSERT INTO subscription_requests (account, jid, stanza, at) VALUES ($1, $2, $3, $4) \
+                         ON CONFLICT (account, jid) DO UPDATE SET stanza = excluded.stanza",
+                    )
+                    .bind(account.0).bind(from.as_str()).bind(stanza).bind(at.0).execute(&mut *c).await?;
+                }
+                RequestEdit::Remove(from) => {
+                    sqlx::query("DELETE FROM subscription_requests WHERE account = $1 AND jid = $2")
+                        .bind(account.0).bind(from.as_str()).execute(&mut *c).await?;
+                }
+            }
+            Ok(Applied::Done { version })
+        })
+    }
+
+    /// Changes after `version` in their order, removals included; of several changes of one item the last. None: it is not
+    /// on file what happened since (never a version of this account, or too long ago).
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -162,151 +328,31 @@ impl DomainStore {
         &self,
         account: AccountId,
         version: i64,
-    ) -> Result<Option<Vec<(i64, RosterChange)>>> {
-        let newest = self.roster_version(account).await?;
-        if version > newest || version < 0 {
+    ) -> Result<Option<Vec<RosterChange>>> {
+        let (known, raw): (Option<(i64, i64)>, Vec<Raw>) = rd!(self.store, p => {
+            let mut tx = p.begin().await?;
+            tx.one_moment().await?;
+            let known = sqlx::query_as("SELECT roster_since, roster_version FROM accounts WHERE domain = $1 AND id = $2")
+                .bind(self.id.0).bind(account.0).fetch_optional(&mut *tx).await?;
+            let raw = if known.is_some() {
+                sqlx::query_as(
+                    "SELECT jid, name, groups, subscription, ask, approved, version FROM roster \
+                     WHERE account = $1 AND version > $2 ORDER BY version",
+                )
+                .bind(account.0).bind(version).fetch_all(&mut *tx).await?
+            } else {
+                Vec::new()
+            };
+            tx.commit().await?;
+            (known, raw)
+        });
+        if !known.is_some_and(|(since, newest)| (since..=newest).contains(&version)) {
             return Ok(None);
         }
-        let raw: Vec<Raw> = rd!(self.store, p => {
-            sqlx::query_as(
-                "SELECT r.jid, r.name, r.groups, r.subscription, r.ask, r.approved, r.version FROM roster r \
-                 JOIN accounts a ON a.id = r.account \
-                 WHERE a.domain = $1 AND r.account = $2 AND r.version > $3 ORDER BY r.version",
-            )
-            .bind(self.id.0).bind(account.0).bind(version).fetch_all(p).await
-        })?;
         raw.into_iter()
             .map(Raw::change)
             .collect::<Result<_>>()
             .map(Some)
-    }
-
-    async fn roster_version(&self, account: AccountId) -> Result<i64> {
-        let found: Option<(i64,)> = rd!(self.store, p => {
-            sqlx::query_as("SELECT roster_version FROM accounts WHERE domain = $1 AND id = $2")
-                .bind(self.id.0).bind(account.0).fetch_optional(p).await
-        })?;
-        Ok(found.map_or(0, |(v,)| v))
-    }
-
-    /// One contact.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn roster_get(
-        &self,
-        account: AccountId,
-        jid: &BareJid,
-    ) -> Result<Option<RosterItem>> {
-        let raw: Option<Raw> = rd!(self.store, p => {
-            sqlx::query_as(
-                "SELECT r.jid, r.name, r.groups, r.subscription, r.ask, r.approved, r.version FROM roster r \
-                 JOIN accounts a ON a.id = r.account WHERE a.domain = $1 AND r.account = $2 AND r.jid = $3",
-            )
-            .bind(self.id.0).bind(account.0).bind(jid.as_str()).fetch_optional(p).await
-        })?;
-        Ok(match raw.map(Raw::change).transpose()? {
-            Some((_, RosterChange::Set(item))) => Some(item),
-            _ => None,
-        })
-    }
-
-    /// How many contacts a roster has.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn roster_count(&self, account: AccountId) -> Result<u64> {
-        let (n,): (i64,) = rd!(self.store, p => {
-            sqlx::query_as(
-                "SELECT COUNT(*) FROM roster r JOIN accounts a ON a.id = r.account \
-                 WHERE a.domain = $1 AND r.account = $2 AND r.subscription <> 'remove'",
-            )
-            .bind(self.id.0).bind(account.0).fetch_one(p).await
-        })?;
-        Ok(n.unsigned_abs())
-    }
-
-    /// Writes a contact; returns the roster's new version, or none when the account is gone.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn roster_set(&self, account: AccountId, item: &RosterItem) -> Result<Option<i64>> {
-        let groups = serde_json::Value::from(item.groups.clone()).to_string();
-        self.roster_write(
-            account,
-            &item.jid,
-            item.subscription.as_str(),
-            &item.name,
-            &groups,
-            item.ask,
-            item.approved,
-        )
-        .await
-    }
-
-    /// Removes a contact, leaving a tombstone; returns the roster's new version, or none when the account is gone.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn roster_remove(&self, account: AccountId, jid: &BareJid) -> Result<Option<i64>> {
-        self.roster_write(account, jid, "remove", "", "[]", false, false)
-            .await
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "the columns of one row")]
-    async fn roster_write(
-        &self,
-        account: AccountId,
-        jid: &BareJid,
-        subscription: &str,
-        name: &str,
-        groups: &str,
-        ask: bool,
-        approved: bool,
-    ) -> Result<Option<i64>> {
-        let version = wr!(self.store, p => {
-            let mut tx = p.begin().await?;
-            // The row of the account is the lock under which its versions are given out.
-            let version: Option<(i64,)> = sqlx::query_as(
-                "UPDATE accounts SET roster_version = roster_version + 1 WHERE domain = $1 AND id = $2 RETURNING roster_version",
-            )
-            .bind(self.id.0).bind(account.0).fetch_optional(&mut *tx).await?;
-            if let Some((version,)) = version {
-                sqlx::query(
-                    "INSERT INTO roster (account, jid, name, groups, subscription, ask, approved, version) \
-                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (account, jid) DO UPDATE SET name = excluded.name, \
-                     groups = excluded.groups, subscription = excluded.subscription, ask = excluded.ask, \
-                     approved = excluded.approved, version = excluded.version",
-                )
-                .bind(account.0).bind(jid.as_str()).bind(name).bind(groups).bind(subscription).bind(ask).bind(approved)
-                .bind(version).execute(&mut *tx).await?;
-            }
-            tx.commit().await?;
-            version
-        });
-        Ok(version.map(|(v,)| v))
-    }
-
-    /// Keeps a request until the account decides; one a sender, the newest counts.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn request_set(
-        &self,
-        account: AccountId,
-        jid: &BareJid,
-        stanza: &[u8],
-        now: Timestamp,
-    ) -> Result<()> {
-        wr!(self.store, p => {
-            sqlx::query(
-                "INSERT INTO subscription_requests (account, jid, stanza, at) \
-                 SELECT id, $3, $4, $5 FROM accounts WHERE domain = $1 AND id = $2 \
-                 ON CONFLICT (account, jid) DO UPDATE SET stanza = excluded.stanza, at = excluded.at",
-            )
-            .bind(self.id.0).bind(account.0).bind(jid.as_str()).bind(stanza).bind(now.0).execute(p).await.map(|_| ())
-        })?;
-        Ok(())
     }
 
     /// Requests that wait, oldest first: who, and the whole stanza.
@@ -321,42 +367,9 @@ impl DomainStore {
             )
             .bind(self.id.0).bind(account.0).fetch_all(p).await
         })?;
-        let read = |(jid, stanza): (String, Vec<u8>)| {
-            let jid = BareJid::parse(&jid).map_err(|_| StoreError::Corrupt {
-                what: "subscription_requests.jid",
-            })?;
-            Ok((jid, stanza))
-        };
-        found.into_iter().map(read).collect()
-    }
-
-    /// Whether a request of `jid` waits.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn request_waits(&self, account: AccountId, jid: &BareJid) -> Result<bool> {
-        let found: Option<(i64,)> = rd!(self.store, p => {
-            sqlx::query_as(
-                "SELECT r.account FROM subscription_requests r JOIN accounts a ON a.id = r.account \
-                 WHERE a.domain = $1 AND r.account = $2 AND r.jid = $3",
-            )
-            .bind(self.id.0).bind(account.0).bind(jid.as_str()).fetch_optional(p).await
-        })?;
-        Ok(found.is_some())
-    }
-
-    /// Forgets a request; says whether there was one.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn request_remove(&self, account: AccountId, jid: &BareJid) -> Result<bool> {
-        let n = wr!(self.store, p => {
-            sqlx::query(
-                "DELETE FROM subscription_requests WHERE account IN (SELECT id FROM accounts WHERE domain = $1 AND id = $2) \
-                 AND jid = $3",
-            )
-            .bind(self.id.0).bind(account.0).bind(jid.as_str()).execute(p).await.map(|r| r.rows_affected())
-        })?;
-        Ok(n > 0)
+        found
+            .into_iter()
+            .map(|(from, stanza)| Ok((jid(&from)?, stanza)))
+            .collect()
     }
 }
