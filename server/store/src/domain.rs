@@ -379,7 +379,11 @@ impl Store {
     /// See [`StoreError`].
     pub async fn domain_departed(&self, name: &DomainName) -> Result<Option<Timestamp>> {
         let found: Option<(i64,)> = rd!(self, p => {
-            sqlx::query_as("SELECT at FROM domains_departed WHERE name = $1").bind(name.as_str()).fetch_optional(p).await
+            sqlx::query_as(
+                "SELECT at FROM domains_departed WHERE name = $1 \
+                 AND NOT EXISTS (SELECT 1 FROM domains WHERE name = $1 AND verified_at IS NOT NULL)",
+            )
+            .bind(name.as_str()).fetch_optional(p).await
         })?;
         Ok(found.map(|(at,)| Timestamp(at)))
     }

@@ -66,6 +66,14 @@ impl Group {
     }
 }
 
+#[cfg(test)]
+impl Group {
+    /// Writes in line that have not been begun.
+    pub(crate) fn waiting(&self) -> usize {
+        WAITING - self.0.capacity()
+    }
+}
+
 async fn work(pool: SqlitePool, mut jobs: mpsc::Receiver<Job>) {
     let mut waiting = VecDeque::with_capacity(TOGETHER);
     while let Some(job) = jobs.recv().await {

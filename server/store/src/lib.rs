@@ -34,12 +34,12 @@ mod battery;
 
 use std::fmt;
 use std::str::FromStr as _;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use sqlx::Connection as _;
 use sqlx::migrate::Migrator;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
@@ -185,8 +185,18 @@ impl DomainStore {
 /// How long a statement waits for another writer, or for a connection, before it is given up.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite");
-static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/postgres");
+/// What a newer version has added is not an error: it suits this one too (`migrations/README.md`).
+fn forgiving(mut migrator: Migrator) -> Migrator {
+    migrator.set_ignore_missing(true);
+    migrator
+}
+static SQLITE_MIGRATIONS: LazyLock<Migrator> =
+    LazyLock::new(|| forgiving(sqlx::migrate!("../../migrations/sqlite")));
+static POSTGRES_MIGRATIONS: LazyLock<Migrator> =
+    LazyLock::new(|| forgiving(sqlx::migrate!("../../migrations/postgres")));
+
+/// How often a lock that another process holds for its migration is waited for.
+const MIGRATION_ATTEMPTS: usize = 12;
 
 impl Store {
     /// Opens `sqlite://PATH` (made if missing, mode 0600) or `postgres://…`, and brings the schema up to date.
@@ -258,7 +268,7 @@ impl Store {
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(patience);
         let path = options.get_filename();
-        if path.as_os_str() == ":memory:" || url.contains("mode=memory") {
+        if url.contains(":memory:") || url.contains("mode=memory") {
             return Err(unusable(
                 &"a database in memory would be several, one for each connection; name a file",
             ));
@@ -291,13 +301,36 @@ impl Store {
     /// [`StoreError::Migration`].
     pub async fn migrate(&self) -> Result<()> {
         match &self.0.db {
-            // The migrator takes an advisory lock.
-            Db::Pg(p) => POSTGRES_MIGRATIONS.run(p).await.map_err(migration),
+            // The migrator takes an advisory lock. Another process may hold it, and a change may take, as long as it needs.
+            Db::Pg(p) => {
+                let unhurried = p.connect_options().as_ref().clone();
+                let unhurried =
+                    unhurried.options([("lock_timeout", "0"), ("statement_timeout", "0")]);
+                let mut connection = PgConnection::connect_with(&unhurried).await?;
+                let done = POSTGRES_MIGRATIONS
+                    .run_direct(None, &mut connection, false)
+                    .await;
+                connection.close().await?;
+                done.map_err(migration)
+            }
             // Here it takes none: one transaction that holds the only write lock from its start.
             Db::Lite { write, .. } => {
-                let mut tx = write.begin_with("BEGIN IMMEDIATE").await?;
-                SQLITE_MIGRATIONS.run(&mut *tx).await.map_err(migration)?;
-                tx.commit().await?;
+                for attempt in 1.. {
+                    match write.begin_with("BEGIN IMMEDIATE").await {
+                        Ok(mut tx) => {
+                            SQLITE_MIGRATIONS
+                                .run_direct(None, &mut *tx, false)
+                                .await
+                                .map_err(migration)?;
+                            tx.commit().await?;
+                            break;
+                        }
+                        Err(error) => match error.into() {
+                            StoreError::Busy if attempt < MIGRATION_ATTEMPTS => {}
+                            other => return Err(other),
+                        },
+                    }
+                }
                 Ok(())
             }
         }

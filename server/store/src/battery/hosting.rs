@@ -1,0 +1,153 @@
+//! Tenants and what hosts their domains: claims, leases, identities, secrets, findings, peers, the audit log.
+
+use zeroize::Zeroizing;
+
+use super::*;
+
+battery! {
+    tenants_and_their_people(store) {
+        let tenant = store.tenant_add("Acme", "active", "{}", NOW).await.expect("added");
+        let mut row = store.tenant_get(tenant).await.expect("read").expect("there");
+        row.state = "suspended".into();
+        assert!(store.tenant_update(&row).await.expect("written"));
+        assert_eq!(store.tenant_list(TenantId(0), 10).await.expect("read"), vec![row]);
+        let o = store.operator_add("a@example.com", "hash", "owner", Some(tenant), NOW).await.expect("added");
+        let twice = store.operator_add("a@example.com", "hash", "owner", None, NOW).await;
+        assert!(matches!(twice, Err(StoreError::Conflict { .. })), "{twice:?}");
+        let p = store.operator_add("root@example.com", "hash", "platform", None, NOW).await.expect("added");
+        assert_eq!(store.operator_list(Some(tenant)).await.expect("read").len(), 1);
+        assert_eq!(store.operator_list(None).await.expect("read")[0].id, p);
+        assert_eq!(store.operator_find("a@example.com").await.expect("read").expect("there").id, o);
+
+        let login = LoginRow {
+            id: 0, operator: o, csrf: "c".into(), agent: "b".into(), address: "192.0.2.1".into(),
+            created: NOW, expires: Timestamp(NOW.0 + 10),
+        };
+        let id = store.login_add(b"hash1", &login).await.expect("added");
+        assert_eq!(store.login_find(b"hash1", NOW).await.expect("read").expect("good").id, id);
+        assert!(store.login_find(b"hash1", Timestamp(NOW.0 + 10)).await.expect("read").is_none(), "expired");
+        store.login_extend(id, Timestamp(NOW.0 + 100)).await.expect("extended");
+        assert!(store.login_find(b"hash1", Timestamp(NOW.0 + 50)).await.expect("read").is_some());
+        assert!(!store.login_remove(p, id).await.expect("asked"), "another person's login");
+        assert!(store.operator_set_password(o, "hash2").await.expect("set"));
+        assert!(store.login_find(b"hash1", NOW).await.expect("read").is_none(), "a new password ends logins");
+        let t = store.token_add(o, b"tok", "ci", NOW, Timestamp(NOW.0 + 5)).await.expect("added");
+        assert_eq!(store.token_find(b"tok", NOW).await.expect("read").expect("good").id, t);
+        assert_eq!(store.token_list(o, NOW).await.expect("read").len(), 1);
+        assert!(store.token_remove(o, t).await.expect("removed"));
+        store.logins_sweep(Timestamp(NOW.0 + 1000)).await.expect("swept");
+        assert!(store.operator_remove(o).await.expect("removed"));
+        assert!(store.tenant_remove(tenant).await.expect("removed"));
+        assert!(store.tenant_get(tenant).await.expect("read").is_none());
+    }
+
+    names_are_claimed_by_many_and_proved_by_one(store) {
+        let (_, first, _) = house(&store, "example.com", "aaa").await;
+        let other = store.tenant_add("Other", "active", "{}", NOW).await.expect("tenant");
+        let mut claim = domain(other, "example.com", "bbb");
+        claim.id = store.domain_add(&claim).await.expect("a claim beside the proof");
+        let again = store.domain_add(&domain(other, "example.com", "ccc")).await;
+        assert!(matches!(again, Err(StoreError::Conflict { .. })), "{again:?}");
+        let label = store.domain_add(&domain(other, "example.org", "aaa")).await;
+        assert!(matches!(label, Err(StoreError::Conflict { .. })), "{label:?}");
+        claim.verified_at = Some(NOW);
+        let stolen = store.domain_update(&claim, NOW).await;
+        assert!(matches!(stolen, Err(StoreError::Conflict { .. })), "{stolen:?}");
+        let found = store.domain_find(&first.name).await.expect("read");
+        assert_eq!(found.iter().map(|d| d.id).collect::<Vec<_>>(), [first.id, claim.id]);
+        assert_eq!(store.domain_hosted(&first.name).await.expect("read").expect("hosted"), first);
+        assert_eq!(store.domain_find_label("bbb").await.expect("read").expect("there").id, claim.id);
+        assert_eq!(store.domain_list(Some(other), DomainId(0), 10).await.expect("read").len(), 1);
+        assert_eq!(store.domain_list(None, DomainId(0), 10).await.expect("read").len(), 2);
+        assert_eq!(store.domain_count(None).await.expect("read"), 2);
+        assert_eq!(store.domain_count(Some(other)).await.expect("read"), 1);
+        let mut lapsed = first.clone();
+        lapsed.verified_at = None;
+        assert!(store.domain_update(&lapsed, NOW).await.expect("written"));
+        assert!(store.domain_update(&claim, NOW).await.expect("now free"));
+        assert_eq!(store.domain_states().await.expect("read"), [("claimed".to_owned(), 2)]);
+    }
+
+    due_domains_are_leased_to_one(store) {
+        let (_, row, _) = house(&store, "example.com", "aaa").await;
+        let until = Timestamp(NOW.0 + 100);
+        assert!(store.domain_claim_due(Timestamp(NOW.0 - 1), "a", until, 5).await.expect("asked").is_empty(), "not due");
+        assert_eq!(store.domain_claim_due(NOW, "a", until, 5).await.expect("asked").len(), 1);
+        assert!(store.domain_claim_due(NOW, "b", until, 5).await.expect("asked").is_empty(), "a has it");
+        store.domain_lease_release(row.id, "b", None).await.expect("ignored");
+        assert!(store.domain_claim_due(NOW, "b", until, 5).await.expect("asked").is_empty());
+        assert_eq!(store.domain_claim_due(Timestamp(NOW.0 + 101), "b", Timestamp(NOW.0 + 200), 5).await.expect("asked").len(), 1, "a's lease ran out");
+        store.domain_lease_release(row.id, "b", Some(Timestamp(NOW.0 + 500))).await.expect("released");
+        assert!(store.domain_claim_due(Timestamp(NOW.0 + 400), "a", until, 5).await.expect("asked").is_empty());
+        store.domain_check_at(row.id, Some(NOW)).await.expect("check now");
+        assert_eq!(store.domain_claim_due(NOW, "a", until, 5).await.expect("asked").len(), 1);
+        store.domain_looked(row.id, "{\"x\":1}", NOW).await.expect("stored");
+        assert_eq!(store.domain_get(row.id).await.expect("read").expect("there").look.as_deref(), Some("{\"x\":1}"));
+    }
+
+    identities_are_sealed_and_swapped(store) {
+        let (_, _, d) = house(&store, "example.com", "aaa").await;
+        let identity = |n: u8| Identity { chain_pem: format!("chain {n}"), key_pem: Zeroizing::new(format!("key {n}")) };
+        assert!(d.identity_current().await.expect("read").is_none());
+        for n in 0..5 {
+            d.certificate_add(&identity(n), Timestamp(NOW.0 + i64::from(n)), "acme", "current", NOW).await.expect("added");
+        }
+        let now = d.identity_current().await.expect("read").expect("there");
+        assert_eq!((now.chain_pem.as_str(), now.key_pem.as_str()), ("chain 4", "key 4"));
+        let all = d.certificate_list().await.expect("read");
+        assert_eq!(all.iter().map(|c| c.state.as_str()).collect::<Vec<_>>(), ["current", "retired", "retired"]);
+        assert_eq!(store.certificate_ends().await.expect("read"), [Timestamp(NOW.0 + 4)]);
+        let order = OrderRow { url: "https://ca/1".into(), key_pem: Zeroizing::new("key".into()), csr: vec![1, 2] };
+        d.order_set(&order).await.expect("set");
+        d.order_set(&order).await.expect("again");
+        assert_eq!(d.order_get().await.expect("read").expect("there").csr, [1, 2]);
+        d.order_clear().await.expect("cleared");
+        assert!(d.order_get().await.expect("read").is_none());
+        store.acme_account_set("https://ca", b"cred").await.expect("set");
+        assert_eq!(&**store.acme_account_get("https://ca").await.expect("read").expect("there"), b"cred");
+        assert_eq!(store.keys_rotate().await.expect("nothing to do"), 0);
+    }
+
+    secrets_are_made_once(store) {
+        assert!(store.setting_get("dialback").await.expect("read").is_none());
+        assert_eq!(&**store.setting_get_or("dialback", b"one").await.expect("made"), b"one");
+        assert_eq!(&**store.setting_get_or("dialback", b"two").await.expect("kept"), b"one");
+        store.setting_set("dialback", b"three").await.expect("set");
+        assert_eq!(&**store.setting_get("dialback").await.expect("read").expect("there"), b"three");
+    }
+
+    findings_keep_their_beginning(store) {
+        let (_, _, d) = house(&store, "example.com", "aaa").await;
+        d.findings_set(&[finding("srv-missing", NOW)]).await.expect("set");
+        let later = Timestamp(NOW.0 + 50);
+        d.findings_set(&[finding("srv-missing", later), finding("acme-cname-missing", later)]).await.expect("set");
+        let since: Vec<_> = d.finding_list().await.expect("read").into_iter().map(|f| (f.code, f.since)).collect();
+        assert_eq!(since, [("acme-cname-missing".to_owned(), later), ("srv-missing".to_owned(), NOW)]);
+        assert_eq!(store.finding_severities().await.expect("read"), [("critical".to_owned(), 2)]);
+    }
+
+    peers_are_remembered(store) {
+        let (_, _, d) = house(&store, "example.com", "aaa").await;
+        d.peer_set("a.example", "[1]", NOW).await.expect("set");
+        d.peer_set("b.example", "[2]", Timestamp(NOW.0 + 1)).await.expect("set");
+        d.peer_set("a.example", "[1,3]", Timestamp(NOW.0 + 2)).await.expect("set");
+        assert_eq!(d.peer_get("a.example").await.expect("read").expect("there").attempts, "[1,3]");
+        let order: Vec<_> = d.peer_list(10).await.expect("read").into_iter().map(|p| p.peer).collect();
+        assert_eq!(order, ["a.example", "b.example"]);
+    }
+
+    the_audit_log_is_the_tenants(store) {
+        let tenant = store.tenant_add("Acme", "active", "{}", NOW).await.expect("tenant");
+        let entry = |op: &str| AuditRow {
+            id: 0, at: NOW, actor: "a@example.com".into(), role: "owner".into(), operation: op.into(),
+            object: "example.com".into(), detail: String::new(),
+        };
+        store.audit_add(Some(tenant), &entry("domain add")).await.expect("added");
+        store.audit_add(None, &entry("platform")).await.expect("added");
+        store.audit_add(Some(tenant), &entry("domain remove")).await.expect("added");
+        let ours = store.audit_list(Some(tenant), i64::MAX, 10).await.expect("read");
+        assert_eq!(ours.iter().map(|a| a.operation.as_str()).collect::<Vec<_>>(), ["domain remove", "domain add"]);
+        assert_eq!(store.audit_list(None, i64::MAX, 10).await.expect("read").len(), 3);
+        assert_eq!(store.audit_list(Some(tenant), ours[0].id, 10).await.expect("read").len(), 1);
+    }
+}

@@ -1,0 +1,275 @@
+//! The battery: one suite, run on SQLite and on a real PostgreSQL that it starts itself. None of it is skipped.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::*;
+use xmpp::jid::{BareJid, DomainName};
+use xmpp::sasl::{Hash, ScramVerifier};
+use xmpp::timestamp::Timestamp;
+
+mod faults;
+mod hosting;
+mod people;
+mod together;
+
+const NOW: Timestamp = Timestamp(1_000_000_000);
+
+fn sealer() -> Sealer {
+    Sealer::from_bytes(&[3; seal::KEY_BYTES]).expect("key")
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("runtime")
+}
+
+/// A PostgreSQL cluster in a temporary directory, reached over a Unix socket.
+struct Postgres {
+    dir: PathBuf,
+}
+
+/// The one that most tests share, each with a database of its own.
+fn postgres() -> &'static Postgres {
+    static ONE: OnceLock<Postgres> = OnceLock::new();
+    ONE.get_or_init(Postgres::make)
+}
+
+impl Postgres {
+    fn make() -> Self {
+        let dir = tempfile::Builder::new()
+            .prefix("domicile-pg")
+            .tempdir()
+            .expect("directory")
+            .keep();
+        let one = Self { dir };
+        one.run(
+            r#""$bin/initdb" --no-sync -A trust -U domicile -D "$D/data" >"$D/initdb.log" 2>&1"#,
+        );
+        one.start();
+        watch_over(&one.dir);
+        one
+    }
+
+    fn start(&self) {
+        // Flushing would only cost time here: these tests end processes, not machines.
+        self.run(
+            r#""$bin/pg_ctl" -w -D "$D/data" -l "$D/server.log" -o "-k $D -c listen_addresses='' -c fsync=off -c max_connections=300" start >"$D/start.log" 2>&1"#,
+        );
+    }
+
+    /// As a crash does: without a checkpoint, every connection cut.
+    fn crash(&self) {
+        self.run(r#""$bin/pg_ctl" -w -D "$D/data" -m immediate stop >"$D/stop.log" 2>&1"#);
+    }
+
+    fn run(&self, command: &str) {
+        // PostgreSQL refuses to run as root.
+        let script = format!(
+            r#"
+            set -e
+            bin=$(dirname "$(ls -d /usr/lib/postgresql/*/bin/initdb 2>/dev/null | tail -n 1)")
+            [ -x "$bin/initdb" ] || bin=$(dirname "$(command -v initdb)")
+            as() {{ if [ "$(id -u)" = 0 ]; then chown -R postgres "$D"; setpriv --reuid=postgres --regid=postgres --clear-groups "$@"; else "$@"; fi; }}
+            cd "$D"
+            as {command}
+        "#
+        );
+        let out = Command::new("bash")
+            .arg("-c")
+            .arg(script)
+            .env("D", &self.dir)
+            .output()
+            .expect("bash");
+        let log = |name: &str| std::fs::read_to_string(self.dir.join(name)).unwrap_or_default();
+        assert!(
+            out.status.success(),
+            "PostgreSQL does not obey; install it with tests/install\n{}\n{}{}{}",
+            String::from_utf8_lossy(&out.stderr),
+            log("initdb.log"),
+            log("start.log"),
+            log("server.log"),
+        );
+    }
+
+    fn url(&self, database: &str) -> String {
+        format!(
+            "postgres://domicile@localhost/{database}?host={}",
+            self.dir.display()
+        )
+    }
+}
+
+/// Stops the cluster when this process has ended, however it ended.
+fn watch_over(dir: &std::path::Path) {
+    let script = r#"
+        while kill -0 "$P" 2>/dev/null; do sleep 1; done
+        kill -INT "$(head -n 1 "$D/data/postmaster.pid")" 2>/dev/null
+        sleep 2; rm -rf "$D"
+    "#;
+    let spawned = Command::new("setsid")
+        .args(["bash", "-c", script])
+        .env("P", std::process::id().to_string())
+        .env("D", dir)
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn();
+    drop(spawned.expect("setsid"));
+}
+
+/// URL of a database that nobody has used.
+async fn empty_postgres() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let name = format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    let mut admin = sqlx::PgConnection::connect(&postgres().url("postgres"))
+        .await
+        .expect("PostgreSQL answers");
+    let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
+    sqlx::query(create)
+        .execute(&mut admin)
+        .await
+        .expect("a database");
+    postgres().url(&name)
+}
+
+async fn fresh_postgres() -> Store {
+    Store::open(&empty_postgres().await, sealer())
+        .await
+        .expect("opens")
+}
+
+async fn fresh_sqlite(dir: &std::path::Path) -> Store {
+    Store::open(&format!("sqlite://{}/t.db", dir.display()), sealer())
+        .await
+        .expect("opens")
+}
+
+/// Defines a test that runs on both engines.
+macro_rules! battery {
+    ($($name:ident($store:ident) $body:block)+) => {
+        $(async fn $name($store: Store) $body)+
+
+        mod sqlite {
+            use crate::battery::{fresh_sqlite, runtime};
+            $(#[test]
+            fn $name() {
+                let dir = tempfile::tempdir().expect("directory");
+                runtime().block_on(async { super::$name(fresh_sqlite(dir.path()).await).await });
+            })+
+        }
+
+        mod postgres {
+            use crate::battery::{fresh_postgres, runtime};
+            $(#[test]
+            fn $name() {
+                runtime().block_on(async { super::$name(fresh_postgres().await).await });
+            })+
+        }
+    };
+}
+
+pub(crate) use battery;
+
+fn name(text: &str) -> DomainName {
+    DomainName::parse(text).expect("domain")
+}
+
+fn bare(text: &str) -> BareJid {
+    BareJid::parse(text).expect("JID")
+}
+
+fn domain(tenant: TenantId, text: &str, label: &str) -> DomainRow {
+    DomainRow {
+        id: DomainId(0),
+        tenant,
+        name: name(text),
+        label: label.into(),
+        state: "claimed".into(),
+        reason: String::new(),
+        suspended_by: String::new(),
+        mode: "certificate".into(),
+        token: "token".into(),
+        verified_at: None,
+        policy: "encrypted".into(),
+        allow: vec![],
+        block: vec!["bad.example".into()],
+        settings: "{}".into(),
+        look: None,
+        checked_at: None,
+        next_check_at: Some(NOW),
+        created: NOW,
+    }
+}
+
+fn verifiers(password: &str) -> Vec<ScramVerifier> {
+    Hash::ALL
+        .iter()
+        .map(|h| ScramVerifier {
+            hash: *h,
+            salt: vec![1; 16],
+            iterations: 10_000,
+            stored_key: password.as_bytes().to_vec(),
+            server_key: vec![2; 20],
+        })
+        .collect()
+}
+
+/// A tenant with one hosted domain and its handle.
+async fn house(store: &Store, text: &str, label: &str) -> (TenantId, DomainRow, DomainStore) {
+    let tenant = store
+        .tenant_add("Acme", "active", "{}", NOW)
+        .await
+        .expect("tenant");
+    let mut row = domain(tenant, text, label);
+    row.verified_at = Some(NOW);
+    row.id = store.domain_add(&row).await.expect("domain");
+    let handle = store.domain(row.id, &row.name);
+    (tenant, row, handle)
+}
+
+fn finding(code: &str, since: Timestamp) -> FindingRow {
+    FindingRow {
+        code: code.into(),
+        severity: "critical".into(),
+        subject: "_xmpp-client._tcp".into(),
+        expected: "e".into(),
+        observed: "o".into(),
+        asked: "ns1".into(),
+        fix: "f".into(),
+        since,
+        next_check: None,
+    }
+}
+
+async fn put(d: &DomainStore, account: AccountId, seen: i64, item: &RosterItem) -> Applied {
+    let edit = RosterEdit {
+        item: ItemEdit::Put(item.clone()),
+        request: RequestEdit::Keep,
+    };
+    d.roster_apply(account, seen, &edit).await.expect("asked")
+}
+
+async fn remove(d: &DomainStore, account: AccountId, seen: i64, jid: &str) -> Applied {
+    let edit = RosterEdit {
+        item: ItemEdit::Remove(bare(jid)),
+        request: RequestEdit::Keep,
+    };
+    d.roster_apply(account, seen, &edit).await.expect("asked")
+}
+
+async fn ask(d: &DomainStore, account: AccountId, from: &BareJid, stanza: &[u8], at: Timestamp) {
+    let seen = d.roster_load(account).await.expect("read").version;
+    let (from, stanza) = (from.clone(), stanza.to_vec());
+    let edit = RosterEdit {
+        item: ItemEdit::Keep,
+        request: RequestEdit::Put { from, stanza, at },
+    };
+    let applied = d.roster_apply(account, seen, &edit).await.expect("asked");
+    assert!(matches!(applied, Applied::Done { .. }));
+}

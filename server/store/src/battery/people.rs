@@ -1,0 +1,183 @@
+//! Accounts, rosters and what waits.
+
+use super::*;
+
+battery! {
+    accounts_and_credentials(store) {
+        let (tenant, _, d) = house(&store, "example.com", "aaa").await;
+        let id = d.account_add("juliet", &verifiers("one"), NOW).await.expect("added");
+        let twice = d.account_add("juliet", &verifiers("x"), NOW).await;
+        assert!(matches!(twice, Err(StoreError::Conflict { .. })), "{twice:?}");
+        let got = d.credentials_for("juliet", Hash::Sha256).await.expect("read").expect("there");
+        assert_eq!((got.iterations, got.stored_key.as_slice()), (10_000, b"one".as_slice()));
+        assert!(d.credentials_for("romeo", Hash::Sha256).await.expect("read").is_none());
+        assert!(d.account_set_credentials("juliet", &verifiers("two"), NOW).await.expect("set"));
+        assert_eq!(d.credentials_for("juliet", Hash::Sha1).await.expect("read").expect("there").stored_key, b"two");
+        assert!(d.account_set_state("juliet", "suspended", NOW).await.expect("set"));
+        assert!(d.credentials_for("juliet", Hash::Sha1).await.expect("read").is_none(), "suspended");
+        let many: Vec<(String, Vec<ScramVerifier>)> = (0..500).map(|n| (format!("u{n:03}"), verifiers("p"))).collect();
+        assert!(d.account_import(&many, NOW).await.expect("imported").is_empty());
+        assert_eq!(d.account_import(&many[..2], NOW).await.expect("imported"), ["u000", "u001"]);
+        assert_eq!(d.account_count().await.expect("read"), 501);
+        assert_eq!(store.tenant_account_count(tenant).await.expect("read"), 501);
+        let page = d.account_list("u498", 10).await.expect("read");
+        assert_eq!(page.iter().map(|a| a.local.as_str()).collect::<Vec<_>>(), ["u499"]);
+        assert_eq!(d.account_find("juliet").await.expect("read").expect("there").id, id);
+        assert!(d.account_remove("juliet", NOW).await.expect("removed"));
+        assert!(!d.account_remove("juliet", NOW).await.expect("gone already"));
+    }
+
+    a_suspended_account_is_not_active(store) {
+        let (_, _, d) = house(&store, "example.com", "aaa").await;
+        let id = d.account_add("juliet", &verifiers("one"), NOW).await.expect("added");
+        assert_eq!(d.account_active("juliet").await.expect("read"), Some(id));
+        assert_eq!(d.account_left(id).await.expect("read"), None);
+        d.account_left_set(id, NOW).await.expect("set");
+        assert_eq!(d.account_left(id).await.expect("read"), Some(NOW));
+        assert!(d.account_set_state("juliet", "suspended", NOW).await.expect("set"));
+        assert_eq!(d.account_active("juliet").await.expect("read"), None);
+        assert!(!d.account_set_credentials("romeo", &verifiers("x"), NOW).await.expect("asked"));
+    }
+
+    im_08_rosters_tell_what_changed_since(store) {
+        let (_, _, d) = house(&store, "example.com", "aaa").await;
+        let a = d.account_add("juliet", &[], NOW).await.expect("added");
+        let v0 = d.roster_load(a).await.expect("read").version;
+        assert_eq!(v0, NOW.0, "versions begin with the account");
+        let mut item = RosterItem::new(bare("romeo@example.net"));
+        item.groups = vec!["Friends".into(), "Ünïcödé".into()];
+        item.name = "Romeo".into();
+        assert_eq!(put(&d, a, v0, &item).await, Applied::Done { version: v0 + 1 });
+        item.subscription = Subscription::Both;
+        item.ask = true;
+        item.approved = true;
+        assert_eq!(put(&d, a, v0 + 1, &item).await, Applied::Done { version: v0 + 2 });
+        item.version = v0 + 2;
+        let nurse = RosterItem::new(bare("nurse@example.com"));
+        assert_eq!(put(&d, a, v0 + 2, &nurse).await, Applied::Done { version: v0 + 3 });
+        let nurse = RosterItem { version: v0 + 3, ..nurse };
+        let whole = Roster { version: v0 + 3, items: vec![nurse.clone(), item.clone()], requests: vec![] };
+        assert_eq!(d.roster_load(a).await.expect("read"), whole);
+        assert_eq!(remove(&d, a, v0 + 3, "romeo@example.net").await, Applied::Done { version: v0 + 4 });
+        assert_eq!(d.roster_load(a).await.expect("read").items, [nurse.clone()]);
+
+        let gone = RosterChange { version: v0 + 4, jid: item.jid.clone(), item: None };
+        let came = RosterChange { version: v0 + 3, jid: nurse.jid.clone(), item: Some(nurse) };
+        assert_eq!(d.roster_since(a, v0 + 2).await.expect("read"), Some(vec![came.clone(), gone.clone()]));
+        assert_eq!(d.roster_since(a, v0).await.expect("read"), Some(vec![came, gone]), "of an item the last change");
+        assert_eq!(d.roster_since(a, v0 + 4).await.expect("read"), Some(vec![]));
+        assert_eq!(d.roster_since(a, v0 + 5).await.expect("read"), None, "never had that version");
+        assert_eq!(d.roster_since(a, v0 - 1).await.expect("read"), None, "before the account");
+        assert_eq!(put(&d, a, v0 + 4, &item).await, Applied::Done { version: v0 + 5 });
+        item.version = v0 + 5;
+        assert_eq!(d.roster_load(a).await.expect("read").items[1], item, "back again");
+    }
+
+    im_08_an_account_of_the_same_name_repeats_no_version(store) {
+        let (_, _, d) = house(&store, "example.com", "aaa").await;
+        let a = d.account_add("juliet", &[], NOW).await.expect("added");
+        put(&d, a, NOW.0, &RosterItem::new(bare("romeo@example.net"))).await;
+        assert!(d.account_remove("juliet", NOW).await.expect("removed"));
+        let b = d.account_add("juliet", &[], Timestamp(NOW.0 + 60_000_000)).await.expect("added");
+        assert_eq!(d.roster_since(b, NOW.0 + 1).await.expect("read"), None, "another person's version");
+        assert_eq!(d.roster_since(a, NOW.0 + 1).await.expect("read"), None, "gone");
+        assert_eq!(d.roster_load(a).await.expect("read"), Roster::default());
+    }
+
+    im_08_tombstones_are_bounded(store) {
+        let (_, _, d) = house(&store, "example.com", "aaa").await;
+        let a = d.account_add("juliet", &[], NOW).await.expect("added");
+        for n in 0..210 {
+            remove(&d, a, NOW.0 + n, &format!("c{n}@example.net")).await;
+        }
+        assert_eq!(d.roster_since(a, NOW.0).await.expect("read"), None, "too long ago to be on file");
+        assert_eq!(d.roster_since(a, NOW.0 + 9).await.expect("read"), None);
+        let rest = d.roster_since(a, NOW.0 + 10).await.expect("read").expect("on file");
+        assert_eq!(rest.len(), 200);
+        assert!(rest.iter().all(|change| change.item.is_none()));
+    }
+
+    a_roster_edit_is_whole_and_needs_the_newest_version(store) {
+        let (_, _, d) = house(&store, "example.com", "aaa").await;
+        let a = d.account_add("juliet", &[], NOW).await.expect("added");
+        let romeo = bare("romeo@example.net");
+        let asks = |stanza: &[u8]| RosterEdit {
+            item: ItemEdit::Keep,
+            request: RequestEdit::Put { from: romeo.clone(), stanza: stanza.to_vec(), at: NOW },
+        };
+        assert_eq!(d.roster_apply(a, NOW.0, &asks(b"<presence/>")).await.expect("asked"), Applied::Done { version: NOW.0 + 1 });
+        assert_eq!(d.roster_apply(a, NOW.0, &asks(b"<presence/>")).await.expect("asked"), Applied::Stale);
+        let granted = RosterEdit {
+            item: ItemEdit::Put(RosterItem { subscription: Subscription::From, ..RosterItem::new(romeo.clone()) }),
+            request: RequestEdit::Remove(romeo.clone()),
+        };
+        assert_eq!(d.roster_apply(a, NOW.0, &granted).await.expect("asked"), Applied::Stale);
+        assert_eq!(d.roster_load(a).await.expect("read").requests, [romeo.clone()], "nothing of a stale edit is done");
+        d.roster_apply(a, NOW.0 + 1, &granted).await.expect("asked");
+        let roster = d.roster_load(a).await.expect("read");
+        assert_eq!((roster.items[0].subscription, roster.requests.len()), (Subscription::From, 0));
+        assert_eq!(d.roster_apply(AccountId(999), 0, &granted).await.expect("asked"), Applied::Stale);
+    }
+
+    im_14_requests_wait_one_a_sender(store) {
+        let (_, _, d) = house(&store, "example.com", "aaa").await;
+        let a = d.account_add("juliet", &[], NOW).await.expect("added");
+        let (first, second) = (bare("romeo@example.net"), bare("paris@example.net"));
+        for (n, (from, stanza)) in [(&first, "1"), (&second, "2"), (&first, "3")].into_iter().enumerate() {
+            ask(&d, a, from, stanza.as_bytes(), Timestamp(NOW.0 + n as i64)).await;
+        }
+        assert_eq!(
+            d.request_list(a).await.expect("read"),
+            [(first.clone(), b"3".to_vec()), (second.clone(), b"2".to_vec())],
+            "the newest stanza in its first place"
+        );
+        assert_eq!(d.roster_load(a).await.expect("read").requests, [first, second]);
+    }
+
+    ext_22_offline_messages_in_order_and_bounded(store) {
+        let (_, _, d) = house(&store, "example.com", "aaa").await;
+        let a = d.account_add("juliet", &[], NOW).await.expect("added");
+        for n in 0..5u8 {
+            let kept = d.offline_add(a, Timestamp(i64::from(n)), &[n], 4).await.expect("asked");
+            assert_eq!(kept.is_some(), n < 4);
+        }
+        let waiting = d.offline_list(a, 0, 10).await.expect("read");
+        assert_eq!(waiting.iter().map(|m| m.stanza[0]).collect::<Vec<_>>(), [0, 1, 2, 3]);
+        assert_eq!(waiting[3].at, Timestamp(3));
+        assert_eq!(d.offline_list(a, 0, 2).await.expect("read"), waiting[..2]);
+        d.offline_remove(a, &[waiting[0].id, waiting[2].id, i64::MAX]).await.expect("removed");
+        assert_eq!(d.offline_count(a).await.expect("read"), 2);
+        assert_eq!(d.offline_list(a, waiting[1].id, 10).await.expect("read"), waiting[3..]);
+        assert_eq!(d.offline_add(AccountId(999), NOW, b"x", 4).await.expect("asked"), None);
+    }
+
+    dos_10_a_handle_reaches_no_other_domain(store) {
+        let (_, _, ours) = house(&store, "example.com", "aaa").await;
+        let (_, _, theirs) = house(&store, "example.net", "bbb").await;
+        let victim = theirs.account_add("juliet", &verifiers("p"), NOW).await.expect("added");
+        put(&theirs, victim, NOW.0, &RosterItem::new(bare("a@b.example"))).await;
+        ask(&theirs, victim, &bare("a@b.example"), b"x", NOW).await;
+        let message = theirs.offline_add(victim, NOW, b"x", 9).await.expect("kept").expect("kept");
+        let before = theirs.roster_load(victim).await.expect("read");
+
+        assert!(ours.account_find("juliet").await.expect("read").is_none());
+        assert!(ours.account_active("juliet").await.expect("read").is_none());
+        assert!(!ours.account_remove("juliet", NOW).await.expect("asked"));
+        assert!(!ours.account_set_credentials("juliet", &verifiers("evil"), NOW).await.expect("asked"));
+        ours.account_left_set(victim, NOW).await.expect("asked");
+        assert_eq!(ours.roster_load(victim).await.expect("read"), Roster::default());
+        assert_eq!(ours.roster_since(victim, before.version).await.expect("read"), None);
+        assert_eq!(put(&ours, victim, before.version, &RosterItem::new(bare("evil@b.example"))).await, Applied::Stale);
+        assert!(ours.request_list(victim).await.expect("read").is_empty());
+        assert_eq!(ours.offline_add(victim, NOW, b"x", 9).await.expect("asked"), None);
+        ours.offline_remove(victim, &[message]).await.expect("asked");
+        assert!(ours.offline_list(victim, 0, 9).await.expect("read").is_empty());
+        assert_eq!(ours.offline_count(victim).await.expect("read"), 0);
+
+        assert_eq!(theirs.roster_load(victim).await.expect("read"), before);
+        assert_eq!(theirs.account_left(victim).await.expect("read"), None);
+        assert_eq!(theirs.request_list(victim).await.expect("read").len(), 1);
+        assert_eq!(theirs.offline_count(victim).await.expect("read"), 1);
+        assert_eq!(theirs.credentials_for("juliet", Hash::Sha1).await.expect("read").expect("there").stored_key, b"p");
+    }
+}

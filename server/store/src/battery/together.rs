@@ -1,0 +1,201 @@
+//! Several at once: processes, tasks, whole domains that go.
+
+use zeroize::Zeroizing;
+
+use super::*;
+
+battery! {
+    acme_15_a_removed_domain_leaves_no_row(store) {
+        let (_, row, d) = house(&store, "example.com", "aaa").await;
+        let a = d.account_add("juliet", &verifiers("p"), NOW).await.expect("added");
+        put(&d, a, NOW.0, &RosterItem::new(bare("a@b.example"))).await;
+        ask(&d, a, &bare("a@b.example"), b"x", NOW).await;
+        d.offline_add(a, NOW, b"x", 9).await.expect("kept");
+        let identity = Identity { chain_pem: "c".into(), key_pem: Zeroizing::new("k".into()) };
+        d.certificate_add(&identity, NOW, "acme", "current", NOW).await.expect("added");
+        d.order_set(&OrderRow { url: "u".into(), key_pem: Zeroizing::new("k".into()), csr: vec![] }).await.expect("set");
+        d.findings_set(&[finding("srv-missing", NOW)]).await.expect("set");
+        d.peer_set("b.example", "[]", NOW).await.expect("set");
+
+        // Every table there is, so that a new one has to be put either here or above.
+        let not_of_a_domain = [
+            "_sqlx_migrations", "sqlite_sequence", "tenants", "operators", "logins", "api_tokens", "audit", "settings", "changes",
+            "domains_departed", "acme_accounts",
+        ];
+        let mut tables = tables(&store).await;
+        tables.retain(|table| !not_of_a_domain.contains(&table.as_str()));
+        for table in &tables {
+            assert_ne!(count(&store, table).await, 0, "{table} is not filled by this test");
+        }
+        assert!(store.domain_departed(&row.name).await.expect("read").is_none());
+        assert!(store.domain_remove(&row, true, NOW).await.expect("removed"));
+        assert_eq!(store.domain_departed(&row.name).await.expect("read"), Some(NOW));
+        for table in &tables {
+            assert_eq!(count(&store, table).await, 0, "{table} still has rows");
+        }
+        house(&store, "example.com", "bbb").await;
+        assert_eq!(store.domain_departed(&row.name).await.expect("read"), None, "it is back");
+    }
+
+    changes_are_heard_once_and_by_every_process(store) {
+        let (_, row, d) = house(&store, "example.com", "aaa").await;
+        let mut feed = store.change_feed().await.expect("feed");
+        assert!(feed.poll().await.expect("read").is_empty(), "the past is no news");
+        d.account_add("juliet", &[], NOW).await.expect("added");
+        store.domain_update(&row, NOW).await.expect("written");
+        let news = feed.poll().await.expect("read");
+        assert_eq!(news, [Change::Account("juliet@example.com".into()), Change::Domain("example.com".into())]);
+        assert!(feed.poll().await.expect("read").is_empty());
+        feed.wait().await;
+        store.changes_sweep(Timestamp(i64::MAX)).await.expect("swept");
+        assert!(feed.poll().await.expect("read").is_empty());
+    }
+
+    changes_are_heard_in_the_order_of_their_commits(store) {
+        let (_, _, d) = house(&store, "example.com", "aaa").await;
+        let mut feed = store.change_feed().await.expect("feed");
+        let tasks: Vec<_> = (0..60).map(|n| {
+            let d = d.clone();
+            tokio::spawn(async move { d.account_add(&format!("u{n}"), &[], NOW).await.expect("added") })
+        }).collect();
+        // The reader runs beside the writers: a number that became visible late would be stepped over here.
+        let mut heard = std::collections::BTreeSet::new();
+        while heard.len() < 60 {
+            feed.wait().await;
+            for change in feed.poll().await.expect("read") {
+                assert!(heard.insert(format!("{change:?}")), "heard twice: {change:?}");
+            }
+        }
+        for task in tasks {
+            task.await.expect("done");
+        }
+        assert!(feed.poll().await.expect("read").is_empty());
+    }
+
+    writers_do_not_lose_each_others_work(store) {
+        let (_, _, d) = house(&store, "example.com", "aaa").await;
+        let a = d.account_add("juliet", &[], NOW).await.expect("added");
+        let tasks: Vec<_> = (0..40).map(|n| {
+            let d = d.clone();
+            tokio::spawn(async move {
+                let item = RosterItem::new(bare(&format!("c{n}@b.example")));
+                loop {
+                    let seen = d.roster_load(a).await.expect("read").version;
+                    if put(&d, a, seen, &item).await != Applied::Stale {
+                        break;
+                    }
+                }
+                d.offline_add(a, NOW, b"x", 1000).await.expect("asked").expect("kept");
+            })
+        }).collect();
+        for t in tasks {
+            t.await.expect("done");
+        }
+        let roster = d.roster_load(a).await.expect("read");
+        assert_eq!((roster.version, roster.items.len()), (NOW.0 + 40, 40), "each change has its own version");
+        let versions: std::collections::BTreeSet<_> = roster.items.iter().map(|i| i.version).collect();
+        assert_eq!(versions.len(), 40);
+        assert_eq!(d.offline_count(a).await.expect("read"), 40);
+    }
+
+    a_write_that_nobody_waits_for_is_whole(store) {
+        let (_, _, d) = house(&store, "example.com", "aaa").await;
+        let a = d.account_add("juliet", &[], NOW).await.expect("added");
+        for n in 0..20 {
+            let add = d.offline_add(a, NOW, b"x", 1000);
+            // Polled once or a few times, then dropped.
+            let _ = tokio::time::timeout(std::time::Duration::from_micros(n * 20), add).await;
+        }
+        let id = d.offline_add(a, NOW, b"last", 1000).await.expect("works").expect("kept");
+        let all = d.offline_list(a, 0, 100).await.expect("read");
+        assert_eq!(all.last().expect("there").id, id);
+    }
+}
+
+async fn tables(store: &Store) -> Vec<String> {
+    let found: Vec<(String,)> = match &store.0.db {
+        Db::Pg(p) => {
+            sqlx::query_as("SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'")
+                .fetch_all(p)
+                .await
+        }
+        Db::Lite { read, .. } => {
+            sqlx::query_as("SELECT name FROM sqlite_master WHERE type = 'table'")
+                .fetch_all(read)
+                .await
+        }
+    }
+    .expect("tables");
+    found.into_iter().map(|(name,)| name).collect()
+}
+
+async fn count(store: &Store, table: &str) -> i64 {
+    let text = sqlx::AssertSqlSafe(format!("SELECT COUNT(*) FROM {table}"));
+    let (n,): (i64,) = rd!(store, p => sqlx::query_as(text).fetch_one(p).await).expect("counted");
+    n
+}
+
+/// Several processes start at once on a database that is not there yet, as far as one process can play several.
+async fn opened_by_many(url: &str) {
+    let tasks: Vec<_> = (0..6)
+        .map(|_| {
+            let url = url.to_owned();
+            tokio::spawn(async move { Store::open(&url, sealer()).await })
+        })
+        .collect();
+    let mut stores = Vec::new();
+    for task in tasks {
+        stores.push(task.await.expect("done").expect("opens"));
+    }
+    house(&stores[0], "example.com", "aaa").await;
+    for store in &stores {
+        assert_eq!(store.domain_count(None).await.expect("read"), 1);
+    }
+    // A newer version has been here: its migration is not ours to judge, and we go on beside it.
+    match &stores[0].0.db {
+        Db::Pg(p) => {
+            sqlx::query("INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (9000, 'newer', TRUE, 'x', 0)")
+                .execute(p).await.map(|_| ())
+        }
+        Db::Lite { write, .. } => {
+            sqlx::query("INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (9000, 'newer', TRUE, 'x', 0)")
+                .execute(write).await.map(|_| ())
+        }
+    }
+    .expect("written");
+    Store::open(url, sealer())
+        .await
+        .expect("opens beside a newer version");
+}
+
+#[test]
+fn several_processes_start_at_once_on_sqlite() {
+    let dir = tempfile::tempdir().expect("directory");
+    let file = dir.path().join("t.db");
+    runtime().block_on(opened_by_many(&format!("sqlite://{}", file.display())));
+    use std::os::unix::fs::PermissionsExt as _;
+    for name in ["t.db", "t.db-wal", "t.db-shm"] {
+        if let Ok(found) = std::fs::metadata(dir.path().join(name)) {
+            assert_eq!(
+                found.permissions().mode() & 0o777,
+                0o600,
+                "{name} is for its owner only"
+            );
+        }
+    }
+}
+
+#[test]
+fn several_processes_start_at_once_on_postgres() {
+    runtime().block_on(async { opened_by_many(&empty_postgres().await).await });
+}
+
+#[test]
+fn migrations_are_twins() {
+    let list = |m: &Migrator| {
+        m.iter()
+            .map(|m| (m.version, m.description.to_string()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(list(&SQLITE_MIGRATIONS), list(&POSTGRES_MIGRATIONS));
+}
