@@ -329,10 +329,7 @@ impl Control {
             if let Some((line, local, verifiers, drawn)) = ready {
                 chunk.push((line, local, verifiers?, drawn));
             }
-            if chunk.len() < CHUNK && !(done && !chunk.is_empty()) {
-                if done {
-                    break;
-                }
+            if chunk.len() < CHUNK && !done {
                 continue;
             }
             let accounts: Vec<_> = chunk
@@ -466,7 +463,7 @@ impl Control {
         let missing = || ControlError::not_found("account", format!("{local}@{}", row.name));
         let jid = BareJid::new(Some(local), &row.name).map_err(|_| missing())?;
         let account = self
-            .domain_store(&row)
+            .domain_store(row)
             .account_find(jid.local().unwrap_or_default())
             .await?
             .ok_or_else(missing)?;

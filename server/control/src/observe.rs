@@ -317,10 +317,11 @@ pub async fn look(
             .iter()
             .flat_map(|answered| answered.sight.data())
         {
-            if let Data::Srv { target, .. } = data {
-                if !target.is_empty() && targets.len() < TARGETS {
-                    targets.insert(target.clone());
-                }
+            if let Data::Srv { target, .. } = data
+                && !target.is_empty()
+                && targets.len() < TARGETS
+            {
+                targets.insert(target.clone());
             }
         }
     }

@@ -55,7 +55,7 @@ impl Control {
             .iter()
             .map(|peer| view(peer, &now))
             .collect();
-        views.sort_by(|a, b| b.last.cmp(&a.last));
+        views.sort_by_key(|view| std::cmp::Reverse(view.last));
         Ok(views)
     }
 

@@ -231,14 +231,14 @@ impl Control {
             self.now(),
         )?;
         let (mut hint, name) = classify(domain, &self.settings().platform_zone);
-        if let Some(name) = name {
-            if self.held(&name).await? {
-                hint.usable = false;
-                hint.code = "served-here";
-                hint.note = format!(
-                    "{name} is served here already. If it is yours, sign in, or ask whoever set it up."
-                );
-            }
+        if let Some(name) = name
+            && self.held(&name).await?
+        {
+            hint.usable = false;
+            hint.code = "served-here";
+            hint.note = format!(
+                "{name} is served here already. If it is yours, sign in, or ask whoever set it up."
+            );
         }
         Ok(hint)
     }

@@ -221,7 +221,7 @@ mod tests {
         let chain = (!names.is_empty()).then(|| read(&pem, &name).unwrap().chain);
         let root = pem.rfind("-----BEGIN").unwrap();
         let anchors = if known {
-            Anchors::from_pem(pem[root..].as_bytes()).unwrap()
+            Anchors::from_pem(&pem.as_bytes()[root..]).unwrap()
         } else {
             Anchors::default()
         };

@@ -212,7 +212,7 @@ impl Control {
                 .await?;
         }
 
-        let rows = self.rows(&row, &facts, &wanted, &seen, &mut memory).await?;
+        let rows = self.rows(&row, &facts, &wanted, &seen, &memory).await?;
         memory.seen = Some(seen);
         let store = self.domain_store(&row);
         let essence = |rows: &[FindingRow]| {

@@ -1,5 +1,7 @@
 //! What a customer goes through, and what goes wrong on the way.
 
+use futures_util::FutureExt as _;
+
 use super::world::{House, PASSWORD, certificate};
 use crate::account::AccountNew;
 use crate::certificate::CertificateUpload;
@@ -134,9 +136,7 @@ async fn from_sign_up_to_live_one_record_after_the_other() {
     );
 
     let mut states = Vec::new();
-    while let Ok(Some(event)) =
-        tokio::time::timeout(std::time::Duration::from_millis(1), events.next()).await
-    {
+    while let Some(Some(event)) = events.next().now_or_never() {
         if let EventKind::DomainState { to, .. } = event.kind {
             states.push(to);
         }

@@ -16,7 +16,7 @@ use crate::outside::{
 };
 use crate::records::{DesiredRecord, RecordValue};
 use crate::settings::{Limits, Pace, PlatformSettings, Ports, ServiceName};
-use crate::tenant::{SignUp, SignedUp, TenantNew};
+use crate::tenant::{SignUp, SignedUp};
 use crate::time::{DAY, SECOND};
 use crate::{Actor, Control, Parts};
 use dna::{Answer, Lookup, Outcome, Record, RecordData, RecordType, Security, ServerAnswer};
@@ -518,20 +518,6 @@ impl House {
             .unwrap()
             .resumed
             .actor
-    }
-
-    pub(crate) async fn tenant(&self, name: &str) -> i64 {
-        self.control
-            .tenant_add(
-                &Actor::system("test"),
-                TenantNew {
-                    name: name.into(),
-                    owner: None,
-                },
-            )
-            .await
-            .unwrap()
-            .id
     }
 }
 

@@ -1,9 +1,17 @@
 //! What a domain's owner publishes: a pure function of (domain, platform settings), and its three spellings (table, zone-file
 //! fragment, JSON).
 
+mod hosts;
+#[cfg(test)]
+mod tests;
+mod zone_file;
+
 use serde::Serialize;
 use xmpp::jid::DomainName;
 
+use self::hosts::dns_host;
+use self::zone_file::txt_strings;
+pub use self::zone_file::zone_fragment;
 use crate::domain::Memory;
 use crate::error::Result;
 use crate::findings::{replaced, standing};
@@ -370,58 +378,6 @@ impl std::fmt::Display for RecordValue {
     }
 }
 
-/// A text as the strings of a TXT record (RFC 1035 3.3.14, 5.1): quoted, at most 255 bytes each, what is not printable ASCII
-/// as `\DDD`. The empty text is one empty string.
-fn txt_strings(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    let bytes = text.as_bytes();
-    let chunks = if bytes.is_empty() {
-        vec![bytes]
-    } else {
-        bytes.chunks(255).collect()
-    };
-    for (index, chunk) in chunks.into_iter().enumerate() {
-        if index > 0 {
-            out.push(' ');
-        }
-        out.push('"');
-        for byte in chunk {
-            match byte {
-                b'"' | b'\\' => {
-                    out.push('\\');
-                    out.push(char::from(*byte));
-                }
-                0x20..=0x7e => out.push(char::from(*byte)),
-                other => out.push_str(&format!("\\{other:03}")),
-            }
-        }
-        out.push('"');
-    }
-    out
-}
-
-/// A zone-file fragment (RFC 1035 5) of absolute names that `named-checkzone` accepts and that pastes anywhere, also into a
-/// zone with another `$ORIGIN`. Holds neither `$ORIGIN` nor `$TTL`: it changes nothing for the lines below it.
-pub fn zone_fragment(domain: &DomainFacts, records: &[DesiredRecord]) -> String {
-    let mut out = format!("; {}: records for its chat service\n", domain.ascii());
-    let width = records
-        .iter()
-        .map(|record| record.name.len())
-        .max()
-        .unwrap_or(0);
-    for record in records {
-        let mark = if record.optional { "optional. " } else { "" };
-        // Comments stay ASCII: some hosts' importers stumble over anything else.
-        let why: String = record.why.chars().filter(char::is_ascii).collect();
-        out.push_str(&format!("; {mark}{why}\n"));
-        out.push_str(&format!(
-            "{:<width$} {} IN {:<5} {}\n",
-            record.name, record.ttl_seconds, record.rtype, record.value_text
-        ));
-    }
-    out
-}
-
 impl Control {
     /// The records of a domain and how they stand, from the last look; asks nobody.
     pub async fn domain_records(&self, actor: &Actor, domain: &str) -> Result<RecordsPage> {
@@ -456,228 +412,5 @@ impl Control {
             .await?;
         let facts = self.facts_of(&row, &Memory::of(&row));
         Ok(zone_fragment(&facts, &desired(&facts, self.settings())))
-    }
-}
-
-/// The host that these name servers belong to, and how its form wants names; empty if unknown.
-fn dns_host(name_servers: &[String]) -> (String, String) {
-    const RELATIVE: &str = "Its form adds the domain by itself: use the relative names.";
-    const HOSTS: &[(&str, &str, &str)] = &[
-        (
-            "cloudflare.com",
-            "Cloudflare",
-            "Use the relative names; leave the cloud grey (DNS only).",
-        ),
-        (
-            "awsdns",
-            "Amazon Route 53",
-            "It takes relative and full names; put TXT values into quotation marks.",
-        ),
-        (
-            "googledomains.com",
-            "Google Cloud DNS",
-            "It takes full names with the last dot.",
-        ),
-        ("azure-dns", "Azure DNS", RELATIVE),
-        ("domaincontrol.com", "GoDaddy", RELATIVE),
-        (
-            "registrar-servers.com",
-            "Namecheap",
-            "Use the relative names; SRV records have a form of their own.",
-        ),
-        (
-            "gandi.net",
-            "Gandi",
-            "Use the relative names; targets need the last dot.",
-        ),
-        (
-            "ovh.net",
-            "OVHcloud",
-            "Use the relative names; targets need the last dot.",
-        ),
-        (
-            "hetzner",
-            "Hetzner",
-            "Use the relative names; targets need the last dot.",
-        ),
-        ("inwx", "INWX", RELATIVE),
-        ("ui-dns", "IONOS", RELATIVE),
-        ("digitalocean.com", "DigitalOcean", RELATIVE),
-        ("dnsimple.com", "DNSimple", RELATIVE),
-        (
-            "desec",
-            "deSEC",
-            "Use the relative names; targets need the last dot.",
-        ),
-        ("porkbun.com", "Porkbun", RELATIVE),
-    ];
-    HOSTS
-        .iter()
-        .find(|(mark, ..)| name_servers.iter().any(|server| server.contains(mark)))
-        .map_or_else(Default::default, |(_, name, hint)| {
-            ((*name).to_owned(), (*hint).to_owned())
-        })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::settings::{Limits, Pace, Ports, ServiceName};
-
-    fn settings() -> PlatformSettings {
-        PlatformSettings {
-            name: "Domicile".into(),
-            platform_zone: "on.hosting.example".into(),
-            addresses: vec![],
-            ports: Ports::default(),
-            record_ttl_seconds: 3600,
-            private_addresses: false,
-            sign_up: true,
-            limits: Limits::default(),
-            pace: Pace::real(),
-            service_names: vec![ServiceName {
-                label: "rooms".into(),
-                purpose: "group chats".into(),
-                federated: true,
-            }],
-        }
-    }
-
-    fn facts(name: &str, zone: Option<&str>) -> DomainFacts {
-        DomainFacts {
-            name: DomainName::parse(name).unwrap(),
-            label: "d7f3k2".into(),
-            token: "tok".into(),
-            mode: Mode::DelegatedChallenge,
-            services: vec![],
-            zone: zone.map(str::to_owned),
-        }
-    }
-
-    #[test]
-    fn the_records_of_a_domain() {
-        let records = desired(&facts("example.com", None), &settings());
-        let lines: Vec<_> = records
-            .iter()
-            .map(|record| format!("{} {} {}", record.relative, record.rtype, record.value_text))
-            .collect();
-        assert_eq!(
-            lines,
-            [
-                "_domicile TXT \"domicile-verify=tok\"",
-                "_acme-challenge CNAME d7f3k2._acme.on.hosting.example.",
-                "_xmpp-client._tcp SRV 0 5 5222 d7f3k2.on.hosting.example.",
-                "_xmpp-server._tcp SRV 0 5 5269 d7f3k2.on.hosting.example.",
-                "_xmpps-client._tcp SRV 0 5 5223 d7f3k2.on.hosting.example.",
-                "_xmpps-server._tcp SRV 0 5 5270 d7f3k2.on.hosting.example.",
-            ]
-        );
-        assert!(
-            records
-                .iter()
-                .all(|record| record.name.ends_with(".example.com."))
-        );
-        assert_eq!(records.iter().filter(|record| record.optional).count(), 2);
-    }
-
-    #[test]
-    fn names_are_relative_to_the_zone_that_holds_the_domain() {
-        let records = desired(&facts("chat.example.com", Some("example.com")), &settings());
-        assert_eq!(records[0].relative, "_domicile.chat");
-        assert_eq!(relative_name("example.com", "example.com"), "@");
-        assert_eq!(
-            relative_name("xexample.com", "example.com"),
-            "xexample.com."
-        );
-    }
-
-    #[test]
-    fn international_names_are_spelled_for_the_dns() {
-        let records = desired(&facts("münchen.example", None), &settings());
-        assert_eq!(records[0].name, "_domicile.xn--mnchen-3ya.example.");
-        assert!(zone_fragment(&facts("münchen.example", None), &records).is_ascii());
-    }
-
-    #[test]
-    fn an_uploaded_certificate_needs_no_challenge() {
-        let records = desired(
-            &DomainFacts {
-                mode: Mode::Uploaded,
-                ..facts("example.com", None)
-            },
-            &settings(),
-        );
-        assert!(
-            records
-                .iter()
-                .all(|record| record.purpose != Purpose::Challenge)
-        );
-    }
-
-    #[test]
-    fn s2s_10_services_have_records_of_their_own() {
-        let records = desired(
-            &DomainFacts {
-                services: vec!["rooms".into()],
-                ..facts("example.com", None)
-            },
-            &settings(),
-        );
-        let own: Vec<_> = records
-            .iter()
-            .filter(|record| record.service.is_some())
-            .collect();
-        assert_eq!(
-            own.iter()
-                .map(|record| record.relative.as_str())
-                .collect::<Vec<_>>(),
-            ["_acme-challenge.rooms", "_xmpp-server._tcp.rooms"]
-        );
-        assert!(own.iter().all(|record| record.optional));
-    }
-
-    #[test]
-    fn long_and_odd_texts_survive_a_zone_file() {
-        assert_eq!(txt_strings(""), "\"\"");
-        assert_eq!(txt_strings("a\"b\\c"), "\"a\\\"b\\\\c\"");
-        assert_eq!(txt_strings("é"), "\"\\195\\169\"");
-        let long = "x".repeat(600);
-        let text = txt_strings(&long);
-        assert_eq!(
-            text.split(' ')
-                .map(|part| part.trim_matches('"').len())
-                .collect::<Vec<_>>(),
-            [255, 255, 90]
-        );
-    }
-
-    /// The real judge, where it is installed (the black-box tests install it).
-    #[test]
-    fn named_checkzone_accepts_the_fragment() {
-        let domain = DomainFacts {
-            token: "t\"o;k".repeat(80),
-            services: vec!["rooms".into()],
-            ..facts("example.com", None)
-        };
-        let fragment = zone_fragment(&domain, &desired(&domain, &settings()));
-        let zone = format!(
-            "$TTL 3600\n@ IN SOA ns.example.com. root.example.com. 1 2 3 4 5\n@ IN NS ns.example.com.\nns IN A 192.0.2.1\n{fragment}"
-        );
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("zone");
-        std::fs::write(&file, zone).unwrap();
-        match std::process::Command::new("named-checkzone")
-            .arg("example.com")
-            .arg(&file)
-            .output()
-        {
-            Ok(output) => assert!(
-                output.status.success(),
-                "{}",
-                String::from_utf8_lossy(&output.stdout)
-            ),
-            // No BIND on this machine: the strings test above stands in for it.
-            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::NotFound),
-        }
     }
 }

@@ -1,0 +1,359 @@
+//! Reading a chain, and checking chain and key before they are used.
+
+use data_encoding::HEXLOWER;
+use rcgen::PublicKeyData as _;
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use sha2::{Digest as _, Sha256};
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+use xmpp::jid::DomainName;
+use xmpp::timestamp::Timestamp;
+
+use crate::error::{ControlError, Result};
+use crate::findings::{CertificateFacts, covers};
+use crate::secret::Secret;
+use crate::time::SECOND;
+
+/// A chain and its key, found to fit.
+#[derive(Debug, Clone)]
+pub struct Inspected {
+    /// What the checks need.
+    pub facts: CertificateFacts,
+    /// The chain, DER, leaf first.
+    pub chain: Vec<Vec<u8>>,
+    /// The chain as PEM, without whatever else was in the file.
+    pub chain_pem: String,
+    /// The key, PKCS#8 PEM.
+    pub key_pem: Secret,
+    /// Who issued the leaf, for people.
+    pub issuer: String,
+    /// SHA-256 of the leaf, hex with colons.
+    pub fingerprint: String,
+    /// SHA-256 of the leaf's public key, hex: same key, same value.
+    pub key_fingerprint: String,
+}
+
+/// Reads a certificate's facts without its key; `None` if the PEM holds no readable certificate.
+pub fn read(chain_pem: &str, domain: &DomainName) -> Option<Inspected> {
+    let chain: Vec<Vec<u8>> = CertificateDer::pem_slice_iter(chain_pem.as_bytes())
+        .map(|der| der.map(|der| der.to_vec()))
+        .collect::<std::result::Result<_, _>>()
+        .ok()?;
+    let leaf = chain.first()?;
+    let (_, parsed) = X509Certificate::from_der(leaf).ok()?;
+    let names: Vec<String> = parsed
+        .subject_alternative_name()
+        .ok()
+        .flatten()
+        .map(|extension| &extension.value.general_names)
+        .into_iter()
+        .flatten()
+        .filter_map(|name| {
+            if let GeneralName::DNSName(name) = name {
+                Some(name.to_ascii_lowercase())
+            } else {
+                None
+            }
+        })
+        .collect();
+    let ascii = domain.to_ascii();
+    let time =
+        |time: &x509_parser::time::ASN1Time| Timestamp(time.timestamp().saturating_mul(SECOND));
+    let issuer = parsed.issuer();
+    let attribute = issuer
+        .iter_organization()
+        .chain(issuer.iter_common_name())
+        .find_map(|value| value.as_str().ok());
+    Some(Inspected {
+        facts: CertificateFacts {
+            covers_domain: names.iter().any(|name| covers(name, &ascii)),
+            names,
+            not_before: time(&parsed.validity().not_before),
+            not_after: time(&parsed.validity().not_after),
+        },
+        issuer: attribute.map_or_else(|| issuer.to_string(), str::to_owned),
+        fingerprint: hex_colons(&Sha256::digest(leaf)),
+        key_fingerprint: HEXLOWER.encode(&Sha256::digest(parsed.public_key().raw)),
+        chain_pem: chain.iter().map(|der| pem("CERTIFICATE", der)).collect(),
+        key_pem: Secret::default(),
+        chain,
+    })
+}
+
+/// Checks a chain and key before they are used: they parse, the key is the leaf's, the leaf is for a server and holds the
+/// domain's name, it is valid now, and every certificate is issued by the next. Says which of these is not so.
+pub fn inspect(
+    chain_pem: &str,
+    key_pem: &Secret,
+    domain: &DomainName,
+    now: Timestamp,
+) -> Result<Inspected> {
+    let chain_error =
+        |problem: String, remedy: &str| ControlError::invalid("chain_pem", "", problem, remedy);
+    let key_error =
+        |problem: &str, remedy: &str| ControlError::invalid("key_pem", "", problem, remedy);
+    if chain_pem.len() > PEM_BYTES || key_pem.expose().len() > PEM_BYTES {
+        return Err(chain_error(
+            format!("larger than {PEM_BYTES} bytes"),
+            "Paste the certificate and its intermediates only.",
+        ));
+    }
+    if chain_pem.contains("PRIVATE KEY") {
+        return Err(chain_error(
+            "holds a private key".into(),
+            "Paste the key into the other field only.",
+        ));
+    }
+    let mut inspected = read(chain_pem, domain).ok_or_else(|| {
+        chain_error("holds no certificate that can be read".into(), "Paste the file that begins with -----BEGIN CERTIFICATE-----, the domain's own certificate first.")
+    })?;
+    if inspected.chain.len() > CHAIN_LENGTH {
+        return Err(chain_error(
+            format!("holds {} certificates", inspected.chain.len()),
+            "Paste the domain's certificate and its intermediates only.",
+        ));
+    }
+    if key_pem.expose().contains("ENCRYPTED") {
+        return Err(key_error(
+            "the key is protected by a passphrase",
+            "Decrypt it first: openssl pkey -in key.pem -out plain.pem",
+        ));
+    }
+    let key = PrivateKeyDer::from_pem_slice(key_pem.expose().as_bytes()).map_err(|_| {
+        key_error(
+            "holds no private key that can be read",
+            "Paste the file that begins with -----BEGIN PRIVATE KEY-----.",
+        )
+    })?;
+    let pair = rcgen::KeyPair::try_from(&key).map_err(|_| {
+        key_error(
+            "the key is of a kind that cannot be used here",
+            "Use an RSA key of at least 2048 bits, an ECDSA P-256 or P-384 key, or an Ed25519 key.",
+        )
+    })?;
+    let mut issued_by: Option<(String, usize)> = None;
+    for (index, der) in inspected.chain.iter().enumerate() {
+        let Ok((_, parsed)) = X509Certificate::from_der(der) else {
+            return Err(chain_error(
+                format!("certificate {} cannot be read", index + 1),
+                "Paste the files as your certificate authority gave them.",
+            ));
+        };
+        if let Some((issuer, below)) = &issued_by
+            && parsed.subject().to_string() != *issuer
+        {
+            return Err(chain_error(
+                format!(
+                    "certificate {} is not the issuer of certificate {below}: it is \"{}\", wanted is \"{issuer}\"",
+                    index + 1,
+                    parsed.subject()
+                ),
+                "Put the domain's certificate first, then each one's issuer.",
+            ));
+        }
+        if parsed.validity().not_after.timestamp() <= now.seconds() {
+            return Err(chain_error(
+                format!(
+                    "certificate {} (\"{}\") expired at {}",
+                    index + 1,
+                    parsed.subject(),
+                    Timestamp(parsed.validity().not_after.timestamp() * SECOND).to_xep0082()
+                ),
+                "Paste the renewed one.",
+            ));
+        }
+        if index == 0 {
+            if parsed.public_key().raw != pair.subject_public_key_info() {
+                return Err(key_error(
+                    "the key does not belong to the first certificate",
+                    "Paste the key that the certificate was requested with; the domain's own certificate comes first.",
+                ));
+            }
+            if parsed
+                .basic_constraints()
+                .ok()
+                .flatten()
+                .is_some_and(|constraints| constraints.value.ca)
+            {
+                return Err(chain_error(
+                    "the first certificate is a certificate authority's".into(),
+                    "Put the domain's own certificate first.",
+                ));
+            }
+            // C-08: limited to clientAuth, it proves nothing to whoever connects.
+            if let Ok(Some(usage)) = parsed.extended_key_usage()
+                && !usage.value.server_auth
+                && !usage.value.any
+            {
+                return Err(chain_error(
+                    "the certificate is not for servers (serverAuth)".into(),
+                    "Request one for a server.",
+                ));
+            }
+        }
+        issued_by = Some((parsed.issuer().to_string(), index + 1));
+    }
+    if !inspected.facts.covers_domain {
+        let names = inspected.facts.names.join(", ");
+        return Err(chain_error(
+            format!(
+                "the certificate is for {}, not for {domain}",
+                if names.is_empty() {
+                    "no host name at all".into()
+                } else {
+                    names
+                }
+            ),
+            "Request one that holds the domain itself; *.example.com does not hold example.com (ACME-02), and a common name does not count.",
+        ));
+    }
+    if inspected.facts.not_before > now {
+        return Err(chain_error(
+            format!(
+                "the certificate is valid only from {}",
+                inspected.facts.not_before.to_xep0082()
+            ),
+            "Come back then, or check the clocks.",
+        ));
+    }
+    inspected.key_pem = pair.serialize_pem().into();
+    Ok(inspected)
+}
+
+/// Largest upload, in bytes each.
+const PEM_BYTES: usize = 64 * 1024;
+/// Longest chain.
+const CHAIN_LENGTH: usize = 8;
+
+fn hex_colons(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .map(|byte| format!("{byte:02X}"))
+        .collect::<Vec<_>>()
+        .join(":")
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    let text = data_encoding::BASE64.encode(der);
+    let lines: Vec<&str> = text
+        .as_bytes()
+        .chunks(64)
+        .filter_map(|chunk| std::str::from_utf8(chunk).ok())
+        .collect();
+    format!(
+        "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
+        lines.join("\n")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::{DAY, HOUR};
+
+    struct Made {
+        chain_pem: String,
+        key_pem: Secret,
+    }
+
+    /// A leaf for `names` under a small CA, valid for 90 days from 1970-01-02.
+    fn made(names: &[&str], usage: Option<rcgen::ExtendedKeyUsagePurpose>) -> (Made, String) {
+        let ca_key = rcgen::KeyPair::generate().unwrap();
+        let mut ca = rcgen::CertificateParams::new(vec![]).unwrap();
+        ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        ca.distinguished_name
+            .push(rcgen::DnType::CommonName, "Test CA");
+        (ca.not_before, ca.not_after) = (
+            rcgen::date_time_ymd(1970, 1, 1),
+            rcgen::date_time_ymd(1990, 1, 1),
+        );
+        let ca_cert = ca.self_signed(&ca_key).unwrap();
+        let issuer = rcgen::Issuer::new(ca, ca_key);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(
+            names
+                .iter()
+                .map(|name| (*name).to_owned())
+                .collect::<Vec<_>>(),
+        )
+        .unwrap();
+        (params.not_before, params.not_after) = (
+            rcgen::date_time_ymd(1970, 1, 2),
+            rcgen::date_time_ymd(1970, 4, 2),
+        );
+        params.extended_key_usages = usage.into_iter().collect();
+        let leaf = params.signed_by(&key, &issuer).unwrap();
+        (
+            Made {
+                chain_pem: format!("{}{}", leaf.pem(), ca_cert.pem()),
+                key_pem: key.serialize_pem().into(),
+            },
+            ca_cert.pem(),
+        )
+    }
+
+    fn problem(chain_pem: &str, key_pem: &Secret, now: Timestamp) -> String {
+        inspect(
+            chain_pem,
+            key_pem,
+            &DomainName::parse("example.com").unwrap(),
+            now,
+        )
+        .unwrap_err()
+        .to_string()
+    }
+
+    const NOW: Timestamp = Timestamp(10 * DAY);
+
+    #[test]
+    fn a_good_upload() {
+        let (made, _) = made(&["example.com", "rooms.example.com"], None);
+        let inspected = inspect(
+            &made.chain_pem,
+            &made.key_pem,
+            &DomainName::parse("example.com").unwrap(),
+            NOW,
+        )
+        .unwrap();
+        assert_eq!(inspected.facts.names, ["example.com", "rooms.example.com"]);
+        assert_eq!(inspected.issuer, "Test CA");
+        assert_eq!(inspected.chain.len(), 2);
+        assert_eq!(inspected.facts.not_after, Timestamp(91 * DAY));
+    }
+
+    #[test]
+    fn each_fault_is_named() {
+        let (good, ca) = made(&["example.com"], None);
+        let (other, other_ca) = made(&["example.com"], None);
+        let (wild, _) = made(&["*.example.com"], None);
+        let (client, _) = made(
+            &["example.com"],
+            Some(rcgen::ExtendedKeyUsagePurpose::ClientAuth),
+        );
+        let leaf = good.chain_pem.strip_suffix(ca.as_str()).unwrap();
+        assert!(problem("hello", &good.key_pem, NOW).contains("no certificate"));
+        assert!(problem(&good.chain_pem, &"hello".into(), NOW).contains("no private key"));
+        assert!(problem(&good.chain_pem, &other.key_pem, NOW).contains("does not belong"));
+        assert!(problem(&format!("{ca}{leaf}"), &good.key_pem, NOW).contains("does not belong"));
+        assert!(
+            problem(&wild.chain_pem, &wild.key_pem, NOW)
+                .contains("*.example.com, not for example.com")
+        );
+        assert!(problem(&client.chain_pem, &client.key_pem, NOW).contains("not for servers"));
+        assert!(problem(&good.chain_pem, &good.key_pem, Timestamp(92 * DAY)).contains("expired"));
+        assert!(
+            problem(&good.chain_pem, &good.key_pem, Timestamp(HOUR)).contains("valid only from")
+        );
+        assert!(problem(&format!("{leaf}{leaf}"), &good.key_pem, NOW).contains("not the issuer"));
+        assert!(
+            problem(
+                &format!("{}{}", good.chain_pem, good.key_pem.expose()),
+                &good.key_pem,
+                NOW
+            )
+            .contains("private key")
+        );
+        let _ = other_ca;
+    }
+}

@@ -1,0 +1,249 @@
+//! Certificates: what may be uploaded, when one is renewed, what stands before an order.
+//!
+//! A chain and key are checked before they are used ([`inspect`]); a renewal keeps its key (ACME-12) and starts at two thirds
+//! of the lifetime, whatever that is; after a failure the pauses double, so no name fails five times within an hour.
+
+mod inspect;
+mod order;
+
+use serde::{Deserialize, Serialize};
+use store::{CertificateRow, DomainRow, Identity};
+use xmpp::timestamp::Timestamp;
+
+pub use self::inspect::{Inspected, inspect, read};
+use self::order::spread;
+pub use self::order::{pause_seconds, renew_at};
+
+use crate::domain::{Choices, State, state_of};
+use crate::error::{ControlError, Result};
+use crate::event::EventKind;
+use crate::findings::CertificateFacts;
+use crate::outside::Change;
+use crate::permission::Operation;
+use crate::records::Mode;
+use crate::secret::Secret;
+use crate::tenant::to_json;
+use crate::time::DAY;
+use crate::{Actor, Control, rate};
+
+/// A certificate.
+#[derive(Debug, Clone, Serialize)]
+pub struct CertificateView {
+    /// Id.
+    pub id: i64,
+    /// Names in it.
+    pub names: Vec<String>,
+    /// Who issued it.
+    pub issuer: String,
+    /// Valid from.
+    #[serde(serialize_with = "crate::time::at")]
+    pub not_before: Timestamp,
+    /// Valid until.
+    #[serde(serialize_with = "crate::time::at")]
+    pub not_after: Timestamp,
+    /// Renewal is planned for; `None` for uploaded ones.
+    #[serde(serialize_with = "crate::time::maybe")]
+    pub renew_at: Option<Timestamp>,
+    /// Whole days left.
+    pub days_left: i64,
+    /// `acme` or `uploaded`.
+    pub source: String,
+    /// `current`, `next`, `retired`.
+    pub state: String,
+    /// SHA-256 of the certificate, hex with colons.
+    pub fingerprint: String,
+    /// The key has been in use since.
+    #[serde(serialize_with = "crate::time::at")]
+    pub key_since: Timestamp,
+}
+
+/// An upload.
+#[derive(Debug, Clone, Deserialize)]
+pub struct CertificateUpload {
+    /// Leaf first, then intermediates; PEM.
+    pub chain_pem: String,
+    /// Private key; PKCS#8, PKCS#1 or SEC1 PEM, not encrypted.
+    pub key_pem: Secret,
+}
+
+/// `source` of a certificate that was ordered.
+const ORDERED: &str = "acme";
+/// … that was uploaded.
+const UPLOADED: &str = "uploaded";
+
+impl Control {
+    /// Certificates of a domain, the current one first.
+    pub async fn certificate_list(
+        &self,
+        actor: &Actor,
+        domain: &str,
+    ) -> Result<Vec<CertificateView>> {
+        let row = self
+            .domain_row(actor, Operation::CertificateList, domain)
+            .await?;
+        let rows = self.domain_store(&row).certificate_list().await?;
+        let mut views: Vec<_> = rows
+            .iter()
+            .filter_map(|held| self.view(&row, held, &rows))
+            .collect();
+        views.sort_by(|a, b| {
+            (a.state != "current")
+                .cmp(&(b.state != "current"))
+                .then_with(|| b.id.cmp(&a.id))
+        });
+        Ok(views)
+    }
+
+    /// Takes chain and key, checks them, uses them at once.
+    pub async fn certificate_upload(
+        &self,
+        actor: &Actor,
+        domain: &str,
+        upload: CertificateUpload,
+    ) -> Result<CertificateView> {
+        let row = self
+            .domain_row(actor, Operation::CertificateUpload, domain)
+            .await?;
+        if row.verified_at.is_none() || matches!(state_of(&row), State::Claimed | State::Releasing)
+        {
+            return Err(ControlError::State {
+                name: row.name.to_string(),
+                state: row.state.clone(),
+                problem: "a certificate can be used once the domain is shown to be yours".into(),
+                remedy: "Publish the TXT record first.".into(),
+            });
+        }
+        let inspected = inspect(&upload.chain_pem, &upload.key_pem, &row.name, self.now())?;
+        self.install(&row, &inspected, UPLOADED).await?;
+        self.audit(
+            actor,
+            Some(row.tenant),
+            Operation::CertificateUpload,
+            row.name.as_str(),
+            &inspected.fingerprint,
+        )
+        .await?;
+        self.soon(&row).await?;
+        self.current_certificate(&row)
+            .await?
+            .ok_or_else(|| ControlError::internal("the uploaded certificate is not there"))
+    }
+
+    /// Has the worker order a certificate now (after the same pre-flight as ever); returns before it has.
+    pub async fn certificate_order(&self, actor: &Actor, domain: &str) -> Result<()> {
+        let row = self
+            .domain_row(actor, Operation::CertificateOrder, domain)
+            .await?;
+        if Mode::parse(&row.mode) != Some(Mode::DelegatedChallenge) {
+            return Err(ControlError::State {
+                name: row.name.to_string(),
+                state: "set to uploaded certificates".into(),
+                problem: "we order none for it".into(),
+                remedy: "Change the way it is verified first, or upload one.".into(),
+            });
+        }
+        self.gate
+            .attempt(rate::ORDER, row.name.as_str(), self.now())?;
+        let wanted = self.now().0;
+        self.domain_edit(row.id, |fresh| {
+            fresh.settings = to_json(&Choices {
+                order_wanted: wanted,
+                ..Choices::of(fresh)
+            });
+        })
+        .await?;
+        self.audit(
+            actor,
+            Some(row.tenant),
+            Operation::CertificateOrder,
+            row.name.as_str(),
+            "",
+        )
+        .await?;
+        self.soon(&row).await
+    }
+
+    /// The certificate in use.
+    pub(crate) async fn current_certificate(
+        &self,
+        row: &DomainRow,
+    ) -> Result<Option<CertificateView>> {
+        let rows = self.domain_store(row).certificate_list().await?;
+        Ok(rows
+            .iter()
+            .find(|held| held.state == "current")
+            .and_then(|held| self.view(row, held, &rows)))
+    }
+
+    /// The same, as the checks need it; with it, whether it was ordered by us and whether its renewal is due.
+    pub(crate) async fn current_facts(
+        &self,
+        row: &DomainRow,
+    ) -> Result<Option<(CertificateFacts, bool)>> {
+        Ok(self.current(row).await?.and_then(|held| {
+            let facts = read(&held.chain_pem, &row.name)?.facts;
+            let due = renew_at(facts.not_before, facts.not_after, spread(row)) <= self.now();
+            Some((facts, due))
+        }))
+    }
+
+    async fn current(&self, row: &DomainRow) -> Result<Option<CertificateRow>> {
+        Ok(self.domain_store(row).certificate_current().await?)
+    }
+
+    fn view(
+        &self,
+        row: &DomainRow,
+        held: &CertificateRow,
+        all: &[CertificateRow],
+    ) -> Option<CertificateView> {
+        let inspected = read(&held.chain_pem, &row.name)?;
+        let key_since = all
+            .iter()
+            .filter(|other| {
+                other.id <= held.id
+                    && read(&other.chain_pem, &row.name)
+                        .is_some_and(|other| other.key_fingerprint == inspected.key_fingerprint)
+            })
+            .map(|other| other.created)
+            .min()
+            .unwrap_or(held.created);
+        let facts = inspected.facts;
+        let ordered = held.source == ORDERED;
+        Some(CertificateView {
+            id: held.id,
+            names: facts.names,
+            issuer: inspected.issuer,
+            not_before: facts.not_before,
+            not_after: facts.not_after,
+            renew_at: ordered.then(|| renew_at(facts.not_before, facts.not_after, spread(row))),
+            days_left: (facts.not_after.0 - self.now().0).div_euclid(DAY),
+            source: held.source.clone(),
+            state: held.state.clone(),
+            fingerprint: inspected.fingerprint,
+            key_since,
+        })
+    }
+
+    /// Puts a checked certificate into use; the former one is kept as retired.
+    async fn install(&self, row: &DomainRow, inspected: &Inspected, source: &str) -> Result<()> {
+        let identity = Identity {
+            chain_pem: inspected.chain_pem.clone(),
+            key_pem: inspected.key_pem.expose().to_owned().into(),
+        };
+        self.domain_store(row)
+            .certificate_add(
+                &identity,
+                inspected.facts.not_after,
+                source,
+                "current",
+                self.now(),
+            )
+            .await?;
+        self.parts
+            .live
+            .announce(Change::Certificate(row.name.clone()));
+        self.tell(row, EventKind::Certificate);
+        Ok(())
+    }
+}

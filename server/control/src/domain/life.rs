@@ -1,0 +1,288 @@
+//! How a domain comes, moves and goes: the steps that operations and worker share. No permission is asked here but for finding
+//! the row: the operation has asked.
+
+use store::{DomainId, DomainRow, DomainStore, StoreError, TenantId};
+use xmpp::jid::DomainName;
+
+use super::{BY_LAPSE, Choices, Memory, State, state_of};
+use crate::error::{ControlError, Result};
+use crate::event::{Event, EventKind};
+use crate::outside::{Change, ZoneChange};
+use crate::permission::Operation;
+use crate::records::{self, DesiredRecord, DomainFacts, Mode, Standing};
+use crate::tenant::to_json;
+use crate::{Actor, Control, findings, password};
+
+/// Rows read at once.
+const PAGE: u32 = 1000;
+/// The default: TLS always, any prooftype, dialback over TLS allowed.
+const POLICY: &str = "encrypted";
+
+impl Control {
+    /// A domain within the actor's reach, by any spelling.
+    pub(crate) async fn domain_row(
+        &self,
+        actor: &Actor,
+        operation: Operation,
+        domain: &str,
+    ) -> Result<DomainRow> {
+        let missing = || ControlError::not_found("domain", domain);
+        let name = DomainName::parse(domain).map_err(|_| missing())?;
+        // Several may claim a name: the actor's own claim, or for the platform the proven one.
+        let mut rows = self.store().domain_find(&name).await?.into_iter();
+        let row = rows
+            .find(|row| actor.tenant.is_none_or(|own| own == row.tenant))
+            .ok_or_else(missing)?;
+        actor.check(operation, Some(row.tenant), "domain", domain)?;
+        Ok(row)
+    }
+
+    /// Claims a name for a tenant. Several may claim a name, each with a token of its own, and whoever publishes theirs has it:
+    /// nobody can squat on a name by naming it. A name that somebody has proven is not up for claims until that proof lapses.
+    pub(crate) async fn domain_make(
+        &self,
+        tenant: TenantId,
+        name: &DomainName,
+    ) -> Result<DomainRow> {
+        let now = self.now();
+        let taken = |remedy: &str| ControlError::Exists {
+            what: "domain",
+            name: name.to_string(),
+            remedy: remedy.to_owned(),
+        };
+        if self
+            .store()
+            .domain_find(name)
+            .await?
+            .iter()
+            .any(|row| row.tenant == tenant)
+        {
+            return Err(taken("You have it already: open it in your list."));
+        }
+        if self.held(name).await? {
+            return Err(taken(
+                "If it is yours, sign in, or ask whoever set it up; it is not handed over without their leave.",
+            ));
+        }
+        let mut row = DomainRow {
+            id: DomainId(0),
+            tenant,
+            name: name.clone(),
+            label: password::token(5).expose().to_owned(),
+            state: State::Claimed.as_str().into(),
+            reason: String::new(),
+            suspended_by: String::new(),
+            mode: Mode::default().as_str().into(),
+            token: password::token(20).expose().to_owned(),
+            verified_at: None,
+            policy: POLICY.into(),
+            allow: Vec::new(),
+            block: Vec::new(),
+            settings: to_json(&Choices::default()),
+            look: None,
+            checked_at: None,
+            next_check_at: Some(now),
+            created: now,
+        };
+        row.id = match self.store().domain_add(&row).await {
+            Ok(id) => id,
+            Err(StoreError::Conflict { .. }) => {
+                return Err(taken(
+                    "Try again: somebody was adding it at the same moment.",
+                ));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        self.tell(&row, EventKind::DomainAdded);
+        self.wake.notify_one();
+        Ok(row)
+    }
+
+    /// Has somebody proven this name, and is that proof in force?
+    pub(crate) async fn held(&self, name: &DomainName) -> Result<bool> {
+        Ok(self
+            .store()
+            .domain_hosted(name)
+            .await?
+            .is_some_and(|row| row.suspended_by != BY_LAPSE))
+    }
+
+    /// A domain's rows in the store.
+    pub(crate) fn domain_store(&self, row: &DomainRow) -> DomainStore {
+        self.store().domain(row.id, &row.name)
+    }
+
+    /// Reads a domain's row afresh, changes it, writes it: so that neither the worker nor another operation is overwritten.
+    pub(crate) async fn domain_edit(
+        &self,
+        id: DomainId,
+        edit: impl FnOnce(&mut DomainRow),
+    ) -> Result<DomainRow> {
+        let _one_at_a_time = self.edits.lock().await;
+        let mut row = self
+            .store()
+            .domain_get(id)
+            .await?
+            .ok_or_else(|| ControlError::not_found("domain", id))?;
+        edit(&mut row);
+        match self.store().domain_update(&row, self.now()).await {
+            Ok(true) => Ok(row),
+            Ok(false) => Err(ControlError::not_found("domain", &row.name)),
+            Err(StoreError::Conflict { .. }) => Err(ControlError::Exists {
+                what: "domain",
+                name: row.name.to_string(),
+                remedy: "Another customer has shown that it is theirs.".into(),
+            }),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Every domain of a tenant, or of all, page by page.
+    pub(crate) async fn domains(&self, tenant: Option<TenantId>) -> Result<Vec<DomainRow>> {
+        let mut all: Vec<DomainRow> = Vec::new();
+        loop {
+            let after = all.last().map_or(DomainId(0), |row| row.id);
+            let page = self.store().domain_list(tenant, after, PAGE).await?;
+            if page.is_empty() {
+                return Ok(all);
+            }
+            all.extend(page);
+        }
+    }
+
+    /// Stops a domain, whoever asked.
+    pub(crate) async fn domain_stop(&self, row: &DomainRow, by: &str, reason: &str) -> Result<()> {
+        self.move_to(row, State::Suspended, by, reason).await
+    }
+
+    /// Starts a stopped domain: as far as its proof goes; the next look does the rest.
+    pub(crate) async fn domain_start(&self, row: &DomainRow) -> Result<()> {
+        let memory = to_json(&Memory {
+            proof_missing_since: None,
+            ..Memory::of(row)
+        });
+        self.store()
+            .domain_looked(row.id, &memory, row.checked_at.unwrap_or(row.created))
+            .await?;
+        // A lapsed proof has to be shown afresh.
+        let state = if row.verified_at.is_some() && row.suspended_by != BY_LAPSE {
+            State::Verified
+        } else {
+            State::Claimed
+        };
+        self.move_to(row, state, "", "").await?;
+        self.soon(row).await
+    }
+
+    /// Writes a state, tells everybody.
+    pub(crate) async fn move_to(
+        &self,
+        row: &DomainRow,
+        to: State,
+        by: &str,
+        reason: &str,
+    ) -> Result<()> {
+        let from = state_of(row);
+        self.domain_edit(row.id, |fresh| {
+            fresh.state = to.as_str().into();
+            fresh.suspended_by = by.into();
+            fresh.reason = reason.into();
+        })
+        .await?;
+        self.parts.live.announce(Change::Domain(row.name.clone()));
+        if from != to {
+            tracing::info!(domain = %row.name, from = from.as_str(), to = to.as_str(), "state");
+            self.tell(
+                row,
+                EventKind::DomainState {
+                    from: from.as_str(),
+                    to: to.as_str(),
+                },
+            );
+        }
+        Ok(())
+    }
+
+    /// Takes a domain out of service, out of the platform's zone, and out of the store. If the zone cannot be reached the
+    /// domain stays `releasing` and the worker tries again: a name in our zone that nobody owns would be worse.
+    pub(crate) async fn domain_release(&self, row: &DomainRow) -> Result<()> {
+        if state_of(row) != State::Releasing {
+            self.move_to(row, State::Releasing, "", "").await?;
+        }
+        let facts = self.facts_of(row, &Memory::of(row));
+        let changes = [
+            ZoneChange::Erase {
+                name: facts.target(self.settings()),
+            },
+            ZoneChange::Erase {
+                name: facts.challenge(self.settings()),
+            },
+        ];
+        if let Err(error) = self.parts.zone.apply(&changes).await {
+            tracing::warn!(domain = %row.name, error = %ControlError::from(error).log_text(), "leaving is held up by the platform's zone");
+            return self.soon(row).await;
+        }
+        if let Some(zone) = self
+            .parts
+            .owner_zone
+            .as_ref()
+            .filter(|_| row.verified_at.is_some())
+            && let Err(error) = zone.withdraw(&row.name).await
+        {
+            tracing::warn!(domain = %row.name, error = %ControlError::from(error).log_text(), "the sandbox zone keeps records of a domain that has left");
+        }
+        self.store()
+            .domain_remove(row, row.verified_at.is_some(), self.now())
+            .await?;
+        self.parts.live.announce(Change::Domain(row.name.clone()));
+        self.parts
+            .live
+            .announce(Change::Certificate(row.name.clone()));
+        self.tell(row, EventKind::DomainRemoved);
+        Ok(())
+    }
+
+    /// Records in the owner's zone that point at nothing once the domain has left: those last seen there, or all if never looked.
+    pub(crate) fn dangling(&self, row: &DomainRow) -> Vec<DesiredRecord> {
+        let memory = Memory::of(row);
+        let wanted = records::desired(&self.facts_of(row, &memory), self.settings());
+        match &memory.seen {
+            Some(seen) => wanted
+                .into_iter()
+                .filter(|record| findings::standing(record, seen) == Standing::Seen)
+                .collect(),
+            None => wanted,
+        }
+    }
+
+    /// Has the worker look soon.
+    pub(crate) async fn soon(&self, row: &DomainRow) -> Result<()> {
+        self.store()
+            .domain_check_at(row.id, Some(self.now()))
+            .await?;
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// What the records depend on.
+    pub(crate) fn facts_of(&self, row: &DomainRow, memory: &Memory) -> DomainFacts {
+        DomainFacts {
+            name: row.name.clone(),
+            label: row.label.clone(),
+            token: row.token.clone(),
+            mode: Mode::parse(&row.mode).unwrap_or_default(),
+            services: Choices::of(row).services,
+            zone: memory.seen.as_ref().and_then(|seen| seen.zone.clone()),
+        }
+    }
+
+    /// Tells open pages.
+    pub(crate) fn tell(&self, row: &DomainRow, kind: EventKind) {
+        self.events.send(Event {
+            tenant: Some(row.tenant),
+            domain: Some(row.name.to_string()),
+            kind,
+            at: self.now(),
+        });
+    }
+}

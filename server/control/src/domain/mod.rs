@@ -1,0 +1,584 @@
+//! Domains: their states and what an owner can do with them.
+//!
+//! The state is a pure function of the former state and the facts of the last look ([`next`]); what could not be seen
+//! (`Unknown`) never moves a state. Ownership comes before any stream, account or order.
+
+mod life;
+mod memory;
+mod state;
+
+pub(crate) use self::memory::{Choices, Memory, OrderMemory};
+pub use self::state::{Facts, Seen, State, next};
+
+use serde::{Deserialize, Serialize};
+use store::{DomainRow, TenantId};
+use xmpp::jid::DomainName;
+use xmpp::timestamp::Timestamp;
+
+use crate::certificate::CertificateView;
+use crate::error::{ControlError, Result};
+use crate::findings::{self, FindingView, Severity};
+use crate::operator::short_text;
+use crate::outside::Change;
+use crate::permission::Operation;
+use crate::records::{self, DesiredRecord, Mode};
+use crate::tenant::{SUSPENDED, to_json};
+use crate::{Actor, Control, rate, status};
+
+/// A new domain.
+#[derive(Debug, Clone, Deserialize)]
+pub struct DomainNew {
+    /// In any spelling.
+    pub domain: String,
+    /// For which tenant (by id); `None`: the actor's own.
+    #[serde(default)]
+    pub tenant: Option<i64>,
+}
+
+/// Changes of a domain's settings; `None` leaves a thing as it is.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct DomainSet {
+    /// `permissive`, `verified`, `encrypted`, `authenticated` (XEP-0238).
+    #[serde(default)]
+    pub policy: Option<String>,
+    /// How its identity is obtained (words of [`Mode`]).
+    #[serde(default)]
+    pub mode: Option<String>,
+    /// Labels of services that are switched on.
+    #[serde(default)]
+    pub services: Option<Vec<String>>,
+    /// Peers that alone may talk to it; empty: all.
+    #[serde(default)]
+    pub allow: Option<Vec<String>>,
+    /// Peers that may not.
+    #[serde(default)]
+    pub block: Option<Vec<String>>,
+}
+
+/// A domain in a list.
+#[derive(Debug, Clone, Serialize)]
+pub struct DomainView {
+    /// Id.
+    pub id: i64,
+    /// Canonical spelling.
+    pub domain: String,
+    /// DNS spelling.
+    pub ascii: String,
+    /// Whose (id).
+    pub tenant: i64,
+    /// Where it stands.
+    pub state: State,
+    /// Status chip of the panel: `live`, `ready`, `waiting for you`, `waiting for the world`, `degraded`, `stopped`.
+    pub chip: &'static str,
+    /// One sentence of status.
+    pub status: String,
+    /// Accounts.
+    pub accounts: u64,
+    /// Since.
+    #[serde(serialize_with = "crate::time::at")]
+    pub created: Timestamp,
+}
+
+/// One of the four stations Ownership → Records → Identity → Live.
+#[derive(Debug, Clone, Serialize)]
+pub struct Station {
+    /// `Ownership`, `Records`, `Identity`, `Live`.
+    pub name: &'static str,
+    /// `done`, `now`, `later`, `trouble`.
+    pub standing: &'static str,
+    /// What it waits for, or what was reached.
+    pub text: String,
+}
+
+/// The next-step card.
+#[derive(Debug, Clone, Serialize)]
+pub struct NextStep {
+    /// Heading.
+    pub title: String,
+    /// One or two sentences.
+    pub text: String,
+    /// What the one button does: `records`, `check`, `publish`, `users`, `certificate`, `resume`, `none`.
+    pub action: &'static str,
+}
+
+/// Who would accept us how: a row of the matrix (DNA-31).
+#[derive(Debug, Clone, Serialize)]
+pub struct VerdictView {
+    /// `example.com` or a service under it.
+    pub name: String,
+    /// `phones and desktops`, `strict servers`, `servers with DANE`, …
+    pub who: &'static str,
+    /// `pkix`, `dane`, `posh`, `dialback`.
+    pub prooftype: &'static str,
+    /// Would they?
+    pub accepted: Seen,
+    /// Why.
+    pub why: String,
+}
+
+/// Everything about a domain: the owner's home page.
+#[derive(Debug, Clone, Serialize)]
+pub struct DomainShow {
+    /// The list's view.
+    #[serde(flatten)]
+    pub view: DomainView,
+    /// Its target in the platform's zone, without last dot.
+    pub target: String,
+    /// How its identity is obtained.
+    pub mode: Mode,
+    /// Federation policy.
+    pub policy: String,
+    /// Services that are switched on.
+    pub services: Vec<String>,
+    /// Peers that alone may talk to it; empty: all.
+    pub allow: Vec<String>,
+    /// Peers that may not.
+    pub block: Vec<String>,
+    /// Four stations.
+    pub stations: Vec<Station>,
+    /// The next step.
+    pub next_step: NextStep,
+    /// What the world shows: one row per check, good ones too, worst first.
+    pub checks: Vec<FindingView>,
+    /// How many of the checks are critical.
+    pub critical: usize,
+    /// Who would accept us how.
+    pub verdicts: Vec<VerdictView>,
+    /// The certificate in use.
+    pub certificate: Option<CertificateView>,
+    /// What happens next at the certificate authority, in words; empty if nothing.
+    pub certificate_note: String,
+    /// When ownership was last proven.
+    #[serde(serialize_with = "crate::time::maybe")]
+    pub verified: Option<Timestamp>,
+    /// Last look.
+    #[serde(serialize_with = "crate::time::maybe")]
+    pub checked: Option<Timestamp>,
+    /// Next look.
+    #[serde(serialize_with = "crate::time::maybe")]
+    pub next_check: Option<Timestamp>,
+    /// Sessions now.
+    pub sessions: usize,
+    /// May this actor publish the records with one button (sandbox)?
+    pub can_publish: bool,
+}
+
+/// What a removed domain leaves in other hands.
+#[derive(Debug, Clone, Serialize)]
+pub struct Removed {
+    /// The domain.
+    pub domain: String,
+    /// Records in the owner's zone that now point at nothing, or let somebody else answer: to be deleted by the owner.
+    pub dangling: Vec<DesiredRecord>,
+}
+
+/// `suspended_by` of a domain that its owner stopped.
+pub(crate) const BY_OWNER: &str = "owner";
+/// … that the platform stopped.
+pub(crate) const BY_PLATFORM: &str = "operator";
+/// … whose proof of ownership lapsed.
+pub(crate) const BY_LAPSE: &str = "system";
+/// Entries of an allow or block list.
+const LIST: usize = 1000;
+/// Words of XEP-0238.
+const POLICIES: [&str; 4] = ["permissive", "verified", "encrypted", "authenticated"];
+
+impl Control {
+    /// Adds a domain: claimed, with a token to publish.
+    pub async fn domain_add(&self, actor: &Actor, new: DomainNew) -> Result<DomainShow> {
+        let tenant = match new.tenant.map(TenantId).or(actor.tenant) {
+            Some(tenant) => {
+                self.tenant_row(actor, Operation::DomainAdd, tenant.0)
+                    .await?
+            }
+            None => {
+                return Err(ControlError::invalid(
+                    "tenant",
+                    "",
+                    "a domain belongs to a customer",
+                    "Say for which one.",
+                ));
+            }
+        };
+        if tenant.state == SUSPENDED {
+            return Err(ControlError::State {
+                name: tenant.name,
+                state: "suspended".into(),
+                problem: tenant.reason,
+                remedy: "Ask the operator of this service.".into(),
+            });
+        }
+        let limit = u64::from(self.limits_of(&tenant).domains);
+        let used = self.store().domain_count(Some(tenant.id)).await?;
+        if used >= limit {
+            return Err(ControlError::Limit {
+                what: "domains",
+                used,
+                limit,
+            });
+        }
+        let name = self.usable_domain("domain", &new.domain).await?;
+        let row = self.domain_make(tenant.id, &name).await?;
+        self.audit(
+            actor,
+            Some(tenant.id),
+            Operation::DomainAdd,
+            name.as_str(),
+            "",
+        )
+        .await?;
+        self.show(actor, &row).await
+    }
+
+    /// Domains of a tenant (by id); `None`: all that the actor may see. The most urgent first.
+    pub async fn domain_list(&self, actor: &Actor, tenant: Option<i64>) -> Result<Vec<DomainView>> {
+        let rows = match tenant.map(TenantId).or(actor.tenant) {
+            Some(tenant) => {
+                let tenant = self
+                    .tenant_row(actor, Operation::DomainList, tenant.0)
+                    .await?;
+                self.domains(Some(tenant.id)).await?
+            }
+            None => {
+                actor.check(Operation::DomainList, None, "domain", "")?;
+                self.domains(None).await?
+            }
+        };
+        let mut views = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let accounts = self.domain_store(row).account_count().await?;
+            views.push(status::view(row, &Memory::of(row), accounts));
+        }
+        views.sort_by(|a, b| {
+            status::urgency(a.state)
+                .cmp(&status::urgency(b.state))
+                .then_with(|| a.domain.cmp(&b.domain))
+        });
+        Ok(views)
+    }
+
+    /// One domain, from the last look; asks nobody.
+    pub async fn domain_show(&self, actor: &Actor, domain: &str) -> Result<DomainShow> {
+        let row = self
+            .domain_row(actor, Operation::DomainShow, domain)
+            .await?;
+        self.show(actor, &row).await
+    }
+
+    /// Has the worker look at once; returns before it has.
+    pub async fn domain_check(&self, actor: &Actor, domain: &str) -> Result<()> {
+        let row = self
+            .domain_row(actor, Operation::DomainCheck, domain)
+            .await?;
+        self.gate
+            .attempt(rate::CHECK, row.name.as_str(), self.now())?;
+        self.soon(&row).await
+    }
+
+    /// Looks now, in this call, moves the state, and returns what was found (CLI: `domain check`).
+    pub async fn domain_check_now(&self, actor: &Actor, domain: &str) -> Result<DomainShow> {
+        let row = self
+            .domain_row(actor, Operation::DomainCheck, domain)
+            .await?;
+        self.gate
+            .attempt(rate::CHECK, row.name.as_str(), self.now())?;
+        let next_check = self.step(row.id).await?;
+        self.store().domain_check_at(row.id, next_check).await?;
+        let row = self
+            .domain_row(actor, Operation::DomainShow, domain)
+            .await?;
+        self.show(actor, &row).await
+    }
+
+    /// Publishes the records in the owner's zone; only where [`Control::can_publish`].
+    pub async fn domain_publish(&self, actor: &Actor, domain: &str) -> Result<()> {
+        let row = self
+            .domain_row(actor, Operation::DomainPublish, domain)
+            .await?;
+        let Some(zone) = &self.parts.owner_zone else {
+            return Err(ControlError::State {
+                name: row.name.to_string(),
+                state: "in your own DNS".into(),
+                problem: "its zone is not ours to change".into(),
+                remedy: "Publish the records at your DNS host.".into(),
+            });
+        };
+        let facts = self.facts_of(&row, &Memory::of(&row));
+        zone.publish(&row.name, &records::desired(&facts, self.settings()))
+            .await?;
+        self.audit(
+            actor,
+            Some(row.tenant),
+            Operation::DomainPublish,
+            row.name.as_str(),
+            "",
+        )
+        .await?;
+        self.soon(&row).await
+    }
+
+    /// Changes settings.
+    pub async fn domain_set(
+        &self,
+        actor: &Actor,
+        domain: &str,
+        set: DomainSet,
+    ) -> Result<DomainShow> {
+        let mut row = self.domain_row(actor, Operation::DomainSet, domain).await?;
+        let mut choices = Choices::of(&row);
+        let mut said = Vec::new();
+        if let Some(policy) = set.policy {
+            if !POLICIES.contains(&policy.as_str()) {
+                return Err(ControlError::invalid(
+                    "policy",
+                    policy,
+                    "there is no such policy",
+                    format!("Use {}.", POLICIES.join(", ")),
+                ));
+            }
+            said.push(format!("policy {policy}"));
+            row.policy = policy;
+        }
+        if let Some(mode) = set.mode {
+            let mode = Mode::parse(&mode).ok_or_else(|| {
+                ControlError::invalid(
+                    "mode",
+                    mode.as_str(),
+                    "there is no such mode",
+                    "Use delegated-challenge or uploaded.",
+                )
+            })?;
+            said.push(format!("mode {}", mode.as_str()));
+            row.mode = mode.as_str().into();
+        }
+        if let Some(services) = set.services {
+            let known = &self.settings().service_names;
+            if let Some(unknown) = services
+                .iter()
+                .find(|label| !known.iter().any(|service| service.label == **label))
+            {
+                let names: Vec<_> = known.iter().map(|service| service.label.as_str()).collect();
+                return Err(ControlError::invalid(
+                    "services",
+                    unknown.as_str(),
+                    "there is no such service here",
+                    format!("Use {}.", names.join(", ")),
+                ));
+            }
+            said.push(format!("services {}", services.join(" ")));
+            choices.services = services;
+        }
+        if let Some(allow) = set.allow {
+            row.allow = peers("allow", &allow)?;
+            said.push(format!("allow {}", row.allow.join(" ")));
+        }
+        if let Some(block) = set.block {
+            row.block = peers("block", &block)?;
+            said.push(format!("block {}", row.block.join(" ")));
+        }
+        let choices = to_json(&choices);
+        let row = self
+            .domain_edit(row.id, |fresh| {
+                (fresh.policy, fresh.mode) = (row.policy, row.mode);
+                (fresh.allow, fresh.block, fresh.settings) = (row.allow, row.block, choices);
+            })
+            .await?;
+        self.parts.live.announce(Change::Domain(row.name.clone()));
+        self.audit(
+            actor,
+            Some(row.tenant),
+            Operation::DomainSet,
+            row.name.as_str(),
+            &said.join("; "),
+        )
+        .await?;
+        self.soon(&row).await?;
+        self.show(actor, &row).await
+    }
+
+    /// Stops a domain: streams end, nothing is erased.
+    pub async fn domain_suspend(
+        &self,
+        actor: &Actor,
+        domain: &str,
+        reason: &str,
+    ) -> Result<DomainShow> {
+        let row = self
+            .domain_row(actor, Operation::DomainSuspend, domain)
+            .await?;
+        let reason = if reason.trim().is_empty() {
+            String::new()
+        } else {
+            short_text("reason", reason)?
+        };
+        let by = if actor.role.of_a_tenant() {
+            BY_OWNER
+        } else {
+            BY_PLATFORM
+        };
+        match state_of(&row) {
+            State::Releasing => return Err(leaving(&row)),
+            // The platform's word weighs more than the owner's.
+            State::Suspended if row.suspended_by == BY_PLATFORM || by == row.suspended_by => {}
+            _ => {
+                self.domain_stop(&row, by, &reason).await?;
+                self.audit(
+                    actor,
+                    Some(row.tenant),
+                    Operation::DomainSuspend,
+                    row.name.as_str(),
+                    &reason,
+                )
+                .await?;
+            }
+        }
+        self.domain_show(actor, domain).await
+    }
+
+    /// Undoes that; what the platform stopped, only the platform resumes.
+    pub async fn domain_resume(&self, actor: &Actor, domain: &str) -> Result<DomainShow> {
+        let row = self
+            .domain_row(actor, Operation::DomainResume, domain)
+            .await?;
+        if state_of(&row) != State::Suspended {
+            return Err(ControlError::State {
+                name: row.name.to_string(),
+                state: row.state.clone(),
+                problem: "it is not stopped".into(),
+                remedy: "Nothing to do.".into(),
+            });
+        }
+        let tenant = self.store().tenant_get(row.tenant).await?;
+        let by_platform = row.suspended_by == BY_PLATFORM
+            || tenant.is_some_and(|tenant| tenant.state == SUSPENDED);
+        if by_platform && actor.role.of_a_tenant() {
+            return Err(ControlError::State {
+                name: row.name.to_string(),
+                state: "stopped by the operator of this service".into(),
+                problem: row.reason.clone(),
+                remedy: "Ask the operator of this service.".into(),
+            });
+        }
+        self.domain_start(&row).await?;
+        self.audit(
+            actor,
+            Some(row.tenant),
+            Operation::DomainResume,
+            row.name.as_str(),
+            "",
+        )
+        .await?;
+        self.domain_show(actor, domain).await
+    }
+
+    /// Erases a domain: afterwards no row, key, certificate or record of ours speaks of it (ACME-15).
+    pub async fn domain_remove(&self, actor: &Actor, domain: &str) -> Result<Removed> {
+        let row = self
+            .domain_row(actor, Operation::DomainRemove, domain)
+            .await?;
+        let dangling = self.dangling(&row);
+        self.domain_release(&row).await?;
+        self.audit(
+            actor,
+            Some(row.tenant),
+            Operation::DomainRemove,
+            row.name.as_str(),
+            "",
+        )
+        .await?;
+        Ok(Removed {
+            domain: row.name.to_string(),
+            dangling,
+        })
+    }
+
+    async fn show(&self, actor: &Actor, row: &DomainRow) -> Result<DomainShow> {
+        let store = self.domain_store(row);
+        let memory = Memory::of(row);
+        let facts = self.facts_of(row, &memory);
+        let mut checks: Vec<FindingView> = store
+            .finding_list()
+            .await?
+            .into_iter()
+            .filter_map(|finding| findings::view(finding, row.next_check_at))
+            .collect();
+        // DNSSEC and a missing zone explain the rest; then the worst.
+        checks.sort_by(findings::order);
+        let certificate = self.current_certificate(row).await?;
+        let view = status::view(row, &memory, store.account_count().await?);
+        let can_publish = self.can_publish() && actor.may(Operation::DomainPublish);
+        let story = status::Story {
+            row,
+            memory: &memory,
+            checks: &checks,
+            certificate: certificate.as_ref(),
+            can_publish,
+            accounts: view.accounts,
+        };
+        Ok(DomainShow {
+            target: facts.target(self.settings()),
+            mode: facts.mode,
+            policy: row.policy.clone(),
+            services: facts.services,
+            allow: row.allow.clone(),
+            block: row.block.clone(),
+            stations: story.stations(),
+            next_step: story.next_step(),
+            critical: checks
+                .iter()
+                .filter(|check| check.severity == Severity::Critical)
+                .count(),
+            verdicts: self.verdicts(row, &memory).await?,
+            certificate_note: story.certificate_note(),
+            verified: row.verified_at,
+            checked: row.checked_at,
+            next_check: row.next_check_at,
+            sessions: self.parts.live.sessions(&row.name),
+            can_publish,
+            checks,
+            certificate,
+            view,
+        })
+    }
+}
+
+pub(crate) fn state_of(row: &DomainRow) -> State {
+    // A word of a newer version means: do not serve.
+    State::parse(&row.state).unwrap_or(State::Suspended)
+}
+
+fn leaving(row: &DomainRow) -> ControlError {
+    ControlError::State {
+        name: row.name.to_string(),
+        state: row.state.clone(),
+        problem: "it is being erased".into(),
+        remedy: "Add it again once it is gone.".into(),
+    }
+}
+
+fn peers(field: &'static str, names: &[String]) -> Result<Vec<String>> {
+    if names.len() > LIST {
+        return Err(ControlError::Limit {
+            what: field,
+            used: names.len() as u64,
+            limit: LIST as u64,
+        });
+    }
+    let parse = |name: &String| {
+        DomainName::parse(name.trim())
+            .map(|name| name.to_string())
+            .map_err(|_| {
+                ControlError::invalid(
+                    field,
+                    name.as_str(),
+                    "this is not a domain name",
+                    "Write one domain per line.",
+                )
+            })
+    };
+    names
+        .iter()
+        .filter(|name| !name.trim().is_empty())
+        .map(parse)
+        .collect()
+}

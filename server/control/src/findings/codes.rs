@@ -1,0 +1,59 @@
+//! The codes: what each means and what to do. A code never changes its meaning, and none is taken away while a version that
+//! knows it may be running.
+
+use serde::Serialize;
+
+/// A code with what it means and the general remedy (a finding's own `fix` names the values).
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Code {
+    /// Stable.
+    pub code: &'static str,
+    /// What was seen.
+    pub meaning: &'static str,
+    /// What to do.
+    pub fix: &'static str,
+}
+
+macro_rules! codes {
+    ($($name:ident $code:literal $meaning:literal $fix:literal;)*) => {
+        $(#[doc = $meaning] pub const $name: &str = $code;)*
+        /// Every code, documented. `ok` is the code of a good row.
+        pub const CODES: &[Code] = &[$(Code { code: $code, meaning: $meaning, fix: $fix },)*];
+    };
+}
+
+codes! {
+    OK "ok" "What should be there is there." "Nothing to do.";
+    DNSSEC_BOGUS "dnssec-bogus" "The zone's DNSSEC signatures do not validate, so everybody who checks them sees nothing at all." "Correct or remove the DS record at your registrar, or have your DNS host sign the zone again.";
+    ZONE_MISSING "zone-missing" "The domain does not exist in the DNS." "Check the spelling, or register the domain and give it name servers.";
+    LAME_SERVER "lame-server" "A name server that the zone names does not answer for it." "Remove the server from the domain's name servers, or have it serve the zone.";
+    NAMESERVERS_DISAGREE "nameservers-disagree" "The zone's name servers give different answers." "Wait until the change has reached all of them; if it does not within an hour, ask your DNS host.";
+    RESOLVER_UNKNOWN "resolver-unknown" "The question could not be asked." "Nothing to do: it is asked again by itself.";
+    RESOLVER_STALE "resolver-stale" "Your name servers have the record; resolvers still remember the former answer." "Wait until the former answer's lifetime is over.";
+    OWNERSHIP_MISSING "ownership-missing" "The record that shows the domain is yours is not there." "Publish the TXT record.";
+    OWNERSHIP_MISMATCH "ownership-mismatch" "The record that shows the domain is yours holds another token." "Replace its text by the one shown.";
+    NAME_DOUBLED "name-doubled" "The DNS host has added the zone's name once more: the record's name (or target) ends in it twice." "Use the relative name, or end the name with a dot.";
+    SRV_MISSING "srv-missing" "A record that leads to the service is not there." "Publish the SRV record.";
+    SRV_WRONG_TARGET "srv-wrong-target" "The record points at another host." "Replace it by the one shown.";
+    SRV_LEFTOVER "srv-leftover" "Beside our record an old one still leads somewhere else." "Delete the other SRV record of this name.";
+    SRV_WRONG_PORT "srv-wrong-port" "The record names another port." "Correct the port.";
+    SRV_SWAPPED_TLS "srv-swapped-tls" "The record for direct TLS names the STARTTLS port, or the other way round." "Correct the port: _xmpps-… and _xmpp-… differ.";
+    SRV_TARGET_ALIAS "srv-target-alias" "The record points at a name that is an alias (CNAME), which RFC 2782 forbids." "Let it point at our host directly.";
+    SRV_TARGET_PRIVATE "srv-target-private" "The record points at localhost or a private address, where nobody else can reach anything." "Let it point at our host.";
+    SRV_SERVICE_OFF "srv-service-off" "The record says \".\": the service is decidedly not available." "Replace it by the one shown.";
+    TARGET_UNRESOLVABLE "target-unresolvable" "The name of our own host does not resolve. This is ours to mend." "Nothing to do on your side; we have been told.";
+    ACME_CNAME_MISSING "acme-cname-missing" "The alias that lets us obtain the certificate is not there." "Publish the CNAME record.";
+    ACME_CNAME_WRONG "acme-cname-wrong" "The alias that lets us obtain the certificate points elsewhere." "Replace it by the one shown.";
+    ACME_HIDDEN_TXT "acme-hidden-txt" "A TXT record stands beside (and may hide) the alias at the challenge name." "Delete the TXT record; a name with a CNAME must hold nothing else.";
+    CAA_FORBIDS "caa-forbids" "The zone's CAA records do not allow our certificate authority." "Add the CAA record shown.";
+    CERTIFICATE_MISSING "certificate-missing" "There is no certificate for the domain yet." "Publish the challenge record, or upload a certificate.";
+    CERTIFICATE_EXPIRING "certificate-expiring" "The certificate ends soon and has not been renewed." "See what is in the way of renewal, or upload a new one.";
+    CERTIFICATE_EXPIRED "certificate-expired" "The certificate has expired." "See what is in the way of renewal, or upload a new one.";
+    CERTIFICATE_WRONG_NAME "certificate-wrong-name" "The certificate does not hold the domain's name." "Upload one that does, or let us order one.";
+    CERTIFICATE_ORDER_FAILED "certificate-order-failed" "The certificate authority did not issue." "Read what it said; we try again by ourselves.";
+    SERVICE_NAME_LEFT_OUT "service-name-left-out" "A service's name is not in the certificate." "Publish the service's challenge record.";
+    PROBE_FAILED "probe-failed" "Going in by the public door as an app would, we were stopped." "If everything above is good, this is ours to mend; we have been told.";
+    TTL_TOO_LONG "ttl-too-long" "The record may be remembered for more than a day, so a change takes as long to be seen." "Lower its TTL to an hour.";
+    CLAIMED_ELSEWHERE "claimed-elsewhere" "Another customer of this service has shown that the domain is theirs." "Ask whoever set it up, or the operator of this service.";
+    OWNERSHIP_LAPSED "ownership-lapsed" "The record that shows the domain is yours has gone." "Publish it again before the date shown, or the domain is stopped.";
+}
