@@ -42,7 +42,8 @@ CREATE TABLE certificates (
     not_after  BIGINT NOT NULL,
     source     TEXT   NOT NULL,
     state      TEXT   NOT NULL, -- current, next, retired
-    created    BIGINT NOT NULL
+    created    BIGINT NOT NULL,
+    key_since  BIGINT NOT NULL
 );
 CREATE UNIQUE INDEX certificates_current ON certificates (domain) WHERE state = 'current';
 CREATE INDEX certificates_domain ON certificates (domain, id);
@@ -82,3 +83,4 @@ CREATE TABLE peers (
     updated  BIGINT NOT NULL,
     PRIMARY KEY (domain, peer)
 );
+CREATE INDEX peers_updated ON peers (domain, updated);

@@ -22,6 +22,8 @@ pub struct CertificateRow {
     pub state: String,
     /// When stored.
     pub created: Timestamp,
+    /// Since when its key is in use: a renewal that keeps the key keeps this too.
+    pub key_since: Timestamp,
 }
 
 /// A certificate with its key, as TLS needs it.
@@ -58,9 +60,9 @@ impl std::fmt::Debug for OrderRow {
     }
 }
 
-type Tuple = (i64, String, i64, String, String, i64);
+type Tuple = (i64, String, i64, String, String, i64, i64);
 
-fn row((id, chain_pem, not_after, source, state, created): Tuple) -> CertificateRow {
+fn row((id, chain_pem, not_after, source, state, created, key_since): Tuple) -> CertificateRow {
     CertificateRow {
         id,
         chain_pem,
@@ -68,6 +70,7 @@ fn row((id, chain_pem, not_after, source, state, created): Tuple) -> Certificate
         source,
         state,
         created: Timestamp(created),
+        key_since: Timestamp(key_since),
     }
 }
 
@@ -98,6 +101,12 @@ impl DomainStore {
             .store
             .sealer()
             .seal(&place(self.id), identity.key_pem.as_bytes())?;
+        // A key that does not open (another master key) is certainly not the new one.
+        let held = self.identity_current().await.unwrap_or_default();
+        let key_since = match (held, self.certificate_current().await?) {
+            (Some(held), Some(row)) if held.key_pem == identity.key_pem => row.key_since,
+            _ => now,
+        };
         let (id,): (i64,) = wr!(self.store, p => {
             let mut tx = p.begin().await?;
             if state == "current" {
@@ -105,11 +114,11 @@ impl DomainStore {
                     .bind(self.id.0).execute(&mut *tx).await?;
             }
             let id = sqlx::query_as(
-                "INSERT INTO certificates (domain, chain_pem, key_sealed, not_after, source, state, created) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id",
+                "INSERT INTO certificates (domain, chain_pem, key_sealed, not_after, source, state, created, key_since) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING id",
             )
             .bind(self.id.0).bind(&identity.chain_pem).bind(&sealed).bind(not_after.0).bind(source).bind(state).bind(now.0)
-            .fetch_one(&mut *tx).await?;
+            .bind(key_since.0).fetch_one(&mut *tx).await?;
             // Two retired ones are history enough; their keys should not lie around for ever.
             sqlx::query(
                 "DELETE FROM certificates WHERE domain = $1 AND state = 'retired' AND id NOT IN \
@@ -131,7 +140,7 @@ impl DomainStore {
     pub async fn certificate_list(&self) -> Result<Vec<CertificateRow>> {
         let found: Vec<Tuple> = rd!(self.store, p => {
             sqlx::query_as(
-                "SELECT id, chain_pem, not_after, source, state, created FROM certificates WHERE domain = $1 ORDER BY id DESC",
+                "SELECT id, chain_pem, not_after, source, state, created, key_since FROM certificates WHERE domain = $1 ORDER BY id DESC",
             )
             .bind(self.id.0).fetch_all(p).await
         })?;
@@ -145,7 +154,7 @@ impl DomainStore {
     pub async fn certificate_current(&self) -> Result<Option<CertificateRow>> {
         let found: Option<Tuple> = rd!(self.store, p => {
             sqlx::query_as(
-                "SELECT id, chain_pem, not_after, source, state, created FROM certificates \
+                "SELECT id, chain_pem, not_after, source, state, created, key_since FROM certificates \
                  WHERE domain = $1 AND state = 'current'",
             )
             .bind(self.id.0).fetch_optional(p).await
@@ -269,7 +278,8 @@ impl Store {
         Ok(())
     }
 
-    /// Seals everything afresh that an older key sealed; returns how many values. Safe to repeat after a crash.
+    /// Seals everything afresh that an older key sealed; returns how many values. Safe to repeat after a crash, and beside a
+    /// running server: a value that changes meanwhile is left to whoever changed it.
     ///
     /// # Errors
     /// [`StoreError::Sealed`] when a value opens with none of the keys.
@@ -283,7 +293,7 @@ impl Store {
                 self.reseal(&place(DomainId(domain)), &sealed, "certificates.key_sealed")?
             {
                 wr!(self, p => {
-                    sqlx::query("UPDATE certificates SET key_sealed = $2 WHERE id = $1").bind(id).bind(&fresh).execute(p).await.map(|_| ())
+                    sqlx::query("UPDATE certificates SET key_sealed = $2 WHERE id = $1 AND key_sealed = $3").bind(id).bind(&fresh).bind(&sealed).execute(p).await.map(|_| ())
                 })?;
                 done += 1;
             }
@@ -294,7 +304,7 @@ impl Store {
                 self.reseal(&place(DomainId(domain)), &sealed, "acme_orders.key_sealed")?
             {
                 wr!(self, p => {
-                    sqlx::query("UPDATE acme_orders SET key_sealed = $2 WHERE domain = $1").bind(domain).bind(&fresh).execute(p).await.map(|_| ())
+                    sqlx::query("UPDATE acme_orders SET key_sealed = $2 WHERE domain = $1 AND key_sealed = $3").bind(domain).bind(&fresh).bind(&sealed).execute(p).await.map(|_| ())
                 })?;
                 done += 1;
             }
@@ -305,7 +315,7 @@ impl Store {
                 self.reseal("acme_accounts", &sealed, "acme_accounts.credentials")?
             {
                 wr!(self, p => {
-                    sqlx::query("UPDATE acme_accounts SET credentials = $2 WHERE directory = $1").bind(&directory).bind(&fresh).execute(p).await.map(|_| ())
+                    sqlx::query("UPDATE acme_accounts SET credentials = $2 WHERE directory = $1 AND credentials = $3").bind(&directory).bind(&fresh).bind(&sealed).execute(p).await.map(|_| ())
                 })?;
                 done += 1;
             }

@@ -206,6 +206,41 @@ impl Store {
         })?)
     }
 
+    /// Domains with `part` in their name (U-labels, lower case), by row after `after`, at most `limit`: the operator's search.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn domain_search(
+        &self,
+        part: &str,
+        after: DomainId,
+        limit: u32,
+    ) -> Result<Vec<DomainRow>> {
+        // INSTR and POSITION differ in name only; LIKE would need its wildcards escaped, and folds case in one engine.
+        match &self.0.db {
+            crate::Db::Pg(p) => rows(
+                sqlx::query_as(select!(
+                    "WHERE POSITION($1 IN name) > 0 AND id > $2 ORDER BY id LIMIT $3"
+                ))
+                .bind(part)
+                .bind(after.0)
+                .bind(i64::from(limit))
+                .fetch_all(p)
+                .await?,
+            ),
+            crate::Db::Lite { read, .. } => rows(
+                sqlx::query_as(select!(
+                    "WHERE INSTR(name, $1) > 0 AND id > $2 ORDER BY id LIMIT $3"
+                ))
+                .bind(part)
+                .bind(after.0)
+                .bind(i64::from(limit))
+                .fetch_all(read)
+                .await?,
+            ),
+        }
+    }
+
     /// How many domains a customer has, or there are.
     ///
     /// # Errors
@@ -324,6 +359,23 @@ impl Store {
             }
         };
         rows(raw)
+    }
+
+    /// Holds a lease longer. `false`: it is no longer `owner`'s, so the work must be left to whoever has it now.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn domain_lease_extend(
+        &self,
+        id: DomainId,
+        owner: &str,
+        until: Timestamp,
+    ) -> Result<bool> {
+        let n = wr!(self, p => {
+            sqlx::query("UPDATE domains SET lease_until = $3 WHERE id = $1 AND lease_owner = $2")
+                .bind(id.0).bind(owner).bind(until.0).execute(p).await.map(|r| r.rows_affected())
+        })?;
+        Ok(n > 0)
     }
 
     /// Ends a lease and says when to look again. Nothing happens when the lease is no longer `owner`'s.

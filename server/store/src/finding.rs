@@ -75,14 +75,17 @@ impl DomainStore {
     /// # Errors
     /// See [`crate::StoreError`]; the old ones stay then.
     pub async fn findings_set(&self, findings: &[FindingRow]) -> Result<()> {
-        let old = self.finding_list().await?;
         wr!(self.store, p => {
             let mut tx = p.begin().await?;
-            sqlx::query("DELETE FROM findings WHERE domain = $1").bind(self.id.0).execute(&mut *tx).await?;
+            let old: Vec<(String, String, String, i64)> = sqlx::query_as(
+                "DELETE FROM findings WHERE domain = $1 RETURNING code, subject, severity, since",
+            )
+            .bind(self.id.0).fetch_all(&mut *tx).await?;
             for f in findings {
-                let stands =
-                    old.iter().find(|o| (&o.code, &o.subject, &o.severity) == (&f.code, &f.subject, &f.severity));
-                let since = stands.map_or(f.since, |o| o.since);
+                let stands = old.iter().find(|(code, subject, severity, _)| {
+                    (code, subject, severity) == (&f.code, &f.subject, &f.severity)
+                });
+                let since = stands.map_or(f.since, |old| Timestamp(old.3));
                 sqlx::query(
                     "INSERT INTO findings (domain, code, severity, subject, expected, observed, asked, fix, since, next_check) \
                      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (domain, code, subject) DO NOTHING",

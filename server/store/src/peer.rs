@@ -3,7 +3,7 @@
 use xmpp::timestamp::Timestamp;
 
 use crate::error::Result;
-use crate::{DomainStore, rd, wr};
+use crate::{DomainStore, grouped, rd};
 
 /// What is remembered of a pair.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,21 +35,20 @@ impl DomainStore {
     /// # Errors
     /// See [`crate::StoreError`].
     pub async fn peer_set(&self, peer: &str, attempts: &str, now: Timestamp) -> Result<()> {
-        wr!(self.store, p => {
-            let mut tx = p.begin().await?;
+        let (domain, peer, attempts) = (self.id.0, peer.to_owned(), attempts.to_owned());
+        grouped!(self.store, c => {
             sqlx::query(
                 "INSERT INTO peers (domain, peer, attempts, updated) VALUES ($1, $2, $3, $4) \
                  ON CONFLICT (domain, peer) DO UPDATE SET attempts = excluded.attempts, updated = excluded.updated",
             )
-            .bind(self.id.0).bind(peer).bind(attempts).bind(now.0).execute(&mut *tx).await?;
+            .bind(domain).bind(peer).bind(attempts).bind(now.0).execute(&mut *c).await?;
             sqlx::query(
                 "DELETE FROM peers WHERE domain = $1 AND peer IN \
                  (SELECT peer FROM peers WHERE domain = $1 ORDER BY updated DESC LIMIT 1000 OFFSET $2)",
             )
-            .bind(self.id.0).bind(PEERS_PER_DOMAIN).execute(&mut *tx).await?;
-            tx.commit().await?;
-        });
-        Ok(())
+            .bind(domain).bind(PEERS_PER_DOMAIN).execute(&mut *c).await?;
+            Ok(())
+        })
     }
 
     /// One pair.

@@ -107,7 +107,7 @@ impl Sealer {
         let mut file = options
             .open(path)
             .map_err(|e| format!("master key {}: {e}", path.display()))?;
-        let text = Zeroizing::new(BASE64.encode(&*key) + "\n");
+        let text = Zeroizing::new(BASE64.encode(key.as_slice()) + "\n");
         file.write_all(text.as_bytes())
             .and_then(|()| file.sync_all())
             .map_err(|e| format!("master key {}: {e}", path.display()))?;

@@ -61,7 +61,7 @@ impl Store {
         for (name, sealed) in all {
             if let Some(fresh) = self.reseal(&place(&name), &sealed, "settings.value")? {
                 wr!(self, p => {
-                    sqlx::query("UPDATE settings SET value = $2 WHERE name = $1").bind(&name).bind(&fresh).execute(p).await.map(|_| ())
+                    sqlx::query("UPDATE settings SET value = $2 WHERE name = $1 AND value = $3").bind(&name).bind(&fresh).bind(&sealed).execute(p).await.map(|_| ())
                 })?;
                 done += 1;
             }

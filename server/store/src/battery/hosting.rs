@@ -59,6 +59,12 @@ battery! {
         assert_eq!(store.domain_find_label("bbb").await.expect("read").expect("there").id, claim.id);
         assert_eq!(store.domain_list(Some(other), DomainId(0), 10).await.expect("read").len(), 1);
         assert_eq!(store.domain_list(None, DomainId(0), 10).await.expect("read").len(), 2);
+        let search = |part: &'static str, after| store.domain_search(part, after, 10);
+        assert_eq!(search("mple.c", DomainId(0)).await.expect("read").len(), 2);
+        assert_eq!(search("", first.id).await.expect("read").iter().map(|d| d.id).collect::<Vec<_>>(), [claim.id]);
+        for nothing in ["%", "_xample", "other"] {
+            assert!(search(nothing, DomainId(0)).await.expect("read").is_empty(), "{nothing}");
+        }
         assert_eq!(store.domain_count(None).await.expect("read"), 2);
         assert_eq!(store.domain_count(Some(other)).await.expect("read"), 1);
         let mut lapsed = first.clone();
@@ -76,6 +82,8 @@ battery! {
         assert!(store.domain_claim_due(NOW, "b", until, 5).await.expect("asked").is_empty(), "a has it");
         store.domain_lease_release(row.id, "b", None).await.expect("ignored");
         assert!(store.domain_claim_due(NOW, "b", until, 5).await.expect("asked").is_empty());
+        assert!(!store.domain_lease_extend(row.id, "b", Timestamp(i64::MAX)).await.expect("asked"), "not b's");
+        assert!(store.domain_lease_extend(row.id, "a", until).await.expect("asked"));
         assert_eq!(store.domain_claim_due(Timestamp(NOW.0 + 101), "b", Timestamp(NOW.0 + 200), 5).await.expect("asked").len(), 1, "a's lease ran out");
         store.domain_lease_release(row.id, "b", Some(Timestamp(NOW.0 + 500))).await.expect("released");
         assert!(store.domain_claim_due(Timestamp(NOW.0 + 400), "a", until, 5).await.expect("asked").is_empty());
@@ -96,6 +104,13 @@ battery! {
         assert_eq!((now.chain_pem.as_str(), now.key_pem.as_str()), ("chain 4", "key 4"));
         let all = d.certificate_list().await.expect("read");
         assert_eq!(all.iter().map(|c| c.state.as_str()).collect::<Vec<_>>(), ["current", "retired", "retired"]);
+        assert_eq!(all[0].key_since, NOW);
+        let later = Timestamp(NOW.0 + 77);
+        d.certificate_add(&identity(4), later, "acme", "current", later).await.expect("renewed, with the key");
+        let renewed = d.certificate_current().await.expect("read").expect("there");
+        assert_eq!((renewed.created, renewed.key_since), (later, NOW));
+        d.certificate_add(&identity(5), Timestamp(NOW.0 + 4), "acme", "current", later).await.expect("another key");
+        assert_eq!(d.certificate_current().await.expect("read").expect("there").key_since, later);
         assert_eq!(store.certificate_ends().await.expect("read"), [Timestamp(NOW.0 + 4)]);
         let order = OrderRow { url: "https://ca/1".into(), key_pem: Zeroizing::new("key".into()), csr: vec![1, 2] };
         d.order_set(&order).await.expect("set");
