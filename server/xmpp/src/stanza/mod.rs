@@ -317,7 +317,52 @@ impl Stanza {
             to: self.from.as_ref(),
             id: self.id(),
         };
-        reply.write(StanzaType::Result, "result", payload.as_ref())
+        reply.write(StanzaType::Result, "result", |out| {
+            if let Some(payload) = &payload {
+                payload.write(out, ns::CLIENT);
+            }
+        })
+    }
+
+    /// The result answering this iq, with a payload that this server has serialised itself: well-formed, with its namespace
+    /// declared. For answers that are large and frequent.
+    #[must_use]
+    pub fn iq_result_written(&self, payload: &[u8]) -> Self {
+        let reply = Reply {
+            kind: Kind::Iq,
+            from: self.to.as_ref(),
+            to: self.from.as_ref(),
+            id: self.id(),
+        };
+        reply.write(StanzaType::Result, "result", |out| {
+            out.extend_from_slice(payload);
+        })
+    }
+
+    /// Presence without content, written by this server. `verb` is the `type` attribute; `None` is availability.
+    #[must_use]
+    pub fn presence(
+        verb: Option<StanzaType>,
+        from: &Jid,
+        to: Option<&Jid>,
+        id: Option<&str>,
+    ) -> Self {
+        let reply = Reply {
+            kind: Kind::Presence,
+            from: Some(from),
+            to,
+            id,
+        };
+        let (type_, name) = match verb {
+            Some(StanzaType::Unavailable) => (StanzaType::Unavailable, "unavailable"),
+            Some(StanzaType::Subscribe) => (StanzaType::Subscribe, "subscribe"),
+            Some(StanzaType::Subscribed) => (StanzaType::Subscribed, "subscribed"),
+            Some(StanzaType::Unsubscribe) => (StanzaType::Unsubscribe, "unsubscribe"),
+            Some(StanzaType::Unsubscribed) => (StanzaType::Unsubscribed, "unsubscribed"),
+            Some(StanzaType::Probe) => (StanzaType::Probe, "probe"),
+            _ => (StanzaType::Available, ""),
+        };
+        reply.write(type_, name, |_| {})
     }
 
     fn text<'a>(&'a self, text: &'a Text) -> Option<&'a str> {

@@ -1,4 +1,5 @@
-//! Answers: error stanzas and iq results, and the start tag all stanzas of ours have.
+//! What this server writes itself: error stanzas, iq results, presence without content; and the start tag all stanzas of
+//! ours have.
 //!
 //! Why apart: a stanza that could not be taken in is answered too. Refuses: to repeat the payload (STANZA-09).
 
@@ -7,7 +8,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{Kind, Stanza, StanzaError, StanzaType, Text};
-use crate::element::Element;
 use crate::framing::tag::escape_into;
 use crate::jid::Jid;
 use crate::ns;
@@ -22,21 +22,26 @@ pub(super) struct Reply<'a> {
 
 impl Reply<'_> {
     pub(super) fn error(&self, error: &StanzaError) -> Stanza {
-        self.write(StanzaType::Error, "error", Some(&error.to_element()))
+        self.write(StanzaType::Error, "error", |out| {
+            error.to_element().write(out, ns::CLIENT);
+        })
     }
 
+    /// An empty `type_name` is none.
     pub(super) fn write(
         &self,
         type_: StanzaType,
         type_name: &str,
-        child: Option<&Element>,
+        content: impl FnOnce(&mut Vec<u8>),
     ) -> Stanza {
         let mut out = Vec::with_capacity(256);
         open(&mut out, self.kind, self.from, self.to);
         let rest = out.len();
-        out.extend_from_slice(b" type='");
-        out.extend_from_slice(type_name.as_bytes());
-        out.push(b'\'');
+        if !type_name.is_empty() {
+            out.extend_from_slice(b" type='");
+            out.extend_from_slice(type_name.as_bytes());
+            out.push(b'\'');
+        }
         // An iq error must have an id, empty when the request had none (RFC 6120 8.3.1 rule 3).
         let id = self.id.or((self.kind == Kind::Iq).then_some(""));
         if let Some(id) = id {
@@ -45,13 +50,14 @@ impl Reply<'_> {
             out.push(b'\'');
         }
         let attributes = out.len() - rest;
-        match child {
-            Some(child) => {
-                out.push(b'>');
-                child.write(&mut out, ns::CLIENT);
-                end_tag(&mut out, self.kind);
-            }
-            None => out.extend_from_slice(b"/>"),
+        out.push(b'>');
+        let empty = out.len();
+        content(&mut out);
+        if out.len() == empty {
+            out.pop();
+            out.extend_from_slice(b"/>");
+        } else {
+            end_tag(&mut out, self.kind);
         }
         Stanza {
             kind: self.kind,
