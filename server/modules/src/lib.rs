@@ -1,1 +1,92 @@
-//! modules
+//! Extensions: a room each, behind one door.
+//!
+//! A module is one file (or folder) with its specification, version, namespaces, handlers and tests; adding one touches
+//! that file and one line of [`ALL`]. [`ping`] is the one to copy. Disco answers, stream features, the switches of a domain
+//! and the table in the README come from the modules' cards ([`info`]); the hook points and the functions that the router
+//! calls are in [`hooks`]; [`switchboard`] is all that modules know of the live server, [`context`] all that they may touch.
+//!
+//! Refuses: sockets, streams, clocks, other tenants' rows.
+
+pub mod context;
+pub mod hooks;
+pub mod info;
+pub mod memory;
+pub mod switchboard;
+
+mod disco;
+mod offline;
+mod ping;
+pub mod presence;
+mod register;
+mod roster;
+mod time;
+mod version;
+
+#[cfg(test)]
+mod testing;
+
+pub use context::{Contact, Context, DomainSettings, Hosted, Standing};
+pub use hooks::{Answer, Ask, Module, Undeliverable};
+pub use info::{ModuleInfo, Spec};
+pub use memory::{Limits, Modules};
+pub use switchboard::{SessionUpdate, SessionView, Switchboard};
+
+/// All modules; the order is the order of hooks and of the table.
+pub static ALL: &[&dyn Module] = &[
+    &disco::Disco,
+    &roster::RosterModule,
+    &presence::PresenceModule,
+    &offline::Offline,
+    &ping::Ping,
+    &version::Version,
+    &time::Time,
+    &register::Register,
+];
+
+/// The table of modules for the README.
+pub fn table_markdown() -> String {
+    let mut table = String::from(
+        "| module | what it does | specification | can be switched off |\n|---|---|---|---|\n",
+    );
+    for module in ALL {
+        let info = module.info();
+        let specs: Vec<String> = info.specs.iter().map(Spec::to_string).collect();
+        let off = if info.switchable { "yes" } else { "no" };
+        table += &format!(
+            "| {} | {} | {} | {off} |\n",
+            info.name,
+            info.about,
+            specs.join(", ")
+        );
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_and_namespaces_are_unique() {
+        let mut names = BTreeSet::new();
+        let mut namespaces = BTreeSet::new();
+        for module in ALL {
+            let info = module.info();
+            assert!(names.insert(info.name), "{}", info.name);
+            assert!(!info.specs.is_empty() && !info.about.is_empty());
+            for door in info.iq {
+                assert!(namespaces.insert(door.ns), "{}", door.ns);
+            }
+        }
+    }
+
+    #[test]
+    fn the_table_has_a_row_for_each_module() {
+        let table = table_markdown();
+        assert_eq!(table.lines().count(), ALL.len() + 2);
+        assert!(table.contains("| ping |"), "{table}");
+        assert!(table.contains("XEP-0199 2.0.1"), "{table}");
+    }
+}

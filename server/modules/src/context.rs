@@ -1,0 +1,149 @@
+//! What a module may touch while it works: one hosted domain, its store, the switchboard, the time.
+//!
+//! Why bound to a domain: a module cannot reach another tenant's rows, and stanzas to other domains leave through the
+//! switchboard like everybody's. Refuses: a clock of its own; `now` is handed in.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use store::{DomainStore, StoreError};
+use xmpp::jid::{BareJid, DomainName, Jid};
+use xmpp::stanza::{Condition, Stanza, StanzaError, StanzaType};
+use xmpp::timestamp::Timestamp;
+
+use crate::memory::Modules;
+use crate::switchboard::Switchboard;
+
+/// A hosted domain as modules see it; made when the domain is loaded, replaced when control changes it.
+#[derive(Clone, Debug)]
+pub struct Hosted {
+    /// Name.
+    pub domain: DomainName,
+    /// Its rows, and nobody else's.
+    pub store: DomainStore,
+    /// What its owner chose.
+    pub settings: DomainSettings,
+}
+
+/// What a domain's owner chose about modules.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DomainSettings {
+    /// Names of modules turned off; names that are unknown or not switchable are ignored.
+    pub off: Vec<String>,
+    /// Addresses for people with questions (XEP-0157).
+    pub contacts: Vec<Contact>,
+}
+
+/// Contact addresses of one kind (XEP-0157).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contact {
+    /// `abuse`, `admin`, `feedback`, `sales`, `security`, `status` or `support`.
+    pub role: String,
+    /// URIs: `mailto:`, `xmpp:`, `https:`.
+    pub addresses: Vec<String>,
+}
+
+/// What somebody is to an account, from less to more (RFC 6121 8.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standing {
+    /// Nobody the account knows; also everybody, towards an account that does not exist.
+    Stranger,
+    /// In the account's roster: knows that the account exists.
+    Contact,
+    /// Subscribed to the account's presence, or got directed presence from one of its sessions.
+    Entitled,
+    /// One of the account's own sessions.
+    Owner,
+}
+
+/// One call of one hook.
+pub struct Context<'a> {
+    /// The domain that the hook acts for.
+    pub hosted: &'a Hosted,
+    /// The live server.
+    pub switchboard: &'a dyn Switchboard,
+    /// Time of the stanza's arrival.
+    pub now: Timestamp,
+    /// What modules remember between calls.
+    pub(crate) modules: &'a Modules,
+    /// Stanzas for hosted domains; handled when the handler has ended, in order.
+    pending: Mutex<VecDeque<Stanza>>,
+}
+
+impl<'a> Context<'a> {
+    pub(crate) fn new(
+        modules: &'a Modules,
+        hosted: &'a Hosted,
+        switchboard: &'a dyn Switchboard,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            hosted,
+            switchboard,
+            now,
+            modules,
+            pending: Mutex::default(),
+        }
+    }
+
+    /// Rows of the domain.
+    pub fn store(&self) -> &DomainStore {
+        &self.hosted.store
+    }
+
+    /// Whether the address belongs to an account of this domain.
+    pub(crate) fn is_account(&self, jid: &Jid) -> bool {
+        jid.local().is_some() && jid.domain() == self.hosted.domain.as_str()
+    }
+
+    /// Sends a stanza on its way: to another server now, to a hosted domain when the current handler has ended. The order
+    /// per pair of addresses is kept (ROUTE-02); hosted domains never leave the process (ROUTE-08).
+    pub fn send(&self, stanza: Stanza) {
+        let Some(to) = stanza.to() else { return };
+        if self.switchboard.hosts(to.domain()) {
+            self.pending
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push_back(stanza);
+        } else {
+            self.switchboard.route(stanza);
+        }
+    }
+
+    /// Hands an answer (iq result, any error) to whoever asked: straight into the session's queue if it is one of ours.
+    pub fn answer(&self, reply: Stanza) {
+        let Some(to) = reply.to() else { return };
+        if to.resource().is_some() && self.switchboard.hosts(to.domain()) {
+            let to = to.clone();
+            // A session that has ended meanwhile needs no answer.
+            self.switchboard.deliver(&to, reply);
+        } else {
+            self.send(reply);
+        }
+    }
+
+    /// Answers with an error, unless the stanza is itself an answer (STANZA-07).
+    pub fn refuse(&self, stanza: &Stanza, error: impl Into<StanzaError>) {
+        if let Some(reply) = stanza.error_reply(&error.into()) {
+            self.answer(reply);
+        }
+    }
+
+    pub(crate) fn next_pending(&self) -> Option<Stanza> {
+        self.pending
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop_front()
+    }
+}
+
+/// What the other side hears when the store fails; the cause is logged here, once.
+pub(crate) fn store_failed(error: &StoreError, account: &BareJid, doing: &str) -> StanzaError {
+    tracing::error!(domain = account.domain(), account = %account, error = %error, "{doing} failed");
+    Condition::InternalServerError.into()
+}
+
+/// Available or unavailable: presence proper, not about subscriptions.
+pub(crate) fn is_plain_presence(type_: StanzaType) -> bool {
+    matches!(type_, StanzaType::Available | StanzaType::Unavailable)
+}

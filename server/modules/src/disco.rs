@@ -1,0 +1,262 @@
+//! Service Discovery, XEP-0030 version 2.5.0, with contact addresses of XEP-0157 version 1.1.1.
+//!
+//! Answers for the domain and for accounts; what is announced comes from the cards of the modules that the domain has on.
+//! Strangers and those who ask for accounts that do not exist get the same: `<service-unavailable/>` for info, an empty list
+//! of items (EXT-01, XEP-0030 8). Refuses: listing sessions, which are nobody's business but the subscribers', who know
+//! them from presence.
+
+use async_trait::async_trait;
+use xmpp::element::Element;
+use xmpp::ns;
+use xmpp::stanza::{Condition, Stanza, StanzaError};
+
+use crate::context::{Contact, Context, Standing};
+use crate::hooks::{Answer, Ask, Module, modules_of};
+use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Spec};
+
+/// The module.
+pub(crate) struct Disco;
+
+static INFO: ModuleInfo = ModuleInfo {
+    name: "disco",
+    about: "says what the domain and its accounts can do, and whom to write to about it",
+    specs: &[Spec::Xep(30, "2.5.0"), Spec::Xep(157, "1.1.1")],
+    switchable: false,
+    iq: &[
+        IqDoor {
+            ns: ns::DISCO_INFO,
+            name: "query",
+            types: IqTypes::Get,
+            at_server: true,
+            at_account: Audience::Entitled,
+        },
+        IqDoor {
+            ns: ns::DISCO_ITEMS,
+            name: "query",
+            types: IqTypes::Get,
+            at_server: true,
+            at_account: Audience::Anyone,
+        },
+    ],
+    hooks: Hooks::NONE,
+    server_features: &[ns::DISCO_INFO, ns::DISCO_ITEMS],
+    account_features: &[ns::DISCO_INFO, ns::DISCO_ITEMS],
+    stream_features: &[],
+};
+
+#[async_trait]
+impl Module for Disco {
+    fn info(&self) -> &'static ModuleInfo {
+        &INFO
+    }
+
+    async fn iq_to_server(&self, cx: &Context<'_>, iq: &Stanza) -> Result<Answer, StanzaError> {
+        let (query_ns, node) = asked(iq)?;
+        if node.is_some() {
+            return Err(Condition::ItemNotFound.into());
+        }
+        if query_ns == ns::DISCO_ITEMS {
+            // Services of the domain's own; there are none yet.
+            return Ok(Answer::Payload(Element::new("query", ns::DISCO_ITEMS)));
+        }
+        let features = modules_of(cx.hosted).flat_map(|m| m.info().server_features);
+        let mut info = info("server", "im", Some("Domicile"), features);
+        if let Some(form) = contact_form(&cx.hosted.settings.contacts) {
+            info.push(form);
+        }
+        Ok(Answer::Payload(info))
+    }
+
+    async fn iq_to_account(&self, cx: &Context<'_>, ask: &Ask<'_>) -> Result<Answer, StanzaError> {
+        let (query_ns, node) = asked(ask.iq)?;
+        if query_ns == ns::DISCO_ITEMS {
+            return match node {
+                Some(node) if ask.standing == Standing::Owner => {
+                    tracing::debug!(account = %ask.account, node, "no such node");
+                    Err(Condition::ItemNotFound.into())
+                }
+                _ => Ok(Answer::Payload(
+                    Element::new("query", ns::DISCO_ITEMS).attr_opt("node", node),
+                )),
+            };
+        }
+        if node.is_some() {
+            return Err(Condition::ItemNotFound.into());
+        }
+        let features = modules_of(cx.hosted).flat_map(|m| m.info().account_features);
+        Ok(Answer::Payload(info(
+            "account",
+            "registered",
+            None,
+            features,
+        )))
+    }
+}
+
+/// Namespace of the query, and its node if it has one.
+fn asked(iq: &Stanza) -> Result<(String, Option<String>), StanzaError> {
+    let payload = iq
+        .payload()
+        .map_err(|_| StanzaError::from(Condition::BadRequest))?;
+    let query = payload.children().next().ok_or(Condition::BadRequest)?;
+    let node = query.get_attr("node").filter(|node| !node.is_empty());
+    Ok((query.ns().to_owned(), node.map(str::to_owned)))
+}
+
+fn info<'a>(
+    category: &str,
+    type_: &str,
+    name: Option<&str>,
+    features: impl Iterator<Item = &'a &'static str>,
+) -> Element {
+    let identity = Element::new("identity", ns::DISCO_INFO)
+        .attr("category", category)
+        .attr("type", type_)
+        .attr_opt("name", name);
+    let mut features: Vec<&str> = features.copied().collect();
+    features.sort_unstable();
+    features.dedup();
+    Element::new("query", ns::DISCO_INFO)
+        .child(identity)
+        .children_from(
+            features
+                .into_iter()
+                .map(|var| Element::new("feature", ns::DISCO_INFO).attr("var", var)),
+        )
+}
+
+const DATA: &str = "jabber:x:data";
+const SERVER_INFO: &str = "http://jabber.org/network/serverinfo";
+
+/// XEP-0157 3.
+fn contact_form(contacts: &[Contact]) -> Option<Element> {
+    if contacts.is_empty() {
+        return None;
+    }
+    let field = |var: String, type_: &str, values: &[String]| {
+        Element::new("field", DATA)
+            .attr("var", var)
+            .attr("type", type_)
+            .children_from(
+                values
+                    .iter()
+                    .map(|v| Element::new("value", DATA).text(v.as_str())),
+            )
+    };
+    let form_type = field("FORM_TYPE".into(), "hidden", &[SERVER_INFO.to_owned()]);
+    let fields = contacts
+        .iter()
+        .map(|c| field(format!("{}-addresses", c.role), "list-multi", &c.addresses));
+    Some(
+        Element::new("x", DATA)
+            .attr("type", "result")
+            .child(form_type)
+            .children_from(fields),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::House;
+
+    const INFO: &str = "<query xmlns='http://jabber.org/protocol/disco#info'/>";
+    const ITEMS: &str = "<query xmlns='http://jabber.org/protocol/disco#items'/>";
+
+    #[tokio::test]
+    async fn ext_01_the_domain_is_a_server_with_features() {
+        let house = House::new().await;
+        house
+            .iq_from("peer.example", "get", "one.example", INFO)
+            .await;
+        let answer = house.take_sent();
+        for part in [
+            "<identity category='server' type='im' name='Domicile'/>",
+            "<feature var='http://jabber.org/protocol/disco#info'/>",
+            "<feature var='urn:xmpp:ping'/>",
+            "<feature var='msgoffline'/>",
+        ] {
+            assert!(answer.contains(part), "{part} in {answer}");
+        }
+        assert!(!answer.contains("jabber:x:data"));
+        house
+            .iq_from("peer.example", "get", "one.example", ITEMS)
+            .await;
+        house.sent(
+            "<iq from='one.example' to='peer.example' type='result' id='q'>\
+             <query xmlns='http://jabber.org/protocol/disco#items'/></iq>",
+        );
+    }
+
+    #[tokio::test]
+    async fn ext_01_what_is_off_is_not_announced() {
+        let mut house = House::new().await;
+        house.settings(|s| s.off = vec!["offline".into(), "disco".into()]);
+        house
+            .iq_from("peer.example", "get", "one.example", INFO)
+            .await;
+        assert!(!house.take_sent().contains("msgoffline"));
+    }
+
+    #[tokio::test]
+    async fn ext_32_contact_addresses() {
+        let mut house = House::new().await;
+        house.settings(|s| {
+            s.contacts = vec![Contact {
+                role: "abuse".into(),
+                addresses: vec!["mailto:abuse@one.example".into()],
+            }];
+        });
+        house
+            .iq_from("peer.example", "get", "one.example", INFO)
+            .await;
+        let answer = house.take_sent();
+        assert!(
+            answer.contains(
+                "<field var='abuse-addresses' type='list-multi'><value>mailto:abuse@one.example</value></field>"
+            ),
+            "{answer}"
+        );
+    }
+
+    #[tokio::test]
+    async fn ext_01_accounts_answer_owner_and_entitled_only() {
+        let house = House::new().await;
+        let alice = house.bind("alice@one.example/phone");
+        house
+            .iq(&alice, "get", Some("alice@one.example"), INFO)
+            .await;
+        let answer = house.take(&alice);
+        assert!(
+            answer.contains("<identity category='account' type='registered'/>"),
+            "{answer}"
+        );
+        for account in ["alice@one.example", "nobody@one.example"] {
+            house
+                .iq_from("romeo@peer.example/x", "get", account, INFO)
+                .await;
+            house.sent_error(account, "service-unavailable");
+            house
+                .iq_from("romeo@peer.example/x", "get", account, ITEMS)
+                .await;
+            assert!(house.take_sent().contains(
+                "type='result' id='q'><query xmlns='http://jabber.org/protocol/disco#items'/>"
+            ));
+        }
+        house.item("alice", "romeo@peer.example", "both").await;
+        house
+            .iq_from("romeo@peer.example/x", "get", "alice@one.example", INFO)
+            .await;
+        assert!(house.take_sent().contains("registered"));
+    }
+
+    #[tokio::test]
+    async fn a_node_that_is_not_there_is_not_found() {
+        let house = House::new().await;
+        let query = "<query xmlns='http://jabber.org/protocol/disco#info' node='x'/>";
+        house
+            .iq_from("peer.example", "get", "one.example", query)
+            .await;
+        house.sent_error("one.example", "item-not-found");
+    }
+}

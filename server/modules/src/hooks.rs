@@ -1,0 +1,349 @@
+//! The hook points: what a module can take part in, and the functions with which the router calls them.
+//!
+//! All of them are in this file, and their order is the order of [`crate::ALL`]: no priorities scattered over modules.
+//! Every function handles its stanza to the end, answers included, before it returns, so that the caller's stream goes on
+//! only when what it was told is committed (design: acknowledged means durable; ROUTE-01). Refuses: hooks into streams;
+//! what is negotiated on a stream lives in `xmpp::stream`.
+//!
+//! | the router has | it calls |
+//! |---|---|
+//! | iq get or set to the domain, or domain/resource | [`iq_to_server`] |
+//! | iq get or set to an account's bare JID, or without `to` | [`iq_to_account`] |
+//! | presence of any type from a session, with or without `to` | [`presence_outbound`] |
+//! | presence of any type to an account's bare or full JID here | [`presence_inbound`] |
+//! | a message that the table of RFC 6121 8.5.4 stores offline (O) | [`message_undeliverable`] |
+//! | a message for which the project's choice there is `x` | [`message_refused`] |
+//! | a session that ended, after removing it | [`session_gone`] |
+//! | a mark that a module put into a session's queue, once written | [`session_written`] |
+//! | iq get or set to a full JID that matches | [`shares_presence`] first (IM-39) |
+//!
+//! Presence to the domain itself, results and errors of iq to the domain or a bare JID are ignored by the router.
+
+use async_trait::async_trait;
+use xmpp::element::Element;
+use xmpp::jid::{BareJid, Jid};
+use xmpp::stanza::{Condition, Kind, Stanza, StanzaError, StanzaType};
+
+use crate::ALL;
+use crate::context::{Context, Hosted, Standing};
+use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo};
+use crate::switchboard::SessionView;
+
+/// One extension. A module holds no state of its own: what it remembers between calls is in [`crate::Modules`].
+///
+/// Every hook has an empty default; a module implements some of them and names these in [`ModuleInfo::hooks`].
+#[async_trait]
+pub trait Module: Send + Sync {
+    /// Its card.
+    fn info(&self) -> &'static ModuleInfo;
+
+    /// A get or set to the domain.
+    async fn iq_to_server(&self, _: &Context<'_>, _: &Stanza) -> Result<Answer, StanzaError> {
+        Err(Condition::ServiceUnavailable.into())
+    }
+
+    /// A get or set to an account.
+    async fn iq_to_account(&self, _: &Context<'_>, _: &Ask<'_>) -> Result<Answer, StanzaError> {
+        Err(Condition::ServiceUnavailable.into())
+    }
+
+    /// Presence from a session of this domain; `from` is its full JID.
+    async fn presence_outbound(&self, _: &Context<'_>, _: &Stanza) {}
+
+    /// Presence to an account of this domain.
+    async fn presence_inbound(&self, _: &Context<'_>, _: &Stanza) {}
+
+    /// A session broadcast availability. `before` is the session as it was: not available at initial presence.
+    async fn session_available(&self, _: &Context<'_>, _now: &SessionView, _before: &SessionView) {}
+
+    /// Everything up to a mark ([`crate::Switchboard::mark`]) has been written to the session's socket.
+    async fn session_written(&self, _: &Context<'_>, _session: &Jid) {}
+
+    /// A session ended.
+    async fn session_gone(&self, _: &Context<'_>, _: &SessionView) {}
+
+    /// A message that no session can take.
+    async fn message_undeliverable(&self, _: &Context<'_>, _: &Stanza) -> Undeliverable {
+        Undeliverable::Pass
+    }
+
+    /// An account is about to be removed by its owner; what it means to others must be taken back.
+    async fn account_removed(&self, _: &Context<'_>, _: &BareJid) {}
+}
+
+/// A get or set to an account.
+#[derive(Debug)]
+pub struct Ask<'a> {
+    /// Whose.
+    pub account: &'a BareJid,
+    /// What the sender is to the account; [`Standing::Stranger`] where the module's [`Audience`] is `Anyone` and the sender
+    /// is not the owner.
+    pub standing: Standing,
+    /// The request.
+    pub iq: &'a Stanza,
+}
+
+/// What a module made of a get or set.
+#[derive(Debug)]
+pub enum Answer {
+    /// An empty result.
+    Empty,
+    /// A result with this payload.
+    Payload(Element),
+    /// The module has answered itself, because something had to follow in order.
+    Sent,
+}
+
+/// What a module made of a message nobody can take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Undeliverable {
+    /// Kept, committed. Nobody else is asked.
+    Kept,
+    /// Not worth keeping, or nobody's: dropped without a word.
+    Dropped,
+    /// Cannot be kept: refused as `x` in the table of RFC 6121 8.5.4.
+    Refused,
+    /// Not this module's affair.
+    Pass,
+}
+
+/// A get or set to the domain, or to domain/resource (ROUTE-09).
+pub async fn iq_to_server(cx: &Context<'_>, iq: &Stanza) {
+    let outcome = match door(cx.hosted, iq) {
+        Some((module, door)) if door.at_server => match meant(door, iq) {
+            Ok(()) => module.iq_to_server(cx, iq).await,
+            Err(error) => Err(error),
+        },
+        _ => Err(Condition::ServiceUnavailable.into()),
+    };
+    finish_iq(cx, iq, outcome).await;
+}
+
+/// A get or set to an account's bare JID, or without `to` (ROUTE-03, IM-38). Strangers cannot tell an account from none
+/// (ROUTE-10, C-15).
+pub async fn iq_to_account(cx: &Context<'_>, iq: &Stanza) {
+    let (Some(from), Some(account)) = (iq.from(), iq.to().or(iq.from()).map(Jid::bare)) else {
+        return;
+    };
+    let outcome = match door(cx.hosted, iq) {
+        Some((module, door)) => {
+            let standing = match door.at_account {
+                Audience::Nobody => Ok(None),
+                Audience::Anyone if from.bare_str() == account.as_str() => {
+                    Ok(Some(Standing::Owner))
+                }
+                Audience::Anyone => Ok(Some(Standing::Stranger)),
+                Audience::Contacts => admitted(cx, &account, from, Standing::Contact).await,
+                Audience::Entitled => admitted(cx, &account, from, Standing::Entitled).await,
+            };
+            match standing.and_then(|s| meant(door, iq).map(|()| s)) {
+                Ok(Some(standing)) => {
+                    let ask = Ask {
+                        account: &account,
+                        standing,
+                        iq,
+                    };
+                    module.iq_to_account(cx, &ask).await
+                }
+                Ok(None) => Err(Condition::ServiceUnavailable.into()),
+                Err(error) => Err(error),
+            }
+        }
+        None => Err(Condition::ServiceUnavailable.into()),
+    };
+    finish_iq(cx, iq, outcome).await;
+}
+
+/// Presence of any type from a session; `from` is its full JID.
+pub async fn presence_outbound(cx: &Context<'_>, presence: &Stanza) {
+    for module in with(cx.hosted, Hooks::PRESENCE_OUTBOUND) {
+        module.presence_outbound(cx, presence).await;
+    }
+    finish(cx).await;
+}
+
+/// Presence of any type to an account's bare or full JID at this domain, whoever sent it.
+pub async fn presence_inbound(cx: &Context<'_>, presence: &Stanza) {
+    inbound(cx, presence).await;
+    finish(cx).await;
+}
+
+/// A session's queue has been written to its socket up to a mark that a module had put there.
+pub async fn session_written(cx: &Context<'_>, session: &Jid) {
+    for module in with(cx.hosted, Hooks::SESSION_WRITTEN) {
+        module.session_written(cx, session).await;
+    }
+    finish(cx).await;
+}
+
+/// A session has ended, gracefully or not, and the switchboard no longer has it; `gone` is how it was last.
+pub async fn session_gone(cx: &Context<'_>, gone: &SessionView) {
+    for module in with(cx.hosted, Hooks::SESSION_GONE) {
+        module.session_gone(cx, gone).await;
+    }
+    finish(cx).await;
+}
+
+/// A message to an account here that no session can take and that may be kept (O in the table of RFC 6121 8.5.4). When this
+/// returns it has been committed, dropped or answered.
+pub async fn message_undeliverable(cx: &Context<'_>, message: &Stanza) {
+    for module in with(cx.hosted, Hooks::MESSAGE_UNDELIVERABLE) {
+        match module.message_undeliverable(cx, message).await {
+            Undeliverable::Kept | Undeliverable::Dropped => return finish(cx).await,
+            Undeliverable::Refused => break,
+            Undeliverable::Pass => {}
+        }
+    }
+    message_refused(cx, message).await;
+}
+
+/// `x` in the table of RFC 6121 8.5.4: an error to those who know the account exists, silence to strangers (IM-41).
+pub async fn message_refused(cx: &Context<'_>, message: &Stanza) {
+    if let (Some(from), Some(to)) = (message.from(), message.to())
+        && let Ok(standing) = standing(cx, &to.bare(), from).await
+        && standing > Standing::Stranger
+    {
+        cx.refuse(message, Condition::ServiceUnavailable);
+    }
+    finish(cx).await;
+}
+
+/// The owner removes the account; called before its rows go.
+pub(crate) async fn account_removed(cx: &Context<'_>, account: &BareJid) {
+    for module in with(cx.hosted, Hooks::ACCOUNT_REMOVED) {
+        module.account_removed(cx, account).await;
+    }
+}
+
+/// Called by the presence module once a broadcast of availability has been made known.
+pub(crate) async fn session_available(cx: &Context<'_>, now: &SessionView, before: &SessionView) {
+    for module in with(cx.hosted, Hooks::SESSION_AVAILABLE) {
+        module.session_available(cx, now, before).await;
+    }
+}
+
+/// What `other` is to the account (RFC 6121 8.1).
+///
+/// # Errors
+/// The store cannot be read; logged, to be answered with the error.
+pub async fn standing(
+    cx: &Context<'_>,
+    account: &BareJid,
+    other: &Jid,
+) -> Result<Standing, StanzaError> {
+    if other.bare_str() == account.as_str() {
+        return Ok(Standing::Owner);
+    }
+    let Some(roster) = cx.roster(account).await? else {
+        return Ok(Standing::Stranger);
+    };
+    let item = roster.get(other.bare_str());
+    Ok(if item.is_some_and(|i| i.subscription.seen_by_contact()) {
+        Standing::Entitled
+    } else if cx.modules.directed.any(account, other) {
+        Standing::Entitled
+    } else if item.is_some() {
+        Standing::Contact
+    } else {
+        Standing::Stranger
+    })
+}
+
+/// Whether the session's owner shares presence with `other`: a subscription, or directed presence from this very session.
+/// Without it an iq get or set to the full JID is answered `<service-unavailable/>` (IM-39). A store that cannot be read
+/// shares nothing.
+pub async fn shares_presence(cx: &Context<'_>, session: &Jid, other: &Jid) -> bool {
+    let account = session.bare();
+    if other.bare_str() == account.as_str() || cx.modules.directed.has(session, other) {
+        return true;
+    }
+    match cx.roster(&account).await {
+        Ok(Some(roster)) => roster
+            .get(other.bare_str())
+            .is_some_and(|i| i.subscription.seen_by_contact()),
+        Ok(None) | Err(_) => false,
+    }
+}
+
+/// Informative stream features of the domain after authentication (RFC 6121 2.6.1, 3.4).
+pub fn stream_features(hosted: &Hosted) -> Vec<Element> {
+    modules_of(hosted)
+        .flat_map(|m| m.info().stream_features)
+        .map(|(name, ns)| Element::new(*name, *ns))
+        .collect()
+}
+
+/// Modules that the domain has on, in order.
+pub(crate) fn modules_of(hosted: &Hosted) -> impl Iterator<Item = &'static dyn Module> {
+    ALL.iter().copied().filter(|m| is_on(hosted, m.info()))
+}
+
+fn is_on(hosted: &Hosted, info: &ModuleInfo) -> bool {
+    !info.switchable || !hosted.settings.off.iter().any(|name| name == info.name)
+}
+
+fn with(hosted: &Hosted, hook: Hooks) -> impl Iterator<Item = &'static dyn Module> {
+    modules_of(hosted).filter(move |m| m.info().hooks.has(hook))
+}
+
+/// The module whose payload this is.
+fn door(hosted: &Hosted, iq: &Stanza) -> Option<(&'static dyn Module, &'static IqDoor)> {
+    let (name, ns) = iq.first_child()?;
+    ALL.iter().find_map(|module| {
+        let door = module.info().iq.iter().find(|d| d.ns == ns)?;
+        (door.name == name && is_on(hosted, module.info())).then_some((*module, door))
+    })
+}
+
+/// Whether the request's type means something to its payload.
+fn meant(door: &IqDoor, iq: &Stanza) -> Result<(), StanzaError> {
+    match (door.types, iq.type_()) {
+        (IqTypes::Get, StanzaType::Set) | (IqTypes::Set, StanzaType::Get) => {
+            Err(Condition::FeatureNotImplemented.into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Standing of a sender who must be at least `needed`; `None` for strangers.
+async fn admitted(
+    cx: &Context<'_>,
+    account: &BareJid,
+    from: &Jid,
+    needed: Standing,
+) -> Result<Option<Standing>, StanzaError> {
+    match standing(cx, account, from).await? {
+        Standing::Stranger => Ok(None),
+        standing if standing < needed => Err(Condition::Forbidden.into()),
+        standing => Ok(Some(standing)),
+    }
+}
+
+async fn finish_iq(cx: &Context<'_>, iq: &Stanza, outcome: Result<Answer, StanzaError>) {
+    match outcome {
+        Ok(Answer::Empty) => cx.answer(iq.iq_result(None)),
+        Ok(Answer::Payload(payload)) => cx.answer(iq.iq_result(Some(payload))),
+        Ok(Answer::Sent) => {}
+        Err(error) => cx.refuse(iq, error),
+    }
+    finish(cx).await;
+}
+
+async fn inbound(cx: &Context<'_>, presence: &Stanza) {
+    for module in with(cx.hosted, Hooks::PRESENCE_INBOUND) {
+        module.presence_inbound(cx, presence).await;
+    }
+}
+
+/// Handles what handlers sent to hosted domains. They have let go of their locks, so one may lead to the next; presence
+/// within the domain, the bulk of it, needs no way round through the router.
+async fn finish(cx: &Context<'_>) {
+    while let Some(stanza) = cx.next_pending() {
+        let ours = stanza.to().is_some_and(|to| cx.is_account(to));
+        if ours && stanza.kind() == Kind::Presence {
+            inbound(cx, &stanza).await;
+        } else {
+            cx.switchboard.local(stanza).await;
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! What a module says about itself: one constant from which disco, stream features, the switches of a domain and the
+//! table in the README are made.
+//!
+//! Why data and not methods: nobody can announce a feature in one place and forget it in another. Refuses: features that
+//! no listed module carries.
+
+use std::fmt;
+
+/// A module's card.
+#[derive(Debug)]
+pub struct ModuleInfo {
+    /// Word for switches, logs and the table: lower case, no spaces.
+    pub name: &'static str,
+    /// What people get from it, one line.
+    pub about: &'static str,
+    /// Where it is specified.
+    pub specs: &'static [Spec],
+    /// Whether a domain may turn it off.
+    pub switchable: bool,
+    /// Payloads it answers.
+    pub iq: &'static [IqDoor],
+    /// Hook points beside iq at which it wants to be called; the others cost nothing.
+    pub hooks: Hooks,
+    /// Features in disco of the domain.
+    pub server_features: &'static [&'static str],
+    /// Features in disco of an account.
+    pub account_features: &'static [&'static str],
+    /// Informative stream features after authentication: element name and namespace.
+    pub stream_features: &'static [(&'static str, &'static str)],
+}
+
+/// A specification and, for a XEP, the version that was read.
+#[derive(Debug)]
+pub enum Spec {
+    /// Number and sections.
+    Rfc(u16, &'static str),
+    /// Number and version.
+    Xep(u16, &'static str),
+}
+
+impl fmt::Display for Spec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rfc(number, sections) => write!(f, "RFC {number} ({sections})"),
+            Self::Xep(number, version) => write!(f, "XEP-{number:04} {version}"),
+        }
+    }
+}
+
+/// One payload namespace and who gets an answer.
+#[derive(Debug)]
+pub struct IqDoor {
+    /// Namespace of the payload.
+    pub ns: &'static str,
+    /// Element name of the payload.
+    pub name: &'static str,
+    /// Request types that mean something.
+    pub types: IqTypes,
+    /// Answered when sent to the domain.
+    pub at_server: bool,
+    /// Who is answered on behalf of an account.
+    pub at_account: Audience,
+}
+
+/// Request types a payload has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IqTypes {
+    /// `get` only.
+    Get,
+    /// `set` only.
+    Set,
+    /// Both.
+    Both,
+}
+
+/// Who is answered on behalf of an account. Whoever falls short gets what a stranger gets for an account that does not
+/// exist (ROUTE-10, C-15), a roster contact `<forbidden/>`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Nobody: not something an account answers.
+    Nobody,
+    /// Everyone; the module itself sees to it that existing and missing accounts look the same.
+    Anyone,
+    /// Whoever the account's owner put into the roster: they know that it exists.
+    Contacts,
+    /// Whoever may see the account's presence.
+    Entitled,
+}
+
+/// Hook points, as a set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hooks(u8);
+
+impl Hooks {
+    /// None.
+    pub const NONE: Self = Self(0);
+    /// [`crate::Module::presence_outbound`]
+    pub const PRESENCE_OUTBOUND: Self = Self(1);
+    /// [`crate::Module::presence_inbound`]
+    pub const PRESENCE_INBOUND: Self = Self(1 << 1);
+    /// [`crate::Module::session_available`]
+    pub const SESSION_AVAILABLE: Self = Self(1 << 2);
+    /// [`crate::Module::session_gone`]
+    pub const SESSION_GONE: Self = Self(1 << 3);
+    /// [`crate::Module::message_undeliverable`]
+    pub const MESSAGE_UNDELIVERABLE: Self = Self(1 << 4);
+    /// [`crate::Module::account_removed`]
+    pub const ACCOUNT_REMOVED: Self = Self(1 << 5);
+    /// [`crate::Module::session_written`]
+    pub const SESSION_WRITTEN: Self = Self(1 << 6);
+
+    /// Both sets.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether all of `other` are in it.
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+}

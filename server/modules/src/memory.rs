@@ -1,0 +1,275 @@
+//! What modules remember between calls: caches and turns, all of them bounded, none of them facts.
+//!
+//! Why together: modules themselves hold no state, so that [`crate::ALL`] is a constant, and what a domain costs in memory
+//! can be read in one place. Everything here can be lost at any time without changing an answer, except that sessions'
+//! directed presence lives as long as the session. Refuses: facts; those are in the store.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hash};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use xmpp::jid::{BareJid, DomainName};
+use xmpp::timestamp::Timestamp;
+
+use crate::context::{Context, Hosted};
+use crate::offline::Handed;
+use crate::presence::Directed;
+use crate::roster::RosterCache;
+use crate::switchboard::Switchboard;
+
+/// Limits of what one account may keep here. The configuration may change them; each is per account unless it says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Contacts in a roster.
+    pub roster_items: usize,
+    /// Bytes of a contact's name (IM-04).
+    pub roster_name_bytes: usize,
+    /// Groups of one contact.
+    pub roster_groups: usize,
+    /// Bytes of a group's name (IM-04).
+    pub roster_group_bytes: usize,
+    /// Subscription requests that wait for an answer (RFC 6121 3.1.3, security warning).
+    pub requests: usize,
+    /// Bytes of a waiting request; of a longer one only the fact is kept.
+    pub request_bytes: usize,
+    /// Messages kept while nobody is there.
+    pub offline_messages: u32,
+    /// Entities that one session may send directed presence to (IM-30).
+    pub directed: usize,
+    /// Shortest password, in characters; the same as the panel asks for.
+    pub password_characters: usize,
+    /// Bytes of rosters kept in memory, all accounts of the process together.
+    pub roster_cache_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            roster_items: 2_000,
+            roster_name_bytes: 1_023,
+            roster_groups: 50,
+            roster_group_bytes: 1_023,
+            requests: 500,
+            request_bytes: 4_096,
+            offline_messages: 1_000,
+            directed: 1_000,
+            password_characters: 8,
+            roster_cache_bytes: 64 << 20,
+        }
+    }
+}
+
+/// The modules of one process: limits, caches, turns. One exists; the router holds it.
+#[derive(Debug)]
+pub struct Modules {
+    pub(crate) limits: Limits,
+    pub(crate) rosters: RosterCache,
+    pub(crate) directed: Directed,
+    pub(crate) handed: Handed,
+    pub(crate) left: Aging<BareJid, Timestamp>,
+    turns: Turns,
+}
+
+impl Default for Modules {
+    fn default() -> Self {
+        Self::new(Limits::default())
+    }
+}
+
+impl Modules {
+    /// With these limits.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            rosters: RosterCache::new(limits.roster_cache_bytes),
+            directed: Directed::new(limits.directed),
+            handed: Handed::default(),
+            left: Aging::new(LEFT_REMEMBERED),
+            turns: Turns::default(),
+            limits,
+        }
+    }
+
+    /// For calling hooks on behalf of a domain.
+    pub fn context<'a>(
+        &'a self,
+        hosted: &'a Hosted,
+        switchboard: &'a dyn Switchboard,
+        now: Timestamp,
+    ) -> Context<'a> {
+        Context::new(self, hosted, switchboard, now)
+    }
+
+    /// An account was changed, suspended or removed by control: what was read before is not believed any more.
+    pub fn forget_account(&self, account: &BareJid) {
+        self.rosters.forget(account);
+        self.left.remove(account);
+    }
+
+    /// A domain was changed as a whole (removed, imported).
+    pub fn forget_domain(&self, domain: &DomainName) {
+        self.rosters.forget_domain(domain.as_str());
+    }
+
+    /// The turn to change an account's roster: whoever holds it reads, decides, commits and pushes, so that pushes leave in
+    /// the order of modification (RFC 6121 2.6.3). Never two at a time by one task.
+    pub(crate) async fn turn(&self, account: &BareJid) -> tokio::sync::MutexGuard<'_, ()> {
+        self.turns.of(account).lock().await
+    }
+}
+
+/// Accounts whose last goodbye is remembered (IM-24), in each of two generations.
+const LEFT_REMEMBERED: usize = 20_000;
+
+/// A map that forgets what has not been asked for in a while: two generations, of which the older goes whole when the
+/// younger has reached its limit. No list to keep, no clock.
+#[derive(Debug)]
+pub(crate) struct Aging<K, V> {
+    limit: usize,
+    maps: Mutex<Generations<K, V>>,
+}
+
+#[derive(Debug)]
+struct Generations<K, V> {
+    young: HashMap<K, (V, usize)>,
+    old: HashMap<K, (V, usize)>,
+    weight: usize,
+}
+
+impl<K: Eq + Hash + Clone, V: Clone> Aging<K, V> {
+    /// `limit` is the weight of one generation.
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            maps: Mutex::new(Generations {
+                young: HashMap::new(),
+                old: HashMap::new(),
+                weight: 0,
+            }),
+        }
+    }
+
+    pub(crate) fn get(&self, key: &K) -> Option<V> {
+        let mut maps = lock(&self.maps);
+        if let Some((value, _)) = maps.young.get(key) {
+            return Some(value.clone());
+        }
+        let (value, weight) = maps.old.remove(key)?;
+        maps.insert(key.clone(), value.clone(), weight, self.limit);
+        Some(value)
+    }
+
+    pub(crate) fn insert(&self, key: K, value: V, weight: usize) {
+        let mut maps = lock(&self.maps);
+        maps.remove(&key);
+        maps.insert(key, value, weight, self.limit);
+    }
+
+    pub(crate) fn remove(&self, key: &K) {
+        lock(&self.maps).remove(key);
+    }
+
+    pub(crate) fn retain(&self, keep: impl Fn(&K) -> bool) {
+        let mut maps = lock(&self.maps);
+        maps.young.retain(|key, _| keep(key));
+        maps.old.retain(|key, _| keep(key));
+        maps.weight = maps.young.values().map(|(_, weight)| weight).sum();
+    }
+}
+
+impl<K: Eq + Hash, V> Generations<K, V> {
+    fn insert(&mut self, key: K, value: V, weight: usize, limit: usize) {
+        if self.weight + weight > limit && !self.young.is_empty() {
+            self.old = std::mem::take(&mut self.young);
+            self.weight = 0;
+        }
+        self.weight += weight;
+        self.young.insert(key, (value, weight));
+    }
+
+    fn remove(&mut self, key: &K) {
+        self.old.remove(key);
+        if let Some((_, weight)) = self.young.remove(key) {
+            self.weight -= weight;
+        }
+    }
+}
+
+/// A fixed number of maps, each with its own lock, so that none is global.
+#[derive(Debug)]
+pub(crate) struct Sharded<T> {
+    hasher: RandomState,
+    shards: Box<[T]>,
+}
+
+impl<T: Default> Default for Sharded<T> {
+    fn default() -> Self {
+        Self::with(T::default)
+    }
+}
+
+impl<T> Sharded<T> {
+    pub(crate) fn with(mut make: impl FnMut() -> T) -> Self {
+        Self {
+            hasher: RandomState::new(),
+            shards: (0..SHARDS).map(|_| make()).collect(),
+        }
+    }
+
+    pub(crate) fn of(&self, account: &str) -> &T {
+        // The remainder is below the number of shards.
+        &self.shards[self.hasher.hash_one(account) as usize % self.shards.len()]
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &T> {
+        self.shards.iter()
+    }
+}
+
+/// Shards of every map in here.
+pub(crate) const SHARDS: usize = 64;
+
+/// Locks by account. Two accounts may share one: they wait for each other, which is all.
+#[derive(Debug, Default)]
+struct Turns(Sharded<tokio::sync::Mutex<()>>);
+
+impl Turns {
+    fn of(&self, account: &BareJid) -> &tokio::sync::Mutex<()> {
+        self.0.of(account.as_str())
+    }
+}
+
+/// These maps hold no invariant that a panic could break half-way.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn aging_forgets_what_nobody_asks_for() {
+        let map = Aging::new(2);
+        for key in 1..=2 {
+            map.insert(key, key * 10, 1);
+        }
+        map.insert(3, 30, 1); // 1 and 2 are old now
+        assert_eq!(map.get(&1), Some(10)); // asked for: young again
+        map.insert(4, 40, 1); // 3 and 1 are old, 2 is forgotten
+        assert_eq!(map.get(&2), None);
+        assert_eq!(map.get(&1), Some(10));
+        map.remove(&1);
+        assert_eq!(map.get(&1), None);
+    }
+
+    #[test]
+    fn aging_replaces() {
+        let map = Aging::new(10);
+        map.insert("a", 1, 6);
+        map.insert("a", 2, 6);
+        assert_eq!(map.get(&"a"), Some(2));
+        map.retain(|_| false);
+        assert_eq!(map.get(&"a"), None);
+    }
+}

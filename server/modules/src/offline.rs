@@ -1,0 +1,268 @@
+//! Offline messages, XEP-0160 version 1.0.1, with the delay stamps of XEP-0203 version 2.0.
+//!
+//! A message is kept before its sender's stream goes on, and leaves the store only after it has been written to the
+//! socket of the session that it was handed to: a crash in between delivers it twice rather than never. Batches follow one
+//! another as they are written, so that a full store never floods a queue. Refuses: group chat, headlines and errors, bare
+//! chat states, and what asks not to be kept (XEP-0334).
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use store::{AccountId, OfflineMessage};
+use xmpp::jid::{BareJid, Jid};
+use xmpp::ns;
+use xmpp::stanza::{Stanza, StanzaType, delay};
+
+use crate::context::{Context, store_failed};
+use crate::hooks::{Module, Undeliverable};
+use crate::info::{Hooks, ModuleInfo, Spec};
+use crate::memory::{Sharded, lock};
+use crate::switchboard::SessionView;
+
+/// The module.
+pub(crate) struct Offline;
+
+static INFO: ModuleInfo = ModuleInfo {
+    name: "offline",
+    about: "keeps messages while nobody is there, and delivers them with the time they came",
+    specs: &[Spec::Xep(160, "1.0.1"), Spec::Xep(203, "2.0")],
+    switchable: true,
+    iq: &[],
+    hooks: Hooks::MESSAGE_UNDELIVERABLE
+        .and(Hooks::SESSION_AVAILABLE)
+        .and(Hooks::SESSION_WRITTEN)
+        .and(Hooks::SESSION_GONE),
+    server_features: &["msgoffline"],
+    account_features: &[],
+    stream_features: &[],
+};
+
+/// Messages handed over at a time, before the session's socket has to have taken them.
+const BATCH: u32 = 50;
+/// Bytes after which a batch ends early.
+const BATCH_BYTES: usize = 64 << 10;
+
+const CHAT_STATES: &str = "http://jabber.org/protocol/chatstates";
+const HINTS: &str = "urn:xmpp:hints";
+
+/// Messages that were handed to a session and may not have reached its socket yet. At most one session per account is
+/// being handed anything.
+#[derive(Debug, Default)]
+pub(crate) struct Handed(Sharded<Mutex<HashMap<BareJid, Handing>>>);
+
+#[derive(Debug)]
+struct Handing {
+    session: Jid,
+    /// Rows, a batch for each mark in the session's queue.
+    batches: VecDeque<Vec<i64>>,
+}
+
+#[async_trait]
+impl Module for Offline {
+    fn info(&self) -> &'static ModuleInfo {
+        &INFO
+    }
+
+    async fn message_undeliverable(&self, cx: &Context<'_>, message: &Stanza) -> Undeliverable {
+        if !matches!(message.type_(), StanzaType::Normal | StanzaType::Chat) {
+            return Undeliverable::Pass;
+        }
+        let Some(account) = message.to().map(Jid::bare) else {
+            return Undeliverable::Pass;
+        };
+        let kept = match cx.roster(&account).await {
+            // The same for accounts that do not exist and for what is not worth keeping: silence.
+            Ok(None) => return Undeliverable::Dropped,
+            Ok(Some(_)) if !worth_keeping(message) => return Undeliverable::Dropped,
+            Ok(Some(roster)) => cx
+                .store()
+                .offline_add(
+                    roster.account,
+                    message.bytes(),
+                    cx.now,
+                    cx.modules.limits.offline_messages,
+                )
+                .await
+                .map(|kept| (kept, roster.account))
+                .map_err(|e| store_failed(&e, &account, "keeping a message")),
+            Err(error) => Err(error),
+        };
+        match kept {
+            Ok((true, row)) => {
+                // A session may have come while this was being written, and found nothing.
+                let taker = taker(cx, &account, None);
+                if let Some(session) = taker {
+                    hand_over(cx, &account, row, &session.jid).await;
+                }
+                Undeliverable::Kept
+            }
+            Ok((false, _)) => Undeliverable::Refused,
+            Err(error) => {
+                cx.refuse(message, error);
+                Undeliverable::Dropped
+            }
+        }
+    }
+
+    async fn session_available(&self, cx: &Context<'_>, now: &SessionView, before: &SessionView) {
+        if now.takes_messages() && !before.takes_messages() {
+            to_session(cx, &now.jid).await;
+        }
+    }
+
+    async fn session_written(&self, cx: &Context<'_>, session: &Jid) {
+        let account = session.bare();
+        let Some(ids) = cx.modules.handed.written(&account, session) else {
+            return;
+        };
+        let Ok(Some(roster)) = cx.roster(&account).await else {
+            return;
+        };
+        if let Err(error) = cx.store().offline_remove_each(roster.account, &ids).await {
+            // They stay noted as handed over to this session, and come again with the next one.
+            tracing::error!(account = %account, error = %error, "removing delivered messages failed");
+            return;
+        }
+        cx.modules.handed.removed(&account, session);
+        hand_over(cx, &account, roster.account, session).await;
+    }
+
+    async fn session_gone(&self, cx: &Context<'_>, gone: &SessionView) {
+        let account = gone.jid.bare();
+        if cx.modules.handed.gone(&account, &gone.jid)
+            && let Some(session) = taker(cx, &account, Some(&gone.jid))
+        {
+            to_session(cx, &session.jid).await;
+        }
+    }
+}
+
+/// Whether anybody would want to find it later (XEP-0160 3, XEP-0334 4).
+fn worth_keeping(message: &Stanza) -> bool {
+    let hint = |name| message.has_child(name, HINTS);
+    if hint("no-store") || hint("no-permanent-store") {
+        return false;
+    }
+    let mut children = message.children().peekable();
+    // A message of chat states alone, with or without a thread, is of the moment.
+    let of_the_moment = |(name, ns): (&str, &str)| {
+        ns == CHAT_STATES || (ns == ns::CLIENT && name == "thread") || ns == HINTS
+    };
+    children.peek().is_none() || !children.all(of_the_moment)
+}
+
+/// A session that takes messages to the account: the one of highest priority.
+fn taker(cx: &Context<'_>, account: &BareJid, but: Option<&Jid>) -> Option<SessionView> {
+    cx.switchboard
+        .sessions(account)
+        .into_iter()
+        .filter(|s| s.takes_messages() && Some(&s.jid) != but)
+        .max_by_key(|s| s.priority)
+}
+
+async fn to_session(cx: &Context<'_>, session: &Jid) {
+    let account = session.bare();
+    if let Ok(Some(roster)) = cx.roster(&account).await {
+        hand_over(cx, &account, roster.account, session).await;
+    }
+}
+
+/// Hands the next batch to a session, in the order of arrival, and marks its end.
+async fn hand_over(cx: &Context<'_>, account: &BareJid, row: AccountId, session: &Jid) {
+    // One at a time per account: the same message is not read twice in between.
+    let _turn = cx.modules.turn(account).await;
+    let Some(handed) = cx.modules.handed.of(account, session) else {
+        return;
+    };
+    let limit = BATCH + u32::try_from(handed.len()).unwrap_or(BATCH);
+    // Always from the start: row numbers may become visible out of order.
+    let stored = match cx.store().offline_list(row, 0, limit).await {
+        Ok(stored) => stored,
+        Err(error) => {
+            tracing::error!(account = %account, error = %error, "reading kept messages failed");
+            return;
+        }
+    };
+    let (mut batch, mut bytes) = (Vec::new(), 0);
+    for message in stored.iter().filter(|m| !handed.contains(&m.id)) {
+        if let Some(stanza) = stamped(cx, account, message) {
+            bytes += stanza.bytes().len();
+            if !cx.switchboard.deliver(session, stanza) {
+                break;
+            }
+        }
+        batch.push(message.id);
+        if bytes >= BATCH_BYTES {
+            break;
+        }
+    }
+    if !batch.is_empty() {
+        cx.modules.handed.add(account, session, batch);
+        cx.switchboard.mark(session);
+    }
+}
+
+/// The message with the time it came (XEP-0203); `None` if what was stored is no stanza, which is logged.
+fn stamped(cx: &Context<'_>, account: &BareJid, message: &OfflineMessage) -> Option<Stanza> {
+    match Stanza::from_bytes(&message.stanza) {
+        Ok(stanza) => {
+            let here = Jid::from(cx.hosted.domain.clone());
+            Some(stanza.with_child(&delay(&here, message.at)))
+        }
+        Err(error) => {
+            tracing::error!(account = %account, row = message.id, error = %error, "a kept message is unreadable");
+            None
+        }
+    }
+}
+
+impl Handed {
+    /// Rows handed to this session and not yet removed; `None` if another session is being served.
+    fn of(&self, account: &BareJid, session: &Jid) -> Option<Vec<i64>> {
+        match lock(self.0.of(account.as_str())).get(account) {
+            Some(handing) if handing.session != *session => None,
+            Some(handing) => Some(handing.batches.iter().flatten().copied().collect()),
+            None => Some(Vec::new()),
+        }
+    }
+
+    fn add(&self, account: &BareJid, session: &Jid, batch: Vec<i64>) {
+        lock(self.0.of(account.as_str()))
+            .entry(account.clone())
+            .or_insert_with(|| Handing {
+                session: session.clone(),
+                batches: VecDeque::new(),
+            })
+            .batches
+            .push_back(batch);
+    }
+
+    /// The batch before the mark that was just written.
+    fn written(&self, account: &BareJid, session: &Jid) -> Option<Vec<i64>> {
+        let handings = lock(self.0.of(account.as_str()));
+        let handing = handings.get(account).filter(|h| h.session == *session)?;
+        handing.batches.front().cloned()
+    }
+
+    /// That batch has left the store.
+    fn removed(&self, account: &BareJid, session: &Jid) {
+        let mut handings = lock(self.0.of(account.as_str()));
+        if let Some(handing) = handings.get_mut(account).filter(|h| h.session == *session) {
+            handing.batches.pop_front();
+            if handing.batches.is_empty() {
+                handings.remove(account);
+            }
+        }
+    }
+
+    /// The session ended; says whether it had something that may not have arrived.
+    fn gone(&self, account: &BareJid, session: &Jid) -> bool {
+        let mut handings = lock(self.0.of(account.as_str()));
+        let had = handings.get(account).is_some_and(|h| h.session == *session);
+        if had {
+            handings.remove(account);
+        }
+        had
+    }
+}

@@ -1,0 +1,344 @@
+//! Presence and subscriptions (RFC 6121 3 and 4).
+//!
+//! [`subscription`] holds the tables of Appendix A; this file says in which order their consequences leave. [`broadcast`]
+//! is a session's coming, changing and going, [`probe`] the answers to whoever asks, [`directed`] presence outside of
+//! subscriptions. Refuses: approving on anybody's behalf, unless the account pre-approved (IM-12); showing a session to
+//! whoever has no right to see it (IM-42).
+
+mod broadcast;
+mod directed;
+mod probe;
+pub mod subscription;
+
+use async_trait::async_trait;
+use xmpp::jid::{BareJid, Jid};
+use xmpp::ns;
+use xmpp::stanza::{Condition, Stanza, StanzaError, StanzaType};
+
+pub(crate) use self::directed::Directed;
+use self::subscription::{Direction, Presence, Situation, State, Step, Verb, step};
+use crate::context::{Context, is_plain_presence};
+use crate::hooks::Module;
+use crate::info::{Hooks, ModuleInfo, Spec};
+use crate::memory::Limits;
+use crate::roster::{self, Roster};
+use crate::switchboard::SessionView;
+use store::{ItemEdit, RequestEdit, RosterEdit, RosterItem, Subscription};
+
+/// The module.
+pub(crate) struct PresenceModule;
+
+static INFO: ModuleInfo = ModuleInfo {
+    name: "presence",
+    about: "subscriptions with pre-approval, presence to those who may see it, probes, directed presence",
+    specs: &[Spec::Rfc(6121, "3, 4, A")],
+    switchable: false,
+    iq: &[],
+    hooks: Hooks::PRESENCE_OUTBOUND
+        .and(Hooks::PRESENCE_INBOUND)
+        .and(Hooks::SESSION_GONE)
+        .and(Hooks::ACCOUNT_REMOVED),
+    server_features: &[],
+    account_features: &[],
+    stream_features: &[("sub", ns::PRE_APPROVAL)],
+};
+
+#[async_trait]
+impl Module for PresenceModule {
+    fn info(&self) -> &'static ModuleInfo {
+        &INFO
+    }
+
+    async fn presence_outbound(&self, cx: &Context<'_>, presence: &Stanza) {
+        if let Some(verb) = Verb::of(presence.type_()) {
+            return outbound(cx, presence, verb).await;
+        }
+        match presence.to() {
+            None if is_plain_presence(presence.type_()) => broadcast::outbound(cx, presence).await,
+            // A probe or an error to nobody.
+            None => {}
+            Some(_) if is_plain_presence(presence.type_()) => {
+                broadcast::directed(cx, presence).await;
+            }
+            Some(_) => cx.send(presence.clone()),
+        }
+    }
+
+    async fn presence_inbound(&self, cx: &Context<'_>, presence: &Stanza) {
+        if let Some(verb) = Verb::of(presence.type_()) {
+            inbound(cx, presence, verb).await;
+        } else if presence.type_() == StanzaType::Probe {
+            probe::answer(cx, presence).await;
+        } else {
+            deliver(cx, presence);
+        }
+    }
+
+    async fn session_gone(&self, cx: &Context<'_>, gone: &SessionView) {
+        broadcast::gone(cx, gone).await;
+    }
+
+    async fn account_removed(&self, cx: &Context<'_>, account: &BareJid) {
+        let Ok(Some(roster)) = cx.roster(account).await else {
+            return;
+        };
+        for item in roster.items() {
+            part(cx, account, &item.jid, roster::state(&roster, item));
+        }
+    }
+}
+
+/// Ends what there was between an account and a contact that left its roster (IM-07): unavailable presence first, then
+/// the words.
+pub(crate) fn part(cx: &Context<'_>, account: &BareJid, contact: &BareJid, lost: State) {
+    if lost.shows() {
+        hide(cx, account, contact);
+    }
+    if lost.sees() || lost.ask() {
+        cx.send(about(account, contact, Verb::Unsubscribe, None));
+    }
+    if lost.shows() {
+        cx.send(about(account, contact, Verb::Unsubscribed, None));
+    }
+}
+
+/// Presence and presence errors to an account: to every available session, or to the one addressed (IM-29, IM-40).
+fn deliver(cx: &Context<'_>, presence: &Stanza) {
+    let (Some(from), Some(to)) = (presence.from(), presence.to()) else {
+        return;
+    };
+    if presence.type_() == StanzaType::Unavailable {
+        cx.modules.directed.forget(to, from);
+    }
+    if to.is_bare() {
+        for session in available(cx, &to.bare()) {
+            cx.switchboard.deliver(&session.jid, presence.clone());
+        }
+    } else {
+        cx.switchboard.deliver(to, presence.clone());
+    }
+}
+
+/// A subscription stanza from the account (RFC 6121 3.1.2, 3.1.5, 3.2.2, 3.3.2, 3.4.2).
+async fn outbound(cx: &Context<'_>, presence: &Stanza, verb: Verb) {
+    let Some(account) = presence.from().map(Jid::bare) else {
+        return;
+    };
+    let Some(contact) = presence.to().map(Jid::bare) else {
+        return cx.refuse(presence, Condition::BadRequest);
+    };
+    // Everybody sees their own sessions without asking.
+    if contact == account {
+        return;
+    }
+    let limits = &cx.modules.limits;
+    let _turn = cx.modules.turn(&account).await;
+    let edited = cx.roster_edit(&account, |roster| {
+        let before = situation(roster, &contact);
+        let step = step(before, Direction::Outbound, verb);
+        let edit = edit(roster, &contact, step, RequestEdit::Keep);
+        let grows = edit
+            .as_ref()
+            .is_some_and(|e| matches!(e.item, ItemEdit::Put(_)));
+        if grows && !before.in_roster && roster.items().len() >= limits.roster_items {
+            return Err(
+                StanzaError::new(Condition::PolicyViolation).with_text(format!(
+                    "a roster holds at most {} contacts",
+                    limits.roster_items
+                )),
+            );
+        }
+        Ok((edit, step))
+    });
+    let (roster, step) = match edited.await {
+        Ok(Some(edited)) => edited,
+        Ok(None) => return,
+        Err(error) => return cx.refuse(presence, error),
+    };
+    if step.presence == Presence::Unavailable {
+        hide(cx, &account, &contact);
+    }
+    if step.pass {
+        let to = Jid::from(contact.clone());
+        cx.send(presence.with_from(&account.clone().into()).with_to(&to));
+    }
+    if step.push {
+        roster::push(cx, &account, &roster, &contact);
+    }
+    if step.presence == Presence::Current {
+        show(cx, &account, &contact);
+    }
+}
+
+/// A subscription stanza to the account (RFC 6121 3.1.3, 3.1.6, 3.2.3, 3.3.3). Whatever is not expected is ignored without
+/// a word, as it is for accounts that do not exist (IM-33).
+async fn inbound(cx: &Context<'_>, presence: &Stanza, verb: Verb) {
+    let (Some(from), Some(to)) = (presence.from(), presence.to()) else {
+        return;
+    };
+    let (contact, account) = (from.bare(), to.bare());
+    if contact == account || !cx.is_account(to) {
+        return;
+    }
+    // RFC 6121 8.5.3.2.2: to a session that is not there, only a request counts.
+    if verb != Verb::Subscribe
+        && !to.is_bare()
+        && !cx
+            .switchboard
+            .sessions(&account)
+            .iter()
+            .any(|s| s.jid == *to)
+    {
+        return;
+    }
+    let presence = if to.is_bare() && from.is_bare() {
+        presence.clone()
+    } else {
+        presence
+            .with_from(&contact.clone().into())
+            .with_to(&account.clone().into())
+    };
+    let limits = &cx.modules.limits;
+    let _turn = cx.modules.turn(&account).await;
+    let edited = cx.roster_edit(&account, |roster| {
+        let before = situation(roster, &contact);
+        let step = step(before, Direction::Inbound, verb);
+        let request = if step.state.request() && !before.state.request() {
+            if roster.requests().len() >= limits.requests {
+                return Err(Condition::ResourceConstraint.into());
+            }
+            RequestEdit::Put {
+                from: contact.clone(),
+                stanza: request_bytes(&presence, limits),
+                at: cx.now,
+            }
+        } else {
+            RequestEdit::Keep
+        };
+        Ok((edit(roster, &contact, step, request), step))
+    });
+    let (roster, step) = match edited.await {
+        Ok(Some(edited)) => edited,
+        Ok(None) => return,
+        Err(error) => {
+            tracing::debug!(account = %account, condition = error.condition.name(), "subscription stanza ignored");
+            return;
+        }
+    };
+    if step.pass {
+        for session in cx.switchboard.sessions(&account) {
+            // Requests are for people, the rest explains the push that follows (RFC 6121 3.1.1, 3.1.6).
+            let wants = match verb {
+                Verb::Subscribe => session.available(),
+                _ => session.interested,
+            };
+            if wants {
+                cx.switchboard.deliver(&session.jid, presence.clone());
+            }
+        }
+    }
+    if step.push {
+        roster::push(cx, &account, &roster, &contact);
+    }
+    if step.presence == Presence::Unavailable {
+        hide(cx, &account, &contact);
+    }
+    if let Some(reply) = step.reply {
+        cx.send(about(&account, &contact, reply, presence.id()));
+    }
+    if step.presence == Presence::Current {
+        show(cx, &account, &contact);
+    }
+}
+
+/// Where an account stands with an address.
+fn situation(roster: &Roster, contact: &BareJid) -> Situation {
+    let item = roster.get(contact.as_str());
+    Situation {
+        state: State::new(
+            item.map_or(Subscription::None, |i| i.subscription),
+            item.is_some_and(|i| i.ask),
+            roster.has_request(contact.as_str()),
+        ),
+        in_roster: item.is_some(),
+        approved: item.is_some_and(|i| i.approved),
+    }
+}
+
+/// What a step writes; `None` if nothing.
+fn edit(
+    roster: &Roster,
+    contact: &BareJid,
+    step: Step,
+    request: RequestEdit,
+) -> Option<RosterEdit> {
+    let item = roster.get(contact.as_str());
+    let (subscription, ask) = (step.state.subscription(), step.state.ask());
+    let item = if step.push {
+        ItemEdit::Put(RosterItem {
+            jid: contact.clone(),
+            name: item.map(|i| i.name.clone()).unwrap_or_default(),
+            groups: item.map(|i| i.groups.clone()).unwrap_or_default(),
+            subscription,
+            ask,
+            approved: step.approved,
+        })
+    } else {
+        ItemEdit::Keep
+    };
+    let request = match request {
+        RequestEdit::Keep if !step.state.request() && roster.has_request(contact.as_str()) => {
+            RequestEdit::Remove(contact.clone())
+        }
+        request => request,
+    };
+    match (&item, &request) {
+        (ItemEdit::Keep, RequestEdit::Keep) => None,
+        _ => Some(RosterEdit { item, request }),
+    }
+}
+
+/// What is kept of a request: the whole stanza, or the mere fact if it is too long (RFC 6121 3.1.3, security warning).
+fn request_bytes(presence: &Stanza, limits: &Limits) -> Vec<u8> {
+    let kept = match (presence.from(), presence.to()) {
+        (Some(from), Some(to)) if presence.bytes().len() > limits.request_bytes => {
+            about(&from.bare(), &to.bare(), Verb::Subscribe, None)
+        }
+        _ => presence.clone(),
+    };
+    kept.bytes().to_vec()
+}
+
+/// Current presence of every available session to a contact.
+fn show(cx: &Context<'_>, account: &BareJid, contact: &BareJid) {
+    let to = Jid::from(contact.clone());
+    for presence in available(cx, account).filter_map(|s| s.presence) {
+        cx.send(presence.with_to(&to));
+    }
+}
+
+/// Unavailable presence of every available session to a contact.
+fn hide(cx: &Context<'_>, account: &BareJid, contact: &BareJid) {
+    let to = Jid::from(contact.clone());
+    for session in available(cx, account) {
+        cx.send(unavailable(&session.jid, Some(&to), None));
+    }
+}
+
+fn available(cx: &Context<'_>, account: &BareJid) -> impl Iterator<Item = SessionView> {
+    cx.switchboard
+        .sessions(account)
+        .into_iter()
+        .filter(SessionView::available)
+}
+
+/// A subscription stanza that this server writes on an account's behalf.
+fn about(account: &BareJid, contact: &BareJid, verb: Verb, id: Option<&str>) -> Stanza {
+    let (from, to) = (account.clone().into(), contact.clone().into());
+    Stanza::presence(Some(verb.type_()), &from, Some(&to), id)
+}
+
+/// Unavailable presence that this server writes on a session's behalf.
+fn unavailable(session: &Jid, to: Option<&Jid>, id: Option<&str>) -> Stanza {
+    Stanza::presence(Some(StanzaType::Unavailable), session, to, id)
+}

@@ -1,0 +1,107 @@
+//! What modules need from the live server, as a trait: the router implements it, tests have one in memory.
+//!
+//! Why a trait: a module cannot reach a socket, a stream or another tenant's session by accident. Refuses: anything about
+//! connections, addresses or TLS (ROUTE-13).
+
+use async_trait::async_trait;
+use xmpp::jid::{BareJid, Jid};
+use xmpp::stanza::Stanza;
+use xmpp::stream::StreamCondition;
+
+/// The live server as modules see it. Everything but [`Switchboard::local`] returns at once and never blocks.
+#[async_trait]
+pub trait Switchboard: Send + Sync {
+    /// Whether this process hosts the domain (canonical form, as [`Jid::domain`] gives it).
+    fn hosts(&self, domain: &str) -> bool;
+
+    /// Sends a stanza to a domain hosted elsewhere, as this server; both addresses are set. Failures come back as error
+    /// stanzas from the addressee (ROUTE-05).
+    fn route(&self, stanza: Stanza);
+
+    /// Handles a stanza for a hosted domain as if it had come in from this server, to the end: sessions, hooks, errors.
+    /// Called after a handler has ended and let go of its locks, never within it.
+    async fn local(&self, stanza: Stanza);
+
+    /// Puts a stanza into the queue of one session; false if there is none, or if its queue is full.
+    fn deliver(&self, session: &Jid, stanza: Stanza) -> bool;
+
+    /// Bound sessions of an account, in the order of binding.
+    fn sessions(&self, account: &BareJid) -> Vec<SessionView>;
+
+    /// Records what a session said about itself. A session that is gone is ignored.
+    fn session_update(&self, session: &Jid, update: SessionUpdate);
+
+    /// Puts a mark into the session's queue. Once everything before it has been written to the socket, the router calls
+    /// [`crate::hooks::session_written`]; a session that ends before loses its marks.
+    fn mark(&self, session: &Jid);
+
+    /// Ends a session with a stream error, after what is queued for it.
+    fn close(&self, session: &Jid, condition: StreamCondition);
+}
+
+/// A bound session.
+#[derive(Clone, Debug)]
+pub struct SessionView {
+    /// Full JID.
+    pub jid: Jid,
+    /// The last presence that it broadcast, `from` stamped and without `to`; `None` while it is connected but not available
+    /// (RFC 6121 4.2).
+    pub presence: Option<Stanza>,
+    /// Priority of that presence (RFC 6121 4.7.2.3); 0 while not available.
+    pub priority: i8,
+    /// It asked for the roster and gets pushes (RFC 6121 2.2).
+    pub interested: bool,
+}
+
+impl SessionView {
+    /// A session that was bound just now.
+    pub fn new(jid: Jid) -> Self {
+        Self {
+            jid,
+            presence: None,
+            priority: 0,
+            interested: false,
+        }
+    }
+
+    /// Sent presence and has not taken it back.
+    pub fn available(&self) -> bool {
+        self.presence.is_some()
+    }
+
+    /// Available with a priority that lets messages to the bare JID through (RFC 6121 8.5.2.1.1).
+    pub fn takes_messages(&self) -> bool {
+        self.available() && self.priority >= 0
+    }
+
+    /// Applies an update.
+    pub fn update(&mut self, update: SessionUpdate) {
+        match update {
+            SessionUpdate::Available { presence, priority } => {
+                self.presence = Some(presence);
+                self.priority = priority;
+            }
+            SessionUpdate::Unavailable => {
+                self.presence = None;
+                self.priority = 0;
+            }
+            SessionUpdate::Interested => self.interested = true,
+        }
+    }
+}
+
+/// What changed about a session.
+#[derive(Clone, Debug)]
+pub enum SessionUpdate {
+    /// It broadcast availability.
+    Available {
+        /// As broadcast.
+        presence: Stanza,
+        /// Its priority.
+        priority: i8,
+    },
+    /// It broadcast unavailability, and remains bound.
+    Unavailable,
+    /// It asked for the roster.
+    Interested,
+}

@@ -1,0 +1,445 @@
+//! A house in memory for the modules' tests: two hosted domains on a real SQLite store, a switchboard that records.
+//!
+//! `one.example` has alice, bob and carol, `two.example` has dave; everybody else is remote. Stanzas are compared as text,
+//! in the order in which they came.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use store::{
+    AccountId, DomainId, DomainRow, DomainStore, RosterItem, Sealer, Store, Subscription, TenantId,
+};
+use xmpp::element::Element;
+use xmpp::jid::{BareJid, DomainName, Jid};
+use xmpp::ns;
+use xmpp::stanza::{Kind, Stanza};
+use xmpp::stream::StreamCondition;
+use xmpp::timestamp::Timestamp;
+
+use crate::context::{Context, DomainSettings, Hosted};
+use crate::hooks;
+use crate::memory::{Limits, Modules, lock};
+use crate::switchboard::{SessionUpdate, SessionView, Switchboard};
+
+/// The house.
+pub(crate) struct House {
+    modules: Modules,
+    hosted: Vec<Hosted>,
+    pub(crate) database: Store,
+    state: Mutex<State>,
+    _dir: tempfile::TempDir,
+}
+
+#[derive(Default)]
+struct State {
+    now: i64,
+    sessions: Vec<(SessionView, VecDeque<Stanza>)>,
+    sent: VecDeque<Stanza>,
+    closed: Vec<Jid>,
+    marks: Vec<Jid>,
+    /// Stanzas that a queue takes before it is full.
+    room: Option<usize>,
+}
+
+/// 2026-01-01T00:00:00Z
+const START: i64 = 1_767_225_600_000_000;
+
+impl House {
+    pub(crate) async fn new() -> Self {
+        Self::with(Limits::default()).await
+    }
+
+    pub(crate) async fn with(limits: Limits) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let url = format!("sqlite://{}", dir.path().join("store.db").display());
+        let sealer = Sealer::from_bytes(&[7; 32]).expect("a key");
+        let database = Store::open(&url, sealer).await.expect("a store");
+        let now = Timestamp(START);
+        let tenant = database
+            .tenant_add("tenant", "active", "{}", now)
+            .await
+            .expect("a tenant");
+        let mut hosted = Vec::new();
+        for (name, accounts) in [
+            ("one.example", &["alice", "bob", "carol"][..]),
+            ("two.example", &["dave"]),
+        ] {
+            let domain = DomainName::parse(name).expect("a name");
+            let id = database
+                .domain_add(&domain_row(tenant, &domain, now))
+                .await
+                .expect("a domain");
+            let store = database.domain(id, &domain);
+            for account in accounts {
+                store.account_add(account, &[], now).await.expect("added");
+            }
+            hosted.push(Hosted {
+                domain,
+                store,
+                settings: DomainSettings::default(),
+            });
+        }
+        let state = State {
+            now: START,
+            ..State::default()
+        };
+        Self {
+            modules: Modules::new(limits),
+            hosted,
+            database,
+            state: Mutex::new(state),
+            _dir: dir,
+        }
+    }
+
+    pub(crate) fn store(&self) -> &DomainStore {
+        &self.hosted[0].store
+    }
+
+    pub(crate) fn settings(&mut self, change: impl FnOnce(&mut DomainSettings)) {
+        change(&mut self.hosted[0].settings);
+    }
+
+    pub(crate) fn modules(&self) -> &Modules {
+        &self.modules
+    }
+
+    pub(crate) fn context(&self, domain: &str) -> Context<'_> {
+        let hosted = self.hosted.iter().find(|h| h.domain.as_str() == domain);
+        let now = Timestamp(lock(&self.state).now);
+        self.modules
+            .context(hosted.expect("a hosted domain"), self, now)
+    }
+
+    pub(crate) fn later(&self, seconds: i64) {
+        lock(&self.state).now += seconds * 1_000_000;
+    }
+
+    /// Stanzas that every queue takes from now on before it is full.
+    pub(crate) fn room(&self, room: usize) {
+        lock(&self.state).room = Some(room);
+    }
+
+    /// A connected session.
+    pub(crate) fn bind(&self, jid: &str) -> Jid {
+        let jid = Jid::parse(jid).expect("an address");
+        let view = SessionView::new(jid.clone());
+        lock(&self.state).sessions.push((view, VecDeque::new()));
+        jid
+    }
+
+    /// An available and interested session; what it got until then is thrown away, and so is what left for other servers.
+    pub(crate) async fn online(&self, jid: &str) -> Jid {
+        let jid = self.bind(jid);
+        self.session_update(&jid, SessionUpdate::Interested);
+        self.presence(&jid, "<presence/>").await;
+        self.clear();
+        jid
+    }
+
+    /// Forgets what was sent to whomever.
+    pub(crate) fn clear(&self) {
+        let mut state = lock(&self.state);
+        state.sent.clear();
+        state
+            .sessions
+            .iter_mut()
+            .for_each(|(_, queue)| queue.clear());
+    }
+
+    /// Presence from a session.
+    pub(crate) async fn presence(&self, session: &Jid, xml: &str) {
+        let presence = stanza(xml).with_from(session);
+        hooks::presence_outbound(&self.context(session.domain()), &presence).await;
+    }
+
+    /// Presence from elsewhere.
+    pub(crate) async fn presence_in(&self, xml: &str) {
+        let presence = stanza(xml);
+        let domain = presence.to().expect("to").domain().to_owned();
+        hooks::presence_inbound(&self.context(&domain), &presence).await;
+    }
+
+    /// An iq with id `q` from a session.
+    pub(crate) async fn iq(&self, session: &Jid, type_: &str, to: Option<&str>, payload: &str) {
+        let to_attr = to.map(|to| format!(" to='{to}'")).unwrap_or_default();
+        let iq = stanza(&format!(
+            "<iq type='{type_}' id='q'{to_attr}>{payload}</iq>"
+        ));
+        self.iq_by(&iq.with_from(session)).await;
+    }
+
+    /// The same from elsewhere.
+    pub(crate) async fn iq_from(&self, from: &str, type_: &str, to: &str, payload: &str) {
+        let iq = stanza(&format!(
+            "<iq from='{from}' to='{to}' type='{type_}' id='q'>{payload}</iq>"
+        ));
+        self.iq_by(&iq).await;
+    }
+
+    async fn iq_by(&self, iq: &Stanza) {
+        let to = iq.to().or(iq.from()).expect("an address");
+        let cx = self.context(to.domain());
+        if to.local().is_some() {
+            hooks::iq_to_account(&cx, iq).await;
+        } else {
+            hooks::iq_to_server(&cx, iq).await;
+        }
+    }
+
+    /// A message for which the router found nobody.
+    pub(crate) async fn undeliverable(&self, xml: &str) {
+        let message = stanza(xml);
+        let domain = message.to().expect("to").domain().to_owned();
+        hooks::message_undeliverable(&self.context(&domain), &message).await;
+    }
+
+    /// The session ends without a word.
+    pub(crate) async fn gone(&self, session: &Jid) {
+        let view = {
+            let mut state = lock(&self.state);
+            let at = state.sessions.iter().position(|(s, _)| s.jid == *session);
+            let (view, _) = state.sessions.remove(at.expect("bound"));
+            state.marks.retain(|m| m != session);
+            view
+        };
+        hooks::session_gone(&self.context(session.domain()), &view).await;
+    }
+
+    /// The session's socket takes everything up to the oldest mark; false if there is none.
+    pub(crate) async fn written(&self, session: &Jid) -> bool {
+        {
+            let mut state = lock(&self.state);
+            let Some(at) = state.marks.iter().position(|m| m == session) else {
+                return false;
+            };
+            state.marks.remove(at);
+        }
+        hooks::session_written(&self.context(session.domain()), session).await;
+        true
+    }
+
+    /// Puts a contact into the roster of an account of one.example.
+    pub(crate) async fn item(&self, local: &str, jid: &str, subscription: &str) {
+        let item = RosterItem {
+            subscription: subscription_of(subscription),
+            ..RosterItem::new(BareJid::parse(jid).expect("an address"))
+        };
+        let account = self.account(local).await;
+        self.store()
+            .roster_set(account, &item)
+            .await
+            .expect("written");
+        self.forget(local);
+    }
+
+    pub(crate) async fn account(&self, local: &str) -> AccountId {
+        let row = self.store().account_find(local).await.expect("readable");
+        row.expect("an account").id
+    }
+
+    fn forget(&self, local: &str) {
+        let account = BareJid::parse(&format!("{local}@one.example")).expect("an address");
+        self.modules.forget_account(&account);
+    }
+
+    /// An item of an account of one.example as the store has it: `subscription[ ask][ approved][ request]`, `-` without.
+    pub(crate) async fn state(&self, local: &str, contact: &str) -> String {
+        let account = self.account(local).await;
+        let jid = BareJid::parse(contact).expect("an address");
+        let item = self.store().roster_get(account, &jid).await.expect("read");
+        let mut state = match item {
+            None => String::from("-"),
+            Some(item) => {
+                let mut words = item.subscription.as_str().to_owned();
+                if item.ask {
+                    words += " ask";
+                }
+                if item.approved {
+                    words += " approved";
+                }
+                words
+            }
+        };
+        if self
+            .store()
+            .request_waits(account, &jid)
+            .await
+            .expect("readable")
+        {
+            state += " request";
+        }
+        state
+    }
+
+    /// The next stanza in a session's queue.
+    pub(crate) fn take(&self, session: &Jid) -> String {
+        let mut state = lock(&self.state);
+        let (_, queue) = state
+            .sessions
+            .iter_mut()
+            .find(|(s, _)| s.jid == *session)
+            .expect("bound");
+        queue.pop_front().map(text).unwrap_or_default()
+    }
+
+    /// The next stanza in a session's queue is this; an empty text is none.
+    pub(crate) fn got(&self, session: &Jid, xml: &str) {
+        assert_eq!(self.take(session), xml, "to {session}");
+    }
+
+    /// The next stanza in a session's queue is an error.
+    pub(crate) fn got_error(&self, session: &Jid, condition: &str) {
+        is_error(&self.take(session), condition);
+    }
+
+    /// A roster push of version `version` of this item is next in a session's queue.
+    pub(crate) fn got_push(&self, session: &Jid, item: &str) {
+        let push = self.take(session);
+        let (start, rest) = push
+            .split_once("'><query xmlns='jabber:iq:roster' ver='")
+            .unwrap_or_default();
+        assert!(
+            start.starts_with(&format!("<iq to='{session}' type='set' id='roster-")),
+            "{item} to {session}, got {push}"
+        );
+        let (_, got) = rest.split_once("'>").unwrap_or_default();
+        assert_eq!(got, format!("{item}</query></iq>"), "to {session}");
+    }
+
+    /// The next stanza to another server.
+    pub(crate) fn take_sent(&self) -> String {
+        let mut state = lock(&self.state);
+        state.sent.pop_front().map(text).unwrap_or_default()
+    }
+
+    /// The next stanza to another server is this; an empty text is none.
+    pub(crate) fn sent(&self, xml: &str) {
+        assert_eq!(self.take_sent(), xml);
+    }
+
+    /// The next stanza to another server is an error from here.
+    pub(crate) fn sent_error(&self, from: &str, condition: &str) {
+        let error = self.take_sent();
+        assert!(error.contains(&format!(" from='{from}'")), "{error}");
+        is_error(&error, condition);
+    }
+
+    /// Sessions that were closed.
+    pub(crate) fn closed(&self) -> Vec<Jid> {
+        lock(&self.state).closed.clone()
+    }
+}
+
+fn domain_row(tenant: TenantId, name: &DomainName, now: Timestamp) -> DomainRow {
+    DomainRow {
+        id: DomainId(0),
+        tenant,
+        name: name.clone(),
+        label: name.as_str().replace('.', "-"),
+        state: "live".into(),
+        reason: String::new(),
+        suspended_by: String::new(),
+        mode: "certificate".into(),
+        token: "token".into(),
+        verified_at: Some(now),
+        policy: "verified".into(),
+        allow: Vec::new(),
+        block: Vec::new(),
+        settings: "{}".into(),
+        look: None,
+        checked_at: None,
+        next_check_at: None,
+        created: now,
+    }
+}
+
+/// A stanza from its text.
+pub(crate) fn stanza(xml: &str) -> Stanza {
+    let element = Element::parse(xml, ns::CLIENT).expect("well-formed");
+    Stanza::from_element(&element).expect("a stanza")
+}
+
+fn text(stanza: Stanza) -> String {
+    String::from_utf8(stanza.bytes().to_vec()).expect("UTF-8")
+}
+
+fn is_error(text: &str, condition: &str) {
+    assert!(text.contains(" type='error'"), "{condition}: {text}");
+    assert!(
+        text.contains(&format!("<{condition} ")),
+        "{condition}: {text}"
+    );
+}
+
+#[async_trait]
+impl Switchboard for House {
+    fn hosts(&self, domain: &str) -> bool {
+        self.hosted.iter().any(|h| h.domain.as_str() == domain)
+    }
+
+    fn route(&self, stanza: Stanza) {
+        let to = stanza.to().expect("an addressee");
+        assert!(!self.hosts(to.domain()), "ROUTE-08");
+        lock(&self.state).sent.push_back(stanza);
+    }
+
+    async fn local(&self, stanza: Stanza) {
+        let to = stanza.to().expect("an addressee").clone();
+        if stanza.kind() == Kind::Presence && to.local().is_some() {
+            let cx = self.context(to.domain());
+            hooks::presence_inbound(&cx, &stanza).await;
+        } else if to.resource().is_some() {
+            self.deliver(&to, stanza);
+        }
+    }
+
+    fn deliver(&self, session: &Jid, stanza: Stanza) -> bool {
+        let mut state = lock(&self.state);
+        let room = state.room;
+        let Some((_, queue)) = state.sessions.iter_mut().find(|(s, _)| s.jid == *session) else {
+            return false;
+        };
+        if room.is_some_and(|room| queue.len() >= room) {
+            return false;
+        }
+        queue.push_back(stanza);
+        true
+    }
+
+    fn sessions(&self, account: &BareJid) -> Vec<SessionView> {
+        lock(&self.state)
+            .sessions
+            .iter()
+            .filter(|(s, _)| s.jid.bare_str() == account.as_str())
+            .map(|(s, _)| s.clone())
+            .collect()
+    }
+
+    fn session_update(&self, session: &Jid, update: SessionUpdate) {
+        let mut state = lock(&self.state);
+        if let Some((view, _)) = state.sessions.iter_mut().find(|(s, _)| s.jid == *session) {
+            view.update(update);
+        }
+    }
+
+    fn mark(&self, session: &Jid) {
+        lock(&self.state).marks.push(session.clone());
+    }
+
+    fn close(&self, session: &Jid, _: StreamCondition) {
+        lock(&self.state).closed.push(session.clone());
+    }
+}
+
+/// By the word on the wire.
+fn subscription_of(word: &str) -> Subscription {
+    match word {
+        "none" => Subscription::None,
+        "to" => Subscription::To,
+        "from" => Subscription::From,
+        "both" => Subscription::Both,
+        other => panic!("no subscription {other}"),
+    }
+}
