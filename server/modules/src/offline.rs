@@ -79,12 +79,12 @@ impl Module for Offline {
                 .store()
                 .offline_add(
                     roster.account,
-                    message.bytes(),
                     cx.now,
+                    message.bytes(),
                     cx.modules.limits.offline_messages,
                 )
                 .await
-                .map(|kept| (kept, roster.account))
+                .map(|kept| (kept.is_some(), roster.account))
                 .map_err(|e| store_failed(&e, &account, "keeping a message")),
             Err(error) => Err(error),
         };
@@ -119,7 +119,7 @@ impl Module for Offline {
         let Ok(Some(roster)) = cx.roster(&account).await else {
             return;
         };
-        if let Err(error) = cx.store().offline_remove_each(roster.account, &ids).await {
+        if let Err(error) = cx.store().offline_remove(roster.account, &ids).await {
             // They stay noted as handed over to this session, and come again with the next one.
             tracing::error!(account = %account, error = %error, "removing delivered messages failed");
             return;
@@ -266,3 +266,6 @@ impl Handed {
         had
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,8 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use store::{
-    AccountId, DomainId, DomainRow, DomainStore, RosterItem, Sealer, Store, Subscription, TenantId,
+    AccountId, Applied, DomainId, DomainRow, DomainStore, ItemEdit, RequestEdit, RosterEdit,
+    RosterItem, Sealer, Store, Subscription, TenantId,
 };
 use xmpp::element::Element;
 use xmpp::jid::{BareJid, DomainName, Jid};
@@ -226,12 +227,25 @@ impl House {
             subscription: subscription_of(subscription),
             ..RosterItem::new(BareJid::parse(jid).expect("an address"))
         };
-        let account = self.account(local).await;
-        self.store()
-            .roster_set(account, &item)
-            .await
-            .expect("written");
+        self.write(local, item).await;
         self.forget(local);
+    }
+
+    /// Writes an item as another process would: this one's cache is not told.
+    pub(crate) async fn write(&self, local: &str, item: RosterItem) {
+        let account = self.account(local).await;
+        let seen = self
+            .store()
+            .roster_load(account)
+            .await
+            .expect("read")
+            .version;
+        let edit = RosterEdit {
+            item: ItemEdit::Put(item),
+            request: RequestEdit::Keep,
+        };
+        let applied = self.store().roster_apply(account, seen, &edit).await;
+        assert_ne!(applied.expect("written"), Applied::Stale);
     }
 
     pub(crate) async fn account(&self, local: &str) -> AccountId {
@@ -248,7 +262,8 @@ impl House {
     pub(crate) async fn state(&self, local: &str, contact: &str) -> String {
         let account = self.account(local).await;
         let jid = BareJid::parse(contact).expect("an address");
-        let item = self.store().roster_get(account, &jid).await.expect("read");
+        let roster = self.store().roster_load(account).await.expect("read");
+        let item = roster.items.into_iter().find(|i| i.jid == jid);
         let mut state = match item {
             None => String::from("-"),
             Some(item) => {
@@ -262,12 +277,7 @@ impl House {
                 words
             }
         };
-        if self
-            .store()
-            .request_waits(account, &jid)
-            .await
-            .expect("readable")
-        {
+        if roster.requests.contains(&jid) {
             state += " request";
         }
         state
@@ -282,6 +292,23 @@ impl House {
             .find(|(s, _)| s.jid == *session)
             .expect("bound");
         queue.pop_front().map(text).unwrap_or_default()
+    }
+
+    /// Everything in a session's queue.
+    pub(crate) fn all(&self, session: &Jid) -> Vec<String> {
+        let mut got = Vec::new();
+        loop {
+            match self.take(session) {
+                end if end.is_empty() => return got,
+                stanza => got.push(stanza),
+            }
+        }
+    }
+
+    /// A session as the switchboard has it.
+    pub(crate) fn session(&self, session: &Jid) -> SessionView {
+        let all = self.sessions(&session.bare());
+        all.into_iter().find(|s| s.jid == *session).expect("bound")
     }
 
     /// The next stanza in a session's queue is this; an empty text is none.

@@ -282,6 +282,7 @@ fn edit(
             subscription,
             ask,
             approved: step.approved,
+            version: 0,
         })
     } else {
         ItemEdit::Keep
@@ -342,3 +343,6 @@ fn about(account: &BareJid, contact: &BareJid, verb: Verb, id: Option<&str>) -> 
 fn unavailable(session: &Jid, to: Option<&Jid>, id: Option<&str>) -> Stanza {
     Stanza::presence(Some(StanzaType::Unavailable), session, to, id)
 }
+
+#[cfg(test)]
+mod tests;

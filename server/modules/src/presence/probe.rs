@@ -4,11 +4,12 @@
 //! the bare JID, and so do those who ask for an account that does not exist (IM-23, IM-33).
 
 use xmpp::jid::{BareJid, Jid};
-use xmpp::stanza::{Stanza, StanzaType, delay};
+use xmpp::stanza::{Stanza, delay};
 
 use super::subscription::Verb;
 use super::{about, available, unavailable};
 use crate::context::Context;
+use crate::roster::Roster;
 
 /// A probe to an account (IM-23 to IM-26).
 pub(super) async fn answer(cx: &Context<'_>, probe: &Stanza) {
@@ -21,19 +22,19 @@ pub(super) async fn answer(cx: &Context<'_>, probe: &Stanza) {
         // Logged. Silence is an answer too (RFC 6121 8.5.1), and `unsubscribed` would be a lie.
         Err(_) => return,
     };
-    let may_see = roster.is_some_and(|r| {
+    let roster = roster.filter(|r| {
         from.bare_str() == account.as_str()
             || r.get(from.bare_str())
                 .is_some_and(|i| i.subscription.seen_by_contact())
     });
-    if !may_see {
+    let Some(roster) = roster else {
         let answer = if !to.is_bare() && cx.modules.directed.has(to, from) {
             Stanza::presence(None, to, Some(from), None)
         } else {
             about(&account, &from.bare(), Verb::Unsubscribed, probe.id())
         };
         return cx.send(answer);
-    }
+    };
     if !to.is_bare() {
         // The plain fact, about this session and no other (IM-25).
         let there = available(cx, &account).any(|s| s.jid == *to);
@@ -47,7 +48,7 @@ pub(super) async fn answer(cx: &Context<'_>, probe: &Stanza) {
         .filter_map(|s| s.presence)
         .peekable();
     if sessions.peek().is_none() {
-        return cx.send(nobody(cx, &account, from, probe.id()));
+        return cx.send(nobody(cx, &roster, &account, probe).await);
     }
     for presence in sessions {
         cx.send(presence.with_to(from));
@@ -76,11 +77,24 @@ pub(super) async fn look(cx: &Context<'_>, session: &Jid, account: &BareJid, con
 }
 
 /// "Nobody there, since then" (RFC 6121 4.3.2, rule 3).
-fn nobody(cx: &Context<'_>, account: &BareJid, to: &Jid, id: Option<&str>) -> Stanza {
+async fn nobody(cx: &Context<'_>, roster: &Roster, account: &BareJid, probe: &Stanza) -> Stanza {
     let from = Jid::from(account.clone());
-    let answer = Stanza::presence(Some(StanzaType::Unavailable), &from, Some(to), id);
-    match cx.modules.left.get(account) {
-        Some(since) => answer.with_child(&delay(&from, since)),
+    let since = match cx.modules.left.get(account) {
+        Some(since) => Some(since),
+        None => match cx.store().account_left(roster.account).await {
+            Ok(since) => since,
+            Err(error) => {
+                tracing::warn!(account = %account, error = %error, "the time of the last session cannot be read");
+                None
+            }
+        },
+    };
+    let answer = unavailable(&from, probe.from(), probe.id());
+    match since {
+        Some(since) => {
+            cx.modules.left.insert(account.clone(), since, 1);
+            answer.with_child(&delay(&from, since))
+        }
         None => answer,
     }
 }

@@ -12,7 +12,6 @@ use xmpp::stanza::{Condition, StanzaError};
 
 use crate::context::{Context, store_failed};
 use crate::memory::{Aging, SHARDS, Sharded};
-use store::account::ACTIVE;
 use store::{AccountId, Applied, ItemEdit, RequestEdit, RosterEdit, RosterItem, StoreError};
 
 /// An account's roster as of one version.
@@ -64,10 +63,13 @@ impl Roster {
         next.version = version;
         match edit.item {
             ItemEdit::Keep => {}
-            ItemEdit::Put(item) => match next.items.binary_search_by(|i| i.jid.cmp(&item.jid)) {
-                Ok(at) => next.items[at] = item,
-                Err(at) => next.items.insert(at, item),
-            },
+            ItemEdit::Put(mut item) => {
+                item.version = version;
+                match next.items.binary_search_by(|i| i.jid.cmp(&item.jid)) {
+                    Ok(at) => next.items[at] = item,
+                    Err(at) => next.items.insert(at, item),
+                }
+            }
             ItemEdit::Remove(jid) => next.items.retain(|i| i.jid != jid),
         }
         match edit.request {
@@ -149,19 +151,16 @@ impl Context<'_> {
         let Some(local) = account.local() else {
             return Ok(None);
         };
-        let found = self.store().account_find(local).await?;
         // A suspended account is to others as if it were not there.
-        let Some(row) = found.filter(|row| row.state == ACTIVE) else {
+        let Some(id) = self.store().account_active(local).await? else {
             return Ok(None);
         };
-        // The version is read first: should anything change in between, the next edit finds this copy stale.
-        let (version, items) = self.store().roster_list(row.id).await?;
-        let requests = self.store().request_senders(row.id).await?;
+        let stored = self.store().roster_load(id).await?;
         let mut roster = Roster {
-            account: row.id,
-            version,
-            items,
-            requests,
+            account: id,
+            version: stored.version,
+            items: stored.items,
+            requests: stored.requests,
         };
         roster.items.sort_by(|a, b| a.jid.cmp(&b.jid));
         roster.requests.sort();

@@ -1,7 +1,6 @@
 //! The roster: an account's contacts, kept by its server (RFC 6121 2), with versioning (2.6).
 //!
-//! Sets are answered after the commit; pushes follow in the order of modification, each with its own version. A version
-//! is the account's row and a counter, so that a new account of an old name never continues the old one's cache. Refuses:
+//! Sets are answered after the commit; pushes follow in the order of modification, each with its own version. Refuses:
 //! requests from anybody but the owner, whatever their `to` (IM-02), and letting a client write `subscription`, `ask` or
 //! `approved` (IM-05): those follow from presence.
 
@@ -21,7 +20,6 @@ use crate::memory::Limits;
 use crate::presence;
 use crate::presence::subscription::State;
 use crate::switchboard::SessionUpdate;
-use store::roster::RosterChange;
 use store::{ItemEdit, RequestEdit, RosterEdit, RosterItem, Subscription};
 
 /// The module.
@@ -88,7 +86,7 @@ pub(crate) fn push(cx: &Context<'_>, account: &BareJid, roster: &Roster, jid: &B
         return;
     }
     let item = roster.get(jid.as_str());
-    let Some(push) = push_stanza(&version(roster, roster.version), jid, item) else {
+    let Some(push) = push_stanza(roster.version, jid, item) else {
         return;
     };
     for session in interested {
@@ -135,12 +133,8 @@ async fn get(
         return Ok(Answer::Sent);
     };
     cx.answer(iq.iq_result(None));
-    for (number, change) in &changes {
-        let (jid, item) = match change {
-            RosterChange::Set(item) => (&item.jid, Some(item)),
-            RosterChange::Removed(jid) => (jid, None),
-        };
-        if let Some(push) = push_stanza(&version(&roster, *number), jid, item) {
+    for change in &changes {
+        if let Some(push) = push_stanza(change.version, &change.jid, change.item.as_ref()) {
             cx.switchboard.deliver(session, push.with_to(session));
         }
     }
@@ -188,6 +182,7 @@ async fn put(
                 subscription: before.map_or(Subscription::None, |i| i.subscription),
                 ask: before.is_some_and(|i| i.ask),
                 approved: before.is_some_and(|i| i.approved),
+                version: 0,
             };
             let edit = RosterEdit {
                 item: ItemEdit::Put(item),
@@ -299,25 +294,17 @@ impl Wanted {
     }
 }
 
-/// The version as clients see it: opaque to them (RFC 6121 2.1.1).
-fn version(roster: &Roster, version: i64) -> String {
-    format!("{}-{version}", roster.account.0)
-}
-
-/// The other way round; `None` for versions that this account never had.
+/// The version a client says it knows; `None` for what no roster of this name can have had. A new account of an old name
+/// counts on from its creation, so that it never continues the old one's versions.
 fn version_known(roster: &Roster, ver: &str) -> Option<i64> {
-    let (account, version) = ver.split_once('-')?;
-    let version = version.parse().ok()?;
-    (account.parse() == Ok(roster.account.0) && (0..=roster.version).contains(&version))
-        .then_some(version)
+    let version = ver.parse().ok()?;
+    (0..=roster.version).contains(&version).then_some(version)
 }
 
 /// A push without `to`; `None` item: removed. The id need only be unique in the session, and versions are.
-fn push_stanza(version: &str, jid: &BareJid, item: Option<&RosterItem>) -> Option<Stanza> {
+fn push_stanza(version: i64, jid: &BareJid, item: Option<&RosterItem>) -> Option<Stanza> {
     let mut out = Vec::with_capacity(256);
-    out.extend_from_slice(b"<iq type='set' id='roster-");
-    out.extend_from_slice(version.as_bytes());
-    out.extend_from_slice(b"'>");
+    out.extend_from_slice(format!("<iq type='set' id='roster-{version}'>").as_bytes());
     open_query(&mut out, version);
     match item {
         Some(item) => write_item(&mut out, item),
@@ -338,7 +325,7 @@ fn push_stanza(version: &str, jid: &BareJid, item: Option<&RosterItem>) -> Optio
 /// The payload of a full result. Written straight into bytes: it is fetched at each login (budget: roster of 20).
 fn whole(roster: &Roster) -> Vec<u8> {
     let mut out = Vec::with_capacity(96 + roster.items().len() * 128);
-    open_query(&mut out, &version(roster, roster.version));
+    open_query(&mut out, roster.version);
     for item in roster.items() {
         write_item(&mut out, item);
     }
@@ -346,10 +333,8 @@ fn whole(roster: &Roster) -> Vec<u8> {
     out
 }
 
-fn open_query(out: &mut Vec<u8>, version: &str) {
-    out.extend_from_slice(b"<query xmlns='jabber:iq:roster' ver='");
-    out.extend_from_slice(version.as_bytes());
-    out.extend_from_slice(b"'>");
+fn open_query(out: &mut Vec<u8>, version: i64) {
+    out.extend_from_slice(format!("<query xmlns='jabber:iq:roster' ver='{version}'>").as_bytes());
 }
 
 fn write_item(out: &mut Vec<u8>, item: &RosterItem) {

@@ -1,0 +1,215 @@
+//! XEP-0160 and the rows O and x of RFC 6121 8.5.4, through the door and against a real store.
+
+use crate::memory::Limits;
+use crate::testing::House;
+
+fn message(n: u32) -> String {
+    format!(
+        "<message from='romeo@peer.example/x' to='alice@one.example' type='chat' id='m{n}'><body>{n}</body></message>"
+    )
+}
+
+/// The same as it is delivered later.
+fn delayed(n: u32, stamp: &str) -> String {
+    message(n).replace(
+        "</message>",
+        &format!("<delay xmlns='urn:xmpp:delay' from='one.example' stamp='{stamp}'/></message>"),
+    )
+}
+
+const START: &str = "2026-01-01T00:00:00Z";
+
+async fn waiting(house: &House) -> u64 {
+    let account = house.account("alice").await;
+    house
+        .store()
+        .offline_count(account)
+        .await
+        .expect("readable")
+}
+
+#[tokio::test]
+async fn ext_22_kept_and_delivered_in_order_with_the_time_they_came() {
+    let house = House::new().await;
+    house.undeliverable(&message(1)).await;
+    house.later(1);
+    house.undeliverable(&message(2)).await;
+    let alice = house.bind("alice@one.example/phone");
+    house
+        .presence(&alice, "<presence><priority>-1</priority></presence>")
+        .await;
+    house.clear();
+    assert_eq!(waiting(&house).await, 2);
+    house.presence(&alice, "<presence/>").await;
+    let got = house.all(&alice);
+    assert_eq!(
+        got[1..],
+        [delayed(1, START), delayed(2, "2026-01-01T00:00:01Z")]
+    );
+    // Only the socket's taking them removes them.
+    assert_eq!(waiting(&house).await, 2);
+    assert!(house.written(&alice).await);
+    assert_eq!(waiting(&house).await, 0);
+    assert!(!house.written(&alice).await);
+    house
+        .presence(&alice, "<presence><show>away</show></presence>")
+        .await;
+    assert_eq!(house.all(&alice).len(), 1);
+}
+
+#[tokio::test]
+async fn ext_22_a_session_that_dies_before_its_socket_took_them_loses_nothing() {
+    let house = House::new().await;
+    house.undeliverable(&message(1)).await;
+    let phone = house.bind("alice@one.example/phone");
+    house.presence(&phone, "<presence/>").await;
+    assert_eq!(house.all(&phone).len(), 2);
+    // Another session meanwhile does not get them a second time…
+    let desk = house.bind("alice@one.example/desk");
+    house.presence(&desk, "<presence/>").await;
+    assert!(!house.all(&desk).contains(&delayed(1, START)));
+    // …but when the first one dies.
+    house.gone(&phone).await;
+    assert_eq!(house.all(&desk).last(), Some(&delayed(1, START)));
+    assert!(house.written(&desk).await);
+    assert_eq!(waiting(&house).await, 0);
+}
+
+#[tokio::test]
+async fn ext_22_many_come_in_batches_as_the_socket_takes_them() {
+    let house = House::new().await;
+    for n in 0..120 {
+        house.undeliverable(&message(n)).await;
+    }
+    let alice = house.bind("alice@one.example/phone");
+    house.presence(&alice, "<presence/>").await;
+    house.take(&alice);
+    let mut got = Vec::new();
+    loop {
+        let batch = house.all(&alice);
+        assert!(batch.len() <= 50);
+        got.extend(batch);
+        if !house.written(&alice).await {
+            break;
+        }
+    }
+    let expected: Vec<String> = (0..120).map(|n| delayed(n, START)).collect();
+    assert_eq!(got, expected);
+    assert_eq!(waiting(&house).await, 0);
+}
+
+#[tokio::test]
+async fn ext_22_a_full_queue_leaves_the_rest_in_the_store() {
+    let house = House::new().await;
+    for n in 0..4 {
+        house.undeliverable(&message(n)).await;
+    }
+    let alice = house.bind("alice@one.example/phone");
+    house.room(3);
+    house.presence(&alice, "<presence/>").await;
+    assert_eq!(house.all(&alice).len(), 3);
+    assert!(house.written(&alice).await);
+    assert_eq!(house.all(&alice), [delayed(2, START), delayed(3, START)]);
+    assert!(house.written(&alice).await);
+    assert_eq!(waiting(&house).await, 0);
+}
+
+#[tokio::test]
+async fn ext_22_a_message_that_missed_its_reader_by_a_moment_is_handed_over() {
+    let house = House::new().await;
+    let alice = house.online("alice@one.example/phone").await;
+    // The router had found nobody; alice came while it was being kept.
+    house.undeliverable(&message(1)).await;
+    house.got(&alice, &delayed(1, START));
+    assert!(house.written(&alice).await);
+    assert_eq!(waiting(&house).await, 0);
+}
+
+#[tokio::test]
+async fn ext_22_what_is_of_the_moment_is_not_kept() {
+    let house = House::new().await;
+    let dropped = |type_: &str, content: &str| {
+        format!(
+            "<message from='romeo@peer.example/x' to='alice@one.example' type='{type_}'>{content}</message>"
+        )
+    };
+    for (type_, content) in [
+        (
+            "chat",
+            "<composing xmlns='http://jabber.org/protocol/chatstates'/>",
+        ),
+        (
+            "chat",
+            "<active xmlns='http://jabber.org/protocol/chatstates'/><thread>t</thread><no-store xmlns='urn:xmpp:hints'/>",
+        ),
+        ("chat", "<body>x</body><no-store xmlns='urn:xmpp:hints'/>"),
+        (
+            "normal",
+            "<body>x</body><no-permanent-store xmlns='urn:xmpp:hints'/>",
+        ),
+        ("headline", "<body>x</body>"),
+        ("groupchat", "<body>x</body>"),
+        ("error", "<body>x</body>"),
+    ] {
+        house.undeliverable(&dropped(type_, content)).await;
+        assert_eq!(waiting(&house).await, 0, "{type_} {content}");
+        house.sent("");
+    }
+    for (type_, content) in [
+        ("normal", "<received xmlns='urn:xmpp:receipts' id='1'/>"),
+        (
+            "chat",
+            "<body>x</body><active xmlns='http://jabber.org/protocol/chatstates'/>",
+        ),
+        ("normal", ""),
+    ] {
+        let before = waiting(&house).await;
+        house.undeliverable(&dropped(type_, content)).await;
+        assert_eq!(waiting(&house).await, before + 1, "{type_} {content}");
+    }
+}
+
+#[tokio::test]
+async fn im_41_a_full_store_is_told_to_those_who_know_the_account() {
+    let house = House::with(Limits {
+        offline_messages: 1,
+        ..Limits::default()
+    })
+    .await;
+    house.undeliverable(&message(1)).await;
+    house.undeliverable(&message(2)).await;
+    house.sent("");
+    house.item("alice", "romeo@peer.example", "none").await;
+    house.undeliverable(&message(3)).await;
+    house.sent_error("alice@one.example", "service-unavailable");
+    assert_eq!(waiting(&house).await, 1);
+}
+
+#[tokio::test]
+async fn im_33_messages_to_nobody_are_dropped() {
+    let house = House::new().await;
+    house
+        .undeliverable("<message from='romeo@peer.example/x' to='nobody@one.example' type='chat'><body>x</body></message>")
+        .await;
+    house.sent("");
+}
+
+#[tokio::test]
+async fn im_41_where_keeping_is_off_contacts_get_an_error_and_strangers_nothing() {
+    let mut house = House::new().await;
+    house.settings(|s| s.off = vec!["offline".into()]);
+    house.undeliverable(&message(1)).await;
+    house.sent("");
+    house.item("alice", "romeo@peer.example", "from").await;
+    house.undeliverable(&message(1)).await;
+    house.sent_error("alice@one.example", "service-unavailable");
+    assert_eq!(waiting(&house).await, 0);
+}
+
+#[tokio::test]
+async fn a_store_that_fails_says_so_and_keeps_nothing() {
+    let house = House::new().await;
+    house.database.close().await;
+    house.undeliverable(&message(1)).await;
+    house.sent_error("alice@one.example", "internal-server-error");
+}
