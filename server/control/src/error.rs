@@ -233,13 +233,16 @@ impl ControlError {
 /// Storage that is busy, full or gone is worth another try; anything else is our fault.
 impl From<store::StoreError> for ControlError {
     fn from(error: store::StoreError) -> Self {
-        use store::StoreError::{Busy, Full, Unavailable};
         match error {
-            Busy | Full(_) | Unavailable(_) => Self::Unavailable {
+            store::StoreError::Gone => Self::NotFound {
+                what: "object",
+                name: error.to_string(),
+            },
+            error if error.is_temporary() => Self::Unavailable {
                 what: "the database",
                 source: error.into(),
             },
-            other => Self::internal(other),
+            error => Self::internal(error),
         }
     }
 }

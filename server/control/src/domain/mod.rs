@@ -20,7 +20,7 @@ use crate::error::{ControlError, Result};
 use crate::findings::{self, FindingView, Severity};
 use crate::operator::short_text;
 use crate::outside::Change;
-use crate::permission::Operation;
+use crate::permission::{Operation, Role};
 use crate::records::{self, DesiredRecord, Mode};
 use crate::tenant::{SUSPENDED, to_json};
 use crate::{Actor, Control, rate, status};
@@ -270,8 +270,7 @@ impl Control {
         let row = self
             .domain_row(actor, Operation::DomainCheck, domain)
             .await?;
-        self.gate
-            .attempt(rate::CHECK, row.name.as_str(), self.now())?;
+        self.check_gate(actor, &row)?;
         self.soon(&row).await
     }
 
@@ -280,8 +279,7 @@ impl Control {
         let row = self
             .domain_row(actor, Operation::DomainCheck, domain)
             .await?;
-        self.gate
-            .attempt(rate::CHECK, row.name.as_str(), self.now())?;
+        self.check_gate(actor, &row)?;
         let next_check = self.step(row.id).await?;
         self.store().domain_check_at(row.id, next_check).await?;
         let row = self
@@ -490,6 +488,16 @@ impl Control {
             domain: row.name.to_string(),
             dangling,
         })
+    }
+
+    /// People press "check now" as often as they like, within reason; the process itself is reasonable.
+    fn check_gate(&self, actor: &Actor, row: &DomainRow) -> Result<()> {
+        if actor.role == Role::System {
+            Ok(())
+        } else {
+            self.gate
+                .attempt(rate::CHECK, row.name.as_str(), self.now())
+        }
     }
 
     async fn show(&self, actor: &Actor, row: &DomainRow) -> Result<DomainShow> {

@@ -1098,3 +1098,53 @@ async fn a_look_of_another_version_is_forgotten_not_fatal() {
         Some(seen)
     );
 }
+
+/// The loop itself: woken by a sign-up, it looks, and it gives its leases back when it is stopped.
+#[tokio::test]
+async fn the_worker_follows_by_itself_and_stops() {
+    let house = House::open(true).await;
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let worker = tokio::spawn(crate::worker::run(house.control.clone(), async {
+        let _ = stopped.await;
+    }));
+    let mut events = house.control.events(&system());
+    let actor = house
+        .sign_up("new.example", "me@example.org")
+        .await
+        .login
+        .resumed
+        .actor;
+    // No two moments of a real clock are the same.
+    house.world.advance(SECOND);
+    house
+        .control
+        .domain_publish(&actor, "new.example")
+        .await
+        .unwrap();
+    let live = async {
+        loop {
+            let event = events.next().await.unwrap();
+            if event.kind
+                == (EventKind::DomainState {
+                    from: "ready",
+                    to: "live",
+                })
+            {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), live)
+        .await
+        .expect("live in time");
+    stop.send(()).unwrap();
+    worker.await.unwrap();
+    // Whoever comes next may have it at once.
+    house.world.advance(SECOND);
+    house
+        .control
+        .domain_check(&actor, "new.example")
+        .await
+        .unwrap();
+    assert_eq!(house.turn().await, 1);
+}
