@@ -655,6 +655,33 @@ async fn an_insecure_alias_spoils_a_secure_target() {
     }
 }
 
+/// What every domain looks like between two orders: the challenge's alias is there, its target is not.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alias_into_nothing_is_a_secure_denial() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let dns = world(dir.path()).await;
+    update(
+        &dns,
+        "one.example",
+        "update add _acme-challenge.rooms.one.example 60 CNAME gone._acme.on.hosting.example.",
+    );
+    for mode in [DnsMode::Validate, DnsMode::TrustAd] {
+        let answer = resolver(&dns, mode)
+            .query("_acme-challenge.rooms.one.example", RecordType::Txt)
+            .await;
+        assert_eq!(
+            (&answer.outcome, answer.security),
+            (&Outcome::NoRecords { nxdomain: true }, Security::Secure),
+            "{mode:?} {answer:?}"
+        );
+        assert_eq!(
+            answer.aliases,
+            ["gone._acme.on.hosting.example"],
+            "{mode:?}"
+        );
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_zones_own_servers_are_asked_without_a_cache() {
     let dir = tempfile::tempdir().expect("temporary directory");

@@ -1,6 +1,7 @@
 //! The live server: sockets, time and wiring around the libraries of this workspace.
 
 pub mod certificates;
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod demo;
@@ -8,4 +9,5 @@ pub mod metrics;
 pub mod net;
 pub mod router;
 pub mod session;
+pub mod wiring;
 pub mod zone;

@@ -53,33 +53,10 @@ pub fn read_key(path: &Path) -> Result<UpdateKey, String> {
 /// Reads the first `key "NAME" { algorithm ALGORITHM; secret "BASE64"; };`.
 pub fn parse_key(text: &str) -> Result<UpdateKey, String> {
     const FORM: &str = "expected key \"NAME\" { algorithm hmac-sha256; secret \"BASE64\"; }; as tsig-keygen writes it";
-    let without_comments: String = text
-        .lines()
-        .map(|line| line.split("//").next().unwrap_or_default())
-        .map(|line| line.split('#').next().unwrap_or_default())
-        .collect::<Vec<_>>()
-        .join("\n");
-    // A secret may hold `//`, which is no comment there.
-    let text = if text
-        .lines()
-        .any(|line| line.contains("secret") && line.contains("//"))
-    {
-        text.to_owned()
-    } else {
-        without_comments
-    };
-    let spaced = text.replace(['{', '}', ';'], " ; ");
-    let words: Vec<&str> = spaced
-        .split_whitespace()
-        .filter(|word| *word != ";")
-        .map(|word| word.trim_matches('"'))
-        .collect();
+    let words = words(text);
     let after = |word: &str| {
-        words
-            .iter()
-            .position(|at| *at == word)
-            .and_then(|at| words.get(at + 1))
-            .copied()
+        let at = words.iter().position(|at| at == word)?;
+        words.get(at + 1)
     };
     let (Some(name), Some(algorithm), Some(secret)) =
         (after("key"), after("algorithm"), after("secret"))
@@ -90,10 +67,40 @@ pub fn parse_key(text: &str) -> Result<UpdateKey, String> {
         .decode(secret)
         .map_err(|_| "the secret is not base64".to_owned())?;
     Ok(UpdateKey {
-        name: name.to_owned(),
+        name: name.clone(),
         algorithm: algorithm.to_ascii_lowercase(),
         secret,
     })
+}
+
+/// Words of BIND's configuration language: quotes and punctuation taken away, comments (`//`, `#`, `/* */`) left out. A
+/// secret may hold `//`, which is no comment within quotes.
+fn words(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let end = |marks: &str| rest.find(marks).map_or(rest.len(), |at| at + marks.len());
+        let taken = if rest.starts_with("//") || first == '#' {
+            end("\n")
+        } else if rest.starts_with("/*") {
+            end("*/")
+        } else if first == '"' {
+            let quoted = rest.get(1..).unwrap_or_default();
+            let length = quoted.find('"').unwrap_or(quoted.len());
+            words.push(quoted.get(..length).unwrap_or_default().to_owned());
+            (length + 2).min(rest.len())
+        } else if first.is_whitespace() || "{};".contains(first) {
+            first.len_utf8()
+        } else {
+            let length = rest
+                .find(|mark: char| mark.is_whitespace() || "{};\"#".contains(mark))
+                .unwrap_or(rest.len());
+            words.push(rest.get(..length).unwrap_or_default().to_owned());
+            length
+        };
+        rest = rest.get(taken..).unwrap_or_default();
+    }
+    words
 }
 
 /// The publisher of one zone.
@@ -325,5 +332,67 @@ fn data(value: &ZoneValue) -> RData {
         ZoneValue::Txt(text) => {
             RData::TXT(TXT::from_bytes(text.as_bytes().chunks(TXT_BYTES).collect()))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn key_files_as_people_have_them() {
+        let check = |text: &str| parse_key(text).map(|key| (key.name, key.algorithm, key.secret));
+        let good = Ok((
+            "domicile".to_owned(),
+            "hmac-sha256".to_owned(),
+            vec![0xff, 0xff, 0xff],
+        ));
+        assert_eq!(
+            check("key \"domicile\" {\n\talgorithm hmac-sha256;\n\tsecret \"////\";\n};\n"),
+            good
+        );
+        assert_eq!(
+            check(
+                "# made by hand\nkey domicile { // ours\n/* key x */ secret \"////\"; algorithm HMAC-SHA256; };"
+            ),
+            good
+        );
+        for bad in [
+            "",
+            "key",
+            "key \"x\" { algorithm hmac-sha256; };",
+            "key \"x\" { algorithm hmac-sha256; secret \"?\"; };",
+            "\"unclosed",
+        ] {
+            assert!(check(bad).is_err(), "{bad}");
+        }
+        let shown = format!(
+            "{:?}",
+            parse_key("key a { algorithm hmac-sha256; secret \"c2VjcmV0\"; };")
+        );
+        assert!(
+            !shown.contains("secret") && !shown.contains("115"),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn names_outside_the_zone_are_refused_before_anything_is_sent() {
+        let key = UpdateKey {
+            name: "k".into(),
+            algorithm: "hmac-sha256".into(),
+            secret: vec![7; 32],
+        };
+        let publisher =
+            Publisher::new(([127, 0, 0, 1], 53).into(), "hosting.example", &key).unwrap();
+        let erase = |name: &str| publisher.message(&[ZoneChange::Erase { name: name.into() }]);
+        assert!(erase("x.hosting.example").is_ok());
+        assert!(erase("xhosting.example").is_err());
+        assert!(erase("hosting.example.net").is_err());
+        let weak = UpdateKey {
+            algorithm: "hmac-md5".into(),
+            ..key
+        };
+        assert!(Publisher::new(([127, 0, 0, 1], 53).into(), "hosting.example", &weak).is_err());
     }
 }

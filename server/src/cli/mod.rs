@@ -7,15 +7,25 @@
 //! Exit codes: 0 done; 1 `check` found something critical; 2 asked wrongly; 3 not there; 4 not allowed; 5 in the way;
 //! 6 try again; 70 our fault; 78 the configuration does not serve.
 
+mod check;
 mod configuration;
+mod domain;
+mod keys;
+mod output;
 mod sandbox;
+mod tenant;
+mod user;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use control::{Actor, ControlError, Secret};
+use store::StoreError;
 
 use crate::config::{Config, LogFormat, Problems};
+use crate::net::lookup::Resolver;
+use crate::wiring::{self, WiringError};
 
 /// Looked for when neither `--config` nor `--data-dir` is given.
 const USUAL_FILES: &[&str] = &["domicile.toml", "/etc/domicile/domicile.toml"];
@@ -51,6 +61,31 @@ struct Place {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Say what the world sees of any domain: DNS, TLS, who would accept it; exit 1 on critical findings
+    Check(check::Check),
+    /// Customers
+    #[command(subcommand)]
+    Tenant(tenant::TenantCommand),
+    /// People who run the platform or a customer's domains
+    #[command(subcommand)]
+    Operator(tenant::OperatorCommand),
+    /// Hosted domains: records, checks, states
+    #[command(subcommand)]
+    Domain(domain::DomainCommand),
+    /// Certificates of hosted domains
+    #[command(subcommand)]
+    Cert(domain::CertCommand),
+    /// Accounts of hosted domains
+    #[command(subcommand)]
+    User(user::UserCommand),
+    /// Other servers that hosted domains talk with
+    #[command(subcommand)]
+    Peer(user::PeerCommand),
+    /// Bring the database's schema up to date (`serve` does so at start)
+    Migrate,
+    /// The master key that seals private keys in the database
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
     /// Check or explain the configuration
     #[command(subcommand)]
     Config(configuration::ConfigCommand),
@@ -60,13 +95,16 @@ enum Command {
 
 /// What a command ended with.
 #[derive(Debug)]
-pub(crate) enum Failure {
+pub enum Failure {
     /// The configuration does not serve.
     Config(Problems),
-    /// Anything else: exit code, what happened, what to do.
+    /// Anything else.
     Other {
+        /// Exit code.
         code: u8,
+        /// What happened.
         text: String,
+        /// What to do; may be empty.
         remedy: String,
     },
 }
@@ -95,7 +133,7 @@ impl From<Problems> for Failure {
 }
 
 /// Done, with this code (0 unless the command means something by another).
-pub(crate) type Outcome = Result<u8, Failure>;
+pub type Outcome = Result<u8, Failure>;
 
 /// Reads the arguments and does what they say.
 pub fn run() -> ExitCode {
@@ -103,6 +141,7 @@ pub fn run() -> ExitCode {
     let outcome = match cli.command {
         Command::Config(command) => configuration::run(&cli.place, &command),
         Command::SandboxCert(command) => sandbox::certificate(&cli.place, &command),
+        command => with_runtime(run_on_store(cli.place, command)),
     };
     match outcome {
         Ok(code) => ExitCode::from(code),
@@ -116,6 +155,151 @@ pub fn run() -> ExitCode {
             }
             ExitCode::from(failure.exit_code())
         }
+    }
+}
+
+fn with_runtime(work: impl Future<Output = Outcome>) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    runtime
+        .map_err(|error| {
+            Failure::other(
+                70,
+                format!("the process cannot start its tasks: {error}"),
+                "Look at the limits of processes and open files.",
+            )
+        })?
+        .block_on(work)
+}
+
+/// Commands that work on the database of this machine.
+async fn run_on_store(place: Place, command: Command) -> Outcome {
+    let config = place.load()?;
+    // A command's own words are its output; the log speaks up only for what they leave out.
+    start_log("warn", config.log.format)?;
+    match command {
+        Command::Migrate => {
+            wiring::open_store(&config).await?.close().await;
+            println!(
+                "{}: the schema is up to date",
+                config.server.data_dir.display()
+            );
+            return Ok(0);
+        }
+        Command::Keys(command) => return keys::run(&config, &command).await,
+        Command::Check(command) => return check::run(&config, &command).await,
+        _ => {}
+    }
+    let store = wiring::open_store(&config).await?;
+    let lookup = Resolver::new(&config.dns).map_err(|problem| Failure::other(78, problem, ""))?;
+    let control = wiring::offline_control(&config, store.clone(), lookup)?;
+    let actor = Actor::system("cli");
+    let outcome = match command {
+        Command::Tenant(command) => tenant::run(&control, &actor, command).await,
+        Command::Operator(command) => tenant::operator(&control, &actor, command).await,
+        Command::Domain(command) => domain::run(&control, &actor, command).await,
+        Command::Cert(command) => domain::certificate(&control, &actor, command).await,
+        Command::User(command) => user::run(&control, &actor, command).await,
+        Command::Peer(command) => user::peer(&control, &actor, command).await,
+        Command::Check(_)
+        | Command::Migrate
+        | Command::Keys(_)
+        | Command::Config(_)
+        | Command::SandboxCert(_) => Ok(0),
+    };
+    store.close().await;
+    outcome
+}
+
+/// A password for a command that sets one.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Password {
+    /// Read the password from the first line of standard input; without it one is drawn and printed
+    #[arg(long)]
+    password_stdin: bool,
+}
+
+impl Password {
+    /// The password that was given, if one was.
+    pub(crate) fn given(&self) -> Result<Option<Secret>, Failure> {
+        if !self.password_stdin {
+            return Ok(None);
+        }
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line).map_err(|error| {
+            Failure::other(
+                2,
+                format!("the password cannot be read: {error}"),
+                "Write it to standard input, as UTF-8.",
+            )
+        })?;
+        let password = line.trim_end_matches(['\r', '\n']);
+        if password.is_empty() {
+            return Err(Failure::other(
+                2,
+                "there is no password on standard input",
+                "Write it to standard input, or leave --password-stdin out to have one drawn.",
+            ));
+        }
+        Ok(Some(Secret::from(password)))
+    }
+
+    /// The password that was given, or a fresh one and `true`.
+    pub(crate) fn given_or_drawn(&self) -> Result<(Secret, bool), Failure> {
+        Ok(match self.given()? {
+            Some(password) => (password, false),
+            None => (draw_password(), true),
+        })
+    }
+}
+
+/// Twenty characters that are easily read out: 100 bits.
+pub(crate) fn draw_password() -> Secret {
+    const LETTERS: &[u8] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    let letters = rand::random::<[u8; 20]>()
+        .map(|byte| char::from(LETTERS[usize::from(byte) % LETTERS.len()]));
+    let groups: Vec<String> = letters
+        .chunks(5)
+        .map(|group| group.iter().collect())
+        .collect();
+    Secret::from(groups.join("-"))
+}
+
+/// Nothing is erased without a word.
+pub(crate) fn confirm(yes: bool, what: &str) -> Result<(), Failure> {
+    if yes {
+        Ok(())
+    } else {
+        Err(Failure::other(
+            2,
+            format!("this erases {what}, for good"),
+            "Say --yes if that is what you want.",
+        ))
+    }
+}
+
+impl From<ControlError> for Failure {
+    fn from(error: ControlError) -> Self {
+        if error.exit_code() >= 6 {
+            tracing::error!(error = error.log_text(), "the command failed");
+        }
+        Self::Other {
+            code: error.exit_code(),
+            text: error.to_string(),
+            remedy: error.remedy(),
+        }
+    }
+}
+
+impl From<WiringError> for Failure {
+    fn from(error: WiringError) -> Self {
+        let code = match &error {
+            WiringError::Store(StoreError::Busy | StoreError::Unavailable(_)) => 6,
+            WiringError::Store(StoreError::Corrupt { .. } | StoreError::Other(_)) => 70,
+            _ => 78,
+        };
+        Self::other(code, error.to_string(), "")
     }
 }
 
@@ -162,7 +346,13 @@ pub(crate) fn start_log(filter: &str, format: LogFormat) -> Result<(), Failure> 
         .into_iter()
         .find_map(|name| std::env::var(name).ok());
     let filter = variable.as_deref().unwrap_or(filter);
-    let parsed = EnvFilter::try_new(filter).map_err(|error| {
+    // The DNS libraries write a line per question at `info`; who wants them names them.
+    let quiet = if filter.contains("hickory") {
+        ""
+    } else {
+        "hickory_server=warn,hickory_resolver=warn,hickory_net=warn,hickory_proto=warn,"
+    };
+    let parsed = EnvFilter::try_new(format!("{quiet}{filter}")).map_err(|error| {
         Failure::other(
             78,
             format!("log.filter \"{filter}\" is not valid: {error}"),

@@ -261,3 +261,48 @@ pub(super) fn absolute(name: &str) -> Result<Name, String> {
     parsed.set_fqdn(true);
     Ok(parsed.to_lowercase())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hickory_proto::rr::rdata::{SRV, TXT};
+
+    #[test]
+    fn any_record_survives_the_generic_form() {
+        let name = absolute("_xmpp-client._tcp.One.example").unwrap();
+        for data in [
+            RData::SRV(SRV::new(
+                1,
+                2,
+                5222,
+                absolute("d1.on.hosting.example").unwrap(),
+            )),
+            RData::TXT(TXT::from_bytes(vec![b"a \"b\" ; c", b""])),
+            RData::Unknown {
+                code: RecordType::Unknown(65280),
+                rdata: hickory_proto::rr::rdata::NULL::with(vec![1, 2, 3]),
+            },
+        ] {
+            let bytes = wire(&data).unwrap();
+            let line = format!(
+                "{} 60 IN TYPE{} \\# {} {} ; shown",
+                name.to_ascii(),
+                u16::from(data.record_type()),
+                bytes.len(),
+                data_encoding::HEXLOWER.encode(&bytes)
+            );
+            let record = parse_line(&line).unwrap();
+            assert_eq!((&record.data, record.ttl), (&data, 60));
+            assert_eq!(record.name.to_ascii(), "_xmpp-client._tcp.one.example.");
+        }
+        for bad in [
+            "",
+            "x 60 IN A 192.0.2.1",
+            "x. 60 IN TYPE1 \\# 4 c000",
+            "x. 60 IN TYPE1 \\# 5 c000020101",
+            "x. y IN TYPE1 \\# 4 c0000201",
+        ] {
+            assert!(parse_line(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -5,9 +5,6 @@ use hickory_proto::dnssec::Proof;
 use hickory_proto::op::Message;
 use hickory_proto::rr::{self, Name, RData};
 
-/// An alias chain ends after this many.
-const ALIASES: usize = 12;
-
 /// What a walk from the name that was asked for found.
 pub(super) struct Walked {
     pub(super) records: Vec<Record>,
@@ -50,7 +47,7 @@ pub(super) fn walk(answers: &[rr::Record], name: &Name, wanted: RecordType) -> W
     };
     let mut at = name.clone();
     let kind = rtype(wanted);
-    for _ in 0..=ALIASES {
+    for _ in 0..=super::ALIASES {
         let here = || answers.iter().filter(|record| record.name == at);
         let found: Vec<&rr::Record> = here()
             .filter(|record| record.record_type() == kind)
@@ -138,7 +135,7 @@ pub(super) fn absolute(name: &str) -> Result<Name, String> {
 }
 
 /// Lower case, without the final dot; the root is `.`.
-fn text(name: &Name) -> String {
+pub(super) fn text(name: &Name) -> String {
     if name.is_root() {
         ".".into()
     } else {

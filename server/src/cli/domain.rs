@@ -1,0 +1,429 @@
+//! `domicile domain` and `domicile cert`: what is hosted, what its owner publishes, how it stands.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use control::certificate::CertificateUpload;
+use control::domain::{DomainNew, DomainSet, DomainShow};
+use control::findings::{FindingView, Severity};
+use control::records::{DesiredRecord, RecordsPage};
+use control::{Actor, Control, Secret};
+
+use super::output::{show, table};
+use super::{Failure, Outcome, confirm};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum DomainCommand {
+    /// Add a domain; prints the records that its owner publishes
+    Add {
+        /// In any spelling
+        domain: String,
+        /// Customer, number or name
+        #[arg(long)]
+        tenant: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List domains, the most urgent first
+    List {
+        /// Customer, number or name; without it, all
+        #[arg(long)]
+        tenant: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show where a domain stands, from the last look
+    Show {
+        /// Domain
+        domain: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the records that the owner publishes
+    Records {
+        /// Domain
+        domain: String,
+        /// As a fragment of a zone file
+        #[arg(long, conflicts_with = "json")]
+        zone_file: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Look whether the owner has proven the domain; exit 1 while not
+    Verify {
+        /// Domain
+        domain: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Look at the domain now; exit 1 on critical findings
+    Check {
+        /// Domain
+        domain: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Change settings of a domain
+    Set {
+        /// Domain
+        domain: String,
+        /// What it asks of other servers: permissive, verified, encrypted, authenticated
+        #[arg(long)]
+        policy: Option<String>,
+        /// How its identity is obtained: delegated-challenge, uploaded
+        #[arg(long)]
+        mode: Option<String>,
+        /// Services that are switched on, separated by commas; "" for none
+        #[arg(long)]
+        services: Option<String>,
+        /// The only servers that may talk to it, separated by commas; "" for all
+        #[arg(long)]
+        allow: Option<String>,
+        /// Servers that may not, separated by commas; "" for none
+        #[arg(long)]
+        block: Option<String>,
+    },
+    /// Stop a domain; nothing is erased
+    Suspend {
+        /// Domain
+        domain: String,
+        /// What its owner is told
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// Undo that
+    Resume {
+        /// Domain
+        domain: String,
+    },
+    /// Erase a domain with its accounts, keys and certificates
+    Remove {
+        /// Domain
+        domain: String,
+        /// Yes, erase
+        #[arg(long)]
+        yes: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+pub(super) async fn run(control: &Control, actor: &Actor, command: DomainCommand) -> Outcome {
+    match command {
+        DomainCommand::Add {
+            domain,
+            tenant,
+            json,
+        } => {
+            let tenant = super::tenant::resolve(control, actor, &tenant).await?;
+            let added = control
+                .domain_add(
+                    actor,
+                    DomainNew {
+                        domain,
+                        tenant: Some(tenant),
+                    },
+                )
+                .await?;
+            if json {
+                return show(true, &added, |_| String::new());
+            }
+            println!(
+                "{}: added. Its owner publishes these records:\n",
+                added.view.domain
+            );
+            let page = control.domain_records(actor, &added.view.domain).await?;
+            show(false, &page, records_text)
+        }
+        DomainCommand::List { tenant, json } => {
+            let tenant = match tenant {
+                Some(tenant) => Some(super::tenant::resolve(control, actor, &tenant).await?),
+                None => None,
+            };
+            let domains = control.domain_list(actor, tenant).await?;
+            show(json, &domains, |domains| {
+                table(
+                    ["domain", "state", "accounts", "customer", "status"],
+                    domains.iter().map(|view| {
+                        [
+                            view.domain.clone(),
+                            view.state.as_str().to_owned(),
+                            view.accounts.to_string(),
+                            view.tenant.to_string(),
+                            view.status.clone(),
+                        ]
+                    }),
+                )
+            })
+        }
+        DomainCommand::Show { domain, json } => {
+            let shown = control.domain_show(actor, &domain).await?;
+            show(json, &shown, show_text)
+        }
+        DomainCommand::Records {
+            domain,
+            zone_file: true,
+            ..
+        } => {
+            print!("{}", control.domain_zone_fragment(actor, &domain).await?);
+            Ok(0)
+        }
+        DomainCommand::Records { domain, json, .. } => {
+            let page = control.domain_records(actor, &domain).await?;
+            show(json, &page, records_text)
+        }
+        DomainCommand::Verify { domain, json } => {
+            let shown = control.domain_check_now(actor, &domain).await?;
+            let proven = shown.verified.is_some();
+            show(json, &shown, |shown| match shown.verified {
+                Some(at) => format!("{}: proven at {}", shown.view.domain, at.to_xep0082()),
+                None => format!(
+                    "{}: not proven yet\n{}",
+                    shown.view.domain,
+                    findings_text(&shown.checks)
+                ),
+            })?;
+            Ok(u8::from(!proven))
+        }
+        DomainCommand::Check { domain, json } => {
+            let shown = control.domain_check_now(actor, &domain).await?;
+            show(json, &shown, show_text)?;
+            Ok(u8::from(shown.critical > 0))
+        }
+        DomainCommand::Set {
+            domain,
+            policy,
+            mode,
+            services,
+            allow,
+            block,
+        } => {
+            let set = DomainSet {
+                policy,
+                mode,
+                services: services.map(list),
+                allow: allow.map(list),
+                block: block.map(list),
+            };
+            let shown = control.domain_set(actor, &domain, set).await?;
+            show(false, &shown, show_text)
+        }
+        DomainCommand::Suspend { domain, reason } => {
+            let shown = control.domain_suspend(actor, &domain, &reason).await?;
+            println!("{}: {}", shown.view.domain, shown.view.state.as_str());
+            Ok(0)
+        }
+        DomainCommand::Resume { domain } => {
+            let shown = control.domain_resume(actor, &domain).await?;
+            println!("{}: {}", shown.view.domain, shown.view.state.as_str());
+            Ok(0)
+        }
+        DomainCommand::Remove { domain, yes, json } => {
+            confirm(
+                yes,
+                &format!("domain {domain} with its accounts, messages, keys and certificates"),
+            )?;
+            let removed = control.domain_remove(actor, &domain).await?;
+            if json {
+                return show(true, &removed, |_| String::new());
+            }
+            println!("{}: removed", removed.domain);
+            print_dangling(&removed.dangling);
+            Ok(0)
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum CertCommand {
+    /// List a domain's certificates, the current one first
+    List {
+        /// Domain
+        domain: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take a certificate and its key, check them, use them at once
+    Upload {
+        /// Domain
+        domain: String,
+        /// Certificate and intermediates, PEM
+        #[arg(long, value_name = "FILE")]
+        chain: PathBuf,
+        /// Private key, PEM
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+    },
+    /// Have the running server order a certificate now
+    Order {
+        /// Domain
+        domain: String,
+    },
+}
+
+pub(super) async fn certificate(control: &Control, actor: &Actor, command: CertCommand) -> Outcome {
+    match command {
+        CertCommand::List { domain, json } => {
+            let certificates = control.certificate_list(actor, &domain).await?;
+            show(json, &certificates, |certificates| {
+                table(
+                    ["state", "source", "issuer", "until", "days left", "names"],
+                    certificates.iter().map(|view| {
+                        [
+                            view.state.clone(),
+                            view.source.clone(),
+                            view.issuer.clone(),
+                            view.not_after.to_xep0082(),
+                            view.days_left.to_string(),
+                            view.names.join(" "),
+                        ]
+                    }),
+                )
+            })
+        }
+        CertCommand::Upload { domain, chain, key } => {
+            let read = |path: &PathBuf| {
+                std::fs::read_to_string(path).map_err(|error| {
+                    Failure::other(
+                        2,
+                        format!("{}: cannot be read: {error}", path.display()),
+                        "Check the path and the permissions.",
+                    )
+                })
+            };
+            let upload = CertificateUpload {
+                chain_pem: read(&chain)?,
+                key_pem: Secret::from(read(&key)?),
+            };
+            let view = control.certificate_upload(actor, &domain, upload).await?;
+            println!("{domain}: in use until {}", view.not_after.to_xep0082());
+            Ok(0)
+        }
+        CertCommand::Order { domain } => {
+            control.certificate_order(actor, &domain).await?;
+            println!(
+                "{domain}: the server orders a certificate; `domicile cert list {domain}` shows it"
+            );
+            Ok(0)
+        }
+    }
+}
+
+fn list(text: String) -> Vec<String> {
+    text.split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+fn records_text(page: &RecordsPage) -> String {
+    let mut text = table(
+        ["", "name", "ttl", "type", "data"],
+        page.records.iter().map(|view| {
+            let standing = match view.standing {
+                control::records::Standing::Seen => "seen",
+                control::records::Standing::Missing if view.record.optional => "optional",
+                control::records::Standing::Missing => "missing",
+                control::records::Standing::Different => "different",
+                control::records::Standing::Unknown => "?",
+            };
+            [
+                standing.to_owned(),
+                view.record.name.clone(),
+                view.record.ttl_seconds.to_string(),
+                view.record.rtype.to_owned(),
+                view.record.value_text.clone(),
+            ]
+        }),
+    );
+    for view in page.records.iter().filter(|view| !view.replaces.is_empty()) {
+        text.push_str(&format!(
+            "\n{} {} replaces, so delete: {}",
+            view.record.name,
+            view.record.rtype,
+            view.replaces.join("; ")
+        ));
+    }
+    text
+}
+
+fn show_text(shown: &DomainShow) -> String {
+    let mut text = format!(
+        "{}: {}. {}\n",
+        shown.view.domain,
+        shown.view.state.as_str(),
+        shown.view.status
+    );
+    if shown.view.ascii != shown.view.domain {
+        text.push_str(&format!("DNS name      {}\n", shown.view.ascii));
+    }
+    text.push_str(&format!(
+        "SRV target    {}\npolicy        {}\n",
+        shown.target, shown.policy
+    ));
+    if let Some(certificate) = &shown.certificate {
+        text.push_str(&format!(
+            "certificate   {}, until {} ({} days)\n",
+            certificate.issuer,
+            certificate.not_after.to_xep0082(),
+            certificate.days_left
+        ));
+    }
+    for station in &shown.stations {
+        text.push_str(&format!(
+            "{:<13} {}: {}\n",
+            station.name, station.standing, station.text
+        ));
+    }
+    text.push('\n');
+    text.push_str(&findings_text(&shown.checks));
+    text
+}
+
+fn findings_text(checks: &[FindingView]) -> String {
+    let mut text = String::new();
+    for check in checks {
+        let word = match check.severity {
+            Severity::Ok => "good    ",
+            Severity::Info => "info    ",
+            Severity::Unknown => "unknown ",
+            Severity::Warning => "warning ",
+            Severity::Critical => "CRITICAL",
+        };
+        text.push_str(&format!("{word}  {}  [{}]\n", check.subject, check.code));
+        if check.severity != Severity::Ok {
+            for (label, line) in [
+                ("expected", &check.expected),
+                ("observed", &check.observed),
+                ("asked", &check.asked),
+                ("fix", &check.fix),
+            ] {
+                if !line.is_empty() {
+                    text.push_str(&format!("          {label}: {line}\n"));
+                }
+            }
+        }
+    }
+    text
+}
+
+pub(super) fn print_dangling(records: &[DesiredRecord]) {
+    if records.is_empty() {
+        return;
+    }
+    println!(
+        "These records in the owner's zone now point at nothing; the owner should delete them:"
+    );
+    for record in records {
+        println!("  {} {} {}", record.name, record.rtype, record.value_text);
+    }
+}

@@ -1,0 +1,322 @@
+//! `domicile tenant` and `domicile operator`: customers, and the people who run them or the platform.
+
+use clap::Subcommand;
+use control::operator::OperatorNew;
+use control::tenant::{OwnerNew, TenantNew, TenantView};
+use control::{Actor, Control, Secret};
+
+use super::output::{show, table};
+use super::{Failure, Outcome, Password};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum TenantCommand {
+    /// Add a customer
+    Add {
+        /// What the customer is called
+        name: String,
+        /// E-mail address of the first owner, who can sign in to the panel
+        #[arg(long, value_name = "EMAIL")]
+        owner: Option<String>,
+        #[command(flatten)]
+        password: Password,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List customers
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one customer
+    Show {
+        /// Number or name
+        tenant: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Change what a customer may have
+    Set {
+        /// Number or name
+        tenant: String,
+        /// Domains
+        #[arg(long, value_name = "NUMBER")]
+        domains: Option<u32>,
+        /// Accounts over all domains
+        #[arg(long, value_name = "NUMBER")]
+        accounts: Option<u32>,
+    },
+    /// Stop all domains of a customer; nothing is erased
+    Suspend {
+        /// Number or name
+        tenant: String,
+        /// What the customer is told
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// Undo that
+    Resume {
+        /// Number or name
+        tenant: String,
+    },
+    /// Erase a customer with every domain, account, key and operator
+    Remove {
+        /// Number or name
+        tenant: String,
+        /// Yes, erase
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+pub(super) async fn run(control: &Control, actor: &Actor, command: TenantCommand) -> Outcome {
+    match command {
+        TenantCommand::Add {
+            name,
+            owner,
+            password,
+            json,
+        } => {
+            let mut drawn = None;
+            let owner = match owner {
+                None => None,
+                Some(login) => {
+                    let (password, fresh) = password.given_or_drawn()?;
+                    drawn = fresh.then(|| password.expose().to_owned());
+                    Some(OwnerNew { login, password })
+                }
+            };
+            let view = control.tenant_add(actor, TenantNew { name, owner }).await?;
+            show(json, &view, |view| {
+                let mut text = format!("{}: added as number {}", view.name, view.id);
+                if let Some(password) = drawn {
+                    text.push_str(&format!("\npassword {password}"));
+                }
+                text
+            })
+        }
+        TenantCommand::List { json } => {
+            let tenants = control.tenant_list(actor).await?;
+            show(json, &tenants, |tenants| {
+                table(
+                    ["number", "name", "state", "domains", "accounts", "since"],
+                    tenants.iter().map(row),
+                )
+            })
+        }
+        TenantCommand::Show { tenant, json } => {
+            let view = control
+                .tenant_show(actor, resolve(control, actor, &tenant).await?)
+                .await?;
+            show(json, &view, |view| {
+                table(
+                    ["number", "name", "state", "domains", "accounts", "since"],
+                    [row(view)],
+                )
+            })
+        }
+        TenantCommand::Set {
+            tenant,
+            domains,
+            accounts,
+        } => {
+            let view = control
+                .tenant_show(actor, resolve(control, actor, &tenant).await?)
+                .await?;
+            let mut limits = view.limits;
+            limits.domains = domains.unwrap_or(limits.domains);
+            limits.accounts = accounts.unwrap_or(limits.accounts);
+            let view = control.tenant_set_limits(actor, view.id, limits).await?;
+            println!(
+                "{}: {} domains, {} accounts",
+                view.name, view.limits.domains, view.limits.accounts
+            );
+            Ok(0)
+        }
+        TenantCommand::Suspend { tenant, reason } => {
+            let view = control
+                .tenant_suspend(actor, resolve(control, actor, &tenant).await?, &reason)
+                .await?;
+            println!("{}: suspended", view.name);
+            Ok(0)
+        }
+        TenantCommand::Resume { tenant } => {
+            let view = control
+                .tenant_resume(actor, resolve(control, actor, &tenant).await?)
+                .await?;
+            println!("{}: active", view.name);
+            Ok(0)
+        }
+        TenantCommand::Remove { tenant, yes } => {
+            let id = resolve(control, actor, &tenant).await?;
+            super::confirm(yes, &format!("customer {tenant} with everything it has"))?;
+            let dangling = control.tenant_remove(actor, id).await?;
+            println!("{tenant}: removed");
+            super::domain::print_dangling(&dangling);
+            Ok(0)
+        }
+    }
+}
+
+fn row(view: &TenantView) -> [String; 6] {
+    [
+        view.id.to_string(),
+        view.name.clone(),
+        view.state.to_owned(),
+        format!("{}/{}", view.used.domains, view.limits.domains),
+        format!("{}/{}", view.used.accounts, view.limits.accounts),
+        view.created.to_xep0082(),
+    ]
+}
+
+/// A tenant's number from its number or name.
+pub(super) async fn resolve(
+    control: &Control,
+    actor: &Actor,
+    tenant: &str,
+) -> Result<i64, Failure> {
+    if let Ok(id) = tenant.parse() {
+        return Ok(id);
+    }
+    let tenants = control.tenant_list(actor).await?;
+    let mut named = tenants.iter().filter(|view| view.name == tenant);
+    match (named.next(), named.next()) {
+        (Some(view), None) => Ok(view.id),
+        (None, _) => Err(Failure::other(
+            3,
+            format!("there is no customer \"{tenant}\" here"),
+            "`domicile tenant list` shows who is there.",
+        )),
+        (Some(_), Some(_)) => Err(Failure::other(
+            2,
+            format!("several customers are called \"{tenant}\""),
+            "Give the number that `domicile tenant list` shows.",
+        )),
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum OperatorCommand {
+    /// Add an operator, or give one with this address a new password
+    Add {
+        /// E-mail address, the login
+        login: String,
+        /// Customer (number or name) whose operator it is; without it, an operator of the platform
+        #[arg(long)]
+        tenant: Option<String>,
+        /// owner, admin, support or auditor; only with --tenant
+        #[arg(long, default_value = "owner", requires = "tenant")]
+        role: String,
+        #[command(flatten)]
+        password: Password,
+    },
+    /// List operators
+    List {
+        /// Customer (number or name); without it, operators of the platform
+        #[arg(long)]
+        tenant: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove an operator of a customer; the last owner stays
+    Remove {
+        /// E-mail address
+        login: String,
+        /// Customer (number or name)
+        #[arg(long)]
+        tenant: String,
+    },
+}
+
+pub(super) async fn operator(
+    control: &Control,
+    actor: &Actor,
+    command: OperatorCommand,
+) -> Outcome {
+    match command {
+        OperatorCommand::Add {
+            login,
+            tenant,
+            role,
+            password,
+        } => {
+            let (password, drawn): (Secret, bool) = password.given_or_drawn()?;
+            let shown = password.expose().to_owned();
+            match tenant {
+                Some(tenant) => {
+                    let id = resolve(control, actor, &tenant).await?;
+                    control
+                        .team_add(
+                            actor,
+                            id,
+                            OperatorNew {
+                                login: login.clone(),
+                                password,
+                                role,
+                            },
+                        )
+                        .await?;
+                }
+                None => {
+                    control
+                        .platform_team_add(
+                            actor,
+                            OperatorNew {
+                                login: login.clone(),
+                                password,
+                                role: "platform".into(),
+                            },
+                        )
+                        .await?;
+                }
+            }
+            println!("{login}: may sign in");
+            if drawn {
+                println!("password {shown}");
+            }
+            Ok(0)
+        }
+        OperatorCommand::List { tenant, json } => {
+            let team = match tenant {
+                Some(tenant) => {
+                    control
+                        .team_list(actor, resolve(control, actor, &tenant).await?)
+                        .await?
+                }
+                None => control.platform_team_list(actor).await?,
+            };
+            show(json, &team, |team| {
+                table(
+                    ["login", "role", "since"],
+                    team.iter().map(|view| {
+                        [
+                            view.login.clone(),
+                            view.role.to_string(),
+                            view.created.to_xep0082(),
+                        ]
+                    }),
+                )
+            })
+        }
+        OperatorCommand::Remove { login, tenant } => {
+            let id = resolve(control, actor, &tenant).await?;
+            let team = control.team_list(actor, id).await?;
+            let Some(view) = team
+                .iter()
+                .find(|view| view.login.eq_ignore_ascii_case(&login))
+            else {
+                return Err(Failure::other(
+                    3,
+                    format!("there is no operator \"{login}\" of {tenant}"),
+                    "`domicile operator list --tenant …` shows who is there.",
+                ));
+            };
+            control.team_remove(actor, id, view.id).await?;
+            println!("{login}: removed");
+            Ok(0)
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! `domicile user` and `domicile peer`: accounts of a domain, and the servers it talks with.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use control::account::{AccountNew, AccountView};
+use control::{Actor, Control};
+use xmpp::jid::BareJid;
+
+use super::output::{show, table};
+use super::{Failure, Outcome, Password, confirm};
+
+/// Accounts fetched at once.
+const PAGE: usize = 500;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum UserCommand {
+    /// Add an account
+    Add {
+        /// Address: user@example.com
+        jid: String,
+        #[command(flatten)]
+        password: Password,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Set an account's password; its sessions end
+    Passwd {
+        /// Address
+        jid: String,
+        #[command(flatten)]
+        password: Password,
+    },
+    /// List a domain's accounts
+    List {
+        /// Domain
+        domain: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Stop an account; its sessions end, nothing is erased
+    Suspend {
+        /// Address
+        jid: String,
+    },
+    /// Undo that
+    Resume {
+        /// Address
+        jid: String,
+    },
+    /// Erase an account with everything it has
+    Remove {
+        /// Address
+        jid: String,
+        /// Yes, erase
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Add thousands of accounts from a CSV file of local,password; a missing password is drawn
+    Import {
+        /// The file; - for standard input
+        file: PathBuf,
+        /// Domain
+        #[arg(long)]
+        domain: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+pub(super) async fn run(control: &Control, actor: &Actor, command: UserCommand) -> Outcome {
+    match command {
+        UserCommand::Add {
+            jid,
+            password,
+            json,
+        } => {
+            let (local, domain) = split(&jid)?;
+            let added = control
+                .account_add(
+                    actor,
+                    &domain,
+                    AccountNew {
+                        local,
+                        password: password.given()?,
+                    },
+                )
+                .await?;
+            show(json, &added, |added| match &added.password {
+                Some(password) => format!("{}: added\npassword {password}", added.view.jid),
+                None => format!("{}: added", added.view.jid),
+            })
+        }
+        UserCommand::Passwd { jid, password } => {
+            let (local, domain) = split(&jid)?;
+            let given = password.given()?;
+            let drawn = control
+                .account_set_password(
+                    actor,
+                    &domain,
+                    &local,
+                    given.as_ref().map(control::Secret::expose),
+                )
+                .await?;
+            println!("{jid}: the password is changed");
+            if let Some(password) = drawn {
+                println!("password {password}");
+            }
+            Ok(0)
+        }
+        UserCommand::List { domain, json } => {
+            let mut accounts: Vec<AccountView> = Vec::new();
+            let mut after: Option<String> = None;
+            loop {
+                let page = control
+                    .account_list(actor, &domain, after.as_deref(), PAGE)
+                    .await?;
+                accounts.extend(page.accounts);
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+            show(json, &accounts, |accounts| {
+                table(
+                    ["address", "state", "since"],
+                    accounts.iter().map(|view| {
+                        [
+                            view.jid.clone(),
+                            view.state.clone(),
+                            view.created.to_xep0082(),
+                        ]
+                    }),
+                )
+            })
+        }
+        UserCommand::Suspend { jid } => {
+            let (local, domain) = split(&jid)?;
+            let view = control.account_suspend(actor, &domain, &local).await?;
+            println!("{}: {}", view.jid, view.state);
+            Ok(0)
+        }
+        UserCommand::Resume { jid } => {
+            let (local, domain) = split(&jid)?;
+            let view = control.account_resume(actor, &domain, &local).await?;
+            println!("{}: {}", view.jid, view.state);
+            Ok(0)
+        }
+        UserCommand::Remove { jid, yes } => {
+            let (local, domain) = split(&jid)?;
+            confirm(
+                yes,
+                &format!("account {jid} with its contacts and messages"),
+            )?;
+            control.account_remove(actor, &domain, &local).await?;
+            println!("{jid}: removed");
+            Ok(0)
+        }
+        UserCommand::Import { domain, file, json } => {
+            let read = if file.as_os_str() == "-" {
+                std::io::read_to_string(std::io::stdin())
+            } else {
+                std::fs::read_to_string(&file)
+            };
+            let csv = read.map_err(|error| {
+                Failure::other(
+                    2,
+                    format!("{}: cannot be read: {error}", file.display()),
+                    "The file holds UTF-8 text.",
+                )
+            })?;
+            let report = control.account_import(actor, &domain, &csv).await?;
+            let failed = !report.refused.is_empty();
+            show(json, &report, |report| {
+                let mut text = format!(
+                    "{domain}: {} added, {} not\n",
+                    report.added,
+                    report.refused.len()
+                );
+                for refused in &report.refused {
+                    text.push_str(&format!(
+                        "line {}: {}: {}\n",
+                        refused.line, refused.local, refused.problem
+                    ));
+                }
+                for (local, password) in &report.drawn {
+                    text.push_str(&format!("{local},{password}\n"));
+                }
+                text
+            })?;
+            Ok(if failed { 2 } else { 0 })
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum PeerCommand {
+    /// List the servers that a domain talks with, the latest first
+    List {
+        /// Hosted domain
+        domain: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what happened with one server
+    Show {
+        /// Hosted domain
+        domain: String,
+        /// Remote domain
+        peer: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+pub(super) async fn peer(control: &Control, actor: &Actor, command: PeerCommand) -> Outcome {
+    match command {
+        PeerCommand::List { domain, json } => {
+            let peers = control.peer_list(actor, &domain).await?;
+            show(json, &peers, |peers| {
+                table(
+                    ["peer", "last", "good", "proof", "summary"],
+                    peers.iter().map(|view| {
+                        let good = if view.ok { "yes" } else { "no" };
+                        [
+                            view.peer.clone(),
+                            view.last.to_xep0082(),
+                            good.into(),
+                            view.prooftype.clone().unwrap_or_default(),
+                            view.summary.clone(),
+                        ]
+                    }),
+                )
+            })
+        }
+        PeerCommand::Show { domain, peer, json } => {
+            let shown = control.peer_show(actor, &domain, &peer).await?;
+            show(json, &shown, |shown| {
+                let mut text = format!("{}: {}\n", shown.view.peer, shown.view.summary);
+                for attempt in &shown.attempts {
+                    text.push_str(&format!("{attempt}\n"));
+                }
+                text
+            })
+        }
+    }
+}
+
+/// Localpart and domain of an account's address.
+fn split(jid: &str) -> Result<(String, String), Failure> {
+    let remedy = "Give an address such as user@example.com.";
+    let parsed = BareJid::parse(jid).map_err(|error| {
+        Failure::other(2, format!("\"{jid}\" is not an address: {error}"), remedy)
+    })?;
+    let local = parsed
+        .local()
+        .ok_or_else(|| Failure::other(2, format!("\"{jid}\" has no user part"), remedy))?;
+    Ok((local.to_owned(), parsed.domain().to_owned()))
+}

@@ -1,0 +1,313 @@
+//! From the configuration to the parts: database, zone, certificate authority, settings. What the commands, `serve` and
+//! `demo` have in common is put together here once.
+//!
+//! Nothing here listens or runs; a part that is not configured becomes one that says so when it is needed.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use control::outside::{
+    ChallengeSolver, IssueError, IssueRequest, Issued, Issuer, IssuerInfo, ZoneChange, ZoneError,
+    ZonePublisher,
+};
+use control::settings::ServiceName;
+use control::{Control, Limits, Pace, Parts, PlatformSettings, Ports, Secret, SystemClock};
+use dna::Anchors;
+use store::{Sealer, Store};
+
+use crate::certificates::{AccountKeep, Acme, AcmeSettings};
+use crate::config::Config;
+use crate::zone::{Publisher, read_key};
+
+/// The master key in base64, instead of a file.
+const MASTER_KEY: &str = "DOMICILE_MASTER_KEY";
+
+/// Why the parts cannot be put together; each text says what the operator can do.
+#[derive(Debug, thiserror::Error)]
+pub enum WiringError {
+    /// The master key cannot be used.
+    #[error("{problem}")]
+    MasterKey {
+        /// What is wrong, with the file's name.
+        problem: String,
+    },
+    /// A directory cannot be made.
+    #[error("{}: cannot be made: {source}", path.display())]
+    Directory {
+        /// Which.
+        path: PathBuf,
+        /// Cause.
+        source: std::io::Error,
+    },
+    /// The database does not open.
+    #[error("the database cannot be opened: {0}")]
+    Store(#[from] store::StoreError),
+    /// A value of the configuration turns out to be wrong when it is used.
+    #[error("{key}: {problem}")]
+    Value {
+        /// `zone.tsig_key_file`.
+        key: &'static str,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+/// Opens the database, with schema up to date and master key in hand. At the very first start both are made.
+pub async fn open_store(config: &Config) -> Result<Store, WiringError> {
+    make_dir(&config.server.data_dir)?;
+    let url = config.database_url();
+    let sealer = sealer(config, url.expose())?;
+    Ok(Store::open(url.expose(), sealer).await?)
+}
+
+/// The directory of an installation, for its owner only.
+pub fn make_dir(path: &Path) -> Result<(), WiringError> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|source| WiringError::Directory {
+            path: path.to_path_buf(),
+            source,
+        })
+}
+
+/// File with the master key, and the one that takes its place while keys are rotated.
+pub fn master_key_files(config: &Config) -> (PathBuf, PathBuf) {
+    let file = config.path(&config.server.master_key_file);
+    let mut next = file.clone().into_os_string();
+    next.push(".next");
+    (file, next.into())
+}
+
+fn sealer(config: &Config, database: &str) -> Result<Sealer, WiringError> {
+    let fault = |problem: String| WiringError::MasterKey { problem };
+    if let Ok(text) = std::env::var(MASTER_KEY) {
+        return Sealer::from_text(&text)
+            .map_err(|problem| fault(format!("{MASTER_KEY}: {problem}")));
+    }
+    let (file, next) = master_key_files(config);
+    if file.exists() {
+        let sealer = Sealer::from_file(&file).map_err(fault)?;
+        // A rotation was interrupted: some values are sealed with the next key already.
+        return if next.exists() {
+            Ok(Sealer::from_file(&next).map_err(fault)?.with_older(sealer))
+        } else {
+            Ok(sealer)
+        };
+    }
+    if next.exists() {
+        // Interrupted between the two renames.
+        return Sealer::from_file(&next).map_err(fault);
+    }
+    let kept = database
+        .strip_prefix("sqlite://")
+        .is_some_and(|path| Path::new(path.split('?').next().unwrap_or(path)).exists());
+    if kept {
+        return Err(fault(format!(
+            "master key {}: is missing, and the database that it belongs to is there; put it back from your copy",
+            file.display()
+        )));
+    }
+    let made = Sealer::generate_file(&file).map_err(fault)?;
+    tracing::warn!(file = %file.display(), "made a new master key: keep a copy apart from the database's backups");
+    Ok(made)
+}
+
+/// The platform's settings for control.
+pub fn platform_settings(config: &Config, pace: Pace) -> PlatformSettings {
+    PlatformSettings {
+        name: config.server.name.clone(),
+        platform_zone: config.platform.zone.to_ascii_lowercase(),
+        addresses: config.platform.addresses.clone(),
+        ports: Ports {
+            client: config.platform.client_port,
+            client_tls: config.platform.client_tls_port,
+            server: config.platform.server_port,
+            server_tls: config.platform.server_tls_port,
+        },
+        record_ttl_seconds: config.platform.ttl_seconds,
+        private_addresses: config.platform.private_addresses,
+        sign_up: config.platform.sign_up,
+        limits: Limits {
+            domains: config.limits.domains_per_tenant,
+            accounts: config.limits.accounts_per_tenant,
+        },
+        pace,
+        // None is offered as long as none answers.
+        service_names: Vec::<ServiceName>::new(),
+    }
+}
+
+/// The way to the platform's zone.
+pub fn zone(config: &Config) -> Result<Arc<dyn ZonePublisher>, WiringError> {
+    let Some(server) = config.zone.server.first() else {
+        return Ok(Arc::new(NoZone));
+    };
+    let apex = if config.zone.apex.is_empty() {
+        &config.platform.zone
+    } else {
+        &config.zone.apex
+    };
+    let file = config.path(&config.zone.tsig_key_file);
+    let value = |problem: String| WiringError::Value {
+        key: "zone.tsig_key_file",
+        problem: format!("{}: {problem}", file.display()),
+    };
+    let key = read_key(&file).map_err(value)?;
+    Ok(Arc::new(
+        Publisher::new(*server, apex, &key).map_err(value)?,
+    ))
+}
+
+/// The certificate authority.
+pub fn issuer(config: &Config, store: &Store) -> Arc<dyn Issuer> {
+    let acme = &config.acme;
+    if acme.directory.is_empty() {
+        return Arc::new(NoIssuer);
+    }
+    let host = acme.directory.split('/').nth(2).unwrap_or(&acme.directory);
+    let name = match host {
+        "acme-v02.api.letsencrypt.org" => "Let's Encrypt".to_owned(),
+        "acme-staging-v02.api.letsencrypt.org" => "Let's Encrypt (staging)".to_owned(),
+        other => other.to_owned(),
+    };
+    let settings = AcmeSettings {
+        name,
+        directory: acme.directory.clone(),
+        root: Some(&acme.root)
+            .filter(|root| !root.as_os_str().is_empty())
+            .map(|root| config.path(root)),
+        contact: Some(acme.contact.clone())
+            .filter(|contact| !contact.is_empty())
+            .into_iter()
+            .collect(),
+        terms_agreed: acme.terms_agreed,
+        external_account: Some(acme.eab_key_id.clone())
+            .filter(|id| !id.is_empty())
+            .map(|id| (id, Secret::from(acme.eab_key.expose()))),
+        caa_identities: acme.caa_identities.clone(),
+    };
+    Arc::new(Acme::new(settings, Arc::new(StoredAccount(store.clone()))))
+}
+
+/// Whom we believe about other servers: a file, or the system's.
+pub fn anchors(config: &Config) -> Result<Anchors, WiringError> {
+    let roots = &config.tls.roots;
+    if roots.as_os_str().is_empty() {
+        let loaded = rustls_native_certs::load_native_certs();
+        for error in &loaded.errors {
+            tracing::warn!(%error, "some of the system's trust anchors cannot be read");
+        }
+        let anchors = Anchors::lenient(loaded.certs);
+        if anchors.is_empty() {
+            tracing::warn!(
+                "the system has no trust anchors: no certificate of another server will be believed; set tls.roots"
+            );
+        }
+        return Ok(anchors);
+    }
+    let file = config.path(roots);
+    let value = |problem: String| WiringError::Value {
+        key: "tls.roots",
+        problem: format!("{}: {problem}", file.display()),
+    };
+    let pem = std::fs::read(&file).map_err(|error| value(error.to_string()))?;
+    Anchors::from_pem(&pem).map_err(|error| value(error.to_string()))
+}
+
+/// Control for a process that serves nothing itself: the command line.
+pub fn offline_control(
+    config: &Config,
+    store: Store,
+    lookup: Arc<dyn dna::Lookup>,
+) -> Result<Arc<Control>, WiringError> {
+    let issuer = issuer(config, &store);
+    Ok(Control::new(Parts {
+        store,
+        lookup,
+        issuer,
+        zone: zone(config)?,
+        owner_zone: None,
+        live: Arc::new(control::outside::NotLive),
+        anchors: Arc::new(anchors(config)?),
+        clock: Arc::new(SystemClock),
+        settings: platform_settings(config, Pace::real()),
+    }))
+}
+
+/// The ACME account in the database, sealed there.
+struct StoredAccount(Store);
+
+#[async_trait::async_trait]
+impl AccountKeep for StoredAccount {
+    async fn load(&self, directory: &str) -> Result<Option<Secret>, String> {
+        let kept = self
+            .0
+            .acme_account_get(directory)
+            .await
+            .map_err(|error| error.to_string())?;
+        // An account that was forgotten is kept as nothing.
+        let text = kept
+            .filter(|bytes| !bytes.is_empty())
+            .map(|bytes| String::from_utf8(bytes.to_vec()))
+            .transpose();
+        text.map(|text| text.map(Secret::from))
+            .map_err(|_| "the kept account is not text".into())
+    }
+
+    async fn save(&self, directory: &str, credentials: &Secret) -> Result<(), String> {
+        self.0
+            .acme_account_set(directory, credentials.expose().as_bytes())
+            .await
+            .map_err(|error| error.to_string())
+    }
+
+    async fn forget(&self, directory: &str) -> Result<(), String> {
+        self.0
+            .acme_account_set(directory, b"")
+            .await
+            .map_err(|error| error.to_string())
+    }
+}
+
+/// In place of a certificate authority when none is configured.
+struct NoIssuer;
+
+#[async_trait::async_trait]
+impl Issuer for NoIssuer {
+    fn describe(&self) -> IssuerInfo {
+        IssuerInfo {
+            name: "none".into(),
+            caa_identities: Vec::new(),
+            account_uri: None,
+        }
+    }
+
+    async fn issue(
+        &self,
+        _request: IssueRequest,
+        _desk: &dyn ChallengeSolver,
+    ) -> Result<Issued, IssueError> {
+        Err(IssueError::Refused(
+            "this service orders no certificates (acme.directory is empty): upload one".into(),
+        ))
+    }
+}
+
+/// In place of the platform's zone when no server is configured.
+struct NoZone;
+
+#[async_trait::async_trait]
+impl ZonePublisher for NoZone {
+    async fn apply(&self, changes: &[ZoneChange]) -> Result<(), ZoneError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        Err(ZoneError::Refused {
+            server: "(none)".into(),
+            code: "no name server is configured: set zone.server".into(),
+        })
+    }
+}
