@@ -1,13 +1,13 @@
 //! What concerns the people behind a tenant: team, audit log, API tokens, one's own password and logins.
 
 use askama::Template;
-use axum::extract::{Path, Query};
 use axum::http::StatusCode;
 use control::audit::AuditView;
 use control::operator::{LoginView, OperatorNew, OperatorView, TokenNew, TokenView};
 use control::{ControlError, Role};
 use serde::Deserialize;
 
+use crate::door::{Path, Query};
 use crate::error::{Answer, Failure, Problem};
 use crate::form::Posted;
 use crate::frame::{Frame, Here, done, html};

@@ -1,12 +1,12 @@
 //! A domain's own pages: home, add, settings, stop, start, remove; and the buttons "check now" and "publish for me".
 
 use askama::Template;
-use axum::extract::{Path, Query};
 use axum::http::StatusCode;
 use control::domain::{DomainNew, DomainSet, DomainShow, DomainView, Removed};
 use control::settings::ServiceName;
 use serde::Deserialize;
 
+use crate::door::{Path, Query};
 use crate::error::{Answer, Failure, Problem};
 use crate::form::Posted;
 use crate::frame::{Frame, Here, done, html};

@@ -5,15 +5,16 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{self, ConnectInfo, FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use control::operator::Origin;
+use serde::de::DeserializeOwned;
 
 use crate::Shared;
-use crate::error::problem_json;
+use crate::error::{Failure, problem_json};
 use crate::frame::Frame;
 
 /// No script, style, image or frame from anywhere else; none of ours inline.
@@ -122,16 +123,61 @@ fn forwarded(headers: &HeaderMap) -> Option<IpAddr> {
         .ok()
 }
 
+/// Parts of the path; what does not fit them leads nowhere.
+pub(crate) struct Path<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Shared> for Path<T> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, panel: &Shared) -> Result<Self, Failure> {
+        match extract::Path::<T>::from_request_parts(parts, panel).await {
+            Ok(extract::Path(value)) => Ok(Self(value)),
+            Err(_) => Err(nowhere(panel, parts.uri.path()).into()),
+        }
+    }
+}
+
+/// The query; what does not fit is an address that leads nowhere.
+pub(crate) struct Query<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Shared> for Query<T> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, panel: &Shared) -> Result<Self, Failure> {
+        match extract::Query::<T>::from_request_parts(parts, panel).await {
+            Ok(extract::Query(value)) => Ok(Self(value)),
+            Err(_) => Err(nowhere(panel, parts.uri.path()).into()),
+        }
+    }
+}
+
+/// 405: the address exists, but does not take this.
+pub(crate) async fn wrong_method(State(panel): State<Shared>, request: Request) -> Response {
+    let status = StatusCode::METHOD_NOT_ALLOWED;
+    let title = "This address does not take that";
+    let text = format!("{} is not something this address takes.", request.method());
+    let remedy = "Open the page it belongs to, or see the description of the API.";
+    if request.uri().path().starts_with("/api/") {
+        problem_json(status, "wrong-method", title, &text, remedy, None, None)
+    } else {
+        Frame::visitor(&panel).error_page(status, title, &text, remedy)
+    }
+}
+
 /// 404 for what is not a page.
 pub(crate) async fn not_found(State(panel): State<Shared>, request: Request) -> Response {
+    nowhere(&panel, request.uri().path())
+}
+
+fn nowhere(panel: &Shared, path: &str) -> Response {
     let status = StatusCode::NOT_FOUND;
     let title = "There is no such page";
     let remedy = "Check the address, or start from your first page.";
     let text = "The address leads nowhere here.";
-    if request.uri().path().starts_with("/api/") {
-        problem_json(status, "not-found", title, text, remedy, None, None).into_response()
+    if path.starts_with("/api/") {
+        problem_json(status, "not-found", title, text, remedy, None, None)
     } else {
-        Frame::visitor(&panel).error_page(status, title, text, remedy)
+        Frame::visitor(panel).error_page(status, title, text, remedy)
     }
 }
 

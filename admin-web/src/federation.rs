@@ -1,13 +1,13 @@
 //! Federation: the peers of a domain, and each one's story up to whose side has to fix it.
 
 use askama::Template;
-use axum::extract::Path;
 use axum::http::StatusCode;
 use control::domain::DomainView;
 use control::peer::{PeerShow, PeerView};
 use serde_json::Value;
 
 use crate::domains::view_of;
+use crate::door::Path;
 use crate::error::Answer;
 use crate::frame::{Frame, Here, html};
 use crate::login::{OrPage, SignedIn};

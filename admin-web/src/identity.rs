@@ -1,12 +1,12 @@
 //! Identity: the certificates of a domain, what comes next, ordering and uploading.
 
 use askama::Template;
-use axum::extract::Path;
 use control::certificate::{CertificateUpload, CertificateView};
 use control::domain::DomainShow;
 use control::{ControlError, Secret};
 
 use crate::domains::view_of;
+use crate::door::Path;
 use crate::error::{Answer, Problem};
 use crate::form::Posted;
 use crate::frame::{Frame, Here, done, html};

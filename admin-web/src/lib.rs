@@ -6,6 +6,7 @@
 //! Codemap: `urls` every address; `door` what every request passes; `login`, `form` who asks and what they filled in; `frame`,
 //! `words` what stands around and how it is said; then a file per group of pages; `api` the same operations as JSON.
 
+mod api;
 mod assets;
 mod desk;
 mod domains;
@@ -79,7 +80,9 @@ pub fn router(control: Arc<Control>, settings: PanelSettings) -> Router {
         streams: Arc::default(),
     });
     pages()
+        .merge(api::router())
         .fallback(door::not_found)
+        .method_not_allowed_fallback(door::wrong_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(TimeoutLayer::with_status_code(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -97,7 +100,7 @@ fn pages() -> Router<Shared> {
         .route(urls::SIGN_IN, get(login::sign_in_page).post(login::sign_in))
         .route(urls::SIGN_OUT, post(login::sign_out))
         .route(urls::SETUP, get(login::setup_page).post(login::setup))
-        .route(urls::LIVE, get(live::live_or_401))
+        .route(urls::LIVE, get(live::live))
         .route(assets::ROUTE, get(assets::serve))
         .route(urls::DOMAINS, get(domains::list).post(domains::add))
         .route(urls::DOMAIN_NEW, get(domains::new))

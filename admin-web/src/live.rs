@@ -9,11 +9,11 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use axum::response::sse::{Event as Message, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use control::Events;
+use control::{Actor, Events, Secret};
 use futures_util::stream::{self, Stream};
 
 use crate::Shared;
-use crate::error::Answer;
+use crate::error::Failure;
 use crate::login::SignedIn;
 
 /// Open streams of one login: a browser has six connections to a host and needs some for pages.
@@ -23,27 +23,30 @@ const KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// A stream ends after this time and the browser opens another: a login that ended does not follow for longer.
 const LONGEST: Duration = Duration::from_secs(15 * 60);
 
-/// Open streams by login.
+/// A token or not, and its id or the login's.
+type Key = (bool, i64);
+
+/// Open streams by who holds them.
 #[derive(Default)]
-pub(crate) struct Streams(Mutex<HashMap<i64, usize>>);
+pub(crate) struct Streams(Mutex<HashMap<Key, usize>>);
 
 /// One open stream; leaving counts down.
 struct Seat {
     streams: Arc<Streams>,
-    login: i64,
+    key: Key,
 }
 
 impl Streams {
-    fn take(self: &Arc<Self>, login: i64) -> Option<Seat> {
+    fn take(self: &Arc<Self>, key: Key) -> Option<Seat> {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = open.entry(login).or_insert(0);
+        let count = open.entry(key).or_insert(0);
         if *count >= PER_LOGIN {
             return None;
         }
         *count += 1;
         Some(Seat {
             streams: Arc::clone(self),
-            login,
+            key,
         })
     }
 }
@@ -52,56 +55,70 @@ impl Drop for Seat {
     fn drop(&mut self) {
         let streams = &self.streams.0;
         let mut open = streams.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = open.get_mut(&self.login) {
+        if let Some(count) = open.get_mut(&self.key) {
             *count -= 1;
             if *count == 0 {
-                open.remove(&self.login);
+                open.remove(&self.key);
             }
         }
     }
 }
 
-/// Follows what the actor may see.
-pub(crate) async fn live(desk: SignedIn) -> Answer {
-    let Some(seat) = desk.panel.streams.take(desk.id) else {
-        return Ok(StatusCode::TOO_MANY_REQUESTS.into_response());
+/// What a stream was opened with; asked again before every message.
+pub(crate) enum Proof {
+    /// The panel's cookie.
+    Login(Secret),
+    /// An API token.
+    Token(Secret),
+}
+
+impl Proof {
+    /// Somebody who signed out elsewhere, or whose token was revoked, sees nothing more.
+    async fn holds(&self, panel: &Shared) -> bool {
+        let resumed = match self {
+            Self::Login(token) => panel.control.login_resume(token.expose()).await,
+            Self::Token(secret) => panel.control.token_resume(secret.expose()).await,
+        };
+        matches!(resumed, Ok(Some(_)))
+    }
+}
+
+/// Follows what the actor may see. `id` is the login's or token's.
+pub(crate) fn follow(panel: &Shared, actor: &Actor, id: i64, proof: Proof) -> Response {
+    let Some(seat) = panel.streams.take((matches!(proof, Proof::Token(_)), id)) else {
+        return StatusCode::TOO_MANY_REQUESTS.into_response();
     };
-    let events = desk.panel.control.events(&desk.actor);
-    let messages = messages(desk, events, seat);
-    let sse = Sse::new(messages).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
-    Ok(sse.into_response())
+    let messages = messages(panel.clone(), panel.control.events(actor), proof, seat);
+    Sse::new(messages)
+        .keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
+        .into_response()
 }
 
 fn messages(
-    desk: SignedIn,
+    panel: Shared,
     events: Events,
+    proof: Proof,
     seat: Seat,
 ) -> impl Stream<Item = Result<Message, Infallible>> {
     let end = tokio::time::Instant::now() + LONGEST;
     stream::unfold(
-        (desk, events, seat),
-        move |(desk, mut events, seat)| async move {
+        (panel, events, proof, seat),
+        move |(panel, mut events, proof, seat)| async move {
             let event = tokio::time::timeout_at(end, events.next()).await.ok()??;
-            // Somebody who signed out elsewhere sees nothing more.
-            if !still_signed_in(&desk.panel, &desk).await {
+            if !proof.holds(&panel).await {
                 return None;
             }
             let data = serde_json::to_string(&event).unwrap_or_default();
             let message = Message::default().event("change").data(data);
-            Some((Ok(message), (desk, events, seat)))
+            Some((Ok(message), (panel, events, proof, seat)))
         },
     )
 }
 
-async fn still_signed_in(panel: &Shared, desk: &SignedIn) -> bool {
-    let resumed = panel.control.login_resume(desk.token.expose()).await;
-    matches!(resumed, Ok(Some(_)))
-}
-
-/// For programs and for browsers whose login has ended: `EventSource` stops on anything but 200.
-pub(crate) async fn live_or_401(desk: Result<SignedIn, crate::error::Failure>) -> Response {
+/// The stream of an open page. `EventSource` stops on anything but 200, so a login that ended is not led to sign-in here.
+pub(crate) async fn live(desk: Result<SignedIn, Failure>) -> Response {
     match desk {
-        Ok(desk) => live(desk).await.into_response(),
+        Ok(desk) => follow(&desk.panel, &desk.actor, desk.id, Proof::Login(desk.token)),
         Err(_) => StatusCode::UNAUTHORIZED.into_response(),
     }
 }
@@ -113,11 +130,13 @@ mod tests {
     #[test]
     fn a_login_has_a_bounded_number_of_streams() {
         let streams = Arc::new(Streams::default());
-        let mut seats: Vec<_> = (0..PER_LOGIN).map(|_| streams.take(1).unwrap()).collect();
-        assert!(streams.take(1).is_none());
-        assert!(streams.take(2).is_some());
+        let mut seats: Vec<_> = (0..PER_LOGIN)
+            .map(|_| streams.take((false, 1)).unwrap())
+            .collect();
+        assert!(streams.take((false, 1)).is_none());
+        assert!(streams.take((true, 1)).is_some());
         seats.pop();
-        assert!(streams.take(1).is_some());
+        assert!(streams.take((false, 1)).is_some());
         drop(seats);
         assert!(streams.0.lock().unwrap().is_empty());
     }

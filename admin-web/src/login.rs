@@ -4,7 +4,7 @@
 //! and to say whether an address or a password was the wrong one.
 
 use askama::Template;
-use axum::extract::{FromRequestParts, Query, RawQuery, State};
+use axum::extract::{FromRequestParts, RawQuery, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -13,6 +13,7 @@ use control::tenant::{DomainHint, SignUp};
 use control::{Actor, ControlError, Secret, Timestamp};
 use serde::Deserialize;
 
+use crate::door::Query;
 use crate::error::{Answer, Failure, Problem};
 use crate::form::{Open, Posted};
 use crate::frame::{Frame, Here, Who, done, html, see_other};

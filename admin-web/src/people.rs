@@ -1,7 +1,6 @@
 //! People: the accounts of a domain. A password that was drawn here is shown once, on the page that answers the form.
 
 use askama::Template;
-use axum::extract::{Path, Query};
 use axum::http::StatusCode;
 use control::account::{AccountNew, AccountPage, AccountView, ImportReport};
 use control::domain::DomainView;
@@ -9,6 +8,7 @@ use control::{ControlError, Secret};
 use serde::Deserialize;
 
 use crate::domains::view_of;
+use crate::door::{Path, Query};
 use crate::error::{Answer, Problem};
 use crate::form::Posted;
 use crate::frame::{Frame, Here, done, html};

@@ -1,12 +1,12 @@
 //! The records page and the zone-file fragment.
 
 use askama::Template;
-use axum::extract::Path;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::IntoResponse;
 use control::records::{RecordValue, RecordView, RecordsPage as Records, Standing};
 
 use crate::domains::view_of;
+use crate::door::Path;
 use crate::error::Answer;
 use crate::frame::{Frame, Here, html};
 use crate::login::{OrPage, SignedIn};

@@ -1,7 +1,6 @@
 //! Tenants, for operators of the platform: list, add, limits, stop, start, remove; a tenant's owner may remove their own.
 
 use askama::Template;
-use axum::extract::Path;
 use axum::http::StatusCode;
 use control::domain::DomainView;
 use control::operator::{OperatorNew, OperatorView};
@@ -10,6 +9,7 @@ use control::settings::Limits;
 use control::tenant::{OwnerNew, TenantNew, TenantView};
 use control::{ControlError, Role};
 
+use crate::door::Path;
 use crate::error::{Answer, Problem};
 use crate::form::Posted;
 use crate::frame::{Frame, Here, done, html};

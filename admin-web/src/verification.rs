@@ -1,10 +1,10 @@
 //! How others verify you: who accepts the domain, by which proof, and why; and the choice of a mode with its cost.
 
 use askama::Template;
-use axum::extract::Path;
 use control::domain::{DomainSet, DomainShow, Seen, VerdictView};
 
 use crate::domains::view_of;
+use crate::door::Path;
 use crate::error::{Answer, Problem};
 use crate::form::Posted;
 use crate::frame::{Frame, Here, done, html};

@@ -83,6 +83,22 @@ pub(crate) fn severity(severity: &Severity) -> (&'static str, &'static str, &'st
     }
 }
 
+/// What a check is about, in plain words; its subject (`SRV _xmpp-client._tcp.example.com`) stands beside it.
+pub(crate) fn check(subject: &str) -> &'static str {
+    let name = subject.rsplit(' ').next().unwrap_or_default();
+    let starts = |label: &str| name.starts_with(label);
+    match () {
+        () if subject.starts_with("CAA") => "Who may issue certificates",
+        () if starts("_domicile.") => "Ownership",
+        () if starts("_acme-challenge.") => "Certificate record",
+        () if starts("_xmpp-client.") => "Where apps find you",
+        () if starts("_xmpp-server.") => "Where other servers find you",
+        () if starts("_xmpps-client.") => "Where apps find you, encrypted at once",
+        () if starts("_xmpps-server.") => "Where other servers find you, encrypted at once",
+        () => "",
+    }
+}
+
 /// What was just done, by the word in the address; other words say nothing.
 pub(crate) fn notice(word: &str) -> Option<&'static str> {
     Some(match word {

@@ -1,0 +1,253 @@
+//! Domains, their records, certificates and peers.
+
+use axum::http::header;
+use axum::response::IntoResponse;
+use control::certificate::CertificateUpload;
+use control::domain::{DomainNew, DomainSet};
+use serde::Deserialize;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{Body, Caller, OrProblem, Reply, accepted, created, ok, schema};
+use crate::Shared;
+use crate::door::{Path, Query};
+
+pub(super) fn router() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new()
+        .routes(routes!(list, add))
+        .routes(routes!(show, set, remove))
+        .routes(routes!(check))
+        .routes(routes!(publish))
+        .routes(routes!(suspend))
+        .routes(routes!(resume))
+        .routes(routes!(records))
+        .routes(routes!(zone_file))
+        .routes(routes!(certificates, certificate_upload))
+        .routes(routes!(certificate_order))
+        .routes(routes!(peers))
+        .routes(routes!(peer))
+        .routes(routes!(codes))
+}
+
+/// Which domains.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct OfTenant {
+    tenant: Option<i64>,
+}
+
+/// Domains, the most urgent first
+#[utoipa::path(get, path = "/domains", tag = "domains", params(("tenant" = Option<i64>, Query, description = "Of this customer only")),
+    responses((status = 200, body = Vec<schema::Domain>), (status = 401, body = schema::Problem)))]
+async fn list(caller: Caller, Query(of): Query<OfTenant>) -> Reply {
+    let control = &caller.panel.control;
+    ok(control
+        .domain_list(&caller.actor, of.tenant)
+        .await
+        .or_problem()?)
+}
+
+/// Add a domain: claimed, with a record to publish
+#[utoipa::path(post, path = "/domains", tag = "domains", request_body = schema::DomainNew,
+    responses((status = 201, body = schema::DomainShow), (status = 409, body = schema::Problem), (status = 422, body = schema::Problem)))]
+async fn add(caller: Caller, Body(new): Body<DomainNew>) -> Reply {
+    created(
+        caller
+            .panel
+            .control
+            .domain_add(&caller.actor, new)
+            .await
+            .or_problem()?,
+    )
+}
+
+/// One domain, from the last look
+#[utoipa::path(get, path = "/domains/{domain}", tag = "domains", params(("domain" = String, Path)),
+    responses((status = 200, body = schema::DomainShow), (status = 404, body = schema::Problem)))]
+async fn show(caller: Caller, Path(domain): Path<String>) -> Reply {
+    let control = &caller.panel.control;
+    ok(control
+        .domain_show(&caller.actor, &domain)
+        .await
+        .or_problem()?)
+}
+
+/// Change settings; what is not given stays
+#[utoipa::path(patch, path = "/domains/{domain}", tag = "domains", params(("domain" = String, Path)), request_body = schema::DomainSet,
+    responses((status = 200, body = schema::DomainShow), (status = 404, body = schema::Problem), (status = 422, body = schema::Problem)))]
+async fn set(caller: Caller, Path(domain): Path<String>, Body(set): Body<DomainSet>) -> Reply {
+    let control = &caller.panel.control;
+    ok(control
+        .domain_set(&caller.actor, &domain, set)
+        .await
+        .or_problem()?)
+}
+
+/// Erase a domain; answers with the records that now dangle
+#[utoipa::path(delete, path = "/domains/{domain}", tag = "domains", params(("domain" = String, Path)),
+    responses((status = 200, body = schema::Removed), (status = 404, body = schema::Problem)))]
+async fn remove(caller: Caller, Path(domain): Path<String>) -> Reply {
+    let control = &caller.panel.control;
+    ok(control
+        .domain_remove(&caller.actor, &domain)
+        .await
+        .or_problem()?)
+}
+
+/// How to look.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Wait {
+    #[serde(default)]
+    wait: bool,
+}
+
+/// Look at the world now
+///
+/// Answers at once; with `wait=true` after the look, with what was found.
+#[utoipa::path(post, path = "/domains/{domain}/check", tag = "domains", params(("domain" = String, Path), ("wait" = Option<bool>, Query)),
+    responses((status = 200, body = schema::DomainShow), (status = 202), (status = 404, body = schema::Problem)))]
+async fn check(caller: Caller, Path(domain): Path<String>, Query(wait): Query<Wait>) -> Reply {
+    let control = &caller.panel.control;
+    if wait.wait {
+        return ok(control
+            .domain_check_now(&caller.actor, &domain)
+            .await
+            .or_problem()?);
+    }
+    control
+        .domain_check(&caller.actor, &domain)
+        .await
+        .or_problem()?;
+    accepted()
+}
+
+/// Publish the records for the owner; in the sandbox only
+#[utoipa::path(post, path = "/domains/{domain}/publish", tag = "domains", params(("domain" = String, Path)),
+    responses((status = 202), (status = 404, body = schema::Problem), (status = 409, body = schema::Problem)))]
+async fn publish(caller: Caller, Path(domain): Path<String>) -> Reply {
+    let control = &caller.panel.control;
+    control
+        .domain_publish(&caller.actor, &domain)
+        .await
+        .or_problem()?;
+    accepted()
+}
+
+/// Why.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Reason {
+    #[serde(default)]
+    pub(super) reason: String,
+}
+
+/// Stop a domain; nothing is erased
+#[utoipa::path(post, path = "/domains/{domain}/suspend", tag = "domains", params(("domain" = String, Path)), request_body = schema::Reason,
+    responses((status = 200, body = schema::DomainShow), (status = 404, body = schema::Problem)))]
+async fn suspend(caller: Caller, Path(domain): Path<String>, Body(reason): Body<Reason>) -> Reply {
+    let control = &caller.panel.control;
+    ok(control
+        .domain_suspend(&caller.actor, &domain, &reason.reason)
+        .await
+        .or_problem()?)
+}
+
+/// Start it again
+#[utoipa::path(post, path = "/domains/{domain}/resume", tag = "domains", params(("domain" = String, Path)),
+    responses((status = 200, body = schema::DomainShow), (status = 404, body = schema::Problem), (status = 409, body = schema::Problem)))]
+async fn resume(caller: Caller, Path(domain): Path<String>) -> Reply {
+    let control = &caller.panel.control;
+    ok(control
+        .domain_resume(&caller.actor, &domain)
+        .await
+        .or_problem()?)
+}
+
+/// What to publish, and how each record stands
+#[utoipa::path(get, path = "/domains/{domain}/records", tag = "domains", params(("domain" = String, Path)),
+    responses((status = 200, body = schema::Records), (status = 404, body = schema::Problem)))]
+async fn records(caller: Caller, Path(domain): Path<String>) -> Reply {
+    let control = &caller.panel.control;
+    ok(control
+        .domain_records(&caller.actor, &domain)
+        .await
+        .or_problem()?)
+}
+
+/// The same as a zone-file fragment
+#[utoipa::path(get, path = "/domains/{domain}/records.zone", tag = "domains", params(("domain" = String, Path)),
+    responses((status = 200, content_type = "text/dns", body = String), (status = 404, body = schema::Problem)))]
+async fn zone_file(caller: Caller, Path(domain): Path<String>) -> Reply {
+    let control = &caller.panel.control;
+    let text = control
+        .domain_zone_fragment(&caller.actor, &domain)
+        .await
+        .or_problem()?;
+    Ok(([(header::CONTENT_TYPE, "text/dns; charset=utf-8")], text).into_response())
+}
+
+/// Certificates, the current one first
+#[utoipa::path(get, path = "/domains/{domain}/certificates", tag = "domains", params(("domain" = String, Path)),
+    responses((status = 200, body = Vec<schema::Certificate>), (status = 404, body = schema::Problem)))]
+async fn certificates(caller: Caller, Path(domain): Path<String>) -> Reply {
+    let control = &caller.panel.control;
+    ok(control
+        .certificate_list(&caller.actor, &domain)
+        .await
+        .or_problem()?)
+}
+
+/// Upload chain and key; in use at once
+#[utoipa::path(post, path = "/domains/{domain}/certificates", tag = "domains", params(("domain" = String, Path)), request_body = schema::CertificateUpload,
+    responses((status = 201, body = schema::Certificate), (status = 404, body = schema::Problem), (status = 422, body = schema::Problem)))]
+async fn certificate_upload(
+    caller: Caller,
+    Path(domain): Path<String>,
+    Body(upload): Body<CertificateUpload>,
+) -> Reply {
+    let control = &caller.panel.control;
+    created(
+        control
+            .certificate_upload(&caller.actor, &domain, upload)
+            .await
+            .or_problem()?,
+    )
+}
+
+/// Order a certificate now, after the usual look at the records
+#[utoipa::path(post, path = "/domains/{domain}/certificates/order", tag = "domains", params(("domain" = String, Path)),
+    responses((status = 202), (status = 404, body = schema::Problem), (status = 409, body = schema::Problem)))]
+async fn certificate_order(caller: Caller, Path(domain): Path<String>) -> Reply {
+    let control = &caller.panel.control;
+    control
+        .certificate_order(&caller.actor, &domain)
+        .await
+        .or_problem()?;
+    accepted()
+}
+
+/// Peers, the latest first
+#[utoipa::path(get, path = "/domains/{domain}/peers", tag = "domains", params(("domain" = String, Path)),
+    responses((status = 200, body = Vec<schema::Peer>), (status = 404, body = schema::Problem)))]
+async fn peers(caller: Caller, Path(domain): Path<String>) -> Reply {
+    let control = &caller.panel.control;
+    ok(control
+        .peer_list(&caller.actor, &domain)
+        .await
+        .or_problem()?)
+}
+
+/// One peer's story, newest attempt first
+#[utoipa::path(get, path = "/domains/{domain}/peers/{peer}", tag = "domains", params(("domain" = String, Path), ("peer" = String, Path)),
+    responses((status = 200, body = schema::PeerShow), (status = 404, body = schema::Problem)))]
+async fn peer(caller: Caller, Path((domain, peer)): Path<(String, String)>) -> Reply {
+    let control = &caller.panel.control;
+    ok(control
+        .peer_show(&caller.actor, &domain, &peer)
+        .await
+        .or_problem()?)
+}
+
+/// What every code of a check means
+#[utoipa::path(get, path = "/codes", tag = "domains", security(()), responses((status = 200, body = Vec<schema::Code>)))]
+async fn codes() -> Reply {
+    ok(control::findings::CODES)
+}

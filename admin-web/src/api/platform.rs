@@ -1,0 +1,197 @@
+//! Customers (tenants), teams, operators of the platform, the audit log.
+
+use control::operator::OperatorNew;
+use control::settings::Limits;
+use control::tenant::TenantNew;
+use serde::Deserialize;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::domains::Reason;
+use super::{Body, Caller, OrProblem, Reply, created, nothing, ok, schema};
+use crate::Shared;
+use crate::door::{Path, Query};
+
+pub(super) fn router() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new()
+        .routes(routes!(list, add))
+        .routes(routes!(show, remove))
+        .routes(routes!(set_limits))
+        .routes(routes!(suspend))
+        .routes(routes!(resume))
+        .routes(routes!(team, team_add))
+        .routes(routes!(team_remove))
+        .routes(routes!(operators, operator_add))
+        .routes(routes!(overview))
+        .routes(routes!(audit))
+}
+
+/// Customers that you may see
+#[utoipa::path(get, path = "/tenants", tag = "platform", responses((status = 200, body = Vec<schema::Tenant>)))]
+async fn list(caller: Caller) -> Reply {
+    ok(caller
+        .panel
+        .control
+        .tenant_list(&caller.actor)
+        .await
+        .or_problem()?)
+}
+
+/// Add a customer by hand
+#[utoipa::path(post, path = "/tenants", tag = "platform", request_body = schema::TenantNew,
+    responses((status = 201, body = schema::Tenant), (status = 403, body = schema::Problem), (status = 422, body = schema::Problem)))]
+async fn add(caller: Caller, Body(new): Body<TenantNew>) -> Reply {
+    created(
+        caller
+            .panel
+            .control
+            .tenant_add(&caller.actor, new)
+            .await
+            .or_problem()?,
+    )
+}
+
+/// One customer
+#[utoipa::path(get, path = "/tenants/{id}", tag = "platform", params(("id" = i64, Path)), responses((status = 200, body = schema::Tenant), (status = 404, body = schema::Problem)))]
+async fn show(caller: Caller, Path(id): Path<i64>) -> Reply {
+    ok(caller
+        .panel
+        .control
+        .tenant_show(&caller.actor, id)
+        .await
+        .or_problem()?)
+}
+
+/// Erase a customer with everything; answers with the records that now dangle
+#[utoipa::path(delete, path = "/tenants/{id}", tag = "platform", params(("id" = i64, Path)), responses((status = 200, body = Vec<schema::Record>), (status = 404, body = schema::Problem)))]
+async fn remove(caller: Caller, Path(id): Path<i64>) -> Reply {
+    ok(caller
+        .panel
+        .control
+        .tenant_remove(&caller.actor, id)
+        .await
+        .or_problem()?)
+}
+
+/// Change limits
+#[utoipa::path(put, path = "/tenants/{id}/limits", tag = "platform", params(("id" = i64, Path)), request_body = schema::Limits,
+    responses((status = 200, body = schema::Tenant), (status = 404, body = schema::Problem)))]
+async fn set_limits(caller: Caller, Path(id): Path<i64>, Body(limits): Body<Limits>) -> Reply {
+    let control = &caller.panel.control;
+    ok(control
+        .tenant_set_limits(&caller.actor, id, limits)
+        .await
+        .or_problem()?)
+}
+
+/// Stop all domains of a customer
+#[utoipa::path(post, path = "/tenants/{id}/suspend", tag = "platform", params(("id" = i64, Path)), request_body = schema::Reason,
+    responses((status = 200, body = schema::Tenant), (status = 404, body = schema::Problem)))]
+async fn suspend(caller: Caller, Path(id): Path<i64>, Body(reason): Body<Reason>) -> Reply {
+    let control = &caller.panel.control;
+    ok(control
+        .tenant_suspend(&caller.actor, id, &reason.reason)
+        .await
+        .or_problem()?)
+}
+
+/// Start them again
+#[utoipa::path(post, path = "/tenants/{id}/resume", tag = "platform", params(("id" = i64, Path)), responses((status = 200, body = schema::Tenant), (status = 404, body = schema::Problem)))]
+async fn resume(caller: Caller, Path(id): Path<i64>) -> Reply {
+    ok(caller
+        .panel
+        .control
+        .tenant_resume(&caller.actor, id)
+        .await
+        .or_problem()?)
+}
+
+/// Operators of a customer
+#[utoipa::path(get, path = "/tenants/{id}/team", tag = "platform", params(("id" = i64, Path)), responses((status = 200, body = Vec<schema::Operator>), (status = 404, body = schema::Problem)))]
+async fn team(caller: Caller, Path(id): Path<i64>) -> Reply {
+    ok(caller
+        .panel
+        .control
+        .team_list(&caller.actor, id)
+        .await
+        .or_problem()?)
+}
+
+/// Add one
+#[utoipa::path(post, path = "/tenants/{id}/team", tag = "platform", params(("id" = i64, Path)), request_body = schema::OperatorNew,
+    responses((status = 201, body = schema::Operator), (status = 404, body = schema::Problem), (status = 422, body = schema::Problem)))]
+async fn team_add(caller: Caller, Path(id): Path<i64>, Body(new): Body<OperatorNew>) -> Reply {
+    created(
+        caller
+            .panel
+            .control
+            .team_add(&caller.actor, id, new)
+            .await
+            .or_problem()?,
+    )
+}
+
+/// Remove one; the last owner stays
+#[utoipa::path(delete, path = "/tenants/{id}/team/{operator}", tag = "platform", params(("id" = i64, Path), ("operator" = i64, Path)),
+    responses((status = 204), (status = 404, body = schema::Problem), (status = 409, body = schema::Problem)))]
+async fn team_remove(caller: Caller, Path((id, operator)): Path<(i64, i64)>) -> Reply {
+    let control = &caller.panel.control;
+    control
+        .team_remove(&caller.actor, id, operator)
+        .await
+        .or_problem()?;
+    nothing()
+}
+
+/// Operators of the platform
+#[utoipa::path(get, path = "/operators", tag = "platform", responses((status = 200, body = Vec<schema::Operator>), (status = 403, body = schema::Problem)))]
+async fn operators(caller: Caller) -> Reply {
+    ok(caller
+        .panel
+        .control
+        .platform_team_list(&caller.actor)
+        .await
+        .or_problem()?)
+}
+
+/// Add one, or give one a new password
+#[utoipa::path(post, path = "/operators", tag = "platform", request_body = schema::OperatorNew,
+    responses((status = 201, body = schema::Operator), (status = 403, body = schema::Problem), (status = 422, body = schema::Problem)))]
+async fn operator_add(caller: Caller, Body(new): Body<OperatorNew>) -> Reply {
+    let control = &caller.panel.control;
+    created(
+        control
+            .platform_team_add(&caller.actor, new)
+            .await
+            .or_problem()?,
+    )
+}
+
+/// The platform in numbers
+#[utoipa::path(get, path = "/overview", tag = "platform", responses((status = 200, body = schema::Overview), (status = 403, body = schema::Problem)))]
+async fn overview(caller: Caller) -> Reply {
+    ok(caller
+        .panel
+        .control
+        .overview(&caller.actor)
+        .await
+        .or_problem()?)
+}
+
+/// Which entries.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct AuditQuery {
+    tenant: Option<i64>,
+    before: Option<i64>,
+}
+
+/// The audit log, newest first, at most 100 entries
+#[utoipa::path(get, path = "/audit", tag = "platform", params(("tenant" = Option<i64>, Query), ("before" = Option<i64>, Query, description = "Entries older than this id")),
+    responses((status = 200, body = Vec<schema::AuditEntry>), (status = 404, body = schema::Problem)))]
+async fn audit(caller: Caller, Query(query): Query<AuditQuery>) -> Reply {
+    let control = &caller.panel.control;
+    ok(control
+        .audit_list(&caller.actor, query.tenant, query.before)
+        .await
+        .or_problem()?)
+}

@@ -1,0 +1,477 @@
+//! What bodies look like, for the OpenAPI description only: control's types know nothing of it. A test compares the members
+//! with what is really sent.
+
+#![allow(dead_code, reason = "these types are described, never made")]
+
+use utoipa::ToSchema;
+
+/// An error (RFC 9457).
+#[derive(ToSchema)]
+pub(super) struct Problem {
+    /// `about:blank`.
+    r#type: String,
+    /// HTTP status.
+    status: u16,
+    /// Stable code: `not-found`, `forbidden`, `invalid`, `exists`, `wrong-state`, `limit`, `too-many`, …
+    code: String,
+    /// Short heading.
+    title: String,
+    /// What happened, to what.
+    detail: String,
+    /// What to do.
+    remedy: String,
+    /// Member at fault, if one is.
+    field: Option<String>,
+}
+
+/// What is known of a domain before it is added.
+#[derive(ToSchema)]
+pub(super) struct DomainHint {
+    usable: bool,
+    /// How it is spelled here.
+    domain: String,
+    /// How the DNS spells it, if that differs.
+    ascii: Option<String>,
+    /// What is in the way or worth knowing.
+    note: String,
+    /// `ok`, `empty`, `unreadable`, `public-suffix`, `address`, `platform`, `served-here`, `single-label`.
+    code: String,
+}
+
+/// A new customer.
+#[derive(ToSchema)]
+pub(super) struct SignUp {
+    domain: String,
+    email: String,
+    password: String,
+}
+
+/// Signed up and in.
+#[derive(ToSchema)]
+pub(super) struct SignedUp {
+    tenant: i64,
+    domain: String,
+    /// The login's secret, for `X-CSRF-Token`.
+    csrf: String,
+}
+
+#[derive(ToSchema)]
+pub(super) struct FirstRunNeeded {
+    needed: bool,
+}
+
+/// The first operator.
+#[derive(ToSchema)]
+pub(super) struct FirstRun {
+    /// From the server's log.
+    token: String,
+    login: String,
+    password: String,
+}
+
+#[derive(ToSchema)]
+pub(super) struct Login {
+    login: String,
+    password: String,
+}
+
+/// Signed in; the cookie comes with the answer.
+#[derive(ToSchema)]
+pub(super) struct LoggedIn {
+    login: String,
+    role: String,
+    tenant: Option<i64>,
+    /// The login's secret, for `X-CSRF-Token`.
+    csrf: String,
+    expires: String,
+}
+
+/// Who asks.
+#[derive(ToSchema)]
+pub(super) struct Me {
+    login: String,
+    /// `platform`, `owner`, `admin`, `support`, `auditor`.
+    role: String,
+    tenant: Option<i64>,
+    /// The login's secret; null with a token.
+    csrf: Option<String>,
+}
+
+#[derive(ToSchema)]
+pub(super) struct PasswordChange {
+    old: String,
+    new: String,
+}
+
+#[derive(ToSchema)]
+pub(super) struct LoginEntry {
+    id: i64,
+    agent: String,
+    address: String,
+    created: String,
+    expires: String,
+}
+
+#[derive(ToSchema)]
+pub(super) struct Token {
+    id: i64,
+    name: String,
+    created: String,
+    expires: String,
+}
+
+#[derive(ToSchema)]
+pub(super) struct TokenRequest {
+    /// What it is for.
+    name: String,
+}
+
+/// A fresh token.
+#[derive(ToSchema)]
+pub(super) struct TokenMade {
+    /// Shown once.
+    secret: String,
+    #[serde(flatten)]
+    token: Token,
+}
+
+/// Something changed.
+#[derive(ToSchema)]
+pub(super) struct Event {
+    /// `domain-added`, `domain-state`, `domain-checked`, `domain-removed`, `certificate`, `accounts`, `tenant`, `lagged`.
+    event: String,
+    domain: Option<String>,
+    at: String,
+}
+
+/// A domain in a list.
+#[derive(ToSchema)]
+pub(super) struct Domain {
+    id: i64,
+    domain: String,
+    /// DNS spelling.
+    ascii: String,
+    tenant: i64,
+    /// `claimed`, `verified`, `publishing`, `ready`, `live`, `degraded`, `suspended`, `releasing`.
+    state: String,
+    /// `live`, `ready`, `waiting for you`, `waiting for the world`, `degraded`, `stopped`.
+    chip: String,
+    /// One sentence.
+    status: String,
+    accounts: u64,
+    created: String,
+}
+
+/// Everything about a domain.
+#[derive(ToSchema)]
+pub(super) struct DomainShow {
+    #[serde(flatten)]
+    view: Domain,
+    /// Host that SRV records point at.
+    target: String,
+    /// `delegated-challenge` or `uploaded`.
+    mode: String,
+    /// `permissive`, `verified`, `encrypted`, `authenticated`.
+    policy: String,
+    services: Vec<String>,
+    allow: Vec<String>,
+    block: Vec<String>,
+    stations: Vec<Station>,
+    next_step: NextStep,
+    checks: Vec<Finding>,
+    critical: u64,
+    verdicts: Vec<Verdict>,
+    certificate: Option<Certificate>,
+    certificate_note: String,
+    verified: Option<String>,
+    checked: Option<String>,
+    next_check: Option<String>,
+    sessions: u64,
+    can_publish: bool,
+}
+
+#[derive(ToSchema)]
+pub(super) struct Station {
+    name: String,
+    /// `done`, `now`, `later`, `trouble`.
+    standing: String,
+    text: String,
+}
+
+#[derive(ToSchema)]
+pub(super) struct NextStep {
+    title: String,
+    text: String,
+    /// `records`, `check`, `publish`, `users`, `certificate`, `resume`, `none`.
+    action: String,
+}
+
+/// One check.
+#[derive(ToSchema)]
+pub(super) struct Finding {
+    /// Stable; see `/codes`.
+    code: String,
+    /// `ok`, `info`, `unknown`, `warning`, `critical`.
+    severity: String,
+    subject: String,
+    expected: String,
+    observed: String,
+    asked: String,
+    fix: String,
+    since: String,
+    next_check: Option<String>,
+}
+
+/// Would they accept the domain?
+#[derive(ToSchema)]
+pub(super) struct Verdict {
+    name: String,
+    who: String,
+    prooftype: String,
+    /// `yes`, `no`, `unknown`.
+    accepted: String,
+    why: String,
+}
+
+#[derive(ToSchema)]
+pub(super) struct DomainNew {
+    domain: String,
+    /// Operators of the platform say for whom.
+    tenant: Option<i64>,
+}
+
+#[derive(ToSchema)]
+pub(super) struct DomainSet {
+    policy: Option<String>,
+    mode: Option<String>,
+    services: Option<Vec<String>>,
+    allow: Option<Vec<String>>,
+    block: Option<Vec<String>>,
+}
+
+#[derive(ToSchema)]
+pub(super) struct Reason {
+    /// Shown to those concerned.
+    reason: String,
+}
+
+/// A removed domain.
+#[derive(ToSchema)]
+pub(super) struct Removed {
+    domain: String,
+    /// Records for the owner to delete.
+    dangling: Vec<Record>,
+}
+
+/// A record to publish.
+#[derive(ToSchema)]
+pub(super) struct Record {
+    /// `ownership`, `challenge`, `client`, `client-tls`, `server`, `server-tls`.
+    purpose: String,
+    service: Option<String>,
+    /// `TXT`, `SRV`, `CNAME`.
+    rtype: String,
+    relative: String,
+    name: String,
+    /// `txt`, `srv`, `cname`; its members beside it.
+    r#type: String,
+    /// Of `txt`.
+    text: Option<String>,
+    /// Of `srv`.
+    priority: Option<u16>,
+    /// Of `srv`.
+    weight: Option<u16>,
+    /// Of `srv`.
+    port: Option<u16>,
+    /// Of `srv` and `cname`.
+    target: Option<String>,
+    value_text: String,
+    ttl_seconds: u32,
+    why: String,
+    optional: bool,
+}
+
+#[derive(ToSchema)]
+pub(super) struct RecordStanding {
+    #[serde(flatten)]
+    record: Record,
+    /// `seen`, `missing`, `different`, `unknown`.
+    standing: String,
+    /// Records that it replaces.
+    replaces: Vec<String>,
+}
+
+#[derive(ToSchema)]
+pub(super) struct Records {
+    domain: String,
+    zone: String,
+    dns_host: String,
+    dns_hint: String,
+    records: Vec<RecordStanding>,
+}
+
+#[derive(ToSchema)]
+pub(super) struct Certificate {
+    id: i64,
+    names: Vec<String>,
+    issuer: String,
+    not_before: String,
+    not_after: String,
+    renew_at: Option<String>,
+    days_left: i64,
+    /// `acme` or `uploaded`.
+    source: String,
+    /// `current`, `next`, `retired`.
+    state: String,
+    fingerprint: String,
+    key_since: String,
+}
+
+#[derive(ToSchema)]
+pub(super) struct CertificateUpload {
+    /// Leaf first; PEM.
+    chain_pem: String,
+    /// Not encrypted; PEM.
+    key_pem: String,
+}
+
+#[derive(ToSchema)]
+pub(super) struct Peer {
+    peer: String,
+    prooftype: Option<String>,
+    ok: bool,
+    summary: String,
+    last: String,
+    connected: bool,
+}
+
+#[derive(ToSchema)]
+pub(super) struct PeerShow {
+    #[serde(flatten)]
+    view: Peer,
+    attempts: Vec<serde_json::Value>,
+}
+
+#[derive(ToSchema)]
+pub(super) struct Code {
+    code: String,
+    meaning: String,
+    fix: String,
+}
+
+#[derive(ToSchema)]
+pub(super) struct Account {
+    jid: String,
+    local: String,
+    /// `active` or `suspended`.
+    state: String,
+    created: String,
+}
+
+#[derive(ToSchema)]
+pub(super) struct AccountNew {
+    local: String,
+    password: Option<String>,
+}
+
+#[derive(ToSchema)]
+pub(super) struct AccountAdded {
+    #[serde(flatten)]
+    view: Account,
+    /// If it was drawn here; shown once.
+    password: Option<String>,
+}
+
+#[derive(ToSchema)]
+pub(super) struct AccountPage {
+    accounts: Vec<Account>,
+    total: u64,
+    /// Pass as `after`.
+    next: Option<String>,
+}
+
+#[derive(ToSchema)]
+pub(super) struct NewPassword {
+    password: Option<String>,
+}
+
+#[derive(ToSchema)]
+pub(super) struct PasswordSet {
+    /// If it was drawn here; shown once.
+    password: Option<String>,
+}
+
+#[derive(ToSchema)]
+pub(super) struct ImportReport {
+    added: u64,
+    refused: Vec<ImportRefused>,
+    /// Pairs of localpart and drawn password; shown once.
+    drawn: Vec<Vec<String>>,
+}
+
+#[derive(ToSchema)]
+pub(super) struct ImportRefused {
+    line: u64,
+    local: String,
+    problem: String,
+}
+
+#[derive(ToSchema)]
+pub(super) struct Limits {
+    domains: u32,
+    accounts: u32,
+}
+
+#[derive(ToSchema)]
+pub(super) struct Tenant {
+    id: i64,
+    name: String,
+    /// `active` or `suspended`.
+    state: String,
+    created: String,
+    limits: Limits,
+    used: Limits,
+}
+
+#[derive(ToSchema)]
+pub(super) struct TenantNew {
+    name: String,
+    owner: Option<Login>,
+}
+
+#[derive(ToSchema)]
+pub(super) struct Operator {
+    id: i64,
+    login: String,
+    role: String,
+    created: String,
+}
+
+#[derive(ToSchema)]
+pub(super) struct OperatorNew {
+    login: String,
+    password: String,
+    /// `platform`, or `owner`, `admin`, `support`, `auditor` of a customer.
+    role: String,
+}
+
+#[derive(ToSchema)]
+pub(super) struct Overview {
+    tenants: u64,
+    /// Pairs of state and number.
+    domains: Vec<Vec<serde_json::Value>>,
+    accounts: u64,
+    /// Pairs of code and number, most frequent first.
+    findings: Vec<Vec<serde_json::Value>>,
+}
+
+#[derive(ToSchema)]
+pub(super) struct AuditEntry {
+    id: i64,
+    at: String,
+    actor: String,
+    role: String,
+    operation: String,
+    object: String,
+    detail: String,
+}
