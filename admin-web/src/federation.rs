@@ -76,21 +76,23 @@ impl Attempt {
             attempt.headline = text(value);
             return attempt;
         };
+        let mut fix = String::new();
         for (key, value) in object {
             if value.is_null() || value.as_str() == Some("") {
                 continue;
             }
             match key.as_str() {
-                "at" => attempt.at = text(value),
+                "at" => attempt.at = text(value).replace('T', " ").replace('Z', " UTC"),
                 "ok" => attempt.ok = value.as_bool(),
                 "summary" => attempt.headline = text(value),
-                "side" | "fix" => {
-                    let joint = if attempt.side.is_empty() { "" } else { ": " };
-                    attempt.side.push_str(joint);
-                    attempt.side.push_str(&text(value));
-                }
+                "side" => attempt.side = text(value),
+                "fix" => fix = text(value),
                 _ => attempt.facts.push((label(key), text(value))),
             }
+        }
+        if !fix.is_empty() {
+            let joint = if attempt.side.is_empty() { "" } else { ": " };
+            attempt.side = format!("{}{joint}{fix}", attempt.side);
         }
         let rank = |label: &str| ORDER.iter().position(|known| known.1 == label);
         attempt

@@ -83,6 +83,27 @@ pub(crate) fn severity(severity: &Severity) -> (&'static str, &'static str, &'st
     }
 }
 
+/// A number in groups of three, apart by a narrow space.
+pub(crate) fn number(count: impl std::fmt::Display) -> String {
+    let digits = count.to_string();
+    let mut out = String::with_capacity(digits.len() + 8);
+    for (at, digit) in digits.chars().enumerate() {
+        // Four digits read well as they are.
+        if at > 0 && digits.len() > 4 && (digits.len() - at) % 3 == 0 {
+            out.push('\u{202f}');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// What a code of a check means.
+pub(crate) fn meaning(code: &str) -> &'static str {
+    let codes = control::findings::CODES.iter();
+    let known = codes.into_iter().find(|known| known.code == code);
+    known.map_or("", |known| known.meaning)
+}
+
 /// What a check is about, in plain words; its subject (`SRV _xmpp-client._tcp.example.com`) stands beside it.
 pub(crate) fn check(subject: &str) -> &'static str {
     let name = subject.rsplit(' ').next().unwrap_or_default();
@@ -144,6 +165,14 @@ mod tests {
             assert_eq!(relative(then, now), text, "{seconds}");
         }
         assert_eq!(exact(Timestamp(0)), "1970-01-01 00:00 UTC");
+    }
+
+    #[test]
+    fn large_numbers_are_grouped() {
+        assert_eq!(number(7), "7");
+        assert_eq!(number(9999), "9999");
+        assert_eq!(number(14_802), "14\u{202f}802");
+        assert_eq!(number(1_234_567), "1\u{202f}234\u{202f}567");
     }
 
     #[test]
