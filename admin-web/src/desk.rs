@@ -11,7 +11,7 @@ use crate::door::{Path, Query};
 use crate::error::{Answer, Failure, Problem};
 use crate::form::Posted;
 use crate::frame::{Frame, Here, done, html};
-use crate::login::{OrPage, SignedIn};
+use crate::login::{OrPage, SignedIn, leave};
 use crate::urls;
 
 // --- team ---
@@ -245,15 +245,8 @@ pub(crate) async fn password(Posted { desk, fields }: Posted) -> Answer {
         .password_change(&desk.actor, old.expose(), new.expose())
         .await
     {
-        Ok(()) => Ok(done(urls::ME, "password-changed")),
-        Err(ControlError::LoginRefused) => {
-            let problem = Problem::new(
-                Some("old"),
-                "That is not your present password.",
-                "Type the password that you signed in with.",
-            );
-            me_page(&desk, Some(problem)).await
-        }
+        // Every login has ended, this one too: whoever knew the old password is out everywhere.
+        Ok(()) => Ok(leave(&desk.panel, "password-changed")),
         Err(failure) => {
             let problem = Problem::of(failure).map_err(|other| desk.fail(other))?;
             me_page(&desk, Some(problem)).await

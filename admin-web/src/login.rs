@@ -290,11 +290,16 @@ pub(crate) async fn sign_out(Posted { desk, .. }: Posted) -> Answer {
         .logout(desk.token.expose())
         .await
         .or_page(&desk)?;
-    let mut response = done(urls::SIGN_IN, "signed-out");
+    Ok(leave(&desk.panel, "signed-out"))
+}
+
+/// To sign-in, without the cookie, with a word of notice.
+pub(crate) fn leave(panel: &Panel, word: &str) -> Response {
+    let mut response = done(urls::SIGN_IN, word);
     response
         .headers_mut()
-        .append(header::SET_COOKIE, clear_cookie(&desk.panel));
-    Ok(response)
+        .append(header::SET_COOKIE, clear_cookie(panel));
+    response
 }
 
 // --- signing up ---

@@ -137,7 +137,9 @@ pub(crate) fn notice(word: &str) -> Option<&'static str> {
         "password-set" => "The password is set. Open sessions of this account end now.",
         "ordered" => "A certificate is being ordered. This page shows it as soon as it is here.",
         "uploaded" => "The certificate is in use.",
-        "password-changed" => "Your password is changed. Every other login of yours has ended.",
+        "password-changed" => {
+            "Your password is changed, and every login of yours has ended. Sign in with the new one."
+        }
         "ended" => "That login has ended.",
         "signed-out" => "You are signed out.",
         _ => return None,

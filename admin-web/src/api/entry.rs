@@ -178,7 +178,7 @@ pub(super) struct PasswordChange {
     new: Secret,
 }
 
-/// Change one's own password; every other login ends
+/// Change one's own password; every login ends, API tokens stay
 #[utoipa::path(put, path = "/me/password", tag = "entry", request_body = schema::PasswordChange,
     responses((status = 204), (status = 401, body = schema::Problem), (status = 422, body = schema::Problem)))]
 async fn password(caller: Caller, Body(change): Body<PasswordChange>) -> Reply {

@@ -1,4 +1,8 @@
-//! Every template rendered from sample data; handlers against a real store are in `handlers`.
+//! Templates rendered from sample data, handlers and API against a real store and a small world, and what must not happen.
 
+mod api;
+mod handlers;
 mod pages;
 mod sample;
+mod security;
+mod world;

@@ -1,0 +1,301 @@
+//! The JSON API: what is sent is what the description says, and open pages hear what changes.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{Method, StatusCode};
+use futures_util::StreamExt;
+use serde::Serialize;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use super::sample;
+use super::world::{House, PASSWORD, request};
+
+/// Members that a schema names, its references followed.
+fn members(description: &Value, schema: &Value) -> (BTreeSet<String>, BTreeSet<String>) {
+    if let Some(reference) = schema["$ref"].as_str() {
+        let name = reference.rsplit('/').next().unwrap();
+        return members(description, &description["components"]["schemas"][name]);
+    }
+    let (mut all, mut required) = (BTreeSet::new(), BTreeSet::new());
+    for part in schema["allOf"].as_array().into_iter().flatten() {
+        let (more, needed) = members(description, part);
+        all.extend(more);
+        required.extend(needed);
+    }
+    all.extend(
+        schema["properties"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(name, _)| name.clone()),
+    );
+    let names = schema["required"].as_array().into_iter().flatten();
+    required.extend(names.map(|name| name.as_str().unwrap().to_owned()));
+    (all, required)
+}
+
+#[tokio::test]
+async fn the_description_names_exactly_what_is_sent() {
+    let house = House::settled().await;
+    let description = house.get("/api/v1/openapi.json", None).await.json();
+    let check = |name: &str, sent: &dyn erased::Json| {
+        let sent = sent.json();
+        let sent: BTreeSet<_> = sent.as_object().unwrap().keys().cloned().collect();
+        let schema = &description["components"]["schemas"][name];
+        assert!(schema.is_object(), "{name} is described");
+        let (all, required) = members(&description, schema);
+        assert!(
+            sent.is_subset(&all),
+            "{name}: not described: {:?}",
+            sent.difference(&all).collect::<Vec<_>>()
+        );
+        assert!(
+            required.is_subset(&sent),
+            "{name}: described, not sent: {:?}",
+            required.difference(&sent).collect::<Vec<_>>()
+        );
+    };
+    let show = sample::show_live();
+    check("Domain", &show.view);
+    check("DomainShow", &show);
+    check("Station", &show.stations[0]);
+    check("NextStep", &show.next_step);
+    check("Finding", &show.checks[0]);
+    check("Verdict", &show.verdicts[0]);
+    check("Certificate", &sample::certificate());
+    let records = sample::records();
+    check("Records", &records);
+    for view in &records.records {
+        check("RecordStanding", view);
+        check("Record", &view.record);
+    }
+    check("Account", &sample::account("anna", "active"));
+    check("AccountPage", &sample::people());
+    check("Tenant", &sample::tenant());
+    check("Limits", &sample::tenant().limits);
+    check("Overview", &sample::overview());
+    check("Peer", &sample::peers()[0]);
+    check("Operator", &sample::team()[0]);
+    check("AuditEntry", &sample::audit()[0]);
+    check("Token", &sample::tokens()[0]);
+    check("LoginEntry", &sample::logins()[0]);
+    check("Code", &control::findings::CODES[0]);
+}
+
+/// `Serialize` is no object; this is.
+mod erased {
+    pub(super) trait Json {
+        fn json(&self) -> serde_json::Value;
+    }
+
+    impl<T: super::Serialize> Json for T {
+        fn json(&self) -> serde_json::Value {
+            serde_json::to_value(self).unwrap()
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_description_is_whole() {
+    let house = House::settled().await;
+    let page = house.get("/api/v1/openapi.json", None).await;
+    let description = page.json();
+    let text = description.to_string();
+    for (path, methods) in description["paths"].as_object().unwrap() {
+        assert!(path.starts_with("/api/v1/"), "{path}");
+        for (method, operation) in methods.as_object().unwrap() {
+            assert!(
+                operation["summary"].is_string(),
+                "{method} {path} says what it does"
+            );
+            assert!(operation["tags"][0].is_string());
+        }
+    }
+    // No reference leads nowhere.
+    for part in text.split("#/components/schemas/").skip(1) {
+        let name = part.split('"').next().unwrap();
+        assert!(
+            description["components"]["schemas"][name].is_object(),
+            "{name}"
+        );
+    }
+    assert!(description["paths"].as_object().unwrap().len() >= 35);
+}
+
+#[tokio::test]
+async fn a_program_does_what_a_person_does() {
+    let house = House::settled().await;
+    let post = |path: &str, body: Value| {
+        request(Method::POST, path, None)
+            .header("content-type", "application/json")
+            .body(Body::from(body.to_string()))
+            .unwrap()
+    };
+    let page = house
+        .ask(post(
+            "/api/v1/sign-up",
+            json!({"domain": "choir.example", "email": "choir@mail.example", "password": PASSWORD}),
+        ))
+        .await;
+    assert_eq!(page.status, StatusCode::CREATED, "{}", page.text);
+    let page = house
+        .ask(post(
+            "/api/v1/login",
+            json!({"login": "choir@mail.example", "password": PASSWORD}),
+        ))
+        .await;
+    let person = super::world::Person {
+        cookie: page
+            .header("set-cookie")
+            .split(';')
+            .next()
+            .unwrap()
+            .to_owned(),
+        csrf: page.json()["csrf"].as_str().unwrap().to_owned(),
+        tenant: 0,
+    };
+    let page = house.api(Method::GET, "/api/v1/me", &person, None).await;
+    assert_eq!(page.json()["role"], "owner");
+    let page = house
+        .api(
+            Method::POST,
+            "/api/v1/domains/choir.example/publish",
+            &person,
+            None,
+        )
+        .await;
+    assert_eq!(page.status, StatusCode::ACCEPTED, "{}", page.text);
+    let page = house
+        .api(
+            Method::POST,
+            "/api/v1/domains/choir.example/check?wait=true",
+            &person,
+            None,
+        )
+        .await;
+    assert_eq!(page.status, StatusCode::OK, "{}", page.text);
+    assert_eq!(page.json()["state"], "live", "{}", page.text);
+    let page = house
+        .api(
+            Method::POST,
+            "/api/v1/domains/choir.example/accounts",
+            &person,
+            Some(json!({"local": "Alto"})),
+        )
+        .await;
+    assert_eq!(page.status, StatusCode::CREATED);
+    assert_eq!(page.json()["jid"], "alto@choir.example");
+    assert!(page.json()["password"].as_str().unwrap().len() >= 10);
+    let page = house
+        .api(
+            Method::GET,
+            "/api/v1/domains/choir.example/accounts",
+            &person,
+            None,
+        )
+        .await;
+    assert_eq!(page.json()["total"], 1);
+    let page = house
+        .api(
+            Method::PUT,
+            "/api/v1/domains/choir.example/accounts/alto/password",
+            &person,
+            Some(json!({"password": PASSWORD})),
+        )
+        .await;
+    assert_eq!(page.json(), json!({"password": null}));
+    let page = house
+        .api(
+            Method::DELETE,
+            "/api/v1/domains/choir.example/accounts/alto",
+            &person,
+            None,
+        )
+        .await;
+    assert_eq!(page.status, StatusCode::NO_CONTENT);
+    let page = house
+        .api(
+            Method::GET,
+            "/api/v1/domains/choir.example/records",
+            &person,
+            None,
+        )
+        .await;
+    assert!(page.json()["records"].as_array().unwrap().len() >= 4);
+    let page = house.api(Method::GET, "/api/v1/audit", &person, None).await;
+    assert!(
+        page.json()
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|entry| entry["operation"] == "account.remove")
+    );
+    let page = house
+        .api(
+            Method::DELETE,
+            "/api/v1/domains/choir.example",
+            &person,
+            None,
+        )
+        .await;
+    assert!(!page.json()["dangling"].as_array().unwrap().is_empty());
+    let page = house
+        .api(Method::GET, "/api/v1/domains/choir.example", &person, None)
+        .await;
+    assert_eq!(
+        (page.status, page.json()["code"].as_str()),
+        (StatusCode::NOT_FOUND, Some("not-found"))
+    );
+}
+
+#[tokio::test]
+async fn an_open_page_hears_what_changes_and_nothing_of_others() {
+    let house = House::settled().await;
+    let person = house.customer("own.example").await;
+    let other = house.customer("other.example").await;
+    let ask = request(Method::GET, "/live", Some(&person))
+        .body(Body::empty())
+        .unwrap();
+    let response = house.router.clone().oneshot(ask).await.unwrap();
+    assert_eq!(response.headers()["content-type"], "text/event-stream");
+    let mut stream = response.into_body().into_data_stream();
+    house
+        .post("/domains/other.example/publish", &other, &[])
+        .await;
+    house
+        .post("/domains/own.example/publish", &person, &[])
+        .await;
+    house.control.turn().await.unwrap();
+    let mut heard = String::new();
+    while !heard.contains("domain-state") {
+        let next = tokio::time::timeout(Duration::from_secs(20), stream.next()).await;
+        heard.push_str(&String::from_utf8_lossy(
+            &next.expect("in time").expect("open").unwrap(),
+        ));
+    }
+    assert!(
+        heard.contains("event: change") && heard.contains("own.example"),
+        "{heard}"
+    );
+    assert!(!heard.contains("other.example"), "{heard}");
+    // After signing out nothing more is told.
+    house.post("/sign-out", &person, &[]).await;
+    let system = control::Actor::system("test");
+    house
+        .control
+        .domain_suspend(&system, "own.example", "test")
+        .await
+        .unwrap();
+    let rest = tokio::time::timeout(Duration::from_secs(20), async {
+        let mut rest = String::new();
+        while let Some(Ok(chunk)) = stream.next().await {
+            rest.push_str(&String::from_utf8_lossy(&chunk));
+        }
+        rest
+    });
+    let rest = rest.await.expect("the stream ends");
+    assert!(!rest.contains("suspended"), "{rest}");
+}

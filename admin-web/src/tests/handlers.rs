@@ -1,0 +1,370 @@
+//! What people do in the panel, against a real store: sign up, publish, add people, leave; and what is refused on the way.
+
+use axum::body::Body;
+use axum::http::{Method, Request, StatusCode, header};
+
+use super::world::{House, PASSWORD, certificate, form, request};
+
+#[tokio::test]
+async fn from_sign_up_to_live_with_a_person_and_out_again() {
+    let house = House::settled().await;
+    let page = house.get("/", None).await;
+    assert_eq!(
+        (page.status, page.header("location")),
+        (StatusCode::SEE_OTHER, "/sign-up")
+    );
+
+    let page = house.get("/sign-up?domain=Bakery.Example", None).await;
+    assert!(page.text.contains("bakery.example") && page.text.contains("Who looks after it?"));
+    let fields = [
+        ("domain", "Bakery.Example"),
+        ("email", "me@mail.example"),
+        ("password", PASSWORD),
+    ];
+    let page = house.ask(form("/sign-up", None, &fields)).await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
+    assert_eq!(
+        page.header("location"),
+        "/domains/bakery.example?done=welcome"
+    );
+    let cookie = page
+        .header("set-cookie")
+        .split(';')
+        .next()
+        .unwrap()
+        .to_owned();
+
+    let person = {
+        let builder = Request::get("/domains/bakery.example").header(header::COOKIE, &cookie);
+        let page = house.ask(builder.body(Body::empty()).unwrap()).await;
+        assert_eq!(page.status, StatusCode::OK);
+        let csrf = page.text.split("name=\"csrf\" value=\"").nth(1).unwrap();
+        let csrf = csrf.split('"').next().unwrap().to_owned();
+        super::world::Person {
+            cookie,
+            csrf,
+            tenant: 0,
+        }
+    };
+    let page = house
+        .get("/domains/bakery.example/records", Some(&person))
+        .await;
+    assert!(page.text.contains("domicile-verify=") && page.text.contains("_xmpp-client._tcp"));
+    let page = house
+        .get("/domains/bakery.example/records.zone", Some(&person))
+        .await;
+    assert!(
+        page.header("content-disposition")
+            .contains("bakery.example.zone")
+    );
+    assert!(page.text.contains("_domicile.bakery.example."));
+
+    let page = house
+        .post("/domains/bakery.example/publish", &person, &[])
+        .await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
+    house.control.turn().await.unwrap();
+    let page = house.get("/domains/bakery.example", Some(&person)).await;
+    assert!(page.text.contains("</svg>live</span>"), "{}", page.text);
+
+    let fields = [("local", "anna@bakery.example"), ("password", PASSWORD)];
+    let page = house
+        .post("/domains/bakery.example/people", &person, &fields)
+        .await;
+    assert_eq!(
+        page.header("location"),
+        "/domains/bakery.example/people?done=person-added"
+    );
+    // Without a password one is drawn and shown once.
+    let page = house
+        .post(
+            "/domains/bakery.example/people",
+            &person,
+            &[("local", "bert")],
+        )
+        .await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(page.text.contains("Write this down") && page.text.contains("bert@bakery.example"));
+    let page = house
+        .post(
+            "/domains/bakery.example/people",
+            &person,
+            &[("local", "anna")],
+        )
+        .await;
+    assert_eq!(page.status, StatusCode::CONFLICT);
+    assert!(page.text.contains("role=\"alert\"") && page.text.contains("value=\"anna\""));
+    let csv = [("csv", "carl,\nd d,x\nemil,a long enough password\n")];
+    let page = house
+        .post("/domains/bakery.example/people/import", &person, &csv)
+        .await;
+    assert!(
+        page.text.contains("2 accounts are added") && page.text.contains("1 line is left out"),
+        "{}",
+        page.text
+    );
+    let page = house
+        .get("/domains/bakery.example/people", Some(&person))
+        .await;
+    for local in ["anna", "bert", "carl", "emil"] {
+        assert!(
+            page.text.contains(&format!("{local}@bakery.example")),
+            "{local}"
+        );
+    }
+    let page = house
+        .post("/domains/bakery.example/people/anna/suspend", &person, &[])
+        .await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER);
+    let page = house
+        .get("/domains/bakery.example/people/anna", Some(&person))
+        .await;
+    assert!(page.text.contains("Start this account"));
+    let page = house
+        .post(
+            "/domains/bakery.example/people/anna/remove",
+            &person,
+            &[("confirm", "anna")],
+        )
+        .await;
+    assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let page = house
+        .post(
+            "/domains/bakery.example/people/anna/remove",
+            &person,
+            &[("confirm", "anna@bakery.example")],
+        )
+        .await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER);
+    assert_eq!(
+        house
+            .get("/domains/bakery.example/people/anna", Some(&person))
+            .await
+            .status,
+        StatusCode::NOT_FOUND
+    );
+
+    for path in [
+        "/domains/bakery.example/verification",
+        "/domains/bakery.example/identity",
+        "/domains/bakery.example/federation",
+        "/domains/bakery.example/settings",
+        "/team",
+        "/audit",
+        "/tokens",
+        "/me",
+        "/domains/new",
+        "/",
+    ] {
+        let page = house.get(path, Some(&person)).await;
+        assert_eq!(page.status, StatusCode::OK, "{path}");
+        assert!(page.text.len() < 100_000, "{path}");
+    }
+
+    let page = house
+        .post(
+            "/domains/bakery.example/remove",
+            &person,
+            &[("confirm", "bakery.example")],
+        )
+        .await;
+    assert_eq!(page.status, StatusCode::OK, "{}", page.text);
+    assert!(page.text.contains("Delete these records"));
+    let page = house.post("/sign-out", &person, &[]).await;
+    assert!(page.header("set-cookie").contains("Max-Age=0"));
+    let page = house.get("/team", Some(&person)).await;
+    assert_eq!(page.header("location"), "/sign-in?next=%2Fteam");
+}
+
+#[tokio::test]
+async fn the_first_run_makes_one_operator_and_then_never_again() {
+    let house = House::open().await;
+    assert_eq!(
+        house.get("/sign-in", None).await.header("location"),
+        "/setup"
+    );
+    let fields = |token| {
+        [
+            ("token", token),
+            ("login", "root@platform.example"),
+            ("password", PASSWORD),
+        ]
+    };
+    let page = house.ask(form("/setup", None, &fields("guess"))).await;
+    assert_eq!(page.status, StatusCode::UNAUTHORIZED);
+    let token = house.control.first_run_token().to_owned();
+    let page = house.ask(form("/setup", None, &fields(&token))).await;
+    assert_eq!(page.header("location"), "/", "{}", page.text);
+    let root = house.sign_in("root@platform.example").await;
+    for path in ["/", "/tenants", "/operators", "/audit", "/domains/new"] {
+        assert_eq!(
+            house.get(path, Some(&root)).await.status,
+            StatusCode::OK,
+            "{path}"
+        );
+    }
+    assert_eq!(
+        house.get("/setup", None).await.header("location"),
+        "/sign-in"
+    );
+    let page = house.ask(form("/setup", None, &fields(&token))).await;
+    assert_ne!(page.status, StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn an_operator_runs_customers_by_hand() {
+    let house = House::settled().await;
+    let root = house.sign_in("root@platform.example").await;
+    let fields = [
+        ("name", "Choir"),
+        ("login", "choir@mail.example"),
+        ("password", PASSWORD),
+    ];
+    let page = house.post("/tenants", &root, &fields).await;
+    let path = page
+        .header("location")
+        .split('?')
+        .next()
+        .unwrap()
+        .to_owned();
+    assert!(path.starts_with("/tenants/"), "{}", page.text);
+    assert!(
+        house
+            .get(&path, Some(&root))
+            .await
+            .text
+            .contains("choir@mail.example")
+    );
+    let page = house
+        .post(
+            &format!("{path}/limits"),
+            &root,
+            &[("domains", "many"), ("accounts", "5")],
+        )
+        .await;
+    assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let page = house
+        .post(
+            &format!("{path}/limits"),
+            &root,
+            &[("domains", "7"), ("accounts", "5")],
+        )
+        .await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER);
+    let page = house
+        .post(&format!("{path}/suspend"), &root, &[("reason", "unpaid")])
+        .await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER);
+    let page = house.post(&format!("{path}/resume"), &root, &[]).await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER);
+    let page = house
+        .post(&format!("{path}/remove"), &root, &[("confirm", "Choir")])
+        .await;
+    assert_eq!(page.status, StatusCode::OK, "{}", page.text);
+    assert_eq!(
+        house.get(&path, Some(&root)).await.status,
+        StatusCode::NOT_FOUND
+    );
+}
+
+#[tokio::test]
+async fn a_certificate_is_uploaded_as_files_or_refused_with_its_reason() {
+    let house = House::settled().await;
+    let person = house.customer("bakery.example").await;
+    house
+        .post("/domains/bakery.example/publish", &person, &[])
+        .await;
+    house.control.turn().await.unwrap();
+    let upload = |chain: &str, key: &str| {
+        let mut body = String::new();
+        for (name, file, text) in [
+            ("csrf", "", person.csrf.as_str()),
+            ("chain_file", "chain.pem", chain),
+            ("key_file", "key.pem", key),
+        ] {
+            let file = if file.is_empty() {
+                String::new()
+            } else {
+                format!("; filename=\"{file}\"")
+            };
+            body.push_str(&format!(
+                "--b\r\nContent-Disposition: form-data; name=\"{name}\"{file}\r\n\r\n{text}\r\n"
+            ));
+        }
+        body.push_str("--b--\r\n");
+        request(
+            Method::POST,
+            "/domains/bakery.example/identity",
+            Some(&person),
+        )
+        .header(header::CONTENT_TYPE, "multipart/form-data; boundary=b")
+        .body(Body::from(body))
+        .unwrap()
+    };
+    let (chain, key) = certificate(&["bakery.example".to_owned()]);
+    let page = house.ask(upload(&chain, &key)).await;
+    assert_eq!(
+        page.header("location"),
+        "/domains/bakery.example/identity?done=uploaded",
+        "{}",
+        page.text
+    );
+    let (_, other) = certificate(&["bakery.example".to_owned()]);
+    let page = house.ask(upload(&chain, &other)).await;
+    assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(
+        page.text.contains("role=\"alert\"") && !page.text.contains("BEGIN PRIVATE KEY-----\n")
+    );
+}
+
+#[tokio::test]
+async fn a_token_is_shown_once_and_opens_the_api_until_it_is_revoked() {
+    let house = House::settled().await;
+    let person = house.customer("bakery.example").await;
+    let page = house.post("/tokens", &person, &[("name", "backup")]).await;
+    let secret = page.text.split("class=\"secret\"><code>").nth(1).unwrap();
+    let secret = secret.split('<').next().unwrap().to_owned();
+    let ask = || {
+        Request::get("/api/v1/domains")
+            .header(header::AUTHORIZATION, format!("Bearer {secret}"))
+            .body(Body::empty())
+            .unwrap()
+    };
+    let page = house.ask(ask()).await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert_eq!(page.json()[0]["domain"], "bakery.example");
+    let page = house.get("/tokens", Some(&person)).await;
+    assert!(page.text.contains("backup") && !page.text.contains(&secret));
+    let path = page.text.split("action=\"/tokens/").nth(1).unwrap();
+    let path = format!("/tokens/{}", path.split('"').next().unwrap());
+    assert_eq!(
+        house.post(&path, &person, &[]).await.status,
+        StatusCode::SEE_OTHER
+    );
+    let page = house.ask(ask()).await;
+    assert_eq!(page.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(page.json()["code"], "not-signed-in");
+}
+
+#[tokio::test]
+async fn an_own_password_change_ends_every_login() {
+    let house = House::settled().await;
+    let here = house.customer("bakery.example").await;
+    let there = house.sign_in("owner@bakery.example").await;
+    let wrong = [("old", "wrong"), ("new", "quite another one")];
+    let page = house.post("/me", &here, &wrong).await;
+    assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let right = [("old", PASSWORD), ("new", "quite another one")];
+    let page = house.post("/me", &here, &right).await;
+    assert_eq!(
+        page.header("location"),
+        "/sign-in?done=password-changed",
+        "{}",
+        page.text
+    );
+    assert!(page.header("set-cookie").contains("Max-Age=0"));
+    for person in [here, there] {
+        let page = house.get("/me", Some(&person)).await;
+        assert_eq!(page.status, StatusCode::SEE_OTHER);
+    }
+}
