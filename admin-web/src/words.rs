@@ -89,7 +89,7 @@ pub(crate) fn number(count: impl std::fmt::Display) -> String {
     let mut out = String::with_capacity(digits.len() + 8);
     for (at, digit) in digits.chars().enumerate() {
         // Four digits read well as they are.
-        if at > 0 && digits.len() > 4 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && digits.len() > 4 && (digits.len() - at).is_multiple_of(3) {
             out.push('\u{202f}');
         }
         out.push(digit);
