@@ -24,8 +24,10 @@ use crate::tenant::to_json;
 use crate::time::{DAY, plus};
 use crate::{Actor, Control, password};
 
-/// A lease outlasts the slowest step: a look and an order.
-const LEASE_SECONDS: i64 = 240;
+/// A lease ends by itself after this time, when its holder has died.
+const LEASE_SECONDS: i64 = 60;
+/// A holder at work extends it this often.
+const LEASE_RENEWED: Duration = Duration::from_secs(20);
 /// The loop asks for due domains this often, if nothing wakes it.
 const TICK: Duration = Duration::from_secs(1);
 /// Pause after a step that failed on our side.
@@ -110,7 +112,22 @@ impl Control {
 
     /// One step of a domain whose lease we hold, and the lease's end.
     async fn leased(&self, row: &DomainRow, owner: &str) {
-        let next_check = match self.step(row.id).await {
+        let mut step = Box::pin(self.step(row.id));
+        let done = loop {
+            tokio::select! {
+                done = &mut step => break done,
+                () = tokio::time::sleep(LEASE_RENEWED) => {
+                    let until = plus(self.now(), LEASE_SECONDS);
+                    match self.store().domain_lease_extend(row.id, owner, until).await {
+                        Ok(true) => {}
+                        // Another node has it: two must not order the same certificate.
+                        Ok(false) => return tracing::warn!(domain = %row.name, "a lease was lost; the look is given up"),
+                        Err(error) => tracing::warn!(domain = %row.name, %error, "a lease could not be held longer"),
+                    }
+                }
+            }
+        };
+        let next_check = match done {
             Ok(next_check) => next_check,
             Err(error) => {
                 tracing::warn!(domain = %row.name, error = %error.log_text(), "a look was broken off");

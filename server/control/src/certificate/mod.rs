@@ -84,7 +84,7 @@ impl Control {
         let rows = self.domain_store(&row).certificate_list().await?;
         let mut views: Vec<_> = rows
             .iter()
-            .filter_map(|held| self.view(&row, held, &rows))
+            .filter_map(|held| self.view(&row, held))
             .collect();
         views.sort_by(|a, b| {
             (a.state != "current")
@@ -172,7 +172,7 @@ impl Control {
         Ok(rows
             .iter()
             .find(|held| held.state == "current")
-            .and_then(|held| self.view(row, held, &rows)))
+            .and_then(|held| self.view(row, held)))
     }
 
     /// The same, as the checks need it; with it, whether it was ordered by us and whether its renewal is due.
@@ -191,23 +191,8 @@ impl Control {
         Ok(self.domain_store(row).certificate_current().await?)
     }
 
-    fn view(
-        &self,
-        row: &DomainRow,
-        held: &CertificateRow,
-        all: &[CertificateRow],
-    ) -> Option<CertificateView> {
+    fn view(&self, row: &DomainRow, held: &CertificateRow) -> Option<CertificateView> {
         let inspected = read(&held.chain_pem, &row.name)?;
-        let key_since = all
-            .iter()
-            .filter(|other| {
-                other.id <= held.id
-                    && read(&other.chain_pem, &row.name)
-                        .is_some_and(|other| other.key_fingerprint == inspected.key_fingerprint)
-            })
-            .map(|other| other.created)
-            .min()
-            .unwrap_or(held.created);
         let facts = inspected.facts;
         let ordered = held.source == ORDERED;
         Some(CertificateView {
@@ -221,7 +206,7 @@ impl Control {
             source: held.source.clone(),
             state: held.state.clone(),
             fingerprint: inspected.fingerprint,
-            key_since,
+            key_since: held.key_since,
         })
     }
 
