@@ -21,8 +21,11 @@
 //! | `peer_out`        | `jabber:server`   | we          |
 
 pub mod client;
+mod dialback;
 mod error;
 mod header;
+pub mod peer_in;
+pub mod peer_out;
 
 use sha2::{Digest, Sha256};
 
@@ -260,8 +263,8 @@ pub enum Answer {
         local: DomainName,
         /// The peer.
         remote: DomainName,
-        /// Whether the key is ours.
-        valid: bool,
+        /// Whether the key is ours; `None` when the domain is not hosted here (DIALBACK-17).
+        valid: Option<bool>,
     },
 }
 
@@ -351,11 +354,46 @@ pub enum Event {
         local: DomainName,
         /// The peer.
         remote: DomainName,
+        /// What decided.
+        reason: PairRefusal,
         /// For the owner's eyes.
         why: String,
     },
     /// The peer closed with an error.
     RemoteError(StreamError),
+    /// The peer did not take our certificate: EXTERNAL was refused. Dialback follows where it can.
+    ExternalRefused {
+        /// Its condition and text.
+        why: String,
+    },
+    /// The authoritative server answered an [`Order::VerifyKey`].
+    KeyAnswered {
+        /// ID of the stream that the key came on.
+        stream: String,
+        /// The hosted domain that received it.
+        local: DomainName,
+        /// The peer that sent it.
+        remote: DomainName,
+        /// The outcome.
+        outcome: KeyOutcome,
+    },
+    /// The stream can prove further pairs and carry questions about keys from now on.
+    Ready,
+    /// An answer to a peer's stanza that could not be processed: it goes back over a stream of ours.
+    Reply(Box<Stanza>),
+}
+
+/// What decided that a pair may not pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PairRefusal {
+    /// Our judgement of the peer.
+    Judgement,
+    /// A dialback key is not its maker's (`type='invalid'`).
+    KeyInvalid,
+    /// A dialback key could not be verified (`type='error'`).
+    KeyUnverified,
+    /// The other side offers no way that we could take.
+    NoWay,
 }
 
 /// Somebody in this server wants something of the stream.
@@ -440,6 +478,9 @@ impl std::fmt::Debug for Seed {
         f.debug_struct("Seed").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod joined;
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,372 @@
+//! The receiver against scripted peers, honest and not.
+
+use super::super::joined::{PROVEN, Side, WEAK, domain, header, served, tls};
+use super::*;
+
+const REFUSED: Judgement = Judgement {
+    proven: false,
+    dialback: false,
+    refused: None,
+};
+
+fn secured(judgement: Judgement) -> Side<PeerIn> {
+    let mut side = Side::secured(&header("peer.example", "one.example"), judgement);
+    side.take();
+    side
+}
+
+/// A stream on which `peer.example` was proved.
+fn open() -> Side<PeerIn> {
+    let mut side = secured(PROVEN);
+    side.read("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>");
+    side.read(&header("peer.example", "one.example"));
+    side.take();
+    assert_eq!(side.machine.phase(), Phase::Open);
+    side
+}
+
+const MESSAGE: &str =
+    "<message from='a@peer.example/x' to='b@one.example' id='1'><body>hi</body></message>";
+
+#[test]
+fn tls_02_starttls_alone_and_required() {
+    let mut side = Side::receiver();
+    side.read(&header("peer.example", "one.example"));
+    side.answer(Answer::Host(served("one.example")));
+    let said = side.take();
+    assert!(
+        said.contains("from='one.example' to='peer.example'"),
+        "{said}"
+    );
+    assert!(
+        said.contains("xmlns:db='jabber:server:dialback'"),
+        "DIALBACK-01"
+    );
+    assert!(said.ends_with(
+        "<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls></stream:features>"
+    ));
+    side.read("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
+    assert_eq!(side.start_tls, Some(domain("one.example")));
+}
+
+#[test]
+fn dialback_18_before_tls_is_against_policy() {
+    let mut side = Side::receiver();
+    side.read(&header("peer.example", "one.example"));
+    side.answer(Answer::Host(served("one.example")));
+    side.take();
+    side.read("<db:result from='peer.example' to='one.example'>k</db:result>");
+    let said = side.take();
+    assert!(
+        said.starts_with("<db:result from='one.example' to='peer.example' type='error'><error type='modify'><policy-violation"),
+        "{said}"
+    );
+    assert!(!side.closed);
+}
+
+#[test]
+fn vhost_05_unknown_and_departed_hosts() {
+    for (host, condition) in [
+        (Host::Unknown, "<host-unknown "),
+        (Host::Gone, "<host-gone "),
+    ] {
+        let mut side = Side::receiver();
+        side.read(&header("peer.example", "nowhere.example"));
+        side.answer(Answer::Host(host));
+        assert!(
+            side.said.contains("from='provider.example'"),
+            "{}",
+            side.said
+        );
+        assert!(side.said.contains(condition) && side.closed);
+    }
+}
+
+#[test]
+fn vhost_03_no_other_domain_after_tls() {
+    let mut side = Side::new(PeerIn::new(Seed::new([1; 32]), None));
+    side.feed(Input::Connected(Some(tls(Some("one.example")))));
+    side.read(&header("peer.example", "two.example"));
+    assert!(side.said.contains("<policy-violation "), "{}", side.said);
+    assert!(side.asks.is_empty());
+}
+
+#[test]
+fn sasl_03_external_is_offered_only_when_it_will_succeed() {
+    let proven = Side::secured(&header("peer.example", "one.example"), PROVEN);
+    assert!(proven.said.contains("<mechanism>EXTERNAL</mechanism>"));
+    for other in [
+        Side::secured(&header("peer.example", "one.example"), WEAK),
+        Side::secured(&header("", "one.example"), PROVEN),
+    ] {
+        assert!(!other.said.contains("EXTERNAL"));
+        assert!(
+            other
+                .said
+                .contains("<dialback xmlns='urn:xmpp:features:dialback'><errors/></dialback>"),
+            "DIALBACK-02"
+        );
+    }
+}
+
+#[test]
+fn sasl_45_authorization_identities() {
+    for (authzid, ok) in [
+        ("=", true),
+        ("cGVlci5leGFtcGxl", true),
+        ("UEVFUi5leGFtcGxl", true),
+        ("b3RoZXIuZXhhbXBsZQ==", false),
+        ("!", false),
+    ] {
+        let mut side = secured(PROVEN);
+        side.read(&format!(
+            "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>{authzid}</auth>"
+        ));
+        assert_eq!(side.take().starts_with("<success "), ok, "{authzid}");
+        assert_eq!(side.accepted().len(), usize::from(ok));
+    }
+}
+
+#[test]
+fn external_without_data_is_asked_for_it() {
+    let mut side = secured(PROVEN);
+    side.read("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'/>");
+    assert!(side.take().starts_with("<challenge "));
+    side.read("<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>");
+    assert!(side.take().starts_with("<success "));
+}
+
+#[test]
+fn dna_07_external_unoffered_is_refused_and_dialback_may_follow() {
+    let mut side = secured(WEAK);
+    side.read("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>");
+    assert!(side.take().contains("<not-authorized/>"));
+    assert!(!side.closed);
+    side.read("<db:result from='peer.example' to='one.example'>k</db:result>");
+    assert!(matches!(side.asks.pop_front(), Some(Ask::Judge { .. })));
+}
+
+#[test]
+fn stream_05_no_stanza_before_a_pair() {
+    let mut side = secured(PROVEN);
+    side.read(MESSAGE);
+    assert!(side.said.contains("<not-authorized ") && side.stanzas.is_empty());
+}
+
+#[test]
+fn dna_19_only_pairs_proved_here() {
+    for (stanza, condition) in [
+        (
+            "<message from='a@other.example' to='b@one.example'/>",
+            "invalid-from",
+        ),
+        (
+            "<message from='a@peer.example' to='b@two.example'/>",
+            "host-unknown",
+        ),
+        ("<message from='a@peer.example'/>", "improper-addressing"),
+        ("<message to='b@one.example'/>", "improper-addressing"),
+        (
+            "<message from='a@peer.example' to=''/>",
+            "improper-addressing",
+        ),
+        (
+            "<message from='@@' to='b@one.example'/>",
+            "improper-addressing",
+        ),
+        ("<x xmlns='urn:x'/>", "unsupported-stanza-type"),
+    ] {
+        let mut side = open();
+        side.read(MESSAGE);
+        assert_eq!(side.stanzas.len(), 1);
+        side.read(stanza);
+        assert!(
+            side.said.contains(&format!("<{condition} ")),
+            "{stanza}: {}",
+            side.said
+        );
+        assert_eq!(side.stanzas.len(), 1);
+    }
+}
+
+#[test]
+fn layer_06_another_from_after_sasl() {
+    let mut side = secured(PROVEN);
+    side.read("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>");
+    side.read(&header("other.example", "one.example"));
+    assert!(side.said.contains("<invalid-from "), "{}", side.said);
+    let mut side = secured(PROVEN);
+    side.read("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>");
+    side.read(&header("peer.example", "two.example"));
+    assert!(side.said.contains("<policy-violation "), "{}", side.said);
+}
+
+fn judged(side: &mut Side<PeerIn>, remote: &str, judgement: Judgement) {
+    side.answer(Answer::Judged {
+        local: domain("one.example"),
+        remote: domain(remote),
+        judgement,
+    });
+}
+
+#[test]
+fn dialback_21_a_certificate_spares_dialling_back() {
+    let mut side = secured(WEAK);
+    side.read("<db:result from='other.example' to='one.example'>k</db:result>");
+    assert!(
+        matches!(side.asks.pop_front(), Some(Ask::Judge { remote, .. }) if remote.as_str() == "other.example"),
+        "DIALBACK-22: judged now, for the domain named"
+    );
+    judged(&mut side, "other.example", PROVEN);
+    assert_eq!(
+        side.take(),
+        "<db:result from='one.example' to='other.example' type='valid'/>"
+    );
+    assert!(side.asks.is_empty());
+    side.read("<message from='a@other.example' to='b@one.example'/>");
+    assert_eq!(side.stanzas.len(), 1);
+}
+
+#[test]
+fn dna_21_a_policy_that_wants_more_than_dialback() {
+    let mut side = secured(WEAK);
+    side.read("<db:result from='other.example' to='one.example'>k</db:result>");
+    judged(&mut side, "other.example", REFUSED);
+    let said = side.take();
+    assert!(
+        said.contains("type='error'") && said.contains("<not-authorized "),
+        "{said}"
+    );
+    assert!(!side.closed);
+}
+
+#[test]
+fn dialback_14_verified_pairs_go_on_while_another_is_pending() {
+    let mut side = open();
+    side.read("<db:result from='other.example' to='one.example'>k</db:result>");
+    judged(&mut side, "other.example", WEAK);
+    assert!(matches!(side.asks.pop_back(), Some(Ask::VerifyKey { .. })));
+    side.read(MESSAGE);
+    assert_eq!(side.stanzas.len(), 1);
+    side.answer(Answer::KeyVerified {
+        local: domain("one.example"),
+        remote: domain("other.example"),
+        outcome: KeyOutcome::Invalid,
+    });
+    assert!(side.take().contains("type='invalid'"));
+    assert!(!side.closed, "DIALBACK-15: the other pair keeps the stream");
+}
+
+#[test]
+fn dialback_15_an_invalid_key_and_no_other_pair_close_the_stream() {
+    let mut side = secured(WEAK);
+    side.read("<db:result from='peer.example' to='one.example'>k</db:result>");
+    judged(&mut side, "peer.example", WEAK);
+    side.answer(Answer::KeyVerified {
+        local: domain("one.example"),
+        remote: domain("peer.example"),
+        outcome: KeyOutcome::Invalid,
+    });
+    assert!(side.closed);
+}
+
+#[test]
+fn dialback_17_a_domain_that_is_not_here_is_no_reason_to_close() {
+    let mut side = secured(WEAK);
+    side.read("<db:result from='peer.example' to='two.example'>k</db:result>");
+    let said = side.take();
+    assert!(
+        said.starts_with("<db:result from='two.example' to='peer.example' type='error'>")
+            && said.contains("<item-not-found "),
+        "{said}"
+    );
+    side.read("<db:verify from='peer.example' to='two.example' id='x'>k</db:verify>");
+    side.answer(Answer::KeyChecked {
+        stream: "x".into(),
+        local: domain("two.example"),
+        remote: domain("peer.example"),
+        valid: None,
+    });
+    let said = side.take();
+    assert!(
+        said.starts_with("<db:verify from='two.example' to='peer.example' id='x' type='error'>")
+            && said.contains("<item-not-found "),
+        "{said}"
+    );
+    assert!(!side.closed);
+}
+
+#[test]
+fn dialback_12_typed_elements_are_dropped() {
+    let mut side = secured(WEAK);
+    for stray in [
+        "<db:result from='peer.example' to='one.example' type='valid'/>",
+        "<db:verify from='peer.example' to='one.example' id='x' type='valid'/>",
+        "<db:result from='peer.example'>k</db:result>",
+        "<db:other from='peer.example' to='one.example'/>",
+    ] {
+        side.read(stray);
+    }
+    assert!(side.asks.is_empty() && side.take().is_empty() && side.accepted().is_empty());
+}
+
+#[test]
+fn dialback_24_the_number_of_pairs_is_bounded() {
+    let mut side = secured(WEAK);
+    for i in 0..PAIRS + 1 {
+        side.read(&format!(
+            "<db:result from='d{i}.example' to='one.example'>k</db:result>"
+        ));
+    }
+    assert_eq!(side.asks.len(), PAIRS);
+    assert!(side.take().contains("<resource-constraint "));
+}
+
+#[test]
+fn stream_10_a_stream_that_had_a_key_checked_ends_quietly() {
+    let mut side = secured(WEAK);
+    side.answer(Answer::KeyChecked {
+        stream: "x".into(),
+        local: domain("one.example"),
+        remote: domain("peer.example"),
+        valid: Some(true),
+    });
+    side.take();
+    side.feed(Input::Order(Order::Close(
+        StreamCondition::ConnectionTimeout.into(),
+    )));
+    assert_eq!(side.take(), "</stream:stream>");
+    assert!(side.closed);
+}
+
+#[test]
+fn stanza_06_a_bad_iq_is_answered_over_our_own_stream() {
+    let mut side = open();
+    side.read("<iq from='a@peer.example/x' to='b@one.example' type='get' id='1'/>");
+    assert!(side.stanzas.is_empty() && !side.closed);
+    let reply = side.events.iter().find_map(|event| match event {
+        Event::Reply(reply) => Some(reply),
+        _ => None,
+    });
+    assert_eq!(
+        reply.and_then(|r| r.to()).map(|to| to.as_str()),
+        Some("a@peer.example/x")
+    );
+}
+
+#[test]
+fn every_cut_of_a_script_gives_the_same() {
+    let script = format!(
+        "<db:result from='other.example' to='one.example'>k</db:result>{MESSAGE}<db:verify from='peer.example' to='one.example' id='x'>k</db:verify>"
+    );
+    let mut whole = open();
+    whole.read(&script);
+    for cut in (0..script.len()).filter(|&at| script.is_char_boundary(at)) {
+        let mut side = open();
+        side.read(&script[..cut]);
+        side.read(&script[cut..]);
+        assert_eq!(side.stanzas, whole.stanzas);
+        assert_eq!(side.asks.len(), whole.asks.len());
+        assert_eq!(side.said, whole.said);
+    }
+}

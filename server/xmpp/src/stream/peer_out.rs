@@ -1,0 +1,652 @@
+//! We call a peer server: header, TLS, then EXTERNAL, then dialback, then stanzas (RFC 6120 4 to 6, XEP-0178, XEP-0220).
+//!
+//! The stream belongs to one pair and may carry more: each is proved by its own key. It may also be opened only to ask the
+//! peer, as authority, about keys that others sent us ([`Purpose::Verify`]).
+//!
+//! Refuses: going on without TLS, whatever the peer advertises (TLS-15, TLS-42); answers to questions that were not asked on
+//! this very stream (DIALBACK-12); stanzas from the peer, which proves nothing by being called (S2S-14).
+
+#[cfg(test)]
+mod tests;
+
+use super::dialback::{self, Outcome, Response};
+use super::{
+    Action, Actions, Answer, Ask, CLOSE, DEFAULT_LANG, Event, Input, Judgement, KeyOutcome,
+    Machine, Opening, Order, PairRefusal, Phase, StreamCondition, StreamError, speaks_version_1,
+};
+use crate::framing::{RawElement, StreamHeader};
+use crate::jid::DomainName;
+use crate::ns;
+use crate::sasl;
+use crate::stanza::{Condition, StanzaError};
+use crate::timestamp::Timestamp;
+
+/// Pairs that one stream may carry or be busy proving (DIALBACK-24).
+const PAIRS: usize = 64;
+/// Questions about keys that may be open on one stream.
+const QUESTIONS: usize = 64;
+
+/// What a stream is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To send stanzas of the pair.
+    Send {
+        /// Whether EXTERNAL is tried where offered; not again where it was refused and the connection lost (SASL-46).
+        external: bool,
+    },
+    /// To ask about dialback keys; nothing is proved about us.
+    Verify,
+}
+
+/// Initiating side of a server stream.
+pub struct PeerOut {
+    local: DomainName,
+    remote: DomainName,
+    purpose: Purpose,
+    opened: bool,
+    state: State,
+    /// Orders that came before the stream was ready for them.
+    early: Vec<Order>,
+}
+
+enum State {
+    /// Waiting for the transport.
+    Start,
+    /// Plaintext, our header is out.
+    Header,
+    /// Plaintext, waiting for features.
+    Features,
+    /// `<starttls/>` is out.
+    StartTls,
+    /// `<proceed/>` came.
+    Handshake,
+    /// TLS, our header is out.
+    TlsHeader,
+    /// TLS, the certificate of the peer is being judged.
+    Judge {
+        /// ID the peer gave the stream.
+        id: String,
+        dialback: bool,
+    },
+    /// TLS, judged, waiting for features.
+    TlsFeatures {
+        id: String,
+        /// The header declared the dialback namespace: peers older than the feature do only that.
+        dialback: bool,
+    },
+    /// EXTERNAL is out.
+    Sasl(Box<Ready>),
+    /// EXTERNAL succeeded, our header is out, waiting for theirs.
+    Restarted(Box<Ready>),
+    /// The same, waiting for features.
+    LastFeatures(Box<Ready>),
+    /// Pairs can be proved, keys asked about, stanzas sent.
+    Ready(Box<Ready>),
+    /// Our closing tag is out.
+    Closing,
+    /// Over.
+    Closed,
+    /// Left behind while a step holds the state; never seen between two steps.
+    Between,
+}
+
+struct Ready {
+    /// ID the peer gave the stream: what our keys are made for.
+    id: String,
+    /// Whether the peer takes part in dialback.
+    dialback: bool,
+    pairs: Vec<Pair>,
+    questions: Vec<Question>,
+}
+
+struct Pair {
+    local: DomainName,
+    remote: DomainName,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// The key is being made.
+    Key,
+    /// The key is out (DIALBACK-07).
+    Asked,
+    /// Stanzas may go.
+    Accepted,
+}
+
+/// A `<db:verify/>` that is out.
+struct Question {
+    stream: String,
+    local: DomainName,
+    remote: DomainName,
+}
+
+impl PeerOut {
+    /// A stream for a pair, whose transport is about to connect.
+    pub fn new(local: DomainName, remote: DomainName, purpose: Purpose) -> Self {
+        Self {
+            local,
+            remote,
+            purpose,
+            opened: false,
+            state: State::Start,
+            early: Vec::new(),
+        }
+    }
+}
+
+impl Machine for PeerOut {
+    fn handle(&mut self, input: Input<'_>, _now: Timestamp, out: &mut Actions) {
+        match input {
+            Input::Connected(None) => {
+                self.open(out);
+                self.state = State::Header;
+            }
+            Input::Connected(Some(_)) | Input::Tls(_) => {
+                if !self.is_over() {
+                    self.open(out);
+                    self.state = State::TlsHeader;
+                }
+            }
+            Input::Header(header) => self.header(&header, out),
+            Input::Element(raw) => self.element(&raw, out),
+            Input::Answer(answer) => self.answer(answer, out),
+            Input::Close => self.peer_closed(out),
+            Input::Broken(error) => self.fail(error, out),
+            Input::Order(Order::Close(error)) => self.fail(error, out),
+            Input::Order(Order::Finish) => self.finish(out),
+            Input::Order(order) => self.order(order, out),
+        }
+    }
+
+    fn phase(&self) -> Phase {
+        match &self.state {
+            State::Ready(ready) => {
+                let verifying = self.purpose == Purpose::Verify;
+                if verifying || ready.pairs.iter().any(|p| p.stage == Stage::Accepted) {
+                    Phase::Open
+                } else {
+                    Phase::Unauthenticated
+                }
+            }
+            State::Closing => Phase::Closing,
+            State::Closed | State::Between => Phase::Closed,
+            _ => Phase::Unauthenticated,
+        }
+    }
+}
+
+// --- headers and TLS ---
+
+impl PeerOut {
+    fn is_over(&self) -> bool {
+        matches!(self.state, State::Closing | State::Closed)
+    }
+
+    /// Our header: `from` and `to` of the pair, no `id` (STREAM-12, DNA-02, VHOST-07).
+    fn open(&mut self, out: &mut Actions) {
+        let opening = Opening {
+            content_ns: ns::SERVER,
+            from: Some(self.local.as_str()),
+            to: Some(self.remote.as_str()),
+            id: None,
+            lang: DEFAULT_LANG,
+            version: true,
+            dialback: true,
+        };
+        out.send(|bytes| opening.write(bytes));
+        self.opened = true;
+    }
+
+    fn header(&mut self, header: &StreamHeader, out: &mut Actions) {
+        if self.is_over() {
+            return;
+        }
+        if header.ns != ns::STREAM || header.content_ns != ns::SERVER {
+            // STREAM-20, STREAM-22
+            return self.fail(StreamCondition::InvalidNamespace.into(), out);
+        }
+        let id = header.id.clone().unwrap_or_default();
+        self.state = match std::mem::replace(&mut self.state, State::Between) {
+            // A peer without version sends no features; TLS is asked for all the same (TLS-15).
+            State::Header if !speaks_version_1(header) => start_tls(out),
+            State::Header => State::Features,
+            State::TlsHeader => {
+                // CERT-18, LAYER-05. Some peers leave `from` out, and on errors they may not know it.
+                let from = header.from.as_deref().filter(|from| !from.is_empty());
+                let claimed = from.map(DomainName::parse);
+                if claimed.is_some_and(|claimed| claimed.as_ref() != Ok(&self.remote)) {
+                    let error = StreamError::new(StreamCondition::InvalidFrom)
+                        .with_text("the stream is for another domain than it answers for");
+                    return self.fail(error, out);
+                }
+                let (dialback, features) = (header.dialback, speaks_version_1(header));
+                match self.purpose {
+                    // Whoever the DNS says answers for the domain is asked, whatever certificate it has: this is the weak
+                    // verification that dialback is (S2S-13, DNA-21).
+                    Purpose::Verify if features => State::TlsFeatures { id, dialback },
+                    Purpose::Verify => {
+                        self.become_ready(id, dialback, out);
+                        return;
+                    }
+                    Purpose::Send { .. } => {
+                        out.push(Action::Ask(Ask::Judge {
+                            local: self.local.clone(),
+                            remote: self.remote.clone(),
+                        }));
+                        State::Judge { id, dialback }
+                    }
+                }
+            }
+            State::Restarted(mut ready) => {
+                ready.id = id;
+                ready.dialback |= header.dialback;
+                State::LastFeatures(ready)
+            }
+            state => {
+                self.state = state;
+                return self.fail(StreamCondition::BadFormat.into(), out);
+            }
+        };
+    }
+
+    fn judged(&mut self, judgement: Judgement, out: &mut Actions) {
+        let State::Judge { id, dialback } = std::mem::replace(&mut self.state, State::Between)
+        else {
+            return;
+        };
+        let refused = judgement.refused.or_else(|| {
+            (!judgement.proven && !judgement.dialback)
+                .then(|| StreamCondition::NotAuthorized.into())
+        });
+        if let Some(error) = refused {
+            // CERT-17, CERT-27
+            out.push(Action::Event(Event::PairRefused {
+                local: self.local.clone(),
+                remote: self.remote.clone(),
+                reason: PairRefusal::Judgement,
+                why: error.to_string(),
+            }));
+            return self.fail(error, out);
+        }
+        self.state = State::TlsFeatures { id, dialback };
+    }
+
+    fn features(&mut self, raw: &RawElement<'_>, out: &mut Actions) {
+        let tree = raw.to_element();
+        let offers_dialback = tree.find("dialback", ns::DIALBACK_FEATURE).is_some();
+        let external = tree.find("mechanisms", ns::SASL).is_some_and(|list| {
+            list.children()
+                .any(|m| m.name() == "mechanism" && m.text_content().trim() == "EXTERNAL")
+        });
+        match std::mem::replace(&mut self.state, State::Between) {
+            // TLS-15: with or without the feature, TLS is asked for.
+            State::Features => self.state = start_tls(out),
+            State::TlsFeatures { id, dialback } => {
+                let dialback = dialback || offers_dialback;
+                if external && self.purpose == (Purpose::Send { external: true }) {
+                    // SASL-45: our domain, for peers that want to see it.
+                    let authzid = sasl::encode(self.local.as_str().as_bytes());
+                    out.send_str(&format!(
+                        "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>{authzid}</auth>"
+                    ));
+                    self.state = State::Sasl(Box::new(Ready::new(id, dialback)));
+                } else {
+                    self.become_ready(id, dialback, out);
+                }
+            }
+            State::LastFeatures(mut ready) => {
+                ready.dialback |= offers_dialback;
+                ready.pairs.push(Pair {
+                    local: self.local.clone(),
+                    remote: self.remote.clone(),
+                    stage: Stage::Accepted,
+                });
+                self.state = State::Ready(ready);
+                out.push(Action::Event(Event::PairAccepted {
+                    local: self.local.clone(),
+                    remote: self.remote.clone(),
+                    mechanism: "EXTERNAL",
+                }));
+                self.announce(out);
+            }
+            // Features may not change what is negotiated (STREAM-04); a peer that sends them late is left in peace.
+            state => self.state = state,
+        }
+    }
+
+    /// TLS is up and headers are exchanged: prove the pair by dialback, or wait for questions.
+    fn become_ready(&mut self, id: String, dialback: bool, out: &mut Actions) {
+        let ready = Ready::new(id, dialback);
+        self.state = State::Ready(Box::new(ready));
+        if matches!(self.purpose, Purpose::Send { .. }) {
+            if !dialback {
+                let why = "the peer offers neither EXTERNAL nor dialback";
+                return self.give_up(why, out);
+            }
+            self.add_pair(self.local.clone(), self.remote.clone(), out);
+        }
+        self.announce(out);
+    }
+
+    fn announce(&mut self, out: &mut Actions) {
+        out.push(Action::Event(Event::Ready));
+        for order in std::mem::take(&mut self.early) {
+            self.order(order, out);
+        }
+    }
+
+    fn give_up(&mut self, why: &str, out: &mut Actions) {
+        out.push(Action::Event(Event::PairRefused {
+            local: self.local.clone(),
+            remote: self.remote.clone(),
+            reason: PairRefusal::NoWay,
+            why: why.to_owned(),
+        }));
+        self.finish(out);
+    }
+}
+
+impl Ready {
+    fn new(id: String, dialback: bool) -> Self {
+        Self {
+            id,
+            dialback,
+            pairs: Vec::new(),
+            questions: Vec::new(),
+        }
+    }
+}
+
+fn start_tls(out: &mut Actions) -> State {
+    out.send_str("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
+    State::StartTls
+}
+
+// --- elements ---
+
+impl PeerOut {
+    fn element(&mut self, raw: &RawElement<'_>, out: &mut Actions) {
+        if self.is_over() {
+            return;
+        }
+        if let Some(error) = StreamError::from_raw(raw) {
+            out.push(Action::Event(Event::RemoteError(error)));
+            return self.finish(out);
+        }
+        if raw.is("features", ns::STREAM) {
+            return self.features(raw, out);
+        }
+        match &mut self.state {
+            State::StartTls if raw.is("proceed", ns::TLS) => {
+                out.push(Action::StartTls(self.remote.clone()));
+                self.state = State::Handshake;
+            }
+            State::StartTls => self.give_up("the peer does not take STARTTLS", out),
+            State::Sasl(_) if raw.ns() == ns::SASL => self.sasl(raw, out),
+            State::Ready(_) if raw.ns() == ns::DIALBACK => self.dialback(raw, out),
+            // A question of the peer's over a stream of ours is not for us (BIDI-06 is not offered).
+            _ if raw.ns() == ns::DIALBACK => {}
+            // S2S-14, DNA-29
+            _ if raw.ns() == ns::SERVER => self.fail(StreamCondition::NotAuthorized.into(), out),
+            _ => self.fail(StreamCondition::UnsupportedStanzaType.into(), out),
+        }
+    }
+
+    fn sasl(&mut self, raw: &RawElement<'_>, out: &mut Actions) {
+        match raw.name() {
+            "success" => {
+                let State::Sasl(ready) = std::mem::replace(&mut self.state, State::Between) else {
+                    return;
+                };
+                out.push(Action::Restart);
+                self.open(out);
+                self.state = State::Restarted(ready);
+            }
+            // COMPAT: a receiver that ignores initial data asks for it again.
+            "challenge" => {
+                let authzid = sasl::encode(self.local.as_str().as_bytes());
+                out.send_str(&format!(
+                    "<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>{authzid}</response>"
+                ));
+            }
+            "failure" => {
+                let tree = raw.to_element();
+                let words: Vec<_> = tree
+                    .children()
+                    .map(|child| match child.name() {
+                        "text" => child.text_content(),
+                        name => name.to_owned(),
+                    })
+                    .collect();
+                out.push(Action::Event(Event::ExternalRefused {
+                    why: words.join(": "),
+                }));
+                let State::Sasl(ready) = std::mem::replace(&mut self.state, State::Between) else {
+                    return;
+                };
+                // The same connection, unless the peer closes it: whoever made this stream calls again without EXTERNAL.
+                self.become_ready(ready.id, ready.dialback, out);
+            }
+            _ => self.fail(StreamCondition::NotAuthorized.into(), out),
+        }
+    }
+
+    fn dialback(&mut self, raw: &RawElement<'_>, out: &mut Actions) {
+        let Ok(response) = Response::read(raw) else {
+            return;
+        };
+        let State::Ready(ready) = &mut self.state else {
+            return;
+        };
+        if response.verify {
+            let open = ready.questions.iter().position(|q| {
+                q.local == response.to
+                    && q.remote == response.from
+                    && Some(&q.stream) == response.id.as_ref()
+            });
+            // Unasked, or answered before (DIALBACK-12).
+            let Some(open) = open else { return };
+            let question = ready.questions.swap_remove(open);
+            out.push(Action::Event(Event::KeyAnswered {
+                stream: question.stream,
+                local: question.local,
+                remote: question.remote,
+                outcome: match response.outcome {
+                    Outcome::Valid => KeyOutcome::Valid,
+                    Outcome::Invalid => KeyOutcome::Invalid,
+                    Outcome::Error(error) => KeyOutcome::Failed(Box::new(upstream(&error))),
+                },
+            }));
+            return;
+        }
+        let asked = ready.pairs.iter().position(|p| {
+            p.local == response.to && p.remote == response.from && p.stage == Stage::Asked
+        });
+        let Some(asked) = asked else { return };
+        let (reason, why) = match response.outcome {
+            Outcome::Valid => {
+                ready.pairs[asked].stage = Stage::Accepted;
+                out.push(Action::Event(Event::PairAccepted {
+                    local: response.to,
+                    remote: response.from,
+                    mechanism: "dialback",
+                }));
+                return;
+            }
+            Outcome::Invalid => {
+                let why = "the peer was told that our dialback key is not ours";
+                (PairRefusal::KeyInvalid, why.to_owned())
+            }
+            Outcome::Error(error) => {
+                let condition = error.condition.name();
+                let said = error.text.unwrap_or_default();
+                let why = format!("the peer did not take our dialback key: {condition} {said}");
+                (PairRefusal::KeyUnverified, why.trim_end().to_owned())
+            }
+        };
+        ready.pairs.swap_remove(asked);
+        let empty = ready.pairs.is_empty() && ready.questions.is_empty();
+        out.push(Action::Event(Event::PairRefused {
+            local: response.to,
+            remote: response.from,
+            reason,
+            why,
+        }));
+        if empty {
+            self.finish(out);
+        }
+    }
+}
+
+/// What step 4 says when step 3 was an error (C-17).
+fn upstream(error: &StanzaError) -> StanzaError {
+    let said = error.text.as_deref().unwrap_or_default();
+    StanzaError::new(Condition::RemoteServerNotFound).with_text(
+        format!(
+            "your domain's server answered: {} {said}",
+            error.condition.name()
+        )
+        .trim_end(),
+    )
+}
+
+// --- orders, answers and the end ---
+
+impl PeerOut {
+    fn order(&mut self, order: Order, out: &mut Actions) {
+        match &self.state {
+            State::Closing | State::Closed => return,
+            State::Ready(_) => {}
+            _ => return self.early.push(order),
+        }
+        match order {
+            Order::AddPair { local, remote } => self.add_pair(local, remote, out),
+            Order::VerifyKey {
+                stream,
+                local,
+                remote,
+                key,
+            } => {
+                let State::Ready(ready) = &mut self.state else {
+                    return;
+                };
+                if ready.questions.len() >= QUESTIONS {
+                    return out.push(Action::Event(Event::KeyAnswered {
+                        stream,
+                        local,
+                        remote,
+                        outcome: KeyOutcome::Failed(Box::new(Condition::ResourceConstraint.into())),
+                    }));
+                }
+                // DIALBACK-09
+                out.send_str(&dialback::ask(&local, &remote, &stream, &key));
+                ready.questions.push(Question {
+                    stream,
+                    local,
+                    remote,
+                });
+            }
+            Order::Close(_) | Order::Finish => {}
+        }
+    }
+
+    fn add_pair(&mut self, local: DomainName, remote: DomainName, out: &mut Actions) {
+        let State::Ready(ready) = &mut self.state else {
+            return;
+        };
+        let known = ready
+            .pairs
+            .iter()
+            .any(|p| p.local == local && p.remote == remote);
+        if known {
+            return;
+        }
+        if !ready.dialback || ready.pairs.len() >= PAIRS {
+            return out.push(Action::Event(Event::PairRefused {
+                local,
+                remote,
+                reason: PairRefusal::NoWay,
+                why: "the stream takes no further pair".to_owned(),
+            }));
+        }
+        ready.pairs.push(Pair {
+            local: local.clone(),
+            remote: remote.clone(),
+            stage: Stage::Key,
+        });
+        out.push(Action::AskAside(Ask::MakeKey {
+            stream: ready.id.clone(),
+            local,
+            remote,
+        }));
+    }
+
+    fn answer(&mut self, answer: Answer, out: &mut Actions) {
+        match answer {
+            Answer::Judged { judgement, .. } => self.judged(judgement, out),
+            Answer::Key { local, remote, key } => {
+                if let State::Ready(ready) = &mut self.state
+                    && let Some(pair) = ready
+                        .pairs
+                        .iter_mut()
+                        .find(|p| p.local == local && p.remote == remote && p.stage == Stage::Key)
+                {
+                    pair.stage = Stage::Asked;
+                    out.send_str(&dialback::send_key(&local, &remote, &key));
+                }
+            }
+            // Answers for other machines.
+            _ => {}
+        }
+    }
+
+    /// Ends the stream with an error.
+    fn fail(&mut self, error: StreamError, out: &mut Actions) {
+        match self.state {
+            State::Closing | State::Closed => return,
+            // Nothing can be said during the handshake (TLS-10), and nothing before there is a transport.
+            State::Handshake | State::Start => {
+                self.state = State::Closed;
+                return out.push(Action::Disconnect);
+            }
+            _ => {}
+        }
+        out.send(|bytes| {
+            error.write(bytes);
+            bytes.extend_from_slice(CLOSE);
+        });
+        out.push(Action::Close);
+        self.state = State::Closing;
+    }
+
+    /// Ends the stream without an error.
+    fn finish(&mut self, out: &mut Actions) {
+        match self.state {
+            State::Closing | State::Closed => return,
+            State::Handshake | State::Start => {
+                self.state = State::Closed;
+                return out.push(Action::Disconnect);
+            }
+            _ => {}
+        }
+        if self.opened {
+            out.send(|bytes| bytes.extend_from_slice(CLOSE));
+        }
+        out.push(Action::Close);
+        self.state = State::Closing;
+    }
+
+    /// The peer closed: answer with our closing tag unless it is out already, then close (STREAM-08).
+    fn peer_closed(&mut self, out: &mut Actions) {
+        match self.state {
+            State::Closed => return,
+            State::Closing => {}
+            _ if self.opened => out.send(|bytes| bytes.extend_from_slice(CLOSE)),
+            _ => {}
+        }
+        self.state = State::Closed;
+        out.push(Action::Disconnect);
+    }
+}
