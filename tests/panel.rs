@@ -1,0 +1,71 @@
+//! The panel in a real browser (Debian's Chromium), and what came of it seen from outside: the new customer's people log
+//! in with the new domain's certificate and chat.
+
+mod harness;
+
+use std::path::PathBuf;
+
+use harness::demo::Demo;
+use harness::tools::{environment, program, repository, script};
+use harness::xmpp::Client;
+use serde_json::json;
+
+#[test]
+fn a_new_customer_goes_from_sign_up_to_live_and_chats() {
+    let demo = Demo::start();
+    let domain = "three.example";
+    let people = [
+        ("carol", "a-long-enough-secret-3"),
+        ("dave", "a-long-enough-secret-4"),
+    ];
+    let shots =
+        std::env::var_os("PANEL_SHOTS").map_or_else(|| demo.data_dir.join("shots"), PathBuf::from);
+    let plan = demo.data_dir.join("panel-plan.json");
+    let text = json!({
+        "panel": demo.info.panel.trim_end_matches('/'),
+        "domain": domain,
+        "email": "owner@three.example.org",
+        "password": "correct horse battery staple",
+        "people": people.map(|(local, password)| json!({ "local": local, "password": password })),
+        "operator": { "login": demo.info.operator.login, "password": demo.info.operator.password },
+        "shots": shots,
+    });
+    std::fs::write(&plan, text.to_string()).expect("plan");
+    let args = [repository().join("tests/browser/onboarding.mjs"), plan]
+        .map(|p| p.to_string_lossy().into_owned());
+    let node = environment().join("node").to_string_lossy().into_owned();
+    script(
+        &program_or_path("node"),
+        &args,
+        &[("TEST_NODE", node)],
+        harness::DEADLINE * 10,
+    );
+
+    // Whole path, by the new domain's own certificate (the client verifies it against the name).
+    let mut carol = Client::login_with(&demo, "carol@three.example", people[0].1, "browser");
+    carol.send("<presence/>");
+    let mut dave = Client::login_with(&demo, "dave@three.example", people[1].1, "browser");
+    dave.send("<presence/>");
+    let mut alice = Client::online(&demo, "alice@one.example", "browser");
+    carol.settle();
+    dave.settle();
+    for (from, to) in [
+        ("carol", "dave@three.example"),
+        ("carol", "alice@one.example"),
+    ] {
+        carol.message(to, &format!("{from}-{to}"), "hello from the third domain");
+    }
+    dave.until("carol-dave@three.example");
+    alice.until("carol-alice@one.example");
+    alice.message("dave@three.example", "alice-dave", "welcome");
+    dave.until("alice-dave");
+}
+
+/// Node comes from Debian or from wherever the machine has it.
+fn program_or_path(name: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path)
+        .map(|dir| dir.join(name))
+        .find(|p| p.exists());
+    found.unwrap_or_else(|| program(name))
+}
