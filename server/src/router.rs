@@ -1,11 +1,473 @@
 //! From origin and address to session, module, peer or error (RFC 6120 10, RFC 6121 8).
+//!
+//! A message to somebody who is online takes the short way: one look into a sharded map, one push of shared bytes. It
+//! builds no tree, awaits nothing and allocates nothing per recipient beyond the queue slot. Everything else is a boxed
+//! future that the sender's stream awaits before its next stanza (ROUTE-01), so what follows on that stream knows that it
+//! has happened: a message to somebody offline has been committed by then. Refuses: a peer's stanza without proof for its
+//! very pair (LAYER-06, -07, ROUTE-06), and letting a hosted domain out of the process (ROUTE-08).
 
-use xmpp::stanza::Stanza;
+pub mod delivery;
+mod switchboard;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, OnceLock, Weak};
+
+use dna::Proven;
+use futures_util::future::BoxFuture;
+use modules::{Modules, hooks};
+use xmpp::jid::{BareJid, DomainName, Jid};
+use xmpp::stanza::{Condition, Kind, Stanza, StanzaError, StanzaType};
+use xmpp::stream::{Order, StreamCondition, StreamError};
+
+use self::delivery::{Address, Fate, Resources, fate};
+use crate::metrics::{Metrics, Route};
+use crate::net::now;
+use crate::session::{Outbox, PushError, Session, Sessions, TooMany};
+use crate::tenancy::{Domain, Tenancy};
+
+/// What the sender's stream waits for before its next stanza.
+pub type Later = BoxFuture<'static, ()>;
 
 /// The way to other servers; federation is behind it.
 pub trait Remote: Send + Sync {
     /// Sends a stanza whose `from` is at a domain hosted here and whose `to` is at one that is not. The pair is
     /// (`from` domain, `to` domain), its order is kept (ROUTE-02, VHOST-07). Returns at once: the stanza is queued within
-    /// the pair's bounds, and whatever fails later comes back through the router as an error from `to` (ROUTE-05).
+    /// the pair's bounds, and whatever fails later comes back through [`Router::reply`] as an error from `to` (ROUTE-05).
     fn send(&self, stanza: Stanza);
+}
+
+/// A peer's stanza is not of the pair that its stream has proved. The stream ends: `<improper-addressing/>` without
+/// addresses, `<invalid-from/>` or `<host-unknown/>` with others (STREAM-28).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the stanza is not of the pair that its stream has proved")]
+pub struct NotProven;
+
+/// The router of one process.
+pub struct Router {
+    this: Weak<Self>,
+    tenancy: Arc<Tenancy>,
+    sessions: Sessions,
+    modules: Modules,
+    remote: OnceLock<Arc<dyn Remote>>,
+    metrics: Arc<Metrics>,
+}
+
+/// What to do with a stanza that the short way could not finish.
+#[derive(Clone, Copy)]
+enum Hook {
+    IqToServer,
+    IqToAccount,
+    IqToSession,
+    PresenceOutbound,
+    PresenceInbound,
+    Undeliverable,
+    Refused,
+}
+
+impl Router {
+    /// A router without sessions. Federation is connected with [`Router::set_remote`].
+    pub fn new(
+        tenancy: Arc<Tenancy>,
+        sessions: Sessions,
+        modules: Modules,
+        metrics: Arc<Metrics>,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|this| Self {
+            this: this.clone(),
+            tenancy,
+            sessions,
+            modules,
+            remote: OnceLock::new(),
+            metrics,
+        })
+    }
+
+    /// Connects federation; once.
+    pub fn set_remote(&self, remote: Arc<dyn Remote>) {
+        // A second one would be a mistake in the wiring; the first stays.
+        let _ = self.remote.set(remote);
+    }
+
+    /// The sessions of this process.
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    /// The domains hosted here.
+    pub fn tenancy(&self) -> &Arc<Tenancy> {
+        &self.tenancy
+    }
+
+    /// What modules remember.
+    pub fn modules(&self) -> &Modules {
+        &self.modules
+    }
+
+    // --- entrances ---
+
+    /// A stanza of a bound client; `from` is its full address already (LAYER-03).
+    pub fn from_client(&self, session: &Arc<Session>, stanza: Stanza) -> Option<Later> {
+        if stanza.kind() == Kind::Presence {
+            return self.later(&session.domain, stanza, Hook::PresenceOutbound);
+        }
+        let Some(to) = stanza.to() else {
+            return self.without_to(session, stanza);
+        };
+        if to.domain() == session.domain.name().as_str() {
+            return self.local(&session.domain, stanza);
+        }
+        match self.tenancy.get(to.domain()) {
+            Some(domain) => self.local(&domain, stanza),
+            None => {
+                self.send_remote(stanza);
+                None
+            }
+        }
+    }
+
+    /// A stanza of a peer, with the proof under which its stream carries it.
+    ///
+    /// # Errors
+    /// [`NotProven`]: the stanza is of another pair; nothing has been done with it.
+    pub fn from_peer(&self, proven: &Proven, stanza: Stanza) -> Result<Option<Later>, NotProven> {
+        let (Some(to), Some(from)) = (stanza.to(), stanza.from()) else {
+            return Err(NotProven);
+        };
+        let ours = to.domain() == proven.local().as_str();
+        let theirs = from.domain() == proven.remote().as_str();
+        if !ours || !theirs {
+            return Err(NotProven);
+        }
+        let domain = self.tenancy.get(to.domain()).ok_or(NotProven)?;
+        Ok(self.local(&domain, stanza))
+    }
+
+    /// An answer or error on its way back to whoever it is for.
+    pub fn reply(&self, reply: Stanza) {
+        let Some(to) = reply.to() else { return };
+        if !self.tenancy.hosts(to.domain()) {
+            return self.send_remote(reply);
+        }
+        if to.resource().is_some()
+            && let Some(session) = self.sessions.get(to)
+        {
+            // A session that is too slow or has ended loses the answer with everything else.
+            let _ = self.push(&session, &reply);
+        }
+    }
+
+    /// Answers a stanza with an error, if it is one that gets answers (STANZA-07).
+    pub fn bounce(&self, stanza: &Stanza, error: impl Into<StanzaError>) {
+        self.metrics.routed(Route::Refused);
+        if let Some(reply) = stanza.error_reply(&error.into()) {
+            self.reply(reply);
+        }
+    }
+
+    // --- sessions ---
+
+    /// Binds a resource (RFC 6120 7). An older session of the same full address ends with `<conflict/>`, and what it meant
+    /// to others is taken back first (BIND-04).
+    ///
+    /// # Errors
+    /// The stanza error for the client: `bad-request` for a resource that cannot be, `resource-constraint` over the limit
+    /// (BIND-05), `not-allowed` when the domain is no longer served.
+    pub async fn bind(
+        &self,
+        account: &BareJid,
+        resource: &str,
+        outbox: Arc<Outbox>,
+    ) -> Result<Arc<Session>, Box<StanzaError>> {
+        let error = |condition: Condition| Box::new(StanzaError::new(condition));
+        let jid = account
+            .with_resource(resource)
+            .map_err(|_| error(Condition::BadRequest))?;
+        let domain = self
+            .tenancy
+            .get(account.domain())
+            .filter(|domain| domain.served)
+            .ok_or_else(|| error(Condition::NotAllowed))?;
+        let session = Session::new(jid, domain, outbox);
+        let replaced = self
+            .sessions
+            .bind(&session)
+            .map_err(|TooMany| error(Condition::ResourceConstraint))?;
+        self.metrics.sessions.inc();
+        if let Some(old) = replaced {
+            self.metrics.sessions.dec();
+            old.outbox
+                .order(Order::Close(StreamCondition::Conflict.into()));
+            self.session_gone(&old).await;
+        }
+        Ok(session)
+    }
+
+    /// A session's stream has ended. `unwritten` is what it could not be sent: messages among it find another way.
+    pub async fn ended(&self, session: &Arc<Session>, unwritten: Vec<bytes::Bytes>) {
+        if self.sessions.unbind(session) {
+            self.metrics.sessions.dec();
+            self.session_gone(session).await;
+        }
+        for bytes in unwritten {
+            if let Ok(stanza) = Stanza::from_bytes(bytes)
+                && let Some(later) = self.redeliver(stanza)
+            {
+                later.await;
+            }
+        }
+    }
+
+    /// Ends every session of a domain.
+    pub fn close_domain(&self, domain: &DomainName, error: &StreamError) {
+        for session in self.sessions.matching(|s| s.domain.name() == domain) {
+            session.outbox.order(Order::Close(error.clone()));
+        }
+    }
+
+    /// Ends every session of an account.
+    pub fn close_account(&self, account: &BareJid, error: &StreamError) {
+        self.sessions.with(account.as_str(), |sessions| {
+            for session in sessions {
+                session.outbox.order(Order::Close(error.clone()));
+            }
+        });
+    }
+
+    async fn session_gone(&self, session: &Session) {
+        let view = session.view();
+        let cx = self
+            .modules
+            .context(&session.domain.hosted, self, now());
+        hooks::session_gone(&cx, &view).await;
+    }
+
+    // --- ways ---
+
+    /// ROUTE-03
+    fn without_to(&self, session: &Arc<Session>, stanza: Stanza) -> Option<Later> {
+        match (stanza.kind(), stanza.type_()) {
+            (Kind::Message, _) => {
+                let own = Jid::from(session.jid.bare());
+                self.local(&session.domain, stanza.with_to(&own))
+            }
+            (Kind::Iq, StanzaType::Get | StanzaType::Set) => {
+                self.later(&session.domain, stanza, Hook::IqToAccount)
+            }
+            _ => None,
+        }
+    }
+
+    fn send_remote(&self, stanza: Stanza) {
+        self.metrics.routed(Route::Peer);
+        match self.remote.get() {
+            Some(remote) => remote.send(stanza),
+            None => self.bounce_unreachable(&stanza),
+        }
+    }
+
+    /// Without federation there are no other servers.
+    fn bounce_unreachable(&self, stanza: &Stanza) {
+        let ours = stanza.from().is_some_and(|f| self.tenancy.hosts(f.domain()));
+        if ours && let Some(reply) = stanza.error_reply(&Condition::RemoteServerNotFound.into()) {
+            self.reply(reply);
+        }
+    }
+
+    /// A stanza to a hosted domain, wherever it comes from.
+    fn local(&self, domain: &Arc<Domain>, stanza: Stanza) -> Option<Later> {
+        if !domain.served {
+            if stanza.kind() != Kind::Presence {
+                self.bounce(&stanza, Condition::ServiceUnavailable);
+            }
+            return None;
+        }
+        let to = stanza.to()?;
+        let request = matches!(stanza.type_(), StanzaType::Get | StanzaType::Set);
+        match (stanza.kind(), to.local().is_some()) {
+            (Kind::Message, true) => self.message(domain, stanza),
+            (Kind::Iq, true) => self.iq(domain, stanza, request),
+            (Kind::Presence, true) => self.later(domain, stanza, Hook::PresenceInbound),
+            (Kind::Iq, false) if request => self.later(domain, stanza, Hook::IqToServer),
+            (Kind::Message, false) => {
+                // ROUTE-09: the server itself reads no messages.
+                self.bounce(&stanza, Condition::ServiceUnavailable);
+                None
+            }
+            // Answers to questions the server did not ask, and presence of those who want nothing of it.
+            (Kind::Iq | Kind::Presence, false) => None,
+        }
+    }
+
+    /// The hot path.
+    fn message(&self, domain: &Arc<Domain>, stanza: Stanza) -> Option<Later> {
+        let to = stanza.to()?;
+        let fate = self.sessions.with(to.bare_str(), |sessions| {
+            let (matched, address) = match to.resource() {
+                None => (None, Address::Bare),
+                Some(_) => match sessions.iter().find(|s| s.jid == *to) {
+                    Some(session) => (Some(session), Address::Match),
+                    None => (None, Address::NoMatch),
+                },
+            };
+            let fate = fate(stanza.type_(), address, resources(sessions));
+            let taken = match fate {
+                Fate::Match => matched.is_some_and(|s| self.push(s, &stanza).is_ok()),
+                Fate::Most => most_available(sessions).is_some_and(|s| self.push(s, &stanza).is_ok()),
+                Fate::All => {
+                    let mut taken = false;
+                    for session in sessions {
+                        if session.priority().is_some_and(|p| p >= 0) {
+                            taken |= self.push(session, &stanza).is_ok();
+                        }
+                    }
+                    taken
+                }
+                fate => return Some(fate),
+            };
+            // A session that could not take it is about to end: as if it were not there.
+            (!taken).then_some(match stanza.type_() {
+                StanzaType::Chat | StanzaType::Normal => Fate::Offline,
+                _ => Fate::Silent,
+            })
+        });
+        match fate {
+            None => None,
+            Some(Fate::Offline) => self.later(domain, stanza, Hook::Undeliverable),
+            Some(Fate::Refused) => self.later(domain, stanza, Hook::Refused),
+            Some(Fate::Error) => {
+                self.bounce(&stanza, Condition::ServiceUnavailable);
+                None
+            }
+            Some(_) => {
+                self.metrics.routed(Route::Refused);
+                None
+            }
+        }
+    }
+
+    fn iq(&self, domain: &Arc<Domain>, stanza: Stanza, request: bool) -> Option<Later> {
+        let to = stanza.to()?;
+        if to.is_bare() {
+            // IM-38; results and errors to a bare address answer nothing that was asked.
+            return request
+                .then(|| self.later(domain, stanza, Hook::IqToAccount))
+                .flatten();
+        }
+        let Some(session) = self.sessions.get(to) else {
+            if request {
+                self.bounce(&stanza, Condition::ServiceUnavailable); // IM-40
+            }
+            return None;
+        };
+        let own = stanza.from().is_some_and(|f| f.bare_str() == to.bare_str());
+        if request && !own {
+            return self.later(domain, stanza, Hook::IqToSession);
+        }
+        if self.push(&session, &stanza).is_err() && request {
+            self.bounce(&stanza, Condition::ServiceUnavailable);
+        }
+        None
+    }
+
+    /// A message that was queued for a session which ended before it was written.
+    fn redeliver(&self, stanza: Stanza) -> Option<Later> {
+        let kept = stanza.kind() == Kind::Message
+            && matches!(stanza.type_(), StanzaType::Chat | StanzaType::Normal)
+            // What came from the offline store is still there.
+            && !stanza.has_child("delay", xmpp::ns::DELAY);
+        let to = stanza.to().filter(|_| kept)?;
+        let domain = self.tenancy.get(to.domain())?;
+        let taken = self.sessions.with(to.bare_str(), |sessions| {
+            let Some(other) = most_available(sessions) else {
+                return false;
+            };
+            // A normal message to the bare address went to every other session already.
+            (stanza.type_() == StanzaType::Normal && to.is_bare())
+                || self.push(other, &stanza).is_ok()
+        });
+        if taken {
+            return None;
+        }
+        self.later(&domain, stanza, Hook::Undeliverable)
+    }
+
+    /// Queues a stanza for one session. A reader so slow that its queue is full loses the session.
+    fn push(&self, session: &Session, stanza: &Stanza) -> Result<(), PushError> {
+        let result = session.outbox.push(stanza.bytes().clone());
+        match result {
+            Ok(()) => self.metrics.routed(Route::Session),
+            Err(PushError::Full) => session.outbox.order(Order::Close(
+                StreamError::new(StreamCondition::PolicyViolation)
+                    .with_text("too much is waiting to be read"),
+            )),
+            Err(PushError::Closed) => {}
+        }
+        result
+    }
+
+    /// The long way: a module.
+    fn later(&self, domain: &Arc<Domain>, stanza: Stanza, hook: Hook) -> Option<Later> {
+        let router = self.this.upgrade()?;
+        let domain = domain.clone();
+        self.metrics.routed(match hook {
+            Hook::Undeliverable => Route::Offline,
+            Hook::Refused => Route::Refused,
+            _ => Route::Module,
+        });
+        Some(Box::pin(async move {
+            let cx = router.modules.context(&domain.hosted, &*router, now());
+            match hook {
+                Hook::IqToServer => hooks::iq_to_server(&cx, &stanza).await,
+                Hook::IqToAccount => hooks::iq_to_account(&cx, &stanza).await,
+                Hook::PresenceOutbound => hooks::presence_outbound(&cx, &stanza).await,
+                Hook::PresenceInbound => hooks::presence_inbound(&cx, &stanza).await,
+                Hook::Undeliverable => hooks::message_undeliverable(&cx, &stanza).await,
+                Hook::Refused => hooks::message_refused(&cx, &stanza).await,
+                Hook::IqToSession => {
+                    let (Some(to), Some(from)) = (stanza.to(), stanza.from()) else {
+                        return;
+                    };
+                    // IM-39: to a stranger a session looks like none.
+                    let taken = hooks::shares_presence(&cx, to, from).await
+                        && router
+                            .sessions
+                            .get(to)
+                            .is_some_and(|s| router.push(&s, &stanza).is_ok());
+                    if !taken {
+                        router.bounce(&stanza, Condition::ServiceUnavailable);
+                    }
+                }
+            }
+        }))
+    }
+}
+
+fn resources(sessions: &[Arc<Session>]) -> Resources {
+    let mut found = Resources::None;
+    for session in sessions {
+        match session.priority() {
+            Some(0..) => return Resources::NonNegative,
+            Some(_) => found = Resources::OnlyNegative,
+            None => {}
+        }
+    }
+    found
+}
+
+/// M: the highest priority; among equals the one bound last.
+fn most_available(sessions: &[Arc<Session>]) -> Option<&Arc<Session>> {
+    sessions
+        .iter()
+        .filter(|s| s.priority().is_some_and(|p| p >= 0))
+        .max_by_key(|s| s.priority())
+}
+
+impl std::fmt::Debug for Router {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Router")
+            .field("tenancy", &self.tenancy)
+            .field("accounts", &self.sessions.accounts())
+            .finish_non_exhaustive()
+    }
 }

@@ -33,7 +33,7 @@ use super::limits::{
     WRITE_STALL,
 };
 use super::{now, tls};
-use crate::session::Outbox;
+use crate::session::outbox::{Outbox, Taken};
 
 /// The world around one stream. Futures it gives are boxed: they exist only while something is asked, and the loop's own
 /// future stays small.
@@ -89,7 +89,7 @@ where
         limits,
         actions: Actions::new(),
         output: Output::default(),
-        orders: Vec::new(),
+        taken: Taken::default(),
         waiting: None,
         aside: Vec::new(),
         start_tls: None,
@@ -117,7 +117,7 @@ struct Pump<'h, S, M, H> {
     limits: StreamLimits,
     actions: Actions,
     output: Output,
-    orders: Vec<Order>,
+    taken: Taken,
     waiting: Option<Waiting>,
     aside: Vec<BoxFuture<'static, Answer>>,
     start_tls: Option<DomainName>,
@@ -230,7 +230,7 @@ where
                     self.clock.resume = self.bucket.take(n, now);
                 }
                 Wake::Orders => {
-                    for order in std::mem::take(&mut self.orders) {
+                    for order in std::mem::take(&mut self.taken.orders) {
                         self.feed(Input::Order(order));
                     }
                 }
@@ -355,14 +355,20 @@ where
                 }
             }
             let take = self.output.is_empty() && self.phase == Phase::Open;
+            if take && !self.taken.then.is_empty() {
+                // Everything that was taken before them is written.
+                for then in self.taken.then.drain(..) {
+                    tokio::spawn(then);
+                }
+            }
             match self
                 .host
                 .outbox()
-                .poll_take(cx, take, self.output.items(), &mut self.orders)
+                .poll_take(cx, take, self.output.items(), &mut self.taken)
             {
                 Poll::Ready(()) => {
                     self.output.count();
-                    if !self.orders.is_empty() {
+                    if !self.taken.orders.is_empty() {
                         return Poll::Ready(Ok(Wake::Orders));
                     }
                     if self.clock.swept {
@@ -466,7 +472,7 @@ where
             self.framer.shrink();
             self.output.shrink();
             self.actions = Actions::new();
-            self.orders = Vec::new();
+            self.taken = Taken::default();
             self.host.outbox().shrink();
         }
         if clock.swept && now >= clock.keepalive {

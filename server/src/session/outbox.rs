@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use xmpp::stream::Order;
 
@@ -33,8 +34,18 @@ struct State {
     queue: Vec<Bytes>,
     bytes: usize,
     orders: Vec<Order>,
+    then: Vec<BoxFuture<'static, ()>>,
     waker: Option<Waker>,
     closed: bool,
+}
+
+/// What a pump took at once.
+#[derive(Default)]
+pub struct Taken {
+    /// For the machine.
+    pub orders: Vec<Order>,
+    /// To be run once everything taken with or before them is written.
+    pub then: Vec<BoxFuture<'static, ()>>,
 }
 
 impl Outbox {
@@ -82,21 +93,36 @@ impl Outbox {
         }
     }
 
+    /// Runs `then` once everything that is queued now has been written; drops it if the stream ends before.
+    pub fn when_written(&self, then: BoxFuture<'static, ()>) {
+        let mut state = self.state.lock();
+        if state.closed {
+            return;
+        }
+        state.then.push(then);
+        let waker = state.waker.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
     /// Whether the stream has ended.
     pub fn is_closed(&self) -> bool {
         self.state.lock().closed
     }
 
-    /// Takes orders, and with `bytes` also the queue (whose place `into`, empty, takes). Pending when there is nothing.
+    /// Takes orders, and with `bytes` also the queue (whose place `items`, empty, takes). Pending when there is nothing.
     pub fn poll_take(
         &self,
         cx: &mut Context<'_>,
         bytes: bool,
-        into: &mut Vec<Bytes>,
-        orders: &mut Vec<Order>,
+        items: &mut Vec<Bytes>,
+        taken: &mut Taken,
     ) -> Poll<()> {
         let mut state = self.state.lock();
-        let some = !state.orders.is_empty() || (bytes && !state.queue.is_empty());
+        let some = !state.orders.is_empty()
+            || (bytes && !(state.queue.is_empty() && state.then.is_empty()));
         if !some {
             match &mut state.waker {
                 Some(waker) => waker.clone_from(cx.waker()),
@@ -104,10 +130,11 @@ impl Outbox {
             }
             return Poll::Pending;
         }
-        orders.append(&mut state.orders);
+        taken.orders.append(&mut state.orders);
         if bytes {
-            debug_assert!(into.is_empty());
-            std::mem::swap(&mut state.queue, into);
+            debug_assert!(items.is_empty());
+            std::mem::swap(&mut state.queue, items);
+            taken.then.append(&mut state.then);
             state.bytes = 0;
         }
         Poll::Ready(())
@@ -122,6 +149,9 @@ impl Outbox {
         if state.orders.is_empty() {
             state.orders = Vec::new();
         }
+        if state.then.is_empty() {
+            state.then = Vec::new();
+        }
     }
 
     /// The stream has ended: nothing is taken any more. Returns what was never handed to the pump.
@@ -130,6 +160,7 @@ impl Outbox {
         state.closed = true;
         state.bytes = 0;
         state.orders = Vec::new();
+        state.then = Vec::new();
         state.waker = None;
         std::mem::take(&mut state.queue)
     }
@@ -162,15 +193,15 @@ mod tests {
     }
 
     fn take(outbox: &Outbox, count: &Arc<Count>, bytes: bool) -> Option<(Vec<Bytes>, usize)> {
-        let (mut items, mut orders) = (Vec::new(), Vec::new());
+        let (mut items, mut taken) = (Vec::new(), Taken::default());
         let waker = Waker::from(count.clone());
         match outbox.poll_take(
             &mut Context::from_waker(&waker),
             bytes,
             &mut items,
-            &mut orders,
+            &mut taken,
         ) {
-            Poll::Ready(()) => Some((items, orders.len())),
+            Poll::Ready(()) => Some((items, taken.orders.len())),
             Poll::Pending => None,
         }
     }

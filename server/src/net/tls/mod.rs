@@ -30,8 +30,17 @@ const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 
 /// Which hosted domain a TLS name belongs to.
 pub trait Names: Send + Sync {
-    /// The domain itself, one of its service names, or the SRV target host made for it (C-02). `None`: not served here.
-    fn served_by(&self, name: &DomainName) -> Option<DomainName>;
+    /// `None`: not served here.
+    fn served_by(&self, name: &DomainName) -> Option<ServedBy>;
+}
+
+/// Why a name is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServedBy {
+    /// It is this domain, or the SRV target host made for it (C-02).
+    Itself(DomainName),
+    /// It lies under this domain (`rooms.example.com`): its identity serves if the certificate is for that name too.
+    Parent(DomainName),
 }
 
 /// How to secure a stream.
@@ -99,7 +108,11 @@ where
         None => identities.platform(),
         Some(Err(_)) => None,
         Some(Ok(name)) => match names.served_by(&name) {
-            Some(domain) => identities.get(&domain).await,
+            Some(ServedBy::Itself(domain)) => identities.get(&domain).await,
+            Some(ServedBy::Parent(domain)) => identities
+                .get(&domain)
+                .await
+                .filter(|identity| identity.covers(&name)),
             None => identities.platform().filter(|own| own.covers(&name)),
         },
     };
