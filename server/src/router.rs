@@ -236,9 +236,7 @@ impl Router {
 
     async fn session_gone(&self, session: &Session) {
         let view = session.view();
-        let cx = self
-            .modules
-            .context(&session.domain.hosted, self, now());
+        let cx = self.modules.context(&session.domain.hosted, self, now());
         hooks::session_gone(&cx, &view).await;
     }
 
@@ -268,7 +266,9 @@ impl Router {
 
     /// Without federation there are no other servers.
     fn bounce_unreachable(&self, stanza: &Stanza) {
-        let ours = stanza.from().is_some_and(|f| self.tenancy.hosts(f.domain()));
+        let ours = stanza
+            .from()
+            .is_some_and(|f| self.tenancy.hosts(f.domain()));
         if ours && let Some(reply) = stanza.error_reply(&Condition::RemoteServerNotFound.into()) {
             self.reply(reply);
         }
@@ -313,7 +313,9 @@ impl Router {
             let fate = fate(stanza.type_(), address, resources(sessions));
             let taken = match fate {
                 Fate::Match => matched.is_some_and(|s| self.push(s, &stanza).is_ok()),
-                Fate::Most => most_available(sessions).is_some_and(|s| self.push(s, &stanza).is_ok()),
+                Fate::Most => {
+                    most_available(sessions).is_some_and(|s| self.push(s, &stanza).is_ok())
+                }
                 Fate::All => {
                     let mut taken = false;
                     for session in sessions {

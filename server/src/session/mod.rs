@@ -119,7 +119,10 @@ impl Sessions {
             return false;
         };
         let sessions = entry.get_mut();
-        let Some(i) = sessions.iter().position(|other| Arc::ptr_eq(other, session)) else {
+        let Some(i) = sessions
+            .iter()
+            .position(|other| Arc::ptr_eq(other, session))
+        else {
             return false;
         };
         sessions.remove(i);
