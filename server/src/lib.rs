@@ -8,6 +8,8 @@ pub mod demo;
 pub mod metrics;
 pub mod net;
 pub mod router;
+pub mod serve;
 pub mod session;
 pub mod wiring;
+pub mod tenancy;
 pub mod zone;

@@ -210,7 +210,7 @@ impl Router {
             self.session_gone(session).await;
         }
         for bytes in unwritten {
-            if let Ok(stanza) = Stanza::from_bytes(bytes)
+            if let Ok(stanza) = Stanza::from_bytes(&bytes)
                 && let Some(later) = self.redeliver(stanza)
             {
                 later.await;

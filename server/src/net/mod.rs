@@ -7,9 +7,30 @@ pub mod public;
 pub mod pump;
 pub mod tls;
 
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use futures_util::future::BoxFuture;
+use tokio::net::TcpStream;
+use xmpp::stream::TlsInfo;
 use xmpp::timestamp::Timestamp;
+
+use self::pump::Transport;
+use crate::session::Outbox;
+
+/// Whoever serves the connections that peers open.
+pub trait PeerDoor: Send + Sync {
+    /// Serves one connection to its end. `tls` is what the handshake of direct TLS gave; `outbox` is listed among the open
+    /// streams, so that all of them can be told to close.
+    fn serve(
+        self: Arc<Self>,
+        transport: Transport<TcpStream>,
+        tls: Option<TlsInfo>,
+        from: SocketAddr,
+        outbox: Arc<Outbox>,
+    ) -> BoxFuture<'static, ()>;
+}
 
 /// The wall clock, for machines and stamps.
 pub fn now() -> Timestamp {

@@ -96,11 +96,7 @@ async fn connection(
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let handshake = Box::pin(tls::accept(tcp, Door::Web, &door.identities, &*door.names));
     let (stream, info) = timeout(HANDSHAKE, handshake).await??;
-    let asked = info
-        .sni
-        .as_deref()
-        .and_then(|name| DomainName::parse(name).ok());
-    let served = asked.and_then(|name| door.names.served_by(&name));
+    let served = info.identity;
     let app = match served {
         Some(domain) => app.layer(Extension(Served(domain))),
         None => Router::new().fallback(nothing_here),

@@ -1,12 +1,13 @@
 //! The router as modules see it.
 
 use async_trait::async_trait;
-use modules::{SessionUpdate, SessionView, Switchboard};
+use modules::{SessionUpdate, SessionView, Switchboard, hooks};
 use xmpp::jid::{BareJid, Jid};
 use xmpp::stanza::Stanza;
 use xmpp::stream::{Order, StreamCondition};
 
-use super::{Later, Router};
+use super::Router;
+use crate::net::now;
 
 #[async_trait]
 impl Switchboard for Router {
@@ -46,10 +47,18 @@ impl Switchboard for Router {
         }
     }
 
-    fn when_written(&self, session: &Jid, then: Later) {
-        if let Some(session) = self.sessions.get(session) {
-            session.outbox.when_written(then);
-        }
+    fn mark(&self, session: &Jid) {
+        let (Some(session), Some(router)) = (self.sessions.get(session), self.this.upgrade())
+        else {
+            return;
+        };
+        let marked = session.clone();
+        session.outbox.when_written(Box::pin(async move {
+            let cx = router
+                .modules
+                .context(&marked.domain.hosted, &*router, now());
+            hooks::session_written(&cx, &marked.jid).await;
+        }));
     }
 
     fn close(&self, session: &Jid, condition: StreamCondition) {

@@ -1,0 +1,327 @@
+//! The live server put together: store, domains, certificates, router, federation, doors; and taken apart again in order.
+//!
+//! Listeners are bound first, so that whoever needs their ports (the demo, DNS records) knows them before anything runs.
+//! Control is built by the caller around [`Server::live`] and handed in afterwards, because each needs the other. Refuses:
+//! reading the configuration's file or environment; it is given.
+
+mod accept;
+mod listeners;
+mod live;
+mod probe;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use admin_web::PanelSettings;
+use control::Control;
+use control::outside::Live;
+use modules::Modules;
+use rustls::crypto::CryptoProvider;
+use store::{Store, StoreError};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use xmpp::jid::{BareJid, DomainName};
+use xmpp::stream::{StreamCondition, StreamError};
+
+pub use self::listeners::{BindError, Listeners};
+use self::live::LiveServer;
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::net::limits::{Addresses, StreamLimits};
+use crate::net::public::{self, PublicDoor};
+use crate::net::tls::Identities;
+use crate::net::{PeerDoor, internal};
+use crate::router::Router;
+use crate::session::Sessions;
+use crate::session::client::ClientDoor;
+use crate::tenancy::{Became, Tenancy};
+
+/// Domains whose TLS identity is kept ready; about 4 KB each.
+const IDENTITIES: usize = 10_000;
+/// How long streams have to say goodbye at the end.
+const FAREWELL: Duration = Duration::from_secs(10);
+/// Streams that are told to close at a time, so that not all clients come back in the same instant (STREAM-36).
+const FAREWELLS_AT_ONCE: usize = 500;
+
+/// What the server is made of.
+pub struct ServerParts {
+    /// The configuration, checked.
+    pub config: Arc<Config>,
+    /// The store, its schema up to date.
+    pub store: Store,
+    /// The DNS.
+    pub lookup: Arc<dyn dna::Lookup>,
+    /// Whom we believe.
+    pub anchors: Arc<dna::Anchors>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+}
+
+/// Why the server does not start; each text says what the operator can do.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The store cannot be read.
+    #[error("the server cannot start: {0}")]
+    Store(#[from] StoreError),
+    /// A listener's socket cannot be used.
+    #[error("the server cannot start: {0}")]
+    Listener(#[from] std::io::Error),
+}
+
+/// A running server.
+pub struct Server {
+    listeners: Listeners,
+    config: Arc<Config>,
+    metrics: Arc<Metrics>,
+    live: Arc<LiveServer>,
+    streams: Arc<accept::Streams>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Server {
+    /// Starts everything that speaks XMPP and the public web door.
+    ///
+    /// # Errors
+    /// [`ServeError`]; nothing runs then.
+    pub async fn start(mut listeners: Listeners, parts: ServerParts) -> Result<Self, ServeError> {
+        let ServerParts {
+            config,
+            store,
+            lookup,
+            anchors,
+            metrics,
+        } = parts;
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        // Whoever builds a TLS configuration without naming a provider gets the same one; a second call changes nothing.
+        let _ = CryptoProvider::clone(&provider).install_default();
+        let zone = DomainName::parse(&config.platform.zone).ok();
+        let fresh: [u8; 32] = rand::random();
+        let fake_secret = store.setting_get_or("scram-fake", &fresh).await?;
+        let tenancy = Tenancy::load(store.clone(), zone.clone()).await?;
+        let identities = Arc::new(Identities::new(tenancy.clone(), provider, IDENTITIES));
+        let limits = &config.limits;
+        let sessions = Sessions::new(limits.sessions_per_account as usize);
+        let router = Router::new(
+            tenancy.clone(),
+            sessions,
+            Modules::default(),
+            metrics.clone(),
+        );
+        let stream_limits = StreamLimits {
+            negotiation: Duration::from_secs(limits.negotiation_seconds.into()),
+            stanza_bytes: limits.stanza_bytes as usize,
+            bytes_per_second: limits.client_bytes_per_second,
+            outbox_bytes: limits.outbox_bytes as usize,
+            ..StreamLimits::default()
+        };
+        let clients = Arc::new(ClientDoor {
+            tenancy: tenancy.clone(),
+            router: router.clone(),
+            identities: identities.clone(),
+            metrics: metrics.clone(),
+            fake_secret: Arc::from(&fake_secret[..]),
+            provider: zone,
+            limits: stream_limits,
+        });
+        let peers: Option<Arc<dyn PeerDoor>> = None;
+        let _ = (&lookup, &anchors);
+        let stop = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let streams = Arc::new(accept::Streams::default());
+        let live = Arc::new(LiveServer {
+            config: config.clone(),
+            store: store.clone(),
+            tenancy: tenancy.clone(),
+            identities: identities.clone(),
+            router: router.clone(),
+            anchors,
+            local: listeners.c2s().to_vec(),
+        });
+        let doors = accept::Doors {
+            clients,
+            peers,
+            identities: identities.clone(),
+            tenancy: tenancy.clone(),
+            metrics: metrics.clone(),
+            streams: streams.clone(),
+            addresses: Addresses::new(
+                limits.connections_per_address,
+                limits.connects_per_address_and_minute,
+            ),
+            tasks: tasks.clone(),
+        };
+        let feed = store.change_feed().await?;
+        tasks.spawn(follow(feed, live.clone(), stop.clone()));
+        accept::spawn(&mut listeners, Arc::new(doors), &stop)?;
+        for socket in listeners.take_public() {
+            let door = PublicDoor {
+                identities: identities.clone(),
+                names: tenancy.clone(),
+            };
+            let listener = tokio::net::TcpListener::from_std(socket)?;
+            tasks.spawn(public::serve(listener, door, stop.clone()));
+        }
+        tracing::info!(domains = tenancy.len(), "serving");
+        Ok(Self {
+            listeners,
+            config,
+            metrics,
+            live,
+            streams,
+            tasks,
+            stop,
+        })
+    }
+
+    /// The addresses that are listened at.
+    pub fn listeners(&self) -> &Listeners {
+        &self.listeners
+    }
+
+    /// The live server for control.
+    pub fn live(&self) -> Arc<dyn Live> {
+        self.live.clone()
+    }
+
+    /// The router, for whoever measures or embeds the server.
+    pub fn router(&self) -> &Arc<Router> {
+        &self.live.router
+    }
+
+    /// Starts what stands on control: its worker, panel and API, and the internal door.
+    ///
+    /// # Errors
+    /// A listener's socket cannot be used.
+    pub fn attach(
+        &mut self,
+        control: Arc<Control>,
+        panel: PanelSettings,
+    ) -> Result<(), std::io::Error> {
+        let stop = self.stop.clone();
+        self.tasks.spawn(control::worker::run(
+            control.clone(),
+            stop.clone().cancelled_owned(),
+        ));
+        let panel = admin_web::router(control, panel);
+        for socket in self.listeners.take_admin() {
+            self.http(socket, panel.clone())?;
+        }
+        let internal = internal::router(self.metrics.clone(), self.live.clone());
+        for socket in self.listeners.take_internal() {
+            self.http(socket, internal.clone())?;
+        }
+        Ok(())
+    }
+
+    fn http(&self, socket: std::net::TcpListener, app: axum::Router) -> Result<(), std::io::Error> {
+        let listener = tokio::net::TcpListener::from_std(socket)?;
+        let stop = self.stop.clone().cancelled_owned();
+        let app = app.into_make_service_with_connect_info::<std::net::SocketAddr>();
+        self.tasks.spawn(async move {
+            let served = axum::serve(listener, app).with_graceful_shutdown(stop);
+            if let Err(error) = served.await {
+                tracing::error!(%error, "a web door has closed");
+            }
+        });
+        Ok(())
+    }
+
+    /// Takes no more connections, tells every stream `system-shutdown`, and waits a bounded time for them to end.
+    pub async fn shutdown(self) {
+        tracing::info!("shutting down");
+        self.stop.cancel();
+        let error = StreamError::new(StreamCondition::SystemShutdown);
+        self.streams.close(&error, FAREWELLS_AT_ONCE).await;
+        self.tasks.close();
+        if tokio::time::timeout(FAREWELL, self.tasks.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(left = self.tasks.len(), "some streams did not end in time");
+        }
+        let _ = self.config;
+    }
+}
+
+/// Re-reads what changed in the store, whoever changed it.
+async fn follow(mut feed: store::ChangeFeed, live: Arc<LiveServer>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = feed.wait() => {}
+        }
+        match feed.poll().await {
+            Ok(news) => {
+                for change in news {
+                    live.changed(change).await;
+                }
+            }
+            // Said once a second at most; nothing is skipped, the next call reports it.
+            Err(error) => tracing::warn!(%error, "changes cannot be read"),
+        }
+    }
+}
+
+impl LiveServer {
+    async fn changed(&self, change: store::Change) {
+        match change {
+            store::Change::Domain(name) => {
+                if let Ok(name) = DomainName::parse(&name) {
+                    self.domain_changed(&name).await;
+                }
+            }
+            store::Change::Certificate(name) => {
+                if let Ok(name) = DomainName::parse(&name) {
+                    self.identities.invalidate(&name);
+                }
+            }
+            store::Change::Account(jid) => {
+                if let Ok(account) = BareJid::parse(&jid) {
+                    self.account_changed(&account).await;
+                }
+            }
+        }
+    }
+
+    async fn domain_changed(&self, name: &DomainName) {
+        let became = match self.tenancy.refresh(name).await {
+            Ok(became) => became,
+            Err(error) => {
+                tracing::error!(domain = %name, %error, "a changed domain cannot be read");
+                return;
+            }
+        };
+        self.identities.invalidate(name);
+        let error = match became {
+            Became::Served => return,
+            Became::Suspended => StreamError::new(StreamCondition::PolicyViolation)
+                .with_text("this domain is suspended; ask whoever runs it"),
+            Became::Gone => StreamCondition::HostGone.into(),
+        };
+        self.router.modules().forget_domain(name);
+        self.router.close_domain(name, &error);
+    }
+
+    /// An account that may no longer log in loses its sessions.
+    async fn account_changed(&self, account: &BareJid) {
+        let (Some(local), Some(domain)) = (account.local(), self.tenancy.get(account.domain()))
+        else {
+            return;
+        };
+        match domain.hosted.store.account_find(local).await {
+            Ok(Some(row)) if row.state == store::ACTIVE => {}
+            Ok(_) => {
+                self.router.modules().forget_account(account);
+                self.close_account(account);
+            }
+            Err(error) => tracing::error!(%account, %error, "a changed account cannot be read"),
+        }
+    }
+
+    fn close_account(&self, account: &BareJid) {
+        let error = StreamError::new(StreamCondition::NotAuthorized)
+            .with_text("the account was changed; log in again");
+        self.router.close_account(account, &error);
+    }
+}

@@ -1,0 +1,197 @@
+//! Connections as they come in: admitted or not, secured where TLS comes first, handed to whoever serves them.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use dashmap::DashMap;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use xmpp::stream::{Order, StreamError};
+
+use super::listeners::Listeners;
+use crate::metrics::{DoorLabel, Metrics};
+use crate::net::PeerDoor;
+use crate::net::limits::{Addresses, Admission};
+use crate::net::pump::Transport;
+use crate::net::tls::{self, Door, Identities};
+use crate::session::Outbox;
+use crate::session::client::ClientDoor;
+use crate::tenancy::Tenancy;
+
+/// How long accepting rests when the system has no descriptors left.
+const EXHAUSTED: Duration = Duration::from_millis(100);
+
+/// What the accepting loops share.
+pub(super) struct Doors {
+    pub(super) clients: Arc<ClientDoor>,
+    pub(super) peers: Option<Arc<dyn PeerDoor>>,
+    pub(super) identities: Arc<Identities>,
+    pub(super) tenancy: Arc<Tenancy>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) streams: Arc<Streams>,
+    pub(super) addresses: Arc<Addresses>,
+    pub(super) tasks: TaskTracker,
+}
+
+/// Which listener a connection came through.
+#[derive(Clone, Copy)]
+struct Way {
+    door: Door,
+    /// TLS comes first (XEP-0368).
+    direct: bool,
+    label: &'static str,
+}
+
+/// Starts a loop for every socket.
+pub(super) fn spawn(
+    listeners: &mut Listeners,
+    doors: Arc<Doors>,
+    stop: &CancellationToken,
+) -> std::io::Result<()> {
+    let way = |door, direct, label| Way {
+        door,
+        direct,
+        label,
+    };
+    for (sockets, way) in [
+        (listeners.take_c2s(), way(Door::Client, false, "c2s")),
+        (listeners.take_c2s_tls(), way(Door::Client, true, "c2s_tls")),
+        (listeners.take_s2s(), way(Door::Peer, false, "s2s")),
+        (listeners.take_s2s_tls(), way(Door::Peer, true, "s2s_tls")),
+    ] {
+        for socket in sockets {
+            let listener = TcpListener::from_std(socket)?;
+            let (doors, stop) = (doors.clone(), stop.clone());
+            doors
+                .tasks
+                .clone()
+                .spawn(accept_loop(listener, way, doors, stop));
+        }
+    }
+    Ok(())
+}
+
+async fn accept_loop(listener: TcpListener, way: Way, doors: Arc<Doors>, stop: CancellationToken) {
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        let (tcp, from) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(door = way.label, %error, "a connection cannot be accepted");
+                tokio::time::sleep(EXHAUSTED).await;
+                continue;
+            }
+        };
+        let Some(admission) = doors.addresses.admit(from.ip(), Instant::now()) else {
+            // DOS-01, DOS-02: beyond the limit no connection proceeds.
+            doors.metrics.refused_connections.inc();
+            tracing::debug!(%from, "too many connections from this address");
+            continue;
+        };
+        let task = connection(tcp, from, way, doors.clone(), admission);
+        doors.tasks.spawn(task);
+    }
+}
+
+async fn connection(
+    tcp: TcpStream,
+    from: SocketAddr,
+    way: Way,
+    doors: Arc<Doors>,
+    _admission: Admission,
+) {
+    // Small writes are joined by the outbox already; waiting for more would only add delay.
+    if tcp.set_nodelay(true).is_err() {
+        return;
+    }
+    let gauge = doors
+        .metrics
+        .connections
+        .get_or_create(&DoorLabel { door: way.label })
+        .clone();
+    gauge.inc();
+    serve(tcp, from, way, &doors).await;
+    gauge.dec();
+}
+
+async fn serve(tcp: TcpStream, from: SocketAddr, way: Way, doors: &Doors) {
+    let (transport, info) = if way.direct {
+        let limit = doors.clients.limits.negotiation;
+        let handshake = Box::pin(tls::accept(
+            tcp,
+            way.door,
+            &doors.identities,
+            &*doors.tenancy,
+        ));
+        match tokio::time::timeout(limit, handshake).await {
+            Ok(Ok((stream, info))) => (Transport::Tls(Box::new(stream)), Some(info)),
+            Ok(Err(error)) => {
+                tracing::debug!(%from, door = way.label, %error, "TLS handshake failed");
+                return;
+            }
+            Err(_) => return,
+        }
+    } else {
+        (Transport::Plain(tcp), None)
+    };
+    let outbox = Outbox::new(doors.clients.limits.outbox_bytes);
+    let _open = doors.streams.enter(&outbox);
+    match (way.door, &doors.peers) {
+        (Door::Client, _) => {
+            doors.clients.serve(transport, info, from, outbox).await;
+        }
+        (Door::Peer, Some(peers)) => {
+            peers.clone().serve(transport, info, from, outbox).await;
+        }
+        // The web has a loop of its own.
+        (Door::Peer, None) | (Door::Web, _) => {}
+    }
+}
+
+/// Every stream that is open, for closing them all.
+#[derive(Default)]
+pub(super) struct Streams {
+    next: AtomicU64,
+    open: DashMap<u64, Weak<Outbox>, ahash::RandomState>,
+}
+
+/// Leaves the list when dropped.
+struct Entered<'a> {
+    streams: &'a Streams,
+    number: u64,
+}
+
+impl Streams {
+    fn enter(&self, outbox: &Arc<Outbox>) -> Entered<'_> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        self.open.insert(number, Arc::downgrade(outbox));
+        Entered {
+            streams: self,
+            number,
+        }
+    }
+
+    /// Tells every stream to close, so many at a time.
+    pub(super) async fn close(&self, error: &StreamError, at_once: usize) {
+        let all: Vec<Weak<Outbox>> = self.open.iter().map(|entry| entry.clone()).collect();
+        for some in all.chunks(at_once.max(1)) {
+            for outbox in some.iter().filter_map(Weak::upgrade) {
+                outbox.order(Order::Close(error.clone()));
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        self.streams.open.remove(&self.number);
+    }
+}
