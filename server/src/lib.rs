@@ -13,3 +13,6 @@ pub mod session;
 pub mod wiring;
 pub mod tenancy;
 pub mod zone;
+
+#[cfg(test)]
+mod testing;

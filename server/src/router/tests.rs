@@ -1,1 +1,365 @@
-//! Router tests.
+//! The router with real modules and a real store: sessions without sockets, outboxes read by hand.
+
+use std::task::{Context, Waker};
+
+use modules::SessionUpdate;
+use xmpp::element::Element;
+use xmpp::ns;
+
+use super::*;
+use crate::session::outbox::Taken;
+use crate::testing::World;
+
+struct Net {
+    router: Arc<Router>,
+    remote: Arc<Far>,
+    world: World,
+}
+
+/// Other servers: what would have been sent there.
+#[derive(Default)]
+struct Far(parking_lot::Mutex<Vec<Stanza>>);
+
+impl Remote for Far {
+    fn send(&self, stanza: Stanza) {
+        self.0.lock().push(stanza);
+    }
+}
+
+impl Net {
+    async fn new() -> Self {
+        let world = World::new().await;
+        world.domain("one.example", &["alice", "bob"]).await;
+        world.domain("two.example", &["carol"]).await;
+        let tenancy = Tenancy::load(world.store.clone(), None)
+            .await
+            .expect("the domains");
+        let router = Router::new(
+            tenancy,
+            Sessions::new(3),
+            Modules::default(),
+            Arc::new(Metrics::new()),
+        );
+        let remote = Arc::<Far>::default();
+        router.set_remote(remote.clone());
+        Self {
+            router,
+            remote,
+            world,
+        }
+    }
+
+    /// A session; `priority` makes it available.
+    async fn bind(&self, jid: &str, priority: Option<i8>) -> Arc<Session> {
+        let jid = Jid::parse(jid).expect("an address");
+        let outbox = Outbox::new(10_000);
+        let session = self
+            .router
+            .bind(&jid.bare(), jid.resource().expect("full"), outbox)
+            .await
+            .expect("bound");
+        if let Some(priority) = priority {
+            let presence = stanza("<presence/>").with_from(&jid);
+            session.update(SessionUpdate::Available { presence, priority });
+        }
+        session
+    }
+
+    async fn send(&self, from: &Arc<Session>, text: &str) {
+        let stanza = stanza(text).with_from(&from.jid);
+        if let Some(later) = self.router.from_client(from, stanza) {
+            later.await;
+        }
+    }
+}
+
+fn stanza(text: &str) -> Stanza {
+    let tree = Element::parse(text, ns::CLIENT).expect("well-formed");
+    Stanza::from_element(&tree).expect("a stanza")
+}
+
+/// What the session was sent since the last look.
+fn got(session: &Session) -> Vec<String> {
+    let (mut items, mut taken) = (Vec::new(), Taken::default());
+    let mut cx = Context::from_waker(Waker::noop());
+    let _ = session
+        .outbox
+        .poll_take(&mut cx, true, &mut items, &mut taken);
+    items
+        .iter()
+        .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+        .collect()
+}
+
+fn orders(session: &Session) -> Vec<Order> {
+    let (mut items, mut taken) = (Vec::new(), Taken::default());
+    let mut cx = Context::from_waker(Waker::noop());
+    let _ = session
+        .outbox
+        .poll_take(&mut cx, false, &mut items, &mut taken);
+    taken.orders
+}
+
+const CHAT: &str = "<message to='bob@one.example' type='chat' id='1'><body>hi</body></message>";
+
+#[tokio::test]
+async fn route_12_full_address_to_its_session_alone() {
+    let net = Net::new().await;
+    let alice = net.bind("alice@one.example/a", Some(0)).await;
+    let one = net.bind("bob@one.example/1", Some(0)).await;
+    let two = net.bind("bob@one.example/2", Some(5)).await;
+    net.send(
+        &alice,
+        "<message to='bob@one.example/1' type='chat'><body>hi</body></message>",
+    )
+    .await;
+    let found = got(&one);
+    assert_eq!(found.len(), 1);
+    assert!(found[0].contains("<body>hi</body>"));
+    assert!(got(&two).is_empty());
+}
+
+#[tokio::test]
+async fn im_34_chat_to_the_most_available() {
+    let net = Net::new().await;
+    let alice = net.bind("alice@one.example/a", Some(0)).await;
+    let low = net.bind("bob@one.example/low", Some(1)).await;
+    let high = net.bind("bob@one.example/high", Some(2)).await;
+    let negative = net.bind("bob@one.example/negative", Some(-1)).await;
+    net.send(&alice, CHAT).await;
+    assert_eq!(got(&high).len(), 1);
+    assert!(got(&low).is_empty() && got(&negative).is_empty());
+}
+
+#[tokio::test]
+async fn im_34_35_normal_and_headline_to_all_non_negative() {
+    let net = Net::new().await;
+    let alice = net.bind("alice@one.example/a", Some(0)).await;
+    let low = net.bind("bob@one.example/low", Some(0)).await;
+    let high = net.bind("bob@one.example/high", Some(2)).await;
+    let negative = net.bind("bob@one.example/negative", Some(-1)).await;
+    for type_ in ["normal", "headline"] {
+        net.send(
+            &alice,
+            &format!("<message to='bob@one.example' type='{type_}'><body>hi</body></message>"),
+        )
+        .await;
+        let text = got(&low);
+        assert!(
+            text[0].contains("to='bob@one.example'"),
+            "STANZA-02: {text:?}"
+        );
+        assert_eq!(got(&high).len(), 1);
+        assert!(got(&negative).is_empty());
+    }
+}
+
+#[tokio::test]
+async fn im_34_chat_to_nobody_is_kept() {
+    let net = Net::new().await;
+    let alice = net.bind("alice@one.example/a", Some(0)).await;
+    net.send(&alice, CHAT).await;
+    let domain = net.router.tenancy().get("one.example").expect("hosted");
+    let bob = domain
+        .hosted
+        .store
+        .account_find("bob")
+        .await
+        .expect("the store")
+        .expect("bob");
+    let kept = domain.hosted.store.offline_count(bob.id).await;
+    assert_eq!(kept.expect("the store"), 1);
+    assert!(got(&alice).is_empty());
+}
+
+#[tokio::test]
+async fn route_10_im_33_no_account_looks_like_nobody_there() {
+    let net = Net::new().await;
+    let alice = net.bind("alice@one.example/a", Some(0)).await;
+    for type_ in ["normal", "chat", "groupchat", "headline"] {
+        for resource in ["", "/r"] {
+            let mut answers = ["bob", "nobody"].map(|_| Vec::new());
+            for (user, answer) in ["bob", "nobody"].into_iter().zip(&mut answers) {
+                net.send(
+                    &alice,
+                    &format!("<message to='{user}@one.example{resource}' type='{type_}'><body>x</body></message>"),
+                )
+                .await;
+                *answer = got(&alice)
+                    .into_iter()
+                    .map(|text| text.replace(user, "USER"))
+                    .collect();
+            }
+            assert_eq!(answers[0], answers[1], "{type_} {resource}");
+            let expected = usize::from(type_ == "groupchat" && resource.is_empty());
+            assert_eq!(answers[0].len(), expected, "{type_} {resource}");
+        }
+    }
+    for resource in ["", "/r"] {
+        for user in ["bob", "nobody"] {
+            net.send(
+                &alice,
+                &format!("<iq to='{user}@one.example{resource}' type='get' id='q'><x xmlns='urn:x'/></iq>"),
+            )
+            .await;
+            let answer = got(&alice);
+            assert!(answer[0].contains("<service-unavailable "), "{answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn route_03_without_to() {
+    let net = Net::new().await;
+    let alice = net.bind("alice@one.example/a", Some(0)).await;
+    let other = net.bind("alice@one.example/b", Some(1)).await;
+    net.send(&alice, "<message type='chat'><body>me</body></message>")
+        .await;
+    assert_eq!(got(&other).len(), 1, "to the own bare address");
+    net.send(&alice, "<iq type='get' id='1'><x xmlns='urn:x'/></iq>")
+        .await;
+    assert!(got(&alice)[0].contains("<service-unavailable "));
+    net.send(&alice, "<iq type='result' id='1'/>").await;
+    assert!(got(&alice).is_empty());
+}
+
+#[tokio::test]
+async fn route_08_tenant_to_tenant_stays_inside_and_others_leave() {
+    let net = Net::new().await;
+    let alice = net.bind("alice@one.example/a", Some(0)).await;
+    let carol = net.bind("carol@two.example/c", Some(0)).await;
+    net.send(&alice, &CHAT.replace("bob@one", "carol@two"))
+        .await;
+    assert_eq!(got(&carol).len(), 1);
+    assert!(net.remote.0.lock().is_empty());
+    net.send(&alice, &CHAT.replace("bob@one.example", "dave@far.example"))
+        .await;
+    let far = net.remote.0.lock();
+    assert_eq!(far.len(), 1);
+    assert_eq!(far[0].from().map(Jid::as_str), Some("alice@one.example/a"));
+}
+
+#[tokio::test]
+async fn route_08_a_suspended_domain_does_not_leave_either() {
+    let net = Net::new().await;
+    let alice = net.bind("alice@one.example/a", Some(0)).await;
+    let domain = net.router.tenancy().get("two.example").expect("hosted");
+    net.world.set_state(domain.id, "suspended").await;
+    let name = DomainName::parse("two.example").expect("a name");
+    net.router
+        .tenancy()
+        .refresh(&name)
+        .await
+        .expect("the store");
+    net.send(&alice, &CHAT.replace("bob@one", "carol@two"))
+        .await;
+    assert!(got(&alice)[0].contains("<service-unavailable "));
+    assert!(net.remote.0.lock().is_empty());
+}
+
+#[tokio::test]
+async fn im_38_40_iq_to_bare_and_unmatched() {
+    let net = Net::new().await;
+    let alice = net.bind("alice@one.example/a", Some(0)).await;
+    let bob = net.bind("bob@one.example/b", Some(0)).await;
+    net.send(
+        &alice,
+        "<iq to='bob@one.example' type='get' id='1'><x xmlns='urn:x'/></iq>",
+    )
+    .await;
+    assert!(got(&bob).is_empty(), "never delivered");
+    assert!(got(&alice)[0].contains("<service-unavailable "));
+    net.send(
+        &alice,
+        "<iq to='bob@one.example/none' type='result' id='1'/>",
+    )
+    .await;
+    assert!(got(&alice).is_empty(), "STANZA-07");
+}
+
+#[tokio::test]
+async fn im_39_iq_to_a_session_needs_shared_presence() {
+    let net = Net::new().await;
+    let alice = net.bind("alice@one.example/a", Some(0)).await;
+    let bob = net.bind("bob@one.example/b", Some(0)).await;
+    let own = net.bind("alice@one.example/own", Some(0)).await;
+    let ask = "<iq to='bob@one.example/b' type='get' id='1'><x xmlns='urn:x'/></iq>";
+    net.send(&alice, ask).await;
+    assert!(got(&bob).is_empty());
+    assert!(got(&alice)[0].contains("<service-unavailable "));
+    net.send(&alice, "<iq to='bob@one.example/b' type='result' id='1'/>")
+        .await;
+    assert_eq!(got(&bob).len(), 1, "answers are delivered");
+    net.send(
+        &alice,
+        &ask.replace("bob@one.example/b", "alice@one.example/own"),
+    )
+    .await;
+    assert_eq!(got(&own).len(), 1);
+}
+
+#[tokio::test]
+async fn bind_04_an_older_session_of_the_same_address_is_replaced() {
+    let net = Net::new().await;
+    let old = net.bind("alice@one.example/a", Some(0)).await;
+    let new = net.bind("alice@one.example/a", None).await;
+    assert!(matches!(
+        &orders(&old)[..],
+        [Order::Close(error)] if error.condition == StreamCondition::Conflict
+    ));
+    assert_eq!(net.router.sessions().of("alice@one.example").len(), 1);
+    // The old stream's end does not take the new session with it.
+    net.router.ended(&old, Vec::new()).await;
+    assert!(Arc::ptr_eq(
+        &net.router.sessions().get(&new.jid).expect("still there"),
+        &new
+    ));
+    assert_eq!(new.domain.sessions(), 1);
+}
+
+#[tokio::test]
+async fn bind_05_dos_03_sessions_of_an_account_are_limited() {
+    let net = Net::new().await;
+    for resource in ["1", "2", "3"] {
+        net.bind(&format!("alice@one.example/{resource}"), None)
+            .await;
+    }
+    let account = BareJid::parse("alice@one.example").expect("an address");
+    let refused = net.router.bind(&account, "4", Outbox::new(10)).await;
+    let error = refused.expect_err("over the limit");
+    assert_eq!(error.condition, Condition::ResourceConstraint);
+    net.bind("alice@one.example/3", None).await;
+}
+
+#[tokio::test]
+async fn a_slow_reader_loses_its_session_and_the_message_is_kept() {
+    let net = Net::new().await;
+    let alice = net.bind("alice@one.example/a", Some(0)).await;
+    let bob = net.bind("bob@one.example/b", Some(0)).await;
+    let long = CHAT.replace("hi", &"x".repeat(6_000));
+    net.send(&alice, &long).await;
+    net.send(&alice, &long).await;
+    assert_eq!(got(&bob).len(), 1);
+    let domain = net.router.tenancy().get("one.example").expect("hosted");
+    let row = domain.hosted.store.account_find("bob").await;
+    let bob_row = row.expect("the store").expect("bob");
+    let kept = domain.hosted.store.offline_count(bob_row.id).await;
+    assert_eq!(kept.expect("the store"), 1);
+}
+
+#[tokio::test]
+async fn what_was_not_written_finds_another_way() {
+    let net = Net::new().await;
+    let alice = net.bind("alice@one.example/a", Some(0)).await;
+    let one = net.bind("bob@one.example/1", Some(1)).await;
+    let two = net.bind("bob@one.example/2", Some(0)).await;
+    net.send(&alice, CHAT).await;
+    let unwritten = one.outbox.close();
+    assert_eq!(unwritten.len(), 1);
+    net.router.ended(&one, unwritten).await;
+    let found = got(&two);
+    assert!(
+        found.iter().any(|text| text.contains("<body>hi</body>")),
+        "{found:?}"
+    );
+}

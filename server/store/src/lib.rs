@@ -45,7 +45,7 @@ use sqlx::sqlite::{
 };
 use tokio::sync::watch;
 
-pub use account::AccountRow;
+pub use account::{ACTIVE, AccountRow};
 pub use audit::AuditRow;
 pub use certificate::{CertificateRow, Identity, OrderRow};
 pub use change::{Change, ChangeFeed};

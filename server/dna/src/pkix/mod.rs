@@ -79,7 +79,12 @@ impl Anchors {
         Ok(Self { list })
     }
 
-    /// How many.
+    /// The anchors, for a TLS library's own verifier.
+    pub fn list(&self) -> &[TrustAnchor<'static>] {
+        &self.list
+    }
+
+    /// How many there are.
     pub fn len(&self) -> usize {
         self.list.len()
     }

@@ -1,1 +1,334 @@
-//! TLS tests.
+//! Real handshakes in memory: identities by name, tickets, bindings, alerts.
+
+use std::collections::HashMap;
+
+use rcgen::{CertificateParams, KeyPair};
+use rustls::client::Resumption;
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use rustls::{HandshakeKind, ProtocolVersion};
+use sha2::{Digest, Sha256};
+use tokio::io::{AsyncReadExt, DuplexStream, duplex};
+
+use super::*;
+
+/// Domains with certificates signed by themselves.
+struct Fake(HashMap<DomainName, (CertificateDer<'static>, Vec<u8>)>);
+
+#[async_trait::async_trait]
+impl Certificates for Fake {
+    async fn current(&self, domain: &DomainName) -> Result<Option<Material>, Unavailable> {
+        Ok(self.0.get(domain).map(|(leaf, key)| Material {
+            chain: vec![leaf.clone()],
+            key: PrivatePkcs8KeyDer::from(key.clone()).into(),
+        }))
+    }
+}
+
+impl Names for Fake {
+    fn served_by(&self, name: &DomainName) -> Option<ServedBy> {
+        if self.0.contains_key(name) {
+            return Some(ServedBy::Itself(name.clone()));
+        }
+        let parent = domain(name.as_str().split_once('.')?.1);
+        self.0
+            .contains_key(&parent)
+            .then_some(ServedBy::Parent(parent))
+    }
+}
+
+fn domain(name: &str) -> DomainName {
+    DomainName::parse(name).expect("a domain")
+}
+
+fn fake(domains: &[(&str, &[&str])]) -> Arc<Fake> {
+    let made = domains.iter().map(|(name, names)| {
+        let key = KeyPair::generate().expect("a key");
+        let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
+        let leaf = CertificateParams::new(names)
+            .expect("names")
+            .self_signed(&key)
+            .expect("a certificate");
+        (domain(name), (leaf.der().clone(), key.serialize_der()))
+    });
+    Arc::new(Fake(made.collect()))
+}
+
+fn two() -> Arc<Fake> {
+    fake(&[
+        ("one.example", &["one.example", "rooms.one.example"]),
+        ("two.example", &["two.example"]),
+    ])
+}
+
+fn identities(source: &Arc<Fake>) -> Identities {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    Identities::new(source.clone(), provider, 10)
+}
+
+fn client(
+    version: Option<&'static rustls::SupportedProtocolVersion>,
+    alpn: &[&str],
+) -> Arc<ClientConfig> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider.clone());
+    let builder = match version {
+        Some(version) => builder.with_protocol_versions(&[version]),
+        None => builder.with_safe_default_protocol_versions(),
+    };
+    let mut config = builder
+        .expect("versions")
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(AnyServer(provider)))
+        .with_no_client_auth();
+    config.resumption = Resumption::in_memory_sessions(10);
+    config.alpn_protocols = alpn.iter().map(|p| p.as_bytes().to_vec()).collect();
+    Arc::new(config)
+}
+
+type ClientStream = tokio_rustls::client::TlsStream<DuplexStream>;
+
+/// STARTTLS: the server has chosen `identity`; the client asks for `sni`.
+async fn starttls(
+    identity: Arc<Identity>,
+    door: Door,
+    config: Arc<ClientConfig>,
+    sni: &str,
+) -> (ClientStream, TlsInfo) {
+    let (ours, theirs) = duplex(64 * 1024);
+    let name = ServerName::try_from(sni.to_owned()).expect("a name");
+    let server = Secure::Server { identity, door }.handshake(ours);
+    let (client, server) = tokio::join!(TlsConnector::from(config).connect(name, theirs), server);
+    let (mut stream, info) = server.expect("the server's handshake");
+    let mut client = client.expect("the client's handshake");
+    // One byte of data also carries the tickets over.
+    stream.write_all(b"x").await.expect("written");
+    stream.flush().await.expect("flushed");
+    let mut byte = [0];
+    client.read_exact(&mut byte).await.expect("read");
+    (client, info)
+}
+
+fn shown(stream: &ClientStream) -> CertificateDer<'static> {
+    stream.get_ref().1.peer_certificates().expect("shown")[0].clone()
+}
+
+#[tokio::test]
+async fn vhost_01_02_the_domain_decides_whatever_sni_says() {
+    let source = two();
+    let identities = identities(&source);
+    for (name, sni) in [
+        ("one.example", "one.example"),
+        ("two.example", "two.example"),
+        ("two.example", "one.example"),
+        ("one.example", "srv-target.example"),
+    ] {
+        let identity = identities.get(&domain(name)).await.expect("an identity");
+        let (stream, info) = starttls(identity, Door::Client, client(None, &[]), sni).await;
+        assert_eq!(shown(&stream), source.0[&domain(name)].0);
+        assert_eq!(info.identity, Some(domain(name)));
+    }
+}
+
+#[tokio::test]
+async fn a_ticket_of_one_domain_is_worthless_at_another() {
+    let source = two();
+    let identities = identities(&source);
+    for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
+        let config = client(Some(version), &[]);
+        let one = identities.get(&domain("one.example")).await.expect("one");
+        let two = identities.get(&domain("two.example")).await.expect("two");
+        let sni = "one.example";
+        let (first, _) = starttls(one.clone(), Door::Client, config.clone(), sni).await;
+        assert_eq!(
+            first.get_ref().1.handshake_kind(),
+            Some(HandshakeKind::Full)
+        );
+        let (again, _) = starttls(one, Door::Client, config.clone(), sni).await;
+        assert_eq!(
+            again.get_ref().1.handshake_kind(),
+            Some(HandshakeKind::Resumed),
+            "tickets work at all"
+        );
+        let (other, _) = starttls(two, Door::Client, config, sni).await;
+        assert_ne!(
+            other.get_ref().1.handshake_kind(),
+            Some(HandshakeKind::Resumed)
+        );
+        assert_eq!(shown(&other), source.0[&domain("two.example")].0);
+    }
+}
+
+#[tokio::test]
+async fn peers_are_judged_on_every_stream_so_nothing_resumes() {
+    let source = two();
+    let one = identities(&source)
+        .get(&domain("one.example"))
+        .await
+        .expect("one");
+    let config = client(None, &[]);
+    for _ in 0..2 {
+        let (stream, _) = starttls(one.clone(), Door::Peer, config.clone(), "one.example").await;
+        assert_ne!(
+            stream.get_ref().1.handshake_kind(),
+            Some(HandshakeKind::Resumed)
+        );
+    }
+}
+
+#[tokio::test]
+async fn sasl_22_25_26_bindings_are_those_of_this_connection() {
+    let source = two();
+    let identities = identities(&source);
+    for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
+        let two = identities.get(&domain("two.example")).await.expect("two");
+        let (stream, info) =
+            starttls(two, Door::Client, client(Some(version), &[]), "one.example").await;
+        let exported = stream
+            .get_ref()
+            .1
+            .export_keying_material([0; 32], b"EXPORTER-Channel-Binding", None)
+            .expect("an exporter");
+        assert_eq!(info.exporter, Some(exported));
+        let hash = Sha256::digest(shown(&stream)).to_vec();
+        assert_eq!(info.end_point, Some(hash));
+    }
+}
+
+#[tokio::test]
+async fn tls_17_the_newest_version_is_preferred() {
+    let source = two();
+    let one = identities(&source)
+        .get(&domain("one.example"))
+        .await
+        .expect("one");
+    let (stream, info) = starttls(one, Door::Client, client(None, &[]), "one.example").await;
+    assert_eq!(
+        stream.get_ref().1.protocol_version(),
+        Some(ProtocolVersion::TLSv1_3)
+    );
+    assert_eq!(info.version, "TLSv1.3");
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_serves_the_next_handshake_only() {
+    let first = two();
+    let renewed = two();
+    struct Switch(parking_lot::Mutex<Arc<Fake>>);
+    #[async_trait::async_trait]
+    impl Certificates for Switch {
+        async fn current(&self, domain: &DomainName) -> Result<Option<Material>, Unavailable> {
+            let now = self.0.lock().clone();
+            now.current(domain).await
+        }
+    }
+    let switch = Arc::new(Switch(parking_lot::Mutex::new(first.clone())));
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let identities = Identities::new(switch.clone(), provider, 10);
+    let one = domain("one.example");
+    let old = identities.get(&one).await.expect("the old one");
+    let (mut open, _) = starttls(old, Door::Client, client(None, &[]), "one.example").await;
+    *switch.0.lock() = renewed.clone();
+    identities.invalidate(&one);
+    let new = identities.get(&one).await.expect("the new one");
+    let (stream, _) = starttls(new, Door::Client, client(None, &[]), "one.example").await;
+    assert_eq!(shown(&stream), renewed.0[&one].0);
+    // The old stream is still up.
+    open.write_all(b"still here").await.expect("written");
+}
+
+#[tokio::test]
+async fn the_cache_is_bounded() {
+    let domains: Vec<String> = (0..20).map(|i| format!("d{i}.example")).collect();
+    let list: Vec<(&str, &[&str])> = domains.iter().map(|d| (d.as_str(), &[][..])).collect();
+    let source = fake(&list);
+    let identities = identities(&source);
+    for name in &domains {
+        identities.get(&domain(name)).await.expect("an identity");
+        assert!(identities.len() <= 10);
+    }
+}
+
+// --- direct TLS ---
+
+async fn direct(
+    sni: Option<&str>,
+    alpn: &[&str],
+    platform: bool,
+) -> (io::Result<ClientStream>, io::Result<TlsInfo>) {
+    let source = two();
+    let identities = identities(&source);
+    if platform {
+        let (leaf, key) =
+            &fake(&[("platform.example", &["platform.example"])]).0[&domain("platform.example")];
+        let own = Identity::new(
+            None,
+            vec![leaf.clone()],
+            PrivatePkcs8KeyDer::from(key.clone()).into(),
+            identities.provider().clone(),
+        )
+        .expect("an identity");
+        identities.set_platform(Some(Arc::new(own)));
+    }
+    let (ours, theirs) = duplex(64 * 1024);
+    let mut config = (*client(None, alpn)).clone();
+    config.enable_sni = sni.is_some();
+    let name = ServerName::try_from(sni.unwrap_or("any.example").to_owned()).expect("a name");
+    let (client, server) = tokio::join!(
+        TlsConnector::from(Arc::new(config)).connect(name, theirs),
+        accept(ours, Door::Client, &identities, &*source)
+    );
+    (client, server.map(|(_, info)| info))
+}
+
+fn alert(result: io::Result<ClientStream>) -> rustls::AlertDescription {
+    let error = result.expect_err("an alert");
+    match error.get_ref().and_then(|e| e.downcast_ref()) {
+        Some(rustls::Error::AlertReceived(alert)) => *alert,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn tls_29_unknown_names_get_a_fatal_alert_and_no_certificate() {
+    for platform in [false, true] {
+        let (client, server) = direct(Some("else.example"), &[], platform).await;
+        assert_eq!(alert(client), rustls::AlertDescription::UnrecognizedName);
+        assert!(server.is_err());
+    }
+}
+
+#[tokio::test]
+async fn c_02_without_sni_the_platform_shows_itself_if_it_can() {
+    let (client, _) = direct(None, &[], false).await;
+    assert_eq!(alert(client), rustls::AlertDescription::UnrecognizedName);
+    let (client, server) = direct(None, &[], true).await;
+    client.expect("a handshake");
+    assert_eq!(server.expect("a handshake").identity, None);
+}
+
+#[tokio::test]
+async fn tls_30_alpn_of_something_else() {
+    let (client, _) = direct(Some("one.example"), &["h2"], false).await;
+    assert_eq!(
+        alert(client),
+        rustls::AlertDescription::NoApplicationProtocol
+    );
+    let (_, server) = direct(Some("one.example"), &["xmpp-client"], false).await;
+    assert_eq!(
+        server.expect("a handshake").alpn.as_deref(),
+        Some(&b"xmpp-client"[..])
+    );
+    let (_, server) = direct(Some("one.example"), &[], false).await;
+    assert_eq!(server.expect("ALPN is not required").alpn, None);
+}
+
+#[tokio::test]
+async fn a_service_name_selects_its_domain_where_the_certificate_is_for_it() {
+    let (_, server) = direct(Some("rooms.one.example"), &[], false).await;
+    assert_eq!(
+        server.expect("covered").identity,
+        Some(domain("one.example"))
+    );
+    let (client, _) = direct(Some("rooms.two.example"), &[], false).await;
+    assert_eq!(alert(client), rustls::AlertDescription::UnrecognizedName);
+}
