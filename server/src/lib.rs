@@ -8,10 +8,11 @@ pub mod demo;
 pub mod metrics;
 pub mod net;
 pub mod router;
+pub mod running;
 pub mod serve;
 pub mod session;
-pub mod wiring;
 pub mod tenancy;
+pub mod wiring;
 pub mod zone;
 
 #[cfg(test)]

@@ -24,7 +24,9 @@ use control::{Actor, ControlError, Secret};
 use store::StoreError;
 
 use crate::config::{Config, LogFormat, Problems};
+use crate::demo::{self, Demo};
 use crate::net::lookup::Resolver;
+use crate::running;
 use crate::wiring::{self, WiringError};
 
 /// Looked for when neither `--config` nor `--data-dir` is given.
@@ -61,6 +63,10 @@ struct Place {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Start everything on this machine: a sandbox DNS and certificate authority, two live domains, users, the panel
+    Demo(Demo),
+    /// Run the service
+    Serve,
     /// Say what the world sees of any domain: DNS, TLS, who would accept it; exit 1 on critical findings
     Check(check::Check),
     /// Customers
@@ -141,6 +147,9 @@ pub fn run() -> ExitCode {
     let outcome = match cli.command {
         Command::Config(command) => configuration::run(&cli.place, &command),
         Command::SandboxCert(command) => sandbox::certificate(&cli.place, &command),
+        Command::Demo(demo) => start_log("warn", LogFormat::Text)
+            .and_then(|()| with_runtime(demo::run(demo, cli.place.data_dir))),
+        Command::Serve => serve(&cli.place),
         command => with_runtime(run_on_store(cli.place, command)),
     };
     match outcome {
@@ -173,6 +182,13 @@ fn with_runtime(work: impl Future<Output = Outcome>) -> Outcome {
         .block_on(work)
 }
 
+fn serve(place: &Place) -> Outcome {
+    let config = place.load()?;
+    config.check_for_serve(&place.source())?;
+    start_log(&config.log.filter, config.log.format)?;
+    with_runtime(running::serve(config))
+}
+
 /// Commands that work on the database of this machine.
 async fn run_on_store(place: Place, command: Command) -> Outcome {
     let config = place.load()?;
@@ -202,7 +218,9 @@ async fn run_on_store(place: Place, command: Command) -> Outcome {
         Command::Cert(command) => domain::certificate(&control, &actor, command).await,
         Command::User(command) => user::run(&control, &actor, command).await,
         Command::Peer(command) => user::peer(&control, &actor, command).await,
-        Command::Check(_)
+        Command::Demo(_)
+        | Command::Check(_)
+        | Command::Serve
         | Command::Migrate
         | Command::Keys(_)
         | Command::Config(_)

@@ -1,0 +1,173 @@
+//! A running service: every part put together once, in order, and taken down in the reverse order. What `serve` and `demo`
+//! have in common; they differ in where the configuration comes from and in who plays the internet.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use admin_web::PanelSettings;
+use control::outside::{Issuer, OwnerZone, ZonePublisher};
+use control::{Control, Pace, Parts, SystemClock};
+use store::Store;
+
+use crate::cli::Failure;
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::net::lookup::Resolver;
+use crate::serve::{Listeners, Server, ServerParts};
+use crate::wiring;
+
+/// What a sandbox puts in place of the world.
+pub struct Sandbox {
+    /// In place of an ACME authority.
+    pub issuer: Arc<dyn Issuer>,
+    /// In place of the owners' DNS hosts.
+    pub owner_zone: Arc<dyn OwnerZone>,
+}
+
+/// The parts that others still need while it runs.
+pub struct Running {
+    /// As it is in force: with the addresses that were really bound.
+    pub config: Arc<Config>,
+    /// The operations.
+    pub control: Arc<Control>,
+    /// The platform's zone.
+    pub zone: Arc<dyn ZonePublisher>,
+    server: Server,
+    store: Store,
+}
+
+impl Running {
+    /// Binds, starts, and returns when every door is open.
+    pub async fn start(
+        mut config: Config,
+        pace: Pace,
+        sandbox: Option<Sandbox>,
+    ) -> Result<Self, Failure> {
+        // Parts that name no provider take this one; a second call finds it set already.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let store = wiring::open_store(&config).await?;
+        let lookup =
+            Resolver::new(&config.dns).map_err(|problem| Failure::other(78, problem, ""))?;
+        let anchors = Arc::new(wiring::anchors(&config)?);
+        let zone = wiring::zone(&config)?;
+        let listeners = Listeners::bind(&config.listen).map_err(|error| {
+            Failure::other(
+                6,
+                error.to_string(),
+                "Another program may have the port, or the address is not of this machine.",
+            )
+        })?;
+        if sandbox.is_some() {
+            bound(&mut config, &listeners);
+        }
+        let config = Arc::new(config);
+        let (issuer, owner_zone) = match sandbox {
+            Some(sandbox) => (sandbox.issuer, Some(sandbox.owner_zone)),
+            None => (wiring::issuer(&config, &store), None),
+        };
+        let is_sandbox = owner_zone.is_some();
+        let parts = ServerParts {
+            store: store.clone(),
+            lookup: lookup.clone(),
+            config: config.clone(),
+            metrics: Arc::new(Metrics::new()),
+            anchors: anchors.clone(),
+        };
+        let mut server = Server::start(listeners, parts)
+            .await
+            .map_err(|error| Failure::other(6, error.to_string(), ""))?;
+        let control = Control::new(Parts {
+            store: store.clone(),
+            lookup,
+            issuer,
+            zone: zone.clone(),
+            owner_zone,
+            live: server.live(),
+            anchors,
+            clock: Arc::new(SystemClock),
+            settings: wiring::platform_settings(&config, pace),
+        });
+        let panel = PanelSettings {
+            public_url: config.panel.url.trim_end_matches('/').to_owned(),
+            secure_cookies: config.panel.url.starts_with("https://"),
+            sandbox: is_sandbox,
+        };
+        server.attach(control.clone(), panel).map_err(|error| {
+            Failure::other(6, format!("the panel cannot be served: {error}"), "")
+        })?;
+        Ok(Self {
+            config,
+            control,
+            zone,
+            server,
+            store,
+        })
+    }
+
+    /// Streams are told, requests under way end, the database is closed last.
+    pub async fn stop(self) {
+        self.server.shutdown().await;
+        self.store.close().await;
+    }
+}
+
+/// A sandbox may take any free port: what was bound is what is published and printed.
+fn bound(config: &mut Config, listeners: &Listeners) {
+    let port =
+        |addresses: &[SocketAddr], usual: u16| addresses.first().map_or(usual, SocketAddr::port);
+    config.listen.c2s = listeners.c2s().to_vec();
+    config.listen.c2s_tls = listeners.c2s_tls().to_vec();
+    config.listen.s2s = listeners.s2s().to_vec();
+    config.listen.s2s_tls = listeners.s2s_tls().to_vec();
+    config.listen.public = listeners.public().to_vec();
+    config.listen.admin = listeners.admin().to_vec();
+    config.listen.internal = listeners.internal().to_vec();
+    config.platform.client_port = port(listeners.c2s(), config.platform.client_port);
+    config.platform.client_tls_port = port(listeners.c2s_tls(), config.platform.client_tls_port);
+    config.platform.server_port = port(listeners.s2s(), config.platform.server_port);
+    config.platform.server_tls_port = port(listeners.s2s_tls(), config.platform.server_tls_port);
+    if let Some(panel) = listeners.admin().first() {
+        config.panel.url = format!("http://{panel}");
+    }
+}
+
+/// `domicile serve`: runs until it is told to stop.
+pub async fn serve(config: Config) -> crate::cli::Outcome {
+    let running = Running::start(config, Pace::real(), None).await?;
+    let url = running.config.panel.url.trim_end_matches('/').to_owned();
+    match running.control.first_run_needed().await {
+        Ok(true) => {
+            // The token is as good as a password until it is used: it goes to the terminal, not into the log.
+            eprintln!(
+                "domicile: first run: make your operator login at {url}/setup?token={}",
+                running.control.first_run_token()
+            );
+        }
+        Ok(false) => {}
+        Err(error) => tracing::error!(
+            error = error.log_text(),
+            "cannot see whether this is the first run"
+        ),
+    }
+    tracing::info!(panel = url, zone = running.config.platform.zone, "ready");
+    told_to_stop().await;
+    tracing::info!("stopping");
+    running.stop().await;
+    Ok(0)
+}
+
+/// Waits for SIGTERM or SIGINT.
+pub async fn told_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
+        tracing::error!("signals cannot be heard: stop the process by force");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
