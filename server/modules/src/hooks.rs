@@ -238,9 +238,8 @@ pub async fn standing(
         return Ok(Standing::Stranger);
     };
     let item = roster.get(other.bare_str());
-    Ok(if item.is_some_and(|i| i.subscription.seen_by_contact()) {
-        Standing::Entitled
-    } else if cx.modules.directed.any(account, other) {
+    let subscribed = item.is_some_and(|i| i.subscription.seen_by_contact());
+    Ok(if subscribed || cx.modules.directed.any(account, other) {
         Standing::Entitled
     } else if item.is_some() {
         Standing::Contact

@@ -379,6 +379,10 @@ where
                 Poll::Pending => break,
             }
         }
+        #[expect(
+            clippy::collapsible_match,
+            reason = "polling inside a guard would read as if it had no effect"
+        )]
         match &mut self.waiting {
             Some(Waiting::Answer(future)) => {
                 if let Poll::Ready(answer) = future.as_mut().poll(cx) {

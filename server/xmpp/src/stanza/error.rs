@@ -129,7 +129,7 @@ pub struct StanzaError {
     /// Safe English text for the other side.
     pub text: Option<String>,
     /// Application-specific condition.
-    pub app: Option<Element>,
+    pub app: Option<Box<Element>>,
     /// `by`: who made the error.
     pub by: Option<Jid>,
     /// Character data of `<gone/>` and `<redirect/>`: an XMPP URI (STANZA-15).
@@ -166,7 +166,7 @@ impl StanzaError {
     /// With an application-specific condition.
     #[must_use]
     pub fn with_app(mut self, app: Element) -> Self {
-        self.app = Some(app);
+        self.app = Some(Box::new(app));
         self
     }
 
@@ -195,7 +195,7 @@ impl StanzaError {
             .attr_opt("by", self.by.as_ref().map(Jid::as_str))
             .child(condition)
             .child_opt(text)
-            .child_opt(self.app.clone())
+            .child_opt(self.app.as_deref().cloned())
     }
 
     /// Reads the `<error/>` child of an error stanza. An unknown condition is `undefined-condition`; an unknown type is
@@ -220,7 +220,8 @@ impl StanzaError {
             app: error
                 .children()
                 .find(|e| e.ns() != ns::STANZA_ERRORS && e.ns() != stanza.ns())
-                .cloned(),
+                .cloned()
+                .map(Box::new),
             by: error.get_attr("by").and_then(|by| Jid::parse(by).ok()),
             alternative: Some(alternative).filter(|uri| !uri.is_empty()),
         })

@@ -357,7 +357,7 @@ fn stanza_14_default_types() {
 fn stanza_15_alternatives() {
     let mut error = StanzaError::new(Condition::Gone).with_by(juliet());
     error.alternative = Some("xmpp:romeo@afterlife.example.net".to_owned());
-    error.app = Some(Element::new("too-bad", "urn:app"));
+    error.app = Some(Box::new(Element::new("too-bad", "urn:app")));
     let stanza = Element::new("message", ns::CLIENT)
         .attr("type", "error")
         .child(error.to_element());

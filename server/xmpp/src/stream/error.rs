@@ -87,7 +87,7 @@ pub struct StreamError {
     /// Text that the other side may see; never acted upon (STREAM-27).
     pub text: Option<String>,
     /// Application-specific condition.
-    pub app: Option<Element>,
+    pub app: Option<Box<Element>>,
     /// Character data of `<see-other-host/>`: `host` or `host:port`, IPv6 in brackets (STREAM-31).
     pub other_host: Option<String>,
 }
@@ -113,7 +113,7 @@ impl StreamError {
     /// With an application-specific condition.
     #[must_use]
     pub fn with_app(mut self, app: Element) -> Self {
-        self.app = Some(app);
+        self.app = Some(Box::new(app));
         self
     }
 
@@ -156,7 +156,7 @@ impl StreamError {
         let mut error = Self::new(StreamCondition::UndefinedCondition);
         for child in tree.children() {
             if child.ns() != ns::STREAM_ERRORS {
-                error.app = Some(child.clone());
+                error.app = Some(Box::new(child.clone()));
             } else if child.name() == "text" {
                 error.text = Some(child.text_content());
             } else if let Some(condition) = StreamCondition::from_name(child.name()) {
