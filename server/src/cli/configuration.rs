@@ -16,13 +16,13 @@ pub(super) enum ConfigCommand {
 pub(super) fn run(place: &Place, command: &ConfigCommand) -> Outcome {
     match command {
         ConfigCommand::Example => {
-            print!("{}", Config::example());
+            say!("{}", Config::example().trim_end());
             Ok(0)
         }
         ConfigCommand::Check => {
             let config = place.load()?;
             config.check_for_serve(&place.source())?;
-            println!("{}: good", place.source());
+            say!("{}: good", place.source());
             Ok(0)
         }
     }

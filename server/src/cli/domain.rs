@@ -135,7 +135,7 @@ pub(super) async fn run(control: &Control, actor: &Actor, command: DomainCommand
             if json {
                 return show(true, &added, |_| String::new());
             }
-            println!(
+            say!(
                 "{}: added. Its owner publishes these records:\n",
                 added.view.domain
             );
@@ -172,7 +172,8 @@ pub(super) async fn run(control: &Control, actor: &Actor, command: DomainCommand
             zone_file: true,
             ..
         } => {
-            print!("{}", control.domain_zone_fragment(actor, &domain).await?);
+            let fragment = control.domain_zone_fragment(actor, &domain).await?;
+            say!("{}", fragment.trim_end());
             Ok(0)
         }
         DomainCommand::Records { domain, json, .. } => {
@@ -217,12 +218,12 @@ pub(super) async fn run(control: &Control, actor: &Actor, command: DomainCommand
         }
         DomainCommand::Suspend { domain, reason } => {
             let shown = control.domain_suspend(actor, &domain, &reason).await?;
-            println!("{}: {}", shown.view.domain, shown.view.state.as_str());
+            say!("{}: {}", shown.view.domain, shown.view.state.as_str());
             Ok(0)
         }
         DomainCommand::Resume { domain } => {
             let shown = control.domain_resume(actor, &domain).await?;
-            println!("{}: {}", shown.view.domain, shown.view.state.as_str());
+            say!("{}: {}", shown.view.domain, shown.view.state.as_str());
             Ok(0)
         }
         DomainCommand::Remove { domain, yes, json } => {
@@ -234,7 +235,7 @@ pub(super) async fn run(control: &Control, actor: &Actor, command: DomainCommand
             if json {
                 return show(true, &removed, |_| String::new());
             }
-            println!("{}: removed", removed.domain);
+            say!("{}: removed", removed.domain);
             print_dangling(&removed.dangling);
             Ok(0)
         }
@@ -304,12 +305,12 @@ pub(super) async fn certificate(control: &Control, actor: &Actor, command: CertC
                 key_pem: Secret::from(read(&key)?),
             };
             let view = control.certificate_upload(actor, &domain, upload).await?;
-            println!("{domain}: in use until {}", view.not_after.to_xep0082());
+            say!("{domain}: in use until {}", view.not_after.to_xep0082());
             Ok(0)
         }
         CertCommand::Order { domain } => {
             control.certificate_order(actor, &domain).await?;
-            println!(
+            say!(
                 "{domain}: the server orders a certificate; `domicile cert list {domain}` shows it"
             );
             Ok(0)
@@ -420,10 +421,8 @@ pub(super) fn print_dangling(records: &[DesiredRecord]) {
     if records.is_empty() {
         return;
     }
-    println!(
-        "These records in the owner's zone now point at nothing; the owner should delete them:"
-    );
+    say!("These records in the owner's zone now point at nothing; the owner should delete them:");
     for record in records {
-        println!("  {} {} {}", record.name, record.rtype, record.value_text);
+        say!("  {} {} {}", record.name, record.rtype, record.value_text);
     }
 }

@@ -49,11 +49,11 @@ async fn rotate(config: &Config) -> Outcome {
     std::fs::rename(&file, &kept)
         .and_then(|()| std::fs::rename(&next, &file))
         .map_err(|error| fault(format!("{}: cannot be replaced: {error}", file.display())))?;
-    println!(
+    say!(
         "{sealed} values are sealed with the new key in {}",
         file.display()
     );
-    println!(
+    say!(
         "The former key is in {}: keep it as long as you keep backups that it opens.",
         kept.display()
     );

@@ -7,6 +7,15 @@
 //! Exit codes: 0 done; 1 `check` found something critical; 2 asked wrongly; 3 not there; 4 not allowed; 5 in the way;
 //! 6 try again; 70 our fault; 78 the configuration does not serve.
 
+/// Prints a line. A reader who has gone (`| head`) is no error, and no panic either.
+macro_rules! say {
+    ($($arg:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout().lock(), $($arg)*);
+    }};
+}
+pub(crate) use say;
+
 mod check;
 mod configuration;
 mod domain;
@@ -197,7 +206,7 @@ async fn run_on_store(place: Place, command: Command) -> Outcome {
     match command {
         Command::Migrate => {
             wiring::open_store(&config).await?.close().await;
-            println!(
+            say!(
                 "{}: the schema is up to date",
                 config.server.data_dir.display()
             );

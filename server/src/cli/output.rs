@@ -13,11 +13,11 @@ pub(super) fn show<T: Serialize>(
     if json {
         let text = serde_json::to_string_pretty(value)
             .map_err(|error| Failure::other(70, error.to_string(), ""))?;
-        println!("{text}");
+        say!("{text}");
     } else {
         let text = text(value);
         if !text.is_empty() {
-            println!("{}", text.trim_end());
+            say!("{}", text.trim_end());
         }
     }
     Ok(0)

@@ -58,7 +58,7 @@ pub(super) fn certificate(place: &Place, command: &SandboxCert) -> Outcome {
                 "Choose a directory that this user may write to.",
             )
         })?;
-        println!("{}", path.display());
+        say!("{}", path.display());
     }
     Ok(0)
 }

@@ -129,9 +129,11 @@ pub(super) async fn run(control: &Control, actor: &Actor, command: TenantCommand
             limits.domains = domains.unwrap_or(limits.domains);
             limits.accounts = accounts.unwrap_or(limits.accounts);
             let view = control.tenant_set_limits(actor, view.id, limits).await?;
-            println!(
+            say!(
                 "{}: {} domains, {} accounts",
-                view.name, view.limits.domains, view.limits.accounts
+                view.name,
+                view.limits.domains,
+                view.limits.accounts
             );
             Ok(0)
         }
@@ -139,21 +141,21 @@ pub(super) async fn run(control: &Control, actor: &Actor, command: TenantCommand
             let view = control
                 .tenant_suspend(actor, resolve(control, actor, &tenant).await?, &reason)
                 .await?;
-            println!("{}: suspended", view.name);
+            say!("{}: suspended", view.name);
             Ok(0)
         }
         TenantCommand::Resume { tenant } => {
             let view = control
                 .tenant_resume(actor, resolve(control, actor, &tenant).await?)
                 .await?;
-            println!("{}: active", view.name);
+            say!("{}: active", view.name);
             Ok(0)
         }
         TenantCommand::Remove { tenant, yes } => {
             let id = resolve(control, actor, &tenant).await?;
             super::confirm(yes, &format!("customer {tenant} with everything it has"))?;
             let dangling = control.tenant_remove(actor, id).await?;
-            println!("{tenant}: removed");
+            say!("{tenant}: removed");
             super::domain::print_dangling(&dangling);
             Ok(0)
         }
@@ -273,9 +275,9 @@ pub(super) async fn operator(
                         .await?;
                 }
             }
-            println!("{login}: may sign in");
+            say!("{login}: may sign in");
             if drawn {
-                println!("password {shown}");
+                say!("password {shown}");
             }
             Ok(0)
         }
@@ -315,7 +317,7 @@ pub(super) async fn operator(
                 ));
             };
             control.team_remove(actor, id, view.id).await?;
-            println!("{login}: removed");
+            say!("{login}: removed");
             Ok(0)
         }
     }

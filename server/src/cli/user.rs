@@ -105,9 +105,9 @@ pub(super) async fn run(control: &Control, actor: &Actor, command: UserCommand) 
                     given.as_ref().map(control::Secret::expose),
                 )
                 .await?;
-            println!("{jid}: the password is changed");
+            say!("{jid}: the password is changed");
             if let Some(password) = drawn {
-                println!("password {password}");
+                say!("password {password}");
             }
             Ok(0)
         }
@@ -140,13 +140,13 @@ pub(super) async fn run(control: &Control, actor: &Actor, command: UserCommand) 
         UserCommand::Suspend { jid } => {
             let (local, domain) = split(&jid)?;
             let view = control.account_suspend(actor, &domain, &local).await?;
-            println!("{}: {}", view.jid, view.state);
+            say!("{}: {}", view.jid, view.state);
             Ok(0)
         }
         UserCommand::Resume { jid } => {
             let (local, domain) = split(&jid)?;
             let view = control.account_resume(actor, &domain, &local).await?;
-            println!("{}: {}", view.jid, view.state);
+            say!("{}: {}", view.jid, view.state);
             Ok(0)
         }
         UserCommand::Remove { jid, yes } => {
@@ -156,7 +156,7 @@ pub(super) async fn run(control: &Control, actor: &Actor, command: UserCommand) 
                 &format!("account {jid} with its contacts and messages"),
             )?;
             control.account_remove(actor, &domain, &local).await?;
-            println!("{jid}: removed");
+            say!("{jid}: removed");
             Ok(0)
         }
         UserCommand::Import { domain, file, json } => {

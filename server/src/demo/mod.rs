@@ -20,7 +20,7 @@ use clap::Args;
 use control::Pace;
 use serde_json::json;
 
-use crate::cli::{Failure, Outcome};
+use crate::cli::{Failure, Outcome, say};
 use crate::config::Config;
 use crate::running::{Running, Sandbox};
 use crate::wiring;
@@ -130,9 +130,9 @@ async fn in_dir(demo: &Demo, dir: &Path, fresh: bool) -> Outcome {
         }
     };
     if demo.json {
-        println!("{}", json_line(&running.config, &dns, &ca, &people, &dir));
+        say!("{}", json_line(&running.config, &dns, &ca, &people, &dir));
     } else {
-        println!(
+        say!(
             "{}",
             words(&running.config, &dns, &ca, &people, &dir, fresh)
         );
