@@ -123,8 +123,8 @@ impl<'a> Context<'a> {
     }
 
     /// Answers with an error, unless the stanza is itself an answer (STANZA-07).
-    pub fn refuse(&self, stanza: &Stanza, error: impl Into<StanzaError>) {
-        if let Some(reply) = stanza.error_reply(&error.into()) {
+    pub fn refuse(&self, stanza: &Stanza, refusal: impl Into<Refusal>) {
+        if let Some(reply) = stanza.error_reply(&refusal.into().0) {
             self.answer(reply);
         }
     }
@@ -137,8 +137,44 @@ impl<'a> Context<'a> {
     }
 }
 
+/// Why something is refused, and what the other side hears of it.
+#[derive(Debug)]
+pub struct Refusal(Box<StanzaError>);
+
+impl Refusal {
+    /// Condition with its default type (RFC 6120 8.3.3).
+    pub fn new(condition: Condition) -> Self {
+        Self(Box::new(StanzaError::new(condition)))
+    }
+
+    /// With a safe English text for people.
+    #[must_use]
+    pub fn with_text(mut self, text: impl Into<String>) -> Self {
+        self.0.text = Some(text.into());
+        self
+    }
+
+    /// The condition.
+    pub fn condition(&self) -> Condition {
+        self.0.condition
+    }
+}
+
+impl From<Condition> for Refusal {
+    fn from(condition: Condition) -> Self {
+        Self::new(condition)
+    }
+}
+
+/// For errors with more than a condition and a text, such as an application's own element.
+impl From<StanzaError> for Refusal {
+    fn from(error: StanzaError) -> Self {
+        Self(Box::new(error))
+    }
+}
+
 /// What the other side hears when the store fails; the cause is logged here, once.
-pub(crate) fn store_failed(error: &StoreError, account: &BareJid, doing: &str) -> StanzaError {
+pub(crate) fn store_failed(error: &StoreError, account: &BareJid, doing: &str) -> Refusal {
     tracing::error!(domain = account.domain(), account = %account, error = %error, "{doing} failed");
     Condition::InternalServerError.into()
 }

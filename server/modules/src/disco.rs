@@ -8,9 +8,9 @@
 use async_trait::async_trait;
 use xmpp::element::Element;
 use xmpp::ns;
-use xmpp::stanza::{Condition, Stanza, StanzaError};
+use xmpp::stanza::{Condition, Stanza};
 
-use crate::context::{Contact, Context, Standing};
+use crate::context::{Contact, Context, Refusal, Standing};
 use crate::hooks::{Answer, Ask, Module, modules_of};
 use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Spec};
 
@@ -50,7 +50,7 @@ impl Module for Disco {
         &INFO
     }
 
-    async fn iq_to_server(&self, cx: &Context<'_>, iq: &Stanza) -> Result<Answer, StanzaError> {
+    async fn iq_to_server(&self, cx: &Context<'_>, iq: &Stanza) -> Result<Answer, Refusal> {
         let (query_ns, node) = asked(iq)?;
         if node.is_some() {
             return Err(Condition::ItemNotFound.into());
@@ -67,7 +67,7 @@ impl Module for Disco {
         Ok(Answer::Payload(info))
     }
 
-    async fn iq_to_account(&self, cx: &Context<'_>, ask: &Ask<'_>) -> Result<Answer, StanzaError> {
+    async fn iq_to_account(&self, cx: &Context<'_>, ask: &Ask<'_>) -> Result<Answer, Refusal> {
         let (query_ns, node) = asked(ask.iq)?;
         if query_ns == ns::DISCO_ITEMS {
             return match node {
@@ -94,10 +94,10 @@ impl Module for Disco {
 }
 
 /// Namespace of the query, and its node if it has one.
-fn asked(iq: &Stanza) -> Result<(String, Option<String>), StanzaError> {
+fn asked(iq: &Stanza) -> Result<(String, Option<String>), Refusal> {
     let payload = iq
         .payload()
-        .map_err(|_| StanzaError::from(Condition::BadRequest))?;
+        .map_err(|_| Refusal::from(Condition::BadRequest))?;
     let query = payload.children().next().ok_or(Condition::BadRequest)?;
     let node = query.get_attr("node").filter(|node| !node.is_empty());
     Ok((query.ns().to_owned(), node.map(str::to_owned)))

@@ -22,10 +22,10 @@
 use async_trait::async_trait;
 use xmpp::element::Element;
 use xmpp::jid::{BareJid, Jid};
-use xmpp::stanza::{Condition, Kind, Stanza, StanzaError, StanzaType};
+use xmpp::stanza::{Condition, Kind, Stanza, StanzaType};
 
 use crate::ALL;
-use crate::context::{Context, Hosted, Standing};
+use crate::context::{Context, Hosted, Refusal, Standing};
 use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo};
 use crate::switchboard::SessionView;
 
@@ -38,12 +38,12 @@ pub trait Module: Send + Sync {
     fn info(&self) -> &'static ModuleInfo;
 
     /// A get or set to the domain.
-    async fn iq_to_server(&self, _: &Context<'_>, _: &Stanza) -> Result<Answer, StanzaError> {
+    async fn iq_to_server(&self, _: &Context<'_>, _: &Stanza) -> Result<Answer, Refusal> {
         Err(Condition::ServiceUnavailable.into())
     }
 
     /// A get or set to an account.
-    async fn iq_to_account(&self, _: &Context<'_>, _: &Ask<'_>) -> Result<Answer, StanzaError> {
+    async fn iq_to_account(&self, _: &Context<'_>, _: &Ask<'_>) -> Result<Answer, Refusal> {
         Err(Condition::ServiceUnavailable.into())
     }
 
@@ -130,6 +130,7 @@ pub async fn iq_to_account(cx: &Context<'_>, iq: &Stanza) {
             let standing = match door.at_account {
                 Audience::Nobody => Ok(None),
                 Audience::Anyone if from.bare_str() == account.as_str() => {
+                    cx.modules.rosters.exists(&account);
                     Ok(Some(Standing::Owner))
                 }
                 Audience::Anyone => Ok(Some(Standing::Stranger)),
@@ -156,6 +157,9 @@ pub async fn iq_to_account(cx: &Context<'_>, iq: &Stanza) {
 
 /// Presence of any type from a session; `from` is its full JID.
 pub async fn presence_outbound(cx: &Context<'_>, presence: &Stanza) {
+    if let Some(from) = presence.from() {
+        cx.modules.rosters.exists(&from.bare());
+    }
     for module in with(cx.hosted, Hooks::PRESENCE_OUTBOUND) {
         module.presence_outbound(cx, presence).await;
     }
@@ -230,7 +234,7 @@ pub async fn standing(
     cx: &Context<'_>,
     account: &BareJid,
     other: &Jid,
-) -> Result<Standing, StanzaError> {
+) -> Result<Standing, Refusal> {
     if other.bare_str() == account.as_str() {
         return Ok(Standing::Owner);
     }
@@ -295,7 +299,7 @@ fn door(hosted: &Hosted, iq: &Stanza) -> Option<(&'static dyn Module, &'static I
 }
 
 /// Whether the request's type means something to its payload.
-fn meant(door: &IqDoor, iq: &Stanza) -> Result<(), StanzaError> {
+fn meant(door: &IqDoor, iq: &Stanza) -> Result<(), Refusal> {
     match (door.types, iq.type_()) {
         (IqTypes::Get, StanzaType::Set) | (IqTypes::Set, StanzaType::Get) => {
             Err(Condition::FeatureNotImplemented.into())
@@ -310,7 +314,7 @@ async fn admitted(
     account: &BareJid,
     from: &Jid,
     needed: Standing,
-) -> Result<Option<Standing>, StanzaError> {
+) -> Result<Option<Standing>, Refusal> {
     match standing(cx, account, from).await? {
         Standing::Stranger => Ok(None),
         standing if standing < needed => Err(Condition::Forbidden.into()),
@@ -318,7 +322,7 @@ async fn admitted(
     }
 }
 
-async fn finish_iq(cx: &Context<'_>, iq: &Stanza, outcome: Result<Answer, StanzaError>) {
+async fn finish_iq(cx: &Context<'_>, iq: &Stanza, outcome: Result<Answer, Refusal>) {
     match outcome {
         Ok(Answer::Empty) => cx.answer(iq.iq_result(None)),
         Ok(Answer::Payload(payload)) => cx.answer(iq.iq_result(Some(payload))),

@@ -6,9 +6,9 @@
 
 use async_trait::async_trait;
 use xmpp::ns;
-use xmpp::stanza::{Stanza, StanzaError};
+use xmpp::stanza::Stanza;
 
-use crate::context::Context;
+use crate::context::{Context, Refusal};
 use crate::hooks::{Answer, Ask, Module};
 use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Spec};
 
@@ -39,11 +39,11 @@ impl Module for Ping {
         &INFO
     }
 
-    async fn iq_to_server(&self, _: &Context<'_>, _: &Stanza) -> Result<Answer, StanzaError> {
+    async fn iq_to_server(&self, _: &Context<'_>, _: &Stanza) -> Result<Answer, Refusal> {
         Ok(Answer::Empty)
     }
 
-    async fn iq_to_account(&self, _: &Context<'_>, _: &Ask<'_>) -> Result<Answer, StanzaError> {
+    async fn iq_to_account(&self, _: &Context<'_>, _: &Ask<'_>) -> Result<Answer, Refusal> {
         Ok(Answer::Empty)
     }
 }

@@ -11,11 +11,11 @@ use xmpp::element::Element;
 use xmpp::jid::{BareJid, Jid};
 use xmpp::ns;
 use xmpp::sasl::{DEFAULT_ITERATIONS, Hash, PasswordError, ScramVerifier};
-use xmpp::stanza::{Condition, Stanza, StanzaError, StanzaType};
+use xmpp::stanza::{Condition, Stanza, StanzaType};
 use xmpp::stream::StreamCondition;
 use zeroize::Zeroizing;
 
-use crate::context::{Context, Standing, store_failed};
+use crate::context::{Context, Refusal, Standing, store_failed};
 use crate::hooks::{self, Answer, Ask, Module};
 use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Spec};
 
@@ -46,7 +46,7 @@ impl Module for Register {
         &INFO
     }
 
-    async fn iq_to_server(&self, cx: &Context<'_>, iq: &Stanza) -> Result<Answer, StanzaError> {
+    async fn iq_to_server(&self, cx: &Context<'_>, iq: &Stanza) -> Result<Answer, Refusal> {
         // `from` of a session of this domain is stamped by its stream.
         match iq.from() {
             Some(from) if cx.is_account(from) && from.resource().is_some() => {
@@ -56,7 +56,7 @@ impl Module for Register {
         }
     }
 
-    async fn iq_to_account(&self, cx: &Context<'_>, ask: &Ask<'_>) -> Result<Answer, StanzaError> {
+    async fn iq_to_account(&self, cx: &Context<'_>, ask: &Ask<'_>) -> Result<Answer, Refusal> {
         match ask.iq.from().filter(|from| from.resource().is_some()) {
             Some(from) if ask.standing == Standing::Owner => handle(cx, from, ask.iq).await,
             _ => Err(Condition::ServiceUnavailable.into()),
@@ -64,8 +64,8 @@ impl Module for Register {
     }
 }
 
-async fn handle(cx: &Context<'_>, session: &Jid, iq: &Stanza) -> Result<Answer, StanzaError> {
-    let bad_request = |text: &str| StanzaError::new(Condition::BadRequest).with_text(text);
+async fn handle(cx: &Context<'_>, session: &Jid, iq: &Stanza) -> Result<Answer, Refusal> {
+    let bad_request = |text: &str| Refusal::new(Condition::BadRequest).with_text(text);
     let Some(local) = session.local() else {
         return Err(Condition::ServiceUnavailable.into());
     };
@@ -95,7 +95,7 @@ async fn handle(cx: &Context<'_>, session: &Jid, iq: &Stanza) -> Result<Answer, 
     let password = Zeroizing::new(password);
     let named = BareJid::new(Some(&username), &cx.hosted.domain);
     if named.as_ref() != Ok(&account) && username != account.as_str() {
-        return Err(StanzaError::new(Condition::NotAllowed).with_text(
+        return Err(Refusal::new(Condition::NotAllowed).with_text(
             "this server makes no accounts in-band; only your own password can be set",
         ));
     }
@@ -108,8 +108,8 @@ async fn change(
     account: &BareJid,
     local: &str,
     password: Zeroizing<String>,
-) -> Result<Answer, StanzaError> {
-    let refused = |text: String| StanzaError::new(Condition::NotAcceptable).with_text(text);
+) -> Result<Answer, Refusal> {
+    let refused = |text: String| Refusal::new(Condition::NotAcceptable).with_text(text);
     let shortest = cx.modules.limits.password_characters;
     if password.chars().count() < shortest {
         return Err(refused(format!(
@@ -121,7 +121,7 @@ async fn change(
     let verifiers = derived
         .map_err(|error| {
             tracing::error!(account = %account, error = %error, "deriving verifiers failed");
-            StanzaError::from(Condition::InternalServerError)
+            Refusal::from(Condition::InternalServerError)
         })?
         .map_err(|error| refused(error.to_string()))?;
     let changed = cx
@@ -142,7 +142,7 @@ async fn remove(
     account: &BareJid,
     local: &str,
     iq: &Stanza,
-) -> Result<Answer, StanzaError> {
+) -> Result<Answer, Refusal> {
     hooks::account_removed(cx, account).await;
     let removed = cx
         .store()

@@ -25,6 +25,14 @@ pub trait Switchboard: Send + Sync {
     /// Puts a stanza into the queue of one session; false if there is none, or if its queue is full.
     fn deliver(&self, session: &Jid, stanza: Stanza) -> bool;
 
+    /// Puts a stanza into the queue of every available session of an account. What presence broadcasts are made of: a
+    /// switchboard that can do it in one look should.
+    fn deliver_available(&self, account: &BareJid, stanza: &Stanza) {
+        for session in self.sessions(account).iter().filter(|s| s.available()) {
+            self.deliver(&session.jid, stanza.clone());
+        }
+    }
+
     /// Bound sessions of an account, in the order of binding.
     fn sessions(&self, account: &BareJid) -> Vec<SessionView>;
 

@@ -5,9 +5,9 @@
 
 use async_trait::async_trait;
 use xmpp::element::Element;
-use xmpp::stanza::{Stanza, StanzaError};
+use xmpp::stanza::Stanza;
 
-use crate::context::Context;
+use crate::context::{Context, Refusal};
 use crate::hooks::{Answer, Ask, Module};
 use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Spec};
 
@@ -40,11 +40,11 @@ impl Module for Time {
         &INFO
     }
 
-    async fn iq_to_server(&self, cx: &Context<'_>, _: &Stanza) -> Result<Answer, StanzaError> {
+    async fn iq_to_server(&self, cx: &Context<'_>, _: &Stanza) -> Result<Answer, Refusal> {
         Ok(answer(cx))
     }
 
-    async fn iq_to_account(&self, cx: &Context<'_>, _: &Ask<'_>) -> Result<Answer, StanzaError> {
+    async fn iq_to_account(&self, cx: &Context<'_>, _: &Ask<'_>) -> Result<Answer, Refusal> {
         Ok(answer(cx))
     }
 }

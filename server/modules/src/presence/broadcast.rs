@@ -6,11 +6,11 @@
 
 use xmpp::jid::{BareJid, Jid};
 use xmpp::ns;
-use xmpp::stanza::{Condition, Stanza, StanzaError, StanzaType};
+use xmpp::stanza::{Condition, Stanza, StanzaType};
 
 use super::subscription::Verb;
 use super::{about, available, probe, unavailable};
-use crate::context::Context;
+use crate::context::{Context, Refusal};
 use crate::hooks;
 use crate::roster::Roster;
 use crate::switchboard::{SessionUpdate, SessionView};
@@ -79,7 +79,7 @@ pub(super) async fn directed(cx: &Context<'_>, presence: &Stanza) {
         if !told && !cx.modules.directed.add(session, to) {
             return cx.refuse(
                 presence,
-                StanzaError::new(Condition::ResourceConstraint)
+                Refusal::new(Condition::ResourceConstraint)
                     .with_text("directed presence to too many addresses"),
             );
         }
@@ -196,12 +196,12 @@ fn to_subscribers(cx: &Context<'_>, roster: &Roster, presence: &Stanza) {
 }
 
 /// RFC 6121 4.7.2.3.
-fn priority(presence: &Stanza) -> Result<i8, StanzaError> {
+fn priority(presence: &Stanza) -> Result<i8, Refusal> {
     if !presence.has_child("priority", ns::CLIENT) {
         return Ok(0);
     }
     let refused = || {
-        StanzaError::new(Condition::BadRequest)
+        Refusal::new(Condition::BadRequest)
             .with_text("priority is one integer between -128 and 127")
     };
     let tree = presence.payload().map_err(|_| refused())?;

@@ -13,11 +13,11 @@ pub mod subscription;
 use async_trait::async_trait;
 use xmpp::jid::{BareJid, Jid};
 use xmpp::ns;
-use xmpp::stanza::{Condition, Stanza, StanzaError, StanzaType};
+use xmpp::stanza::{Condition, Stanza, StanzaType};
 
 pub(crate) use self::directed::Directed;
 use self::subscription::{Direction, Presence, Situation, State, Step, Verb, step};
-use crate::context::{Context, is_plain_presence};
+use crate::context::{Context, Refusal, is_plain_presence};
 use crate::hooks::Module;
 use crate::info::{Hooks, ModuleInfo, Spec};
 use crate::memory::Limits;
@@ -111,9 +111,7 @@ fn deliver(cx: &Context<'_>, presence: &Stanza) {
         cx.modules.directed.forget(to, from);
     }
     if to.is_bare() {
-        for session in available(cx, &to.bare()) {
-            cx.switchboard.deliver(&session.jid, presence.clone());
-        }
+        cx.switchboard.deliver_available(&to.bare(), presence);
     } else {
         cx.switchboard.deliver(to, presence.clone());
     }
@@ -141,12 +139,10 @@ async fn outbound(cx: &Context<'_>, presence: &Stanza, verb: Verb) {
             .as_ref()
             .is_some_and(|e| matches!(e.item, ItemEdit::Put(_)));
         if grows && !before.in_roster && roster.items().len() >= limits.roster_items {
-            return Err(
-                StanzaError::new(Condition::PolicyViolation).with_text(format!(
-                    "a roster holds at most {} contacts",
-                    limits.roster_items
-                )),
-            );
+            return Err(Refusal::new(Condition::PolicyViolation).with_text(format!(
+                "a roster holds at most {} contacts",
+                limits.roster_items
+            )));
         }
         Ok((edit, step))
     });
@@ -221,7 +217,7 @@ async fn inbound(cx: &Context<'_>, presence: &Stanza, verb: Verb) {
         Ok(Some(edited)) => edited,
         Ok(None) => return,
         Err(error) => {
-            tracing::debug!(account = %account, condition = error.condition.name(), "subscription stanza ignored");
+            tracing::debug!(account = %account, condition = error.condition().name(), "subscription stanza ignored");
             return;
         }
     };

@@ -8,9 +8,9 @@
 use std::sync::Arc;
 
 use xmpp::jid::BareJid;
-use xmpp::stanza::{Condition, StanzaError};
+use xmpp::stanza::Condition;
 
-use crate::context::{Context, store_failed};
+use crate::context::{Context, Refusal, store_failed};
 use crate::memory::{Aging, SHARDS, Sharded};
 use store::{AccountId, Applied, ItemEdit, RequestEdit, RosterEdit, RosterItem, StoreError};
 
@@ -95,14 +95,25 @@ impl Roster {
     }
 }
 
-/// The cache. See the file's head.
+/// The cache. See the file's head. That an account does not exist is remembered too, so that asking for it takes as long as
+/// asking for one that does (ROUTE-10).
 #[derive(Debug)]
-pub(crate) struct RosterCache(Sharded<Aging<BareJid, Arc<Roster>>>);
+pub(crate) struct RosterCache(Sharded<Aging<BareJid, Option<Arc<Roster>>>>);
+
+/// What remembering a missing account weighs.
+const ABSENT: usize = 128;
 
 impl RosterCache {
     pub(crate) fn new(bytes: usize) -> Self {
         // Two generations per shard.
         Self(Sharded::with(|| Aging::new(bytes / SHARDS / 2)))
+    }
+
+    /// One of the account's own sessions speaks: whoever was told a moment ago that there is no such account, there is now.
+    pub(crate) fn exists(&self, account: &BareJid) {
+        if self.get(account).is_some_and(|known| known.is_none()) {
+            self.forget(account);
+        }
     }
 
     pub(crate) fn forget(&self, account: &BareJid) {
@@ -115,12 +126,12 @@ impl RosterCache {
         }
     }
 
-    fn get(&self, account: &BareJid) -> Option<Arc<Roster>> {
+    fn get(&self, account: &BareJid) -> Option<Option<Arc<Roster>>> {
         self.0.of(account.as_str()).get(account)
     }
 
-    fn insert(&self, account: &BareJid, roster: Arc<Roster>) {
-        let weight = roster.weight();
+    fn insert(&self, account: &BareJid, roster: Option<Arc<Roster>>) {
+        let weight = roster.as_ref().map_or(ABSENT, |r| r.weight());
         self.0
             .of(account.as_str())
             .insert(account.clone(), roster, weight);
@@ -135,12 +146,9 @@ impl Context<'_> {
     ///
     /// # Errors
     /// The store cannot be read; logged, to be answered with the error.
-    pub(crate) async fn roster(
-        &self,
-        account: &BareJid,
-    ) -> Result<Option<Arc<Roster>>, StanzaError> {
-        if let Some(roster) = self.modules.rosters.get(account) {
-            return Ok(Some(roster));
+    pub(crate) async fn roster(&self, account: &BareJid) -> Result<Option<Arc<Roster>>, Refusal> {
+        if let Some(known) = self.modules.rosters.get(account) {
+            return Ok(known);
         }
         self.load(account)
             .await
@@ -153,6 +161,7 @@ impl Context<'_> {
         };
         // A suspended account is to others as if it were not there.
         let Some(id) = self.store().account_active(local).await? else {
+            self.modules.rosters.insert(account, None);
             return Ok(None);
         };
         let stored = self.store().roster_load(id).await?;
@@ -165,7 +174,7 @@ impl Context<'_> {
         roster.items.sort_by(|a, b| a.jid.cmp(&b.jid));
         roster.requests.sort();
         let roster = Arc::new(roster);
-        self.modules.rosters.insert(account, roster.clone());
+        self.modules.rosters.insert(account, Some(roster.clone()));
         Ok(Some(roster))
     }
 
@@ -179,8 +188,8 @@ impl Context<'_> {
     pub(crate) async fn roster_edit<T>(
         &self,
         account: &BareJid,
-        mut decide: impl FnMut(&Roster) -> Result<(Option<RosterEdit>, T), StanzaError> + Send,
-    ) -> Result<Option<(Arc<Roster>, T)>, StanzaError> {
+        mut decide: impl FnMut(&Roster) -> Result<(Option<RosterEdit>, T), Refusal> + Send,
+    ) -> Result<Option<(Arc<Roster>, T)>, Refusal> {
         let failed = |e: StoreError| store_failed(&e, account, "changing a roster");
         for _ in 0..ATTEMPTS {
             let Some(roster) = self.roster(account).await? else {
@@ -197,7 +206,7 @@ impl Context<'_> {
             match applied {
                 Ok(Applied::Done { version }) => {
                     let next = Arc::new(roster.after(edit, version));
-                    self.modules.rosters.insert(account, next.clone());
+                    self.modules.rosters.insert(account, Some(next.clone()));
                     return Ok(Some((next, outcome)));
                 }
                 Ok(Applied::Stale) => self.modules.rosters.forget(account),
@@ -208,7 +217,7 @@ impl Context<'_> {
                 }
             }
         }
-        Err(StanzaError::new(Condition::ResourceConstraint)
+        Err(Refusal::new(Condition::ResourceConstraint)
             .with_text("the roster is being changed elsewhere; try again"))
     }
 }

@@ -10,10 +10,10 @@ use async_trait::async_trait;
 use xmpp::element::Element;
 use xmpp::jid::{BareJid, Jid};
 use xmpp::ns;
-use xmpp::stanza::{Condition, Stanza, StanzaError, StanzaType};
+use xmpp::stanza::{Condition, Stanza, StanzaType};
 
 pub(crate) use self::cache::{Roster, RosterCache};
-use crate::context::{Context, Standing, store_failed};
+use crate::context::{Context, Refusal, Standing, store_failed};
 use crate::hooks::{Answer, Ask, Module};
 use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Spec};
 use crate::memory::Limits;
@@ -50,11 +50,11 @@ impl Module for RosterModule {
     }
 
     /// The domain has no roster.
-    async fn iq_to_server(&self, _: &Context<'_>, _: &Stanza) -> Result<Answer, StanzaError> {
+    async fn iq_to_server(&self, _: &Context<'_>, _: &Stanza) -> Result<Answer, Refusal> {
         Err(Condition::Forbidden.into())
     }
 
-    async fn iq_to_account(&self, cx: &Context<'_>, ask: &Ask<'_>) -> Result<Answer, StanzaError> {
+    async fn iq_to_account(&self, cx: &Context<'_>, ask: &Ask<'_>) -> Result<Answer, Refusal> {
         let session = ask.iq.from().filter(|_| ask.standing == Standing::Owner);
         let Some(session) = session.filter(|from| from.resource().is_some()) else {
             return Err(Condition::Forbidden.into());
@@ -62,7 +62,7 @@ impl Module for RosterModule {
         let payload = ask
             .iq
             .payload()
-            .map_err(|_| StanzaError::from(Condition::BadRequest))?;
+            .map_err(|_| Refusal::from(Condition::BadRequest))?;
         let query = payload
             .find("query", ns::ROSTER)
             .ok_or(Condition::BadRequest)?;
@@ -102,7 +102,7 @@ async fn get(
     session: &Jid,
     iq: &Stanza,
     query: &Element,
-) -> Result<Answer, StanzaError> {
+) -> Result<Answer, Refusal> {
     if query.children().next().is_some() {
         return Err(Condition::BadRequest.into());
     }
@@ -147,11 +147,12 @@ async fn set(
     account: &BareJid,
     iq: &Stanza,
     query: &Element,
-) -> Result<Answer, StanzaError> {
+) -> Result<Answer, Refusal> {
     let wanted = Wanted::parse(query, &cx.modules.limits)?;
     if wanted.jid == *account {
-        return Err(StanzaError::new(Condition::NotAllowed)
-            .with_text("an account is not a contact of itself"));
+        return Err(
+            Refusal::new(Condition::NotAllowed).with_text("an account is not a contact of itself")
+        );
     }
     if wanted.remove {
         remove(cx, account, iq, &wanted.jid).await
@@ -165,14 +166,14 @@ async fn put(
     account: &BareJid,
     iq: &Stanza,
     wanted: Wanted,
-) -> Result<Answer, StanzaError> {
+) -> Result<Answer, Refusal> {
     let _turn = cx.modules.turn(account).await;
     let limit = cx.modules.limits.roster_items;
     let edited = cx
         .roster_edit(account, |roster| {
             let before = roster.get(wanted.jid.as_str());
             if before.is_none() && roster.items().len() >= limit {
-                return Err(StanzaError::new(Condition::PolicyViolation)
+                return Err(Refusal::new(Condition::PolicyViolation)
                     .with_text(format!("a roster holds at most {limit} contacts")));
             }
             let item = RosterItem {
@@ -203,7 +204,7 @@ async fn remove(
     account: &BareJid,
     iq: &Stanza,
     jid: &BareJid,
-) -> Result<Answer, StanzaError> {
+) -> Result<Answer, Refusal> {
     let _turn = cx.modules.turn(account).await;
     let edited = cx
         .roster_edit(account, |roster| {
@@ -240,8 +241,8 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn parse(query: &Element, limits: &Limits) -> Result<Self, StanzaError> {
-        let refused = |condition, text: &str| Err(StanzaError::new(condition).with_text(text));
+    fn parse(query: &Element, limits: &Limits) -> Result<Self, Refusal> {
+        let refused = |condition, text: &str| Err(Refusal::new(condition).with_text(text));
         let mut items = query.children();
         let (Some(item), None) = (items.next(), items.next()) else {
             return refused(Condition::BadRequest, "a roster set has exactly one item");

@@ -397,3 +397,23 @@ async fn a_store_that_fails_is_an_error_and_changes_nothing() {
     house.got_error(&alice, "internal-server-error");
     house.got(&alice, "");
 }
+
+#[tokio::test]
+async fn an_account_that_was_asked_for_before_it_came_has_a_roster_at_once() {
+    let house = House::new().await;
+    house
+        .undeliverable(
+            "<message from='a@peer.example/x' to='new@one.example'><body>x</body></message>",
+        )
+        .await;
+    let now = house.context("one.example").now;
+    house
+        .store()
+        .account_add("new", &[], now)
+        .await
+        .expect("added");
+    // The feed of changes has not been read yet.
+    let new = house.bind("new@one.example/phone");
+    house.iq(&new, "get", None, GET).await;
+    assert!(house.take(&new).contains("<query"));
+}
