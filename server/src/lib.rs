@@ -5,6 +5,7 @@ pub mod check;
 pub mod cli;
 pub mod config;
 pub mod demo;
+pub mod federation;
 pub mod metrics;
 pub mod net;
 pub mod router;

@@ -26,6 +26,7 @@ use xmpp::stream::{StreamCondition, StreamError};
 pub use self::listeners::{BindError, Listeners};
 use self::live::LiveServer;
 use crate::config::Config;
+use crate::federation::{self, Federation};
 use crate::metrics::Metrics;
 use crate::net::limits::{Addresses, StreamLimits};
 use crate::net::public::{self, PublicDoor};
@@ -121,13 +122,27 @@ impl Server {
             identities: identities.clone(),
             metrics: metrics.clone(),
             fake_secret: Arc::from(&fake_secret[..]),
-            provider: zone,
+            provider: zone.clone(),
             limits: stream_limits,
         });
-        let peers: Option<Arc<dyn PeerDoor>> = None;
-        let _ = (&lookup, &anchors);
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
+        let fresh: [u8; 32] = rand::random();
+        let dialback_secret = store.setting_get_or("dialback", &fresh).await?.to_vec();
+        let federation = Federation::new(federation::Parts {
+            tenancy: tenancy.clone(),
+            router: router.clone(),
+            identities: identities.clone(),
+            lookup,
+            anchors: anchors.clone(),
+            metrics: metrics.clone(),
+            provider: zone.clone(),
+            dialback_secret,
+            settings: federation::Settings::of(&config),
+            tasks: tasks.clone(),
+        });
+        router.set_remote(federation.clone());
+        let peers: Option<Arc<dyn PeerDoor>> = Some(federation.clone());
         let streams = Arc::new(accept::Streams::default());
         let live = Arc::new(LiveServer {
             config: config.clone(),
@@ -135,6 +150,7 @@ impl Server {
             tenancy: tenancy.clone(),
             identities: identities.clone(),
             router: router.clone(),
+            federation: federation.clone(),
             anchors,
             local: listeners.c2s().to_vec(),
         });
@@ -232,6 +248,7 @@ impl Server {
         tracing::info!("shutting down");
         self.stop.cancel();
         let error = StreamError::new(StreamCondition::SystemShutdown);
+        self.live.federation.close_all(&error);
         self.streams.close(&error, FAREWELLS_AT_ONCE).await;
         self.tasks.close();
         if tokio::time::timeout(FAREWELL, self.tasks.wait())
@@ -301,6 +318,7 @@ impl LiveServer {
         };
         self.router.modules().forget_domain(name);
         self.router.close_domain(name, &error);
+        self.federation.close_domain(name, &error);
     }
 
     /// An account that may no longer log in loses its sessions.

@@ -10,6 +10,7 @@ use xmpp::jid::DomainName;
 
 use super::probe;
 use crate::config::Config;
+use crate::federation::Federation;
 use crate::metrics::{Metrics, StateLabel};
 use crate::net::internal::Health;
 use crate::net::tls::Identities;
@@ -22,6 +23,7 @@ pub(super) struct LiveServer {
     pub(super) tenancy: Arc<Tenancy>,
     pub(super) identities: Arc<Identities>,
     pub(super) router: Arc<Router>,
+    pub(super) federation: Arc<Federation>,
     pub(super) anchors: Arc<dna::Anchors>,
     /// Where clients are listened for.
     pub(super) local: Vec<SocketAddr>,
@@ -59,8 +61,8 @@ impl Live for LiveServer {
             .map_or(0, |domain| domain.sessions())
     }
 
-    fn peers(&self, _domain: &DomainName) -> Vec<PeerNow> {
-        Vec::new()
+    fn peers(&self, domain: &DomainName) -> Vec<PeerNow> {
+        self.federation.peers(domain)
     }
 }
 
