@@ -3,6 +3,9 @@
 'use strict';
 document.documentElement.classList.add('js');
 
+// On a phone the sections are a strip: the present one is in sight.
+document.querySelector('.sections [aria-current]')?.scrollIntoView({ inline: 'center', block: 'nearest' });
+
 // --- copy buttons ---
 
 function copyText(text) {

@@ -146,6 +146,7 @@ fn pages() -> Router<Shared> {
         .route(route::LOGIN_END, post(desk::login_end))
         .route(urls::TENANTS, get(tenants::list).post(tenants::add))
         .route(route::TENANT, get(tenants::show))
+        .route(route::TENANT_TEAM, post(tenants::team_add))
         .route(route::TENANT_LIMITS, post(tenants::limits))
         .route(route::TENANT_SUSPEND, post(tenants::suspend))
         .route(route::TENANT_RESUME, post(tenants::resume))

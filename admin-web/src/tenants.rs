@@ -105,6 +105,19 @@ async fn refused(desk: &SignedIn, id: i64, failure: ControlError) -> Answer {
     page(desk, id, Some(problem)).await
 }
 
+/// Adds an operator to the tenant's team.
+pub(crate) async fn team_add(Path(id): Path<i64>, Posted { desk, fields }: Posted) -> Answer {
+    let new = OperatorNew {
+        login: fields.text("login").to_owned(),
+        password: fields.secret("password"),
+        role: fields.text("role").to_owned(),
+    };
+    match desk.panel.control.team_add(&desk.actor, id, new).await {
+        Ok(_) => Ok(done(&urls::tenant(id), "saved")),
+        Err(failure) => refused(&desk, id, failure).await,
+    }
+}
+
 /// Changes limits.
 pub(crate) async fn limits(Path(id): Path<i64>, Posted { desk, fields }: Posted) -> Answer {
     let number = |name: &str| fields.text(name).parse::<u32>().ok();

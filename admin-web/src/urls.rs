@@ -66,6 +66,7 @@ pub(crate) mod route {
     pub(crate) const TOKEN_REMOVE: &str = "/tokens/{id}/remove";
     pub(crate) const LOGIN_END: &str = "/me/logins/{id}/end";
     pub(crate) const TENANT: &str = "/tenants/{id}";
+    pub(crate) const TENANT_TEAM: &str = "/tenants/{id}/team";
     pub(crate) const TENANT_LIMITS: &str = "/tenants/{id}/limits";
     pub(crate) const TENANT_SUSPEND: &str = "/tenants/{id}/suspend";
     pub(crate) const TENANT_RESUME: &str = "/tenants/{id}/resume";
@@ -204,7 +205,7 @@ pub(crate) fn tenant(id: impl Display) -> String {
     fill(route::TENANT, &[&id.to_string()])
 }
 
-/// `limits`, `suspend`, `resume` or `remove` of a tenant.
+/// `team`, `limits`, `suspend`, `resume` or `remove` of a tenant.
 pub(crate) fn tenant_do(id: impl Display, what: &str) -> String {
     format!("{}/{what}", tenant(id))
 }
@@ -321,6 +322,7 @@ mod tests {
             );
         }
         for (pattern, what) in [
+            (route::TENANT_TEAM, "team"),
             (route::TENANT_LIMITS, "limits"),
             (route::TENANT_SUSPEND, "suspend"),
             (route::TENANT_RESUME, "resume"),

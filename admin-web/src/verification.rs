@@ -80,12 +80,13 @@ pub(crate) fn how(prooftype: &str) -> (&'static str, &'static str) {
     }
 }
 
-/// Word, icon and colour of a cell.
-pub(crate) fn seen(seen: &Seen) -> (&'static str, &'static str, &'static str) {
-    match seen {
-        Seen::Yes => ("yes", "check-full", "ok"),
-        Seen::No => ("no", "cross", "bad"),
-        Seen::Unknown => ("could not ask", "hollow", "unknown"),
+/// Word, icon and colour of a cell. DANE and POSH are extras: their absence is never red.
+pub(crate) fn seen(verdict: &VerdictView) -> (&'static str, &'static str, &'static str) {
+    match (verdict.accepted, verdict.prooftype) {
+        (Seen::Yes, _) => ("yes", "check-full", "ok"),
+        (Seen::No, "dane" | "posh") => ("no", "cross", "unknown"),
+        (Seen::No, _) => ("no", "cross", "bad"),
+        (Seen::Unknown, _) => ("could not ask", "hollow", "unknown"),
     }
 }
 

@@ -104,11 +104,36 @@ pub(crate) fn meaning(code: &str) -> &'static str {
     known.map_or("", |known| known.meaning)
 }
 
+/// A sentence whose times are written for people: `2026-11-25T20:04:14.2Z` becomes `2026-11-25 20:04 UTC`.
+pub(crate) fn plain_times(text: &str) -> String {
+    let words = text.split(' ').map(|word| {
+        let Some(zulu) = word.find('Z') else {
+            return word.to_owned();
+        };
+        let (time, rest) = word.split_at(zulu);
+        let shaped = time.len() >= 19
+            && time
+                .bytes()
+                .zip(*b"0000-00-00T00:00")
+                .all(|(byte, shape)| match shape {
+                    b'0' => byte.is_ascii_digit(),
+                    other => byte == other,
+                });
+        match (shaped, time.get(..10), time.get(11..16)) {
+            (true, Some(day), Some(minute)) => format!("{day} {minute} UTC{}", &rest[1..]),
+            _ => word.to_owned(),
+        }
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
 /// What a check is about, in plain words; its subject (`SRV _xmpp-client._tcp.example.com`) stands beside it.
 pub(crate) fn check(subject: &str) -> &'static str {
     let name = subject.rsplit(' ').next().unwrap_or_default();
     let starts = |label: &str| name.starts_with(label);
     match () {
+        () if subject.starts_with("certificate ") => "Certificate",
+        () if subject.starts_with("sign-in ") => "Signing in as an app would",
         () if subject.starts_with("CAA") => "Who may issue certificates",
         () if starts("_domicile.") => "Ownership",
         () if starts("_acme-challenge.") => "Certificate record",
@@ -167,6 +192,28 @@ mod tests {
             assert_eq!(relative(then, now), text, "{seconds}");
         }
         assert_eq!(exact(Timestamp(0)), "1970-01-01 00:00 UTC");
+    }
+
+    #[test]
+    fn times_in_sentences_are_for_people() {
+        for (from, to) in [
+            (
+                "From 2027-01-24T08:55:18.852Z on, again.",
+                "From 2027-01-24 08:55 UTC on, again.",
+            ),
+            (
+                "Back by 2027-01-24T08:55:18Z, or stopped.",
+                "Back by 2027-01-24 08:55 UTC, or stopped.",
+            ),
+            (
+                "Zoë said Z and 2027-01-24T08:55:18",
+                "Zoë said Z and 2027-01-24T08:55:18",
+            ),
+            ("2027-01-24T08:55:xxxxZ", "2027-01-24 08:55 UTC"),
+            ("ééééééééééééééééééééZ", "ééééééééééééééééééééZ"),
+        ] {
+            assert_eq!(plain_times(from), to);
+        }
     }
 
     #[test]

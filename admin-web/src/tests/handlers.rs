@@ -235,6 +235,13 @@ async fn an_operator_runs_customers_by_hand() {
             .text
             .contains("choir@mail.example")
     );
+    let fields = [
+        ("login", "second@mail.example"),
+        ("password", PASSWORD),
+        ("role", "admin"),
+    ];
+    let page = house.post(&format!("{path}/team"), &root, &fields).await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
     let page = house
         .post(
             &format!("{path}/limits"),

@@ -529,6 +529,12 @@ fn nothing_shouts_and_optional_things_are_never_red() {
         let text = html.replace("<!doctype", "");
         assert!(!text.contains('!'), "{name} shouts");
     }
+    for verdict in sample::verdicts("one.example") {
+        assert!(
+            verification::seen(&verdict).2 != "bad" || verdict.prooftype == "pkix",
+            "{verdict:?}"
+        );
+    }
     let rows = sample::records();
     for view in rows.records.iter().filter(|view| view.record.optional) {
         assert_ne!(records::standing(view).2, "bad");

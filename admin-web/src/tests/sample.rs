@@ -342,7 +342,8 @@ pub(super) fn show_live() -> DomainShow {
         critical: 0,
         verdicts: verdicts("lindgren-and-daughters.example"),
         certificate: Some(certificate()),
-        certificate_note: "It is renewed by itself from 2026-12-17 on, keeping its key.".into(),
+        certificate_note:
+            "It is renewed by itself from 2026-12-17T20:00:00.5Z on, keeping its key.".into(),
         verified: Some(at(-86_400 * 40)),
         checked: Some(at(-90)),
         next_check: Some(at(1500)),

@@ -72,6 +72,7 @@ fn ways() -> Vec<Way> {
             || Some(json!({"domains": 1, "accounts": 1})),
         ),
         (Op::TeamList, get.clone(), "/api/v1/tenants/{T}/team", none),
+        (Op::TeamAdd, post.clone(), "/tenants/{T}/team", member),
         (
             Op::TeamAdd,
             post.clone(),
