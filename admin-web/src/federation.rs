@@ -12,6 +12,7 @@ use crate::error::Answer;
 use crate::frame::{Frame, Here, html};
 use crate::login::{OrPage, SignedIn};
 use crate::urls::DomainUrls;
+use crate::words;
 
 #[derive(Template)]
 #[template(path = "federation.html")]
@@ -51,7 +52,7 @@ pub(crate) struct PeerPage {
 
 /// An attempt as lines to read: federation writes the facts, this puts the known ones first and leaves none out.
 pub(crate) struct Attempt {
-    /// When, as written.
+    /// When.
     pub(crate) at: String,
     /// Did it succeed? `None`: not said.
     pub(crate) ok: Option<bool>,
@@ -59,7 +60,7 @@ pub(crate) struct Attempt {
     pub(crate) headline: String,
     /// The facts.
     pub(crate) facts: Vec<(String, String)>,
-    /// Whose side has to fix it, and how.
+    /// Whose side has to fix it.
     pub(crate) side: String,
 }
 
@@ -76,23 +77,22 @@ impl Attempt {
             attempt.headline = text(value);
             return attempt;
         };
-        let mut fix = String::new();
         for (key, value) in object {
-            if value.is_null() || value.as_str() == Some("") {
+            let said = match key.as_str() {
+                "direction" => direction(&text(value)),
+                "refusals" => refusals(value),
+                _ => text(value),
+            };
+            if value.is_null() || said.is_empty() {
                 continue;
             }
             match key.as_str() {
-                "at" => attempt.at = text(value).replace('T', " ").replace('Z', " UTC"),
+                "at" => attempt.at = words::plain_times(&said),
                 "ok" => attempt.ok = value.as_bool(),
-                "summary" => attempt.headline = text(value),
-                "side" => attempt.side = text(value),
-                "fix" => fix = text(value),
-                _ => attempt.facts.push((label(key), text(value))),
+                "summary" => attempt.headline = said,
+                "fault" => attempt.side = side(&said),
+                _ => attempt.facts.push((label(key), said)),
             }
-        }
-        if !fix.is_empty() {
-            let joint = if attempt.side.is_empty() { "" } else { ": " };
-            attempt.side = format!("{}{joint}{fix}", attempt.side);
         }
         let rank = |label: &str| ORDER.iter().position(|known| known.1 == label);
         attempt
@@ -105,10 +105,15 @@ impl Attempt {
 /// Known facts in the order of the story.
 const ORDER: &[(&str, &str)] = &[
     ("direction", "Direction"),
+    ("target", "The DNS named"),
     ("address", "Address"),
     ("tls", "Encryption"),
+    ("cipher", "Cipher"),
     ("mechanism", "Sign-in"),
     ("prooftype", "Proof"),
+    ("identifier", "Proven name"),
+    ("dnssec", "By signed DNS"),
+    ("weak", "Could be forged on the way"),
     ("refusals", "Refused proofs"),
     ("remote_error", "They said"),
     ("code", "Code"),
@@ -121,8 +126,42 @@ fn label(key: &str) -> String {
     }
 }
 
+fn direction(word: &str) -> String {
+    match word {
+        "out" => "we called them".to_owned(),
+        "in" => "they called us".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
+/// Whose side has to fix it, for the owner of the hosted domain.
+fn side(fault: &str) -> String {
+    match fault {
+        "peer" => "Theirs: their certificate, server or settings. Tell their operator.".to_owned(),
+        "ours" => "Ours: see what the checks of this domain say.".to_owned(),
+        "dns" => "The DNS of their domain, or the way to it.".to_owned(),
+        "network" => "The network between; it is tried again by itself.".to_owned(),
+        "policy" => "Nobody's: your settings say so. Change them if you want to.".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
+/// Each refusal as `pkix: the certificate has expired`.
+fn refusals(value: &Value) -> String {
+    let one = |refusal: &Value| match (&refusal["prooftype"], &refusal["text"]) {
+        (Value::String(by), Value::String(said)) => format!("{by}: {said}"),
+        (_, Value::String(said)) => said.clone(),
+        _ => text(refusal),
+    };
+    let list = value.as_array().map(Vec::as_slice).unwrap_or_default();
+    list.iter().map(one).collect::<Vec<_>>().join("; ")
+}
+
 fn text(value: &Value) -> String {
     match value {
+        Value::Null => String::new(),
+        Value::Bool(true) => "yes".to_owned(),
+        Value::Bool(false) => "no".to_owned(),
         Value::String(text) => text.clone(),
         Value::Array(items) => items.iter().map(text).collect::<Vec<_>>().join("; "),
         Value::Object(object) => {
@@ -162,18 +201,27 @@ mod tests {
     #[test]
     fn an_attempt_loses_nothing_and_puts_known_things_first() {
         let attempt = Attempt::read(&json!({
-            "at": "2026-11-25T20:00:00Z", "ok": false, "summary": "They refused.", "zeta_fact": 7,
-            "tls": "1.3", "address": "192.0.2.1:5269", "refusals": ["pkix: expired", "dane: none"], "side": "theirs",
+            "at": "2026-11-25T20:00:00.25Z", "ok": false, "summary": "They refused.", "zeta_fact": 7,
+            "tls": "1.3", "address": "192.0.2.1:5269", "direction": "out", "fault": "peer",
+            "refusals": [{"prooftype": "pkix", "text": "expired", "code": "expired", "fault": "peer"}, {"prooftype": null, "text": "blocked"}],
             "remote_error": null,
         }));
         let labels: Vec<_> = attempt.facts.iter().map(|(l, _)| l.as_str()).collect();
         assert_eq!(
             labels,
-            ["Address", "Encryption", "Refused proofs", "Zeta fact"]
+            [
+                "Direction",
+                "Address",
+                "Encryption",
+                "Refused proofs",
+                "Zeta fact"
+            ]
         );
-        assert_eq!(attempt.facts[2].1, "pkix: expired; dane: none");
-        assert_eq!(attempt.side, "theirs");
+        assert_eq!(attempt.facts[3].1, "pkix: expired; blocked");
+        assert_eq!(attempt.at, "2026-11-25 20:00 UTC");
+        assert!(attempt.side.starts_with("Theirs"));
         assert_eq!(attempt.ok, Some(false));
         assert_eq!(Attempt::read(&json!("odd")).headline, "odd");
+        assert!(Attempt::read(&json!({"refusals": []})).facts.is_empty());
     }
 }

@@ -576,10 +576,18 @@ pub(super) fn peers() -> Vec<PeerView> {
 
 pub(super) fn attempts() -> Vec<serde_json::Value> {
     vec![
-        serde_json::json!({"at": "2026-11-25T19:53:20Z", "ok": false, "summary": "Their certificate expired 3 days ago.", "direction": "outbound",
-            "address": "192.0.2.77:5269", "tls": "TLS 1.3", "mechanism": null, "refusals": ["pkix: expired on 2026-11-22", "dane: no TLSA records"],
-            "remote_error": "", "side": "theirs", "fix": "the operator of broken.example has to renew the certificate"}),
-        serde_json::json!({"at": "2026-11-25T18:53:20Z", "ok": true, "summary": "Proven by certificate.", "address": "192.0.2.77:5269", "tls": "TLS 1.3", "mechanism": "EXTERNAL", "prooftype": "pkix"}),
+        serde_json::json!({
+            "at": "2026-11-25T19:53:20Z", "ok": false, "summary": "Their certificate expired 3 days ago.", "direction": "out",
+            "code": "certificate-expired", "fault": "peer", "target": "xmpp.broken.example:5269", "address": "192.0.2.77:5269",
+            "tls": "TLS 1.3", "cipher": "TLS13_AES_256_GCM_SHA384", "mechanism": null, "prooftype": null,
+            "refusals": [{"prooftype": "pkix", "code": "expired", "text": "the certificate expired on 2026-11-22", "fault": "peer"}],
+            "remote_error": null,
+        }),
+        serde_json::json!({
+            "at": "2026-11-25T18:53:20Z", "ok": true, "summary": "Proven by certificate.", "direction": "in",
+            "address": "192.0.2.77:41022", "tls": "TLS 1.3", "mechanism": "EXTERNAL", "prooftype": "pkix", "identifier": "broken.example",
+            "dnssec": false, "weak": false, "refusals": [],
+        }),
     ]
 }
 
