@@ -28,6 +28,7 @@ const OWNER: &str = "_acme-challenge 60 IN CNAME d1._acme.on.hosting.example.\n_
 
 /// A Pebble with its own HTTPS certificate, made by the sandbox's CA.
 struct Pebble {
+    management: SocketAddr,
     service: Option<Service>,
     config: PathBuf,
     dns: SocketAddr,
@@ -48,15 +49,16 @@ impl Pebble {
         let (cert, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
         std::fs::write(&cert, &issued.chain_pem).expect("certificate");
         std::fs::write(&key, issued.key_pem.expose()).expect("key");
+        let management = SocketAddr::new(ip, free_port(ip));
         let config = dir.path().join("pebble.json");
         let text = format!(
-            r#"{{"pebble":{{"listenAddress":"{address}","managementListenAddress":"127.0.0.1:{management}","certificate":"{cert}","privateKey":"{key}","httpPort":5002,"tlsPort":5001,"ocspResponderURL":""{external}}}}}"#,
-            management = free_port(ip),
+            r#"{{"pebble":{{"listenAddress":"{address}","managementListenAddress":"{management}","certificate":"{cert}","privateKey":"{key}","httpPort":5002,"tlsPort":5001,"ocspResponderURL":""{external}}}}}"#,
             cert = cert.display(),
             key = key.display()
         );
         std::fs::write(&config, text).expect("configuration");
         let mut pebble = Self {
+            management,
             service: None,
             config,
             dns,
@@ -402,4 +404,203 @@ async fn an_account_can_be_bound_to_an_external_one() {
     .await
     .expect("issued");
     assert_names(&issued, &["one.example"]);
+}
+
+/// `domicile serve` as an operator runs it: a configuration file, PEM files, a name server and an ACME authority of others.
+struct Served {
+    service: Service,
+    dir: tempfile::TempDir,
+}
+
+impl Served {
+    fn start(bind: &Bind, pebble: &Pebble) -> Self {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let roots = dir.path().join("roots.pem");
+        let fetched = Command::new(program("curl"))
+            .args([
+                "--silent",
+                "--insecure",
+                "--fail",
+                "--max-time",
+                "20",
+                "--output",
+            ])
+            .arg(&roots)
+            .arg(format!("https://{}/roots/0", pebble.management))
+            .status()
+            .expect("curl");
+        assert!(fetched.success(), "Pebble's root");
+        let ip = harness::demo::loopback();
+        let at = |port: u16| format!("[\"{ip}:{port}\"]");
+        let config = format!(
+            r#"[server]
+data_dir = "{dir}"
+[listen]
+c2s = {c2s}
+c2s_tls = {c2s_tls}
+s2s = {s2s}
+s2s_tls = {s2s_tls}
+public = {public}
+admin = {admin}
+internal = {internal}
+[platform]
+zone = "on.hosting.example"
+addresses = ["{ip}"]
+private_addresses = true
+[dns]
+resolvers = ["{dns}"]
+mode = "trust-ad"
+authoritative_port = {dns_port}
+[tls]
+roots = "{roots}"
+[acme]
+directory = "https://localhost:{acme}/dir"
+root = "{acme_root}"
+contact = "mailto:hostmaster@hosting.example"
+terms_agreed = true
+caa_identities = ["pebble.example"]
+[zone]
+server = ["{dns}"]
+apex = "hosting.example"
+tsig_key_file = "{key}"
+"#,
+            dir = dir.path().display(),
+            c2s = at(5222),
+            c2s_tls = at(5223),
+            s2s = at(5269),
+            s2s_tls = at(5270),
+            public = at(5443),
+            admin = at(8080),
+            internal = at(9090),
+            dns = bind.address,
+            dns_port = bind.address.port(),
+            roots = roots.display(),
+            acme = pebble.address.port(),
+            acme_root = pebble.root.display(),
+            key = bind.key.display(),
+        );
+        std::fs::write(dir.path().join("domicile.toml"), config).expect("configuration");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_domicile"));
+        command
+            .args(["serve", "--data-dir"])
+            .arg(dir.path())
+            .env("RUST_LOG", "info");
+        let mut service = Service::start("domicile", &mut command, dir.path().join("serve.log"));
+        service.listening((ip, 9090).into());
+        Self { service, dir }
+    }
+
+    /// A command beside the running server.
+    fn domicile(&self, args: &[&str]) -> (i32, String, String) {
+        let dir = self.dir.path().to_string_lossy().into_owned();
+        harness::tools::domicile(&[args, &["--data-dir", &dir]].concat())
+    }
+
+    fn json(&self, args: &[&str]) -> serde_json::Value {
+        let (code, out, err) = self.domicile(&[args, &["--json"]].concat());
+        serde_json::from_str(&out)
+            .unwrap_or_else(|error| panic!("{args:?} ended with {code}: {error}\n{out}{err}"))
+    }
+}
+
+/// The main job in production's shape: nothing of the sandbox is used, the owner's records are published by other means.
+#[test]
+fn a_domain_goes_live_with_a_real_name_server_and_a_real_acme_authority() {
+    let bind = Bind::start(&[("three.example", "")]);
+    let pebble = Pebble::start(bind.address, "");
+    let mut served = Served::start(&bind, &pebble);
+    served.service.says("/setup?token=");
+    assert_eq!(served.domicile(&["tenant", "add", "acme"]).0, 0);
+    let (code, out, err) = served.domicile(&["domain", "add", "three.example", "--tenant", "acme"]);
+    assert_eq!(code, 0, "{out}{err}");
+    let (code, fragment, _) =
+        served.domicile(&["domain", "records", "three.example", "--zone-file"]);
+    assert_eq!(code, 0);
+    let (code, ..) = served.domicile(&["domain", "verify", "three.example"]);
+    assert_eq!(code, 1, "nothing is published yet");
+
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let script = dir.path().join("update");
+    let mut lines = format!(
+        "server {} {}\nzone three.example\n",
+        bind.address.ip(),
+        bind.address.port()
+    );
+    for record in fragment
+        .lines()
+        .filter(|line| !line.starts_with(';') && !line.is_empty())
+    {
+        lines.push_str(&format!("update add {record}\n"));
+    }
+    lines.push_str("send\n");
+    std::fs::write(&script, &lines).expect("script");
+    let out = Command::new(program("nsupdate"))
+        .arg("-k")
+        .arg(&bind.key)
+        .arg(&script)
+        .output()
+        .expect("nsupdate");
+    assert!(
+        out.status.success(),
+        "{lines}{}",
+        String::from_utf8_lossy(&out.stderr)
+    );
+    let (code, out, err) = served.domicile(&["domain", "verify", "three.example"]);
+    assert_eq!(code, 0, "{out}{err}");
+
+    let end = std::time::Instant::now() + harness::DEADLINE * 3;
+    loop {
+        let shown = served.json(&["domain", "show", "three.example"]);
+        if shown["state"] == "live" {
+            break;
+        }
+        assert!(
+            std::time::Instant::now() < end,
+            "not live in time: {shown:#}\n{}",
+            served.service.text()
+        );
+        std::thread::park_timeout(std::time::Duration::from_millis(500));
+    }
+    let certificates = served.json(&["cert", "list", "three.example"]);
+    assert_eq!(certificates[0]["source"], "acme", "{certificates}");
+    assert_eq!(
+        certificates[0]["names"][0], "three.example",
+        "{certificates}"
+    );
+    let (code, out, err) = served.domicile(&["user", "add", "juliet@three.example"]);
+    assert_eq!(code, 0, "{out}{err}");
+    let password = out
+        .lines()
+        .find_map(|line| line.strip_prefix("password "))
+        .expect("a drawn password")
+        .to_owned();
+    let log = served.service.text();
+    assert!(!log.contains(&password), "a password is in the log");
+    assert_eq!(challenge_records(&bind), "", "no challenge stays behind");
+
+    // ACME-15: what is removed leaves nothing in the platform's zone.
+    let target = served.json(&["domain", "show", "three.example"])["target"]
+        .as_str()
+        .expect("target")
+        .to_owned();
+    let (code, out, err) = served.domicile(&["domain", "remove", "three.example", "--yes"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(
+        out.contains("_xmpp-client._tcp.three.example."),
+        "the owner is told what dangles: {out}"
+    );
+    let out = Command::new(program("dig"))
+        .args([
+            &format!("@{}", bind.address.ip()),
+            "-p",
+            &bind.address.port().to_string(),
+            &target,
+            "A",
+        ])
+        .output()
+        .expect("dig");
+    assert!(
+        String::from_utf8_lossy(&out.stdout).contains("NXDOMAIN"),
+        "the target has gone"
+    );
 }

@@ -1,4 +1,5 @@
-//! A real BIND for tests: it signs and serves the platform's zone, takes updates with a key, and serves owners' zones.
+//! A real BIND for tests: it signs and serves the platform's zone, takes updates with a key, and serves owners' zones below
+//! `example`, which it holds too.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -16,7 +17,7 @@ pub struct Bind {
 }
 
 impl Bind {
-    /// Starts it with `hosting.example` (signed, updates allowed), `static.example` (no updates) and the given further zones:
+    /// Starts it with `hosting.example` (signed, updates allowed), `static.example` (no updates) and the given owners' zones:
     /// name, and records below SOA and NS.
     pub fn start(owners: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().expect("temporary directory");
@@ -53,9 +54,13 @@ controls {{}};
             "dnssec-policy default; inline-signing no; allow-update { key \"platform\"; };",
         );
         zone("static.example", "", "allow-update { none; };");
+        let mut delegations = String::from("hosting IN NS ns.hosting\nstatic IN NS ns.hosting\n");
         for (name, records) in owners {
-            zone(name, records, "");
+            zone(name, records, "allow-update { key \"platform\"; };");
+            let label = name.trim_end_matches(".example");
+            delegations.push_str(&format!("{label} IN NS ns.hosting\n"));
         }
+        zone("example", &delegations, "");
         let file = dir.path().join("named.conf");
         std::fs::write(&file, config).expect("configuration");
         let mut service = Service::start(

@@ -50,12 +50,18 @@ pub(super) async fn prepare(running: &Running, dir: &Path) -> Result<People, Fai
     let people = people(dir)?;
     let control = running.control.as_ref();
     let actor = Actor::system("demo");
-    let operator = OperatorNew {
-        login: people.operator.login.clone(),
-        password: Secret::from(people.operator.password.as_str()),
-        role: "platform".into(),
-    };
-    done_or_there(control.platform_team_add(&actor, operator).await)?;
+    let team = control.platform_team_list(&actor).await?;
+    if !team
+        .iter()
+        .any(|operator| operator.login == people.operator.login)
+    {
+        let operator = OperatorNew {
+            login: people.operator.login.clone(),
+            password: Secret::from(people.operator.password.as_str()),
+            role: "platform".into(),
+        };
+        control.platform_team_add(&actor, operator).await?;
+    }
 
     let tenant = match control
         .tenant_list(&actor)
