@@ -172,7 +172,8 @@ async fn to_session(cx: &Context<'_>, session: &Jid) {
 async fn hand_over(cx: &Context<'_>, account: &BareJid, row: AccountId, session: &Jid) {
     // One at a time per account: the same message is not read twice in between.
     let _turn = cx.modules.turn(account).await;
-    let Some(handed) = cx.modules.handed.of(account, session) else {
+    let alive = cx.switchboard.sessions(account);
+    let Some(handed) = cx.modules.handed.of(account, session, &alive) else {
         return;
     };
     let limit = BATCH + u32::try_from(handed.len()).unwrap_or(BATCH);
@@ -218,16 +219,24 @@ fn stamped(cx: &Context<'_>, account: &BareJid, message: &OfflineMessage) -> Opt
 }
 
 impl Handed {
-    /// Rows handed to this session and not yet removed; `None` if another session is being served.
-    fn of(&self, account: &BareJid, session: &Jid) -> Option<Vec<i64>> {
-        match lock(self.0.of(account.as_str())).get(account) {
+    /// Rows handed to this session and not yet removed; `None` if another session, among those alive, is being served.
+    fn of(&self, account: &BareJid, session: &Jid, alive: &[SessionView]) -> Option<Vec<i64>> {
+        let mut handings = lock(self.0.of(account.as_str()));
+        // A session may have ended between its taking a batch and the batch's being noted.
+        if handings
+            .get(account)
+            .is_some_and(|h| !alive.iter().any(|s| s.jid == h.session))
+        {
+            handings.remove(account);
+        }
+        match handings.get(account) {
             Some(handing) if handing.session != *session => None,
             Some(handing) => Some(handing.batches.iter().flatten().copied().collect()),
             None => Some(Vec::new()),
         }
     }
 
-    fn add(&self, account: &BareJid, session: &Jid, batch: Vec<i64>) {
+    pub(crate) fn add(&self, account: &BareJid, session: &Jid, batch: Vec<i64>) {
         lock(self.0.of(account.as_str()))
             .entry(account.clone())
             .or_insert_with(|| Handing {

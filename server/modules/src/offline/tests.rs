@@ -213,3 +213,16 @@ async fn a_store_that_fails_says_so_and_keeps_nothing() {
     house.undeliverable(&message(1)).await;
     house.sent_error("alice@one.example", "internal-server-error");
 }
+
+#[tokio::test]
+async fn ext_22_a_session_that_ended_while_it_was_served_blocks_nobody() {
+    let house = House::new().await;
+    house.undeliverable(&message(1)).await;
+    let phone = house.bind("alice@one.example/phone");
+    house.gone(&phone).await;
+    // Noted after the session's end had been told.
+    house.modules().handed.add(&phone.bare(), &phone, vec![1]);
+    let desk = house.bind("alice@one.example/desk");
+    house.presence(&desk, "<presence/>").await;
+    assert_eq!(house.all(&desk).last(), Some(&delayed(1, START)));
+}
