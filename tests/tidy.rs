@@ -301,3 +301,12 @@ fn the_example_configuration_is_the_generated_one() {
         "domicile.example.toml is stale; run `just example`"
     );
 }
+#[test]
+fn the_readme_lists_the_modules_there_are() {
+    let readme = text(&root().join("README.md"));
+    let table = modules::table_markdown();
+    assert!(
+        readme.contains(table.trim()),
+        "README.md lacks the current table of modules:\n{table}"
+    );
+}
