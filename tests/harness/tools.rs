@@ -99,6 +99,18 @@ impl Drop for Service {
         }
         if std::thread::panicking() {
             let text = self.text();
+            let kept = repository().join("target/test-logs");
+            let file = kept.join(format!("{}-{}.log", self.name, self.child.id()));
+            if std::fs::create_dir_all(&kept)
+                .and_then(|()| std::fs::write(&file, &text))
+                .is_ok()
+            {
+                eprintln!(
+                    "the whole log of {} is kept in {}",
+                    self.name,
+                    file.display()
+                );
+            }
             let tail: Vec<&str> = text.lines().rev().take(25).collect();
             eprintln!("--- last lines of {} ---", self.name);
             for line in tail.into_iter().rev() {
