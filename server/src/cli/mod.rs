@@ -16,11 +16,14 @@ macro_rules! say {
 }
 pub(crate) use say;
 
+mod certificate;
 mod check;
 mod configuration;
 mod domain;
 mod keys;
+mod operator;
 mod output;
+mod peer;
 mod sandbox;
 mod tenant;
 mod user;
@@ -83,19 +86,19 @@ enum Command {
     Tenant(tenant::TenantCommand),
     /// People who run the platform or a customer's domains
     #[command(subcommand)]
-    Operator(tenant::OperatorCommand),
+    Operator(operator::OperatorCommand),
     /// Hosted domains: records, checks, states
     #[command(subcommand)]
     Domain(domain::DomainCommand),
     /// Certificates of hosted domains
     #[command(subcommand)]
-    Cert(domain::CertCommand),
+    Cert(certificate::CertCommand),
     /// Accounts of hosted domains
     #[command(subcommand)]
     User(user::UserCommand),
     /// Other servers that hosted domains talk with
     #[command(subcommand)]
-    Peer(user::PeerCommand),
+    Peer(peer::PeerCommand),
     /// Bring the database's schema up to date (`serve` does so at start)
     Migrate,
     /// The master key that seals private keys in the database
@@ -222,11 +225,11 @@ async fn run_on_store(place: Place, command: Command) -> Outcome {
     let actor = Actor::system("cli");
     let outcome = match command {
         Command::Tenant(command) => tenant::run(&control, &actor, command).await,
-        Command::Operator(command) => tenant::operator(&control, &actor, command).await,
+        Command::Operator(command) => operator::run(&control, &actor, command).await,
         Command::Domain(command) => domain::run(&control, &actor, command).await,
-        Command::Cert(command) => domain::certificate(&control, &actor, command).await,
+        Command::Cert(command) => certificate::run(&control, &actor, command).await,
         Command::User(command) => user::run(&control, &actor, command).await,
-        Command::Peer(command) => user::peer(&control, &actor, command).await,
+        Command::Peer(command) => peer::run(&control, &actor, command).await,
         Command::Demo(_)
         | Command::Check(_)
         | Command::Serve
