@@ -1,1 +1,382 @@
-//! Tests.
+//! Certificates made for the purpose: paths, usages, names, dates.
+
+use std::sync::Arc;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, OtherNameValue, SanType,
+};
+use rustls_pki_types::{CertificateDer, UnixTime};
+use webpki::{EndEntityCert, KeyUsage};
+use xmpp::jid::DomainName;
+use xmpp::timestamp::Timestamp;
+
+use super::*;
+use crate::{Policy, PolicyLevel, Service, judge};
+
+/// 2026-06-01, inside the validity of every certificate here unless said otherwise.
+pub(crate) fn now() -> Timestamp {
+    Timestamp::parse_xep0082("2026-06-01T00:00:00Z").expect("a time")
+}
+
+/// What is unusual about a certificate.
+#[derive(Default, Clone)]
+pub(crate) struct Shape {
+    pub(crate) usages: Vec<ExtendedKeyUsagePurpose>,
+    pub(crate) others: Vec<(Vec<u64>, String)>,
+    pub(crate) expired: bool,
+    pub(crate) future: bool,
+    pub(crate) must_staple: bool,
+    /// Signed by an intermediate that is sent along; `Some(false)`: whose keyUsage does not allow it.
+    pub(crate) intermediate: Option<bool>,
+}
+
+/// A certificate authority.
+pub(crate) struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    der: CertificateDer<'static>,
+}
+
+fn params(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::new(Vec::new()).expect("no names");
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.not_before = rcgen::date_time_ymd(2026, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2027, 1, 1);
+    params
+}
+
+impl Authority {
+    pub(crate) fn new(name: &str) -> Self {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = params(name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let der = params.self_signed(&key).expect("a CA").der().clone();
+        Self {
+            issuer: Issuer::new(params, key),
+            der,
+        }
+    }
+
+    pub(crate) fn anchors(&self) -> Arc<Anchors> {
+        Arc::new(Anchors::lenient([self.der.clone()]))
+    }
+
+    pub(crate) fn chain(&self, names: &[&str], shape: Shape) -> PresentedChain {
+        let mut leaf = params("nobody.example");
+        for name in names {
+            let name = (*name).try_into().expect("IA5");
+            leaf.subject_alt_names.push(SanType::DnsName(name));
+        }
+        for (oid, text) in &shape.others {
+            let value = OtherNameValue::Utf8String(text.clone());
+            leaf.subject_alt_names
+                .push(SanType::OtherName((oid.clone(), value)));
+        }
+        leaf.extended_key_usages = shape.usages;
+        if shape.expired {
+            leaf.not_after = rcgen::date_time_ymd(2026, 2, 1);
+        }
+        if shape.future {
+            leaf.not_before = rcgen::date_time_ymd(2026, 12, 1);
+        }
+        if shape.must_staple {
+            let oid = [1, 3, 6, 1, 5, 5, 7, 1, 24];
+            leaf.custom_extensions
+                .push(CustomExtension::from_oid_content(
+                    &oid,
+                    vec![0x30, 3, 2, 1, 5],
+                ));
+        }
+        let key = KeyPair::generate().expect("a key");
+        let mut ders = Vec::new();
+        match shape.intermediate {
+            None => ders.push(signed(&leaf, &key, &self.issuer)),
+            Some(may_sign) => {
+                let middle_key = KeyPair::generate().expect("a key");
+                let mut middle = params("Intermediate");
+                middle.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+                middle.not_after = rcgen::date_time_ymd(2026, 9, 1);
+                middle.key_usages = vec![if may_sign {
+                    KeyUsagePurpose::KeyCertSign
+                } else {
+                    KeyUsagePurpose::DigitalSignature
+                }];
+                let middle_der = signed(&middle, &middle_key, &self.issuer);
+                ders.push(signed(&leaf, &key, &Issuer::new(middle, middle_key)));
+                ders.push(middle_der);
+            }
+        }
+        PresentedChain::new(&ders, None).expect("a chain")
+    }
+}
+
+fn signed(params: &CertificateParams, key: &KeyPair, issuer: &Issuer<'_, KeyPair>) -> Vec<u8> {
+    params
+        .signed_by(key, issuer)
+        .expect("a certificate")
+        .der()
+        .to_vec()
+}
+
+/// `ok`, or the code of the refusal, for `peer.example`.
+fn check(ca: &Authority, chain: &PresentedChain, role: Role) -> String {
+    let name = |name| DomainName::parse(name).expect("a domain");
+    let claim = Claim {
+        local: name("one.example"),
+        remote: name("peer.example"),
+        role,
+        service: Service::Server,
+    };
+    let evidence = Evidence {
+        tls: true,
+        chain: Some(chain.clone()),
+        ..Evidence::none(ca.anchors())
+    };
+    let policy = Policy {
+        level: PolicyLevel::Authenticated,
+        ..Policy::default()
+    };
+    let verdict = judge(&claim, &evidence, &policy, now());
+    match verdict.proven() {
+        Some(_) => "ok".to_owned(),
+        None => verdict.refusals()[0].code.to_owned(),
+    }
+}
+
+#[test]
+fn cert_30_extended_key_usages_in_both_roles() {
+    use ExtendedKeyUsagePurpose::{Any, ClientAuth, EmailProtection, ServerAuth};
+    let ca = Authority::new("Authority");
+    for (usages, expected) in [
+        (vec![], "ok"),
+        (vec![ServerAuth], "ok"),
+        (vec![ServerAuth, ClientAuth], "ok"),
+        (vec![Any], "ok"),
+        (vec![ClientAuth], "certificate-client-only"),
+        (vec![EmailProtection], "certificate-other-use"),
+    ] {
+        let chain = ca.chain(
+            &["peer.example"],
+            Shape {
+                usages: usages.clone(),
+                ..Shape::default()
+            },
+        );
+        for role in [Role::Initiator, Role::Receiver] {
+            assert_eq!(check(&ca, &chain, role), expected, "{usages:?} {role:?}");
+        }
+    }
+}
+
+#[test]
+fn cert_30_the_stock_client_verifier_refuses_server_auth_only() {
+    let ca = Authority::new("Authority");
+    let chain = ca.chain(
+        &["peer.example"],
+        Shape {
+            usages: vec![ExtendedKeyUsagePurpose::ServerAuth],
+            ..Shape::default()
+        },
+    );
+    let der = CertificateDer::from(chain.leaf().expect("a leaf"));
+    let leaf = EndEntityCert::try_from(&der).expect("a certificate");
+    let anchors = ca.anchors();
+    let at = std::time::Duration::from_micros(now().0.unsigned_abs());
+    let stock = |usage: KeyUsage| {
+        leaf.verify_for_usage(
+            webpki::ALL_VERIFICATION_ALGS,
+            &anchors.list,
+            &[],
+            UnixTime::since_unix_epoch(at),
+            usage,
+            None,
+            None,
+        )
+        .is_ok()
+    };
+    assert!(stock(KeyUsage::server_auth()));
+    assert!(
+        !stock(KeyUsage::client_auth()),
+        "which is why we have a rule of our own"
+    );
+}
+
+#[test]
+fn cert_05_06_names_other_than_dns() {
+    const SRV: [u64; 9] = [1, 3, 6, 1, 5, 5, 7, 8, 7];
+    const XMPP: [u64; 9] = [1, 3, 6, 1, 5, 5, 7, 8, 5];
+    let ca = Authority::new("Authority");
+    for (oid, text, expected) in [
+        (&SRV, "_xmpp-server.peer.example", "ok"),
+        (
+            &SRV,
+            "_xmpp-client.peer.example",
+            "certificate-name-mismatch",
+        ),
+        (&XMPP, "peer.example", "ok"),
+        (&XMPP, "romeo@peer.example", "certificate-name-mismatch"),
+    ] {
+        let chain = ca.chain(
+            &[],
+            Shape {
+                others: vec![(oid.to_vec(), text.to_owned())],
+                ..Shape::default()
+            },
+        );
+        assert_eq!(check(&ca, &chain, Role::Receiver), expected, "{text}");
+    }
+}
+
+#[test]
+fn cert_10_the_common_name_is_no_name() {
+    let ca = Authority::new("Authority");
+    let mut leaf = params("peer.example");
+    leaf.subject_alt_names = Vec::new();
+    let key = KeyPair::generate().expect("a key");
+    let der = signed(&leaf, &key, &ca.issuer);
+    let chain = PresentedChain::new(&[der], None).expect("a chain");
+    assert_eq!(
+        check(&ca, &chain, Role::Receiver),
+        "certificate-name-mismatch"
+    );
+}
+
+#[test]
+fn dates_issuers_and_paths() {
+    let ca = Authority::new("Authority");
+    let stranger = Authority::new("Stranger");
+    let of = |shape| ca.chain(&["peer.example"], shape);
+    for (chain, expected) in [
+        (
+            of(Shape {
+                expired: true,
+                ..Shape::default()
+            }),
+            "certificate-expired",
+        ),
+        (
+            of(Shape {
+                future: true,
+                ..Shape::default()
+            }),
+            "certificate-not-yet-valid",
+        ),
+        (
+            stranger.chain(&["peer.example"], Shape::default()),
+            "certificate-issuer-unknown",
+        ),
+        (
+            of(Shape {
+                intermediate: Some(true),
+                ..Shape::default()
+            }),
+            "ok",
+        ),
+        (
+            of(Shape {
+                intermediate: Some(false),
+                ..Shape::default()
+            }),
+            "certificate-issuer-may-not-sign",
+        ),
+        (
+            PresentedChain::new(&[b"not a certificate".to_vec()], None).expect("a chain"),
+            "certificate-unreadable",
+        ),
+    ] {
+        assert_eq!(check(&ca, &chain, Role::Receiver), expected);
+    }
+    let key = KeyPair::generate().expect("a key");
+    let mut own = params("peer.example");
+    own.subject_alt_names = vec![SanType::DnsName("peer.example".try_into().expect("IA5"))];
+    let der = own.self_signed(&key).expect("a certificate").der().to_vec();
+    let chain = PresentedChain::new(&[der], None).expect("a chain");
+    assert_eq!(
+        check(&ca, &chain, Role::Receiver),
+        "certificate-self-signed"
+    );
+}
+
+#[test]
+fn cert_23_until_is_the_earliest_end_on_the_path() {
+    let ca = Authority::new("Authority");
+    let end = |shape| {
+        let chain = ca.chain(&["peer.example"], shape);
+        check_path(&chain, &ca.anchors(), now()).expect("a path")
+    };
+    let at = |text| Timestamp::parse_xep0082(text).expect("a time");
+    assert_eq!(end(Shape::default()), at("2027-01-01T00:00:00Z"));
+    assert_eq!(
+        end(Shape {
+            intermediate: Some(true),
+            ..Shape::default()
+        }),
+        at("2026-09-01T00:00:00Z")
+    );
+}
+
+#[test]
+fn cert_28_must_staple() {
+    let ca = Authority::new("Authority");
+    let chain = ca.chain(
+        &["peer.example"],
+        Shape {
+            must_staple: true,
+            ..Shape::default()
+        },
+    );
+    for (stapled, expected) in [
+        (None, "ok"),
+        (Some(true), "ok"),
+        (Some(false), "staple-missing"),
+    ] {
+        let chain = PresentedChain {
+            stapled,
+            ..chain.clone()
+        };
+        assert_eq!(check(&ca, &chain, Role::Initiator), expected);
+    }
+    let without = PresentedChain {
+        stapled: Some(false),
+        ..ca.chain(&["peer.example"], Shape::default())
+    };
+    assert_eq!(check(&ca, &without, Role::Initiator), "ok");
+}
+
+#[test]
+fn a_certificate_described() {
+    let ca = Authority::new("Authority");
+    let chain = ca.chain(&["peer.example", "*.peer.example"], Shape::default());
+    let leaf = chain.leaf().expect("a leaf");
+    let seen = describe(leaf).expect("readable");
+    assert_eq!(
+        seen.names,
+        [
+            Identifier::Dns("peer.example".into()),
+            Identifier::Dns("*.peer.example".into())
+        ]
+    );
+    assert_eq!(
+        (seen.issuer.as_str(), seen.key.as_str()),
+        ("CN=Authority", "EC P-256")
+    );
+    assert_eq!(end_point_hash(leaf), Some(EndPointHash::Sha256));
+    let name = |name| DomainName::parse(name).expect("a domain");
+    assert!(covers(leaf, &name("peer.example"), Service::Server));
+    assert!(covers(leaf, &name("chat.peer.example"), Service::Client));
+    assert!(!covers(leaf, &name("other.example"), Service::Server));
+}
+
+#[test]
+fn anchors_from_pem() {
+    assert!(matches!(
+        Anchors::from_pem(b"nothing"),
+        Err(AnchorError::Empty)
+    ));
+    let broken = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    assert!(matches!(
+        Anchors::from_pem(broken),
+        Err(AnchorError::Certificate(1, _))
+    ));
+}
