@@ -240,7 +240,8 @@ modules:
     let [a, b, c, d] = ip.octets();
     let inetrc = dir.join("inetrc");
     let lines = format!(
-        "{{lookup,[file,dns]}}.\n{{nameserver,{{{a},{b},{c},{d}}},{}}}.\n{{cache_size,0}}.\n",
+        // Without the first, /etc/resolv.conf would replace the name server.
+        "{{resolv_conf,\"\"}}.\n{{lookup,[file,dns]}}.\n{{nameserver,{{{a},{b},{c},{d}}},{}}}.\n{{cache_size,0}}.\n",
         dns.port()
     );
     std::fs::write(&inetrc, lines).expect("inetrc");
