@@ -1,6 +1,6 @@
 //! A server for tests beside the code: a store in a temporary directory, a certificate authority, domains with users.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 use rcgen::{
@@ -18,6 +18,11 @@ use crate::net::now;
 
 /// Password of every user.
 pub(crate) const PASSWORD: &str = "correct horse";
+
+/// Deriving is slow on purpose; once is enough.
+static VERIFIERS: LazyLock<[ScramVerifier; 3]> = LazyLock::new(|| {
+    Hash::ALL.map(|hash| ScramVerifier::derive(hash, PASSWORD, &[3; 16], 4096).expect("a password"))
+});
 
 /// A store with what tests need in it.
 pub(crate) struct World {
@@ -139,11 +144,9 @@ impl World {
 
     pub(crate) async fn user(&self, id: DomainId, domain: &str, local: &str) {
         let name = DomainName::parse(domain).expect("a domain");
-        let verifiers = Hash::ALL
-            .map(|hash| ScramVerifier::derive(hash, PASSWORD, &[3; 16], 4096).expect("a password"));
         self.store
             .domain(id, &name)
-            .account_add(local, &verifiers, now())
+            .account_add(local, &*VERIFIERS, now())
             .await
             .expect("an account");
     }

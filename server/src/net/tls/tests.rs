@@ -94,6 +94,16 @@ async fn starttls(
     config: Arc<ClientConfig>,
     sni: &str,
 ) -> (ClientStream, TlsInfo) {
+    let (client, info, _) = both_ends(identity, door, config, sni).await;
+    (client, info)
+}
+
+async fn both_ends(
+    identity: Arc<Identity>,
+    door: Door,
+    config: Arc<ClientConfig>,
+    sni: &str,
+) -> (ClientStream, TlsInfo, TlsStream<DuplexStream>) {
     let (ours, theirs) = duplex(64 * 1024);
     let name = ServerName::try_from(sni.to_owned()).expect("a name");
     let server = Secure::Server { identity, door }.handshake(ours);
@@ -105,7 +115,7 @@ async fn starttls(
     stream.flush().await.expect("flushed");
     let mut byte = [0];
     client.read_exact(&mut byte).await.expect("read");
-    (client, info)
+    (client, info, stream)
 }
 
 fn shown(stream: &ClientStream) -> CertificateDer<'static> {
@@ -226,7 +236,8 @@ async fn a_renewed_certificate_serves_the_next_handshake_only() {
     let identities = Identities::new(switch.clone(), provider, 10);
     let one = domain("one.example");
     let old = identities.get(&one).await.expect("the old one");
-    let (mut open, _) = starttls(old, Door::Client, client(None, &[]), "one.example").await;
+    let (mut open, _, _server) =
+        both_ends(old, Door::Client, client(None, &[]), "one.example").await;
     *switch.0.lock() = renewed.clone();
     identities.invalidate(&one);
     let new = identities.get(&one).await.expect("the new one");
@@ -292,7 +303,7 @@ fn alert(result: io::Result<ClientStream>) -> rustls::AlertDescription {
 async fn tls_29_unknown_names_get_a_fatal_alert_and_no_certificate() {
     for platform in [false, true] {
         let (client, server) = direct(Some("else.example"), &[], platform).await;
-        assert_eq!(alert(client), rustls::AlertDescription::UnrecognizedName);
+        assert_eq!(alert(client), rustls::AlertDescription::UnrecognisedName);
         assert!(server.is_err());
     }
 }
@@ -300,7 +311,7 @@ async fn tls_29_unknown_names_get_a_fatal_alert_and_no_certificate() {
 #[tokio::test]
 async fn c_02_without_sni_the_platform_shows_itself_if_it_can() {
     let (client, _) = direct(None, &[], false).await;
-    assert_eq!(alert(client), rustls::AlertDescription::UnrecognizedName);
+    assert_eq!(alert(client), rustls::AlertDescription::UnrecognisedName);
     let (client, server) = direct(None, &[], true).await;
     client.expect("a handshake");
     assert_eq!(server.expect("a handshake").identity, None);
@@ -330,5 +341,5 @@ async fn a_service_name_selects_its_domain_where_the_certificate_is_for_it() {
         Some(domain("one.example"))
     );
     let (client, _) = direct(Some("rooms.two.example"), &[], false).await;
-    assert_eq!(alert(client), rustls::AlertDescription::UnrecognizedName);
+    assert_eq!(alert(client), rustls::AlertDescription::UnrecognisedName);
 }
