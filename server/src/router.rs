@@ -17,6 +17,7 @@ use dna::Proven;
 use futures_util::future::BoxFuture;
 use modules::{Modules, hooks};
 use xmpp::jid::{BareJid, DomainName, Jid};
+use xmpp::ns;
 use xmpp::stanza::{Condition, Kind, Stanza, StanzaError, StanzaType};
 use xmpp::stream::{Order, StreamCondition, StreamError};
 
@@ -149,11 +150,17 @@ impl Router {
         if !self.tenancy.hosts(to.domain()) {
             return self.send_remote(reply);
         }
-        if to.resource().is_some()
-            && let Some(session) = self.sessions.get(to)
+        if to.resource().is_some() {
+            if let Some(session) = self.sessions.get(to) {
+                // A session that is too slow or has ended loses the answer with everything else.
+                let _ = self.push(&session, &reply);
+            }
+        } else if reply.kind() == Kind::Presence
+            && let Some(domain) = self.tenancy.get(to.domain())
+            && let Some(later) = self.local(&domain, reply)
         {
-            // A session that is too slow or has ended loses the answer with everything else.
-            let _ = self.push(&session, &reply);
+            // A subscription that could not be delivered: the account has asked, not a session (IM-11).
+            tokio::spawn(later);
         }
     }
 
@@ -375,10 +382,12 @@ impl Router {
     /// A message that was queued for a session which ended before it was written.
     fn redeliver(&self, stanza: Stanza) -> Option<Later> {
         let kept = stanza.kind() == Kind::Message
-            && matches!(stanza.type_(), StanzaType::Chat | StanzaType::Normal)
-            // What came from the offline store is still there.
-            && !stanza.has_child("delay", xmpp::ns::DELAY);
+            && matches!(stanza.type_(), StanzaType::Chat | StanzaType::Normal);
         let to = stanza.to().filter(|_| kept)?;
+        if is_from_offline(&stanza, to.domain()) {
+            // It is still in the store.
+            return None;
+        }
         let domain = self.tenancy.get(to.domain())?;
         let taken = self.sessions.with(to.bare_str(), |sessions| {
             let Some(other) = most_available(sessions) else {
@@ -443,6 +452,15 @@ impl Router {
             }
         }))
     }
+}
+
+/// Whether our own offline store has delayed this message (XEP-0160, XEP-0203).
+fn is_from_offline(stanza: &Stanza, domain: &str) -> bool {
+    stanza.has_child("delay", ns::DELAY)
+        && stanza.payload().is_ok_and(|tree| {
+            tree.children()
+                .any(|child| child.is("delay", ns::DELAY) && child.get_attr("from") == Some(domain))
+        })
 }
 
 fn resources(sessions: &[Arc<Session>]) -> Resources {

@@ -8,6 +8,8 @@ mod accept;
 mod listeners;
 mod live;
 mod probe;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,7 +74,6 @@ pub enum ServeError {
 /// A running server.
 pub struct Server {
     listeners: Listeners,
-    config: Arc<Config>,
     metrics: Arc<Metrics>,
     live: Arc<LiveServer>,
     streams: Arc<accept::Streams>,
@@ -99,6 +100,8 @@ impl Server {
         let zone = DomainName::parse(&config.platform.zone).ok();
         let fresh: [u8; 32] = rand::random();
         let fake_secret = store.setting_get_or("scram-fake", &fresh).await?;
+        // The feed first: what changes while the domains are being read is then read again.
+        let feed = store.change_feed().await?;
         let tenancy = Tenancy::load(store.clone(), zone.clone()).await?;
         let identities = Arc::new(Identities::new(tenancy.clone(), provider, IDENTITIES));
         let limits = &config.limits;
@@ -167,7 +170,6 @@ impl Server {
             ),
             tasks: tasks.clone(),
         };
-        let feed = store.change_feed().await?;
         tasks.spawn(follow(feed, live.clone(), stop.clone()));
         accept::spawn(&mut listeners, Arc::new(doors), &stop)?;
         for socket in listeners.take_public() {
@@ -181,7 +183,6 @@ impl Server {
         tracing::info!(domains = tenancy.len(), "serving");
         Ok(Self {
             listeners,
-            config,
             metrics,
             live,
             streams,
@@ -257,7 +258,6 @@ impl Server {
         {
             tracing::warn!(left = self.tasks.len(), "some streams did not end in time");
         }
-        let _ = self.config;
     }
 }
 

@@ -308,6 +308,7 @@ async fn host(federation: &Federation, to: DomainName) -> HostAnswer {
         domain: domain.name().clone(),
         plain: false,
         fake_secret: Arc::from([]),
+        features: Vec::new(),
         max_bytes: limits.stanza_bytes,
         idle_seconds: u32::try_from(limits.keepalive.as_secs()).unwrap_or(u32::MAX),
     }))

@@ -35,6 +35,15 @@ impl Switchboard for Router {
             .is_some_and(|session| self.push(&session, &stanza).is_ok())
     }
 
+    fn deliver_available(&self, account: &BareJid, stanza: &Stanza) {
+        self.sessions.with(account.as_str(), |sessions| {
+            for session in sessions.iter().filter(|s| s.priority().is_some()) {
+                // A session that cannot take it is about to end.
+                let _ = self.push(session, stanza);
+            }
+        });
+    }
+
     fn sessions(&self, account: &BareJid) -> Vec<SessionView> {
         self.sessions.with(account.as_str(), |sessions| {
             sessions.iter().map(|session| session.view()).collect()

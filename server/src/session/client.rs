@@ -93,6 +93,7 @@ impl ClientDoor {
             plain: domain.plain,
             fake_secret: self.fake_secret.clone(),
             max_bytes: self.limits.stanza_bytes,
+            features: modules::hooks::stream_features(&domain.hosted),
             idle_seconds: u32::try_from(self.limits.keepalive.as_secs()).unwrap_or(u32::MAX),
         }))
     }

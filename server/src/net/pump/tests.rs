@@ -1,1 +1,234 @@
-//! pump tests
+//! The pump around a small machine, in memory, with tokio's paused clock.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use xmpp::stream::Seed;
+use xmpp::stream::client::Client;
+
+use super::*;
+
+/// A machine that opens at once, turns every element into a question about its name or into bytes, and closes when told.
+struct Echo {
+    phase: Phase,
+}
+
+impl Machine for Echo {
+    fn handle(&mut self, input: Input<'_>, _: xmpp::timestamp::Timestamp, out: &mut Actions) {
+        match input {
+            Input::Header(_) => {
+                out.send_str("<open>");
+                self.phase = Phase::Open;
+            }
+            Input::Element(raw) if raw.name() == "ask" => {
+                let local = raw.attr("n").unwrap_or_default().into_owned();
+                out.push(Action::Ask(Ask::Credentials {
+                    domain: DomainName::parse("one.example").expect("a name"),
+                    local,
+                    hash: None,
+                }));
+            }
+            Input::Element(raw) => {
+                let text = raw.as_str().to_owned();
+                out.send_str(&text);
+            }
+            Input::Answer(_) => out.send_str("<answered/>"),
+            Input::Close => {
+                out.send_str("</open>");
+                out.push(Action::Disconnect);
+                self.phase = Phase::Closed;
+            }
+            Input::Order(Order::Close(error)) => {
+                out.send(|bytes| error.write(bytes));
+                out.push(Action::Close);
+                self.phase = Phase::Closing;
+            }
+            Input::Order(Order::Finish) => {
+                out.send_str("</open>");
+                out.push(Action::Close);
+                self.phase = Phase::Closing;
+            }
+            Input::Broken(_) => {
+                out.send_str("<broken/>");
+                out.push(Action::Close);
+                self.phase = Phase::Closing;
+            }
+            _ => {}
+        }
+    }
+
+    fn phase(&self) -> Phase {
+        self.phase
+    }
+}
+
+struct Quiet {
+    outbox: Arc<Outbox>,
+}
+
+impl Host for Quiet {
+    fn outbox(&self) -> &Arc<Outbox> {
+        &self.outbox
+    }
+    fn ask(&mut self, _: Ask) -> BoxFuture<'static, Answer> {
+        Box::pin(async {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            Answer::Credentials(Ok(None))
+        })
+    }
+    fn stanza(&mut self, _: Stanza) -> Option<BoxFuture<'static, ()>> {
+        None
+    }
+    fn tls(&mut self, _: DomainName) -> BoxFuture<'static, Option<tls::Secure>> {
+        Box::pin(async { None })
+    }
+    fn secured(&mut self, _: &TlsInfo) {}
+    fn tls_failed(&mut self, _: &io::Error) {}
+    fn event(&mut self, _: Event) {}
+}
+
+fn start(limits: StreamLimits) -> (DuplexStream, Arc<Outbox>, tokio::task::JoinHandle<Ended>) {
+    let (ours, theirs) = duplex(1024);
+    let outbox = Outbox::new(limits.outbox_bytes);
+    let mut host = Quiet {
+        outbox: outbox.clone(),
+    };
+    let task = tokio::spawn(async move {
+        let machine = Echo {
+            phase: Phase::Unauthenticated,
+        };
+        run(Transport::Plain(ours), None, machine, &mut host, limits).await
+    });
+    (theirs, outbox, task)
+}
+
+const OPEN: &str =
+    "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>";
+
+async fn expect(io: &mut DuplexStream, text: &str) {
+    let mut bytes = vec![0; text.len()];
+    io.read_exact(&mut bytes).await.expect("bytes");
+    assert_eq!(String::from_utf8_lossy(&bytes), text);
+}
+
+#[tokio::test(start_paused = true)]
+async fn route_01_frames_wait_for_the_answer_and_output_does_not() {
+    let (mut io, outbox, _task) = start(StreamLimits::default());
+    let text = format!("{OPEN}<ask n='1'/><next/>");
+    io.write_all(text.as_bytes()).await.expect("written");
+    expect(&mut io, "<open>").await;
+    outbox.push(Bytes::from_static(b"<other/>")).expect("room");
+    expect(&mut io, "<other/>").await;
+    expect(&mut io, "<answered/>").await;
+    expect(&mut io, "<next/>").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn negotiation_is_bounded() {
+    let (mut io, _outbox, task) = start(StreamLimits::default());
+    let mut said = String::new();
+    io.read_to_string(&mut said).await.expect("the end");
+    assert!(said.contains("<connection-timeout "), "{said}");
+    task.await.expect("ended");
+}
+
+#[tokio::test(start_paused = true)]
+async fn stream_11_a_space_after_long_silence() {
+    let (mut io, _outbox, _task) = start(StreamLimits::default());
+    io.write_all(OPEN.as_bytes()).await.expect("written");
+    expect(&mut io, "<open>").await;
+    let before = Instant::now();
+    expect(&mut io, " ").await;
+    assert!(before.elapsed() >= Duration::from_secs(300));
+    expect(&mut io, " ").await;
+    assert!(before.elapsed() >= Duration::from_secs(600));
+}
+
+#[tokio::test(start_paused = true)]
+async fn stream_08_the_peer_s_close_is_awaited_for_a_bounded_time() {
+    let (mut io, outbox, task) = start(StreamLimits::default());
+    io.write_all(OPEN.as_bytes()).await.expect("written");
+    expect(&mut io, "<open>").await;
+    outbox.order(Order::Close(StreamCondition::Reset.into()));
+    let mut said = String::new();
+    io.read_to_string(&mut said).await.expect("the end");
+    assert!(said.contains("<reset "), "{said}");
+    assert!(task.await.expect("ended").broken.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_takes_nothing_is_given_up() {
+    let (mut io, outbox, task) = start(StreamLimits::default());
+    io.write_all(OPEN.as_bytes()).await.expect("written");
+    for _ in 0..10 {
+        let item = Bytes::from(vec![b'x'; 500]);
+        outbox.push(item).expect("room");
+    }
+    let ended = task.await.expect("ended");
+    assert!(ended.broken.is_some());
+    assert!(
+        !ended.unwritten.is_empty(),
+        "what it did not take is handed back"
+    );
+    drop(io);
+}
+
+#[tokio::test(start_paused = true)]
+async fn idle_streams_end_where_a_limit_says_so() {
+    let (mut io, _outbox, _task) = start(StreamLimits {
+        idle: Some(Duration::from_secs(30)),
+        ..StreamLimits::default()
+    });
+    io.write_all(OPEN.as_bytes()).await.expect("written");
+    expect(&mut io, "<open>").await;
+    let before = Instant::now();
+    expect(&mut io, "</open>").await;
+    assert!(before.elapsed() >= Duration::from_secs(30));
+}
+
+#[tokio::test(start_paused = true)]
+async fn output_above_the_high_water_stops_reading_until_it_has_gone() {
+    let (mut io, _outbox, _task) = start(StreamLimits {
+        bytes_per_second: u32::MAX,
+        ..StreamLimits::default()
+    });
+    let element = format!("<e>{}</e>", "x".repeat(1000));
+    let count = 400;
+    let (mut read, mut write) = tokio::io::split(io);
+    let writer = tokio::spawn({
+        let element = element.clone();
+        async move {
+            write.write_all(OPEN.as_bytes()).await.expect("written");
+            for _ in 0..count {
+                write.write_all(element.as_bytes()).await.expect("written");
+            }
+            write
+        }
+    });
+    let mut got = vec![0; "<open>".len() + element.len() * count];
+    read.read_exact(&mut got).await.expect("all of it");
+    assert!(got.ends_with(element.as_bytes()));
+    writer.await.expect("written");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_client_machine_in_the_pump_refuses_what_is_no_stream() {
+    let (ours, mut theirs) = duplex(1024);
+    let mut host = Quiet {
+        outbox: Outbox::new(1000),
+    };
+    let task = tokio::spawn(async move {
+        let machine = Client::new(Seed::new([1; 32]), None);
+        let transport = Transport::Plain(ours);
+        run(transport, None, machine, &mut host, StreamLimits::default()).await
+    });
+    theirs
+        .write_all(b"GET / HTTP/1.1\r\n")
+        .await
+        .expect("written");
+    let mut said = String::new();
+    theirs.read_to_string(&mut said).await.expect("the end");
+    assert!(said.contains("<not-well-formed "), "{said}");
+    assert!(said.ends_with("</stream:stream>"));
+    task.await.expect("ended");
+}

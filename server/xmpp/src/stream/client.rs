@@ -369,16 +369,16 @@ fn sasl_features(offered: &[Mechanism], bindings: &[&str]) -> Vec<Element> {
 
 fn session_features(served: &Served) -> Vec<Element> {
     let limit = |name: &str, value: String| Element::new(name, ns::STREAM_LIMITS).text(value);
-    vec![
+    let mut features = vec![
         Element::new("bind", ns::BIND).child(Element::new("required", ns::BIND)),
         // COMPAT: clients older than RFC 6121 wait for it; `optional` lets the others skip it.
         Element::new("session", ns::SESSION).child(Element::new("optional", ns::SESSION)),
-        Element::new("ver", ns::ROSTER_VERSIONING),
-        Element::new("sub", ns::PRE_APPROVAL),
         Element::new("limits", ns::STREAM_LIMITS)
             .child(limit("max-bytes", served.max_bytes.to_string()))
             .child(limit("idle-seconds", served.idle_seconds.to_string())),
-    ]
+    ];
+    features.extend(served.features.iter().cloned());
+    features
 }
 
 // --- elements ---

@@ -25,6 +25,7 @@ pub(super) fn served(name: &str) -> Host {
         identity: true,
         plain: false,
         fake_secret: Arc::from([0; 4]),
+        features: Vec::new(),
         max_bytes: 10_000,
         idle_seconds: 600,
     }))

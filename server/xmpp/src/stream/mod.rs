@@ -29,6 +29,7 @@ pub mod peer_out;
 
 use sha2::{Digest, Sha256};
 
+use crate::element::Element;
 use crate::framing::{RawElement, StreamHeader};
 use crate::jid::{BareJid, DomainName, Jid};
 use crate::sasl::{Hash, ScramVerifier};
@@ -298,6 +299,8 @@ pub struct Served {
     pub fake_secret: std::sync::Arc<[u8]>,
     /// Largest stanza taken once authenticated, in bytes (XEP-0478, STREAM-34).
     pub max_bytes: usize,
+    /// Informative features after authentication, e.g. roster versioning (RFC 6121 2.6.1).
+    pub features: Vec<Element>,
     /// Silence after which we look whether the peer is alive, in seconds (XEP-0478).
     pub idle_seconds: u32,
 }

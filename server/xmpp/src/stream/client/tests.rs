@@ -33,6 +33,7 @@ fn served() -> Served {
         plain: true,
         fake_secret: Arc::from(&b"secret"[..]),
         max_bytes: 262_144,
+        features: vec![Element::new("ver", ns::ROSTER_VERSIONING)],
         idle_seconds: 300,
     }
 }
@@ -425,6 +426,11 @@ fn sasl_01_success_restarts_the_stream() {
         world
             .sent
             .contains("<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>")
+    );
+    assert!(
+        world
+            .sent
+            .contains("<ver xmlns='urn:xmpp:features:rosterver'/>")
     );
     assert!(!world.sent.contains("mechanism"));
 }
