@@ -188,7 +188,7 @@ async fn idle_streams_end_where_a_limit_says_so() {
 
 #[tokio::test(start_paused = true)]
 async fn output_above_the_high_water_stops_reading_until_it_has_gone() {
-    let (mut io, _outbox, _task) = start(StreamLimits {
+    let (io, _outbox, _task) = start(StreamLimits {
         bytes_per_second: u32::MAX,
         ..StreamLimits::default()
     });
