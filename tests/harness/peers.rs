@@ -195,6 +195,24 @@ VirtualHost "{domain}"
     }
 }
 
+/// The SRV targets of the demo's domains as lines of a hosts file.
+fn hosts_of(demo: &Demo) -> String {
+    let dns = demo.info.dns;
+    let mut hosts = String::from("127.0.0.1 localhost\n");
+    for domain in &demo.info.domains {
+        let out = Command::new(program("dig"))
+            .arg(format!("@{}", dns.ip()))
+            .args(["-p", &dns.port().to_string(), "+short", "SRV"])
+            .arg(format!("_xmpp-server._tcp.{domain}"))
+            .output()
+            .expect("dig");
+        let answer = String::from_utf8_lossy(&out.stdout);
+        let target = answer.split_whitespace().nth(3).expect("an SRV record");
+        let _ = writeln!(hosts, "{} {}", demo.listen, target.trim_end_matches('.'));
+    }
+    hosts
+}
+
 /// Starts Debian's ejabberd for `domain`, as one Erlang process without distribution.
 pub fn ejabberd(demo: &Demo, domain: &str, trust: Trust) -> Peer {
     let addr = loopback();
@@ -253,8 +271,16 @@ modules:
         );
     }
     register.push_str("io:format(\"accounts ready~n\").");
-    let mut command = Command::new(program("erl"));
+    // ejabberd asks the DNS for SRV records only; addresses it leaves to libc, whose resolver takes no port. So it sees a
+    // hosts file of its own, in a mount namespace of its own.
+    let hosts = dir.join("hosts");
+    std::fs::write(&hosts, hosts_of(demo)).expect("hosts");
+    let mut command = Command::new(program("unshare"));
     command
+        .args(["--mount", "--", "sh", "-c"])
+        .arg("mount --bind \"$0\" /etc/hosts && exec \"$@\"")
+        .arg(&hosts)
+        .arg(program("erl"))
         .args(["-noinput", "-start_epmd", "false", "-mnesia", "dir"])
         .arg(format!("\"{}/mnesia\"", dir.display()))
         .args(["-s", "ejabberd", "-eval", &register])
