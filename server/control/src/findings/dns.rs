@@ -206,7 +206,8 @@ fn challenge(
         &who(view),
         format!(
             "Publish a CNAME record {} that points at {}.{more}",
-            record.name, record.value_text
+            record.name,
+            in_a_sentence(&record.value_text)
         ),
     )
 }
@@ -346,7 +347,8 @@ fn service(
                 &observed,
                 format!(
                     "Publish an SRV record {} with {}.",
-                    record.name, record.value_text
+                    record.name,
+                    in_a_sentence(&record.value_text)
                 ),
             )
         });
@@ -439,7 +441,7 @@ fn leftovers(record: &DesiredRecord, answers: &[&Answered]) -> Option<Finding> {
         format!(
             "Delete the SRV record {} with {}.",
             record.name,
-            list.join(" and ")
+            in_a_sentence(&list.join(" and "))
         ),
     ))
 }
@@ -583,4 +585,10 @@ pub(crate) fn is_private(address: IpAddr) -> bool {
                     .is_some_and(|v4| is_private(IpAddr::V4(v4)))
         }
     }
+}
+
+/// A value at the end of a sentence: the dot that ends an absolute name would stand beside the full stop. What is to be
+/// copied is shown apart, with its dot.
+fn in_a_sentence(value: &str) -> &str {
+    value.strip_suffix('.').unwrap_or(value)
 }
