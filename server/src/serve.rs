@@ -310,6 +310,7 @@ impl LiveServer {
             }
         };
         self.identities.invalidate(name);
+        self.federation.recheck(name);
         let error = match became {
             Became::Served => return,
             Became::Suspended => StreamError::new(StreamCondition::PolicyViolation)

@@ -196,7 +196,7 @@ sections! {
         ttl_seconds: u32 = 300,
         /// May customers sign up by themselves?
         sign_up: bool = true,
-        /// Accept private and loopback addresses in checks: only where the whole internet is your own network.
+        /// Accept private and loopback addresses, in checks and of peers: only where the whole internet is your own network.
         private_addresses: bool = false,
     }
 

@@ -131,10 +131,18 @@ struct Pending {
 impl Federation {
     /// Remembers an attempt of a pair.
     pub(super) fn record(&self, local: &DomainName, remote: &DomainName, attempt: &Attempt) {
-        tracing::info!(
-            domain = %local, peer = %remote, direction = attempt.direction, ok = attempt.ok,
-            code = attempt.code, mechanism = attempt.mechanism, address = attempt.address, "{}", attempt.summary
-        );
+        if attempt.ok || attempt.direction == "out" {
+            tracing::info!(
+                domain = %local, peer = %remote, direction = attempt.direction, ok = attempt.ok, code = attempt.code,
+                mechanism = attempt.mechanism, address = attempt.address, "{}", attempt.summary
+            );
+        } else {
+            // Strangers decide how often this happens.
+            tracing::debug!(
+                domain = %local, peer = %remote, code = attempt.code, address = attempt.address, "refused: {}",
+                attempt.summary
+            );
+        }
         let mut pending = self.attempts.pending.lock();
         let key = (local.clone(), remote.clone());
         if pending.pairs.len() >= PENDING && !pending.pairs.contains_key(&key) {

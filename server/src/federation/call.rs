@@ -24,6 +24,7 @@ use xmpp::stream::{Answer, Ask, Event, Order, PairRefusal, StreamCondition, Stre
 
 use super::attempts::Attempt;
 use super::pair::Pair;
+use super::staple::Staple;
 use super::verify::Verifier;
 use super::{Federation, judgement, policy};
 use crate::net::dial::{self, DialError};
@@ -93,7 +94,7 @@ pub(super) async fn call(
     let mut resolved = false;
     let mut last = None;
     for target in &targets {
-        let mut external = true;
+        let mut rejected = None;
         loop {
             let one = Call {
                 federation,
@@ -102,10 +103,10 @@ pub(super) async fn call(
                 job,
                 target,
             };
-            match Box::pin(one.stream(external, deadline)).await {
+            match Box::pin(one.stream(rejected.clone(), deadline)).await {
                 Outcome::Served(unwritten) => return Ok(unwritten),
-                Outcome::WithoutExternal => {
-                    external = false;
+                Outcome::WithoutExternal(refusal) => {
+                    rejected = Some(refusal);
                     continue;
                 }
                 Outcome::Failed {
@@ -144,7 +145,7 @@ enum Outcome {
     /// The stream did what it was opened for and has ended.
     Served(Vec<Bytes>),
     /// The peer refused EXTERNAL and closed; it may take dialback on another connection (SASL-46).
-    WithoutExternal,
+    WithoutExternal(Refusal),
     Failed {
         attempt: Box<Attempt>,
         error: Box<StanzaError>,
@@ -164,9 +165,12 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
-    async fn stream(&self, external: bool, deadline: Instant) -> Outcome {
+    /// `rejected`: EXTERNAL was refused on an earlier connection, and is not tried again.
+    async fn stream(&self, rejected: Option<Refusal>, deadline: Instant) -> Outcome {
         let settings = &self.federation.parts.settings;
         let mut attempt = Attempt::new("out");
+        let external = rejected.is_none();
+        attempt.refusals.extend(rejected);
         attempt.target = Some(format!("{}:{}", self.target.host, self.target.port));
         let connecting = dial::connect(
             &*self.federation.parts.lookup,
@@ -199,8 +203,9 @@ impl Call<'_> {
             proven: None,
             attempt,
             served: false,
-            external_refused: false,
+            external_refused: None,
             refused: None,
+            staple: Staple::default(),
             tls_error: None,
             expiry: None,
         };
@@ -296,9 +301,11 @@ struct OutHost {
     attempt: Attempt,
     /// The stream has come to do what it was opened for.
     served: bool,
-    external_refused: bool,
+    /// EXTERNAL was refused on this connection.
+    external_refused: Option<Refusal>,
     refused: Option<(PairRefusal, String)>,
     tls_error: Option<String>,
+    staple: Staple,
     expiry: Option<AbortHandle>,
 }
 
@@ -307,8 +314,10 @@ impl OutHost {
         let federation = self.federation.clone();
         let local = self.domain.name().clone();
         let remote = self.remote.clone();
+        let staple = self.staple.clone();
         Box::pin(async move {
             let config = federation.client_config(&local, direct).await.ok()?;
+            let config = staple.watched(&config, federation.parts.identities.provider());
             let name = remote.to_ascii();
             let name = name
                 .strip_prefix('[')
@@ -326,13 +335,13 @@ impl OutHost {
                 &self.domain,
                 &self.remote,
                 Role::Initiator,
-                &tls,
+                (&tls, Some(self.staple.came())),
                 Some(&self.target),
                 dialback,
             )
         };
         let verdict = judge(None);
-        self.attempt.refusals = verdict.refusals().to_vec();
+        self.attempt.refusals.extend_from_slice(verdict.refusals());
         let judgement = judgement(&verdict);
         self.proven = if judgement.dialback {
             judge(Some(Evidence::Delegated {
@@ -379,8 +388,10 @@ impl OutHost {
         if self.served {
             return Outcome::Served(ended.unwritten);
         }
-        if self.external_refused && external && self.refused.is_none() {
-            return Outcome::WithoutExternal;
+        if self.refused.is_none()
+            && let Some(refusal) = self.external_refused.take().filter(|_| external)
+        {
+            return Outcome::WithoutExternal(refusal);
         }
         let remote = &self.remote;
         let mut condition = Condition::RemoteServerTimeout;
@@ -392,9 +403,10 @@ impl OutHost {
         } else if let Some((reason, why)) = self.refused.take() {
             match reason {
                 PairRefusal::Judgement => {
-                    let first = self.attempt.refusals.first();
+                    // The last word is the judgement's.
+                    let last = self.attempt.refusals.last();
                     let (code, fault) =
-                        first.map_or(("not-proven", Fault::Peer), |r| (r.code, r.fault));
+                        last.map_or(("not-proven", Fault::Peer), |r| (r.code, r.fault));
                     (code, fault, why)
                 }
                 PairRefusal::KeyInvalid => {
@@ -482,8 +494,7 @@ impl Host for OutHost {
             Event::PairRefused { reason, why, .. } => self.refused = Some((reason, why)),
             Event::RemoteError(error) => self.attempt.remote_error = Some(error.to_string()),
             Event::ExternalRefused { why } => {
-                self.external_refused = true;
-                self.attempt.refusals.push(Refusal::new(
+                let refusal = Refusal::new(
                     None,
                     "peer-rejects-serverauth-cert",
                     Fault::Peer,
@@ -491,7 +502,9 @@ impl Host for OutHost {
                         "{} does not take our certificate as a client's ({why}); dialback over TLS follows",
                         self.remote
                     ),
-                ));
+                );
+                self.attempt.refusals.push(refusal.clone());
+                self.external_refused = Some(refusal);
                 self.attempt.remote_error = Some(why);
             }
             Event::Ready => {

@@ -15,8 +15,8 @@ use xmpp::jid::DomainName;
 use xmpp::stanza::Stanza;
 use xmpp::stream::peer_in::PeerIn;
 use xmpp::stream::{
-    Answer, Ask, Event, Host as HostAnswer, Judgement, KeyOutcome, Order, Seed, Served,
-    StreamCondition, StreamError, TlsInfo,
+    Answer, Ask, Event, Host as HostAnswer, Judgement, KeyOutcome, Order, PairRefusal, Seed,
+    Served, StreamCondition, StreamError, TlsInfo,
 };
 
 use super::attempts::Attempt;
@@ -26,6 +26,9 @@ use crate::net::now;
 use crate::net::pump::{self, Host, Transport};
 use crate::net::tls::{Door, Secure};
 use crate::session::Outbox;
+
+/// Domains of one stream whose refusals are kept for the record.
+const REFUSALS: usize = 64;
 
 pub(super) async fn serve(
     federation: Arc<Federation>,
@@ -80,10 +83,18 @@ impl InHost {
         let Some(domain) = self.federation.parts.tenancy.get(local.as_str()) else {
             return refuse("the domain has gone");
         };
-        let verdict = self
-            .federation
-            .judge(&domain, remote, Role::Receiver, &self.tls, None, None);
+        let verdict = self.federation.judge(
+            &domain,
+            remote,
+            Role::Receiver,
+            (&self.tls, None),
+            None,
+            None,
+        );
         let judgement = judgement(&verdict);
+        if self.refusals.len() >= REFUSALS {
+            self.refusals.clear();
+        }
         self.refusals
             .insert(remote.clone(), verdict.refusals().to_vec());
         if let Some(error) = &judgement.refused {
@@ -97,9 +108,14 @@ impl InHost {
             return;
         };
         let dialback = self.confirmed.lock().get(remote).cloned();
-        let verdict =
-            self.federation
-                .judge(&domain, remote, Role::Receiver, &self.tls, None, dialback);
+        let verdict = self.federation.judge(
+            &domain,
+            remote,
+            Role::Receiver,
+            (&self.tls, None),
+            None,
+            dialback,
+        );
         let Some(proven) = verdict.into_proven() else {
             // Its certificate has expired between the judgement and now, or policy has changed: prove it anew.
             let error = StreamError::new(StreamCondition::Reset);
@@ -262,9 +278,11 @@ impl Host for InHost {
                 why,
             } => {
                 // Judgements were recorded when they were made.
-                if reason != xmpp::stream::PairRefusal::Judgement {
-                    self.refused(&local, &remote, "dialback-refused", Fault::Peer, why);
-                }
+                let code = match reason {
+                    PairRefusal::Judgement => return,
+                    _ => "dialback-refused",
+                };
+                self.refused(&local, &remote, code, Fault::Peer, why);
             }
             Event::RemoteError(error) => {
                 tracing::debug!(from = %self.from, %error, "a peer closed with an error");

@@ -11,6 +11,7 @@ mod call;
 mod inbound;
 mod outbound;
 mod pair;
+mod staple;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -34,7 +35,7 @@ use rustls::client::Resumption;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
-use xmpp::jid::DomainName;
+use xmpp::jid::{DomainName, Jid};
 use xmpp::stanza::{Condition, Stanza};
 use xmpp::stream::{Judgement, Order, StreamCondition, StreamError, TlsInfo};
 
@@ -213,9 +214,34 @@ impl Federation {
         self.verifiers.close(error);
     }
 
-    fn pair(&self, local: &DomainName, remote: &str) -> Arc<Pair> {
+    /// A hosted domain's policy may have changed: streams that it would no longer take end.
+    pub fn recheck(&self, domain: &DomainName) {
+        let Some(row) = self.parts.tenancy.get(domain.as_str()) else {
+            return;
+        };
+        let policy = policy(&row);
+        let stays =
+            |remote: &DomainName, by| policy.shuts_out(remote).is_none() && policy.takes(by);
+        let error = StreamError::new(StreamCondition::PolicyViolation)
+            .with_text("what this domain asks of its peers has changed");
+        if let Some(peers) = self.pairs.get(domain) {
+            for pair in peers.values() {
+                if pair.open_by().is_some_and(|by| !stays(&pair.remote, by)) {
+                    pair.order_close(&error);
+                }
+            }
+        }
+        for stream in self.inbound.lock().streams.values() {
+            let mut pairs = stream.pairs.iter().filter(|(local, ..)| local == domain);
+            if pairs.any(|(_, remote, by)| !stays(remote, *by)) {
+                stream.outbox.order(Order::Close(error.clone()));
+            }
+        }
+    }
+
+    fn pair(&self, local: &DomainName, remote: &Jid) -> Arc<Pair> {
         if let Some(peers) = self.pairs.get(local)
-            && let Some(pair) = peers.get(remote)
+            && let Some(pair) = peers.get(remote.domain())
         {
             return pair.clone();
         }
@@ -224,14 +250,11 @@ impl Federation {
             let now = Instant::now();
             peers.retain(|_, pair| !pair.is_forgettable(now));
         }
-        // The text came out of a parsed address.
-        match DomainName::parse(remote) {
-            Ok(name) => peers
-                .entry(name.clone())
-                .or_insert_with(|| Arc::new(Pair::new(local.clone(), name)))
-                .clone(),
-            Err(_) => Arc::new(Pair::new(local.clone(), local.clone())),
-        }
+        let name = remote.domain_name();
+        peers
+            .entry(name.clone())
+            .or_insert_with(|| Arc::new(Pair::new(local.clone(), name)))
+            .clone()
     }
 
     fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
@@ -284,7 +307,7 @@ impl Federation {
         domain: &Domain,
         remote: &DomainName,
         role: Role,
-        tls: &TlsInfo,
+        (tls, stapled): (&TlsInfo, Option<bool>),
         target: Option<&Target>,
         dialback: Option<dna::dialback::Evidence>,
     ) -> Verdict {
@@ -296,7 +319,7 @@ impl Federation {
         };
         let evidence = Evidence {
             tls: true,
-            chain: PresentedChain::new(&tls.peer_chain, None),
+            chain: PresentedChain::new(&tls.peer_chain, stapled),
             target: target.cloned(),
             dialback,
             ..Evidence::none(self.parts.anchors.clone())
@@ -354,7 +377,7 @@ impl Remote for Federation {
                 .router
                 .bounce(&stanza, Condition::InternalServerError);
         }
-        let pair = self.pair(domain.name(), to.domain());
+        let pair = self.pair(domain.name(), to);
         match pair.take(stanza, Instant::now(), &self.parts.settings) {
             Taken::Yes => {}
             Taken::Start => {

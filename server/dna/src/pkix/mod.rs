@@ -306,7 +306,8 @@ fn problem(error: webpki::Error, leaf: &EndEntityCert<'_>) -> PathProblem {
         Error::UnknownIssuer | Error::CaUsedAsEndEntity if leaf.issuer() == leaf.subject() => {
             PathProblem::SelfSigned
         }
-        Error::UnknownIssuer => PathProblem::UnknownIssuer,
+        // The second: an authority of the same name as one we know, with another key.
+        Error::UnknownIssuer | Error::InvalidSignatureForPublicKey => PathProblem::UnknownIssuer,
         Error::CertRevoked => PathProblem::Revoked,
         Error::RequiredEkuNotFoundContext(context) => {
             if context.present.iter().any(|oid| oid[..] == CLIENT_AUTH) {

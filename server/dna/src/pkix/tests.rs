@@ -267,6 +267,10 @@ fn dates_issuers_and_paths() {
             "certificate-issuer-unknown",
         ),
         (
+            Authority::new("Authority").chain(&["peer.example"], Shape::default()),
+            "certificate-issuer-unknown",
+        ),
+        (
             of(Shape {
                 intermediate: Some(true),
                 ..Shape::default()

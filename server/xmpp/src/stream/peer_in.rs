@@ -26,6 +26,8 @@ use crate::timestamp::Timestamp;
 
 /// Pairs that one stream may carry or be busy proving (DIALBACK-24).
 const PAIRS: usize = 64;
+/// Keys that may turn out wrong on one stream before no more are looked at: each costs us a connection.
+const REFUSED_KEYS: usize = 32;
 /// Failed EXTERNAL attempts after which the stream is closed.
 const SASL_FAILURES: u8 = 3;
 /// Longest dialback key that is passed on; those of XEP-0185 have 64.
@@ -87,6 +89,7 @@ struct Ready {
     /// Remote domains proved on this stream, towards `served.domain`.
     proved: Vec<DomainName>,
     pending: Vec<Pending>,
+    refused_keys: usize,
     /// Keys of ours were checked here: the stream has done its work without proving a pair.
     useful: bool,
 }
@@ -330,6 +333,7 @@ impl PeerIn {
             restarting: false,
             proved: Vec::new(),
             pending: Vec::new(),
+            refused_keys: 0,
             useful: false,
         }));
     }
@@ -565,7 +569,10 @@ impl Ready {
             // The first key is being verified, and its answer answers both.
             return;
         }
-        if self.proved.len() + self.pending.len() >= PAIRS || request.key.len() > KEY_BYTES {
+        if self.proved.len() + self.pending.len() >= PAIRS
+            || self.refused_keys >= REFUSED_KEYS
+            || request.key.len() > KEY_BYTES
+        {
             return out.send_str(&request.reply_error(&Condition::ResourceConstraint.into()));
         }
         // Judged now and for the domain named here, not by what the header said (DIALBACK-22).
@@ -598,6 +605,7 @@ impl Ready {
             }));
         }
         self.pending.swap_remove(at);
+        self.refused_keys += 1;
         let error = StanzaError::new(Condition::NotAuthorized);
         let why = judgement.refused.as_ref().map(ToString::to_string);
         out.send_str(&dialback::result_error(
@@ -621,6 +629,7 @@ impl Ready {
         };
         self.pending.swap_remove(at);
         let local = self.served.domain.clone();
+        self.refused_keys += usize::from(outcome != KeyOutcome::Valid);
         let (reason, why) = match outcome {
             KeyOutcome::Valid => {
                 out.send_str(&dialback::result(&local, remote, "valid"));

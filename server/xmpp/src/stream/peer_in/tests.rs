@@ -323,6 +323,21 @@ fn dialback_24_the_number_of_pairs_is_bounded() {
 }
 
 #[test]
+fn dialback_24_wrong_keys_are_not_looked_at_for_ever() {
+    let mut side = open();
+    for i in 0..=REFUSED_KEYS {
+        let remote = format!("d{i}.example");
+        side.read(&format!(
+            "<db:result from='{remote}' to='one.example'>k</db:result>"
+        ));
+        judged(&mut side, &remote, REFUSED);
+    }
+    assert_eq!(side.asks.len(), REFUSED_KEYS);
+    assert!(side.take().contains("<resource-constraint "));
+    assert!(!side.closed);
+}
+
+#[test]
 fn stream_10_a_stream_that_had_a_key_checked_ends_quietly() {
     let mut side = secured(WEAK);
     side.answer(Answer::KeyChecked {
