@@ -114,18 +114,18 @@ impl House {
             false => ("_xmpp-server", listeners.s2s()[0]),
         };
         let host = format!("xmpp.{name}");
-        let mut table = dns.0.lock();
-        table.insert(
-            (format!("{label}._tcp.{name}"), RecordType::Srv),
-            RecordData::Srv {
-                priority: 0,
-                weight: 0,
-                port: address.port(),
-                target: host.clone(),
-            },
-        );
-        table.insert((host, RecordType::A), RecordData::A([127, 0, 0, 1].into()));
-        drop(table);
+        dns.0.lock().extend([
+            (
+                (format!("{label}._tcp.{name}"), RecordType::Srv),
+                RecordData::Srv {
+                    priority: 0,
+                    weight: 0,
+                    port: address.port(),
+                    target: host.clone(),
+                },
+            ),
+            ((host, RecordType::A), RecordData::A([127, 0, 0, 1].into())),
+        ]);
         let anchors = Anchors::lenient([roots]);
         let parts = ServerParts {
             config: Arc::new(config),
