@@ -13,8 +13,8 @@ use tokio::time::Instant;
 
 /// Largest first-level element before authentication, in bytes (DOS-04 asks for 10,000 at least).
 pub const UNAUTHENTICATED_ELEMENT_BYTES: usize = 16 * 1024;
-/// How long the other side has to answer our closing tag or close_notify (STREAM-08, TLS-13).
-pub const CLOSE_WAIT: Duration = Duration::from_secs(5);
+/// How long the other side has to answer our closing tag (STREAM-08), and then our close_notify (TLS-13).
+pub const CLOSE_WAIT: Duration = Duration::from_secs(3);
 /// How long a write may make no progress before the reader is given up.
 pub const WRITE_STALL: Duration = Duration::from_secs(60);
 /// Output that may wait in the pump itself before it stops reading, in bytes.
