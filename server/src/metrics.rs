@@ -48,8 +48,6 @@ pub struct Metrics {
     pub findings: Family<SeverityLabel, Gauge>,
     /// Certificates in use by days left: `expired`, `7`, `14`, `30`, `more`, as of the last sample.
     pub certificates: Family<DaysLabel, Gauge>,
-    /// Unix time of the last successful pass of the control worker.
-    pub worker_last_pass_seconds: Gauge<i64>,
     /// Open file descriptors' soft limit is the operator's affair; what we refuse for limits is ours.
     pub refused_connections: Counter<u64, AtomicU64>,
 }
@@ -136,13 +134,6 @@ impl Metrics {
             "Certificates in use by days left",
             certificates.clone(),
         );
-        let worker_last_pass_seconds = Gauge::default();
-        let text = "Unix time of the control worker's last pass";
-        registry.register(
-            "worker_last_pass_seconds",
-            text,
-            worker_last_pass_seconds.clone(),
-        );
         let refused_connections = Counter::default();
         registry.register(
             "refused_connections",
@@ -159,7 +150,6 @@ impl Metrics {
             domains,
             findings,
             certificates,
-            worker_last_pass_seconds,
             refused_connections,
         }
     }

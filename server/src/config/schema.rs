@@ -253,8 +253,6 @@ sections! {
     panel: PanelSection {
         /// Its address as people type it: "https://panel.hosting.example.net".
         url: String = "http://127.0.0.1:8080".into(),
-        /// Take the client's address from X-Forwarded-For: only behind a web server that sets it.
-        behind_proxy: bool = false,
     }
 
     /// What one customer, account or address may take.

@@ -7,11 +7,12 @@ use async_trait::async_trait;
 use control::outside::{Change, Live, PeerNow, Probe};
 use store::Store;
 use xmpp::jid::DomainName;
+use xmpp::timestamp::Timestamp;
 
 use super::probe;
 use crate::config::Config;
 use crate::federation::Federation;
-use crate::metrics::{Metrics, StateLabel};
+use crate::metrics::{DaysLabel, Metrics, SeverityLabel, StateLabel};
 use crate::net::internal::Health;
 use crate::net::tls::Identities;
 use crate::router::Router;
@@ -87,5 +88,55 @@ impl Health for LiveServer {
             let count = i64::try_from(count).unwrap_or(i64::MAX);
             metrics.domains.get_or_create(&label).set(count);
         }
+        if let Ok(severities) = self.store.finding_severities().await {
+            metrics.findings.clear();
+            for severity in ["critical", "warning", "info"] {
+                let open = severities.iter().find(|(word, _)| word == severity);
+                let count = open.map_or(0, |(_, n)| i64::try_from(*n).unwrap_or(i64::MAX));
+                let label = SeverityLabel { severity };
+                metrics.findings.get_or_create(&label).set(count);
+            }
+        }
+        if let Ok(ends) = self.store.certificate_ends().await {
+            metrics.certificates.clear();
+            let now = crate::net::now();
+            for end in ends {
+                let within = days_left(now, end);
+                metrics
+                    .certificates
+                    .get_or_create(&DaysLabel { within })
+                    .inc();
+            }
+        }
+    }
+}
+
+/// The label of a certificate that ends at `end`.
+fn days_left(now: Timestamp, end: Timestamp) -> &'static str {
+    const DAY: i64 = 86_400_000_000;
+    match end.0.saturating_sub(now.0) {
+        left if left <= 0 => "expired",
+        left if left <= 7 * DAY => "7",
+        left if left <= 14 * DAY => "14",
+        left if left <= 30 * DAY => "30",
+        _ => "more",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn certificates_are_counted_by_the_days_they_have_left() {
+        let day = 86_400_000_000;
+        let check =
+            |left: i64, word| assert_eq!(days_left(Timestamp(5), Timestamp(5 + left)), word);
+        check(-1, "expired");
+        check(0, "expired");
+        check(7 * day, "7");
+        check(7 * day + 1, "14");
+        check(30 * day, "30");
+        check(31 * day, "more");
     }
 }
