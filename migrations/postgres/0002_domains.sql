@@ -21,6 +21,7 @@ CREATE TABLE domains (
     lease_owner   TEXT,
     lease_until   BIGINT,
     created       BIGINT  NOT NULL,
+    revision      BIGINT  NOT NULL DEFAULT 0, -- counts edits: one made on an older row is refused
     UNIQUE (tenant, name)
 );
 -- Several may claim a name; one at a time has proved it.

@@ -55,6 +55,7 @@ async fn house() -> House {
         checked_at: None,
         next_check_at: None,
         created: now,
+        revision: 0,
     };
     store.domain_add(&row).await.expect("a domain");
     let tenancy = Tenancy::load(store, None).await.expect("the domains");

@@ -98,6 +98,7 @@ impl World {
             checked_at: None,
             next_check_at: None,
             created: now(),
+            revision: 0,
         };
         self.store.domain_add(&row).await.expect("a domain")
     }

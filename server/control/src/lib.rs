@@ -83,8 +83,6 @@ pub struct Control {
     pub(crate) passwords: password::Passwords,
     pub(crate) first_run: operator::FirstRunToken,
     pub(crate) first_run_lock: tokio::sync::Mutex<()>,
-    /// One reader-and-writer of a domain's row at a time.
-    pub(crate) edits: tokio::sync::Mutex<()>,
     pub(crate) wake: tokio::sync::Notify,
 }
 
@@ -98,7 +96,6 @@ impl Control {
             passwords: password::Passwords::default(),
             first_run: operator::FirstRunToken::draw(),
             first_run_lock: tokio::sync::Mutex::new(()),
-            edits: tokio::sync::Mutex::new(()),
             wake: tokio::sync::Notify::new(),
         })
     }

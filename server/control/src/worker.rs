@@ -138,22 +138,10 @@ impl Control {
     }
 
     async fn lease_end(&self, claimed: &DomainRow, owner: &str, next_check: Option<Timestamp>) {
-        let ended = async {
-            // "Check now", pressed while we looked, is not forgotten.
-            let asked = self
-                .store()
-                .domain_get(claimed.id)
-                .await?
-                .and_then(|row| row.next_check_at);
-            let next_check = if asked == claimed.next_check_at {
-                next_check
-            } else {
-                asked
-            };
-            self.store()
-                .domain_lease_release(claimed.id, owner, next_check)
-                .await
-        };
+        // "Check now", pressed while we looked, is not forgotten: the store keeps a time other than the claimed one.
+        let ended = self
+            .store()
+            .domain_lease_release(claimed, owner, next_check);
         if let Err(error) = ended.await {
             tracing::warn!(domain = %claimed.name, %error, "a lease is left to run out");
         }
@@ -214,8 +202,14 @@ impl Control {
 
         let ownership = ownership(&wanted, &seen);
         self.keep_proof(&row, ownership, &mut memory).await?;
-        self.settle(&mut row, &facts, &wanted, &seen, &mut memory)
-            .await?;
+        // Whoever moved the domain while we looked has the word; the next look starts from there.
+        let moved_meanwhile = Ok(Some(self.now()));
+        if !self
+            .settle(&mut row, &facts, &wanted, &seen, &mut memory)
+            .await?
+        {
+            return moved_meanwhile;
+        }
         if state_of(&row).is_served() {
             self.publish_target(&row, &target, &mut memory).await;
             self.order(&row, &wanted, &seen, &mut memory.order).await?;
@@ -225,8 +219,12 @@ impl Control {
                 }
                 _ => None,
             };
-            self.settle(&mut row, &facts, &wanted, &seen, &mut memory)
-                .await?;
+            if !self
+                .settle(&mut row, &facts, &wanted, &seen, &mut memory)
+                .await?
+            {
+                return moved_meanwhile;
+            }
         }
 
         let rows = self.rows(&row, &facts, &wanted, &seen, &memory).await?;
@@ -249,7 +247,7 @@ impl Control {
         Ok(next_check)
     }
 
-    /// Moves the state as far as the facts carry it.
+    /// Moves the state as far as the facts carry it. `false`: somebody else has moved the domain since `row` was read.
     async fn settle(
         &self,
         row: &mut DomainRow,
@@ -257,7 +255,7 @@ impl Control {
         wanted: &[DesiredRecord],
         seen: &Observation,
         memory: &mut Memory,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let certificate = self.current_facts(row).await?;
         let pace = self.settings().pace;
         let found = Facts {
@@ -278,7 +276,7 @@ impl Control {
             let from = state_of(row);
             let to = next(from, &found);
             if to == from {
-                return Ok(());
+                return Ok(true);
             }
             let (by, reason) = if to == State::Suspended {
                 (
@@ -289,9 +287,11 @@ impl Control {
                 ("", "")
             };
             if from == State::Claimed && !self.take(row, memory).await? {
-                return Ok(());
+                return Ok(true);
             }
-            self.move_to(row, to, by, reason).await?;
+            if !self.move_from(row, to, by, reason).await? {
+                return Ok(false);
+            }
             if to == State::Suspended {
                 self.audit(
                     &Actor::system("worker"),

@@ -96,6 +96,7 @@ async fn house(dir: &std::path::Path) -> (Hosted, Sink, Jid) {
         checked_at: None,
         next_check_at: None,
         created: now,
+        revision: 0,
     };
     let id = database.domain_add(&row).await.expect("a domain");
     let store = database.domain(id, &domain);

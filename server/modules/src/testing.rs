@@ -379,6 +379,7 @@ fn domain_row(tenant: TenantId, name: &DomainName, now: Timestamp) -> DomainRow 
         checked_at: None,
         next_check_at: None,
         created: now,
+        revision: 0,
     }
 }
 

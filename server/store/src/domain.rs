@@ -46,6 +46,8 @@ pub struct DomainRow {
     pub next_check_at: Option<Timestamp>,
     /// When it came.
     pub created: Timestamp,
+    /// Counts the edits of this row; [`Store::domain_update`] refuses one that was made on an older row.
+    pub revision: i64,
 }
 
 #[derive(sqlx::FromRow)]
@@ -68,6 +70,7 @@ struct Raw {
     checked_at: Option<i64>,
     next_check_at: Option<i64>,
     created: i64,
+    revision: i64,
 }
 
 impl Raw {
@@ -98,6 +101,7 @@ impl Raw {
             checked_at: self.checked_at.map(Timestamp),
             next_check_at: self.next_check_at.map(Timestamp),
             created: Timestamp(self.created),
+            revision: self.revision,
         })
     }
 }
@@ -111,7 +115,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT id, tenant, name, label, state, reason, suspended_by, mode, token, verified_at, policy, allow_peers, ",
-            "block_peers, settings, look, checked_at, next_check_at, created FROM domains ",
+            "block_peers, settings, look, checked_at, next_check_at, created, revision FROM domains ",
             $rest
         )
     };
@@ -267,7 +271,9 @@ impl Store {
             .collect())
     }
 
-    /// Writes everything but id, tenant, name, label and created. `false`: there is no such domain.
+    /// Writes what people and the worker decide: not id, tenant, name, label and created, and not `look`, `checked_at` and
+    /// `next_check_at`, which have setters of their own. `false`: the domain is gone, or its row was edited after `row` was
+    /// read (`row.revision`); nothing is written then, read it again.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when `verified_at` is set while another customer's proof of the name stands.
@@ -275,15 +281,17 @@ impl Store {
         let n = wr!(self, p => {
             let mut tx = p.begin().await?;
             let n = sqlx::query(
-                "UPDATE domains SET state = $2, reason = $3, suspended_by = $4, mode = $5, token = $6, verified_at = $7, \
-                 policy = $8, allow_peers = $9, block_peers = $10, settings = $11, look = $12, checked_at = $13, \
-                 next_check_at = $14 WHERE id = $1",
+                "UPDATE domains SET state = $3, reason = $4, suspended_by = $5, mode = $6, token = $7, verified_at = $8, \
+                 policy = $9, allow_peers = $10, block_peers = $11, settings = $12, revision = revision + 1 \
+                 WHERE id = $1 AND revision = $2",
             )
-            .bind(row.id.0).bind(&row.state).bind(&row.reason).bind(&row.suspended_by).bind(&row.mode).bind(&row.token)
-            .bind(row.verified_at.map(|t| t.0)).bind(&row.policy).bind(json(&row.allow)).bind(json(&row.block))
-            .bind(&row.settings).bind(&row.look).bind(row.checked_at.map(|t| t.0)).bind(row.next_check_at.map(|t| t.0))
+            .bind(row.id.0).bind(row.revision).bind(&row.state).bind(&row.reason).bind(&row.suspended_by).bind(&row.mode)
+            .bind(&row.token).bind(row.verified_at.map(|t| t.0)).bind(&row.policy).bind(json(&row.allow))
+            .bind(json(&row.block)).bind(&row.settings)
             .execute(&mut *tx).await.map_err(taken)?.rows_affected();
-            announce!(tx, Change::Domain(row.name.to_string()), now);
+            if n > 0 {
+                announce!(tx, Change::Domain(row.name.to_string()), now);
+            }
             tx.commit().await?;
             n
         });
@@ -334,7 +342,7 @@ impl Store {
                     "WHERE next_check_at <= $1 AND (lease_until IS NULL OR lease_until < $1) ",
                     "ORDER BY next_check_at LIMIT $4", $skip, ") ",
                     "RETURNING id, tenant, name, label, state, reason, suspended_by, mode, token, verified_at, policy, ",
-                    "allow_peers, block_peers, settings, look, checked_at, next_check_at, created"
+                    "allow_peers, block_peers, settings, look, checked_at, next_check_at, created, revision"
                 )
             };
         }
@@ -378,22 +386,25 @@ impl Store {
         Ok(n > 0)
     }
 
-    /// Ends a lease and says when to look again. Nothing happens when the lease is no longer `owner`'s.
+    /// Ends a lease and says when to look again, unless somebody asked for a look meanwhile: `claimed` is the row as it was
+    /// leased, and a `next_check_at` other than its own stays. Nothing happens when the lease is no longer `owner`'s.
     ///
     /// # Errors
     /// See [`StoreError`].
     pub async fn domain_lease_release(
         &self,
-        id: DomainId,
+        claimed: &DomainRow,
         owner: &str,
         next: Option<Timestamp>,
     ) -> Result<()> {
         wr!(self, p => {
             sqlx::query(
-                "UPDATE domains SET lease_owner = NULL, lease_until = NULL, next_check_at = $3 \
+                "UPDATE domains SET lease_owner = NULL, lease_until = NULL, \
+                 next_check_at = CASE WHEN next_check_at = $3 THEN $4 ELSE next_check_at END \
                  WHERE id = $1 AND lease_owner = $2",
             )
-            .bind(id.0).bind(owner).bind(next.map(|t| t.0)).execute(p).await.map(|_| ())
+            .bind(claimed.id.0).bind(owner).bind(claimed.next_check_at.map(|t| t.0)).bind(next.map(|t| t.0))
+            .execute(p).await.map(|_| ())
         })?;
         Ok(())
     }

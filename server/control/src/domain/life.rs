@@ -83,6 +83,7 @@ impl Control {
             checked_at: None,
             next_check_at: Some(now),
             created: now,
+            revision: 0,
         };
         row.id = match self.store().domain_add(&row).await {
             Ok(id) => id,
@@ -112,28 +113,52 @@ impl Control {
         self.store().domain(row.id, &row.name)
     }
 
-    /// Reads a domain's row afresh, changes it, writes it: so that neither the worker nor another operation is overwritten.
+    /// Changes a domain's row, whatever others change at the same time: `edit` sees the row as it is now, and sees it again
+    /// when another edit, of this process or another, came between.
     pub(crate) async fn domain_edit(
         &self,
         id: DomainId,
-        edit: impl FnOnce(&mut DomainRow),
+        mut edit: impl FnMut(&mut DomainRow),
     ) -> Result<DomainRow> {
-        let _one_at_a_time = self.edits.lock().await;
-        let mut row = self
-            .store()
-            .domain_get(id)
-            .await?
-            .ok_or_else(|| ControlError::not_found("domain", id))?;
-        edit(&mut row);
-        match self.store().domain_update(&row, self.now()).await {
-            Ok(true) => Ok(row),
-            Ok(false) => Err(ControlError::not_found("domain", &row.name)),
-            Err(StoreError::Conflict { .. }) => Err(ControlError::Exists {
-                what: "domain",
-                name: row.name.to_string(),
-                remedy: "Another customer has shown that it is theirs.".into(),
-            }),
-            Err(error) => Err(error.into()),
+        let edited = self.domain_edit_if(id, |fresh| {
+            edit(fresh);
+            true
+        });
+        Ok(edited.await?.0)
+    }
+
+    /// The same for an `edit` that may no longer want to when it sees the fresh row: its `false` writes nothing. Returns the
+    /// row as it stands, and whether it was written.
+    pub(crate) async fn domain_edit_if(
+        &self,
+        id: DomainId,
+        mut edit: impl FnMut(&mut DomainRow) -> bool,
+    ) -> Result<(DomainRow, bool)> {
+        loop {
+            let mut row = self
+                .store()
+                .domain_get(id)
+                .await?
+                .ok_or_else(|| ControlError::not_found("domain", id))?;
+            if !edit(&mut row) {
+                return Ok((row, false));
+            }
+            match self.store().domain_update(&row, self.now()).await {
+                Ok(true) => {
+                    row.revision += 1;
+                    return Ok((row, true));
+                }
+                // Somebody was faster; that edit is done, so all get their turn.
+                Ok(false) => {}
+                Err(StoreError::Conflict { .. }) => {
+                    return Err(ControlError::Exists {
+                        what: "domain",
+                        name: row.name.to_string(),
+                        remedy: "Another customer has shown that it is theirs.".into(),
+                    });
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
     }
 
@@ -170,25 +195,48 @@ impl Control {
         } else {
             State::Claimed
         };
-        self.move_to(row, state, "", "").await?;
+        self.move_from(row, state, "", "").await?;
         self.soon(row).await
     }
 
-    /// Writes a state, tells everybody.
-    pub(crate) async fn move_to(
+    /// Writes a state whatever the domain's state has become meanwhile, tells everybody.
+    async fn move_to(&self, row: &DomainRow, to: State, by: &str, reason: &str) -> Result<()> {
+        let mut from = state_of(row);
+        self.domain_edit(row.id, |fresh| {
+            from = state_of(fresh);
+            stand(fresh, to, by, reason);
+        })
+        .await?;
+        self.moved(row, from, to);
+        Ok(())
+    }
+
+    /// Writes a state if the domain is still in the one that `row` says, and tells everybody. `false`: it is not, a suspension
+    /// during a long look is not undone by what the look found.
+    pub(crate) async fn move_from(
         &self,
         row: &DomainRow,
         to: State,
         by: &str,
         reason: &str,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let from = state_of(row);
-        self.domain_edit(row.id, |fresh| {
-            fresh.state = to.as_str().into();
-            fresh.suspended_by = by.into();
-            fresh.reason = reason.into();
-        })
-        .await?;
+        let (_, written) = self
+            .domain_edit_if(row.id, |fresh| {
+                let still = state_of(fresh) == from && fresh.suspended_by == row.suspended_by;
+                if still {
+                    stand(fresh, to, by, reason);
+                }
+                still
+            })
+            .await?;
+        if written {
+            self.moved(row, from, to);
+        }
+        Ok(written)
+    }
+
+    fn moved(&self, row: &DomainRow, from: State, to: State) {
         self.parts.live.announce(Change::Domain(row.name.clone()));
         if from != to {
             tracing::info!(domain = %row.name, from = from.as_str(), to = to.as_str(), "state");
@@ -200,7 +248,6 @@ impl Control {
                 },
             );
         }
-        Ok(())
     }
 
     /// Takes a domain out of service, out of the platform's zone, and out of the store. If the zone cannot be reached the
@@ -285,4 +332,10 @@ impl Control {
             at: self.now(),
         });
     }
+}
+
+fn stand(row: &mut DomainRow, state: State, by: &str, reason: &str) {
+    row.state = state.as_str().into();
+    row.suspended_by = by.into();
+    row.reason = reason.into();
 }

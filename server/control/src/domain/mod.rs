@@ -5,14 +5,15 @@
 
 mod life;
 mod memory;
+mod set;
 mod state;
 
 pub(crate) use self::memory::{Choices, Memory, OrderMemory};
+pub use self::set::DomainSet;
 pub use self::state::{Facts, Seen, State, next};
 
 use serde::{Deserialize, Serialize};
 use store::{DomainRow, TenantId};
-use xmpp::jid::DomainName;
 use xmpp::timestamp::Timestamp;
 
 use crate::certificate::CertificateView;
@@ -22,7 +23,7 @@ use crate::operator::short_text;
 use crate::outside::Change;
 use crate::permission::{Operation, Role};
 use crate::records::{self, DesiredRecord, Mode};
-use crate::tenant::{SUSPENDED, to_json};
+use crate::tenant::SUSPENDED;
 use crate::{Actor, Control, rate, status};
 
 /// A new domain.
@@ -33,26 +34,6 @@ pub struct DomainNew {
     /// For which tenant (by id); `None`: the actor's own.
     #[serde(default)]
     pub tenant: Option<i64>,
-}
-
-/// Changes of a domain's settings; `None` leaves a thing as it is.
-#[derive(Debug, Clone, Default, Deserialize)]
-pub struct DomainSet {
-    /// `permissive`, `verified`, `encrypted`, `authenticated` (XEP-0238).
-    #[serde(default)]
-    pub policy: Option<String>,
-    /// How its identity is obtained (words of [`Mode`]).
-    #[serde(default)]
-    pub mode: Option<String>,
-    /// Labels of services that are switched on.
-    #[serde(default)]
-    pub services: Option<Vec<String>>,
-    /// Peers that alone may talk to it; empty: all.
-    #[serde(default)]
-    pub allow: Option<Vec<String>>,
-    /// Peers that may not.
-    #[serde(default)]
-    pub block: Option<Vec<String>>,
 }
 
 /// A domain in a list.
@@ -178,10 +159,6 @@ pub(crate) const BY_OWNER: &str = "owner";
 pub(crate) const BY_PLATFORM: &str = "operator";
 /// … whose proof of ownership lapsed.
 pub(crate) const BY_LAPSE: &str = "system";
-/// Entries of an allow or block list.
-const LIST: usize = 1000;
-/// Words of XEP-0238.
-const POLICIES: [&str; 4] = ["permissive", "verified", "encrypted", "authenticated"];
 
 impl Control {
     /// Adds a domain: claimed, with a token to publish.
@@ -322,72 +299,16 @@ impl Control {
         domain: &str,
         set: DomainSet,
     ) -> Result<DomainShow> {
-        let mut row = self.domain_row(actor, Operation::DomainSet, domain).await?;
-        let mut choices = Choices::of(&row);
-        let mut said = Vec::new();
-        if let Some(policy) = set.policy {
-            if !POLICIES.contains(&policy.as_str()) {
-                return Err(ControlError::invalid(
-                    "policy",
-                    policy,
-                    "there is no such policy",
-                    format!("Use {}.", POLICIES.join(", ")),
-                ));
-            }
-            said.push(format!("policy {policy}"));
-            row.policy = policy;
-        }
-        if let Some(mode) = set.mode {
-            let mode = Mode::parse(&mode).ok_or_else(|| {
-                ControlError::invalid(
-                    "mode",
-                    mode.as_str(),
-                    "there is no such mode",
-                    "Use delegated-challenge or uploaded.",
-                )
-            })?;
-            said.push(format!("mode {}", mode.as_str()));
-            row.mode = mode.as_str().into();
-        }
-        if let Some(services) = set.services {
-            let known = &self.settings().service_names;
-            if let Some(unknown) = services
-                .iter()
-                .find(|label| !known.iter().any(|service| service.label == **label))
-            {
-                let names: Vec<_> = known.iter().map(|service| service.label.as_str()).collect();
-                return Err(ControlError::invalid(
-                    "services",
-                    unknown.as_str(),
-                    "there is no such service here",
-                    format!("Use {}.", names.join(", ")),
-                ));
-            }
-            said.push(format!("services {}", services.join(" ")));
-            choices.services = services;
-        }
-        if let Some(allow) = set.allow {
-            row.allow = peers("allow", &allow)?;
-            said.push(format!("allow {}", row.allow.join(" ")));
-        }
-        if let Some(block) = set.block {
-            row.block = peers("block", &block)?;
-            said.push(format!("block {}", row.block.join(" ")));
-        }
-        let choices = to_json(&choices);
-        let row = self
-            .domain_edit(row.id, |fresh| {
-                (fresh.policy, fresh.mode) = (row.policy, row.mode);
-                (fresh.allow, fresh.block, fresh.settings) = (row.allow, row.block, choices);
-            })
-            .await?;
+        let row = self.domain_row(actor, Operation::DomainSet, domain).await?;
+        let set = set.checked(&self.settings().service_names)?;
+        let row = self.domain_edit(row.id, |fresh| set.apply(fresh)).await?;
         self.parts.live.announce(Change::Domain(row.name.clone()));
         self.audit(
             actor,
             Some(row.tenant),
             Operation::DomainSet,
             row.name.as_str(),
-            &said.join("; "),
+            &set.said(),
         )
         .await?;
         self.soon(&row).await?;
@@ -562,31 +483,4 @@ fn leaving(row: &DomainRow) -> ControlError {
         problem: "it is being erased".into(),
         remedy: "Add it again once it is gone.".into(),
     }
-}
-
-fn peers(field: &'static str, names: &[String]) -> Result<Vec<String>> {
-    if names.len() > LIST {
-        return Err(ControlError::Limit {
-            what: field,
-            used: names.len() as u64,
-            limit: LIST as u64,
-        });
-    }
-    let parse = |name: &String| {
-        DomainName::parse(name.trim())
-            .map(|name| name.to_string())
-            .map_err(|_| {
-                ControlError::invalid(
-                    field,
-                    name.as_str(),
-                    "this is not a domain name",
-                    "Write one domain per line.",
-                )
-            })
-    };
-    names
-        .iter()
-        .filter(|name| !name.trim().is_empty())
-        .map(parse)
-        .collect()
 }

@@ -1099,6 +1099,30 @@ async fn a_look_of_another_version_is_forgotten_not_fatal() {
     );
 }
 
+/// A look takes seconds; whoever stops a domain meanwhile has the last word, and edits side by side are all kept.
+#[tokio::test]
+async fn a_stop_during_a_look_stands_and_no_edit_is_lost() {
+    let house = House::open(false).await;
+    let signed = house.sign_up("example.com", "me@example.org").await;
+    let actor = signed.login.resumed.actor;
+    let seen = house.control.domains(None).await.unwrap().remove(0);
+    let control = &house.control;
+    control
+        .domain_suspend(&actor, "example.com", "holidays")
+        .await
+        .unwrap();
+    let late = control.move_from(&seen, State::Verified, "", "");
+    assert!(!late.await.unwrap());
+    let edits = (0..20).map(|n| {
+        control.domain_edit(seen.id, move |fresh| {
+            fresh.block.push(format!("peer{n}.example"))
+        })
+    });
+    futures_util::future::try_join_all(edits).await.unwrap();
+    let row = control.domains(None).await.unwrap().remove(0);
+    assert_eq!((row.state.as_str(), row.block.len()), ("suspended", 20));
+}
+
 /// The loop itself: woken by a sign-up, it looks, and it gives its leases back when it is stopped.
 #[tokio::test]
 async fn the_worker_follows_by_itself_and_stops() {

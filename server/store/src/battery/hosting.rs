@@ -71,6 +71,10 @@ battery! {
         lapsed.verified_at = None;
         assert!(store.domain_update(&lapsed, NOW).await.expect("written"));
         assert!(store.domain_update(&claim, NOW).await.expect("now free"));
+        lapsed.policy = "authenticated".into();
+        assert!(!store.domain_update(&lapsed, NOW).await.expect("asked"), "made on a row that was edited since");
+        let now = store.domain_get(lapsed.id).await.expect("read").expect("there");
+        assert_eq!((now.policy.as_str(), now.revision), (first.policy.as_str(), 1));
         assert_eq!(store.domain_states().await.expect("read"), [("claimed".to_owned(), 2)]);
     }
 
@@ -80,15 +84,18 @@ battery! {
         assert!(store.domain_claim_due(Timestamp(NOW.0 - 1), "a", until, 5).await.expect("asked").is_empty(), "not due");
         assert_eq!(store.domain_claim_due(NOW, "a", until, 5).await.expect("asked").len(), 1);
         assert!(store.domain_claim_due(NOW, "b", until, 5).await.expect("asked").is_empty(), "a has it");
-        store.domain_lease_release(row.id, "b", None).await.expect("ignored");
+        store.domain_lease_release(&row, "b", None).await.expect("ignored");
         assert!(store.domain_claim_due(NOW, "b", until, 5).await.expect("asked").is_empty());
         assert!(!store.domain_lease_extend(row.id, "b", Timestamp(i64::MAX)).await.expect("asked"), "not b's");
         assert!(store.domain_lease_extend(row.id, "a", until).await.expect("asked"));
         assert_eq!(store.domain_claim_due(Timestamp(NOW.0 + 101), "b", Timestamp(NOW.0 + 200), 5).await.expect("asked").len(), 1, "a's lease ran out");
-        store.domain_lease_release(row.id, "b", Some(Timestamp(NOW.0 + 500))).await.expect("released");
+        store.domain_lease_release(&row, "b", Some(Timestamp(NOW.0 + 500))).await.expect("released");
         assert!(store.domain_claim_due(Timestamp(NOW.0 + 400), "a", until, 5).await.expect("asked").is_empty());
         store.domain_check_at(row.id, Some(NOW)).await.expect("check now");
-        assert_eq!(store.domain_claim_due(NOW, "a", until, 5).await.expect("asked").len(), 1);
+        let claimed = store.domain_claim_due(NOW, "a", until, 5).await.expect("asked").remove(0);
+        store.domain_check_at(row.id, Some(Timestamp(NOW.0 + 1))).await.expect("asked for during the look");
+        store.domain_lease_release(&claimed, "a", Some(Timestamp(NOW.0 + 500))).await.expect("released");
+        assert_eq!(store.domain_claim_due(Timestamp(NOW.0 + 1), "a", until, 5).await.expect("asked").len(), 1, "not forgotten");
         store.domain_looked(row.id, "{\"x\":1}", NOW).await.expect("stored");
         assert_eq!(store.domain_get(row.id).await.expect("read").expect("there").look.as_deref(), Some("{\"x\":1}"));
     }

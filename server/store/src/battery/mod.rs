@@ -204,6 +204,7 @@ fn domain(tenant: TenantId, text: &str, label: &str) -> DomainRow {
         checked_at: None,
         next_check_at: Some(NOW),
         created: NOW,
+        revision: 0,
     }
 }
 

@@ -1,0 +1,153 @@
+//! What an owner may choose for a domain, checked before anything is written.
+
+use serde::Deserialize;
+use store::DomainRow;
+use xmpp::jid::DomainName;
+
+use super::Choices;
+use crate::error::{ControlError, Result};
+use crate::records::Mode;
+use crate::settings::ServiceName;
+use crate::tenant::to_json;
+
+/// Entries of an allow or block list.
+const LIST: usize = 1000;
+/// Words of XEP-0238, the most open first.
+const POLICIES: [&str; 4] = ["permissive", "verified", "encrypted", "authenticated"];
+
+/// Changes of a domain's settings; `None` leaves a thing as it is.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct DomainSet {
+    /// `permissive`, `verified`, `encrypted`, `authenticated` (XEP-0238).
+    #[serde(default)]
+    pub policy: Option<String>,
+    /// How its identity is obtained (words of [`Mode`]).
+    #[serde(default)]
+    pub mode: Option<String>,
+    /// Labels of services that are switched on.
+    #[serde(default)]
+    pub services: Option<Vec<String>>,
+    /// Peers that alone may talk to it; empty: all.
+    #[serde(default)]
+    pub allow: Option<Vec<String>>,
+    /// Peers that may not.
+    #[serde(default)]
+    pub block: Option<Vec<String>>,
+}
+
+impl DomainSet {
+    /// Checks every value, without a look at the domain; names of peers become canonical.
+    ///
+    /// # Errors
+    /// [`ControlError::Invalid`] names the field, the value and what to use instead; [`ControlError::Limit`] a list that is too
+    /// long.
+    pub(super) fn checked(mut self, known: &[ServiceName]) -> Result<Self> {
+        if let Some(policy) = &self.policy
+            && !POLICIES.contains(&policy.as_str())
+        {
+            return Err(ControlError::invalid(
+                "policy",
+                policy.as_str(),
+                "there is no such policy",
+                format!("Use {}.", POLICIES.join(", ")),
+            ));
+        }
+        if let Some(mode) = &self.mode
+            && Mode::parse(mode).is_none()
+        {
+            return Err(ControlError::invalid(
+                "mode",
+                mode.as_str(),
+                "there is no such mode",
+                "Use delegated-challenge or uploaded.",
+            ));
+        }
+        if let Some(unknown) = self
+            .services
+            .iter()
+            .flatten()
+            .find(|label| !known.iter().any(|service| service.label == **label))
+        {
+            let names: Vec<_> = known.iter().map(|service| service.label.as_str()).collect();
+            return Err(ControlError::invalid(
+                "services",
+                unknown.as_str(),
+                "there is no such service here",
+                format!("Use {}.", names.join(", ")),
+            ));
+        }
+        self.allow = self.allow.map(|names| peers("allow", &names)).transpose()?;
+        self.block = self.block.map(|names| peers("block", &names)).transpose()?;
+        Ok(self)
+    }
+
+    /// Writes what is said into the row; the rest stays as it is there.
+    pub(super) fn apply(&self, row: &mut DomainRow) {
+        let put = |from: &Option<String>, to: &mut String| {
+            if let Some(value) = from {
+                to.clone_from(value);
+            }
+        };
+        put(&self.policy, &mut row.policy);
+        put(&self.mode, &mut row.mode);
+        if let Some(services) = &self.services {
+            row.settings = to_json(&Choices {
+                services: services.clone(),
+                ..Choices::of(row)
+            });
+        }
+        if let Some(allow) = &self.allow {
+            row.allow.clone_from(allow);
+        }
+        if let Some(block) = &self.block {
+            row.block.clone_from(block);
+        }
+    }
+
+    /// The change in words, for the log.
+    pub(super) fn said(&self) -> String {
+        let one =
+            |what: &str, value: &Option<String>| value.as_ref().map(|v| format!("{what} {v}"));
+        let many = |what: &str, values: &Option<Vec<String>>| {
+            values.as_ref().map(|v| format!("{what} {}", v.join(" ")))
+        };
+        [
+            one("policy", &self.policy),
+            one("mode", &self.mode),
+            many("services", &self.services),
+            many("allow", &self.allow),
+            many("block", &self.block),
+        ]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join("; ")
+    }
+}
+
+fn peers(field: &'static str, names: &[String]) -> Result<Vec<String>> {
+    if names.len() > LIST {
+        return Err(ControlError::Limit {
+            what: field,
+            used: names.len() as u64,
+            limit: LIST as u64,
+        });
+    }
+    let parse = |name: &String| {
+        DomainName::parse(name.trim())
+            .map(|name| name.to_string())
+            .map_err(|_| {
+                ControlError::invalid(
+                    field,
+                    name.as_str(),
+                    "this is not a domain name",
+                    "Write one domain per line.",
+                )
+            })
+    };
+    names
+        .iter()
+        .filter(|name| !name.trim().is_empty())
+        .map(parse)
+        .collect()
+}
