@@ -8,9 +8,13 @@
 #[cfg(test)]
 mod tests;
 
+use super::opening::{
+    Ending, Reception, STARTTLS_FEATURES, Voice, lang_of, limits_feature, other_domain, proceed,
+    sasl_failure,
+};
 use super::{
-    Action, Actions, Answer, Ask, CLOSE, Event, Host, Input, Machine, Opening, Order, Phase, Seed,
-    Served, StreamCondition, StreamError, TlsInfo, response_lang, speaks_version_1, write_features,
+    Action, Actions, Answer, Ask, Event, Host, Input, Machine, Order, Phase, Seed, Served,
+    StreamCondition, StreamError, TlsInfo, write_features,
 };
 use crate::element::Element;
 use crate::framing::{RawElement, StreamHeader};
@@ -27,16 +31,10 @@ use crate::timestamp::Timestamp;
 const SASL_FAILURES: u8 = 4;
 /// Refused bindings after which the stream is closed (BIND-06).
 const BIND_FAILURES: u8 = 8;
-/// Longest `xml:lang` that is taken over into stanzas; registered tags stay far below.
-const LANG_BYTES: usize = 64;
 
 /// Server side of a client stream.
 pub struct Client {
-    seed: Seed,
-    /// `from` of the response header when the domain is not hosted here (VHOST-05).
-    provider: Option<DomainName>,
-    /// Whether our opening tag of the current document has been sent (STREAM-26).
-    opened: bool,
+    reception: Reception,
     state: State,
 }
 
@@ -113,9 +111,7 @@ impl Client {
     /// A stream whose transport is about to connect. `provider` is our own name for streams to names that are not hosted.
     pub fn new(seed: Seed, provider: Option<DomainName>) -> Self {
         Self {
-            seed,
-            provider,
-            opened: false,
+            reception: Reception::new(seed, provider, ns::CLIENT),
             state: State::Plain,
         }
     }
@@ -134,8 +130,8 @@ impl Machine for Client {
         match input {
             Input::Connected(None) => {}
             Input::Connected(Some(tls)) | Input::Tls(tls) => {
-                self.opened = false;
-                if !matches!(self.state, State::Closing | State::Closed) {
+                self.reception.opened = false;
+                if !self.is_over() {
                     self.state = State::Tls(Box::new(tls));
                 }
             }
@@ -172,22 +168,12 @@ impl Machine for Client {
 
 impl Client {
     fn header(&mut self, header: StreamHeader, out: &mut Actions) {
-        if matches!(self.state, State::Closing | State::Closed) {
+        if self.is_over() {
             return;
         }
-        if header.ns != ns::STREAM || header.content_ns != ns::CLIENT {
-            // STREAM-20, STREAM-22
-            return self.refuse_header(&header, StreamCondition::InvalidNamespace.into(), out);
-        }
-        if !speaks_version_1(&header) {
-            return self.refuse_header(&header, StreamCondition::UnsupportedVersion.into(), out);
-        }
-        let Some(to) = header
-            .to
-            .as_deref()
-            .and_then(|to| DomainName::parse(to).ok())
-        else {
-            return self.refuse_header(&header, StreamCondition::HostUnknown.into(), out);
+        let to = match self.reception.addressee(&header) {
+            Ok(to) => to,
+            Err(condition) => return self.refuse_header(&header, condition.into(), out),
         };
         if claimed(&header).is_err() {
             return self.refuse_header(&header, StreamCondition::InvalidFrom.into(), out);
@@ -240,22 +226,11 @@ impl Client {
         to: Option<&BareJid>,
         out: &mut Actions,
     ) {
-        let id = self.seed.token();
-        let provider = self.provider.as_ref().map_or("", DomainName::as_str);
         let echoed = claimed(header).ok().flatten();
         // Once the account is proved it is the address, however the client wrote it.
         let to = echoed.as_ref().map(|said| to.unwrap_or(said));
-        let opening = Opening {
-            content_ns: ns::CLIENT,
-            from: Some(from.map_or(provider, DomainName::as_str)),
-            to: to.map(BareJid::as_str),
-            id: Some(&id),
-            lang: response_lang(header.lang.as_deref()),
-            version: speaks_version_1(header),
-            dialback: false,
-        };
-        out.send(|bytes| opening.write(bytes));
-        self.opened = true;
+        self.reception
+            .open(header, from, to.map(BareJid::as_str), out);
     }
 
     /// A full header, then the error (VHOST-05).
@@ -273,22 +248,13 @@ impl Client {
                 return;
             }
         };
-        let served = match host {
-            Host::Served(served) => served,
-            Host::Unknown => {
-                return self.refuse_header(&header, StreamCondition::HostUnknown.into(), out);
-            }
-            Host::Gone => {
-                return self.refuse_header(&header, StreamCondition::HostGone.into(), out);
-            }
-            Host::Refused(error) => return self.refuse_header(&header, error, out),
+        let served = match host.served() {
+            Ok(served) => served,
+            Err(error) => return self.refuse_header(&header, error, out),
         };
         self.open(&header, Some(&served.domain), None, out);
         let Some(tls) = tls else {
-            out.send_str(
-                "<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls>\
-                 </stream:features>",
-            );
+            out.send_str(STARTTLS_FEATURES);
             self.state = State::StartTls(served);
             return;
         };
@@ -319,18 +285,6 @@ fn claimed(header: &StreamHeader) -> Result<Option<BareJid>, crate::jid::JidErro
         None | Some("") => Ok(None),
         Some(from) => Ok(Some(Jid::parse(from)?.bare())),
     }
-}
-
-fn lang_of(header: &StreamHeader) -> Option<String> {
-    header
-        .lang
-        .clone()
-        .filter(|lang| !lang.is_empty() && lang.len() <= LANG_BYTES)
-}
-
-fn other_domain() -> StreamError {
-    StreamError::new(StreamCondition::PolicyViolation)
-        .with_text("this connection was secured for another domain; open a new one")
 }
 
 fn not_authorized() -> StreamError {
@@ -368,14 +322,11 @@ fn sasl_features(offered: &[Mechanism], bindings: &[&str]) -> Vec<Element> {
 }
 
 fn session_features(served: &Served) -> Vec<Element> {
-    let limit = |name: &str, value: String| Element::new(name, ns::STREAM_LIMITS).text(value);
     let mut features = vec![
         Element::new("bind", ns::BIND).child(Element::new("required", ns::BIND)),
         // COMPAT: clients older than RFC 6121 wait for it; `optional` lets the others skip it.
         Element::new("session", ns::SESSION).child(Element::new("optional", ns::SESSION)),
-        Element::new("limits", ns::STREAM_LIMITS)
-            .child(limit("max-bytes", served.max_bytes.to_string()))
-            .child(limit("idle-seconds", served.idle_seconds.to_string())),
+        limits_feature(served),
     ];
     features.extend(served.features.iter().cloned());
     features
@@ -406,18 +357,15 @@ impl Client {
             let State::StartTls(served) = std::mem::replace(&mut self.state, State::Between) else {
                 return;
             };
-            if served.identity {
-                out.send_str("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
-                out.push(Action::StartTls(served.domain));
+            if proceed(&served, out) {
                 self.state = State::Handshake;
             } else {
-                out.send_str("<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
                 self.state = State::StartTls(served);
                 self.finish(out);
             }
         } else if raw.is("auth", ns::SASL) {
             // TLS-05
-            out.send_str(&failure(SaslFailure::EncryptionRequired));
+            out.send_str(&sasl_failure(SaslFailure::EncryptionRequired, ""));
             self.fail(StreamCondition::PolicyViolation.into(), out);
         } else {
             self.fail(unwanted(raw), out);
@@ -504,7 +452,7 @@ impl Client {
             "auth" => {
                 // A second `<auth/>` cancels the first (SASL-07).
                 state.running = None;
-                state.begin(raw, self.seed.token())
+                state.begin(raw, self.reception.seed.token())
             }
             "response" => state.go_on(raw),
             "abort" => Step::Failure(SaslFailure::Aborted),
@@ -546,7 +494,7 @@ impl Client {
             && claimed.local().is_some()
             && *claimed != account
         {
-            out.send_str(&failure(SaslFailure::InvalidAuthzid));
+            out.send_str(&sasl_failure(SaslFailure::InvalidAuthzid, ""));
             return self.fail(StreamCondition::InvalidFrom.into(), out);
         }
         match data {
@@ -561,7 +509,7 @@ impl Client {
             account: account.clone(),
             mechanism: state.running.map_or("", |running| running.mechanism.name()),
         }));
-        self.opened = false;
+        self.reception.opened = false;
         self.state = State::Authenticated(Box::new(Account {
             account,
             served: state.served,
@@ -578,7 +526,7 @@ impl Client {
                 .running
                 .take()
                 .is_some_and(|running| running.exporter && reason != SaslFailure::Aborted);
-        out.send_str(&failure(reason));
+        out.send_str(&sasl_failure(reason, ""));
         out.push(Action::Event(Event::AuthenticationFailed {
             failure: reason,
         }));
@@ -669,13 +617,6 @@ fn binds_exporter(data: &[u8]) -> bool {
     data.starts_with(b"p=tls-exporter,")
 }
 
-fn failure(reason: SaslFailure) -> String {
-    format!(
-        "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><{}/></failure>",
-        reason.name()
-    )
-}
-
 // --- binding ---
 
 impl Client {
@@ -712,7 +653,7 @@ impl Client {
         out.push(Action::Ask(Ask::Bind {
             account: account.account.clone(),
             resource: resource.filter(|resource| !resource.is_empty()),
-            random: self.seed.token(),
+            random: self.reception.seed.token(),
         }));
     }
 
@@ -762,58 +703,27 @@ impl Client {
             _ => {}
         }
     }
+}
 
-    /// Ends the stream with an error; our opening tag comes first if it is still missing (STREAM-26).
-    fn fail(&mut self, error: StreamError, out: &mut Actions) {
-        if matches!(self.state, State::Closing | State::Closed) {
-            return;
+impl Ending for Client {
+    fn voice(&self) -> Voice {
+        match self.state {
+            State::Handshake => Voice::Mute,
+            State::Closing => Voice::Closing,
+            State::Closed => Voice::Closed,
+            _ if self.reception.opened => Voice::Open,
+            _ => Voice::Unopened,
         }
-        // During the handshake the transport is neither plain nor TLS: nothing can be said (TLS-10).
-        if matches!(self.state, State::Handshake) {
-            self.state = State::Closed;
-            return out.push(Action::Disconnect);
-        }
-        if !self.opened {
-            let nothing = StreamHeader {
-                version: Some((1, 0)),
-                ..StreamHeader::default()
-            };
-            self.open(&nothing, None, None, out);
-        }
-        out.send(|bytes| {
-            error.write(bytes);
-            bytes.extend_from_slice(CLOSE);
-        });
-        out.push(Action::Close);
-        self.state = State::Closing;
     }
 
-    /// Ends the stream without an error.
-    fn finish(&mut self, out: &mut Actions) {
-        match self.state {
-            State::Closing | State::Closed => return,
-            State::Handshake => {
-                self.state = State::Closed;
-                return out.push(Action::Disconnect);
-            }
-            _ => {}
-        }
-        if self.opened {
-            out.send(|bytes| bytes.extend_from_slice(CLOSE));
-        }
-        out.push(Action::Close);
-        self.state = State::Closing;
+    fn open_to_fail(&mut self, out: &mut Actions) {
+        self.reception.open_to_nobody(out);
     }
 
-    /// The client closed: answer with our closing tag unless it is out already, then close (STREAM-08).
-    fn peer_closed(&mut self, out: &mut Actions) {
-        match self.state {
-            State::Closed => return,
-            State::Closing => {}
-            _ if self.opened => out.send(|bytes| bytes.extend_from_slice(CLOSE)),
-            _ => {}
-        }
-        self.state = State::Closed;
-        out.push(Action::Disconnect);
+    fn end(&mut self, voice: Voice) {
+        self.state = match voice {
+            Voice::Closing => State::Closing,
+            _ => State::Closed,
+        };
     }
 }

@@ -24,6 +24,7 @@ pub mod client;
 mod dialback;
 mod error;
 mod header;
+mod opening;
 pub mod peer_in;
 pub mod peer_out;
 

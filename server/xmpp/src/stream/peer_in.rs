@@ -7,41 +7,33 @@
 //! Refuses: plaintext (TLS-04), a second hosted domain on a channel secured for another (VHOST-03), answers nobody asked for
 //! (DIALBACK-12), relaying (ROUTE-06).
 
+mod dialback;
+mod sasl;
+mod stanzas;
 #[cfg(test)]
 mod tests;
 
-use super::dialback::{self, DialbackError, Request};
+use self::dialback::Pending;
+use super::dialback::{Request, verify, verify_error};
+use super::opening::{
+    Ending, Reception, STARTTLS_FEATURES, Voice, lang_of, limits_feature, other_domain, proceed,
+    sasl_failure,
+};
 use super::{
-    Action, Actions, Answer, Ask, CLOSE, Event, Host, Input, Judgement, KeyOutcome, Machine,
-    Opening, Order, PairRefusal, Phase, Seed, Served, StreamCondition, StreamError, TlsInfo,
-    response_lang, speaks_version_1, write_features,
+    Action, Actions, Answer, Ask, Event, Host, Input, Judgement, KeyOutcome, Machine, Order,
+    PairRefusal, Phase, Seed, Served, StreamCondition, StreamError, TlsInfo, write_features,
 };
 use crate::element::Element;
 use crate::framing::{RawElement, StreamHeader};
 use crate::jid::DomainName;
 use crate::ns;
-use crate::sasl::{self, SaslFailure};
-use crate::stanza::{Condition, From, Stanza, StanzaError, StanzaSyntaxError};
+use crate::sasl::SaslFailure;
+use crate::stanza::{Condition, StanzaError};
 use crate::timestamp::Timestamp;
-
-/// Pairs that one stream may carry or be busy proving (DIALBACK-24).
-const PAIRS: usize = 64;
-/// Keys that may turn out wrong on one stream before no more are looked at: each costs us a connection.
-const REFUSED_KEYS: usize = 32;
-/// Failed EXTERNAL attempts after which the stream is closed.
-const SASL_FAILURES: u8 = 3;
-/// Longest dialback key that is passed on; those of XEP-0185 have 64.
-const KEY_BYTES: usize = 512;
-/// Longest stream ID of somebody else's that is looked at.
-const ID_BYTES: usize = 256;
 
 /// Receiving side of a server stream.
 pub struct PeerIn {
-    seed: Seed,
-    /// `from` of the response header when the domain is not hosted here (VHOST-05).
-    provider: Option<DomainName>,
-    /// Whether our opening tag of the current document has been sent (STREAM-26).
-    opened: bool,
+    reception: Reception,
     state: State,
 }
 
@@ -94,19 +86,11 @@ struct Ready {
     useful: bool,
 }
 
-/// A key that came and is not answered yet.
-struct Pending {
-    remote: DomainName,
-    key: String,
-}
-
 impl PeerIn {
     /// A stream whose transport is about to connect. `provider` is our own name for streams to names that are not hosted.
     pub fn new(seed: Seed, provider: Option<DomainName>) -> Self {
         Self {
-            seed,
-            provider,
-            opened: false,
+            reception: Reception::new(seed, provider, ns::SERVER),
             state: State::Plain,
         }
     }
@@ -117,7 +101,7 @@ impl Machine for PeerIn {
         match input {
             Input::Connected(None) => {}
             Input::Connected(Some(tls)) | Input::Tls(tls) => {
-                self.opened = false;
+                self.reception.opened = false;
                 if !self.is_over() {
                     // Nothing of what was said before TLS is kept (LAYER-09).
                     self.state = State::Tls(Box::new(tls));
@@ -157,28 +141,13 @@ impl Machine for PeerIn {
 // --- headers ---
 
 impl PeerIn {
-    fn is_over(&self) -> bool {
-        matches!(self.state, State::Closing | State::Closed)
-    }
-
     fn header(&mut self, header: StreamHeader, out: &mut Actions) {
         if self.is_over() {
             return;
         }
-        if header.ns != ns::STREAM || header.content_ns != ns::SERVER {
-            // STREAM-20, STREAM-22
-            return self.refuse_header(&header, StreamCondition::InvalidNamespace.into(), out);
-        }
-        if !speaks_version_1(&header) {
-            // Without version there are no features, and without them no TLS.
-            return self.refuse_header(&header, StreamCondition::UnsupportedVersion.into(), out);
-        }
-        let Some(to) = header
-            .to
-            .as_deref()
-            .and_then(|to| DomainName::parse(to).ok())
-        else {
-            return self.refuse_header(&header, StreamCondition::HostUnknown.into(), out);
+        let to = match self.reception.addressee(&header) {
+            Ok(to) => to,
+            Err(condition) => return self.refuse_header(&header, condition.into(), out),
         };
         let Ok(from) = sender(&header) else {
             return self.refuse_header(&header, StreamCondition::InvalidFrom.into(), out);
@@ -226,20 +195,8 @@ impl PeerIn {
         to: Option<&DomainName>,
         out: &mut Actions,
     ) -> String {
-        let id = self.seed.token();
-        let provider = self.provider.as_ref().map_or("", DomainName::as_str);
-        let opening = Opening {
-            content_ns: ns::SERVER,
-            from: Some(from.map_or(provider, DomainName::as_str)),
-            to: to.map(DomainName::as_str),
-            id: Some(&id),
-            lang: response_lang(header.lang.as_deref()),
-            version: speaks_version_1(header),
-            dialback: true,
-        };
-        out.send(|bytes| opening.write(bytes));
-        self.opened = true;
-        id
+        self.reception
+            .open(header, from, to.map(DomainName::as_str), out)
     }
 
     /// A full header, then the error (VHOST-05).
@@ -258,25 +215,15 @@ impl PeerIn {
                 return;
             }
         };
-        let served = match host {
-            Host::Served(served) => served,
-            Host::Unknown => {
-                return self.refuse_header(&header, StreamCondition::HostUnknown.into(), out);
-            }
-            Host::Gone => {
-                return self.refuse_header(&header, StreamCondition::HostGone.into(), out);
-            }
-            Host::Refused(error) => return self.refuse_header(&header, error, out),
+        let served = match host.served() {
+            Ok(served) => served,
+            Err(error) => return self.refuse_header(&header, error, out),
         };
         // Checked when the header came.
         let from = sender(&header).ok().flatten();
         if !tls {
             self.open(&header, Some(&served.domain), from.as_ref(), out);
-            // Alone, since it is required (TLS-02, TLS-03).
-            out.send_str(
-                "<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls>\
-                 </stream:features>",
-            );
+            out.send_str(STARTTLS_FEATURES);
             self.state = State::StartTls(served);
             return;
         }
@@ -347,21 +294,6 @@ fn sender(header: &StreamHeader) -> Result<Option<DomainName>, crate::jid::JidEr
     }
 }
 
-/// Longest `xml:lang` that is taken over into stanzas; registered tags stay far below.
-const LANG_BYTES: usize = 64;
-
-fn lang_of(header: &StreamHeader) -> Option<String> {
-    header
-        .lang
-        .clone()
-        .filter(|lang| !lang.is_empty() && lang.len() <= LANG_BYTES)
-}
-
-fn other_domain() -> StreamError {
-    StreamError::new(StreamCondition::PolicyViolation)
-        .with_text("this connection was secured for another domain; open a new one")
-}
-
 /// EXTERNAL only where it will succeed (SASL-03); dialback always, since others come to have keys checked (DIALBACK-02).
 fn features(served: &Served, external: bool) -> Vec<Element> {
     let mut features = Vec::new();
@@ -373,12 +305,7 @@ fn features(served: &Served, external: bool) -> Vec<Element> {
         Element::new("dialback", ns::DIALBACK_FEATURE)
             .child(Element::new("errors", ns::DIALBACK_FEATURE)),
     );
-    let limit = |name: &str, value: String| Element::new(name, ns::STREAM_LIMITS).text(value);
-    features.push(
-        Element::new("limits", ns::STREAM_LIMITS)
-            .child(limit("max-bytes", served.max_bytes.to_string()))
-            .child(limit("idle-seconds", served.idle_seconds.to_string())),
-    );
+    features.push(limits_feature(served));
     features
 }
 
@@ -423,12 +350,9 @@ impl PeerIn {
             let State::StartTls(served) = std::mem::replace(&mut self.state, State::Between) else {
                 return;
             };
-            if served.identity {
-                out.send_str("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
-                out.push(Action::StartTls(served.domain));
+            if proceed(&served, out) {
                 self.state = State::Handshake;
             } else {
-                out.send_str("<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
                 self.state = State::StartTls(served);
                 self.finish(out);
             }
@@ -441,292 +365,13 @@ impl PeerIn {
             }
         } else if raw.is("auth", ns::SASL) {
             // TLS-05
-            out.send_str(&failure(SaslFailure::EncryptionRequired));
+            out.send_str(&sasl_failure(SaslFailure::EncryptionRequired, ""));
             self.fail(StreamCondition::PolicyViolation.into(), out);
         } else if raw.ns() == ns::SERVER {
             self.fail(StreamCondition::NotAuthorized.into(), out);
         } else {
             self.fail(StreamCondition::UnsupportedStanzaType.into(), out);
         }
-    }
-}
-
-// --- SASL ---
-
-impl Ready {
-    fn sasl(&mut self, raw: &RawElement<'_>, out: &mut Actions) -> Result<(), StreamCondition> {
-        match raw.name() {
-            "auth" => {
-                self.challenged = false;
-                if raw.attr("mechanism").as_deref() != Some("EXTERNAL") {
-                    return self.sasl_failed(SaslFailure::InvalidMechanism, "", out);
-                }
-            }
-            "response" if self.challenged => {}
-            "abort" => return self.sasl_failed(SaslFailure::Aborted, "", out),
-            _ => return self.sasl_failed(SaslFailure::MalformedRequest, "", out),
-        }
-        if !self.external || !self.proved.is_empty() {
-            // SASL-46: the stream goes on, dialback may follow.
-            let why = "your certificate does not prove the domain of the stream";
-            return self.sasl_failed(SaslFailure::NotAuthorized, why, out);
-        }
-        let text = raw.to_element().text_content();
-        let authzid = match sasl::decode(text.trim()) {
-            Ok(Some(authzid)) => authzid,
-            Ok(None) if !self.challenged => {
-                self.challenged = true;
-                out.send_str("<challenge xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>");
-                return Ok(());
-            }
-            Ok(None) => Vec::new(),
-            Err(failure) => return self.sasl_failed(failure, "", out),
-        };
-        self.challenged = false;
-        // SASL-45, LAYER-08: nothing, or the domain that the stream is from.
-        let Some(from) = self.from.clone() else {
-            return self.sasl_failed(SaslFailure::NotAuthorized, "", out);
-        };
-        let named = std::str::from_utf8(&authzid)
-            .ok()
-            .and_then(|text| DomainName::parse(text).ok());
-        if !authzid.is_empty() && named.as_ref() != Some(&from) {
-            return self.sasl_failed(SaslFailure::InvalidAuthzid, "", out);
-        }
-        out.send_str("<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>");
-        out.push(Action::Restart);
-        self.restarting = true;
-        self.accept(from, "EXTERNAL", out);
-        Ok(())
-    }
-
-    fn sasl_failed(
-        &mut self,
-        reason: SaslFailure,
-        text: &str,
-        out: &mut Actions,
-    ) -> Result<(), StreamCondition> {
-        self.challenged = false;
-        self.failures += 1;
-        if text.is_empty() {
-            out.send_str(&failure(reason));
-        } else {
-            out.send_str(&format!(
-                "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><{}/><text xml:lang='en'>{text}</text></failure>",
-                reason.name()
-            ));
-        }
-        if self.failures >= SASL_FAILURES {
-            return Err(StreamCondition::PolicyViolation);
-        }
-        Ok(())
-    }
-
-    fn accept(&mut self, remote: DomainName, mechanism: &'static str, out: &mut Actions) {
-        if !self.proved.contains(&remote) {
-            self.proved.push(remote.clone());
-        }
-        out.push(Action::Event(Event::PairAccepted {
-            local: self.served.domain.clone(),
-            remote,
-            mechanism,
-        }));
-    }
-}
-
-fn failure(reason: SaslFailure) -> String {
-    format!(
-        "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><{}/></failure>",
-        reason.name()
-    )
-}
-
-// --- dialback ---
-
-impl Ready {
-    fn dialback(&mut self, raw: &RawElement<'_>, out: &mut Actions) {
-        // A typed element answers a question; here none is ever asked (DIALBACK-12).
-        if raw.attr("type").is_some() {
-            return;
-        }
-        match Request::read(raw) {
-            Ok(request) if request.verify => self.check(request, out),
-            Ok(request) => self.result(request, out),
-            Err(DialbackError) => {}
-        }
-    }
-
-    /// Step 1 of somebody's dialback: a key for a pair.
-    fn result(&mut self, request: Request, out: &mut Actions) {
-        if request.to != self.served.domain {
-            // Not hosted, or hosted and not on this channel (VHOST-03); never a reason to close (DIALBACK-17).
-            return out.send_str(&request.reply_error(&Condition::ItemNotFound.into()));
-        }
-        if self.proved.contains(&request.from) {
-            return out.send_str(&request.reply("valid"));
-        }
-        if self.pending.iter().any(|p| p.remote == request.from) {
-            // The first key is being verified, and its answer answers both.
-            return;
-        }
-        if self.proved.len() + self.pending.len() >= PAIRS
-            || self.refused_keys >= REFUSED_KEYS
-            || request.key.len() > KEY_BYTES
-        {
-            return out.send_str(&request.reply_error(&Condition::ResourceConstraint.into()));
-        }
-        // Judged now and for the domain named here, not by what the header said (DIALBACK-22).
-        out.push(Action::AskAside(Ask::Judge {
-            local: request.to,
-            remote: request.from.clone(),
-        }));
-        self.pending.push(Pending {
-            remote: request.from,
-            key: request.key,
-        });
-    }
-
-    fn judged(&mut self, remote: DomainName, judgement: Judgement, out: &mut Actions) {
-        let Some(at) = self.pending.iter().position(|p| p.remote == remote) else {
-            return;
-        };
-        if judgement.proven {
-            // Dialback without dialling back (DIALBACK-21).
-            self.pending.swap_remove(at);
-            out.send_str(&dialback::result(&self.served.domain, &remote, "valid"));
-            return self.accept(remote, "certificate", out);
-        }
-        if judgement.dialback {
-            return out.push(Action::AskAside(Ask::VerifyKey {
-                stream: self.id.clone(),
-                local: self.served.domain.clone(),
-                remote,
-                key: self.pending[at].key.clone(),
-            }));
-        }
-        self.pending.swap_remove(at);
-        self.refused_keys += 1;
-        let error = StanzaError::new(Condition::NotAuthorized);
-        let why = judgement.refused.as_ref().map(ToString::to_string);
-        out.send_str(&dialback::result_error(
-            &self.served.domain,
-            &remote,
-            &error.with_text("a certificate that proves your domain is required"),
-        ));
-        out.push(Action::Event(Event::PairRefused {
-            local: self.served.domain.clone(),
-            remote,
-            reason: PairRefusal::Judgement,
-            why: why.unwrap_or_else(|| "policy asks for a certificate".to_owned()),
-        }));
-    }
-
-    /// Step 4. `false`: the stream is to be closed.
-    fn verified(&mut self, remote: &DomainName, outcome: KeyOutcome, out: &mut Actions) -> bool {
-        let Some(at) = self.pending.iter().position(|p| p.remote == *remote) else {
-            // The pair is no longer asked for (DIALBACK-13).
-            return true;
-        };
-        self.pending.swap_remove(at);
-        let local = self.served.domain.clone();
-        self.refused_keys += usize::from(outcome != KeyOutcome::Valid);
-        let (reason, why) = match outcome {
-            KeyOutcome::Valid => {
-                out.send_str(&dialback::result(&local, remote, "valid"));
-                self.accept(remote.clone(), "dialback", out);
-                return true;
-            }
-            KeyOutcome::Invalid => {
-                out.send_str(&dialback::result(&local, remote, "invalid"));
-                let why = "its own server says that the dialback key is not its own";
-                (PairRefusal::KeyInvalid, why.to_owned())
-            }
-            KeyOutcome::Failed(error) => {
-                out.send_str(&dialback::result_error(&local, remote, &error));
-                let text = error.text.as_deref().unwrap_or_default();
-                let condition = error.condition.name();
-                let why = format!("its dialback key could not be verified: {condition} {text}");
-                (PairRefusal::KeyUnverified, why.trim_end().to_owned())
-            }
-        };
-        out.push(Action::Event(Event::PairRefused {
-            local,
-            remote: remote.clone(),
-            reason,
-            why,
-        }));
-        // DIALBACK-15
-        !(reason == PairRefusal::KeyInvalid && self.proved.is_empty() && self.pending.is_empty())
-    }
-
-    /// Step 2, as authority: is this key ours?
-    fn check(&mut self, request: Request, out: &mut Actions) {
-        let Some(id) = request.id.filter(|id| id.len() <= ID_BYTES) else {
-            return;
-        };
-        out.push(Action::AskAside(Ask::CheckKey {
-            stream: id,
-            local: request.to,
-            remote: request.from,
-            key: request.key,
-        }));
-    }
-}
-
-// --- stanzas ---
-
-impl Ready {
-    fn stanza(&mut self, raw: &RawElement<'_>, out: &mut Actions) -> Result<(), StreamCondition> {
-        if self.proved.is_empty() {
-            return Err(StreamCondition::NotAuthorized);
-        }
-        match Stanza::from_raw(raw, From::Keep, self.lang.as_deref()) {
-            Ok(stanza) => {
-                self.may_pass(&stanza)?;
-                out.push(Action::Stanza(stanza));
-                Ok(())
-            }
-            Err(StanzaSyntaxError::NotAStanza) if raw.prefix().is_some() => {
-                Err(StreamCondition::BadNamespacePrefix)
-            }
-            Err(StanzaSyntaxError::NotAStanza) => Err(StreamCondition::UnsupportedStanzaType),
-            Err(StanzaSyntaxError::Refused { error, reply }) => {
-                if error.condition == Condition::JidMalformed {
-                    return Err(StreamCondition::ImproperAddressing);
-                }
-                if let Some(reply) = reply {
-                    // Addresses are swapped in it. It goes to the pair it came from, over our own stream.
-                    self.is_pair(
-                        reply.to().map(crate::jid::Jid::domain),
-                        reply.from().map(crate::jid::Jid::domain),
-                    )?;
-                    out.push(Action::Event(Event::Reply(reply)));
-                }
-                Ok(())
-            }
-        }
-    }
-
-    /// STANZA-03, DNA-19, LAYER-06, LAYER-07.
-    fn may_pass(&self, stanza: &Stanza) -> Result<(), StreamCondition> {
-        self.is_pair(
-            stanza.from().map(crate::jid::Jid::domain),
-            stanza.to().map(crate::jid::Jid::domain),
-        )
-    }
-
-    fn is_pair(&self, from: Option<&str>, to: Option<&str>) -> Result<(), StreamCondition> {
-        let (Some(from), Some(to)) = (from, to) else {
-            return Err(StreamCondition::ImproperAddressing);
-        };
-        if !self.proved.iter().any(|proved| proved.as_str() == from) {
-            return Err(StreamCondition::InvalidFrom);
-        }
-        if self.served.domain.as_str() != to {
-            // Hosted elsewhere, or hosted here and not on this channel: no relaying either way (ROUTE-06).
-            return Err(StreamCondition::HostUnknown);
-        }
-        Ok(())
     }
 }
 
@@ -765,14 +410,11 @@ impl PeerIn {
                 if let State::Ready(ready) = &mut self.state {
                     ready.useful = true;
                     out.send_str(&match valid {
-                        Some(true) => dialback::verify(&local, &remote, &stream, "valid"),
-                        Some(false) => dialback::verify(&local, &remote, &stream, "invalid"),
-                        None => dialback::verify_error(
-                            &local,
-                            &remote,
-                            &stream,
-                            &Condition::ItemNotFound.into(),
-                        ),
+                        Some(true) => verify(&local, &remote, &stream, "valid"),
+                        Some(false) => verify(&local, &remote, &stream, "invalid"),
+                        None => {
+                            verify_error(&local, &remote, &stream, &Condition::ItemNotFound.into())
+                        }
                     });
                 }
             }
@@ -780,59 +422,29 @@ impl PeerIn {
             _ => {}
         }
     }
+}
 
-    /// Ends the stream with an error; our opening tag comes first if it is still missing (STREAM-26).
-    fn fail(&mut self, error: StreamError, out: &mut Actions) {
-        if self.is_over() {
-            return;
+impl Ending for PeerIn {
+    fn voice(&self) -> Voice {
+        match &self.state {
+            State::Handshake => Voice::Mute,
+            State::Closing => Voice::Closing,
+            State::Closed => Voice::Closed,
+            // SASL ended the document before; the next has not begun.
+            State::Ready(ready) if ready.restarting => Voice::Unopened,
+            _ if self.reception.opened => Voice::Open,
+            _ => Voice::Unopened,
         }
-        // During the handshake the transport is neither plain nor TLS: nothing can be said (TLS-10).
-        if matches!(self.state, State::Handshake) {
-            self.state = State::Closed;
-            return out.push(Action::Disconnect);
-        }
-        let restarting = matches!(&self.state, State::Ready(ready) if ready.restarting);
-        if !self.opened || restarting {
-            let nothing = StreamHeader {
-                version: Some((1, 0)),
-                ..StreamHeader::default()
-            };
-            self.open(&nothing, None, None, out);
-        }
-        out.send(|bytes| {
-            error.write(bytes);
-            bytes.extend_from_slice(CLOSE);
-        });
-        out.push(Action::Close);
-        self.state = State::Closing;
     }
 
-    /// Ends the stream without an error.
-    fn finish(&mut self, out: &mut Actions) {
-        match self.state {
-            State::Closing | State::Closed => return,
-            State::Handshake => {
-                self.state = State::Closed;
-                return out.push(Action::Disconnect);
-            }
-            _ => {}
-        }
-        if self.opened {
-            out.send(|bytes| bytes.extend_from_slice(CLOSE));
-        }
-        out.push(Action::Close);
-        self.state = State::Closing;
+    fn open_to_fail(&mut self, out: &mut Actions) {
+        self.reception.open_to_nobody(out);
     }
 
-    /// The peer closed: answer with our closing tag unless it is out already, then close (STREAM-08).
-    fn peer_closed(&mut self, out: &mut Actions) {
-        match self.state {
-            State::Closed => return,
-            State::Closing => {}
-            _ if self.opened => out.send(|bytes| bytes.extend_from_slice(CLOSE)),
-            _ => {}
-        }
-        self.state = State::Closed;
-        out.push(Action::Disconnect);
+    fn end(&mut self, voice: Voice) {
+        self.state = match voice {
+            Voice::Closing => State::Closing,
+            _ => State::Closed,
+        };
     }
 }

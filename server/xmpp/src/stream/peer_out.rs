@@ -10,9 +10,10 @@
 mod tests;
 
 use super::dialback::{self, Outcome, Response};
+use super::opening::{Ending, Voice};
 use super::{
-    Action, Actions, Answer, Ask, CLOSE, DEFAULT_LANG, Event, Input, Judgement, KeyOutcome,
-    Machine, Opening, Order, PairRefusal, Phase, StreamCondition, StreamError, speaks_version_1,
+    Action, Actions, Answer, Ask, DEFAULT_LANG, Event, Input, Judgement, KeyOutcome, Machine,
+    Opening, Order, PairRefusal, Phase, StreamCondition, StreamError, speaks_version_1,
 };
 use crate::framing::{RawElement, StreamHeader};
 use crate::jid::DomainName;
@@ -43,7 +44,6 @@ pub struct PeerOut {
     local: DomainName,
     remote: DomainName,
     purpose: Purpose,
-    opened: bool,
     state: State,
     /// Orders that came before the stream was ready for them.
     early: Vec<Order>,
@@ -129,7 +129,6 @@ impl PeerOut {
             local,
             remote,
             purpose,
-            opened: false,
             state: State::Start,
             early: Vec::new(),
         }
@@ -180,10 +179,6 @@ impl Machine for PeerOut {
 // --- headers and TLS ---
 
 impl PeerOut {
-    fn is_over(&self) -> bool {
-        matches!(self.state, State::Closing | State::Closed)
-    }
-
     /// Our header: `from` and `to` of the pair, no `id` (STREAM-12, DNA-02, VHOST-07).
     fn open(&mut self, out: &mut Actions) {
         let opening = Opening {
@@ -196,7 +191,6 @@ impl PeerOut {
             dialback: true,
         };
         out.send(|bytes| opening.write(bytes));
-        self.opened = true;
     }
 
     fn header(&mut self, header: &StreamHeader, out: &mut Actions) {
@@ -601,52 +595,27 @@ impl PeerOut {
             _ => {}
         }
     }
+}
 
-    /// Ends the stream with an error.
-    fn fail(&mut self, error: StreamError, out: &mut Actions) {
+impl Ending for PeerOut {
+    fn voice(&self) -> Voice {
         match self.state {
-            State::Closing | State::Closed => return,
-            // Nothing can be said during the handshake (TLS-10), and nothing before there is a transport.
-            State::Handshake | State::Start => {
-                self.state = State::Closed;
-                return out.push(Action::Disconnect);
-            }
-            _ => {}
+            // Before there is a transport, and while it is neither plain nor TLS.
+            State::Start | State::Handshake => Voice::Mute,
+            State::Closing => Voice::Closing,
+            State::Closed => Voice::Closed,
+            _ => Voice::Open,
         }
-        out.send(|bytes| {
-            error.write(bytes);
-            bytes.extend_from_slice(CLOSE);
-        });
-        out.push(Action::Close);
-        self.state = State::Closing;
     }
 
-    /// Ends the stream without an error.
-    fn finish(&mut self, out: &mut Actions) {
-        match self.state {
-            State::Closing | State::Closed => return,
-            State::Handshake | State::Start => {
-                self.state = State::Closed;
-                return out.push(Action::Disconnect);
-            }
-            _ => {}
-        }
-        if self.opened {
-            out.send(|bytes| bytes.extend_from_slice(CLOSE));
-        }
-        out.push(Action::Close);
-        self.state = State::Closing;
+    fn open_to_fail(&mut self, _: &mut Actions) {
+        // Our opening tag is the first thing that is written.
     }
 
-    /// The peer closed: answer with our closing tag unless it is out already, then close (STREAM-08).
-    fn peer_closed(&mut self, out: &mut Actions) {
-        match self.state {
-            State::Closed => return,
-            State::Closing => {}
-            _ if self.opened => out.send(|bytes| bytes.extend_from_slice(CLOSE)),
-            _ => {}
-        }
-        self.state = State::Closed;
-        out.push(Action::Disconnect);
+    fn end(&mut self, voice: Voice) {
+        self.state = match voice {
+            Voice::Closing => State::Closing,
+            _ => State::Closed,
+        };
     }
 }

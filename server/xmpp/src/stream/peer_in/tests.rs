@@ -1,6 +1,7 @@
 //! The receiver against scripted peers, honest and not.
 
 use super::super::joined::{PROVEN, Side, WEAK, domain, header, served, tls};
+use super::dialback::{PAIRS, REFUSED_KEYS};
 use super::*;
 
 const REFUSED: Judgement = Judgement {
