@@ -38,8 +38,9 @@ const QUESTION: Duration = Duration::from_secs(5);
 /// Runs until `stop` resolves. Spawn it once per process; several nodes may run it, a domain is claimed by one.
 pub async fn run(control: Arc<Control>, stop: impl Future<Output = ()>) {
     let owner = password::token(8).expose().to_owned();
-    let mut steps: JoinSet<DomainId> = JoinSet::new();
-    let mut under_way: HashMap<DomainId, DomainRow> = HashMap::new();
+    let mut steps: JoinSet<()> = JoinSet::new();
+    // By task, not by domain: a domain may be due again before its last look has been joined.
+    let mut under_way: HashMap<tokio::task::Id, DomainRow> = HashMap::new();
     let mut stop = std::pin::pin!(stop);
     loop {
         let room = control
@@ -53,11 +54,9 @@ pub async fn run(control: Arc<Control>, stop: impl Future<Output = ()>) {
                 Ok(rows) => {
                     for row in rows {
                         let (control, owner) = (control.clone(), owner.clone());
-                        under_way.insert(row.id, row.clone());
-                        steps.spawn(async move {
-                            control.leased(&row, &owner).await;
-                            row.id
-                        });
+                        let claimed = row.clone();
+                        let step = steps.spawn(async move { control.leased(&row, &owner).await });
+                        under_way.insert(step.id(), claimed);
                     }
                 }
                 Err(error) => {
@@ -69,12 +68,16 @@ pub async fn run(control: Arc<Control>, stop: impl Future<Output = ()>) {
             () = &mut stop => break,
             () = control.wake.notified() => {}
             () = tokio::time::sleep(TICK) => {}
-            Some(ended) = steps.join_next(), if !steps.is_empty() => {
-                match ended {
-                    Ok(id) => drop(under_way.remove(&id)),
+            Some(ended) = steps.join_next_with_id(), if !steps.is_empty() => {
+                let id = match ended {
+                    Ok((id, ())) => id,
                     // Its lease runs out; the domain is looked at again then.
-                    Err(error) => tracing::error!(%error, "a look ended by itself"),
-                }
+                    Err(error) => {
+                        tracing::error!(%error, "a look ended by itself");
+                        error.id()
+                    }
+                };
+                under_way.remove(&id);
             }
         }
     }
