@@ -30,6 +30,8 @@ pub struct Target {
     /// How surely the DNS says that the domain is served here. Only `Secure` lets the host's name stand for the domain
     /// (DANE-29, DNA-27).
     pub security: Security,
+    /// An SRV record names it. Otherwise it is the domain itself, for want of records, and DANE does not apply (DANE-22).
+    pub delegated: bool,
 }
 
 /// What the DNS said about one service label.
@@ -227,6 +229,7 @@ impl Delegation {
                     direct: false,
                     priority: 0,
                     security: self.starttls_security,
+                    delegated: false,
                 }])
             }
         }
@@ -263,6 +266,7 @@ fn order(mut left: Vec<(&Srv, Security, bool)>, random: &mut dyn FnMut(u32) -> u
             direct,
             priority,
             security,
+            delegated: true,
         });
         if ordered.len() == TARGETS {
             break;

@@ -1,25 +1,30 @@
 //! Who may speak for a domain (RFC 7712): evidence in, verdict out.
 //!
 //! [`judge`] is a plain function of a [`Claim`], the [`Evidence`] gathered for it, the hosted domain's [`Policy`] and the
-//! time. Gathering is somebody else's work, behind [`Lookup`]. A prooftype is one file ([`pkix`], [`dialback`]), described
+//! time. Gathering is somebody else's work, behind [`Lookup`] and [`Fetch`]. A prooftype is one room ([`dane`], [`pkix`], [`posh`], [`dialback`]), described
 //! as RFC 7712 section 7 wants it: the proof, the matching rule, how the verification material is obtained, whether it
 //! needs secure DNS. A new one is a new file, its evidence a new field, and one line in the order of [`judge`].
 //!
 //! Refuses: sockets, clocks, and any way to make [`Proven`] but by judging.
 
+pub mod dane;
 pub mod delegation;
 pub mod dialback;
+mod fetch;
 mod lookup;
 pub mod pkix;
 mod policy;
+pub mod posh;
 mod verdict;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use xmpp::jid::DomainName;
 use xmpp::timestamp::Timestamp;
 
 pub use self::delegation::{Delegation, Target};
+pub use self::fetch::{Fetch, FetchError, Reply, Url};
 pub use self::lookup::{
     Answer, Lookup, Outcome, Record, RecordData, RecordType, Security, ServerAnswer,
 };
@@ -83,6 +88,12 @@ pub struct Evidence {
     pub anchors: Arc<Anchors>,
     /// Anchors provisioned for this peer: then the general ones are not consulted (CERT-21, -22).
     pub pinned: Option<Arc<Anchors>>,
+    /// What the DNS says about the certificate; of a peer that called, only where that is taken as proof (DANE-45).
+    pub tlsa: Option<dane::Evidence>,
+    /// What the peer's website says about it. Gathered only where nothing else proves, see [`Verdict::is_open`].
+    pub posh: Option<posh::Evidence>,
+    /// Lists of revoked certificates. Gathered only for certificates that hold otherwise.
+    pub revocation: Option<pkix::revocation::Evidence>,
     /// What dialback showed.
     pub dialback: Option<dialback::Evidence>,
 }
@@ -96,6 +107,9 @@ impl Evidence {
             target: None,
             anchors,
             pinned: None,
+            tlsa: None,
+            posh: None,
+            revocation: None,
             dialback: None,
         }
     }
@@ -107,63 +121,48 @@ pub(crate) enum Finding {
     Holds(Proof),
     /// It does not hold; others may be tried.
     Fails(Refusal),
+    /// It does not hold, and nothing that comes later may hold in its stead (DANE-35).
+    Settles(Refusal),
     /// There is nothing of its kind to look at.
     Silent,
 }
 
+/// However short-lived the evidence: a stream that it proved is not judged again sooner.
+pub const RECHECK: Duration = Duration::from_secs(600);
+
 /// One prooftype.
 type Examine = fn(&Claim, &Evidence, Timestamp) -> Finding;
 
-/// The order of DNA-28. What DANE finds will settle the matter before PKIX is looked at; POSH comes behind PKIX.
+/// The order of DNA-28: what DANE finds on a stream that we opened settles the matter before PKIX is looked at; POSH comes
+/// behind PKIX.
 const ORDER: &[(Prooftype, Examine)] = &[
+    (Prooftype::Dane, dane::examine),
     (Prooftype::Pkix, pkix::examine),
+    (Prooftype::Posh, posh::examine),
     (Prooftype::Dialback, dialback::examine),
 ];
+
+/// For a peer with anchors of its own: whoever provisioned them has said how it is to be known. The public roots, the
+/// websites that they vouch for, the DNS and whoever answers a call have no say against that (CERT-22).
+const PINNED: &[(Prooftype, Examine)] = &[(Prooftype::Pkix, pkix::examine)];
 
 /// Judges a claim.
 ///
 /// The order is DNA-28's: delegation and DANE, PKIX with the names that the delegation allows, POSH, dialback. The first
 /// that holds and that policy takes decides; whatever was refused on the way is kept.
 pub fn judge(claim: &Claim, evidence: &Evidence, policy: &Policy, now: Timestamp) -> Verdict {
-    let refused = |refusals, dialback| Verdict {
-        proven: None,
-        refusals,
-        dialback,
+    if let Some(refusal) = before_all(claim, evidence, policy) {
+        return Verdict::shut(vec![refusal]);
+    }
+    let order = match evidence.pinned {
+        Some(_) => PINNED,
+        None => ORDER,
     };
-    if let Some(refusal) = policy.shuts_out(&claim.remote) {
-        return refused(vec![refusal], false);
-    }
-    if policy.needs_tls() && !evidence.tls {
-        let refusal = Refusal::new(
-            None,
-            "tls-required",
-            Fault::Peer,
-            format!("the stream with {} is not encrypted", claim.remote),
-        );
-        return refused(vec![refusal], false);
-    }
-    if let Some(Security::Bogus) = evidence.target.as_ref().map(|target| target.security) {
-        // DANE-21: somebody lies about where the domain is served, or its zone is broken.
-        let refusal = Refusal::new(
-            None,
-            "delegation-bogus",
-            Fault::Dns,
-            format!(
-                "the DNS says where {} is served, but its signatures are wrong",
-                claim.remote
-            ),
-        );
-        return refused(vec![refusal], false);
-    }
     let mut refusals = Vec::new();
-    for (by, examine) in ORDER {
+    for (by, examine) in order {
         match examine(claim, evidence, now) {
             Finding::Holds(proof) if policy.takes(*by) => {
-                return Verdict {
-                    proven: Some(Proven::new(claim, proof)),
-                    refusals,
-                    dialback: false,
-                };
+                return Verdict::proved(Proven::new(claim, proof), refusals);
             }
             Finding::Holds(_) => refusals.push(Refusal::new(
                 Some(*by),
@@ -177,14 +176,48 @@ pub fn judge(claim: &Claim, evidence: &Evidence, policy: &Policy, now: Timestamp
                 ),
             )),
             Finding::Fails(refusal) => refusals.push(refusal),
+            Finding::Settles(refusal) => {
+                refusals.push(refusal);
+                return Verdict::shut(refusals);
+            }
             Finding::Silent => {}
         }
     }
+    if evidence.pinned.is_some() {
+        return Verdict::shut(refusals);
+    }
     // Where dialback has been tried already, trying again shows nothing new.
-    refused(
-        refusals,
-        policy.takes_dialback() && evidence.dialback.is_none(),
-    )
+    let dialback = policy.takes_dialback() && evidence.dialback.is_none();
+    Verdict::open(refusals, dialback)
+}
+
+/// What rules a claim out whatever is shown: the lists, a stream without TLS, a delegation that somebody tampered with.
+fn before_all(claim: &Claim, evidence: &Evidence, policy: &Policy) -> Option<Refusal> {
+    if let Some(refusal) = policy.shuts_out(&claim.remote) {
+        return Some(refusal);
+    }
+    if policy.needs_tls() && !evidence.tls {
+        return Some(Refusal::new(
+            None,
+            "tls-required",
+            Fault::Peer,
+            format!("the stream with {} is not encrypted", claim.remote),
+        ));
+    }
+    let security = evidence.target.as_ref().map(|target| target.security);
+    if claim.role == Role::Initiator && security == Some(Security::Bogus) {
+        // DANE-21: somebody lies about where the domain is served, or its zone is broken.
+        return Some(Refusal::new(
+            None,
+            "delegation-bogus",
+            Fault::Dns,
+            format!(
+                "the DNS says where {} is served, but its signatures are wrong",
+                claim.remote
+            ),
+        ));
+    }
+    None
 }
 
 #[cfg(test)]

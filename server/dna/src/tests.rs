@@ -46,6 +46,7 @@ fn target(security: Security) -> Target {
         direct: false,
         priority: 0,
         security,
+        delegated: true,
     }
 }
 

@@ -13,8 +13,12 @@ use crate::Claim;
 /// Ways to show who may speak for a domain (RFC 7712 7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Prooftype {
+    /// A certificate that a record of the signed DNS describes.
+    Dane,
     /// A certificate from a trusted authority that names the domain.
     Pkix,
+    /// A certificate that the domain's own website describes.
+    Posh,
     /// Server dialback: weak verification, as good as the network and the DNS were at that moment; not a prooftype in the
     /// sense of RFC 7712 (DNA-21).
     Dialback,
@@ -24,7 +28,9 @@ impl Prooftype {
     /// For logs, JSON and pages.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Dane => "dane",
             Self::Pkix => "pkix",
+            Self::Posh => "posh",
             Self::Dialback => "dialback",
         }
     }
@@ -172,9 +178,44 @@ pub struct Verdict {
     pub(crate) proven: Option<Proven>,
     pub(crate) refusals: Vec<Refusal>,
     pub(crate) dialback: bool,
+    pub(crate) open: bool,
 }
 
 impl Verdict {
+    pub(crate) fn proved(proven: Proven, refusals: Vec<Refusal>) -> Self {
+        Self {
+            proven: Some(proven),
+            refusals,
+            dialback: false,
+            open: false,
+        }
+    }
+
+    /// Nothing holds, and nothing further may.
+    pub(crate) fn shut(refusals: Vec<Refusal>) -> Self {
+        Self {
+            proven: None,
+            refusals,
+            dialback: false,
+            open: false,
+        }
+    }
+
+    /// Nothing holds so far.
+    pub(crate) fn open(refusals: Vec<Refusal>, dialback: bool) -> Self {
+        Self {
+            proven: None,
+            refusals,
+            dialback,
+            open: true,
+        }
+    }
+
+    /// Nothing holds yet and nothing settled the matter: more evidence may still prove it.
+    pub fn is_open(&self) -> bool {
+        self.open
+    }
+
     /// The proof, if one holds.
     pub fn proven(&self) -> Option<&Proven> {
         self.proven.as_ref()

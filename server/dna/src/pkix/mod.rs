@@ -10,6 +10,7 @@
 
 mod describe;
 mod names;
+pub mod revocation;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -20,16 +21,19 @@ use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, VerifiedPath};
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::{FromDer, X509Certificate};
+use xmpp::jid::DomainName;
 use xmpp::timestamp::Timestamp;
 
 pub use self::describe::{Description, EndPointHash, covers, describe, end_point_hash};
 pub use self::names::{Identifier, identifiers};
 
 use crate::verdict::{Fault, Proof, Prooftype, Refusal};
-use crate::{Claim, Evidence, Finding, Role, Security};
+use crate::{Claim, Evidence, Finding, Role, Security, Service};
 
 /// Most certificates of a chain that are looked at.
 const CHAIN_LENGTH: usize = 10;
+/// Most names of a certificate that a refusal lists.
+const NAMES: usize = 8;
 
 /// Trust anchors.
 #[derive(Debug, Default)]
@@ -142,78 +146,152 @@ fn prove(
     chain: &PresentedChain,
     now: Timestamp,
 ) -> Result<Proof, Refusal> {
-    let remote = &claim.remote;
     // Pinned anchors take the place of the general ones, never stand beside them (CERT-22).
     let (anchors, pinned) = match &evidence.pinned {
         Some(pinned) => (pinned, true),
         None => (&evidence.anchors, false),
     };
-    let until = check_path(chain, anchors, now).map_err(|problem| {
-        let (code, why) = problem.say(pinned);
-        refusal(
-            code,
-            Fault::Peer,
-            format!("the certificate of {remote} {why}"),
-        )
-    })?;
-    let leaf = parse(chain.leaf().unwrap_or_default()).map_err(|problem| {
-        let (code, why) = problem.say(pinned);
-        refusal(
-            code,
-            Fault::Peer,
-            format!("the certificate of {remote} {why}"),
-        )
-    })?;
-    let staple_missing = chain.stapled == Some(false) && must_staple(&leaf);
-    if staple_missing {
-        return Err(refusal(
-            "staple-missing",
-            Fault::Peer,
-            format!("the certificate of {remote} demands a stapled OCSP response, and none came"),
-        ));
-    }
-    // References come from the claim and from what the DNS vouched for, before the certificate is looked at (CERT-12).
-    let domain = remote.to_ascii();
-    let target = evidence
-        .target
-        .as_ref()
-        .filter(|target| claim.role == Role::Initiator && target.security == Security::Secure);
-    let found = identifiers(&leaf);
-    if let Some(matched) = names::find(&found, &domain, claim.service) {
-        return Ok(Proof {
-            by: Prooftype::Pkix,
-            identifier: matched.to_string(),
-            dnssec: false,
-            until,
-        });
-    }
-    if let Some(matched) = target.and_then(|target| names::find_host(&found, &target.host)) {
-        return Ok(Proof {
-            by: Prooftype::Pkix,
-            identifier: matched.to_string(),
-            dnssec: true,
-            until,
-        });
-    }
-    let list = match &found[..] {
-        [] => "no name that counts".to_owned(),
-        found => found
-            .iter()
-            .take(8)
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(", "),
-    };
-    Err(refusal(
-        "certificate-name-mismatch",
-        Fault::Peer,
-        format!("the certificate shown for {remote} does not name it: {list}"),
-    ))
+    let references = References::new(claim, evidence);
+    let matched = validate(
+        chain,
+        &anchors.list,
+        &references,
+        evidence.revocation.as_ref(),
+        now,
+        None,
+    )
+    .map_err(|problem| problem.refusal(Prooftype::Pkix, &claim.remote, pinned))?;
+    Ok(Proof {
+        by: Prooftype::Pkix,
+        identifier: matched.identifier.to_string(),
+        dnssec: matched.by_host,
+        until: matched.until,
+    })
 }
 
-/// Why a path does not hold.
+/// The names that a certificate may bear, made from the claim and from what the DNS vouched for, before the certificate
+/// is looked at (CERT-12).
+pub(crate) struct References {
+    domain: String,
+    hosts: Vec<String>,
+    service: Service,
+}
+
+impl References {
+    /// The domain claimed, and the host that a secure delegation leads to, on streams that we opened (DANE-29).
+    pub(crate) fn new(claim: &Claim, evidence: &Evidence) -> Self {
+        let target = evidence
+            .target
+            .as_ref()
+            .filter(|target| claim.role == Role::Initiator && target.security == Security::Secure);
+        Self {
+            domain: claim.remote.to_ascii().into_owned(),
+            hosts: target
+                .map(|target| target.host.clone())
+                .into_iter()
+                .collect(),
+            service: claim.service,
+        }
+    }
+
+    /// One more host that secure DNS stands for (RFC 7671 7).
+    pub(crate) fn and_host(mut self, host: &str) -> Self {
+        if !self.hosts.iter().any(|known| known == host) {
+            self.hosts.push(host.to_owned());
+        }
+        self
+    }
+}
+
+/// A certificate that holds.
+pub(crate) struct Matched {
+    pub(crate) identifier: Identifier,
+    /// The identifier is the host's, for which secure DNS vouches.
+    pub(crate) by_host: bool,
+    pub(crate) until: Timestamp,
+}
+
+/// A further condition on a path.
+pub(crate) type Through<'a> = &'a dyn Fn(&VerifiedPath<'_>) -> bool;
+
+/// Path, dates, usage, staple, revocation, names: everything that RFC 5280 and RFC 6125 ask for, from these anchors.
+pub(crate) fn validate(
+    chain: &PresentedChain,
+    anchors: &[TrustAnchor<'static>],
+    references: &References,
+    revocation: Option<&revocation::Evidence>,
+    now: Timestamp,
+    through: Option<Through<'_>>,
+) -> Result<Matched, Problem> {
+    let mut until = check_path(chain, anchors, now, revocation, through)?;
+    let leaf = parse(chain.leaf().unwrap_or_default())?;
+    if chain.stapled == Some(false) && must_staple(&leaf) {
+        return Err(Problem::StapleMissing);
+    }
+    if let Some(revocation) = revocation
+        && !revocation.lists.is_empty()
+    {
+        until = until.min(revocation.until);
+    }
+    let found = identifiers(&leaf);
+    let matched = |identifier: &Identifier, by_host| Matched {
+        identifier: identifier.clone(),
+        by_host,
+        until,
+    };
+    if let Some(identifier) = names::find(&found, &references.domain, references.service) {
+        return Ok(matched(identifier, false));
+    }
+    let mut hosts = references.hosts.iter();
+    if let Some(identifier) = hosts.find_map(|host| names::find_host(&found, host)) {
+        return Ok(matched(identifier, true));
+    }
+    Err(Problem::Name(found))
+}
+
+/// What remains to be checked of a certificate whose name and issuer something else vouches for: it can be read, is valid
+/// now, for use as a server, and not known to be revoked (POSH-32, POSH-33). Returns its end.
+pub(crate) fn check_alone(
+    chain: &PresentedChain,
+    revocation: Option<&revocation::Evidence>,
+    now: Timestamp,
+) -> Result<Timestamp, Problem> {
+    let leaf = parse(chain.leaf().unwrap_or_default())?;
+    let validity = leaf.validity();
+    let (from, until) = (
+        describe::time(&validity.not_before),
+        describe::time(&validity.not_after),
+    );
+    if now < from {
+        return Err(Problem::NotYet);
+    }
+    if now > until {
+        return Err(Problem::Expired);
+    }
+    if let Ok(Some(usage)) = leaf.extended_key_usage() {
+        let usage = usage.value;
+        let others = !usage.other.is_empty()
+            || usage.email_protection
+            || usage.code_signing
+            || usage.time_stamping
+            || usage.ocsp_signing;
+        if !(usage.any || usage.server_auth) && (usage.client_auth || others) {
+            return Err(if usage.client_auth {
+                Problem::ClientOnly
+            } else {
+                Problem::OtherUse
+            });
+        }
+    }
+    match revocation {
+        Some(revocation) if revocation.revokes(chain, now) => Err(Problem::Revoked),
+        _ => Ok(until),
+    }
+}
+
+/// Why a certificate does not hold.
 #[derive(Debug)]
-enum PathProblem {
+pub(crate) enum Problem {
     Unreadable,
     Expired,
     NotYet,
@@ -224,11 +302,22 @@ enum PathProblem {
     Revoked,
     CannotSign,
     Weak,
+    StapleMissing,
+    /// It names these, and not whom it should.
+    Name(Vec<Identifier>),
     Other(webpki::Error),
 }
 
-impl PathProblem {
-    fn say(&self, pinned: bool) -> (&'static str, String) {
+impl Problem {
+    /// As the refusal of a prooftype.
+    pub(crate) fn refusal(&self, by: Prooftype, remote: &DomainName, pinned: bool) -> Refusal {
+        let (code, why) = self.say(pinned);
+        let text = format!("the certificate of {remote} {why}");
+        Refusal::new(Some(by), code, Fault::Peer, text)
+    }
+
+    /// Code, and a sentence that goes on after "the certificate of …".
+    pub(crate) fn say(&self, pinned: bool) -> (&'static str, String) {
         match self {
             Self::Unreadable => ("certificate-unreadable", "cannot be read".into()),
             Self::Expired => ("certificate-expired", "has expired".into()),
@@ -259,6 +348,26 @@ impl PathProblem {
                 "certificate-weak",
                 "uses a key or signature that is too weak or unknown".into(),
             ),
+            Self::StapleMissing => (
+                "staple-missing",
+                "demands a stapled OCSP response, and none came".into(),
+            ),
+            Self::Name(found) if found.is_empty() => (
+                "certificate-name-mismatch",
+                "does not name it: there is no name in it that counts".into(),
+            ),
+            Self::Name(found) => (
+                "certificate-name-mismatch",
+                format!(
+                    "does not name it: {}",
+                    found
+                        .iter()
+                        .take(NAMES)
+                        .map(ToString::to_string)
+                        .collect::<Vec<_>>()
+                        .join(", ")
+                ),
+            ),
             Self::Other(error) => ("certificate-invalid", format!("does not hold: {error}")),
         }
     }
@@ -268,58 +377,74 @@ impl PathProblem {
 /// `notAfter` in it, the anchor's left out since an anchor is trusted as such.
 fn check_path(
     chain: &PresentedChain,
-    anchors: &Anchors,
+    anchors: &[TrustAnchor<'static>],
     now: Timestamp,
-) -> Result<Timestamp, PathProblem> {
+    revocation: Option<&revocation::Evidence>,
+    through: Option<Through<'_>>,
+) -> Result<Timestamp, Problem> {
     let ders: Vec<CertificateDer<'_>> = chain
         .certificates
         .iter()
         .take(CHAIN_LENGTH)
         .map(|der| CertificateDer::from(der.as_slice()))
         .collect();
-    let (leaf_der, intermediates) = ders.split_first().ok_or(PathProblem::Unreadable)?;
-    let leaf = EndEntityCert::try_from(leaf_der).map_err(|_| PathProblem::Unreadable)?;
-    let seconds = u64::try_from(now.0 / 1_000_000).unwrap_or_default();
+    let (leaf_der, intermediates) = ders.split_first().ok_or(Problem::Unreadable)?;
+    let leaf = EndEntityCert::try_from(leaf_der).map_err(|_| Problem::Unreadable)?;
+    let condition = |path: &VerifiedPath<'_>| {
+        issuers_may_sign(path)?;
+        match through {
+            Some(through) if !through(path) => Err(webpki::Error::UnknownIssuer),
+            _ => Ok(()),
+        }
+    };
     let path = leaf
         .verify_for_usage(
             webpki::ALL_VERIFICATION_ALGS,
-            &anchors.list,
+            anchors,
             intermediates,
-            UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds)),
+            unix(now),
             ForServers,
             None,
-            Some(&issuers_may_sign),
+            Some(&condition),
         )
         .map_err(|error| problem(error, &leaf))?;
     let mut until = end(leaf_der)?;
     for certificate in path.intermediate_certificates() {
         until = until.min(end(&certificate.der())?);
     }
+    if revocation.is_some_and(|lists| lists.revoke(&leaf, anchors, intermediates, now)) {
+        return Err(Problem::Revoked);
+    }
     Ok(until)
 }
 
-fn problem(error: webpki::Error, leaf: &EndEntityCert<'_>) -> PathProblem {
+fn unix(now: Timestamp) -> UnixTime {
+    let seconds = u64::try_from(now.0 / 1_000_000).unwrap_or_default();
+    UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds))
+}
+
+fn problem(error: webpki::Error, leaf: &EndEntityCert<'_>) -> Problem {
     use webpki::Error;
     match error {
-        Error::CertExpired { .. } => PathProblem::Expired,
-        Error::CertNotValidYet { .. } => PathProblem::NotYet,
+        Error::CertExpired { .. } => Problem::Expired,
+        Error::CertNotValidYet { .. } => Problem::NotYet,
         Error::UnknownIssuer | Error::CaUsedAsEndEntity if leaf.issuer() == leaf.subject() => {
-            PathProblem::SelfSigned
+            Problem::SelfSigned
         }
         // The second: an authority of the same name as one we know, with another key.
-        Error::UnknownIssuer | Error::InvalidSignatureForPublicKey => PathProblem::UnknownIssuer,
-        Error::CertRevoked => PathProblem::Revoked,
+        Error::UnknownIssuer | Error::InvalidSignatureForPublicKey => Problem::UnknownIssuer,
+        Error::CertRevoked => Problem::Revoked,
         Error::RequiredEkuNotFoundContext(context) => {
             if context.present.iter().any(|oid| oid[..] == CLIENT_AUTH) {
-                PathProblem::ClientOnly
+                Problem::ClientOnly
             } else {
-                PathProblem::OtherUse
+                Problem::OtherUse
             }
         }
-        Error::EndEntityUsedAsCa => PathProblem::CannotSign,
+        Error::EndEntityUsedAsCa => Problem::CannotSign,
         Error::UnsupportedSignatureAlgorithmContext(_)
-        | Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => PathProblem::Weak,
-        error => PathProblem::Other(error),
+        | Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => Problem::Weak,
+        error => Problem::Other(error),
     }
 }
 
@@ -370,13 +495,13 @@ fn issuers_may_sign(path: &VerifiedPath<'_>) -> Result<(), webpki::Error> {
     Ok(())
 }
 
-fn parse(der: &[u8]) -> Result<X509Certificate<'_>, PathProblem> {
+fn parse(der: &[u8]) -> Result<X509Certificate<'_>, Problem> {
     X509Certificate::from_der(der)
         .map(|(_, parsed)| parsed)
-        .map_err(|_| PathProblem::Unreadable)
+        .map_err(|_| Problem::Unreadable)
 }
 
-fn end(der: &[u8]) -> Result<Timestamp, PathProblem> {
+fn end(der: &[u8]) -> Result<Timestamp, Problem> {
     Ok(describe::time(&parse(der)?.validity().not_after))
 }
 

@@ -307,7 +307,7 @@ fn cert_23_until_is_the_earliest_end_on_the_path() {
     let ca = Authority::new("Authority");
     let end = |shape| {
         let chain = ca.chain(&["peer.example"], shape);
-        check_path(&chain, &ca.anchors(), now()).expect("a path")
+        check_path(&chain, &ca.anchors().list, now(), None, None).expect("a path")
     };
     let at = |text| Timestamp::parse_xep0082(text).expect("a time");
     assert_eq!(end(Shape::default()), at("2027-01-01T00:00:00Z"));

@@ -1,0 +1,90 @@
+//! The door to the web, as judging needs it: one GET, nothing followed, everything bounded.
+//!
+//! The live server implements [`Fetch`] over real sockets, tests over a table. What may be fetched, and which redirects are
+//! followed, is decided here ([`crate::posh`]); whom the implementation connects to is guarded there.
+
+use std::net::IpAddr;
+
+use async_trait::async_trait;
+pub use url::Url;
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// HTTP status.
+    pub status: u16,
+    /// `Location`, as sent.
+    pub location: Option<String>,
+    /// The body, within the limit.
+    pub body: Vec<u8>,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FetchError {
+    /// The host has no address, or the DNS could not say. The site's DNS, or the way to it.
+    #[error("{host} has no address: {why}")]
+    NoAddress {
+        /// Host.
+        host: String,
+        /// What the DNS said.
+        why: String,
+    },
+    /// Its addresses are not somebody's on the internet. The site's DNS.
+    #[error("{host} leads to {address}, which is not an address of the internet")]
+    Private {
+        /// Host.
+        host: String,
+        /// The first of them.
+        address: IpAddr,
+    },
+    /// Nobody answered. The network, or the site.
+    #[error("{host} cannot be reached: {why}")]
+    Unreachable {
+        /// Host.
+        host: String,
+        /// Cause.
+        why: String,
+    },
+    /// Its certificate does not hold for its name (POSH-23, POSH-24). The site.
+    #[error("the HTTPS certificate of {host} does not hold: {why}")]
+    Certificate {
+        /// Host.
+        host: String,
+        /// Cause.
+        why: String,
+    },
+    /// TLS or HTTP failed otherwise. The site.
+    #[error("{host} does not speak HTTPS as it should: {why}")]
+    Protocol {
+        /// Host.
+        host: String,
+        /// Cause.
+        why: String,
+    },
+    /// The body is longer than what was asked for. The site.
+    #[error("{host} sends more than {limit} bytes")]
+    TooLarge {
+        /// Host.
+        host: String,
+        /// In bytes.
+        limit: usize,
+    },
+    /// It took too long.
+    #[error("{host} gave no answer in time")]
+    TimedOut {
+        /// Host.
+        host: String,
+    },
+    /// Too much is being asked at the moment. Ours.
+    #[error("too many look-ups are under way")]
+    Busy,
+}
+
+/// Fetches from the web.
+#[async_trait]
+pub trait Fetch: Send + Sync {
+    /// One GET of an `https:` or `http:` address, with a body of at most `limit` bytes. Redirects are not followed. Always
+    /// answers, within the implementation's time limit.
+    async fn get(&self, url: &Url, limit: usize) -> Result<Reply, FetchError>;
+}

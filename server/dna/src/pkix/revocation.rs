@@ -1,0 +1,149 @@
+//! Certificates taken back before their end, by CRL (RFC 5280 5, CERT-16).
+//!
+//! A list says that a certificate is revoked, or says nothing: one that cannot be had, is signed by somebody else or is
+//! out of date changes no verdict, as unknown is never failed. Only certificates that hold otherwise are worth fetching
+//! lists for ([`sources`]), so that nobody but a trusted authority chooses which addresses are asked. Refuses: OCSP. Public
+//! authorities have switched their responders off; a certificate that demands a stapled response is looked after in the
+//! handshake (CERT-28).
+
+use std::sync::Arc;
+
+use rustls_pki_types::{CertificateDer, TrustAnchor};
+use webpki::{
+    CertRevocationList, EndEntityCert, Error, ExpirationPolicy, OwnedCertRevocationList,
+    RevocationCheckDepth, RevocationOptionsBuilder, UnknownStatusPolicy,
+};
+use x509_parser::extensions::{DistributionPointName, GeneralName, ParsedExtension};
+use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::revocation_list::CertificateRevocationList;
+use xmpp::timestamp::Timestamp;
+
+use super::{CHAIN_LENGTH, ForServers, PresentedChain, describe, unix};
+
+/// Most lists that one chain is checked against.
+pub const LISTS: usize = 4;
+
+/// A list, as fetched. Its signature is checked when it is used: by then its issuer is known.
+#[derive(Clone, Debug)]
+pub struct List {
+    list: Arc<CertRevocationList<'static>>,
+    /// When its issuer publishes the next one.
+    pub next_update: Option<Timestamp>,
+}
+
+impl List {
+    /// From DER; `None` when it cannot be read.
+    pub fn from_der(der: &[u8]) -> Option<Self> {
+        let (_, parsed) = CertificateRevocationList::from_der(der).ok()?;
+        let next_update = parsed.next_update().map(|time| describe::time(&time));
+        let list = OwnedCertRevocationList::from_der(der).ok()?;
+        Some(Self {
+            list: Arc::new(list.into()),
+            next_update,
+        })
+    }
+}
+
+/// The lists gathered for a chain.
+#[derive(Clone, Debug)]
+pub struct Evidence {
+    /// What could be had.
+    pub lists: Vec<List>,
+    /// When to look again.
+    pub until: Timestamp,
+}
+
+impl Evidence {
+    /// Whether a list that its issuer signed names a certificate on the path from `leaf` to one of the anchors.
+    pub(super) fn revoke(
+        &self,
+        leaf: &EndEntityCert<'_>,
+        anchors: &[TrustAnchor<'static>],
+        intermediates: &[CertificateDer<'_>],
+        now: Timestamp,
+    ) -> bool {
+        // One list at a time: an unusable one must not hide what another says.
+        self.lists.iter().any(|list| {
+            let lists = [&*list.list];
+            let Ok(builder) = RevocationOptionsBuilder::new(&lists) else {
+                return false;
+            };
+            let options = builder
+                .with_depth(RevocationCheckDepth::Chain)
+                .with_status_policy(UnknownStatusPolicy::Allow)
+                // Who was on yesterday's list is still revoked.
+                .with_expiration_policy(ExpirationPolicy::Ignore)
+                .build();
+            let checked = leaf.verify_for_usage(
+                webpki::ALL_VERIFICATION_ALGS,
+                anchors,
+                intermediates,
+                unix(now),
+                ForServers,
+                Some(options),
+                None,
+            );
+            matches!(checked, Err(Error::CertRevoked))
+        })
+    }
+
+    /// The same for a chain that leads to no anchor of ours: the issuer is whoever comes next in it.
+    pub(super) fn revokes(&self, chain: &PresentedChain, now: Timestamp) -> bool {
+        let ders: Vec<CertificateDer<'_>> = chain
+            .certificates
+            .iter()
+            .take(CHAIN_LENGTH)
+            .map(|der| CertificateDer::from(der.as_slice()))
+            .collect();
+        let Some((leaf, [issuer, ..])) = ders.split_first() else {
+            return false;
+        };
+        let (Ok(leaf), Ok(anchor)) = (
+            EndEntityCert::try_from(leaf),
+            webpki::anchor_from_trusted_cert(issuer),
+        ) else {
+            return false;
+        };
+        self.revoke(&leaf, &[anchor.to_owned()], &[], now)
+    }
+}
+
+/// Where lists that speak of a chain are to be had: the first web address of each certificate's distribution points.
+pub fn sources(chain: &PresentedChain) -> Vec<String> {
+    let mut found = Vec::new();
+    for der in chain.certificates.iter().take(CHAIN_LENGTH) {
+        let Ok((_, certificate)) = X509Certificate::from_der(der) else {
+            continue;
+        };
+        if let Some(url) = source(&certificate)
+            && !found.contains(&url)
+        {
+            found.push(url);
+        }
+        if found.len() == LISTS {
+            break;
+        }
+    }
+    found
+}
+
+fn source(certificate: &X509Certificate<'_>) -> Option<String> {
+    certificate.extensions().iter().find_map(|extension| {
+        let ParsedExtension::CRLDistributionPoints(points) = extension.parsed_extension() else {
+            return None;
+        };
+        points.points.iter().find_map(|point| {
+            let Some(DistributionPointName::FullName(names)) = &point.distribution_point else {
+                return None;
+            };
+            names.iter().find_map(|name| match name {
+                GeneralName::URI(uri)
+                    if uri.starts_with("http://") || uri.starts_with("https://") =>
+                {
+                    Some((*uri).to_owned())
+                }
+                _ => None,
+            })
+        })
+    })
+}
