@@ -183,6 +183,10 @@ table! {
     PeerList "peer.list":                                     All All Own Own Own Own;
     /// One peer's story.
     PeerShow "peer.show":                                     All All Own Own Own Own;
+    /// Pin trust anchors for a peer.
+    PeerPin "peer.pin":                                       All All Own Own No No;
+    /// Undo that.
+    PeerUnpin "peer.unpin":                                   All All Own Own No No;
 
     /// Read the audit log.
     AuditList "audit.list":                                   All All Own Own No Own;

@@ -34,12 +34,16 @@ pub struct Inspected {
     pub key_fingerprint: String,
 }
 
+/// The certificates of a PEM text, DER, in order; `None` if one of them is not PEM.
+pub(crate) fn der_of(pem: &str) -> Option<Vec<Vec<u8>>> {
+    CertificateDer::pem_slice_iter(pem.as_bytes())
+        .map(|der| der.map(|der| der.to_vec()).ok())
+        .collect()
+}
+
 /// Reads a certificate's facts without its key; `None` if the PEM holds no readable certificate.
 pub fn read(chain_pem: &str, domain: &DomainName) -> Option<Inspected> {
-    let chain: Vec<Vec<u8>> = CertificateDer::pem_slice_iter(chain_pem.as_bytes())
-        .map(|der| der.map(|der| der.to_vec()))
-        .collect::<std::result::Result<_, _>>()
-        .ok()?;
+    let chain = der_of(chain_pem)?;
     let leaf = chain.first()?;
     let (_, parsed) = X509Certificate::from_der(leaf).ok()?;
     let names: Vec<String> = parsed
@@ -226,7 +230,7 @@ const PEM_BYTES: usize = 64 * 1024;
 /// Longest chain.
 const CHAIN_LENGTH: usize = 8;
 
-fn hex_colons(bytes: &[u8]) -> String {
+pub(crate) fn hex_colons(bytes: &[u8]) -> String {
     bytes
         .iter()
         .map(|byte| format!("{byte:02X}"))
@@ -234,7 +238,7 @@ fn hex_colons(bytes: &[u8]) -> String {
         .join(":")
 }
 
-fn pem(label: &str, der: &[u8]) -> String {
+pub(crate) fn pem(label: &str, der: &[u8]) -> String {
     let text = data_encoding::BASE64.encode(der);
     let lines: Vec<&str> = text
         .as_bytes()

@@ -1,5 +1,7 @@
 //! What control keeps with a domain beside the columns, as JSON: what the owner chose, and what the worker remembers.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use store::DomainRow;
 
@@ -14,6 +16,11 @@ pub(crate) struct Choices {
     pub services: Vec<String>,
     /// When the owner last asked for a certificate now (µs).
     pub order_wanted: i64,
+    /// Trust anchors (PEM) of single peers, by canonical name.
+    pub pinned: BTreeMap<String, String>,
+    /// What another room or version keeps here: never lost by an edit of ours.
+    #[serde(flatten)]
+    pub others: BTreeMap<String, serde_json::Value>,
 }
 
 impl Choices {

@@ -137,6 +137,16 @@ async fn call(house: &House, operation: Operation, actor: &Actor, of: &Objects) 
             .peer_show(actor, domain, "peer.example")
             .await
             .map(drop),
+        Operation::PeerPin => {
+            let pin = crate::peer::PeerPin {
+                anchors_pem: String::new(),
+            };
+            control
+                .peer_pin(actor, domain, "peer.example", pin)
+                .await
+                .map(drop)
+        }
+        Operation::PeerUnpin => control.peer_unpin(actor, domain, "peer.example").await,
         Operation::AuditList => control
             .audit_list(actor, Some(tenant), None)
             .await
@@ -362,7 +372,7 @@ async fn every_operation_every_role() {
                 ),
                 Reach::Own | Reach::All => {
                     let missing = matches!(answer, Err(ControlError::NotFound { .. }))
-                        && operation != Operation::PeerShow;
+                        && !matches!(operation, Operation::PeerShow | Operation::PeerUnpin);
                     assert!(
                         !missing && !matches!(answer, Err(ControlError::Forbidden { .. })),
                         "{role} {operation}: {answer:?}"
