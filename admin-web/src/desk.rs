@@ -92,9 +92,18 @@ pub(crate) async fn team_add(Posted { desk, fields }: Posted) -> Answer {
     }
 }
 
-/// Removes one.
-pub(crate) async fn team_remove(Path(id): Path<i64>, Posted { desk, .. }: Posted) -> Answer {
+/// Removes one, after the question whether that is meant.
+pub(crate) async fn team_remove(Path(id): Path<i64>, Posted { desk, fields }: Posted) -> Answer {
     let tenant = own_tenant(&desk)?;
+    if fields.text("sure") != "yes" {
+        let problem = Problem::new(
+            None,
+            "Nobody is removed yet.",
+            "Open \"Remove\" beside the person, and confirm it there.".to_owned(),
+        );
+        let role = Role::Admin.as_str().to_owned();
+        return team_page(&desk, Some(problem), String::new(), role).await;
+    }
     match desk
         .panel
         .control

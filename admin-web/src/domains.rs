@@ -3,6 +3,7 @@
 use askama::Template;
 use axum::http::StatusCode;
 use control::domain::{DomainNew, DomainSet, DomainShow, DomainView, Removed};
+use control::peer::PolicyCost;
 use control::settings::ServiceName;
 use serde::Deserialize;
 
@@ -153,6 +154,8 @@ pub(crate) struct SettingsPage {
     pub(crate) show: DomainShow,
     pub(crate) urls: DomainUrls,
     pub(crate) services: Vec<ServiceName>,
+    /// Whom each policy would lose.
+    pub(crate) costs: Vec<PolicyCost>,
 }
 
 impl SettingsPage {
@@ -160,31 +163,49 @@ impl SettingsPage {
         self.show.services.iter().any(|on| on == label)
     }
 
-    /// XEP-0238's levels with what they mean, and whether one is chosen.
-    fn policies(&self) -> [(&'static str, &'static str, &'static str, bool); 4] {
+    /// XEP-0238's levels, strictest first: word, name, what it means, what it costs, whether it is chosen.
+    fn policies(&self) -> [(&'static str, &'static str, &'static str, String, bool); 4] {
         [
             (
                 "authenticated",
                 "Proven",
-                "Other servers must prove who they are, over an encrypted connection.",
+                "Other servers must prove who they are, over an encrypted connection. Nobody can pretend to be them, not even somebody who controls the network between.",
             ),
             (
                 "encrypted",
                 "Encrypted",
-                "The connection must be encrypted; who is on the other side is looked up, not proven.",
+                "The connection must be encrypted. Who cannot prove who they are is looked up and asked back; that is as good as the network was at that moment. Nobody is shut out for an old certificate.",
             ),
             (
                 "verified",
                 "Looked up",
-                "Who is on the other side is looked up; encryption is used where the other side has it.",
+                "Who is on the other side is looked up and asked back. This service encrypts all the same: it talks to nobody in the clear.",
             ),
             (
                 "permissive",
                 "Open",
-                "Anything goes. Only for talking to very old servers.",
+                "Asks for as little as there is: like \"Looked up\", for very old servers. Choose it only for a short while.",
             ),
         ]
-        .map(|(word, name, text)| (word, name, text, self.show.policy == word))
+        .map(|(word, name, text)| (word, name, text, self.cost(word), self.show.policy == word))
+    }
+
+    /// Who of those known could no longer be reached, in one sentence; empty when nobody is known to be lost.
+    fn cost(&self, policy: &str) -> String {
+        const NAMED: usize = 5;
+        let Some(cost) = self.costs.iter().find(|cost| cost.policy == policy) else {
+            return String::new();
+        };
+        let named = cost.lost.iter().take(NAMED).cloned().collect::<Vec<_>>();
+        match cost.lost.len() {
+            0 => String::new(),
+            many if many <= NAMED => format!("You would lose contact with {}.", named.join(", ")),
+            many => format!(
+                "You would lose contact with {} servers, among them {}.",
+                many,
+                named.join(", ")
+            ),
+        }
     }
 }
 
@@ -199,7 +220,12 @@ async fn settings_page(desk: &SignedIn, domain: &str, problem: Option<Problem>) 
         .domain_show(&desk.actor, domain)
         .await
         .or_page(desk)?;
+    let costs = control
+        .policy_costs(&desk.actor, domain)
+        .await
+        .or_page(desk)?;
     let page = SettingsPage {
+        costs,
         frame: desk
             .at(Here::Settings)
             .about(&show.view)

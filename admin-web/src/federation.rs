@@ -1,15 +1,16 @@
-//! Federation: the peers of a domain, and each one's story up to whose side has to fix it.
+//! Federation: the peers of a domain, each one's story up to whose side has to fix it, and the trust anchors pinned for one.
 
 use askama::Template;
 use axum::http::StatusCode;
 use control::domain::DomainView;
-use control::peer::{PeerShow, PeerView};
+use control::peer::{PeerPin, PeerShow, PeerView, PinnedView, Proof, Reached, Side, Step, Story};
 use serde_json::Value;
 
 use crate::domains::view_of;
 use crate::door::Path;
-use crate::error::Answer;
-use crate::frame::{Frame, Here, html};
+use crate::error::{Answer, Problem};
+use crate::form::Posted;
+use crate::frame::{Frame, Here, done, html};
 use crate::login::{OrPage, SignedIn};
 use crate::urls::DomainUrls;
 use crate::words;
@@ -21,23 +22,64 @@ pub(crate) struct FederationPage {
     pub(crate) view: DomainView,
     pub(crate) urls: DomainUrls,
     pub(crate) peers: Vec<PeerView>,
+    pub(crate) pinned: Vec<PinnedView>,
+    /// What was typed into the form.
+    pub(crate) peer: String,
+    pub(crate) anchors: String,
 }
 
 /// The list.
 pub(crate) async fn list(desk: SignedIn, Path(domain): Path<String>) -> Answer {
-    let show = view_of(&desk, &domain).await?;
+    list_page(&desk, &domain, None, String::new(), String::new()).await
+}
+
+async fn list_page(
+    desk: &SignedIn,
+    domain: &str,
+    problem: Option<Problem>,
+    peer: String,
+    anchors: String,
+) -> Answer {
+    let show = view_of(desk, domain).await?;
     let control = &desk.panel.control;
-    let peers = control
-        .peer_list(&desk.actor, &domain)
-        .await
-        .or_page(&desk)?;
+    let peers = control.peer_list(&desk.actor, domain).await.or_page(desk)?;
     let page = FederationPage {
-        frame: desk.at(Here::Federation).about(&show.view),
+        frame: desk.at(Here::Federation).about(&show.view).problem(problem),
         urls: DomainUrls::new(&show.view.ascii),
+        pinned: show.pinned,
         view: show.view,
         peers,
+        peer,
+        anchors,
     };
-    Ok(html(StatusCode::OK, &page))
+    Ok(html(page.frame.status(), &page))
+}
+
+/// Pins what was pasted.
+pub(crate) async fn pin(Path(domain): Path<String>, Posted { desk, fields }: Posted) -> Answer {
+    let peer = fields.text("peer").to_owned();
+    let anchors = fields.text("anchors_pem").to_owned();
+    let control = &desk.panel.control;
+    let pin = PeerPin {
+        anchors_pem: anchors.clone(),
+    };
+    match control.peer_pin(&desk.actor, &domain, &peer, pin).await {
+        Ok(pinned) => Ok(done(&DomainUrls::new(&domain).peer(&pinned.peer), "pinned")),
+        Err(failure) => {
+            let problem = Problem::of(failure).map_err(|other| desk.fail(other))?;
+            list_page(&desk, &domain, Some(problem), peer, anchors).await
+        }
+    }
+}
+
+/// Takes a peer's anchors away.
+pub(crate) async fn unpin(Path(domain): Path<String>, Posted { desk, fields }: Posted) -> Answer {
+    let control = &desk.panel.control;
+    control
+        .peer_unpin(&desk.actor, &domain, fields.text("peer"))
+        .await
+        .or_page(&desk)?;
+    Ok(done(&DomainUrls::new(&domain).federation(), "unpinned"))
 }
 
 #[derive(Template)]
@@ -46,59 +88,81 @@ pub(crate) struct PeerPage {
     pub(crate) frame: Frame,
     pub(crate) view: DomainView,
     pub(crate) urls: DomainUrls,
-    pub(crate) peer: PeerShow,
+    pub(crate) peer: PeerView,
+    pub(crate) pinned: Option<PinnedView>,
     pub(crate) attempts: Vec<Attempt>,
 }
 
-/// An attempt as lines to read: federation writes the facts, this puts the known ones first and leaves none out.
+/// An attempt as a picture and lines to read: control tells it, this puts the known facts first and leaves none out.
 pub(crate) struct Attempt {
     /// When.
     pub(crate) at: String,
-    /// Did it succeed? `None`: not said.
-    pub(crate) ok: Option<bool>,
+    /// Did it succeed?
+    pub(crate) ok: bool,
     /// One sentence.
     pub(crate) headline: String,
+    /// The way, with where it broke.
+    pub(crate) steps: Vec<Step>,
+    /// Each prooftype.
+    pub(crate) proofs: Vec<Proof>,
+    /// Why, in plain words.
+    pub(crate) why: String,
+    /// Their own words.
+    pub(crate) said: String,
     /// The facts.
     pub(crate) facts: Vec<(String, String)>,
-    /// Whose side has to fix it.
-    pub(crate) side: String,
+    /// Whose side has to fix it; empty when nobody's.
+    pub(crate) side: &'static str,
+    /// How.
+    pub(crate) fix: String,
 }
 
 impl Attempt {
-    pub(crate) fn read(value: &Value) -> Self {
-        let mut attempt = Self {
-            at: String::new(),
-            ok: None,
-            headline: String::new(),
-            facts: Vec::new(),
-            side: String::new(),
-        };
-        let Some(object) = value.as_object() else {
-            attempt.headline = text(value);
-            return attempt;
-        };
-        for (key, value) in object {
-            let said = match key.as_str() {
-                "direction" => direction(&text(value)),
-                "refusals" => refusals(value),
-                _ => text(value),
-            };
-            if value.is_null() || said.is_empty() {
-                continue;
-            }
-            match key.as_str() {
-                "at" => attempt.at = words::plain_times(&said),
-                "ok" => attempt.ok = value.as_bool(),
-                "summary" => attempt.headline = said,
-                "fault" => attempt.side = side(&said),
-                _ => attempt.facts.push((label(key), said)),
-            }
-        }
-        let rank = |label: &str| ORDER.iter().position(|known| known.1 == label);
-        attempt
+    pub(crate) fn read(story: &Story) -> Self {
+        // What the picture shows or stands beside it is not said twice.
+        const SHOWN: &[&str] = &[
+            "at",
+            "ok",
+            "summary",
+            "fault",
+            "refusals",
+            "verdicts",
+            "remote_error",
+            "stage",
+        ];
+        let mut facts: Vec<_> = story
             .facts
-            .sort_by_key(|(label, _)| rank(label).unwrap_or(ORDER.len()));
-        attempt
+            .iter()
+            .filter(|(key, _)| !SHOWN.contains(&key.as_str()))
+            .map(|(key, value)| match key.as_str() {
+                "direction" => (label(key), direction(&text(value))),
+                _ => (label(key), words::plain_times(&text(value))),
+            })
+            .filter(|(_, said)| !said.is_empty())
+            .collect();
+        let rank = |label: &str| ORDER.iter().position(|known| known.1 == label);
+        facts.sort_by_key(|(label, _)| rank(label).unwrap_or(ORDER.len()));
+        Self {
+            at: words::plain_times(story.fact("at")),
+            ok: story.ok(),
+            headline: story.fact("summary").to_owned(),
+            steps: story.steps.clone(),
+            proofs: story.proofs.clone(),
+            why: story.why.clone(),
+            said: story.fact("remote_error").to_owned(),
+            facts,
+            side: side(story.side),
+            fix: story.fix.clone(),
+        }
+    }
+}
+
+/// Mark and colour of a step, and its standing said aloud.
+pub(crate) fn standing(reached: &Reached) -> (&'static str, &'static str, &'static str) {
+    match reached {
+        Reached::Done => ("check-full", "ok", "passed"),
+        Reached::Broken => ("bad", "bad", "ended here"),
+        Reached::Later => ("hollow", "unknown", "not reached"),
     }
 }
 
@@ -106,16 +170,21 @@ impl Attempt {
 const ORDER: &[(&str, &str)] = &[
     ("direction", "Direction"),
     ("target", "The DNS named"),
+    ("dns", "Signed DNS"),
     ("address", "Address"),
     ("tls", "Encryption"),
     ("cipher", "Cipher"),
+    ("direct", "Encrypted from the first byte"),
+    ("alpn", "Protocol asked for"),
     ("mechanism", "Sign-in"),
     ("prooftype", "Proof"),
     ("identifier", "Proven name"),
     ("dnssec", "By signed DNS"),
     ("weak", "Could be forged on the way"),
-    ("refusals", "Refused proofs"),
-    ("remote_error", "They said"),
+    ("presented", "Certificates shown"),
+    ("expires", "Proven until"),
+    ("bidi", "One connection for both ways"),
+    ("pairs", "Domains on that connection"),
     ("code", "Code"),
 ];
 
@@ -135,26 +204,15 @@ fn direction(word: &str) -> String {
 }
 
 /// Whose side has to fix it, for the owner of the hosted domain.
-fn side(fault: &str) -> String {
-    match fault {
-        "peer" => "Theirs: their certificate, server or settings. Tell their operator.".to_owned(),
-        "ours" => "Ours: see what the checks of this domain say.".to_owned(),
-        "dns" => "The DNS of their domain, or the way to it.".to_owned(),
-        "network" => "The network between; it is tried again by itself.".to_owned(),
-        "policy" => "Nobody's: your settings say so. Change them if you want to.".to_owned(),
-        other => other.to_owned(),
+fn side(side: Side) -> &'static str {
+    match side {
+        Side::Nobody => "",
+        Side::Theirs => "Theirs: their certificate, server or settings.",
+        Side::Ours => "Ours: your records here, or this service.",
+        Side::Dns => "Theirs: the DNS of their domain.",
+        Side::Network => "Nobody's yet: the network between.",
+        Side::Policy => "Yours: your settings say so.",
     }
-}
-
-/// Each refusal as `pkix: the certificate has expired`.
-fn refusals(value: &Value) -> String {
-    let one = |refusal: &Value| match (&refusal["prooftype"], &refusal["text"]) {
-        (Value::String(by), Value::String(said)) => format!("{by}: {said}"),
-        (_, Value::String(said)) => said.clone(),
-        _ => text(refusal),
-    };
-    let list = value.as_array().map(Vec::as_slice).unwrap_or_default();
-    list.iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
 fn text(value: &Value) -> String {
@@ -179,16 +237,21 @@ fn text(value: &Value) -> String {
 pub(crate) async fn show(desk: SignedIn, Path((domain, peer)): Path<(String, String)>) -> Answer {
     let show = view_of(&desk, &domain).await?;
     let control = &desk.panel.control;
-    let peer = control
+    let PeerShow {
+        view: peer,
+        pinned,
+        attempts,
+    } = control
         .peer_show(&desk.actor, &domain, &peer)
         .await
         .or_page(&desk)?;
     let page = PeerPage {
         frame: desk.at(Here::Federation).about(&show.view),
         urls: DomainUrls::new(&show.view.ascii),
-        attempts: peer.attempts.iter().map(Attempt::read).collect(),
+        attempts: attempts.iter().map(Attempt::read).collect(),
         view: show.view,
         peer,
+        pinned,
     };
     Ok(html(StatusCode::OK, &page))
 }
@@ -198,30 +261,26 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn read(attempt: Value) -> Attempt {
+        Attempt::read(&control::peer::tell("one.example", "peer.example", attempt))
+    }
+
     #[test]
     fn an_attempt_loses_nothing_and_puts_known_things_first() {
-        let attempt = Attempt::read(&json!({
+        let attempt = read(json!({
             "at": "2026-11-25T20:00:00.25Z", "ok": false, "summary": "They refused.", "zeta_fact": 7,
             "tls": "1.3", "address": "192.0.2.1:5269", "direction": "out", "fault": "peer",
             "refusals": [{"prooftype": "pkix", "text": "expired", "code": "expired", "fault": "peer"}, {"prooftype": null, "text": "blocked"}],
-            "remote_error": null,
+            "remote_error": "go away",
         }));
         let labels: Vec<_> = attempt.facts.iter().map(|(l, _)| l.as_str()).collect();
-        assert_eq!(
-            labels,
-            [
-                "Direction",
-                "Address",
-                "Encryption",
-                "Refused proofs",
-                "Zeta fact"
-            ]
-        );
-        assert_eq!(attempt.facts[3].1, "pkix: expired; blocked");
+        assert_eq!(labels, ["Direction", "Address", "Encryption", "Zeta fact"]);
+        assert_eq!(attempt.proofs[0].text, "expired");
+        assert_eq!(attempt.proofs[1].prooftype, "policy");
+        assert_eq!(attempt.said, "go away");
         assert_eq!(attempt.at, "2026-11-25 20:00 UTC");
         assert!(attempt.side.starts_with("Theirs"));
-        assert_eq!(attempt.ok, Some(false));
-        assert_eq!(Attempt::read(&json!("odd")).headline, "odd");
-        assert!(Attempt::read(&json!({"refusals": []})).facts.is_empty());
+        assert!(!attempt.ok);
+        assert_eq!(read(json!("odd")).headline, "odd");
     }
 }

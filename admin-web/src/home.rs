@@ -3,10 +3,12 @@
 use askama::Template;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use control::domain::DomainView;
+use control::domain::{DomainPage, DomainView};
 use control::tenant::{Overview, TenantView};
+use serde::Deserialize;
 
 use crate::Shared;
+use crate::door::Query;
 use crate::error::Answer;
 use crate::frame::{Frame, Here, html, see_other};
 use crate::login::{OrPage, SignedIn, cookie_token};
@@ -25,7 +27,8 @@ pub(crate) struct HomePage {
 pub(crate) struct OperatorPage {
     pub(crate) frame: Frame,
     pub(crate) overview: Overview,
-    pub(crate) domains: Vec<DomainView>,
+    pub(crate) page: DomainPage,
+    pub(crate) search: String,
     pub(crate) tenants: Vec<TenantView>,
 }
 
@@ -40,6 +43,15 @@ impl OperatorPage {
     }
 }
 
+/// Which part of the operator's list.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Part {
+    #[serde(default)]
+    search: String,
+    #[serde(default)]
+    from: usize,
+}
+
 /// Links of a domain in a list.
 pub(crate) fn links(view: &DomainView) -> DomainUrls {
     DomainUrls::new(&view.ascii)
@@ -49,6 +61,7 @@ pub(crate) fn links(view: &DomainView) -> DomainUrls {
 pub(crate) async fn home(
     State(panel): State<Shared>,
     headers: HeaderMap,
+    Query(part): Query<Part>,
     desk: Result<SignedIn, crate::error::Failure>,
 ) -> Answer {
     let desk = match desk {
@@ -84,10 +97,11 @@ pub(crate) async fn home(
     }
     let page = OperatorPage {
         overview: control.overview(&desk.actor).await.or_page(&desk)?,
-        domains: control
-            .domain_list(&desk.actor, None)
+        page: control
+            .domain_page(&desk.actor, None, &part.search, part.from)
             .await
             .or_page(&desk)?,
+        search: part.search,
         tenants: control.tenant_list(&desk.actor).await.or_page(&desk)?,
         frame,
     };

@@ -130,6 +130,8 @@ fn pages() -> Router<Shared> {
         .route(route::PERSON_REMOVE, post(people::remove))
         .route(route::FEDERATION, get(federation::list))
         .route(route::PEER, get(federation::show))
+        .route(route::PIN, post(federation::pin))
+        .route(route::UNPIN, post(federation::unpin))
         .route(
             route::SETTINGS,
             get(domains::settings).post(domains::settings_save),

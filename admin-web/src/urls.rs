@@ -57,6 +57,8 @@ pub(crate) mod route {
     pub(crate) const PERSON_REMOVE: &str = "/domains/{domain}/people/{local}/remove";
     pub(crate) const FEDERATION: &str = "/domains/{domain}/federation";
     pub(crate) const PEER: &str = "/domains/{domain}/federation/{peer}";
+    pub(crate) const PIN: &str = "/domains/{domain}/pinned";
+    pub(crate) const UNPIN: &str = "/domains/{domain}/pinned/remove";
     pub(crate) const SETTINGS: &str = "/domains/{domain}/settings";
     pub(crate) const SUSPEND: &str = "/domains/{domain}/suspend";
     pub(crate) const RESUME: &str = "/domains/{domain}/resume";
@@ -146,6 +148,14 @@ impl DomainUrls {
 
     pub(crate) fn peer(&self, peer: &str) -> String {
         format!("{}/federation/{}", self.0, encode(peer))
+    }
+
+    pub(crate) fn pin(&self) -> String {
+        self.under("pinned")
+    }
+
+    pub(crate) fn unpin(&self) -> String {
+        self.under("pinned/remove")
     }
 
     pub(crate) fn settings(&self) -> String {
@@ -239,6 +249,11 @@ pub(crate) fn sign_in_then(path: &str) -> String {
     }
 }
 
+/// A page of the operator's list of domains.
+pub(crate) fn domains_page(search: &str, from: impl Display) -> String {
+    format!("{HOME}?search={}&from={from}", encode(search))
+}
+
 /// `path` if it stays on this site: a redirect never leads elsewhere.
 pub(crate) fn local_path(path: &str) -> Option<&str> {
     let plain = path.starts_with('/')
@@ -302,6 +317,8 @@ mod tests {
             (route::PEOPLE, urls.people()),
             (route::IMPORT, urls.import()),
             (route::FEDERATION, urls.federation()),
+            (route::PIN, urls.pin()),
+            (route::UNPIN, urls.unpin()),
             (route::SETTINGS, urls.settings()),
             (route::SUSPEND, urls.suspend()),
             (route::RESUME, urls.resume()),

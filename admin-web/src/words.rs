@@ -158,6 +158,8 @@ pub(crate) fn notice(word: &str) -> Option<&'static str> {
         "suspended" => "Stopped. Nothing is erased, and you can start it again at any time.",
         "resumed" => "Started again.",
         "removed" => "Removed, with everything that belonged to it.",
+        "pinned" => "Pinned. From now on only certificates under it prove that server.",
+        "unpinned" => "That server is judged like everybody else again.",
         "person-added" => "The account is added and can sign in.",
         "password-set" => "The password is set. Open sessions of this account end now.",
         "ordered" => "A certificate is being ordered. This page shows it as soon as it is here.",

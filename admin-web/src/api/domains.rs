@@ -4,11 +4,12 @@ use axum::http::header;
 use axum::response::IntoResponse;
 use control::certificate::CertificateUpload;
 use control::domain::{DomainNew, DomainSet};
+use control::peer::PeerPin;
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Body, Caller, OrProblem, Reply, accepted, created, ok, schema};
+use super::{Body, Caller, OrProblem, Reply, accepted, created, nothing, ok, schema};
 use crate::Shared;
 use crate::door::{Path, Query};
 
@@ -26,6 +27,8 @@ pub(super) fn router() -> OpenApiRouter<Shared> {
         .routes(routes!(certificate_order))
         .routes(routes!(peers))
         .routes(routes!(peer))
+        .routes(routes!(peer_pin, peer_unpin))
+        .routes(routes!(policy_costs))
         .routes(routes!(codes))
 }
 
@@ -242,6 +245,46 @@ async fn peer(caller: Caller, Path((domain, peer)): Path<(String, String)>) -> R
     let control = &caller.panel.control;
     ok(control
         .peer_show(&caller.actor, &domain, &peer)
+        .await
+        .or_problem()?)
+}
+
+/// Pin trust anchors for a peer; they replace those pinned before
+///
+/// Only certificates under them prove the peer from then on; the public authorities are not asked.
+#[utoipa::path(put, path = "/domains/{domain}/peers/{peer}/pinned", tag = "domains", params(("domain" = String, Path), ("peer" = String, Path)), request_body = schema::PeerPin,
+    responses((status = 200, body = schema::Pinned), (status = 404, body = schema::Problem), (status = 422, body = schema::Problem)))]
+async fn peer_pin(
+    caller: Caller,
+    Path((domain, peer)): Path<(String, String)>,
+    Body(pin): Body<PeerPin>,
+) -> Reply {
+    let control = &caller.panel.control;
+    ok(control
+        .peer_pin(&caller.actor, &domain, &peer, pin)
+        .await
+        .or_problem()?)
+}
+
+/// Take a peer's pinned anchors away: the public authorities count again
+#[utoipa::path(delete, path = "/domains/{domain}/peers/{peer}/pinned", tag = "domains", params(("domain" = String, Path), ("peer" = String, Path)),
+    responses((status = 204), (status = 404, body = schema::Problem)))]
+async fn peer_unpin(caller: Caller, Path((domain, peer)): Path<(String, String)>) -> Reply {
+    let control = &caller.panel.control;
+    control
+        .peer_unpin(&caller.actor, &domain, &peer)
+        .await
+        .or_problem()?;
+    nothing()
+}
+
+/// Which known peers a stricter policy would lose
+#[utoipa::path(get, path = "/domains/{domain}/policies", tag = "domains", params(("domain" = String, Path)),
+    responses((status = 200, body = Vec<schema::PolicyCost>), (status = 404, body = schema::Problem)))]
+async fn policy_costs(caller: Caller, Path(domain): Path<String>) -> Reply {
+    let control = &caller.panel.control;
+    ok(control
+        .policy_costs(&caller.actor, &domain)
         .await
         .or_problem()?)
 }

@@ -176,6 +176,8 @@ pub(super) struct DomainShow {
     services: Vec<String>,
     allow: Vec<String>,
     block: Vec<String>,
+    /// Peers with trust anchors of their own.
+    pinned: Vec<Pinned>,
     stations: Vec<Station>,
     next_step: NextStep,
     checks: Vec<Finding>,
@@ -349,7 +351,70 @@ pub(super) struct Peer {
 pub(super) struct PeerShow {
     #[serde(flatten)]
     view: Peer,
-    attempts: Vec<serde_json::Value>,
+    pinned: Option<Pinned>,
+    /// What was seen (`at`, `direction`, `ok`, `summary`, `code`, `target`, `address`, `tls`, …), and what it means.
+    attempts: Vec<Attempt>,
+}
+
+/// What an attempt means; beside these members stand the facts that were seen.
+#[derive(ToSchema)]
+pub(super) struct Attempt {
+    steps: Vec<Step>,
+    proofs: Vec<Proof>,
+    /// In plain words.
+    why: String,
+    /// `nobody`, `theirs`, `ours`, `dns`, `network`, `policy`.
+    side: String,
+    /// What to do; empty when there is nothing.
+    fix: String,
+}
+
+#[derive(ToSchema)]
+pub(super) struct Step {
+    /// `dns`, `connect`, `tls`, `identity`, `sign-in`.
+    step: String,
+    name: String,
+    /// `done`, `broken`, `later`.
+    reached: String,
+    seen: String,
+}
+
+#[derive(ToSchema)]
+pub(super) struct Proof {
+    /// `pkix`, `dane`, `posh`, `dialback`, `policy`.
+    prooftype: String,
+    holds: bool,
+    code: String,
+    text: String,
+}
+
+/// Trust anchors of a peer.
+#[derive(ToSchema)]
+pub(super) struct PeerPin {
+    /// One certificate or several, PEM.
+    anchors_pem: String,
+}
+
+#[derive(ToSchema)]
+pub(super) struct Pinned {
+    peer: String,
+    anchors: Vec<Anchor>,
+}
+
+#[derive(ToSchema)]
+pub(super) struct Anchor {
+    subject: String,
+    /// SHA-256.
+    fingerprint: String,
+    not_after: String,
+    expired: bool,
+}
+
+/// Whom a policy would lose.
+#[derive(ToSchema)]
+pub(super) struct PolicyCost {
+    policy: String,
+    lost: Vec<String>,
 }
 
 #[derive(ToSchema)]

@@ -78,6 +78,19 @@ async fn the_description_names_exactly_what_is_sent() {
     check("Limits", &sample::tenant().limits);
     check("Overview", &sample::overview());
     check("Peer", &sample::peers()[0]);
+    check("PeerShow", &sample::peer_show());
+    check("Pinned", &sample::pinned());
+    check("Anchor", &sample::pinned().anchors[0]);
+    let mut story = sample::stories().remove(0);
+    check("Step", &story.steps[0]);
+    check("Proof", &sample::stories()[1].proofs[0]);
+    story.facts.clear();
+    check("Attempt", &story);
+    let cost = control::peer::PolicyCost {
+        policy: "encrypted",
+        lost: Vec::new(),
+    };
+    check("PolicyCost", &cost);
     check("Operator", &sample::team()[0]);
     check("AuditEntry", &sample::audit()[0]);
     check("Token", &sample::tokens()[0]);

@@ -7,7 +7,7 @@ use control::certificate::CertificateView;
 use control::domain::{DomainShow, DomainView, NextStep, Seen, State, Station, VerdictView};
 use control::findings::{FindingView, Severity};
 use control::operator::{LoginView, OperatorView, TokenView};
-use control::peer::PeerView;
+use control::peer::{AnchorView, PeerShow, PeerView, PinnedView, Story};
 use control::records::{
     DesiredRecord, Mode, Purpose, RecordValue, RecordView, RecordsPage, Standing,
 };
@@ -323,6 +323,7 @@ pub(super) fn show_live() -> DomainShow {
         services: vec!["rooms".into()],
         allow: Vec::new(),
         block: vec!["spam.example".into()],
+        pinned: vec![pinned()],
         stations: vec![
             station("Ownership", "done", "The domain is yours."),
             station("Records", "done", "All needed records are there."),
@@ -574,18 +575,41 @@ pub(super) fn peers() -> Vec<PeerView> {
     ]
 }
 
-pub(super) fn attempts() -> Vec<serde_json::Value> {
+pub(super) fn pinned() -> PinnedView {
+    PinnedView {
+        peer: "school.example".into(),
+        anchors: vec![AnchorView {
+            subject: "C=SE, O=Lindgren School District, CN=Lindgren School Internal Certificate Authority 2024".into(),
+            fingerprint: "9F:86:D0:81:88:4C:7D:65:9A:2F:EA:A0:C5:5A:D0:15:A3:BF:4F:1B:2B:0B:82:2C:D1:5D:6C:15:B0:F0:0A:08".into(),
+            not_after: at(86_400 * 700),
+            expired: false,
+        }],
+    }
+}
+
+pub(super) fn stories() -> Vec<Story> {
+    let told =
+        |attempt| control::peer::tell("lindgren-and-daughters.example", "broken.example", attempt);
+    attempts().into_iter().map(told).collect()
+}
+
+fn attempts() -> Vec<serde_json::Value> {
     vec![
+        serde_json::json!({
+            "at": "2026-11-25T19:58:20Z", "ok": false, "summary": "No connection to xmpp.broken.example (192.0.2.77:5269).", "direction": "out",
+            "code": "unreachable", "fault": "network", "target": "xmpp.broken.example:5269", "dns": "insecure", "address": "192.0.2.77:5269",
+            "refusals": [],
+        }),
         serde_json::json!({
             "at": "2026-11-25T19:53:20Z", "ok": false, "summary": "Their certificate expired 3 days ago.", "direction": "out",
             "code": "certificate-expired", "fault": "peer", "target": "xmpp.broken.example:5269", "address": "192.0.2.77:5269",
-            "tls": "TLS 1.3", "cipher": "TLS13_AES_256_GCM_SHA384", "mechanism": null, "prooftype": null,
-            "refusals": [{"prooftype": "pkix", "code": "expired", "text": "the certificate expired on 2026-11-22", "fault": "peer"}],
-            "remote_error": null,
+            "tls": "TLSv1.3", "cipher": "TLS13_AES_256_GCM_SHA384", "mechanism": null, "prooftype": null,
+            "refusals": [{"prooftype": "pkix", "code": "expired", "text": "the certificate expired on 2026-11-22", "fault": "peer"}, {"prooftype": "posh", "code": "posh-mismatch", "text": "no fingerprint of its file fits", "fault": "peer"}],
+            "remote_error": "not-authorized (your certificate is not marked for clients)",
         }),
         serde_json::json!({
             "at": "2026-11-25T18:53:20Z", "ok": true, "summary": "Proven by certificate.", "direction": "in",
-            "address": "192.0.2.77:41022", "tls": "TLS 1.3", "mechanism": "EXTERNAL", "prooftype": "pkix", "identifier": "broken.example",
+            "address": "192.0.2.77:41022", "tls": "TLSv1.3", "mechanism": "EXTERNAL", "prooftype": "pkix", "identifier": "broken.example",
             "dnssec": false, "weak": false, "refusals": [],
         }),
     ]
@@ -672,4 +696,12 @@ pub(super) fn logins() -> Vec<LoginView> {
             "192.0.2.9",
         ),
     ]
+}
+
+pub(super) fn peer_show() -> PeerShow {
+    PeerShow {
+        view: peers().remove(2),
+        pinned: Some(pinned()),
+        attempts: stories(),
+    }
 }

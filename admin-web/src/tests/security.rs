@@ -265,7 +265,7 @@ fn ways() -> Vec<Way> {
         ),
         (
             Op::AccountSetPassword,
-            put,
+            put.clone(),
             "/api/v1/domains/{D}/accounts/anna/password",
             empty,
         ),
@@ -301,7 +301,7 @@ fn ways() -> Vec<Way> {
         ),
         (
             Op::AccountRemove,
-            delete,
+            delete.clone(),
             "/api/v1/domains/{D}/accounts/anna",
             none,
         ),
@@ -317,6 +317,30 @@ fn ways() -> Vec<Way> {
             Op::PeerShow,
             get.clone(),
             "/api/v1/domains/{D}/peers/nobody.example",
+            none,
+        ),
+        (Op::PeerPin, post.clone(), "/domains/{D}/pinned", || {
+            Some(json!({"peer": "nobody.example", "anchors_pem": "x"}))
+        }),
+        (
+            Op::PeerPin,
+            put,
+            "/api/v1/domains/{D}/peers/nobody.example/pinned",
+            || Some(json!({"anchors_pem": "x"})),
+        ),
+        (Op::PeerUnpin, post, "/domains/{D}/pinned/remove", || {
+            Some(json!({"peer": "nobody.example"}))
+        }),
+        (
+            Op::PeerUnpin,
+            delete,
+            "/api/v1/domains/{D}/peers/nobody.example/pinned",
+            none,
+        ),
+        (
+            Op::PeerList,
+            get.clone(),
+            "/api/v1/domains/{D}/policies",
             none,
         ),
         (Op::AuditList, get, "/api/v1/audit?tenant={T}", none),

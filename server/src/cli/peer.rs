@@ -1,10 +1,11 @@
-//! `domicile peer`: the servers that hosted domains talk with, and what happened there.
+//! `domicile peer`: the servers that hosted domains talk with, what happened there, and the trust anchors pinned for one.
 
 use clap::Subcommand;
+use control::peer::{PeerPin, PeerShow, PinnedView, Reached, Side};
 use control::{Actor, Control};
 
-use super::Outcome;
 use super::output::{show, table};
+use super::{Failure, Outcome};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum PeerCommand {
@@ -25,6 +26,26 @@ pub(super) enum PeerCommand {
         /// Print JSON
         #[arg(long)]
         json: bool,
+    },
+    /// Pin trust anchors for one server: only certificates under them prove it from then on
+    Pin {
+        /// Hosted domain
+        domain: String,
+        /// Remote domain
+        peer: String,
+        /// PEM file with the server's own authority or certificate; "-" reads standard input
+        #[arg(value_name = "FILE")]
+        anchors: std::path::PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take a server's pinned anchors away: it is judged by the public authorities again
+    Unpin {
+        /// Hosted domain
+        domain: String,
+        /// Remote domain
+        peer: String,
     },
 }
 
@@ -50,13 +71,111 @@ pub(super) async fn run(control: &Control, actor: &Actor, command: PeerCommand) 
         }
         PeerCommand::Show { domain, peer, json } => {
             let shown = control.peer_show(actor, &domain, &peer).await?;
-            show(json, &shown, |shown| {
-                let mut text = format!("{}: {}\n", shown.view.peer, shown.view.summary);
-                for attempt in &shown.attempts {
-                    text.push_str(&format!("{attempt}\n"));
-                }
-                text
+            show(json, &shown, story)
+        }
+        PeerCommand::Pin {
+            domain,
+            peer,
+            anchors,
+            json,
+        } => {
+            let pin = PeerPin {
+                anchors_pem: read(&anchors)?,
+            };
+            let pinned = control.peer_pin(actor, &domain, &peer, pin).await?;
+            show(json, &pinned, |pinned| {
+                format!("{}: pinned\n{}", pinned.peer, anchors_text(pinned))
             })
         }
+        PeerCommand::Unpin { domain, peer } => {
+            control.peer_unpin(actor, &domain, &peer).await?;
+            say!("{peer}: judged by the public authorities again");
+            Ok(0)
+        }
     }
+}
+
+fn read(file: &std::path::Path) -> Result<String, Failure> {
+    let read = if file.as_os_str() == "-" {
+        std::io::read_to_string(std::io::stdin())
+    } else {
+        std::fs::read_to_string(file)
+    };
+    read.map_err(|error| {
+        Failure::other(
+            2,
+            format!("{}: cannot be read: {error}", file.display()),
+            "Give a PEM file that holds certificates.",
+        )
+    })
+}
+
+fn anchors_text(pinned: &PinnedView) -> String {
+    let mut text = String::new();
+    for anchor in &pinned.anchors {
+        text.push_str(&format!(
+            "  {}\n    SHA-256 {}\n    until {}{}\n",
+            anchor.subject,
+            anchor.fingerprint,
+            anchor.not_after.to_xep0082(),
+            if anchor.expired { ", expired" } else { "" }
+        ));
+    }
+    text
+}
+
+/// The attempts as people read them: the way with where it broke, why, and whose turn it is.
+fn story(shown: &PeerShow) -> String {
+    let mut text = format!("{}: {}\n", shown.view.peer, shown.view.summary);
+    if let Some(pinned) = &shown.pinned {
+        text.push_str(&format!(
+            "\nTrusted by its own certificate only:\n{}",
+            anchors_text(pinned)
+        ));
+    }
+    for attempt in &shown.attempts {
+        let direction = match attempt.fact("direction") {
+            "in" => "they called us",
+            "out" => "we called them",
+            other => other,
+        };
+        text.push_str(&format!(
+            "\n{}  {direction}: {}\n",
+            attempt.fact("at"),
+            attempt.fact("summary")
+        ));
+        for step in &attempt.steps {
+            let mark = match step.reached {
+                Reached::Done => "passed     ",
+                Reached::Broken => "ENDED HERE ",
+                Reached::Later => "not reached",
+            };
+            text.push_str(
+                &format!("  {mark}  {:<10}  {}\n", step.name, step.seen).replace("  \n", "\n"),
+            );
+        }
+        for proof in &attempt.proofs {
+            let holds = if proof.holds {
+                "holds"
+            } else {
+                "does not hold"
+            };
+            text.push_str(&format!("  {} {holds}: {}\n", proof.prooftype, proof.text));
+        }
+        text.push_str(&format!("  {}\n", attempt.why));
+        let side = match attempt.side {
+            Side::Nobody => continue,
+            Side::Theirs => "theirs",
+            Side::Ours => "ours",
+            Side::Dns => "their DNS",
+            Side::Network => "the network",
+            Side::Policy => "your settings",
+        };
+        text.push_str(&format!("  to fix, {side}: {}\n", attempt.fix));
+        let said = attempt.fact("remote_error");
+        if !said.is_empty() {
+            text.push_str(&format!("  they said: {said}\n"));
+        }
+    }
+    text
 }

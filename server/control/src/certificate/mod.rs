@@ -11,6 +11,7 @@ use store::{CertificateRow, DomainRow, Identity};
 use xmpp::timestamp::Timestamp;
 
 pub use self::inspect::{Inspected, inspect, read};
+pub(crate) use self::inspect::{der_of, hex_colons, pem};
 use self::order::spread;
 pub use self::order::{pause_seconds, renew_at};
 

@@ -4,10 +4,12 @@
 //! (`Unknown`) never moves a state. Ownership comes before any stream, account or order.
 
 mod life;
+mod list;
 mod memory;
 mod set;
 mod state;
 
+pub use self::list::DomainPage;
 pub(crate) use self::memory::{Choices, Memory, OrderMemory};
 pub use self::set::DomainSet;
 pub use self::state::{Facts, Seen, State, next};
@@ -115,6 +117,8 @@ pub struct DomainShow {
     pub allow: Vec<String>,
     /// Peers that may not.
     pub block: Vec<String>,
+    /// Peers with trust anchors of their own.
+    pub pinned: Vec<crate::peer::PinnedView>,
     /// Four stations.
     pub stations: Vec<Station>,
     /// The next step.
@@ -205,33 +209,6 @@ impl Control {
         )
         .await?;
         self.show(actor, &row).await
-    }
-
-    /// Domains of a tenant (by id); `None`: all that the actor may see. The most urgent first.
-    pub async fn domain_list(&self, actor: &Actor, tenant: Option<i64>) -> Result<Vec<DomainView>> {
-        let rows = match tenant.map(TenantId).or(actor.tenant) {
-            Some(tenant) => {
-                let tenant = self
-                    .tenant_row(actor, Operation::DomainList, tenant.0)
-                    .await?;
-                self.domains(Some(tenant.id)).await?
-            }
-            None => {
-                actor.check(Operation::DomainList, None, "domain", "")?;
-                self.domains(None).await?
-            }
-        };
-        let mut views = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let accounts = self.domain_store(row).account_count().await?;
-            views.push(status::view(row, &Memory::of(row), accounts));
-        }
-        views.sort_by(|a, b| {
-            status::urgency(a.state)
-                .cmp(&status::urgency(b.state))
-                .then_with(|| a.domain.cmp(&b.domain))
-        });
-        Ok(views)
     }
 
     /// One domain, from the last look; asks nobody.
@@ -451,6 +428,7 @@ impl Control {
             services: facts.services,
             allow: row.allow.clone(),
             block: row.block.clone(),
+            pinned: self.pinned_views(&Choices::of(row)),
             stations: story.stations(),
             next_step: story.next_step(),
             critical: checks

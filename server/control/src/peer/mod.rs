@@ -1,4 +1,8 @@
-//! What happened with peers: per pair, the last attempts and whose side has to fix them.
+//! Peers as a domain's owner sees them: the last attempts per pair and whose side has to fix them ([`story`]), the trust
+//! anchors pinned for a peer ([`pinned`]), and whom a stricter policy would lose.
+
+mod pinned;
+mod story;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -6,6 +10,9 @@ use store::PeerRow;
 use xmpp::jid::DomainName;
 use xmpp::timestamp::Timestamp;
 
+pub use self::pinned::{AnchorView, PeerPin, PinnedView};
+pub use self::story::{Proof, Reached, Side, Step, Story, tell};
+use crate::domain::Choices;
 use crate::error::{ControlError, Result};
 use crate::outside::PeerNow;
 use crate::permission::Operation;
@@ -29,15 +36,26 @@ pub struct PeerView {
     pub connected: bool,
 }
 
-/// A peer's story: the last attempts, newest first, as federation wrote them.
+/// A peer's story: the last attempts, newest first.
 #[derive(Debug, Clone, Serialize)]
 pub struct PeerShow {
     /// The list's view.
     #[serde(flatten)]
     pub view: PeerView,
-    /// The attempts (address, TLS version, mechanism, prooftype, refusals, remote error, whose side), an array of objects
-    /// with at least `at`, `ok`, `summary`.
-    pub attempts: Vec<serde_json::Value>,
+    /// Trust anchors pinned for it.
+    pub pinned: Option<PinnedView>,
+    /// The attempts: what federation wrote (address, TLS version, mechanism, prooftype, refusals, remote error), and what
+    /// it means.
+    pub attempts: Vec<Story>,
+}
+
+/// Whom a policy would lose, from what is known of the peers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PolicyCost {
+    /// Word of the policy.
+    pub policy: &'static str,
+    /// Peers whose last success would not have been enough.
+    pub lost: Vec<String>,
 }
 
 /// Peers in a list, the latest ones.
@@ -59,21 +77,73 @@ impl Control {
         Ok(views)
     }
 
-    /// One peer's story.
+    /// One peer's story. A peer that was never met, but has anchors pinned, has a story without attempts.
     pub async fn peer_show(&self, actor: &Actor, domain: &str, peer: &str) -> Result<PeerShow> {
         let row = self.domain_row(actor, Operation::PeerShow, domain).await?;
         let name = DomainName::parse(peer).map_err(|_| ControlError::not_found("peer", peer))?;
-        let found = self
-            .domain_store(&row)
-            .peer_get(name.as_str())
-            .await?
-            .ok_or_else(|| ControlError::not_found("peer", peer))?;
+        let pinned = self
+            .pinned_views(&Choices::of(&row))
+            .into_iter()
+            .find(|pinned| name == pinned.peer.as_str());
+        let found = self.domain_store(&row).peer_get(name.as_str()).await?;
         let now = self.parts.live.peers(&row.name);
-        Ok(PeerShow {
-            view: view(&found, &now),
-            attempts: attempts(&found),
-        })
+        match found {
+            Some(found) => Ok(PeerShow {
+                view: view(&found, &now),
+                pinned,
+                attempts: attempts(&found)
+                    .into_iter()
+                    .map(|attempt| tell(row.name.as_str(), name.as_str(), attempt))
+                    .collect(),
+            }),
+            None if pinned.is_some() => Ok(PeerShow {
+                view: PeerView {
+                    peer: name.to_string(),
+                    prooftype: None,
+                    ok: true,
+                    summary: "No contact yet.".into(),
+                    last: row.created,
+                    connected: false,
+                },
+                pinned,
+                attempts: Vec::new(),
+            }),
+            None => Err(ControlError::not_found("peer", peer)),
+        }
     }
+
+    /// For each policy the peers that it would lose, judged by how they were last proven. What was never met is not counted.
+    pub async fn policy_costs(&self, actor: &Actor, domain: &str) -> Result<Vec<PolicyCost>> {
+        let row = self.domain_row(actor, Operation::PeerList, domain).await?;
+        let peers = self.domain_store(&row).peer_list(PEERS).await?;
+        Ok(costs(&peers))
+    }
+}
+
+fn costs(peers: &[PeerRow]) -> Vec<PolicyCost> {
+    let lost = |too_weak: &dyn Fn(&Value) -> bool| {
+        let mut names: Vec<_> = peers
+            .iter()
+            .filter(|peer| attempts(peer).iter().find(|a| ok(a)).is_some_and(too_weak))
+            .map(|peer| peer.peer.clone())
+            .collect();
+        names.sort();
+        names
+    };
+    let plain = |attempt: &Value| text(attempt, "tls").is_none_or(|tls| tls.is_empty());
+    let weak = |attempt: &Value| {
+        plain(attempt) || attempt.get("weak").and_then(Value::as_bool) == Some(true)
+    };
+    vec![
+        PolicyCost {
+            policy: "authenticated",
+            lost: lost(&weak),
+        },
+        PolicyCost {
+            policy: "encrypted",
+            lost: lost(&plain),
+        },
+    ]
 }
 
 /// The attempts as federation wrote them, newest first; what cannot be read is left out.
@@ -81,11 +151,16 @@ fn attempts(row: &PeerRow) -> Vec<Value> {
     serde_json::from_str::<Vec<Value>>(&row.attempts).unwrap_or_default()
 }
 
+fn text(attempt: &Value, key: &str) -> Option<String> {
+    attempt.get(key).and_then(Value::as_str).map(str::to_owned)
+}
+
+fn ok(attempt: &Value) -> bool {
+    attempt.get("ok").and_then(Value::as_bool).unwrap_or(false)
+}
+
 fn view(row: &PeerRow, now: &[PeerNow]) -> PeerView {
     let attempts = attempts(row);
-    let text =
-        |attempt: &Value, key: &str| attempt.get(key).and_then(Value::as_str).map(str::to_owned);
-    let ok = |attempt: &Value| attempt.get("ok").and_then(Value::as_bool).unwrap_or(false);
     let last = attempts.first();
     let stream = now.iter().find(|peer| peer.peer == row.peer);
     PeerView {
@@ -104,5 +179,38 @@ fn view(row: &PeerRow, now: &[PeerNow]) -> PeerView {
             .unwrap_or_default(),
         last: row.updated,
         connected: stream.is_some_and(|stream| stream.outbound || stream.inbound),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_stricter_policy_says_whom_it_loses() {
+        let peer = |name: &str, attempts: Value| PeerRow {
+            peer: name.into(),
+            attempts: attempts.to_string(),
+            updated: Timestamp(0),
+        };
+        let peers = [
+            peer(
+                "good.example",
+                json!([{"ok": true, "tls": "TLSv1.3", "weak": false}]),
+            ),
+            peer(
+                "weak.example",
+                json!([{"ok": false, "tls": "TLSv1.3"}, {"ok": true, "tls": "TLSv1.3", "weak": true}]),
+            ),
+            peer(
+                "plain.example",
+                json!([{"ok": true, "tls": null, "weak": true}]),
+            ),
+            peer("never.example", json!([{"ok": false}])),
+        ];
+        let costs = costs(&peers);
+        assert_eq!(costs[0].lost, ["plain.example", "weak.example"]);
+        assert_eq!(costs[1].lost, ["plain.example"]);
     }
 }

@@ -88,12 +88,16 @@ impl Control {
         let row = self
             .domain_edit(row.id, |fresh| {
                 let mut choices = Choices::of(fresh);
-                choices.pinned.insert(peer.to_string(), pem);
+                choices.pinned.insert(peer.to_string(), pem.clone());
                 fresh.settings = to_json(&choices);
             })
             .await?;
         self.parts.live.announce(Change::Domain(row.name.clone()));
-        let prints: Vec<_> = view.anchors.iter().map(|a| a.fingerprint.as_str()).collect();
+        let prints: Vec<_> = view
+            .anchors
+            .iter()
+            .map(|a| a.fingerprint.as_str())
+            .collect();
         let said = format!("{peer}: {}", prints.join(" "));
         self.audit(
             actor,
@@ -169,15 +173,20 @@ fn accept(text: &str, now: Timestamp) -> Result<String> {
             "Paste certificates only; whoever gave you that key should replace it.",
         ));
     }
-    let ders = der_of(text).filter(|ders| !ders.is_empty()).ok_or_else(|| {
-        refuse(
-            "holds no certificate that can be read".into(),
-            "Paste the text that begins with -----BEGIN CERTIFICATE-----.",
-        )
-    })?;
+    let ders = der_of(text)
+        .filter(|ders| !ders.is_empty())
+        .ok_or_else(|| {
+            refuse(
+                "holds no certificate that can be read".into(),
+                "Paste the text that begins with -----BEGIN CERTIFICATE-----.",
+            )
+        })?;
     if ders.len() > ANCHORS {
         return Err(refuse(
-            format!("holds {} certificates, and {ANCHORS} is the most", ders.len()),
+            format!(
+                "holds {} certificates, and {ANCHORS} is the most",
+                ders.len()
+            ),
             "Paste the one authority that issues this server's certificates.",
         ));
     }
@@ -214,8 +223,13 @@ fn view(peer: &str, pem: &str, now: Timestamp) -> PinnedView {
             .iter()
             .filter_map(|der| {
                 let (_, parsed) = X509Certificate::from_der(der).ok()?;
-                let not_after =
-                    Timestamp(parsed.validity().not_after.timestamp().saturating_mul(SECOND));
+                let not_after = Timestamp(
+                    parsed
+                        .validity()
+                        .not_after
+                        .timestamp()
+                        .saturating_mul(SECOND),
+                );
                 Some(AnchorView {
                     subject: parsed.subject().to_string(),
                     fingerprint: hex_colons(&Sha256::digest(der)),

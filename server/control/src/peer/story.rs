@@ -1,0 +1,261 @@
+//! What an attempt means: where on its way it broke, why in plain words, whose side has to fix it and how.
+//!
+//! Federation writes facts (JSON in the `peers` table); this reads them and knows every code that it or the judge gives. A
+//! code of another version is told by whose fault it says it is, never dropped. Pure; asks nobody.
+
+mod codes;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use self::codes::{Meaning, meaning};
+
+/// How far a step of the way came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reached {
+    /// Passed.
+    Done,
+    /// Here it ended.
+    Broken,
+    /// Not come to.
+    Later,
+}
+
+/// Whose side has to fix it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Side {
+    /// Nobody's: it worked.
+    Nobody,
+    /// The other server's operator.
+    Theirs,
+    /// The hosted domain's, or this service's.
+    Ours,
+    /// The DNS of their domain.
+    Dns,
+    /// The network between.
+    Network,
+    /// The hosted domain's own settings.
+    Policy,
+}
+
+/// One step: `dns`, `connect`, `tls`, `identity`, `sign-in`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// Stable word.
+    pub step: &'static str,
+    /// For people.
+    pub name: &'static str,
+    /// How far.
+    pub reached: Reached,
+    /// What was seen there; may be empty.
+    pub seen: String,
+}
+
+/// What one prooftype made of what was shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Proof {
+    /// `pkix`, `dane`, `posh`, `dialback`; `policy` for what was refused before any.
+    pub prooftype: String,
+    /// Does it hold?
+    pub holds: bool,
+    /// Code of the refusal.
+    pub code: String,
+    /// In words.
+    pub text: String,
+}
+
+/// One attempt, told.
+#[derive(Debug, Clone, Serialize)]
+pub struct Story {
+    /// As federation wrote it.
+    #[serde(flatten)]
+    pub facts: Map<String, Value>,
+    /// The way, in order.
+    pub steps: Vec<Step>,
+    /// Each prooftype that had something to say.
+    pub proofs: Vec<Proof>,
+    /// Why it ended as it did, in plain words.
+    pub why: String,
+    /// Whose side has to fix it.
+    pub side: Side,
+    /// How, one sentence; empty when there is nothing to do.
+    pub fix: String,
+}
+
+impl Story {
+    /// A fact's text; empty if there is none.
+    pub fn fact(&self, key: &str) -> &str {
+        self.facts
+            .get(key)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    }
+
+    /// Did it succeed?
+    pub fn ok(&self) -> bool {
+        self.facts.get("ok").and_then(Value::as_bool) == Some(true)
+    }
+}
+
+/// Tells an attempt between a hosted domain and a peer.
+pub fn tell(domain: &str, peer: &str, attempt: Value) -> Story {
+    let mut facts = match attempt {
+        Value::Object(facts) => facts,
+        other => Map::from_iter([("summary".to_owned(), other)]),
+    };
+    let own_fix = facts.remove("fix");
+    let mut story = Story {
+        facts,
+        steps: Vec::new(),
+        proofs: Vec::new(),
+        why: String::new(),
+        side: Side::Nobody,
+        fix: String::new(),
+    };
+    story.proofs = proofs(&story);
+    let meaning = (!story.ok()).then(|| meaning(story.fact("code"), story.fact("fault")));
+    story.steps = steps(&story, meaning.as_ref());
+    match meaning {
+        None => story.why = success(&story, peer),
+        Some(meaning) => {
+            let fill = |text: &str| text.replace("{peer}", peer).replace("{domain}", domain);
+            story.why = fill(meaning.why);
+            story.side = meaning.side;
+            story.fix = match own_fix {
+                Some(Value::String(fix)) if !fix.is_empty() => fix,
+                _ => fill(meaning.fix),
+            };
+        }
+    }
+    story
+}
+
+fn success(story: &Story, peer: &str) -> String {
+    let how = match story.fact("prooftype") {
+        "pkix" => "a certificate from a trusted authority",
+        "dane" => "its certificate, as its signed DNS announces it",
+        "posh" => "its certificate, as its website announces it",
+        "dialback" => {
+            return format!(
+                "{peer} was looked up and asked back (dialback). That is as good as the network was at that moment, and no proof."
+            );
+        }
+        _ => return format!("{peer} was reached."),
+    };
+    format!("{peer} proved who it is by {how}.")
+}
+
+/// The verdicts, or where federation wrote only refusals, those and the proof that held.
+fn proofs(story: &Story) -> Vec<Proof> {
+    let list = |key: &str| {
+        story
+            .facts
+            .get(key)
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default()
+    };
+    let word = |value: &Value, key: &str| {
+        value
+            .get(key)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let one = |value: &Value, holds: bool| Proof {
+        prooftype: Some(word(value, "prooftype"))
+            .filter(|by| !by.is_empty())
+            .unwrap_or_else(|| "policy".into()),
+        holds,
+        code: word(value, "code"),
+        text: word(value, "text"),
+    };
+    let verdicts = list("verdicts");
+    if !verdicts.is_empty() {
+        return verdicts
+            .iter()
+            .map(|verdict| one(verdict, verdict.get("holds") == Some(&Value::Bool(true))))
+            .collect();
+    }
+    let mut proofs: Vec<_> = list("refusals").iter().map(|r| one(r, false)).collect();
+    let held = story.fact("prooftype");
+    if !held.is_empty() {
+        proofs.push(Proof {
+            prooftype: held.to_owned(),
+            holds: true,
+            code: String::new(),
+            text: story.fact("identifier").to_owned(),
+        });
+    }
+    proofs
+}
+
+/// The five steps. Where it broke is what the code says; what was seen says how far it came at least.
+fn steps(story: &Story, meaning: Option<&Meaning>) -> Vec<Step> {
+    let inbound = story.fact("direction") == "in";
+    let tls = match (story.fact("tls"), story.fact("cipher")) {
+        ("", _) => String::new(),
+        (version, "") => plain_tls(version),
+        (version, cipher) => format!("{}, {cipher}", plain_tls(version)),
+    };
+    let identity = story
+        .proofs
+        .iter()
+        .map(|proof| match (proof.holds, proof.prooftype.as_str()) {
+            (true, by) => format!("{by} holds"),
+            (false, "policy") => proof.text.clone(),
+            (false, by) => format!("{by} refused"),
+        })
+        .collect::<Vec<_>>()
+        .join(", ");
+    let dns = match (story.fact("target"), story.fact("dns")) {
+        ("", _) if inbound => "they called us".to_owned(),
+        (target, "") => target.to_owned(),
+        (target, security) => format!("{target}, DNSSEC {security}"),
+    };
+    let seen = [
+        dns,
+        story.fact("address").to_owned(),
+        tls,
+        identity,
+        story.fact("mechanism").to_owned(),
+    ];
+    // Federation may say itself where it ended.
+    let stage = match story.fact("stage") {
+        "" => None,
+        word => WAY.iter().position(|(known, _)| *known == word),
+    };
+    let broken = meaning.map(|meaning| stage.unwrap_or(meaning.place as usize));
+    WAY.iter()
+        .zip(seen)
+        .enumerate()
+        .map(|(index, ((step, name), seen))| Step {
+            step,
+            name,
+            reached: match broken {
+                Some(at) if at == index => Reached::Broken,
+                Some(at) if at < index => Reached::Later,
+                _ => Reached::Done,
+            },
+            seen,
+        })
+        .collect()
+}
+
+/// The way, in the order of `Place`.
+const WAY: [(&str, &str); 5] = [
+    ("dns", "Look-up"),
+    ("connect", "Connection"),
+    ("tls", "Encryption"),
+    ("identity", "Identity"),
+    ("sign-in", "Admission"),
+];
+
+fn plain_tls(version: &str) -> String {
+    version.replace("TLSv1", "TLS 1").replace("1_", "1.")
+}
+
+#[cfg(test)]
+mod tests;
