@@ -328,7 +328,7 @@ pub fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
 }
 
 /// Length of the first whole item, if it is all there.
-fn item_end(buffer: &[u8]) -> Option<usize> {
+pub fn item_end(buffer: &[u8]) -> Option<usize> {
     let mut depth = 0usize;
     let mut at = 0;
     while at < buffer.len() {

@@ -1,0 +1,306 @@
+//! A scripted peer: it listens where the DNS says that its domain is served, presents the certificate it is given, and
+//! plays its part in dialback honestly or as its script says.
+
+use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Instant;
+
+use crate::authority::Identity;
+use crate::harness::DEADLINE;
+use crate::harness::demo::loopback;
+use crate::wire::{PROCEED, SASL, Wire, attribute, header};
+
+/// What an authoritative server answers when it is asked about a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answers {
+    /// The truth.
+    Honest,
+    /// Every key is valid, says it.
+    AlwaysValid,
+    /// No key is valid, says it.
+    AlwaysInvalid,
+    /// The truth, under another stream's id.
+    OtherStream,
+    /// The truth, for another domain.
+    OtherDomain,
+    /// It hangs up.
+    HangsUp,
+}
+
+/// How a peer behaves.
+#[derive(Debug, Clone)]
+pub struct Script {
+    /// What it presents when it is called; `None`: it offers no TLS at all.
+    pub identity_called: bool,
+    /// STARTTLS is among the features (it works even if not).
+    pub advertises_tls: bool,
+    /// EXTERNAL is offered to who shows a certificate.
+    pub external: bool,
+    /// EXTERNAL, once asked for, succeeds.
+    pub external_succeeds: bool,
+    pub answers: Answers,
+    /// TLS from the first byte.
+    pub direct: bool,
+    /// More features, as XML.
+    pub features: &'static str,
+}
+
+impl Default for Script {
+    fn default() -> Self {
+        Self {
+            identity_called: true,
+            advertises_tls: true,
+            external: true,
+            external_succeeds: true,
+            answers: Answers::Honest,
+            direct: false,
+            features: "",
+        }
+    }
+}
+
+struct Inner {
+    domain: String,
+    identity: Identity,
+    script: Script,
+    /// Keys that this peer made: (stream id, key).
+    keys: Mutex<HashSet<(String, String)>>,
+    /// Everything that anybody said to it.
+    heard: Mutex<Vec<String>>,
+    news: Condvar,
+}
+
+/// A running peer. Its threads end with the process; its port is closed when it is dropped.
+pub struct Actor {
+    pub domain: String,
+    pub identity: Identity,
+    pub address: SocketAddr,
+    inner: Arc<Inner>,
+}
+
+static NEXT_ID: AtomicU32 = AtomicU32::new(1);
+
+fn fresh(what: &str) -> String {
+    format!("{what}-{}", NEXT_ID.fetch_add(1, Ordering::Relaxed))
+}
+
+impl Actor {
+    /// Listens at port 5269 of an address of its own.
+    pub fn start(domain: &str, identity: Identity, script: Script) -> Self {
+        Self::start_at(loopback(), domain, identity, script)
+    }
+
+    pub fn start_at(ip: Ipv4Addr, domain: &str, identity: Identity, script: Script) -> Self {
+        let address = SocketAddr::from((ip, if script.direct { 5270 } else { 5269 }));
+        let listener = TcpListener::bind(address).unwrap_or_else(|e| panic!("{address}: {e}"));
+        let inner = Arc::new(Inner {
+            domain: domain.into(),
+            identity: identity.clone(),
+            script,
+            keys: Mutex::default(),
+            heard: Mutex::default(),
+            news: Condvar::new(),
+        });
+        let serving = inner.clone();
+        std::thread::spawn(move || {
+            for tcp in listener.incoming().flatten() {
+                let inner = serving.clone();
+                std::thread::spawn(move || inner.serve(tcp));
+            }
+        });
+        Self {
+            domain: domain.into(),
+            identity,
+            address,
+            inner,
+        }
+    }
+
+    /// Records that lead to it, for [`crate::zones::Zones::add`].
+    pub fn records(&self) -> Vec<String> {
+        let (domain, ip, port) = (&self.domain, self.address.ip(), self.address.port());
+        let service = if self.inner.script.direct {
+            "_xmpps-server"
+        } else {
+            "_xmpp-server"
+        };
+        vec![
+            format!("xmpp.{domain} A {ip}"),
+            format!("{service}._tcp.{domain} SRV 0 5 {port} xmpp.{domain}."),
+        ]
+    }
+
+    pub fn ip(&self) -> IpAddr {
+        self.address.ip()
+    }
+
+    /// A key for a stream that this peer opened; it will stand by it.
+    pub fn key(&self, stream: &str) -> String {
+        let key = fresh("key");
+        let made = (stream.to_owned(), key.clone());
+        self.inner.keys.lock().expect("lock").insert(made);
+        key
+    }
+
+    /// All that was said to it so far.
+    pub fn heard(&self) -> Vec<String> {
+        self.inner.heard.lock().expect("lock").clone()
+    }
+
+    /// How many items with `needle` it has heard.
+    pub fn count(&self, needle: &str) -> usize {
+        self.heard().iter().filter(|i| i.contains(needle)).count()
+    }
+
+    /// Waits until it has heard an item with `needle`, and gives it.
+    pub fn until(&self, needle: &str) -> String {
+        let end = Instant::now() + DEADLINE;
+        let mut heard = self.inner.heard.lock().expect("lock");
+        loop {
+            if let Some(item) = heard.iter().find(|item| item.contains(needle)) {
+                return item.clone();
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            assert!(
+                !left.is_zero(),
+                "{} never heard {needle:?}: {heard:#?}",
+                self.domain
+            );
+            heard = self.inner.news.wait_timeout(heard, left).expect("lock").0;
+        }
+    }
+
+    /// How our server proved itself to it: `EXTERNAL`, `dialback`, or `none`.
+    pub fn mechanism(&self) -> &'static str {
+        if self.count("mechanism='EXTERNAL'") > 0 {
+            "EXTERNAL"
+        } else if self.count("<db:result") > 0 {
+            "dialback"
+        } else {
+            "none"
+        }
+    }
+}
+
+impl Inner {
+    fn hear(&self, item: &str) {
+        self.heard.lock().expect("lock").push(item.to_owned());
+        self.news.notify_all();
+    }
+
+    fn serve(&self, tcp: TcpStream) {
+        let mut wire = Wire::over(tcp);
+        let mut secured = false;
+        if self.script.direct {
+            if wire.tls_server(&self.identity).is_err() {
+                return self.hear("handshake failed");
+            }
+            secured = true;
+        }
+        let mut authenticated = false;
+        while let Some(item) = wire.next() {
+            self.hear(&item);
+            let more = if item.contains("<stream:stream") {
+                let id = fresh("stream");
+                self.welcome(&mut wire, &item, &id, secured, authenticated)
+            } else if item.contains("<starttls") {
+                if !self.script.identity_called {
+                    wire.say("<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/></stream:stream>");
+                    return;
+                }
+                wire.say(PROCEED);
+                secured = true;
+                let done = wire.tls_server(&self.identity).is_ok();
+                if !done {
+                    self.hear("handshake failed");
+                }
+                done
+            } else if item.contains("<auth ") {
+                authenticated = self.script.external_succeeds;
+                if authenticated {
+                    wire.say(&format!("<success xmlns='{SASL}'/>"))
+                } else {
+                    wire.say(&format!(
+                        "<failure xmlns='{SASL}'><not-authorized/><text>unsuitable certificate purpose</text></failure></stream:stream>"
+                    ));
+                    false
+                }
+            } else if item.starts_with("<db:verify") && !item.contains(" type=") {
+                self.answer(&mut wire, &item)
+            } else if item.starts_with("<db:result") && !item.contains(" type=") {
+                let (from, to) = (attribute(&item, "from"), attribute(&item, "to"));
+                // Whether the key is theirs is asked in the tests of dialback; here it is the peer's own affair (DIALBACK-08).
+                wire.say(&format!(
+                    "<db:result from='{}' to='{}' type='valid'/>",
+                    to.unwrap_or_default(),
+                    from.unwrap_or_default()
+                ))
+            } else if item.contains("</stream:stream") {
+                wire.say("</stream:stream>");
+                false
+            } else if item.starts_with("<r ") || item.starts_with("<r/") {
+                true
+            } else {
+                true
+            };
+            if !more {
+                return;
+            }
+        }
+    }
+
+    fn welcome(
+        &self,
+        wire: &mut Wire,
+        item: &str,
+        id: &str,
+        secured: bool,
+        authenticated: bool,
+    ) -> bool {
+        let to = attribute(item, "from").unwrap_or_default();
+        let mut features = String::new();
+        if !secured && self.script.advertises_tls {
+            features += "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls>";
+        }
+        if secured && !authenticated {
+            if self.script.external && !wire.presented().is_empty() {
+                features += &format!(
+                    "<mechanisms xmlns='{SASL}'><mechanism>EXTERNAL</mechanism></mechanisms>"
+                );
+            }
+            features += "<dialback xmlns='urn:xmpp:features:dialback'><errors/></dialback>";
+        }
+        if secured {
+            features += self.script.features;
+        }
+        wire.say(&header(&self.domain, &to, Some(id)));
+        wire.say(&format!("<stream:features>{features}</stream:features>"))
+    }
+
+    /// The authoritative server's part (XEP-0220 2.2.2).
+    fn answer(&self, wire: &mut Wire, item: &str) -> bool {
+        let part = |name| attribute(item, name).unwrap_or_default();
+        let (from, to, id) = (part("from"), part("to"), part("id"));
+        let key = crate::harness::xmpp::between(item, ">", "<").unwrap_or_default();
+        let made = (id.clone(), key.to_owned());
+        let known = self.keys.lock().expect("lock").contains(&made);
+        let valid = match self.script.answers {
+            Answers::AlwaysValid => true,
+            Answers::AlwaysInvalid => false,
+            Answers::HangsUp => return false,
+            _ => known,
+        };
+        let word = if valid { "valid" } else { "invalid" };
+        let (id, to) = match self.script.answers {
+            // A lie first; the truth would come behind it, were it asked.
+            Answers::OtherStream => (fresh("stream"), to),
+            Answers::OtherDomain => (id, "somebody-else.signed.example".into()),
+            _ => (id, to),
+        };
+        wire.say(&format!(
+            "<db:verify from='{to}' to='{from}' id='{id}' type='{word}'/>"
+        ))
+    }
+}

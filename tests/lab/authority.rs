@@ -1,0 +1,262 @@
+//! A private certificate authority that issues every shape of certificate that federation meets (RFC 5280 4.2.1.12,
+//! RFC 6125, CERT-05 to CERT-10, CERT-30), good ones and bad ones.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, OtherNameValue, SanType,
+};
+use rustls::RootCertStore;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+
+/// What is special about a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// What public authorities issue today.
+    ServerAuth,
+    ServerAndClientAuth,
+    NoUsage,
+    AnyUsage,
+    ClientAuth,
+    Expired,
+    NotYetValid,
+    CommonNameOnly,
+    SrvId,
+    XmppAddr,
+    Wildcard,
+    Intermediate,
+    MissingIntermediate,
+    WrongName,
+    SelfSigned,
+    /// In order, but from an authority that nobody trusts.
+    Untrusted,
+}
+
+impl Shape {
+    /// As the table calls it.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::ServerAuth => "serverAuth only",
+            Self::ServerAndClientAuth => "serverAuth and clientAuth",
+            Self::NoUsage => "no extended key usage",
+            Self::AnyUsage => "anyExtendedKeyUsage",
+            Self::ClientAuth => "clientAuth only",
+            Self::Expired => "expired",
+            Self::NotYetValid => "not yet valid",
+            Self::CommonNameOnly => "name in the CN only",
+            Self::SrvId => "SRV-ID only",
+            Self::XmppAddr => "XmppAddr only",
+            Self::Wildcard => "wildcard of the parent",
+            Self::Intermediate => "with its intermediate",
+            Self::MissingIntermediate => "intermediate left out",
+            Self::WrongName => "another domain's name",
+            Self::SelfSigned => "self-signed",
+            Self::Untrusted => "unknown authority",
+        }
+    }
+}
+
+/// A chain and its key, as they are presented.
+#[derive(Clone)]
+pub struct Identity {
+    pub chain: Vec<CertificateDer<'static>>,
+    pub key_pkcs8: Vec<u8>,
+    /// SubjectPublicKeyInfo of the leaf, for TLSA `3 1 1`.
+    pub spki: Vec<u8>,
+    pub chain_pem: String,
+    pub key_pem: String,
+}
+
+impl Identity {
+    pub fn key(&self) -> PrivateKeyDer<'static> {
+        PrivatePkcs8KeyDer::from(self.key_pkcs8.clone()).into()
+    }
+
+    /// Writes `NAME.crt` (the chain) and `NAME.key`.
+    pub fn write(&self, dir: &Path, name: &str) {
+        std::fs::create_dir_all(dir).expect("directory");
+        std::fs::write(dir.join(format!("{name}.crt")), &self.chain_pem).expect("chain");
+        std::fs::write(dir.join(format!("{name}.key")), &self.key_pem).expect("key");
+    }
+
+    /// Data of a TLSA record `3 1 1`.
+    pub fn tlsa_311(&self) -> String {
+        format!("3 1 1 {}", sha256_hex(&self.spki))
+    }
+
+    /// Data of a TLSA record `3 0 1`.
+    pub fn tlsa_301(&self) -> String {
+        format!("3 0 1 {}", sha256_hex(&self.chain[0]))
+    }
+
+    /// Base64 of the SHA-256 of the leaf, for a POSH document (RFC 7711 3.1).
+    pub fn posh(&self) -> String {
+        use base64::Engine as _;
+        use sha2::Digest as _;
+        base64::engine::general_purpose::STANDARD.encode(sha2::Sha256::digest(&self.chain[0]))
+    }
+}
+
+pub fn sha256_hex(data: &[u8]) -> String {
+    use sha2::Digest as _;
+    data_encoding::HEXLOWER.encode(&sha2::Sha256::digest(data))
+}
+
+/// An authority with an intermediate.
+pub struct Authority {
+    root: Issuer<'static, KeyPair>,
+    root_der: CertificateDer<'static>,
+    pub root_pem: String,
+    middle: Issuer<'static, KeyPair>,
+    middle_der: CertificateDer<'static>,
+}
+
+fn params(common_name: &str) -> CertificateParams {
+    let mut params = CertificateParams::new(Vec::new()).expect("no names");
+    params.distinguished_name = DistinguishedName::new();
+    params
+        .distinguished_name
+        .push(DnType::CommonName, common_name);
+    params.not_before = rcgen::date_time_ymd(2024, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2044, 1, 1);
+    params
+}
+
+fn authority_params(name: &str) -> CertificateParams {
+    let mut params = params(name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![
+        KeyUsagePurpose::KeyCertSign,
+        KeyUsagePurpose::DigitalSignature,
+    ];
+    params
+}
+
+impl Authority {
+    pub fn new(name: &str) -> Self {
+        let key = KeyPair::generate().expect("key");
+        let params = authority_params(name);
+        let cert = params.self_signed(&key).expect("root");
+        let (root_der, root_pem) = (cert.der().clone(), cert.pem());
+        let root = Issuer::new(params, key);
+        let middle_key = KeyPair::generate().expect("key");
+        let params = authority_params(&format!("{name} intermediate"));
+        let middle_der = params
+            .signed_by(&middle_key, &root)
+            .expect("intermediate")
+            .der()
+            .clone();
+        Self {
+            root,
+            root_der,
+            root_pem,
+            middle: Issuer::new(params, middle_key),
+            middle_der,
+        }
+    }
+
+    pub fn roots(&self) -> Arc<RootCertStore> {
+        let mut store = RootCertStore::empty();
+        store.add(self.root_der.clone()).expect("anchor");
+        Arc::new(store)
+    }
+
+    /// A good certificate for several names.
+    pub fn issue(&self, names: &[&str]) -> Identity {
+        let mut leaf = params(names[0]);
+        for name in names {
+            leaf.subject_alt_names
+                .push(SanType::DnsName((*name).try_into().expect("IA5")));
+        }
+        leaf.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ];
+        self.sign(leaf, Shape::ServerAuth)
+    }
+
+    /// A certificate of the given shape that is presented for `domain`.
+    pub fn shaped(&self, domain: &str, shape: Shape) -> Identity {
+        use ExtendedKeyUsagePurpose::{Any, ClientAuth, ServerAuth};
+        let mut leaf = params(if shape == Shape::CommonNameOnly {
+            domain
+        } else {
+            "Federation laboratory"
+        });
+        let dns = |name: &str| SanType::DnsName(name.try_into().expect("IA5"));
+        let other = |last: u64, value: String| {
+            let oid = vec![1, 3, 6, 1, 5, 5, 7, 8, last];
+            SanType::OtherName((oid, OtherNameValue::Utf8String(value)))
+        };
+        leaf.subject_alt_names = match shape {
+            Shape::CommonNameOnly => Vec::new(),
+            Shape::SrvId => vec![other(7, format!("_xmpp-server.{domain}"))],
+            Shape::XmppAddr => vec![other(5, domain.to_owned())],
+            Shape::Wildcard => {
+                vec![dns(&format!(
+                    "*.{}",
+                    domain.split_once('.').expect("a parent").1
+                ))]
+            }
+            Shape::WrongName => vec![dns("somebody-else.signed.example")],
+            _ => vec![dns(domain)],
+        };
+        leaf.extended_key_usages = match shape {
+            Shape::ServerAndClientAuth => vec![ServerAuth, ClientAuth],
+            Shape::NoUsage => Vec::new(),
+            Shape::AnyUsage => vec![Any],
+            Shape::ClientAuth => vec![ClientAuth],
+            _ => vec![ServerAuth],
+        };
+        if shape == Shape::Expired {
+            leaf.not_before = rcgen::date_time_ymd(2020, 1, 1);
+            leaf.not_after = rcgen::date_time_ymd(2021, 1, 1);
+        }
+        if shape == Shape::NotYetValid {
+            leaf.not_before = rcgen::date_time_ymd(2043, 1, 1);
+        }
+        self.sign(leaf, shape)
+    }
+
+    fn sign(&self, leaf: CertificateParams, shape: Shape) -> Identity {
+        let key = KeyPair::generate().expect("key");
+        let cert = match shape {
+            Shape::SelfSigned => leaf.self_signed(&key),
+            Shape::Intermediate | Shape::MissingIntermediate => leaf.signed_by(&key, &self.middle),
+            Shape::Untrusted => {
+                let stranger = KeyPair::generate().expect("key");
+                leaf.signed_by(&key, &Issuer::new(authority_params("Nobody"), stranger))
+            }
+            _ => leaf.signed_by(&key, &self.root),
+        }
+        .expect("certificate");
+        let mut chain = vec![cert.der().clone()];
+        let mut chain_pem = cert.pem();
+        if shape == Shape::Intermediate {
+            chain.push(self.middle_der.clone());
+            chain_pem += &pem("CERTIFICATE", &self.middle_der);
+        }
+        Identity {
+            chain,
+            key_pkcs8: key.serialize_der(),
+            spki: rcgen::PublicKeyData::subject_public_key_info(&key),
+            chain_pem,
+            key_pem: key.serialize_pem(),
+        }
+    }
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    let body = data_encoding::BASE64.encode(der);
+    let lines: Vec<&str> = body
+        .as_bytes()
+        .chunks(64)
+        .map(|line| std::str::from_utf8(line).expect("base64"))
+        .collect();
+    format!(
+        "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
+        lines.join("\n")
+    )
+}

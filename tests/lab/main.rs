@@ -1,0 +1,29 @@
+//! The federation laboratory: a whole little internet on loopback, in which the built server meets real and scripted peers.
+//!
+//! One BIND is the root and everything below it, one authority issues every shape of certificate, one HTTPS site serves
+//! POSH documents, and our server runs as `serve`, told about all of this by its configuration only. What the tests see is
+//! the table in `docs/federation.md`.
+
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "a test target: its parts are shared by its own tests only"
+)]
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod actor;
+mod authority;
+mod certificates;
+mod hostile;
+mod house;
+mod http;
+mod kept;
+mod meeting;
+mod table;
+mod wire;
+mod world;
+mod zones;

@@ -1,0 +1,170 @@
+//! A hosted domain and a scripted peer meet, once in each direction, and what was seen becomes a row.
+
+use std::time::{Duration, Instant};
+
+use crate::actor::Actor;
+use crate::authority::Identity;
+use crate::harness::DEADLINE;
+use crate::house::unique;
+use crate::table::Row;
+use crate::wire::{Wire, condition};
+use crate::world::World;
+
+/// How a meeting ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Met {
+    pub mechanism: String,
+    pub proof: String,
+    pub outcome: String,
+    /// Code of what proved nothing on the way.
+    pub refusal: String,
+}
+
+impl Met {
+    pub fn new(mechanism: &str, proof: &str, outcome: &str) -> Self {
+        Self {
+            mechanism: mechanism.into(),
+            proof: proof.into(),
+            outcome: outcome.into(),
+            refusal: String::new(),
+        }
+    }
+
+    /// With what the diagnosis says about an attempt in this direction.
+    fn explained(self, world: &World, local: &str, remote: &str, direction: &str) -> Self {
+        let good = self.outcome == "delivered";
+        let attempt = world.house.attempt(local, remote, |a| {
+            a["direction"] == direction && a["ok"] == good
+        });
+        let refusal = attempt["refusals"]
+            .as_array()
+            .and_then(|refusals| refusals.first())
+            .map_or(&attempt["code"], |refusal| &refusal["code"]);
+        Self {
+            proof: attempt["prooftype"].as_str().unwrap_or("none").to_owned(),
+            refusal: refusal.as_str().unwrap_or_default().to_owned(),
+            ..self
+        }
+    }
+
+    /// What matters for an expectation: mechanism, proof, outcome.
+    pub fn said(&self) -> (&str, &str, &str) {
+        (&self.mechanism, &self.proof, &self.outcome)
+    }
+
+    pub fn row(self, peer: &str, presents: &str, policy: &str, direction: &'static str) -> Row {
+        Row {
+            peer: peer.into(),
+            presents: presents.into(),
+            policy: policy.into(),
+            direction,
+            mechanism: self.mechanism,
+            proof: self.proof,
+            outcome: self.outcome,
+            refusal: self.refusal,
+        }
+    }
+}
+
+/// The peer calls `local` and proves itself as it is allowed to; gives the open stream if it came about.
+pub fn call(
+    world: &World,
+    local: &str,
+    actor: &Actor,
+    identity: Option<&Identity>,
+) -> (Wire, String, String) {
+    let mut wire = Wire::connect(world.house.s2s());
+    let opened = wire.secure(&actor.domain, local, identity);
+    let (mechanism, outcome) = if opened.refused() {
+        ("none", format!("refused: {}", condition(&opened.features)))
+    } else if opened.offers_external() {
+        let answer = wire.external(&actor.domain);
+        if answer.contains("<success") {
+            let again = wire.open(&actor.domain, local);
+            assert!(
+                again.features.contains("<stream:features"),
+                "{}",
+                again.features
+            );
+            ("EXTERNAL", "open".to_owned())
+        } else {
+            ("EXTERNAL", format!("refused: {}", condition(&answer)))
+        }
+    } else if opened.offers_dialback() {
+        let answer = dial_back(&mut wire, &actor.domain, local, &actor.key(&opened.id));
+        let good = answer.starts_with("<db:result") && answer.contains("type='valid'");
+        let outcome = match good {
+            true => "open".to_owned(),
+            false if answer.contains("type='invalid'") => "refused: invalid".to_owned(),
+            false => format!("refused: {}", condition(&answer)),
+        };
+        ("dialback", outcome)
+    } else {
+        ("none", "refused: nothing is offered".to_owned())
+    };
+    (wire, mechanism.to_owned(), outcome)
+}
+
+/// Sends a key and gives what was said about it.
+pub fn dial_back(wire: &mut Wire, from: &str, to: &str, key: &str) -> String {
+    wire.say(&format!(
+        "<db:result from='{from}' to='{to}'>{key}</db:result>"
+    ));
+    loop {
+        let item = wire.item();
+        if item.starts_with("<db:result") || item.contains("<stream:error") {
+            return item;
+        }
+    }
+}
+
+/// The peer calls us and writes to Alice.
+pub fn inbound(world: &World, local: &str, actor: &Actor, identity: Option<&Identity>) -> Met {
+    let (mut wire, mechanism, outcome) = call(world, local, actor, identity);
+    if outcome != "open" {
+        return Met::new(&mechanism, "none", &outcome).explained(world, local, &actor.domain, "in");
+    }
+    let mut alice = world.house.alice(local, &world.roots);
+    let id = unique("in");
+    wire.say(&format!(
+        "<message from='romeo@{}/x' to='{}' id='{id}' type='chat'><body>in</body></message>",
+        actor.domain, alice.jid
+    ));
+    let got = alice.until(&id);
+    assert!(
+        got.contains(&format!("from='romeo@{}/x'", actor.domain)),
+        "{got}"
+    );
+    alice.close();
+    Met::new(&mechanism, "", "delivered").explained(world, local, &actor.domain, "in")
+}
+
+/// Alice writes to somebody at the peer.
+pub fn outbound(world: &World, local: &str, actor: &Actor) -> Met {
+    let mut alice = world.house.alice(local, &world.roots);
+    let id = unique("out");
+    alice.message(&format!("romeo@{}", actor.domain), &id, "out");
+    let end = Instant::now() + DEADLINE;
+    let bounced = loop {
+        if actor.count(&id) > 0 {
+            break None;
+        }
+        let seen = alice.settle();
+        if let Some(error) = seen.into_iter().find(|item| item.contains(&id)) {
+            break Some(condition(&error));
+        }
+        assert!(
+            Instant::now() < end,
+            "neither delivered nor bounced; {}",
+            world.house.log_tail()
+        );
+        std::thread::park_timeout(Duration::from_millis(20));
+    };
+    alice.close();
+    let mechanism = actor.mechanism();
+    let outcome = bounced.map_or_else(
+        || "delivered".to_owned(),
+        |condition| format!("bounced: {condition}"),
+    );
+    Met::new(mechanism, "", &outcome).explained(world, local, &actor.domain, "out")
+}
