@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dna::{Fault, Proven, Refusal};
+use dna::{Fault, Proven, Refusal, Security, Target};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use xmpp::jid::DomainName;
@@ -18,10 +18,41 @@ use crate::net::now;
 
 /// Attempts kept for a pair.
 const KEPT: usize = 10;
+/// Certificates of a chain that are shown.
+const SHOWN: usize = 4;
 /// Pairs that may wait to be written.
 const PENDING: usize = 2_000;
 /// How long attempts are collected before they are written.
 const COLLECT: Duration = Duration::from_millis(500);
+
+/// Where an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Nothing was looked up yet.
+    Start,
+    Dns,
+    Connect,
+    Tls,
+    /// Judging who the other side is.
+    Identity,
+    /// EXTERNAL or dialback.
+    SignIn,
+    Open,
+}
+
+impl Stage {
+    fn name(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Start => return None,
+            Self::Dns => "dns",
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Identity => "identity",
+            Self::SignIn => "sign-in",
+            Self::Open => "open",
+        })
+    }
+}
 
 /// One attempt, in either direction.
 #[derive(Clone, Debug)]
@@ -36,14 +67,27 @@ pub(super) struct Attempt {
     pub(super) fault: Option<Fault>,
     /// Host and port that the DNS named.
     pub(super) target: Option<String>,
+    /// How surely it did.
+    pub(super) dns: Option<Security>,
+    /// TLS from the first byte.
+    pub(super) direct: Option<bool>,
     /// Address of the other end.
     pub(super) address: Option<String>,
+    pub(super) stage: Stage,
     pub(super) tls: Option<(&'static str, &'static str)>,
+    /// Protocol chosen by ALPN.
+    pub(super) alpn: Option<String>,
+    /// What the other side showed, leaf first.
+    pub(super) presented: Vec<Vec<u8>>,
     pub(super) mechanism: Option<&'static str>,
     pub(super) proven: Option<Proven>,
     pub(super) refusals: Vec<Refusal>,
     /// The peer's own words.
     pub(super) remote_error: Option<String>,
+    /// Pairs on the connection.
+    pub(super) pairs: usize,
+    /// The stream goes both ways (XEP-0288).
+    pub(super) bidi: bool,
 }
 
 impl Attempt {
@@ -55,17 +99,47 @@ impl Attempt {
             code: None,
             fault: None,
             target: None,
+            dns: None,
+            direct: None,
             address: None,
+            stage: Stage::Start,
             tls: None,
+            alpn: None,
+            presented: Vec::new(),
             mechanism: None,
             proven: None,
             refusals: Vec::new(),
             remote_error: None,
+            pairs: 0,
+            bidi: false,
+        }
+    }
+
+    /// Of ours, to where the DNS leads.
+    pub(super) fn towards(target: &Target) -> Self {
+        Self {
+            target: Some(format!("{}:{}", target.host, target.port)),
+            dns: Some(target.security),
+            direct: Some(target.direct),
+            ..Self::new("out")
         }
     }
 
     pub(super) fn secured(&mut self, info: &TlsInfo) {
         self.tls = Some((info.version, info.cipher));
+        let alpn = info.alpn.as_ref();
+        self.alpn = alpn.map(|name| String::from_utf8_lossy(name).into_owned());
+        self.presented.clone_from(&info.peer_chain);
+        self.presented.truncate(SHOWN);
+    }
+
+    pub(super) fn accepted(&mut self, proven: &Proven, mechanism: &'static str) {
+        self.ok = true;
+        self.code = None;
+        self.fault = None;
+        self.stage = Stage::Open;
+        self.mechanism = Some(mechanism);
+        self.proven = Some(proven.clone());
     }
 
     pub(super) fn failed(
@@ -94,26 +168,84 @@ impl Attempt {
                 })
             })
             .collect();
-        json!({
+        let proven = self.proven.as_ref();
+        let mut attempt = json!({
             "at": now().to_xep0082(),
             "direction": self.direction,
             "ok": self.ok,
             "summary": self.summary,
             "code": self.code,
             "fault": self.fault.map(Fault::name),
+            "stage": self.stage.name(),
             "target": self.target,
+            "dns": self.dns.map(dns_name),
+            "direct": self.direct,
             "address": self.address,
             "tls": self.tls.map(|(version, _)| version),
             "cipher": self.tls.map(|(_, cipher)| cipher),
-            "mechanism": self.mechanism,
-            "prooftype": self.proven.as_ref().map(|proven| proven.by().name()),
-            "identifier": self.proven.as_ref().map(Proven::identifier),
-            "dnssec": self.proven.as_ref().map(Proven::dnssec),
-            "weak": self.proven.as_ref().map(|proven| proven.by().is_weak()),
+            "alpn": self.alpn,
+            "presented": self.presented.iter().filter_map(|der| presented(der)).collect::<Vec<_>>(),
+            "verdicts": self.verdicts(),
             "refusals": refusals,
+            "mechanism": self.mechanism,
             "remote_error": self.remote_error,
-        })
+            "pairs": self.pairs,
+            "bidi": self.bidi,
+        });
+        if let (Value::Object(attempt), Some(proven)) = (&mut attempt, proven) {
+            attempt.insert("prooftype".into(), proven.by().name().into());
+            attempt.insert("identifier".into(), proven.identifier().into());
+            attempt.insert("dnssec".into(), proven.dnssec().into());
+            attempt.insert("weak".into(), proven.by().is_weak().into());
+            attempt.insert("expires".into(), proven.until().to_xep0082().into());
+        }
+        attempt
     }
+
+    /// What each prooftype that was looked at came to.
+    fn verdicts(&self) -> Vec<Value> {
+        let mut verdicts: Vec<_> = self
+            .refusals
+            .iter()
+            .filter_map(|refusal| {
+                let by = refusal.by?;
+                Some(json!({
+                    "prooftype": by.name(),
+                    "holds": false,
+                    "code": refusal.code,
+                    "text": refusal.text,
+                }))
+            })
+            .collect();
+        if let Some(proven) = &self.proven {
+            verdicts.push(json!({
+                "prooftype": proven.by().name(),
+                "holds": true,
+                "text": proven.identifier(),
+            }));
+        }
+        verdicts
+    }
+}
+
+fn dns_name(security: Security) -> &'static str {
+    match security {
+        Security::Secure => "secure",
+        Security::Insecure => "insecure",
+        Security::Bogus => "bogus",
+        Security::Unknown => "unknown",
+    }
+}
+
+/// One certificate as the owner reads it; `None` when it cannot be read.
+fn presented(der: &[u8]) -> Option<Value> {
+    let found = dna::pkix::describe(der)?;
+    Some(json!({
+        "names": found.names.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "issuer": found.issuer,
+        "not_after": found.not_after.to_xep0082(),
+        "sha256": data_encoding::HEXLOWER.encode(&found.sha256),
+    }))
 }
 
 #[derive(Default)]

@@ -1,38 +1,33 @@
-//! Calling a peer: where it is served, getting through, the stream.
+//! Calling a peer: where it is served, getting through, until a stream comes about.
 //!
-//! Targets are tried in the order of the DNS, each on its own, until one stream comes about. What each attempt met is
-//! remembered. Refuses: a look-up for a pair whose stream is open, plaintext, and a second EXTERNAL where the first was
-//! refused together with the connection.
+//! A stream that is open already is used where it may be (see `link`). Else targets are tried in the order of the DNS, each
+//! with all its addresses, whether the connection, TLS or the stream fails on one of them (S2S-05). What each attempt met is
+//! remembered. Refuses: a look-up for a pair whose stream is open, plaintext, a second EXTERNAL where the first was refused
+//! together with the connection, and more than one `<see-other-host/>` (STREAM-32).
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use dna::dialback::Evidence;
-use dna::{Delegation, Fault, Proven, Refusal, Role, Service, Target};
-use futures_util::future::{BoxFuture, ready};
-use rustls::pki_types::ServerName;
+use dna::{Delegation, Fault, Refusal, Security, Service, Target};
 use tokio::net::TcpStream;
-use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use xmpp::jid::DomainName;
-use xmpp::stanza::{Condition, Stanza, StanzaError};
+use xmpp::stanza::{Condition, StanzaError};
+use xmpp::stream::TlsInfo;
 use xmpp::stream::peer_out::{PeerOut, Purpose};
-use xmpp::stream::{Answer, Ask, Event, Order, PairRefusal, StreamCondition, StreamError, TlsInfo};
 
-use super::attempts::Attempt;
+use super::attempts::{Attempt, Stage};
+use super::channel::stopping;
+use super::outgoing::OutHost;
 use super::pair::Pair;
-use super::staple::Staple;
 use super::verify::Verifier;
-use super::{Federation, judgement, policy};
+use super::{Federation, policy};
 use crate::net::dial::{self, DialError};
 use crate::net::limits::StreamLimits;
-use crate::net::now;
 use crate::net::pump::{self, Ended, Host, Transport};
-use crate::net::tls::Secure;
-use crate::session::Outbox;
 use crate::tenancy::Domain;
 
 /// A stream for questions about keys is closed when nothing was asked for this long.
@@ -47,7 +42,7 @@ pub(super) enum Job {
     Verify(Arc<Verifier>),
 }
 
-/// Calls `remote` for `local` and serves the stream to its end. Gives what it could not write.
+/// Calls `remote` for `local` and serves the stream to its end, unless an open stream takes the pair.
 ///
 /// # Errors
 /// No stream came about; the error is for those whose stanzas waited (ROUTE-05, DIALBACK-16).
@@ -56,77 +51,174 @@ pub(super) async fn call(
     local: &DomainName,
     remote: &DomainName,
     job: &Job,
-) -> Result<Vec<Bytes>, Box<StanzaError>> {
-    let deadline = Instant::now() + federation.parts.settings.connect;
-    let mut attempt = Attempt::new("out");
-    let Some(domain) = federation
-        .parts
-        .tenancy
-        .get(local.as_str())
-        .filter(|domain| domain.served)
-    else {
-        return Err(Box::new(Condition::ServiceUnavailable.into()));
+) -> Result<(), Box<StanzaError>> {
+    let stop = federation.stop.clone();
+    let search = Search {
+        federation,
+        local,
+        remote,
+        job,
+        deadline: Instant::now() + federation.parts.settings.connect,
     };
-    if let Some(refusal) = policy(&domain).shuts_out(remote) {
-        attempt.failed(refusal.code, refusal.fault, refusal.text.clone());
-        federation.record(local, remote, &attempt);
-        let error = StanzaError::new(Condition::NotAllowed).with_text(refusal.text);
-        return Err(Box::new(error));
+    // A stream that is there is told to close by whoever stops us; this is for what has not come so far.
+    match search.targets(&stop).await? {
+        Found::Riding => Ok(()),
+        Found::At(domain, targets) => search.try_all(&domain, targets).await,
     }
-    let lookup = Delegation::look_up(&*federation.parts.lookup, remote, Service::Server);
-    let targets = match tokio::time::timeout_at(deadline, lookup).await {
-        Ok(delegation) => delegation
-            .targets(&mut |most| rand::random_range(0..=most))
-            .map_err(|nowhere| nowhere.to_string()),
-        Err(_) => Err(format!(
-            "the DNS did not say in time where {remote} is served"
-        )),
-    };
-    let targets = match targets {
-        Ok(targets) => targets,
-        Err(why) => {
-            attempt.failed("dns-nowhere", Fault::Dns, why.clone());
+}
+
+/// One search for a stream.
+struct Search<'a> {
+    federation: &'a Arc<Federation>,
+    local: &'a DomainName,
+    remote: &'a DomainName,
+    job: &'a Job,
+    deadline: Instant,
+}
+
+enum Found {
+    /// An open stream has taken the pair.
+    Riding,
+    At(Arc<Domain>, VecDeque<Target>),
+}
+
+impl Search<'_> {
+    async fn targets(
+        &self,
+        stop: &tokio_util::sync::CancellationToken,
+    ) -> Result<Found, Box<StanzaError>> {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => Err(Box::new(stopping())),
+            found = self.look_up() => found,
+        }
+    }
+
+    async fn look_up(&self) -> Result<Found, Box<StanzaError>> {
+        let (federation, local, remote) = (self.federation, self.local, self.remote);
+        let mut attempt = Attempt::new("out");
+        let Some(domain) = federation
+            .parts
+            .tenancy
+            .get(local.as_str())
+            .filter(|domain| domain.served)
+        else {
+            return Err(Box::new(Condition::ServiceUnavailable.into()));
+        };
+        if let Some(refusal) = policy(&domain).shuts_out(remote) {
+            attempt.failed(refusal.code, refusal.fault, refusal.text.clone());
             federation.record(local, remote, &attempt);
-            let error = StanzaError::new(Condition::RemoteServerNotFound).with_text(why);
+            let error = StanzaError::new(Condition::NotAllowed).with_text(refusal.text);
             return Err(Box::new(error));
         }
-    };
-    let mut resolved = false;
-    let mut last = None;
-    for target in &targets {
-        let mut rejected = None;
-        loop {
-            let one = Call {
-                federation,
-                domain: &domain,
-                remote,
-                job,
-                target,
-            };
-            match Box::pin(one.stream(rejected.clone(), deadline)).await {
-                Outcome::Served(unwritten) => return Ok(unwritten),
-                Outcome::WithoutExternal(refusal) => {
-                    rejected = Some(refusal);
+        if let Job::Pair(pair) = self.job
+            && federation.ride_by_assertion(pair, self.deadline).await
+        {
+            return Ok(Found::Riding);
+        }
+        let lookup = Delegation::look_up(&*federation.parts.lookup, remote, Service::Server);
+        let targets = match tokio::time::timeout_at(self.deadline, lookup).await {
+            Ok(delegation) => delegation
+                .targets(&mut |most| rand::random_range(0..=most))
+                .map_err(|nowhere| nowhere.to_string()),
+            Err(_) => Err(format!(
+                "the DNS did not say in time where {remote} is served"
+            )),
+        };
+        match targets {
+            Ok(targets) => Ok(Found::At(domain, targets.into())),
+            Err(why) => {
+                attempt.stage = Stage::Dns;
+                attempt.failed("dns-nowhere", Fault::Dns, why.clone());
+                federation.record(local, remote, &attempt);
+                let error = StanzaError::new(Condition::RemoteServerNotFound).with_text(why);
+                Err(Box::new(error))
+            }
+        }
+    }
+
+    async fn try_all(
+        &self,
+        domain: &Arc<Domain>,
+        mut targets: VecDeque<Target>,
+    ) -> Result<(), Box<StanzaError>> {
+        let (mut resolved, mut last, mut redirected) = (false, None, false);
+        while let Some(target) = targets.pop_front() {
+            let mut addresses = match self.resolve(&target).await {
+                Ok(addresses) => addresses,
+                Err(failed) => {
+                    self.federation
+                        .record(self.local, self.remote, &failed.attempt);
+                    last = Some(failed.error);
                     continue;
                 }
-                Outcome::Failed {
-                    attempt,
-                    error,
-                    reached,
-                    last_word,
-                } => {
-                    federation.record(local, remote, &attempt);
-                    resolved |= reached;
-                    last = Some(error);
-                    if last_word || Instant::now() >= deadline {
-                        return Err(give_up(last, resolved));
+            };
+            if let Job::Pair(pair) = self.job {
+                let riding =
+                    self.federation
+                        .ride_by_supposition(pair, &target, &addresses, self.deadline);
+                if riding.await {
+                    return Ok(());
+                }
+            }
+            let mut rejected = None;
+            while !addresses.is_empty() {
+                let one = Call {
+                    federation: self.federation,
+                    domain,
+                    remote: self.remote,
+                    job: self.job,
+                    target: &target,
+                };
+                let stream = one.stream(&mut addresses, rejected.take(), self.deadline);
+                match Box::pin(stream).await {
+                    Outcome::Served => return Ok(()),
+                    Outcome::WithoutExternal(refusal, address) => {
+                        rejected = Some(refusal);
+                        addresses.insert(0, address);
+                    }
+                    Outcome::Failed(failed) => {
+                        self.federation
+                            .record(self.local, self.remote, &failed.attempt);
+                        resolved |= failed.reached;
+                        let enough = failed.last_word
+                            || Instant::now() >= self.deadline
+                            || self.federation.stop.is_cancelled();
+                        last = Some(failed.error);
+                        if let Some((host, port)) = failed.other_host.filter(|_| !redirected) {
+                            redirected = true;
+                            // DNA-03: the name to be proved stays the same, and the host's own proves nothing.
+                            targets.push_front(Target {
+                                host,
+                                port,
+                                security: Security::Insecure,
+                                ..target.clone()
+                            });
+                            break;
+                        }
+                        if enough {
+                            return Err(give_up(last, resolved));
+                        }
                     }
                 }
             }
-            break;
         }
+        Err(give_up(last, resolved))
     }
-    Err(give_up(last, resolved))
+
+    async fn resolve(&self, target: &Target) -> Result<Vec<SocketAddr>, Box<Failed>> {
+        let parts = &self.federation.parts;
+        let asking = dial::addresses(&*parts.lookup, target, parts.settings.private_addresses);
+        let error = match tokio::time::timeout_at(self.deadline, asking).await {
+            Ok(Ok(addresses)) => return Ok(addresses),
+            Ok(Err(error)) => error,
+            Err(_) => DialError::NoAddress {
+                host: target.host.clone(),
+                why: ": the DNS did not answer in time".to_owned(),
+            },
+        };
+        Err(not_dialled(Attempt::towards(target), &error))
+    }
 }
 
 /// ROUTE-05: a name that leads nowhere, or a server that is not to be had.
@@ -141,74 +233,78 @@ fn give_up(last: Option<Box<StanzaError>>, resolved: bool) -> Box<StanzaError> {
     error
 }
 
-enum Outcome {
+/// What came of one connection.
+pub(super) enum Outcome {
     /// The stream did what it was opened for and has ended.
-    Served(Vec<Bytes>),
-    /// The peer refused EXTERNAL and closed; it may take dialback on another connection (SASL-46).
-    WithoutExternal(Refusal),
-    Failed {
-        attempt: Box<Attempt>,
-        error: Box<StanzaError>,
-        /// There was an address to connect to.
-        reached: bool,
-        /// Other targets would not say otherwise.
-        last_word: bool,
-    },
+    Served,
+    /// The peer refused EXTERNAL and closed; it may take dialback on another connection to the same address (SASL-46).
+    WithoutExternal(Refusal, SocketAddr),
+    Failed(Box<Failed>),
 }
 
-struct Call<'a> {
-    federation: &'a Arc<Federation>,
-    domain: &'a Arc<Domain>,
-    remote: &'a DomainName,
-    job: &'a Job,
-    target: &'a Target,
+/// One attempt that gave no stream.
+pub(super) struct Failed {
+    pub(super) attempt: Attempt,
+    pub(super) error: Box<StanzaError>,
+    /// There was an address to connect to.
+    pub(super) reached: bool,
+    /// Other addresses and targets would not say otherwise.
+    pub(super) last_word: bool,
+    /// Where the peer says to go instead, said on a stream on which it was judged.
+    pub(super) other_host: Option<(String, u16)>,
+}
+
+/// One connection to be made.
+pub(super) struct Call<'a> {
+    pub(super) federation: &'a Arc<Federation>,
+    pub(super) domain: &'a Arc<Domain>,
+    pub(super) remote: &'a DomainName,
+    pub(super) job: &'a Job,
+    pub(super) target: &'a Target,
 }
 
 impl Call<'_> {
-    /// `rejected`: EXTERNAL was refused on an earlier connection, and is not tried again.
-    async fn stream(&self, rejected: Option<Refusal>, deadline: Instant) -> Outcome {
+    /// `rejected`: EXTERNAL was refused on an earlier connection, and is not tried again. Takes out of `addresses` what it
+    /// has tried.
+    async fn stream(
+        &self,
+        addresses: &mut Vec<SocketAddr>,
+        rejected: Option<Refusal>,
+        deadline: Instant,
+    ) -> Outcome {
         let settings = &self.federation.parts.settings;
-        let mut attempt = Attempt::new("out");
+        let mut attempt = Attempt::towards(self.target);
         let external = rejected.is_none();
         attempt.refusals.extend(rejected);
-        attempt.target = Some(format!("{}:{}", self.target.host, self.target.port));
-        let connecting = dial::connect(
-            &*self.federation.parts.lookup,
-            self.target,
-            settings.private_addresses,
-            deadline,
-        );
-        let dialled = match tokio::time::timeout_at(deadline, connecting).await {
-            Ok(dialled) => dialled,
-            Err(_) => Err(DialError::Unreachable {
+        let dialled = tokio::select! {
+            biased;
+            () = self.federation.stop.cancelled() => Err(io::ErrorKind::Interrupted),
+            dialled = tokio::time::timeout_at(
+                deadline,
+                dial::connect(&self.target.host, addresses, deadline),
+            ) => dialled.map_err(|_| io::ErrorKind::TimedOut),
+        };
+        let dialled = dialled.unwrap_or_else(|kind| {
+            Err(DialError::Unreachable {
                 host: self.target.host.clone(),
                 address: ([0, 0, 0, 0], self.target.port).into(),
-                source: io::ErrorKind::TimedOut.into(),
-            }),
-        };
+                source: kind.into(),
+            })
+        });
         let (tcp, address) = match dialled {
             Ok(connected) => connected,
-            Err(error) => return not_dialled(attempt, &error),
+            Err(error) => {
+                addresses.clear();
+                return Outcome::Failed(not_dialled(attempt, &error));
+            }
         };
-        attempt.address = Some(address.to_string());
-        let mut host = OutHost {
-            federation: self.federation.clone(),
-            domain: self.domain.clone(),
-            remote: self.remote.clone(),
-            target: self.target.clone(),
-            address,
-            job: self.job.clone(),
-            outbox: Outbox::new(settings.limits.outbox_bytes),
-            tls: None,
-            proven: None,
-            attempt,
-            served: false,
-            external_refused: None,
-            refused: None,
-            staple: Staple::default(),
-            tls_error: None,
-            expiry: None,
-        };
+        let identity = self
+            .federation
+            .parts
+            .identities
+            .get(self.domain.name())
+            .await;
+        let mut host = OutHost::new(self, address, identity, attempt);
         let (transport, tls) = match self.transport(tcp, &mut host, deadline).await {
             Ok(transport) => transport,
             Err(error) => {
@@ -257,293 +353,39 @@ impl Call<'_> {
     }
 }
 
-fn not_dialled(mut attempt: Attempt, error: &DialError) -> Outcome {
+fn not_dialled(mut attempt: Attempt, error: &DialError) -> Box<Failed> {
     let cause = std::error::Error::source(error).map(|source| format!(": {source}"));
     let why = format!("{error}{}", cause.unwrap_or_default());
-    let reached = !error.is_resolution();
-    let (code, fault, condition) = match error {
+    let (code, fault, condition, stage) = match error {
         DialError::NoAddress { .. } => (
             "dns-no-address",
             Fault::Dns,
             Condition::RemoteServerNotFound,
+            Stage::Dns,
         ),
         DialError::Private { .. } => (
             "address-private",
             Fault::Dns,
             Condition::RemoteServerNotFound,
+            Stage::Dns,
         ),
-        DialError::Unreachable { .. } => (
-            "unreachable",
-            Fault::Network,
-            Condition::RemoteServerTimeout,
-        ),
-    };
-    attempt.failed(code, fault, why.clone());
-    Outcome::Failed {
-        attempt: Box::new(attempt),
-        error: Box::new(StanzaError::new(condition).with_text(why)),
-        reached,
-        last_word: false,
-    }
-}
-
-/// One connection that we made.
-struct OutHost {
-    federation: Arc<Federation>,
-    domain: Arc<Domain>,
-    remote: DomainName,
-    target: Target,
-    address: SocketAddr,
-    job: Job,
-    outbox: Arc<Outbox>,
-    tls: Option<TlsInfo>,
-    proven: Option<Proven>,
-    attempt: Attempt,
-    /// The stream has come to do what it was opened for.
-    served: bool,
-    /// EXTERNAL was refused on this connection.
-    external_refused: Option<Refusal>,
-    refused: Option<(PairRefusal, String)>,
-    tls_error: Option<String>,
-    staple: Staple,
-    expiry: Option<AbortHandle>,
-}
-
-impl OutHost {
-    fn secure(&self, direct: bool) -> BoxFuture<'static, Option<Secure>> {
-        let federation = self.federation.clone();
-        let local = self.domain.name().clone();
-        let remote = self.remote.clone();
-        let staple = self.staple.clone();
-        Box::pin(async move {
-            let config = federation.client_config(&local, direct).await.ok()?;
-            let config = staple.watched(&config, federation.parts.identities.provider());
-            let name = remote.to_ascii();
-            let name = name
-                .strip_prefix('[')
-                .and_then(|name| name.strip_suffix(']'))
-                .unwrap_or(&name);
-            let name = ServerName::try_from(name.to_owned()).ok()?;
-            Some(Secure::Client { config, name })
-        })
-    }
-
-    fn judge(&mut self) -> xmpp::stream::Judgement {
-        let tls = self.tls.clone().unwrap_or_default();
-        let judge = |dialback| {
-            self.federation.judge(
-                &self.domain,
-                &self.remote,
-                Role::Initiator,
-                (&tls, Some(self.staple.came())),
-                Some(&self.target),
-                dialback,
+        DialError::Unreachable { address, .. } => {
+            attempt.address = Some(address.to_string());
+            (
+                "unreachable",
+                Fault::Network,
+                Condition::RemoteServerTimeout,
+                Stage::Connect,
             )
-        };
-        let verdict = judge(None);
-        self.attempt.refusals.extend_from_slice(verdict.refusals());
-        let judgement = judgement(&verdict);
-        self.proven = if judgement.dialback {
-            judge(Some(Evidence::Delegated {
-                to: self.address.to_string(),
-                at: now(),
-            }))
-            .into_proven()
-        } else {
-            verdict.into_proven()
-        };
-        judgement
-    }
-
-    fn accepted(&mut self, mechanism: &'static str) {
-        let Some(proven) = self.proven.clone() else {
-            // The machine asks for a judgement before anything else; without one there is nothing to stand on.
-            let error = StreamError::new(StreamCondition::InternalServerError);
-            return self.outbox.order(Order::Close(error));
-        };
-        self.served = true;
-        self.attempt.ok = true;
-        self.attempt.mechanism = Some(mechanism);
-        self.attempt.summary = format!(
-            "sending over {}, the peer proved by {}",
-            self.attempt.tls.map_or("TLS", |(version, _)| version),
-            proven.by().name(),
-        );
-        self.attempt.proven = Some(proven.clone());
-        self.federation
-            .record(self.domain.name(), &self.remote, &self.attempt);
-        self.federation.count("out", proven.by().name());
-        self.expiry = Some(expire(&self.outbox, &proven));
-        if let Job::Pair(pair) = &self.job {
-            for stanza in pair.accepted(&self.outbox, proven) {
-                self.federation
-                    .parts
-                    .router
-                    .bounce(&stanza, Condition::ResourceConstraint);
-            }
         }
-    }
-
-    fn outcome(mut self, external: bool, ended: Ended) -> Outcome {
-        if self.served {
-            return Outcome::Served(ended.unwritten);
-        }
-        if self.refused.is_none()
-            && let Some(refusal) = self.external_refused.take().filter(|_| external)
-        {
-            return Outcome::WithoutExternal(refusal);
-        }
-        let remote = &self.remote;
-        let mut condition = Condition::RemoteServerTimeout;
-        let mut last_word = false;
-        let said = self.attempt.remote_error.clone();
-        let (code, fault, summary) = if let Some(error) = self.tls_error.take() {
-            let why = format!("the TLS handshake with {remote} failed: {error}");
-            ("tls-failed", Fault::Peer, why)
-        } else if let Some((reason, why)) = self.refused.take() {
-            match reason {
-                PairRefusal::Judgement => {
-                    // The last word is the judgement's.
-                    let last = self.attempt.refusals.last();
-                    let (code, fault) =
-                        last.map_or(("not-proven", Fault::Peer), |r| (r.code, r.fault));
-                    (code, fault, why)
-                }
-                PairRefusal::KeyInvalid => {
-                    // DIALBACK-16
-                    condition = Condition::InternalServerError;
-                    last_word = true;
-                    ("dialback-invalid", Fault::Ours, why)
-                }
-                PairRefusal::KeyUnverified => {
-                    last_word = true;
-                    ("dialback-unverified", Fault::Ours, why)
-                }
-                PairRefusal::NoWay => ("no-common-proof", Fault::Peer, why),
-            }
-        } else if let Some(said) = said {
-            let why = format!("{remote} closed the stream: {said}");
-            ("peer-closed-with-error", Fault::Peer, why)
-        } else if let Some(error) = &ended.broken {
-            let why = format!("the connection to {remote} was lost: {error}");
-            ("connection-lost", Fault::Network, why)
-        } else {
-            let why = format!("{remote} closed the stream before it was ready");
-            ("peer-closed", Fault::Peer, why)
-        };
-        self.attempt.failed(code, fault, summary.clone());
-        Outcome::Failed {
-            attempt: Box::new(std::mem::replace(&mut self.attempt, Attempt::new("out"))),
-            error: Box::new(StanzaError::new(condition).with_text(summary)),
-            reached: true,
-            last_word,
-        }
-    }
-}
-
-impl Host for OutHost {
-    fn outbox(&self) -> &Arc<Outbox> {
-        &self.outbox
-    }
-
-    fn ask(&mut self, ask: Ask) -> BoxFuture<'static, Answer> {
-        Box::pin(ready(match ask {
-            Ask::Judge { local, remote } => Answer::Judged {
-                local,
-                remote,
-                judgement: self.judge(),
-            },
-            Ask::MakeKey {
-                stream,
-                local,
-                remote,
-            } => Answer::Key {
-                key: self
-                    .federation
-                    .secret(&local)
-                    .key(remote.as_str(), local.as_str(), &stream),
-                local,
-                remote,
-            },
-            // Questions of other machines.
-            _ => return Box::pin(std::future::pending()),
-        }))
-    }
-
-    fn stanza(&mut self, _: Stanza) -> Option<BoxFuture<'static, ()>> {
-        // The machine passes none on: who is called proves nothing by answering (S2S-14).
-        None
-    }
-
-    fn tls(&mut self, _: DomainName) -> BoxFuture<'static, Option<Secure>> {
-        self.secure(false)
-    }
-
-    fn secured(&mut self, info: &TlsInfo) {
-        self.attempt.secured(info);
-        self.tls = Some(info.clone());
-    }
-
-    fn tls_failed(&mut self, error: &io::Error) {
-        self.tls_error = Some(error.to_string());
-    }
-
-    fn event(&mut self, event: Event) {
-        match event {
-            Event::PairAccepted { mechanism, .. } => self.accepted(mechanism),
-            Event::PairRefused { reason, why, .. } => self.refused = Some((reason, why)),
-            Event::RemoteError(error) => self.attempt.remote_error = Some(error.to_string()),
-            Event::ExternalRefused { why } => {
-                let refusal = Refusal::new(
-                    None,
-                    "peer-rejects-serverauth-cert",
-                    Fault::Peer,
-                    format!(
-                        "{} does not take our certificate as a client's ({why}); dialback over TLS follows",
-                        self.remote
-                    ),
-                );
-                self.attempt.refusals.push(refusal.clone());
-                self.external_refused = Some(refusal);
-                self.attempt.remote_error = Some(why);
-            }
-            Event::Ready => {
-                if let Job::Verify(verifier) = &self.job {
-                    self.served = true;
-                    verifier.ready(&self.outbox, &self.address.to_string());
-                }
-            }
-            Event::KeyAnswered {
-                stream, outcome, ..
-            } => {
-                if let Job::Verify(verifier) = &self.job {
-                    verifier.answered(&stream, outcome);
-                }
-            }
-            _ => {}
-        }
-    }
-}
-
-impl Drop for OutHost {
-    fn drop(&mut self) {
-        self.outbox.close();
-        if let Some(expiry) = self.expiry.take() {
-            expiry.abort();
-        }
-    }
-}
-
-/// Closes a stream when its proof runs out (CERT-23).
-pub(super) fn expire(outbox: &Arc<Outbox>, proven: &Proven) -> AbortHandle {
-    let (outbox, left) = (Arc::downgrade(outbox), proven.until().since(now()));
-    tokio::spawn(async move {
-        tokio::time::sleep(left).await;
-        if let Some(outbox) = outbox.upgrade() {
-            let error = StreamError::new(StreamCondition::Reset)
-                .with_text("what proved this stream has run out; prove it anew");
-            outbox.order(Order::Close(error));
-        }
+    };
+    attempt.stage = stage;
+    attempt.failed(code, fault, why.clone());
+    Box::new(Failed {
+        attempt,
+        error: Box::new(StanzaError::new(condition).with_text(why)),
+        reached: !error.is_resolution(),
+        last_word: false,
+        other_host: None,
     })
-    .abort_handle()
 }

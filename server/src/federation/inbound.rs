@@ -1,4 +1,7 @@
-//! A stream that a peer opened: answers what its machine asks, and passes stanzas on with the proof they came under.
+//! A stream that a peer opened: answers what its machine asks, and takes part in what the stream carries.
+//!
+//! Refuses: a peer that says to be a domain hosted here (ROUTE-08), and what has become against policy between a judgement
+//! and its use.
 
 use std::collections::HashMap;
 use std::io;
@@ -10,7 +13,6 @@ use dna::{Fault, Proven, Refusal, Role};
 use futures_util::future::{BoxFuture, ready};
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
-use tokio::task::AbortHandle;
 use xmpp::jid::DomainName;
 use xmpp::stanza::Stanza;
 use xmpp::stream::peer_in::PeerIn;
@@ -19,16 +21,16 @@ use xmpp::stream::{
     Served, StreamCondition, StreamError, TlsInfo,
 };
 
-use super::attempts::Attempt;
-use super::call::expire;
-use super::{Federation, judgement};
+use super::attempts::{Attempt, Stage};
+use super::channel::{Basis, Channel};
+use super::{Federation, domain_gone, judgement, policy, refuse};
 use crate::net::now;
 use crate::net::pump::{self, Host, Transport};
 use crate::net::tls::{Door, Secure};
 use crate::session::Outbox;
 
-/// Domains of one stream whose refusals are kept for the record.
-const REFUSALS: usize = 64;
+/// Domains of one stream about which something is remembered while they are being proved.
+const REMEMBERED: usize = 64;
 
 pub(super) async fn serve(
     federation: Arc<Federation>,
@@ -38,174 +40,225 @@ pub(super) async fn serve(
     outbox: Arc<Outbox>,
 ) {
     let machine = PeerIn::new(Seed::new(rand::random()), federation.parts.provider.clone());
-    let number = federation.inbound_add(&outbox);
     let limits = federation.parts.settings.limits;
     let mut host = InHost {
-        federation,
-        outbox,
+        channel: Channel::new(&federation, outbox, false),
         from,
-        number,
-        tls: TlsInfo::default(),
-        proven: Vec::new(),
-        confirmed: Arc::default(),
-        refusals: HashMap::new(),
-        expiries: Vec::new(),
+        tls: Arc::default(),
+        judged: Arc::default(),
     };
     let ended = Box::pin(pump::run(transport, tls, machine, &mut host, limits)).await;
     match &ended.broken {
         Some(error) => tracing::debug!(%from, %error, "a peer's connection was lost"),
         None => tracing::debug!(%from, "a peer's stream closed"),
     }
+    host.channel.ended(ended.unwritten);
 }
 
 /// One connection that a peer made.
 struct InHost {
-    federation: Arc<Federation>,
-    outbox: Arc<Outbox>,
+    channel: Channel,
     from: SocketAddr,
-    number: u64,
-    tls: TlsInfo,
-    /// Pairs that may pass, each with its proof. One in nearly every case.
-    proven: Vec<Proven>,
-    /// Keys that were confirmed: by whom.
-    confirmed: Arc<Mutex<HashMap<DomainName, Evidence>>>,
-    /// Why certificates did not prove a domain.
-    refusals: HashMap<DomainName, Vec<Refusal>>,
-    expiries: Vec<AbortHandle>,
+    tls: Arc<TlsInfo>,
+    /// By pair: what was judged and not used yet.
+    judged: Arc<Mutex<HashMap<(DomainName, DomainName), Judged>>>,
+}
+
+/// What the evidence of the moment says about a pair.
+#[derive(Default)]
+struct Judged {
+    proven: Option<Proven>,
+    /// Why certificates did not prove it.
+    refusals: Vec<Refusal>,
 }
 
 impl InHost {
-    fn judge(&mut self, local: &DomainName, remote: &DomainName) -> Judgement {
-        if self.federation.parts.tenancy.hosts(remote.as_str()) {
-            // Hosted domains talk inside this process; whoever says to be one on the outside is not (ROUTE-08).
-            return refuse("that domain is served here");
+    fn basis(&self, local: &DomainName, remote: &DomainName) -> Basis {
+        Basis {
+            local: local.clone(),
+            remote: remote.clone(),
+            role: Role::Receiver,
+            tls: self.tls.clone(),
+            stapled: None,
+            target: None,
         }
-        let Some(domain) = self.federation.parts.tenancy.get(local.as_str()) else {
-            return refuse("the domain has gone");
-        };
-        let verdict = self.federation.judge(
-            &domain,
-            remote,
-            Role::Receiver,
-            (&self.tls, None),
-            None,
-            None,
-        );
-        let judgement = judgement(&verdict);
-        if self.refusals.len() >= REFUSALS {
-            self.refusals.clear();
-        }
-        self.refusals
-            .insert(remote.clone(), verdict.refusals().to_vec());
-        if let Some(error) = &judgement.refused {
-            self.refused(local, remote, "not-proven", Fault::Peer, error.to_string());
-        }
-        judgement
     }
 
-    fn accepted(&mut self, local: &DomainName, remote: &DomainName, mechanism: &'static str) {
-        let Some(domain) = self.federation.parts.tenancy.get(local.as_str()) else {
-            return;
+    fn judge(&self, local: &DomainName, remote: &DomainName) -> BoxFuture<'static, Answer> {
+        let federation = self.channel.federation.clone();
+        let (basis, judged) = (self.basis(local, remote), self.judged.clone());
+        let attempt = self.attempt();
+        Box::pin(async move {
+            let judgement = judge(&federation, &basis, &judged, attempt).await;
+            Answer::Judged {
+                local: basis.local,
+                remote: basis.remote,
+                judgement,
+            }
+        })
+    }
+
+    fn verify(&self, basis: Basis, stream: String, key: String) -> BoxFuture<'static, Answer> {
+        let federation = self.channel.federation.clone();
+        let judged = self.judged.clone();
+        Box::pin(async move {
+            let (local, remote) = (basis.local.clone(), basis.remote.clone());
+            let asked = federation.verify(local.clone(), remote.clone(), stream, key);
+            let (outcome, by) = Box::pin(asked).await;
+            if outcome == KeyOutcome::Valid {
+                let confirmed = Evidence::Confirmed { by, at: now() };
+                let verdict = federation.judge(&basis, Some(confirmed)).await;
+                let mut judged = judged.lock();
+                let known = judged.entry((local.clone(), remote.clone())).or_default();
+                known.proven = verdict.and_then(dna::Verdict::into_proven);
+            }
+            Answer::KeyVerified {
+                local,
+                remote,
+                outcome,
+            }
+        })
+    }
+
+    fn accepted(
+        &mut self,
+        local: &DomainName,
+        remote: &DomainName,
+        mechanism: &'static str,
+        bidi: bool,
+    ) {
+        let pair = (local.clone(), remote.clone());
+        let judged = self.judged.lock().remove(&pair).unwrap_or_default();
+        let federation = self.channel.federation.clone();
+        let policy = federation
+            .parts
+            .tenancy
+            .get(local.as_str())
+            .map(|domain| policy(&domain));
+        let holds = |proven: &Proven| {
+            policy.is_some_and(|policy| {
+                policy.shuts_out(remote).is_none() && policy.takes(proven.by())
+            })
         };
-        let dialback = self.confirmed.lock().get(remote).cloned();
-        let verdict = self.federation.judge(
-            &domain,
-            remote,
-            Role::Receiver,
-            (&self.tls, None),
-            None,
-            dialback,
-        );
-        let Some(proven) = verdict.into_proven() else {
-            // Its certificate has expired between the judgement and now, or policy has changed: prove it anew.
+        let Some(proven) = judged.proven.filter(holds) else {
+            // Policy has changed between the judgement and now: prove it anew.
             let error = StreamError::new(StreamCondition::Reset);
-            return self.outbox.order(Order::Close(error));
+            return self.channel.outbox.order(Order::Close(error));
         };
-        let mut attempt = self.attempt(remote);
-        attempt.ok = true;
-        attempt.mechanism = Some(mechanism);
+        self.channel.receive(&proven);
+        self.channel.watch(&proven, self.basis(local, remote));
+        if bidi {
+            let pair = federation.pair(local, remote);
+            self.channel.carry(pair, &proven);
+        }
+        let mut attempt = self.attempt();
+        attempt.refusals = judged.refusals;
+        attempt.accepted(&proven, mechanism);
+        attempt.bidi = bidi;
+        attempt.pairs = self.channel.pairs();
         attempt.summary = format!(
             "receiving over {}, the peer proved by {}",
             self.tls.version,
             proven.by().name()
         );
-        attempt.proven = Some(proven.clone());
-        self.federation.record(local, remote, &attempt);
-        self.federation.count("in", proven.by().name());
-        self.federation.inbound_proved(self.number, &proven);
-        self.expiries.push(expire(&self.outbox, &proven));
-        self.proven.retain(|p| !p.covers(local, remote));
-        self.proven.push(proven);
+        federation.record(local, remote, &attempt);
+        federation.count("in", proven.by().name());
+        // It is evidently up again.
+        if let Some(pair) = federation.known_pair(local, remote) {
+            pair.peer_is_up();
+        }
     }
 
-    fn attempt(&self, remote: &DomainName) -> Attempt {
+    fn attempt(&self) -> Attempt {
         let mut attempt = Attempt::new("in");
         attempt.address = Some(self.from.to_string());
+        attempt.stage = Stage::SignIn;
         attempt.secured(&self.tls);
-        attempt.refusals = self.refusals.get(remote).cloned().unwrap_or_default();
         attempt
     }
 
-    fn refused(
-        &self,
-        local: &DomainName,
-        remote: &DomainName,
-        code: &'static str,
-        fault: Fault,
-        why: String,
-    ) {
-        let mut attempt = self.attempt(remote);
-        let first = attempt.refusals.first();
-        let (code, fault) = first.map_or((code, fault), |r| (r.code, r.fault));
-        attempt.failed(code, fault, why);
-        self.federation.record(local, remote, &attempt);
-        self.federation.count("in", "refused");
+    fn refused(&self, local: &DomainName, remote: &DomainName, why: String) {
+        let mut attempt = self.attempt();
+        let judged = self.judged.lock().remove(&(local.clone(), remote.clone()));
+        attempt.refusals = judged.unwrap_or_default().refusals;
+        refused(
+            &self.channel.federation,
+            (local, remote),
+            attempt,
+            "dialback-refused",
+            why,
+        );
     }
 }
 
-fn refuse(why: &str) -> Judgement {
-    Judgement {
-        proven: false,
-        dialback: false,
-        refused: Some(StreamError::new(StreamCondition::PolicyViolation).with_text(why)),
+async fn judge(
+    federation: &Federation,
+    basis: &Basis,
+    judged: &Mutex<HashMap<(DomainName, DomainName), Judged>>,
+    mut attempt: Attempt,
+) -> Judgement {
+    let (local, remote) = (&basis.local, &basis.remote);
+    if federation.parts.tenancy.hosts(remote.as_str()) {
+        // Hosted domains talk inside this process; whoever says to be one on the outside is not (ROUTE-08).
+        return refuse("that domain is served here");
     }
+    let Some(verdict) = federation.judge(basis, None).await else {
+        return domain_gone();
+    };
+    let judgement = judgement(&verdict);
+    let refusals = verdict.refusals().to_vec();
+    if let Some(error) = &judgement.refused {
+        attempt.stage = Stage::Identity;
+        attempt.refusals = refusals;
+        refused(
+            federation,
+            (local, remote),
+            attempt,
+            "not-proven",
+            error.to_string(),
+        );
+        return judgement;
+    }
+    let mut judged = judged.lock();
+    if judged.len() >= REMEMBERED {
+        judged.clear();
+    }
+    let proven = verdict.into_proven();
+    judged.insert((local.clone(), remote.clone()), Judged { proven, refusals });
+    judgement
+}
+
+/// Records that a pair was refused; the first refusal says what has to change, `code` where there is none.
+fn refused(
+    federation: &Federation,
+    (local, remote): (&DomainName, &DomainName),
+    mut attempt: Attempt,
+    code: &'static str,
+    why: String,
+) {
+    let first = attempt.refusals.first();
+    let (code, fault) = first.map_or((code, Fault::Peer), |r| (r.code, r.fault));
+    attempt.failed(code, fault, why);
+    federation.record(local, remote, &attempt);
+    federation.count("in", "refused");
 }
 
 impl Host for InHost {
     fn outbox(&self) -> &Arc<Outbox> {
-        &self.outbox
+        &self.channel.outbox
     }
 
     fn ask(&mut self, ask: Ask) -> BoxFuture<'static, Answer> {
-        let federation = self.federation.clone();
+        let federation = self.channel.federation.clone();
         match ask {
             Ask::Host { to } => Box::pin(async move { Answer::Host(host(&federation, to).await) }),
-            Ask::Judge { local, remote } => Box::pin(ready(Answer::Judged {
-                judgement: self.judge(&local, &remote),
-                local,
-                remote,
-            })),
+            Ask::Judge { local, remote } => self.judge(&local, &remote),
             Ask::VerifyKey {
                 stream,
                 local,
                 remote,
                 key,
-            } => {
-                let confirmed = self.confirmed.clone();
-                Box::pin(async move {
-                    let asked = federation.verify(local.clone(), remote.clone(), stream, key);
-                    let (outcome, by) = Box::pin(asked).await;
-                    if outcome == KeyOutcome::Valid {
-                        let evidence = Evidence::Confirmed { by, at: now() };
-                        confirmed.lock().insert(remote.clone(), evidence);
-                    }
-                    Answer::KeyVerified {
-                        local,
-                        remote,
-                        outcome,
-                    }
-                })
-            }
+            } => self.verify(self.basis(&local, &remote), stream, key),
             Ask::CheckKey {
                 stream,
                 local,
@@ -229,25 +282,11 @@ impl Host for InHost {
     }
 
     fn stanza(&mut self, stanza: Stanza) -> Option<BoxFuture<'static, ()>> {
-        let (from, to) = (stanza.from()?.domain(), stanza.to()?.domain());
-        let proven = self
-            .proven
-            .iter()
-            .find(|p| p.remote().as_str() == from && p.local().as_str() == to);
-        let passed = proven.map(|proven| self.federation.parts.router.from_peer(proven, stanza));
-        match passed {
-            Some(Ok(later)) => later,
-            // The machine has checked the pair; a domain that has just gone remains.
-            _ => {
-                let error = StreamError::new(StreamCondition::HostUnknown);
-                self.outbox.order(Order::Close(error));
-                None
-            }
-        }
+        self.channel.stanza(stanza)
     }
 
     fn tls(&mut self, domain: DomainName) -> BoxFuture<'static, Option<Secure>> {
-        let federation = self.federation.clone();
+        let federation = self.channel.federation.clone();
         Box::pin(async move {
             Some(Secure::Server {
                 identity: federation.parts.identities.get(&domain).await?,
@@ -257,7 +296,7 @@ impl Host for InHost {
     }
 
     fn secured(&mut self, info: &TlsInfo) {
-        self.tls = info.clone();
+        self.tls = Arc::new(info.clone());
     }
 
     fn tls_failed(&mut self, error: &io::Error) {
@@ -270,35 +309,22 @@ impl Host for InHost {
                 local,
                 remote,
                 mechanism,
-            } => self.accepted(&local, &remote, mechanism),
+                bidi,
+            } => self.accepted(&local, &remote, mechanism, bidi),
+            // Judgements were recorded when they were made.
             Event::PairRefused {
-                local,
-                remote,
-                reason,
-                why,
-            } => {
-                // Judgements were recorded when they were made.
-                let code = match reason {
-                    PairRefusal::Judgement => return,
-                    _ => "dialback-refused",
-                };
-                self.refused(&local, &remote, code, Fault::Peer, why);
-            }
+                reason: PairRefusal::Judgement,
+                ..
+            } => {}
+            Event::PairRefused {
+                local, remote, why, ..
+            } => self.refused(&local, &remote, why),
             Event::RemoteError(error) => {
                 tracing::debug!(from = %self.from, %error, "a peer closed with an error");
             }
-            Event::Reply(reply) => self.federation.parts.router.reply(*reply),
-            _ => {}
-        }
-    }
-}
-
-impl Drop for InHost {
-    fn drop(&mut self) {
-        self.outbox.close();
-        self.federation.inbound_remove(self.number);
-        for expiry in self.expiries.drain(..) {
-            expiry.abort();
+            event => {
+                self.channel.event(event);
+            }
         }
     }
 }

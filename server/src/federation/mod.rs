@@ -1,15 +1,18 @@
-//! Streams between servers: one outbound stream per pair of domains, whatever streams peers open, and what was proved on them.
+//! Streams between servers: those we open, those that peers open, the pairs they carry, and what was proved on them.
 //!
-//! The pair (hosted domain, remote domain) is the unit of trust, routing and memory. A stanza for a peer waits in its pair's
-//! bounded queue until a stream is proved for exactly that pair; when none comes about it bounces with a reason
-//! (ROUTE-05). Dialback keys are verified over connections of our own making (DNA-09). Refuses: sending for a domain that
+//! The pair (hosted domain, remote domain) is the unit of trust, routing and memory; a stream carries one or many, in one
+//! direction or both. A stanza for a peer waits in its pair's bounded queue until a stream is proved for exactly that pair;
+//! when none comes about it bounces with a reason (ROUTE-05). Dialback keys are verified over connections of our own making (DNA-09). Refuses: sending for a domain that
 //! is not hosted here, letting one that is out of the process (ROUTE-08), looking up anything twice for the same reason, and
 //! working for strangers without a bound.
 
 mod attempts;
 mod call;
+mod channel;
 mod inbound;
+mod link;
 mod outbound;
+mod outgoing;
 mod pair;
 mod staple;
 #[cfg(test)]
@@ -25,8 +28,7 @@ use control::outside::PeerNow;
 use dashmap::DashMap;
 use dna::dialback::Secret;
 use dna::{
-    Anchors, Claim, Evidence, Lookup, Policy, PolicyLevel, PresentedChain, Prooftype, Proven, Role,
-    Service, Target, Verdict,
+    Anchors, Claim, Evidence, Lookup, Policy, PolicyLevel, PresentedChain, Service, Verdict,
 };
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
@@ -34,12 +36,15 @@ use rustls::ClientConfig;
 use rustls::client::Resumption;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use xmpp::jid::{DomainName, Jid};
+use xmpp::jid::DomainName;
 use xmpp::stanza::{Condition, Stanza};
 use xmpp::stream::{Judgement, Order, StreamCondition, StreamError, TlsInfo};
 
 use self::attempts::Attempts;
+use self::channel::{Basis, Streams};
+use self::link::Link;
 use self::pair::{Pair, Taken};
 use self::verify::Verifiers;
 use crate::config::Config;
@@ -48,7 +53,7 @@ use crate::net::PeerDoor;
 use crate::net::limits::StreamLimits;
 use crate::net::now;
 use crate::net::pump::Transport;
-use crate::net::tls::{AnyServer, Identities};
+use crate::net::tls::{AnyServer, Identities, Identity};
 use crate::router::{Remote, Router};
 use crate::session::Outbox;
 use crate::tenancy::{Domain, Tenancy};
@@ -125,8 +130,12 @@ pub struct Federation {
     parts: Parts,
     /// By hosted domain, then by peer.
     pairs: DashMap<DomainName, Peers, ahash::RandomState>,
-    /// Streams that peers opened, by a number of their own.
-    inbound: Mutex<Inbound>,
+    /// Server streams of this process, whoever opened them.
+    streams: Mutex<Streams>,
+    /// Streams of ours that may take further pairs.
+    links: Mutex<Vec<Arc<Link>>>,
+    /// No more streams are opened.
+    stop: CancellationToken,
     verifiers: Verifiers,
     attempts: Attempts,
     /// For hosted domains that have no certificate to show.
@@ -135,17 +144,6 @@ pub struct Federation {
 
 type Peers = HashMap<DomainName, Arc<Pair>, ahash::RandomState>;
 
-#[derive(Default)]
-struct Inbound {
-    next: u64,
-    streams: HashMap<u64, InboundStream>,
-}
-
-struct InboundStream {
-    outbox: Arc<Outbox>,
-    pairs: Vec<(DomainName, DomainName, Prooftype)>,
-}
-
 impl Federation {
     /// Federation without streams.
     pub fn new(parts: Parts) -> Arc<Self> {
@@ -153,7 +151,9 @@ impl Federation {
             this: this.clone(),
             parts,
             pairs: DashMap::default(),
-            inbound: Mutex::default(),
+            streams: Mutex::default(),
+            links: Mutex::default(),
+            stop: CancellationToken::new(),
             verifiers: Verifiers::default(),
             attempts: Attempts::default(),
             bare: Default::default(),
@@ -178,12 +178,14 @@ impl Federation {
                 }
             }
         }
-        for stream in self.inbound.lock().streams.values() {
-            for (local, remote, by) in &stream.pairs {
-                if local == domain {
+        for stream in self.streams.lock().open.values() {
+            for proven in stream.incoming.lock().iter() {
+                if proven.local() == domain {
+                    let remote = proven.remote();
                     let now = found.entry(remote.clone()).or_insert_with(|| entry(remote));
                     now.inbound = true;
-                    now.prooftype.get_or_insert_with(|| by.name().to_owned());
+                    now.prooftype
+                        .get_or_insert_with(|| proven.by().name().to_owned());
                 }
             }
         }
@@ -197,18 +199,21 @@ impl Federation {
                 pair.order_close(error);
             }
         }
-        for stream in self.inbound.lock().streams.values() {
-            if stream.pairs.iter().any(|(local, ..)| local == domain) {
+        for stream in self.streams.lock().open.values() {
+            let incoming = stream.incoming.lock();
+            if incoming.iter().any(|proven| proven.local() == domain) {
                 stream.outbox.order(Order::Close(error.clone()));
             }
         }
     }
 
-    /// Ends every stream that we opened.
+    /// Opens no more streams, and ends every one that we opened, also while it is being negotiated. What waits for one
+    /// bounces.
     pub fn close_all(&self, error: &StreamError) {
-        for peers in &self.pairs {
-            for pair in peers.values() {
-                pair.order_close(error);
+        self.stop.cancel();
+        for stream in self.streams.lock().open.values() {
+            if stream.ours {
+                stream.outbox.order(Order::Close(error.clone()));
             }
         }
         self.verifiers.close(error);
@@ -231,29 +236,32 @@ impl Federation {
                 }
             }
         }
-        for stream in self.inbound.lock().streams.values() {
-            let mut pairs = stream.pairs.iter().filter(|(local, ..)| local == domain);
-            if pairs.any(|(_, remote, by)| !stays(remote, *by)) {
+        for stream in self.streams.lock().open.values() {
+            let incoming = stream.incoming.lock();
+            let mut ours = incoming.iter().filter(|proven| proven.local() == domain);
+            if ours.any(|proven| !stays(proven.remote(), proven.by())) {
                 stream.outbox.order(Order::Close(error.clone()));
             }
         }
     }
 
-    fn pair(&self, local: &DomainName, remote: &Jid) -> Arc<Pair> {
-        if let Some(peers) = self.pairs.get(local)
-            && let Some(pair) = peers.get(remote.domain())
-        {
-            return pair.clone();
+    /// A pair that something has gone over, or wanted to.
+    fn known_pair(&self, local: &DomainName, remote: &DomainName) -> Option<Arc<Pair>> {
+        self.pairs.get(local)?.get(remote).cloned()
+    }
+
+    fn pair(&self, local: &DomainName, remote: &DomainName) -> Arc<Pair> {
+        if let Some(pair) = self.known_pair(local, remote) {
+            return pair;
         }
         let mut peers = self.pairs.entry(local.clone()).or_default();
         if peers.len() >= PAIRS {
             let now = Instant::now();
             peers.retain(|_, pair| !pair.is_forgettable(now));
         }
-        let name = remote.domain_name();
         peers
-            .entry(name.clone())
-            .or_insert_with(|| Arc::new(Pair::new(local.clone(), name)))
+            .entry(remote.clone())
+            .or_insert_with(|| Arc::new(Pair::new(local.clone(), remote.clone())))
             .clone()
     }
 
@@ -274,13 +282,13 @@ impl Federation {
         Secret::for_domain(&self.parts.dialback_secret, domain)
     }
 
-    /// The TLS configuration of streams that `local` opens: with its certificate if it has one (VHOST-08).
-    async fn client_config(
+    /// The TLS configuration of streams that a domain with this identity opens (VHOST-08).
+    fn client_config(
         &self,
-        local: &DomainName,
+        identity: Option<&Identity>,
         direct: bool,
     ) -> Result<Arc<ClientConfig>, rustls::Error> {
-        if let Some(identity) = self.parts.identities.get(local).await {
+        if let Some(identity) = identity {
             return identity.client_config(direct);
         }
         let cell = &self.bare[usize::from(direct)];
@@ -301,62 +309,27 @@ impl Federation {
         Ok(cell.get_or_init(|| made).clone())
     }
 
-    /// Judges one stream for one pair.
-    fn judge(
+    /// Judges one stream for one pair, on the evidence of this moment. `None`: the domain is no longer hosted here.
+    async fn judge(
         &self,
-        domain: &Domain,
-        remote: &DomainName,
-        role: Role,
-        (tls, stapled): (&TlsInfo, Option<bool>),
-        target: Option<&Target>,
+        basis: &Basis,
         dialback: Option<dna::dialback::Evidence>,
-    ) -> Verdict {
+    ) -> Option<Verdict> {
+        let domain = self.parts.tenancy.get(basis.local.as_str())?;
         let claim = Claim {
-            local: domain.name().clone(),
-            remote: remote.clone(),
-            role,
+            local: basis.local.clone(),
+            remote: basis.remote.clone(),
+            role: basis.role,
             service: Service::Server,
         };
         let evidence = Evidence {
             tls: true,
-            chain: PresentedChain::new(&tls.peer_chain, stapled),
-            target: target.cloned(),
+            chain: PresentedChain::new(&basis.tls.peer_chain, basis.stapled),
+            target: basis.target.clone(),
             dialback,
             ..Evidence::none(self.parts.anchors.clone())
         };
-        dna::judge(&claim, &evidence, &policy(domain), now())
-    }
-
-    fn inbound_add(&self, outbox: &Arc<Outbox>) -> u64 {
-        let mut inbound = self.inbound.lock();
-        inbound.next += 1;
-        let number = inbound.next;
-        inbound.streams.insert(
-            number,
-            InboundStream {
-                outbox: outbox.clone(),
-                pairs: Vec::new(),
-            },
-        );
-        number
-    }
-
-    fn inbound_proved(&self, number: u64, proven: &Proven) {
-        if let Some(stream) = self.inbound.lock().streams.get_mut(&number) {
-            stream
-                .pairs
-                .push((proven.local().clone(), proven.remote().clone(), proven.by()));
-        }
-        // It is evidently up again.
-        if let Some(peers) = self.pairs.get(proven.local())
-            && let Some(pair) = peers.get(proven.remote())
-        {
-            pair.peer_is_up();
-        }
-    }
-
-    fn inbound_remove(&self, number: u64) {
-        self.inbound.lock().streams.remove(&number);
+        Some(dna::judge(&claim, &evidence, &policy(&domain), now()))
     }
 }
 
@@ -377,7 +350,14 @@ impl Remote for Federation {
                 .router
                 .bounce(&stanza, Condition::InternalServerError);
         }
-        let pair = self.pair(domain.name(), to);
+        let pair = match self
+            .pairs
+            .get(domain.name())
+            .and_then(|p| p.get(to.domain()).cloned())
+        {
+            Some(pair) => pair,
+            None => self.pair(domain.name(), &to.domain_name()),
+        };
         match pair.take(stanza, Instant::now(), &self.parts.settings) {
             Taken::Yes => {}
             Taken::Start => {
@@ -442,4 +422,17 @@ fn judgement(verdict: &Verdict) -> Judgement {
             StreamError::new(condition).with_text(verdict.summary())
         }),
     }
+}
+
+fn refuse(why: &str) -> Judgement {
+    Judgement {
+        proven: false,
+        dialback: false,
+        refused: Some(StreamError::new(StreamCondition::PolicyViolation).with_text(why)),
+    }
+}
+
+/// What a judgement comes to when the hosted domain has left meanwhile.
+fn domain_gone() -> Judgement {
+    refuse("the domain has gone")
 }

@@ -1,13 +1,15 @@
-//! One pair of domains, outbound: its queue, its stream, and how long it is left alone after a failure.
+//! One pair of domains, outbound: its queue, the stream that carries it, and how long it is left alone after a failure.
 //!
-//! While a pair is connecting or open, exactly one task looks after it; that task reports back here, so no stanza is ever
-//! left without anybody to send or bounce it. Refuses: growing without a bound while nobody answers.
+//! A stream may carry many pairs, and a pair may find itself on more than one stream (its own, one shared with others, one
+//! that the peer opened, XEP-0288); it uses one at a time, so that order holds (ROUTE-02). While a pair is connecting, exactly
+//! one task looks after it; while it is carried, whoever runs that stream reports its end here, so no stanza is ever left
+//! without anybody to send or bounce it. Refuses: growing without a bound while nobody answers, and sending what the peer has
+//! said it will not take (STREAM-35).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use dna::{Prooftype, Proven};
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -22,6 +24,10 @@ use crate::session::{Outbox, PushError};
 const PAUSE: Duration = Duration::from_secs(2);
 /// Longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(120);
+/// Streams in a row that may end early with something unwritten before what waits bounces.
+const ROUNDS: u32 = 4;
+/// A stream that lasted this long did not end early.
+const LASTED: Duration = Duration::from_secs(60);
 
 pub(super) struct Pair {
     pub(super) local: DomainName,
@@ -33,6 +39,8 @@ struct State {
     way: Way,
     /// Failures in a row.
     failures: u32,
+    /// Streams in a row that ended early with something unwritten.
+    rounds: u32,
 }
 
 enum Way {
@@ -42,8 +50,60 @@ enum Way {
     Pause(Instant, Box<StanzaError>),
     /// A task is at it.
     Connecting(Queue),
-    /// Proved; the task runs the stream.
-    Open(Arc<Outbox>, Proven),
+    /// A stream carries it.
+    Open(Carrier),
+    /// That stream has ended and has not reported yet; this came since.
+    Ending(Carrier, Queue),
+}
+
+/// What carries a pair.
+pub(super) struct Carrier {
+    /// Of the stream; it is the same for all pairs on it.
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) proven: Proven,
+    /// The largest stanza that the peer takes, in bytes, if it has said so (XEP-0478).
+    pub(super) max_bytes: Option<usize>,
+    since: Instant,
+}
+
+impl Carrier {
+    pub(super) fn new(outbox: &Arc<Outbox>, proven: Proven, max_bytes: Option<usize>) -> Self {
+        Self {
+            outbox: outbox.clone(),
+            proven,
+            max_bytes,
+            since: Instant::now(),
+        }
+    }
+
+    fn is(&self, outbox: &Arc<Outbox>) -> bool {
+        Arc::ptr_eq(&self.outbox, outbox)
+    }
+
+    fn push(&self, stanza: &Stanza) -> Result<(), Refused> {
+        let bytes = stanza.bytes();
+        if self.max_bytes.is_some_and(|most| bytes.len() > most) {
+            let error = StanzaError::new(Condition::PolicyViolation);
+            return Err(Refused::With(Box::new(
+                error.with_text("that server takes no stanza so large"),
+            )));
+        }
+        match self.outbox.push(bytes.clone()) {
+            Ok(()) => Ok(()),
+            Err(PushError::Full) => Err(Refused::With(full())),
+            Err(PushError::Closed) => Err(Refused::Closed),
+        }
+    }
+}
+
+enum Refused {
+    With(Box<StanzaError>),
+    Closed,
+}
+
+fn full() -> Box<StanzaError> {
+    let error = StanzaError::new(Condition::ResourceConstraint);
+    Box::new(error.with_text("too much waits for that server already"))
 }
 
 #[derive(Default)]
@@ -62,6 +122,19 @@ pub(super) enum Taken {
     No(Stanza, Box<StanzaError>),
 }
 
+/// What to do when a stream that carried the pair has ended.
+pub(super) enum Next {
+    /// Nothing waits, or something else looks after it.
+    Nothing,
+    /// Somebody must start the task.
+    Start,
+    /// It has ended too often; this is to be bounced.
+    GiveUp(Vec<Stanza>),
+}
+
+/// Stanzas that could not be put onto a stream, each with why.
+pub(super) type Left = Vec<(Stanza, Box<StanzaError>)>;
+
 impl Pair {
     pub(super) fn new(local: DomainName, remote: DomainName) -> Self {
         Self {
@@ -70,28 +143,27 @@ impl Pair {
             state: Mutex::new(State {
                 way: Way::Rest,
                 failures: 0,
+                rounds: 0,
             }),
         }
     }
 
     /// Takes a stanza for the peer, in order (ROUTE-02).
     pub(super) fn take(&self, stanza: Stanza, now: Instant, settings: &Settings) -> Taken {
-        let full = || {
-            let error = StanzaError::new(Condition::ResourceConstraint);
-            Box::new(error.with_text("too much waits for that server already"))
-        };
         let mut state = self.state.lock();
         match &mut state.way {
-            Way::Open(outbox, _) => match outbox.push(stanza.bytes().clone()) {
+            Way::Open(carrier) => match carrier.push(&stanza) {
                 Ok(()) => Taken::Yes,
-                Err(PushError::Full) => Taken::No(stanza, full()),
-                Err(PushError::Closed) => {
-                    // The stream has just ended; its task comes by and finds this.
-                    state.way = Way::Connecting(Queue::of(stanza));
+                Err(Refused::With(error)) => Taken::No(stanza, error),
+                Err(Refused::Closed) => {
+                    // The stream has just ended; whoever runs it comes by and finds this.
+                    if let Way::Open(carrier) = std::mem::replace(&mut state.way, Way::Rest) {
+                        state.way = Way::Ending(carrier, Queue::of(stanza));
+                    }
                     Taken::Yes
                 }
             },
-            Way::Connecting(queue) => {
+            Way::Connecting(queue) | Way::Ending(_, queue) => {
                 let size = stanza.bytes().len();
                 if queue.stanzas.len() >= settings.queue_stanzas
                     || queue.bytes + size > settings.queue_bytes
@@ -109,50 +181,121 @@ impl Pair {
         }
     }
 
-    /// The stream may carry stanzas: what waited goes first. What does not fit comes back.
-    pub(super) fn accepted(&self, outbox: &Arc<Outbox>, proven: Proven) -> Vec<Stanza> {
+    /// The stream may carry stanzas: what waited goes first. What does not fit comes back. A pair that is carried already
+    /// stays where it is, since its order is kept there.
+    pub(super) fn accepted(&self, carrier: Carrier) -> Left {
         let mut state = self.state.lock();
         state.failures = 0;
-        let open = Way::Open(outbox.clone(), proven);
         let mut left = Vec::new();
-        if let Way::Connecting(queue) = std::mem::replace(&mut state.way, open) {
-            for stanza in queue.stanzas {
-                if outbox.push(stanza.bytes().clone()).is_err() {
-                    left.push(stanza);
+        match &mut state.way {
+            Way::Open(now) if !now.outbox.is_closed() => return left,
+            Way::Connecting(queue) | Way::Ending(_, queue) => {
+                for stanza in std::mem::take(queue).stanzas {
+                    match carrier.push(&stanza) {
+                        Ok(()) => {}
+                        Err(Refused::With(error)) => left.push((stanza, error)),
+                        Err(Refused::Closed) => {
+                            let error = StanzaError::new(Condition::RemoteServerTimeout);
+                            left.push((stanza, Box::new(error)));
+                        }
+                    }
                 }
             }
+            _ => {}
         }
+        state.way = Way::Open(carrier);
         left
     }
 
-    /// The stream has ended, with this unwritten. Whether another is wanted at once.
-    pub(super) fn ended(&self, unwritten: Vec<Bytes>) -> bool {
+    /// The stream that carries it has been judged again.
+    pub(super) fn proven_anew(&self, outbox: &Arc<Outbox>, proven: &Proven) {
+        if let Way::Open(carrier) = &mut self.state.lock().way
+            && carrier.is(outbox)
+        {
+            carrier.proven = proven.clone();
+        }
+    }
+
+    /// The peer has changed what it takes at most.
+    pub(super) fn limited(&self, outbox: &Arc<Outbox>, max_bytes: usize) {
+        if let Way::Open(carrier) = &mut self.state.lock().way
+            && carrier.is(outbox)
+        {
+            carrier.max_bytes = Some(max_bytes);
+        }
+    }
+
+    /// A stream that carried the pair has ended, with this of it unwritten.
+    pub(super) fn ended(&self, outbox: &Arc<Outbox>, unwritten: Vec<Stanza>) -> Next {
         let mut queue = Queue::default();
-        for bytes in unwritten {
-            if let Ok(stanza) = Stanza::from_bytes(&bytes) {
-                queue.push(stanza);
-            }
+        for stanza in unwritten {
+            queue.push(stanza);
         }
         let mut state = self.state.lock();
-        if let Way::Connecting(later) = std::mem::replace(&mut state.way, Way::Rest) {
-            for stanza in later.stanzas {
-                queue.push(stanza);
+        let state = &mut *state;
+        match std::mem::replace(&mut state.way, Way::Rest) {
+            Way::Open(carrier) if carrier.is(outbox) => {
+                if queue.stanzas.is_empty() {
+                    state.rounds = 0;
+                    return Next::Nothing;
+                }
+                state.again(&carrier, queue)
+            }
+            Way::Ending(carrier, later) if carrier.is(outbox) => {
+                for stanza in later.stanzas {
+                    queue.push(stanza);
+                }
+                state.again(&carrier, queue)
+            }
+            Way::Rest | Way::Pause(..) if !queue.stanzas.is_empty() => {
+                state.way = Way::Connecting(queue);
+                Next::Start
+            }
+            // It goes another way already; what this stream left goes first where it still waits, else behind.
+            Way::Connecting(later) => {
+                for stanza in later.stanzas {
+                    queue.push(stanza);
+                }
+                state.way = Way::Connecting(queue);
+                Next::Nothing
+            }
+            Way::Ending(carrier, later) => {
+                for stanza in later.stanzas {
+                    queue.push(stanza);
+                }
+                state.way = Way::Ending(carrier, queue);
+                Next::Nothing
+            }
+            Way::Open(carrier) => {
+                let refused = queue
+                    .stanzas
+                    .into_iter()
+                    .filter(|stanza| carrier.push(stanza).is_err())
+                    .collect::<Vec<_>>();
+                state.way = Way::Open(carrier);
+                match refused.is_empty() {
+                    true => Next::Nothing,
+                    false => Next::GiveUp(refused),
+                }
+            }
+            way => {
+                state.way = way;
+                Next::Nothing
             }
         }
-        let again = !queue.stanzas.is_empty();
-        if again {
-            state.way = Way::Connecting(queue);
-        }
-        again
     }
 
     /// No stream came about. Gives what waited, to be bounced with `error`. `spread` in 0..=1 spreads the pauses of many
-    /// pairs (STREAM-33).
+    /// pairs (STREAM-33). A pair that another stream has come to carry meanwhile stays on it.
     pub(super) fn failed(&self, error: &StanzaError, now: Instant, spread: f64) -> Vec<Stanza> {
         let mut state = self.state.lock();
+        if !matches!(state.way, Way::Connecting(_)) {
+            return Vec::new();
+        }
         let doubled = PAUSE.saturating_mul(1 << state.failures.min(10));
         let pause = doubled.min(LONGEST_PAUSE).mul_f64(0.5 + spread / 2.0);
         state.failures = state.failures.saturating_add(1);
+        state.rounds = 0;
         let paused = Way::Pause(now + pause, Box::new(error.clone()));
         match std::mem::replace(&mut state.way, paused) {
             Way::Connecting(queue) => queue.stanzas.into(),
@@ -170,14 +313,14 @@ impl Pair {
 
     pub(super) fn open_by(&self) -> Option<Prooftype> {
         match &self.state.lock().way {
-            Way::Open(_, proven) => Some(proven.by()),
+            Way::Open(carrier) => Some(carrier.proven.by()),
             _ => None,
         }
     }
 
     pub(super) fn order_close(&self, error: &StreamError) {
-        if let Way::Open(outbox, _) = &self.state.lock().way {
-            outbox.order(Order::Close(error.clone()));
+        if let Way::Open(carrier) = &self.state.lock().way {
+            carrier.outbox.order(Order::Close(error.clone()));
         }
     }
 
@@ -188,6 +331,23 @@ impl Pair {
             Way::Pause(until, _) => now >= *until,
             _ => false,
         }
+    }
+}
+
+impl State {
+    /// Another stream is wanted, unless there have been too many.
+    fn again(&mut self, carrier: &Carrier, queue: Queue) -> Next {
+        self.rounds = if carrier.since.elapsed() >= LASTED {
+            0
+        } else {
+            self.rounds + 1
+        };
+        if self.rounds >= ROUNDS {
+            self.rounds = 0;
+            return Next::GiveUp(queue.stanzas.into());
+        }
+        self.way = Way::Connecting(queue);
+        Next::Start
     }
 }
 
@@ -206,6 +366,8 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
     use crate::net::limits::StreamLimits;
 
@@ -252,6 +414,20 @@ mod tests {
         assert_eq!(ids, ["1", "2", "3"].map(|id| Some(id.to_owned())));
     }
 
+    fn ids(stanzas: &[Stanza]) -> Vec<&str> {
+        stanzas.iter().filter_map(Stanza::id).collect()
+    }
+
+    fn carrier(outbox: &Arc<Outbox>) -> Carrier {
+        let proven = super::super::tests::proven("one.example", "peer.example");
+        Carrier::new(outbox, proven, None)
+    }
+
+    fn stanzas(bytes: Vec<Bytes>) -> Vec<Stanza> {
+        let read = |bytes: Bytes| Stanza::from_bytes(&bytes).expect("a stanza");
+        bytes.into_iter().map(read).collect()
+    }
+
     #[test]
     fn stream_33_pauses_grow_and_end_when_the_peer_calls() {
         let (pair, mut now, settings) = (pair(), Instant::now(), settings());
@@ -263,7 +439,6 @@ mod tests {
             while !matches!(pair.take(stanza(2), now + pause, &settings), Taken::Start) {
                 pause += Duration::from_secs(1);
             }
-            pair.ended(Vec::new());
             assert!(pause > last);
             last = pause;
             now += pause;
@@ -278,18 +453,73 @@ mod tests {
         let (pair, now, settings) = (pair(), Instant::now(), settings());
         pair.take(stanza(1), now, &settings);
         let outbox = Outbox::new(10_000);
-        let proven = super::super::tests::proven("one.example", "peer.example");
-        assert!(pair.accepted(&outbox, proven).is_empty());
+        assert!(pair.accepted(carrier(&outbox)).is_empty());
         assert!(matches!(pair.take(stanza(2), now, &settings), Taken::Yes));
-        let unwritten = outbox.close();
+        let unwritten = stanzas(outbox.close());
         assert_eq!(unwritten.len(), 2);
         assert!(matches!(pair.take(stanza(3), now, &settings), Taken::Yes));
-        assert!(pair.ended(unwritten));
-        let ids: Vec<_> = pair
-            .failed(&timeout(), now, 0.0)
-            .iter()
-            .map(|s| s.id().unwrap_or_default().to_owned())
-            .collect();
-        assert_eq!(ids, ["1", "2", "3"]);
+        assert!(matches!(pair.ended(&outbox, unwritten), Next::Start));
+        assert_eq!(ids(&pair.failed(&timeout(), now, 0.0)), ["1", "2", "3"]);
+    }
+
+    #[test]
+    fn streams_that_keep_ending_are_given_up() {
+        let (pair, now, settings) = (pair(), Instant::now(), settings());
+        assert!(matches!(pair.take(stanza(1), now, &settings), Taken::Start));
+        for round in 1.. {
+            let outbox = Outbox::new(10_000);
+            pair.accepted(carrier(&outbox));
+            match pair.ended(&outbox, stanzas(outbox.close())) {
+                Next::Start => assert!(round < ROUNDS),
+                Next::GiveUp(left) => {
+                    assert_eq!((ids(&left), round), (vec!["1"], ROUNDS));
+                    break;
+                }
+                Next::Nothing => panic!("a stanza is lost"),
+            }
+        }
+    }
+
+    #[test]
+    fn route_02_a_pair_stays_on_the_stream_that_carries_it() {
+        let (pair, now, settings) = (pair(), Instant::now(), settings());
+        let (one, two) = (Outbox::new(10_000), Outbox::new(10_000));
+        pair.take(stanza(1), now, &settings);
+        pair.accepted(carrier(&one));
+        pair.accepted(carrier(&two));
+        pair.take(stanza(2), now, &settings);
+        assert_eq!(ids(&stanzas(two.close())), [""; 0], "nothing goes around");
+        assert!(matches!(pair.ended(&two, Vec::new()), Next::Nothing));
+        assert_eq!(pair.open_by(), Some(Prooftype::Dialback), "still carried");
+        // A task that was connecting for it does not take it down when it fails.
+        assert!(pair.failed(&timeout(), now, 0.0).is_empty());
+        let three = Outbox::new(10_000);
+        let unwritten = stanzas(one.close());
+        pair.accepted(carrier(&three));
+        assert!(matches!(pair.ended(&one, unwritten), Next::Nothing));
+        assert_eq!(ids(&stanzas(three.close())), ["1", "2"]);
+    }
+
+    #[test]
+    fn stream_35_what_the_peer_does_not_take_is_not_sent() {
+        let (pair, now, settings) = (pair(), Instant::now(), settings());
+        let outbox = Outbox::new(10_000);
+        let size = stanza(1).bytes().len();
+        pair.take(stanza(100), now, &settings);
+        pair.take(stanza(1), now, &settings);
+        let limited = Carrier {
+            max_bytes: Some(size),
+            ..carrier(&outbox)
+        };
+        let left = pair.accepted(limited);
+        assert_eq!(left.len(), 1, "what waited is looked at too");
+        assert_eq!(left[0].1.condition, Condition::PolicyViolation);
+        let Taken::No(_, error) = pair.take(stanza(100), now, &settings) else {
+            panic!("too large");
+        };
+        assert_eq!(error.condition, Condition::PolicyViolation);
+        assert!(matches!(pair.take(stanza(2), now, &settings), Taken::Yes));
+        pair.limited(&outbox, size + 2);
+        assert!(matches!(pair.take(stanza(100), now, &settings), Taken::Yes));
     }
 }

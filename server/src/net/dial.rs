@@ -63,18 +63,17 @@ impl DialError {
     }
 }
 
-/// Connects to a target.
+/// Connects to one of `addresses`, in their order, each with a head start over the next. Takes the one connected to and those
+/// that failed out of the list: what is left may be tried when nothing comes of the connection (S2S-05).
 ///
 /// # Errors
-/// [`DialError`]
+/// [`DialError::Unreachable`], with nothing left.
 pub async fn connect(
-    lookup: &dyn Lookup,
-    target: &Target,
-    private: bool,
+    host: &str,
+    addresses: &mut Vec<SocketAddr>,
     deadline: Instant,
 ) -> Result<(TcpStream, SocketAddr), DialError> {
-    let addresses = addresses(lookup, target, private).await?;
-    let mut waiting: VecDeque<_> = addresses.into();
+    let mut waiting: VecDeque<_> = addresses.iter().copied().collect();
     let mut running = FuturesUnordered::new();
     let mut last = None;
     loop {
@@ -91,21 +90,24 @@ pub async fn connect(
             }
         };
         tokio::select! {
-            Some((address, result)) = running.next() => match result {
-                Ok(stream) => {
-                    // Small writes are joined by the pump already.
-                    let _ = stream.set_nodelay(true);
-                    return Ok((stream, address));
+            Some((address, result)) = running.next() => {
+                addresses.retain(|other| *other != address);
+                match result {
+                    Ok(stream) => {
+                        // Small writes are joined by the pump already.
+                        let _ = stream.set_nodelay(true);
+                        return Ok((stream, address));
+                    }
+                    Err(error) => last = Some((address, error)),
                 }
-                Err(error) => last = Some((address, error)),
-            },
+            }
             () = next => {}
         }
     }
     let (address, source) =
         last.unwrap_or_else(|| (([0, 0, 0, 0], 0).into(), io::ErrorKind::TimedOut.into()));
     Err(DialError::Unreachable {
-        host: target.host.clone(),
+        host: host.to_owned(),
         address,
         source,
     })
@@ -120,7 +122,10 @@ async fn one(address: SocketAddr, deadline: Instant) -> (SocketAddr, io::Result<
 }
 
 /// Addresses of a target, both families alternating, IPv6 first (RFC 8305 4).
-async fn addresses(
+///
+/// # Errors
+/// [`DialError::NoAddress`], [`DialError::Private`]
+pub async fn addresses(
     lookup: &dyn Lookup,
     target: &Target,
     private: bool,

@@ -103,8 +103,8 @@ where
     if broken.is_none() {
         Box::pin(pump.transport.finish(&mut pump.output)).await;
     }
-    let mut unwritten = pump.output.unwritten();
-    unwritten.append(&mut pump.host.outbox().close());
+    let unwritten = pump.output.unwritten();
+    let unwritten = pump.host.outbox().close_after(unwritten);
     Ended { unwritten, broken }
 }
 

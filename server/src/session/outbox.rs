@@ -1,16 +1,18 @@
 //! What waits to be written to one stream: shared bytes with a bound, and orders for its machine.
 //!
 //! Anybody in the process may push; the one pump that owns the stream takes everything at once, so that what came together
-//! leaves in one TLS record and one system call. Refuses: waiting. A full outbox says so, and its owner decides what a
+//! leaves in one TLS record and one system call. Where the other side acknowledges (XEP-0198), what was taken is kept until it
+//! has. Refuses: waiting. A full outbox says so, and its owner decides what a
 //! slow reader loses.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
-use xmpp::stream::Order;
+use xmpp::stream::{ACK_REQUEST, Order};
 
 /// Why something was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,6 +39,46 @@ struct State {
     then: Vec<BoxFuture<'static, ()>>,
     waker: Option<Waker>,
     closed: bool,
+    unacked: Option<Unacked>,
+}
+
+/// What has gone out and has not been acknowledged.
+#[derive(Default)]
+struct Unacked {
+    items: VecDeque<Bytes>,
+    bytes: usize,
+    /// How many have gone out, wrapping (SM-03).
+    sent: u32,
+    /// A request is out.
+    asked: bool,
+    /// Another is due: something went out behind the last one.
+    ask: bool,
+}
+
+impl State {
+    fn held(&self) -> usize {
+        self.bytes + self.unacked.as_ref().map_or(0, |unacked| unacked.bytes)
+    }
+
+    fn wants_ack(&self) -> bool {
+        self.unacked.as_ref().is_some_and(|unacked| unacked.ask)
+    }
+}
+
+impl Unacked {
+    /// Keeps what goes out, and puts a request behind it unless one is out already.
+    fn taken(&mut self, items: &mut Vec<Bytes>) {
+        for item in items.iter() {
+            self.sent = self.sent.wrapping_add(1);
+            self.bytes += item.len();
+            self.items.push_back(item.clone());
+        }
+        self.ask = false;
+        if !self.asked && !self.items.is_empty() {
+            self.asked = true;
+            items.push(Bytes::from_static(ACK_REQUEST.as_bytes()));
+        }
+    }
 }
 
 /// What a pump took at once.
@@ -66,7 +108,7 @@ impl Outbox {
         if state.closed {
             return Err(PushError::Closed);
         }
-        if state.bytes > 0 && state.bytes + bytes.len() > self.limit {
+        if state.held() > 0 && state.held() + bytes.len() > self.limit {
             return Err(PushError::Full);
         }
         state.bytes += bytes.len();
@@ -107,6 +149,44 @@ impl Outbox {
         }
     }
 
+    /// From now on whatever is taken is kept until the other side has acknowledged it. It counts towards the bound.
+    pub fn keep(&self) {
+        let mut state = self.state.lock();
+        if !state.closed {
+            state.unacked.get_or_insert_default();
+        }
+    }
+
+    /// The other side does not acknowledge after all.
+    pub fn keep_no_more(&self) {
+        self.state.lock().unacked = None;
+    }
+
+    /// The other side has handled `handled` of what was sent since [`Outbox::keep`] (SM-03).
+    ///
+    /// # Errors
+    /// That is more than was sent; the number sent (SM-05).
+    pub fn acked(&self, handled: u32) -> Result<(), u32> {
+        let mut state = self.state.lock();
+        let Some(unacked) = &mut state.unacked else {
+            return Ok(());
+        };
+        let left = unacked.sent.wrapping_sub(handled) as usize;
+        let Some(done) = unacked.items.len().checked_sub(left) else {
+            return Err(unacked.sent);
+        };
+        let gone: usize = unacked.items.drain(..done).map(|item| item.len()).sum();
+        unacked.bytes -= gone;
+        unacked.asked = false;
+        unacked.ask = !unacked.items.is_empty();
+        let waker = unacked.ask.then(|| state.waker.take()).flatten();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        Ok(())
+    }
+
     /// Whether the stream has ended.
     pub fn is_closed(&self) -> bool {
         self.state.lock().closed
@@ -122,7 +202,7 @@ impl Outbox {
     ) -> Poll<()> {
         let mut state = self.state.lock();
         let some = !state.orders.is_empty()
-            || (bytes && !(state.queue.is_empty() && state.then.is_empty()));
+            || (bytes && (!(state.queue.is_empty() && state.then.is_empty()) || state.wants_ack()));
         if !some {
             match &mut state.waker {
                 Some(waker) => waker.clone_from(cx.waker()),
@@ -136,6 +216,9 @@ impl Outbox {
             std::mem::swap(&mut state.queue, items);
             taken.then.append(&mut state.then);
             state.bytes = 0;
+            if let Some(unacked) = &mut state.unacked {
+                unacked.taken(items);
+            }
         }
         Poll::Ready(())
     }
@@ -152,6 +235,22 @@ impl Outbox {
         if state.then.is_empty() {
             state.then = Vec::new();
         }
+    }
+
+    /// The stream has ended: nothing is taken any more. Returns what has not surely arrived, oldest first: `unwritten`, which
+    /// the pump took and could not write, what was not acknowledged, and what was never taken.
+    pub fn close_after(&self, mut unwritten: Vec<Bytes>) -> Vec<Bytes> {
+        let unacked = self.state.lock().unacked.take().unwrap_or_default();
+        // What was kept is known by its place in memory: the pump has a share of the same bytes.
+        unwritten.retain(|item| {
+            !unacked
+                .items
+                .iter()
+                .any(|kept| kept.as_ptr() == item.as_ptr())
+        });
+        unwritten.extend(unacked.items);
+        unwritten.append(&mut self.close());
+        unwritten
     }
 
     /// The stream has ended: nothing is taken any more. Returns what was never handed to the pump.
@@ -238,6 +337,50 @@ mod tests {
         let (items, orders) = take(&outbox, &count, false).expect("the order");
         assert!(items.is_empty());
         assert_eq!(orders, 1);
+    }
+
+    #[test]
+    fn what_is_not_acknowledged_comes_back_first() {
+        let outbox = Outbox::new(100);
+        let count = Arc::<Count>::default();
+        outbox.keep();
+        for item in [&b"one"[..], b"two", b"three"] {
+            outbox.push(Bytes::copy_from_slice(item)).expect("room");
+        }
+        let (taken, _) = take(&outbox, &count, true).expect("three");
+        assert_eq!(
+            taken.concat(),
+            [b"onetwothree", ACK_REQUEST.as_bytes()].concat()
+        );
+        outbox.push(Bytes::from_static(b"four")).expect("room");
+        let (later, _) = take(&outbox, &count, true).expect("one");
+        assert_eq!(later.concat(), b"four", "one request at a time");
+        outbox.acked(2).expect("no more than was sent");
+        let (request, _) = take(&outbox, &count, true).expect("a request");
+        assert_eq!(
+            request.concat(),
+            ACK_REQUEST.as_bytes(),
+            "for what came behind the last"
+        );
+        assert_eq!(outbox.acked(7), Err(4), "SM-05");
+        outbox.push(Bytes::from_static(b"five")).expect("room");
+        // The pump had not written the end of what it took.
+        let unwritten = outbox.close_after(vec![taken[2].clone(), later[0].clone()]);
+        assert_eq!(unwritten, ["three", "four", "five"]);
+    }
+
+    #[test]
+    fn what_is_not_acknowledged_counts() {
+        let outbox = Outbox::new(10);
+        outbox.keep();
+        outbox.push(Bytes::from_static(b"eight...")).expect("room");
+        take(&outbox, &Arc::default(), true).expect("taken");
+        assert_eq!(
+            outbox.push(Bytes::from_static(b"xyz")),
+            Err(PushError::Full)
+        );
+        outbox.acked(1).expect("handled");
+        outbox.push(Bytes::from_static(b"xyz")).expect("room again");
     }
 
     #[test]

@@ -20,11 +20,13 @@
 //! | `peer_in`         | `jabber:server`   | the peer    |
 //! | `peer_out`        | `jabber:server`   | we          |
 
+mod acks;
 pub mod client;
 mod dialback;
 mod error;
 mod header;
 mod opening;
+mod passage;
 pub mod peer_in;
 pub mod peer_out;
 
@@ -37,6 +39,7 @@ use crate::sasl::{Hash, ScramVerifier};
 use crate::stanza::{Stanza, StanzaError};
 use crate::timestamp::Timestamp;
 
+pub use self::acks::{ACK_REQUEST, handled_too_much};
 pub use self::error::{StreamCondition, StreamError};
 pub use self::header::{
     CLOSE, DEFAULT_LANG, Opening, response_lang, speaks_version_1, write_features,
@@ -349,8 +352,10 @@ pub enum Event {
         local: DomainName,
         /// The peer.
         remote: DomainName,
-        /// How: `EXTERNAL`, `dialback`.
+        /// How: `EXTERNAL`, `dialback`, `certificate`.
         mechanism: &'static str,
+        /// The stream carries the pair in both directions (XEP-0288).
+        bidi: bool,
     },
     /// A pair may not.
     PairRefused {
@@ -382,7 +387,26 @@ pub enum Event {
         outcome: KeyOutcome,
     },
     /// The stream can prove further pairs and carry questions about keys from now on.
-    Ready,
+    Ready {
+        /// The peer takes part in dialback.
+        dialback: bool,
+        /// It answers dialback errors instead of closing the stream: other targets may be tried on it (DIALBACK-20).
+        errors: bool,
+    },
+    /// What the peer takes (XEP-0478): nothing larger than this many bytes is sent (STREAM-35).
+    PeerLimits {
+        /// `max-bytes`
+        max_bytes: usize,
+    },
+    /// Stanzas sent from now on are acknowledged (XEP-0198).
+    AcksBegin,
+    /// They are not after all.
+    AcksRefused,
+    /// The peer has handled so many of them.
+    Acked {
+        /// `h`, wrapping at 2^32 (SM-03).
+        handled: u32,
+    },
     /// An answer to a peer's stanza that could not be processed: it goes back over a stream of ours.
     Reply(Box<Stanza>),
 }

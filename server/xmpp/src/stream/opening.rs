@@ -5,7 +5,7 @@
 //! since a client names an account and a server a domain (STREAM-13, STREAM-14).
 
 use super::{
-    Action, Actions, CLOSE, Host, Opening, Seed, Served, StreamCondition, StreamError,
+    Action, Actions, CLOSE, Event, Host, Opening, Seed, Served, StreamCondition, StreamError,
     response_lang, speaks_version_1,
 };
 use crate::element::Element;
@@ -210,6 +210,17 @@ pub(super) fn limits_feature(served: &Served) -> Element {
     Element::new("limits", ns::STREAM_LIMITS)
         .child(limit("max-bytes", served.max_bytes.to_string()))
         .child(limit("idle-seconds", served.idle_seconds.to_string()))
+}
+
+/// What the other side takes, if `tree` (its features, or its `<bidi/>`) says so (XEP-0478).
+pub(super) fn peer_limits(tree: &Element, out: &mut Actions) {
+    let bytes = tree
+        .find("limits", ns::STREAM_LIMITS)
+        .and_then(|limits| limits.find("max-bytes", ns::STREAM_LIMITS))
+        .and_then(|bytes| bytes.text_content().trim().parse().ok());
+    if let Some(max_bytes) = bytes {
+        out.push(Action::Event(Event::PeerLimits { max_bytes }));
+    }
 }
 
 /// `<failure/>` of SASL; `text` in our own words, empty for none.

@@ -9,19 +9,20 @@
 
 mod dialback;
 mod sasl;
-mod stanzas;
 #[cfg(test)]
 mod tests;
 
 use self::dialback::Pending;
+use super::acks::Acks;
 use super::dialback::{Request, verify, verify_error};
 use super::opening::{
-    Ending, Reception, STARTTLS_FEATURES, Voice, lang_of, limits_feature, other_domain, proceed,
-    sasl_failure,
+    Ending, Reception, STARTTLS_FEATURES, Voice, lang_of, limits_feature, other_domain,
+    peer_limits, proceed, sasl_failure,
 };
+use super::passage::{Pairs, pass};
 use super::{
-    Action, Actions, Answer, Ask, Event, Host, Input, Judgement, KeyOutcome, Machine, Order,
-    PairRefusal, Phase, Seed, Served, StreamCondition, StreamError, TlsInfo, write_features,
+    Action, Actions, Answer, Ask, Event, Host, Input, Judgement, Machine, Order, PairRefusal,
+    Phase, Seed, Served, StreamCondition, StreamError, TlsInfo, write_features,
 };
 use crate::element::Element;
 use crate::framing::{RawElement, StreamHeader};
@@ -82,6 +83,9 @@ struct Ready {
     proved: Vec<DomainName>,
     pending: Vec<Pending>,
     refused_keys: usize,
+    /// The peer takes stanzas of ours over this stream too (XEP-0288).
+    bidi: bool,
+    acks: Acks,
     /// Keys of ours were checked here: the stream has done its work without proving a pair.
     useful: bool,
 }
@@ -176,7 +180,7 @@ impl PeerIn {
                 ready.id = self.open(&header, Some(&domain), ready.from.clone().as_ref(), out);
                 ready.restarting = false;
                 ready.lang = lang_of(&header);
-                out.send(|bytes| write_features(&features(&ready.served, false), bytes));
+                out.send(|bytes| write_features(&open_features(&ready.served), bytes));
                 State::Ready(ready)
             }
             // The framer gives one header a document; only a restart makes a new one.
@@ -281,6 +285,8 @@ impl PeerIn {
             proved: Vec::new(),
             pending: Vec::new(),
             refused_keys: 0,
+            bidi: false,
+            acks: Acks::default(),
             useful: false,
         }));
     }
@@ -295,18 +301,27 @@ fn sender(header: &StreamHeader) -> Result<Option<DomainName>, crate::jid::JidEr
 }
 
 /// EXTERNAL only where it will succeed (SASL-03); dialback always, since others come to have keys checked (DIALBACK-02).
+/// Bidi only here and not before TLS, where STARTTLS stands alone (BIDI-01, TLS-03).
 fn features(served: &Served, external: bool) -> Vec<Element> {
     let mut features = Vec::new();
     if external {
         let mechanism = Element::new("mechanism", ns::SASL).text("EXTERNAL");
         features.push(Element::new("mechanisms", ns::SASL).child(mechanism));
     }
-    features.push(
-        Element::new("dialback", ns::DIALBACK_FEATURE)
-            .child(Element::new("errors", ns::DIALBACK_FEATURE)),
-    );
+    features.push(dialback_feature());
+    features.push(Element::new("bidi", ns::BIDI_FEATURE));
     features.push(limits_feature(served));
     features
+}
+
+/// What an authenticated peer may use.
+fn open_features(served: &Served) -> Vec<Element> {
+    vec![dialback_feature(), Acks::feature(), limits_feature(served)]
+}
+
+fn dialback_feature() -> Element {
+    Element::new("dialback", ns::DIALBACK_FEATURE)
+        .child(Element::new("errors", ns::DIALBACK_FEATURE))
 }
 
 // --- elements ---
@@ -326,18 +341,20 @@ impl PeerIn {
                 self.fail(StreamCondition::NotAuthorized.into(), out);
             }
             State::Ready(ready) => {
-                let result = if raw.ns() == ns::SERVER {
-                    ready.stanza(raw, out)
-                } else if raw.ns() == ns::DIALBACK {
-                    ready.dialback(raw, out);
-                    Ok(())
-                } else if raw.ns() == ns::SASL {
-                    ready.sasl(raw, out)
-                } else {
-                    Err(StreamCondition::UnsupportedStanzaType)
+                let result = match raw.ns() {
+                    ns::SERVER => ready.stanza(raw, out).map_err(StreamError::from),
+                    ns::DIALBACK => {
+                        ready.dialback(raw, out);
+                        Ok(())
+                    }
+                    ns::SASL => ready.sasl(raw, out).map_err(StreamError::from),
+                    ns::STREAM_MANAGEMENT => ready.acks.element(raw, !ready.proved.is_empty(), out),
+                    // COMPAT: ejabberd 24.10 to 26.06 asks for it in the namespace of the feature.
+                    ns::BIDI | ns::BIDI_FEATURE if raw.name() == "bidi" => ready.bidi(raw, out),
+                    _ => Err(StreamCondition::UnsupportedStanzaType.into()),
                 };
-                if let Err(condition) = result {
-                    self.fail(condition.into(), out);
+                if let Err(error) = result {
+                    self.fail(error, out);
                 }
             }
             // No header yet.
@@ -372,6 +389,43 @@ impl PeerIn {
         } else {
             self.fail(StreamCondition::UnsupportedStanzaType.into(), out);
         }
+    }
+}
+
+// --- stanzas, in one direction or in both ---
+
+impl Ready {
+    fn stanza(&mut self, raw: &RawElement<'_>, out: &mut Actions) -> Result<(), StreamCondition> {
+        if self.proved.is_empty() {
+            return Err(StreamCondition::NotAuthorized);
+        }
+        pass(self, raw, self.lang.as_deref(), out)?;
+        self.acks.count();
+        Ok(())
+    }
+
+    /// BIDI-02: before anything is proved, so that every pair of the stream is carried alike.
+    fn bidi(&mut self, raw: &RawElement<'_>, out: &mut Actions) -> Result<(), StreamError> {
+        if !self.proved.is_empty() || !self.pending.is_empty() {
+            return Err(StreamError::new(StreamCondition::PolicyViolation)
+                .with_text("bidirectional streams are agreed on before authentication"));
+        }
+        self.bidi = true;
+        peer_limits(&raw.to_element(), out);
+        Ok(())
+    }
+}
+
+impl Pairs for Ready {
+    fn carries(&self, from: &str, to: &str) -> Result<(), StreamCondition> {
+        if !self.proved.iter().any(|proved| proved.as_str() == from) {
+            return Err(StreamCondition::InvalidFrom);
+        }
+        if self.served.domain.as_str() != to {
+            // Hosted elsewhere, or hosted here and not on this channel: no relaying either way (ROUTE-06).
+            return Err(StreamCondition::HostUnknown);
+        }
+        Ok(())
     }
 }
 

@@ -1,16 +1,19 @@
 //! We call a peer server: header, TLS, then EXTERNAL, then dialback, then stanzas (RFC 6120 4 to 6, XEP-0178, XEP-0220).
 //!
 //! The stream belongs to one pair and may carry more: each is proved by its own key. It may also be opened only to ask the
-//! peer, as authority, about keys that others sent us ([`Purpose::Verify`]).
+//! peer, as authority, about keys that others sent us ([`Purpose::Verify`]). Where the peer offers it, the stream carries
+//! its pairs in both directions (XEP-0288): then we have judged the peer for each of them as strictly as one that calls us.
 //!
 //! Refuses: going on without TLS, whatever the peer advertises (TLS-15, TLS-42); answers to questions that were not asked on
-//! this very stream (DIALBACK-12); stanzas from the peer, which proves nothing by being called (S2S-14).
+//! this very stream (DIALBACK-12); without bidi, stanzas from the peer, which proves nothing by being called (S2S-14).
 
 #[cfg(test)]
 mod tests;
 
-use super::dialback::{self, Outcome, Response};
-use super::opening::{Ending, Voice};
+use super::acks::Acks;
+use super::dialback::{self, Outcome, Request, Response};
+use super::opening::{Ending, Voice, lang_of, peer_limits};
+use super::passage::{Pairs, pass};
 use super::{
     Action, Actions, Answer, Ask, DEFAULT_LANG, Event, Input, Judgement, KeyOutcome, Machine,
     Opening, Order, PairRefusal, Phase, StreamCondition, StreamError, speaks_version_1,
@@ -47,6 +50,8 @@ pub struct PeerOut {
     state: State,
     /// Orders that came before the stream was ready for them.
     early: Vec<Order>,
+    /// `xml:lang` of the peer's header, for stanzas without one (STREAM-18).
+    lang: Option<String>,
 }
 
 enum State {
@@ -95,6 +100,11 @@ struct Ready {
     id: String,
     /// Whether the peer takes part in dialback.
     dialback: bool,
+    /// It answers dialback errors instead of closing.
+    errors: bool,
+    /// It may send stanzas of the accepted pairs (XEP-0288).
+    bidi: bool,
+    acks: Acks,
     pairs: Vec<Pair>,
     questions: Vec<Question>,
 }
@@ -131,6 +141,7 @@ impl PeerOut {
             purpose,
             state: State::Start,
             early: Vec::new(),
+            lang: None,
         }
     }
 }
@@ -202,6 +213,7 @@ impl PeerOut {
             return self.fail(StreamCondition::InvalidNamespace.into(), out);
         }
         let id = header.id.clone().unwrap_or_default();
+        self.lang = lang_of(header);
         self.state = match std::mem::replace(&mut self.state, State::Between) {
             // A peer without version sends no features; TLS is asked for all the same (TLS-15).
             State::Header if !speaks_version_1(header) => start_tls(out),
@@ -221,8 +233,7 @@ impl PeerOut {
                     // verification that dialback is (S2S-13, DNA-21).
                     Purpose::Verify if features => State::TlsFeatures { id, dialback },
                     Purpose::Verify => {
-                        self.become_ready(id, dialback, out);
-                        return;
+                        return self.become_ready(Box::new(Ready::new(id, dialback)), out);
                     }
                     Purpose::Send { .. } => {
                         out.push(Action::Ask(Ask::Judge {
@@ -269,7 +280,9 @@ impl PeerOut {
 
     fn features(&mut self, raw: &RawElement<'_>, out: &mut Actions) {
         let tree = raw.to_element();
-        let offers_dialback = tree.find("dialback", ns::DIALBACK_FEATURE).is_some();
+        let feature = tree.find("dialback", ns::DIALBACK_FEATURE);
+        let offers_dialback = feature.is_some();
+        let errors = feature.is_some_and(|f| f.find("errors", ns::DIALBACK_FEATURE).is_some());
         let external = tree.find("mechanisms", ns::SASL).is_some_and(|list| {
             list.children()
                 .any(|m| m.name() == "mechanism" && m.text_content().trim() == "EXTERNAL")
@@ -278,20 +291,34 @@ impl PeerOut {
             // TLS-15: with or without the feature, TLS is asked for.
             State::Features => self.state = start_tls(out),
             State::TlsFeatures { id, dialback } => {
-                let dialback = dialback || offers_dialback;
+                peer_limits(&tree, out);
+                let mut ready = Box::new(Ready::new(id, dialback || offers_dialback));
+                ready.errors = errors;
+                if self.purpose != Purpose::Verify && tree.find("bidi", ns::BIDI_FEATURE).is_some()
+                {
+                    // BIDI-02
+                    out.send_str("<bidi xmlns='urn:xmpp:bidi'/>");
+                    ready.bidi = true;
+                }
                 if external && self.purpose == (Purpose::Send { external: true }) {
                     // SASL-45: our domain, for peers that want to see it.
                     let authzid = sasl::encode(self.local.as_str().as_bytes());
                     out.send_str(&format!(
                         "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>{authzid}</auth>"
                     ));
-                    self.state = State::Sasl(Box::new(Ready::new(id, dialback)));
+                    self.state = State::Sasl(ready);
                 } else {
-                    self.become_ready(id, dialback, out);
+                    self.become_ready(ready, out);
                 }
             }
             State::LastFeatures(mut ready) => {
+                peer_limits(&tree, out);
                 ready.dialback |= offers_dialback;
+                ready.errors |= errors;
+                let bidi = ready.bidi;
+                if tree.find("sm", ns::STREAM_MANAGEMENT).is_some() {
+                    ready.acks.enable(out);
+                }
                 ready.pairs.push(Pair {
                     local: self.local.clone(),
                     remote: self.remote.clone(),
@@ -302,6 +329,7 @@ impl PeerOut {
                     local: self.local.clone(),
                     remote: self.remote.clone(),
                     mechanism: "EXTERNAL",
+                    bidi,
                 }));
                 self.announce(out);
             }
@@ -311,9 +339,9 @@ impl PeerOut {
     }
 
     /// TLS is up and headers are exchanged: prove the pair by dialback, or wait for questions.
-    fn become_ready(&mut self, id: String, dialback: bool, out: &mut Actions) {
-        let ready = Ready::new(id, dialback);
-        self.state = State::Ready(Box::new(ready));
+    fn become_ready(&mut self, ready: Box<Ready>, out: &mut Actions) {
+        let dialback = ready.dialback;
+        self.state = State::Ready(ready);
         if matches!(self.purpose, Purpose::Send { .. }) {
             if !dialback {
                 let why = "the peer offers neither EXTERNAL nor dialback";
@@ -325,7 +353,12 @@ impl PeerOut {
     }
 
     fn announce(&mut self, out: &mut Actions) {
-        out.push(Action::Event(Event::Ready));
+        if let State::Ready(ready) = &self.state {
+            out.push(Action::Event(Event::Ready {
+                dialback: ready.dialback,
+                errors: ready.errors,
+            }));
+        }
         for order in std::mem::take(&mut self.early) {
             self.order(order, out);
         }
@@ -347,9 +380,46 @@ impl Ready {
         Self {
             id,
             dialback,
+            errors: false,
+            bidi: false,
+            acks: Acks::default(),
             pairs: Vec::new(),
             questions: Vec::new(),
         }
+    }
+}
+
+impl Ready {
+    /// BIDI-04: the inverse of each pair accepted here.
+    fn stanza(
+        &mut self,
+        raw: &RawElement<'_>,
+        lang: Option<&str>,
+        out: &mut Actions,
+    ) -> Result<(), StreamCondition> {
+        if !self.pairs.iter().any(|pair| pair.stage == Stage::Accepted) {
+            return Err(StreamCondition::NotAuthorized);
+        }
+        pass(self, raw, lang, out)?;
+        self.acks.count();
+        Ok(())
+    }
+}
+
+impl Pairs for Ready {
+    fn carries(&self, from: &str, to: &str) -> Result<(), StreamCondition> {
+        let mut theirs = self
+            .pairs
+            .iter()
+            .filter(|pair| pair.stage == Stage::Accepted && pair.remote.as_str() == from)
+            .peekable();
+        if theirs.peek().is_none() {
+            return Err(StreamCondition::InvalidFrom);
+        }
+        if !theirs.any(|pair| pair.local.as_str() == to) {
+            return Err(StreamCondition::HostUnknown);
+        }
+        Ok(())
     }
 }
 
@@ -380,8 +450,18 @@ impl PeerOut {
             State::StartTls => self.give_up("the peer does not take STARTTLS", out),
             State::Sasl(_) if raw.ns() == ns::SASL => self.sasl(raw, out),
             State::Ready(_) if raw.ns() == ns::DIALBACK => self.dialback(raw, out),
-            // A question of the peer's over a stream of ours is not for us (BIDI-06 is not offered).
             _ if raw.ns() == ns::DIALBACK => {}
+            State::Ready(ready) if raw.ns() == ns::STREAM_MANAGEMENT => {
+                if let Err(error) = ready.acks.element(raw, false, out) {
+                    self.fail(error, out);
+                }
+            }
+            State::Ready(ready) if raw.ns() == ns::SERVER && ready.bidi => {
+                match ready.stanza(raw, self.lang.as_deref(), out) {
+                    Ok(()) => {}
+                    Err(condition) => self.fail(condition.into(), out),
+                }
+            }
             // S2S-14, DNA-29
             _ if raw.ns() == ns::SERVER => self.fail(StreamCondition::NotAuthorized.into(), out),
             _ => self.fail(StreamCondition::UnsupportedStanzaType.into(), out),
@@ -421,17 +501,26 @@ impl PeerOut {
                     return;
                 };
                 // The same connection, unless the peer closes it: whoever made this stream calls again without EXTERNAL.
-                self.become_ready(ready.id, ready.dialback, out);
+                self.become_ready(ready, out);
             }
             _ => self.fail(StreamCondition::NotAuthorized.into(), out),
         }
     }
 
     fn dialback(&mut self, raw: &RawElement<'_>, out: &mut Actions) {
-        let Ok(response) = Response::read(raw) else {
+        let State::Ready(ready) = &mut self.state else {
             return;
         };
-        let State::Ready(ready) = &mut self.state else {
+        let Ok(response) = Response::read(raw) else {
+            // A key of the peer's, or a question about one of ours. Where it may speak at all it is told that further
+            // pairs are proved on streams of its own (BIDI-06); elsewhere it has nothing to ask.
+            if ready.bidi
+                && let Ok(request) = Request::read(raw)
+            {
+                let error = StanzaError::new(Condition::NotAllowed)
+                    .with_text("prove further pairs on a stream that you open");
+                out.send_str(&request.reply_error(&error));
+            }
             return;
         };
         if response.verify {
@@ -466,6 +555,7 @@ impl PeerOut {
                     local: response.to,
                     remote: response.from,
                     mechanism: "dialback",
+                    bidi: ready.bidi,
                 }));
                 return;
             }

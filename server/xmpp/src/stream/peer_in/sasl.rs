@@ -91,6 +91,7 @@ impl Ready {
             local: self.served.domain.clone(),
             remote,
             mechanism,
+            bidi: self.bidi,
         }));
     }
 }

@@ -1,5 +1,6 @@
 //! The receiver against scripted peers, honest and not.
 
+use super::super::KeyOutcome;
 use super::super::joined::{PROVEN, Side, WEAK, domain, header, served, tls};
 use super::dialback::{PAIRS, REFUSED_KEYS};
 use super::*;

@@ -1,0 +1,216 @@
+//! Further pairs on a stream that is open already (RFC 7712 4.4, XEP-0220 2.6).
+//!
+//! By assertion: another domain of ours speaks on a stream that leads to the same peer. By supposition: another domain of
+//! the peer's is served at the end of a stream, which we believe only if all three hold: the DNS leads to the very address
+//! and port, the certificate shown there proves that domain too, and the peer answers dialback errors (DNA-17). Either way
+//! the pair waits until the peer has said `valid` for it (DNA-18), and the peer is judged by the policy of this pair's own
+//! domain. Refuses: to save a connection by a weaker proof. Where the peer took a certificate that says nothing of the
+//! further domain, and that domain has its own, it gets a connection of its own.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dna::{Proven, Target, dialback};
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use xmpp::jid::DomainName;
+use xmpp::stream::Order;
+
+use super::Federation;
+use super::channel::Basis;
+use super::pair::Pair;
+use crate::net::now;
+use crate::net::tls::Identity;
+use crate::session::Outbox;
+
+/// How long a further pair may wait for its answer before it gets a connection of its own (DIALBACK-24).
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Pairs that may be on one stream or wait for it.
+const RIDERS: usize = 60;
+
+/// A stream of ours that may take further pairs.
+pub(super) struct Link {
+    pub(super) outbox: Arc<Outbox>,
+    /// What the first pair's proof rests on.
+    pub(super) basis: Basis,
+    pub(super) address: SocketAddr,
+    /// What we showed.
+    pub(super) identity: Option<Arc<Identity>>,
+    /// The peer took it.
+    pub(super) by_certificate: bool,
+    /// The peer answers dialback errors.
+    pub(super) errors: bool,
+    pub(super) aboard: Mutex<Aboard>,
+}
+
+#[derive(Default)]
+pub(super) struct Aboard {
+    /// Pairs whose answer is out.
+    waiting: Vec<Rider>,
+    /// How many were ever taken.
+    taken: usize,
+    closed: bool,
+}
+
+/// A pair that waits for the peer's answer.
+pub(super) struct Rider {
+    pub(super) pair: Arc<Pair>,
+    pub(super) proven: Proven,
+    pub(super) basis: Basis,
+    done: oneshot::Sender<bool>,
+}
+
+impl Rider {
+    /// Tells whoever looks for a stream. It may have given up meanwhile.
+    pub(super) fn done(self, accepted: bool) {
+        let _ = self.done.send(accepted);
+    }
+}
+
+impl Link {
+    /// Takes out the pair that the peer has answered about.
+    pub(super) fn answered(&self, local: &DomainName, remote: &DomainName) -> Option<Rider> {
+        let mut aboard = self.aboard.lock();
+        let at = aboard
+            .waiting
+            .iter()
+            .position(|rider| rider.pair.local == *local && rider.pair.remote == *remote)?;
+        Some(aboard.waiting.swap_remove(at))
+    }
+
+    /// The stream has ended: nobody waits for it any longer.
+    pub(super) fn close(&self) {
+        let mut aboard = self.aboard.lock();
+        aboard.closed = true;
+        aboard.waiting.clear();
+    }
+
+    /// Whether what the peer saw of us is as good for this domain as a connection of its own would be.
+    async fn suits(&self, federation: &Federation, local: &DomainName) -> bool {
+        if !self.by_certificate {
+            return true;
+        }
+        let own = federation.parts.identities.get(local).await;
+        match (&self.identity, own) {
+            (Some(shown), Some(own)) => Arc::ptr_eq(shown, &own) || shown.covers(local),
+            (_, own) => own.is_none(),
+        }
+    }
+
+    /// Proves `pair` on this stream. `false`: it needs one of its own.
+    async fn take(
+        &self,
+        federation: &Arc<Federation>,
+        pair: &Arc<Pair>,
+        target: Option<&Target>,
+        deadline: Instant,
+    ) -> bool {
+        if self.outbox.is_closed() || !self.suits(federation, &pair.local).await {
+            return false;
+        }
+        let basis = Basis {
+            local: pair.local.clone(),
+            remote: pair.remote.clone(),
+            target: target.or(self.basis.target.as_ref()).cloned(),
+            ..self.basis.clone()
+        };
+        let Some(proven) = self.judge(federation, &basis, target.is_some()).await else {
+            return false;
+        };
+        let (done, answered) = oneshot::channel();
+        let rider = Rider {
+            pair: pair.clone(),
+            proven,
+            basis,
+            done,
+        };
+        {
+            let mut aboard = self.aboard.lock();
+            if aboard.closed || aboard.taken >= RIDERS {
+                return false;
+            }
+            aboard.taken += 1;
+            aboard.waiting.push(rider);
+        }
+        self.outbox.order(Order::AddPair {
+            local: pair.local.clone(),
+            remote: pair.remote.clone(),
+        });
+        let patience = deadline.min(Instant::now() + PATIENCE);
+        matches!(
+            tokio::time::timeout_at(patience, answered).await,
+            Ok(Ok(true))
+        )
+    }
+
+    /// A supposed target is believed by its certificate alone.
+    async fn judge(
+        &self,
+        federation: &Federation,
+        basis: &Basis,
+        supposed: bool,
+    ) -> Option<Proven> {
+        let verdict = federation.judge(basis, None).await?;
+        if supposed || !verdict.may_dial_back() {
+            return verdict.into_proven();
+        }
+        let delegated = dialback::Evidence::Delegated {
+            to: self.address.to_string(),
+            at: now(),
+        };
+        federation
+            .judge(basis, Some(delegated))
+            .await?
+            .into_proven()
+    }
+}
+
+impl Federation {
+    /// Finds a stream for a pair among those that lead to the same peer (DNA-12). `false`: there is none.
+    pub(super) async fn ride_by_assertion(
+        self: &Arc<Self>,
+        pair: &Arc<Pair>,
+        deadline: Instant,
+    ) -> bool {
+        let same = |link: &Link| link.basis.remote == pair.remote && link.basis.local != pair.local;
+        for link in self.links_where(same) {
+            if link.take(self, pair, None, deadline).await {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Finds a stream for a pair among those that lead to one of `addresses` (DNA-17). `false`: there is none.
+    pub(super) async fn ride_by_supposition(
+        self: &Arc<Self>,
+        pair: &Arc<Pair>,
+        target: &Target,
+        addresses: &[SocketAddr],
+        deadline: Instant,
+    ) -> bool {
+        let there = |link: &Link| {
+            link.errors
+                && link.basis.remote != pair.remote
+                && addresses.contains(&link.address)
+                && link
+                    .basis
+                    .target
+                    .as_ref()
+                    .is_some_and(|t| t.direct == target.direct)
+        };
+        for link in self.links_where(there) {
+            if link.take(self, pair, Some(target), deadline).await {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn links_where(&self, wanted: impl Fn(&Link) -> bool) -> Vec<Arc<Link>> {
+        let links = self.links.lock();
+        links.iter().filter(|link| wanted(link)).cloned().collect()
+    }
+}

@@ -1,0 +1,509 @@
+//! One connection that we made: answers what its machine asks, and takes part in what the stream carries.
+//!
+//! Refuses: passing anything on before the peer was judged for exactly the pair concerned.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use dna::dialback::Evidence;
+use dna::{Fault, Proven, Refusal, Role, Target};
+use futures_util::future::{BoxFuture, ready};
+use parking_lot::Mutex;
+use rustls::pki_types::ServerName;
+use xmpp::jid::DomainName;
+use xmpp::stanza::{Condition, Stanza, StanzaError};
+use xmpp::stream::{
+    Answer, Ask, Event, Judgement, Order, PairRefusal, StreamCondition, StreamError, TlsInfo,
+};
+
+use super::attempts::{Attempt, Stage};
+use super::call::{Call, Failed, Job, Outcome};
+use super::channel::{Basis, Channel};
+use super::link::Link;
+use super::staple::Staple;
+use super::{Federation, judgement};
+use crate::net::now;
+use crate::net::pump::{Ended, Host};
+use crate::net::tls::{Identity, Secure};
+use crate::session::Outbox;
+
+/// Port of `<see-other-host/>` without one.
+const PORT: u16 = 5269;
+
+pub(super) struct OutHost {
+    channel: Channel,
+    local: DomainName,
+    remote: DomainName,
+    target: Target,
+    address: SocketAddr,
+    identity: Option<Arc<Identity>>,
+    job: Job,
+    tls: Arc<TlsInfo>,
+    staple: Staple,
+    judged: Arc<Mutex<Judged>>,
+    attempt: Attempt,
+    /// The stream has come to do what it was opened for.
+    served: bool,
+    /// The peer answers dialback errors; `None` until it could take further pairs.
+    further: Option<bool>,
+    link: Option<Arc<Link>>,
+    /// EXTERNAL was refused on this connection.
+    external_refused: Option<Refusal>,
+    refused: Option<(PairRefusal, String)>,
+    tls_error: Option<String>,
+    other_host: Option<String>,
+}
+
+/// What judging the peer for the stream's own pair gave.
+#[derive(Default)]
+struct Judged {
+    proven: Option<Proven>,
+    refusals: Vec<Refusal>,
+}
+
+impl OutHost {
+    pub(super) fn new(
+        call: &Call<'_>,
+        address: SocketAddr,
+        identity: Option<Arc<Identity>>,
+        mut attempt: Attempt,
+    ) -> Self {
+        attempt.address = Some(address.to_string());
+        attempt.stage = Stage::Tls;
+        let outbox = Outbox::new(call.federation.parts.settings.limits.outbox_bytes);
+        Self {
+            channel: Channel::new(call.federation, outbox, true),
+            local: call.domain.name().clone(),
+            remote: call.remote.clone(),
+            target: call.target.clone(),
+            address,
+            identity,
+            job: call.job.clone(),
+            tls: Arc::default(),
+            staple: Staple::default(),
+            judged: Arc::default(),
+            attempt,
+            served: false,
+            further: None,
+            link: None,
+            external_refused: None,
+            refused: None,
+            tls_error: None,
+            other_host: None,
+        }
+    }
+
+    /// TLS as client, with the peer's domain as SNI and reference identity (TLS-33).
+    pub(super) fn secure(&self, direct: bool) -> BoxFuture<'static, Option<Secure>> {
+        let federation = self.channel.federation.clone();
+        let (identity, remote) = (self.identity.clone(), self.remote.clone());
+        let staple = self.staple.clone();
+        Box::pin(async move {
+            let config = federation.client_config(identity.as_deref(), direct).ok()?;
+            let config = staple.watched(&config, federation.parts.identities.provider());
+            let name = remote.to_ascii();
+            let name = name
+                .strip_prefix('[')
+                .and_then(|name| name.strip_suffix(']'))
+                .unwrap_or(&name);
+            let name = ServerName::try_from(name.to_owned()).ok()?;
+            Some(Secure::Client { config, name })
+        })
+    }
+
+    fn basis(&self) -> Basis {
+        Basis {
+            local: self.local.clone(),
+            remote: self.remote.clone(),
+            role: Role::Initiator,
+            tls: self.tls.clone(),
+            stapled: Some(self.staple.came()),
+            target: Some(self.target.clone()),
+        }
+    }
+
+    fn judge(&self) -> BoxFuture<'static, Answer> {
+        let federation = self.channel.federation.clone();
+        let (basis, judged) = (self.basis(), self.judged.clone());
+        let address = self.address;
+        Box::pin(async move {
+            let (judgement, found) = judge(&federation, &basis, address).await;
+            *judged.lock() = found;
+            Answer::Judged {
+                local: basis.local,
+                remote: basis.remote,
+                judgement,
+            }
+        })
+    }
+
+    /// The stream's own pair, or one that came aboard later.
+    fn accepted(
+        &mut self,
+        local: &DomainName,
+        remote: &DomainName,
+        mechanism: &'static str,
+        bidi: bool,
+    ) {
+        if *local == self.local && *remote == self.remote {
+            return self.own_accepted(mechanism, bidi);
+        }
+        let Some(rider) = self.link.as_ref().and_then(|l| l.answered(local, remote)) else {
+            return;
+        };
+        let mut attempt = self.attempt.clone();
+        attempt.refusals.clear();
+        self.carry(rider.pair.clone(), &rider.proven, rider.basis.clone(), bidi);
+        self.record_accepted(&mut attempt, &rider.proven, mechanism, bidi);
+        rider.done(true);
+    }
+
+    fn own_accepted(&mut self, mechanism: &'static str, bidi: bool) {
+        let refusals = std::mem::take(&mut self.judged.lock().refusals);
+        self.attempt.refusals.extend(refusals);
+        let proven = self.judged.lock().proven.clone();
+        let Some(proven) = proven else {
+            // The machine asks for a judgement before anything else; without one there is nothing to stand on.
+            let error = StreamError::new(StreamCondition::InternalServerError);
+            return self.channel.outbox.order(Order::Close(error));
+        };
+        self.served = true;
+        if let Job::Pair(pair) = &self.job {
+            self.carry(pair.clone(), &proven, self.basis(), bidi);
+        }
+        let mut attempt = std::mem::replace(&mut self.attempt, Attempt::new("out"));
+        self.record_accepted(&mut attempt, &proven, mechanism, bidi);
+        self.attempt = attempt;
+        self.open_to_others();
+    }
+
+    fn carry(&mut self, pair: Arc<super::pair::Pair>, proven: &Proven, basis: Basis, bidi: bool) {
+        if bidi {
+            self.channel.receive(proven);
+        }
+        self.channel.watch(proven, basis);
+        self.channel.carry(pair, proven);
+    }
+
+    fn record_accepted(
+        &self,
+        attempt: &mut Attempt,
+        proven: &Proven,
+        mechanism: &'static str,
+        bidi: bool,
+    ) {
+        attempt.accepted(proven, mechanism);
+        attempt.bidi = bidi;
+        attempt.pairs = self.channel.pairs();
+        attempt.summary = format!(
+            "sending over {}, the peer proved by {}",
+            attempt.tls.map_or("TLS", |(version, _)| version),
+            proven.by().name(),
+        );
+        let federation = &self.channel.federation;
+        federation.record(proven.local(), proven.remote(), attempt);
+        federation.count("out", proven.by().name());
+    }
+
+    /// Further pairs may come aboard once the first is accepted and the peer could answer for them.
+    fn open_to_others(&mut self) {
+        let Some(errors) = self.further else { return };
+        if !self.served || self.link.is_some() || !matches!(self.job, Job::Pair(_)) {
+            return;
+        }
+        let link = Arc::new(Link {
+            outbox: self.channel.outbox.clone(),
+            basis: self.basis(),
+            address: self.address,
+            identity: self.identity.clone(),
+            by_certificate: self.attempt.mechanism == Some("EXTERNAL"),
+            errors,
+            aboard: Mutex::default(),
+        });
+        self.channel.federation.links.lock().push(link.clone());
+        self.link = Some(link);
+    }
+
+    fn pair_refused(
+        &mut self,
+        local: &DomainName,
+        remote: &DomainName,
+        reason: PairRefusal,
+        why: String,
+    ) {
+        if *local == self.local && *remote == self.remote {
+            self.refused = Some((reason, why));
+            return;
+        }
+        let Some(rider) = self.link.as_ref().and_then(|l| l.answered(local, remote)) else {
+            return;
+        };
+        let mut attempt = self.attempt.clone();
+        attempt.proven = None;
+        attempt.mechanism = Some("dialback");
+        attempt.stage = Stage::SignIn;
+        attempt.pairs = self.channel.pairs();
+        attempt.failed("further-pair-refused", Fault::Peer, why);
+        self.channel.federation.record(local, remote, &attempt);
+        rider.done(false);
+    }
+
+    /// The stream has ended.
+    pub(super) fn outcome(mut self, external: bool, ended: Ended) -> Outcome {
+        if let Some(link) = self.link.take() {
+            link.close();
+            let mut links = self.channel.federation.links.lock();
+            links.retain(|other| !Arc::ptr_eq(other, &link));
+        }
+        self.channel.ended(ended.unwritten);
+        if self.served {
+            return Outcome::Served;
+        }
+        if self.refused.is_none()
+            && let Some(refusal) = self.external_refused.take().filter(|_| external)
+        {
+            return Outcome::WithoutExternal(refusal, self.address);
+        }
+        let mut condition = Condition::RemoteServerTimeout;
+        let mut last_word = false;
+        let (code, fault, summary) = match self.refused.take() {
+            _ if self.tls_error.is_some() => {
+                let error = self.tls_error.take().unwrap_or_default();
+                let why = format!("the TLS handshake with {} failed: {error}", self.remote);
+                ("tls-failed", Fault::Peer, why)
+            }
+            Some((PairRefusal::Judgement, why)) => {
+                // The last word is the judgement's.
+                self.attempt.stage = Stage::Identity;
+                let last = self.attempt.refusals.last();
+                let (code, fault) = last.map_or(("not-proven", Fault::Peer), |r| (r.code, r.fault));
+                (code, fault, why)
+            }
+            Some((PairRefusal::KeyInvalid, why)) => {
+                // DIALBACK-16
+                condition = Condition::InternalServerError;
+                last_word = true;
+                ("dialback-invalid", Fault::Ours, why)
+            }
+            Some((PairRefusal::KeyUnverified, why)) => {
+                last_word = true;
+                ("dialback-unverified", Fault::Ours, why)
+            }
+            Some((PairRefusal::NoWay, why)) => ("no-common-proof", Fault::Peer, why),
+            None => self.without_a_word(&ended.broken),
+        };
+        self.attempt.failed(code, fault, summary.clone());
+        let trusted = self.judged.lock().proven.is_some();
+        Outcome::Failed(Box::new(Failed {
+            error: Box::new(StanzaError::new(condition).with_text(summary)),
+            reached: true,
+            last_word,
+            other_host: self
+                .other_host
+                .take()
+                .filter(|_| trusted)
+                .and_then(|text| other_host(&text)),
+            attempt: std::mem::replace(&mut self.attempt, Attempt::new("out")),
+        }))
+    }
+
+    fn without_a_word(&self, broken: &Option<io::Error>) -> (&'static str, Fault, String) {
+        let remote = &self.remote;
+        if let Some(said) = &self.attempt.remote_error {
+            let why = format!("{remote} closed the stream: {said}");
+            ("peer-closed-with-error", Fault::Peer, why)
+        } else if let Some(error) = broken {
+            let why = format!("the connection to {remote} was lost: {error}");
+            ("connection-lost", Fault::Network, why)
+        } else {
+            let why = format!("{remote} closed the stream before it was ready");
+            ("peer-closed", Fault::Peer, why)
+        }
+    }
+
+    fn external_refused(&mut self, why: String) {
+        let refusal = Refusal::new(
+            None,
+            "peer-rejects-serverauth-cert",
+            Fault::Peer,
+            format!(
+                "{} does not take our certificate as a client's ({why}); dialback over TLS follows",
+                self.remote
+            ),
+        );
+        self.attempt.refusals.push(refusal.clone());
+        self.external_refused = Some(refusal);
+        self.attempt.remote_error = Some(why);
+    }
+}
+
+async fn judge(federation: &Federation, basis: &Basis, address: SocketAddr) -> (Judgement, Judged) {
+    let Some(verdict) = federation.judge(basis, None).await else {
+        return (super::domain_gone(), Judged::default());
+    };
+    let refusals = verdict.refusals().to_vec();
+    let judgement = judgement(&verdict);
+    let proven = if judgement.dialback {
+        let delegated = Evidence::Delegated {
+            to: address.to_string(),
+            at: now(),
+        };
+        let verdict = federation.judge(basis, Some(delegated)).await;
+        verdict.and_then(dna::Verdict::into_proven)
+    } else {
+        verdict.into_proven()
+    };
+    (judgement, Judged { proven, refusals })
+}
+
+/// STREAM-31: `host`, `host:port`, `[address]`, `[address]:port`.
+fn other_host(text: &str) -> Option<(String, u16)> {
+    let text = text.trim();
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (address, port) = rest.split_once(']')?;
+            address.parse::<std::net::Ipv6Addr>().ok()?;
+            (
+                address,
+                port.strip_prefix(':').or(port.is_empty().then_some("")),
+            )
+        }
+        None => match text.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (text, Some("")),
+        },
+    };
+    let port = match port? {
+        "" => PORT,
+        port => port.parse().ok().filter(|port| *port != 0)?,
+    };
+    if host.parse::<std::net::IpAddr>().is_ok() {
+        return Some((host.to_owned(), port));
+    }
+    let host = DomainName::parse(host).ok()?.to_ascii().into_owned();
+    Some((host, port))
+}
+
+impl Host for OutHost {
+    fn outbox(&self) -> &Arc<Outbox> {
+        &self.channel.outbox
+    }
+
+    fn ask(&mut self, ask: Ask) -> BoxFuture<'static, Answer> {
+        match ask {
+            Ask::Judge { .. } => self.judge(),
+            Ask::MakeKey {
+                stream,
+                local,
+                remote,
+            } => {
+                let secret = self.channel.federation.secret(&local);
+                Box::pin(ready(Answer::Key {
+                    key: secret.key(remote.as_str(), local.as_str(), &stream),
+                    local,
+                    remote,
+                }))
+            }
+            // Questions of other machines.
+            _ => Box::pin(std::future::pending()),
+        }
+    }
+
+    fn stanza(&mut self, stanza: Stanza) -> Option<BoxFuture<'static, ()>> {
+        self.channel.stanza(stanza)
+    }
+
+    fn tls(&mut self, _: DomainName) -> BoxFuture<'static, Option<Secure>> {
+        self.secure(false)
+    }
+
+    fn secured(&mut self, info: &TlsInfo) {
+        self.attempt.secured(info);
+        self.attempt.stage = Stage::SignIn;
+        self.tls = Arc::new(info.clone());
+    }
+
+    fn tls_failed(&mut self, error: &io::Error) {
+        self.tls_error = Some(error.to_string());
+    }
+
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::PairAccepted {
+                local,
+                remote,
+                mechanism,
+                bidi,
+            } => self.accepted(&local, &remote, mechanism, bidi),
+            Event::PairRefused {
+                local,
+                remote,
+                reason,
+                why,
+            } => {
+                if reason == PairRefusal::Judgement {
+                    let refusals = std::mem::take(&mut self.judged.lock().refusals);
+                    self.attempt.refusals.extend(refusals);
+                }
+                self.pair_refused(&local, &remote, reason, why);
+            }
+            Event::RemoteError(error) => {
+                self.attempt.remote_error = Some(error.to_string());
+                self.other_host = error.other_host;
+            }
+            Event::ExternalRefused { why } => self.external_refused(why),
+            Event::Ready { dialback, errors } => {
+                if let Job::Verify(verifier) = &self.job {
+                    self.served = true;
+                    verifier.ready(&self.channel.outbox, &self.address.to_string());
+                }
+                self.further = dialback.then_some(errors);
+                self.open_to_others();
+            }
+            Event::KeyAnswered {
+                stream, outcome, ..
+            } => {
+                if let Job::Verify(verifier) = &self.job {
+                    verifier.answered(&stream, outcome);
+                }
+            }
+            event => {
+                self.channel.event(event);
+            }
+        }
+    }
+}
+
+impl Drop for OutHost {
+    fn drop(&mut self) {
+        if let Some(link) = self.link.take() {
+            link.close();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stream_31_other_hosts() {
+        for (text, wanted) in [
+            ("other.example", Some(("other.example", 5269))),
+            (" other.example:9222\n", Some(("other.example", 9222))),
+            ("192.0.2.1", Some(("192.0.2.1", 5269))),
+            ("[2001:db8::1]:9222", Some(("2001:db8::1", 9222))),
+            ("[2001:db8::1]", Some(("2001:db8::1", 5269))),
+            ("[other.example]", None),
+            ("[2001:db8::1]x", None),
+            ("https://other.example/", None),
+            ("other.example:0", None),
+            ("other.example:99999", None),
+            ("", None),
+        ] {
+            let wanted = wanted.map(|(host, port): (&str, u16)| (host.to_owned(), port));
+            assert_eq!(other_host(text), wanted, "{text}");
+        }
+    }
+}

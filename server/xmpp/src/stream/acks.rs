@@ -1,0 +1,103 @@
+//! Acknowledged stanzas on server streams (XEP-0198), both ways and without resumption.
+//!
+//! What a peer has acknowledged it has taken over; whatever it has not goes to the pair's queue again when the stream ends,
+//! so a connection that dies loses nothing. Refuses: resuming. A server that has lost a connection calls again anyway, and a
+//! stream is proved afresh; `<resume/>` is answered with `<item-not-found/>` (SM-08).
+
+use super::{Action, Actions, Event, StreamCondition, StreamError};
+use crate::element::Element;
+use crate::framing::RawElement;
+use crate::ns;
+use crate::stanza::Condition;
+
+/// What makes the other side say how far it is.
+pub const ACK_REQUEST: &str = "<r xmlns='urn:xmpp:sm:3'/>";
+/// Switches acknowledgements on, as initiator.
+pub(super) const ENABLE: &str = "<enable xmlns='urn:xmpp:sm:3'/>";
+
+/// Our side of the counting: what we have handled. What the other side has handled is counted where the stanzas wait.
+#[derive(Default)]
+pub(super) struct Acks {
+    on: bool,
+    /// `<enable/>` is out.
+    asked: bool,
+    handled: u32,
+}
+
+impl Acks {
+    /// The feature, offered once the peer is known (SM-01).
+    pub(super) fn feature() -> Element {
+        Element::new("sm", ns::STREAM_MANAGEMENT)
+    }
+
+    /// One stanza has come (SM-03).
+    pub(super) fn count(&mut self) {
+        if self.on {
+            self.handled = self.handled.wrapping_add(1);
+        }
+    }
+
+    /// As initiator: switches it on.
+    pub(super) fn enable(&mut self, out: &mut Actions) {
+        self.asked = true;
+        out.send_str(ENABLE);
+        out.push(Action::Event(Event::AcksBegin));
+    }
+
+    /// An element of the namespace, `open` once stanzas may flow.
+    pub(super) fn element(
+        &mut self,
+        raw: &RawElement<'_>,
+        open: bool,
+        out: &mut Actions,
+    ) -> Result<(), StreamError> {
+        match raw.name() {
+            "enable" if open && !self.on && !self.asked => {
+                self.on = true;
+                out.send_str("<enabled xmlns='urn:xmpp:sm:3'/>");
+                out.push(Action::Event(Event::AcksBegin));
+            }
+            "enable" => {
+                out.send_str(&failed(Condition::UnexpectedRequest));
+                // SM-02
+                if self.on {
+                    return Err(StreamCondition::PolicyViolation.into());
+                }
+            }
+            "resume" => out.send_str(&failed(Condition::ItemNotFound)),
+            "enabled" if self.asked && !self.on => self.on = true,
+            "failed" if self.asked && !self.on => {
+                self.asked = false;
+                out.push(Action::Event(Event::AcksRefused));
+            }
+            "r" if self.on => {
+                // SM-04. Whatever came before it has been handled: the stream waits for each stanza (ROUTE-01).
+                out.send_str(&format!("<a xmlns='urn:xmpp:sm:3' h='{}'/>", self.handled));
+            }
+            "a" if self.on => {
+                let handled = raw.attr("h").and_then(|h| h.trim().parse().ok());
+                match handled {
+                    Some(handled) => out.push(Action::Event(Event::Acked { handled })),
+                    None => return Err(StreamCondition::BadFormat.into()),
+                }
+            }
+            _ => return Err(StreamCondition::UnsupportedStanzaType.into()),
+        }
+        Ok(())
+    }
+}
+
+fn failed(condition: Condition) -> String {
+    format!(
+        "<failed xmlns='urn:xmpp:sm:3'><{} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>",
+        condition.name()
+    )
+}
+
+/// Closes a stream whose other side has acknowledged more than it was sent (SM-05).
+pub fn handled_too_much(handled: u32, sent: u32) -> StreamError {
+    let app = Element::new("handled-count-too-high", ns::STREAM_MANAGEMENT)
+        .attr("h", handled.to_string())
+        .attr("send-count", sent.to_string());
+    StreamError::new(StreamCondition::UndefinedCondition).with_app(app)
+}
