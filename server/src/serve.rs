@@ -196,6 +196,12 @@ impl Server {
         &self.listeners
     }
 
+    /// Federation, for tests that look at its streams.
+    #[cfg(test)]
+    pub(crate) fn federation(&self) -> &Arc<Federation> {
+        &self.live.federation
+    }
+
     /// The live server for control.
     pub fn live(&self) -> Arc<dyn Live> {
         self.live.clone()

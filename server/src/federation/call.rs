@@ -63,7 +63,14 @@ pub(super) async fn call(
     // A stream that is there is told to close by whoever stops us; this is for what has not come so far.
     match search.targets(&stop).await? {
         Found::Riding => Ok(()),
-        Found::At(domain, targets) => search.try_all(&domain, targets).await,
+        Found::At(domain, targets) => {
+            let tried = search.try_all(&domain, targets).await;
+            // Whatever the last attempt met, it was us who ended it.
+            tried.map_err(|error| match stop.is_cancelled() {
+                true => Box::new(stopping()),
+                false => error,
+            })
+        }
     }
 }
 

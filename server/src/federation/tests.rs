@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dna::{Answer, Lookup, Outcome, Record, RecordData, RecordType, Security, ServerAnswer};
+use dna::{
+    Answer, Lookup, Outcome, Proven, Record, RecordData, RecordType, Role, Security, ServerAnswer,
+};
 use rustls::pki_types::CertificateDer;
 use store::DomainId;
 use xmpp::element::Element;
@@ -47,7 +49,30 @@ pub(super) fn proven(local: &str, remote: &str) -> Proven {
 
 /// A DNS that both servers ask: SRV and address of each domain.
 #[derive(Default)]
-struct Table(Mutex<HashMap<(String, RecordType), RecordData>>);
+struct Table(Mutex<HashMap<(String, RecordType), Vec<RecordData>>>);
+
+impl Table {
+    /// `name` is served at `door`, on these addresses.
+    fn serve(&self, name: &str, door: (std::net::SocketAddr, bool), addresses: &[[u8; 4]]) {
+        let label = if door.1 {
+            "_xmpps-server"
+        } else {
+            "_xmpp-server"
+        };
+        let host = format!("xmpp.{name}");
+        let srv = RecordData::Srv {
+            priority: 0,
+            weight: 0,
+            port: door.0.port(),
+            target: host.clone(),
+        };
+        let addresses = addresses.iter().map(|a| RecordData::A((*a).into()));
+        self.0.lock().extend([
+            ((format!("{label}._tcp.{name}"), RecordType::Srv), vec![srv]),
+            ((host, RecordType::A), addresses.collect()),
+        ]);
+    }
+}
 
 #[async_trait]
 impl Lookup for Table {
@@ -56,11 +81,15 @@ impl Lookup for Table {
         let found = self.0.lock().get(&(name.clone(), rtype)).cloned();
         Answer {
             outcome: match found {
-                Some(data) => Outcome::Found(vec![Record {
-                    name,
-                    ttl_seconds: 60,
-                    data,
-                }]),
+                Some(list) => Outcome::Found(
+                    list.into_iter()
+                        .map(|data| Record {
+                            name: name.clone(),
+                            ttl_seconds: 60,
+                            data,
+                        })
+                        .collect(),
+                ),
                 None => Outcome::NoRecords { nxdomain: true },
             },
             security: Security::Insecure,
@@ -78,6 +107,9 @@ impl Lookup for Table {
 /// A server that hosts one domain with one session bound.
 struct House {
     world: World,
+    dns: Arc<Table>,
+    /// Where other servers are served, and whether it is direct TLS.
+    door: (std::net::SocketAddr, bool),
     server: Server,
     id: DomainId,
     domain: DomainName,
@@ -109,23 +141,11 @@ impl House {
         config.platform.private_addresses = true;
         config.federation.connect_seconds = 15;
         let listeners = Listeners::bind(&config.listen).expect("free ports");
-        let (label, address) = match direct {
-            true => ("_xmpps-server", listeners.s2s_tls()[0]),
-            false => ("_xmpp-server", listeners.s2s()[0]),
+        let door = match direct {
+            true => (listeners.s2s_tls()[0], true),
+            false => (listeners.s2s()[0], false),
         };
-        let host = format!("xmpp.{name}");
-        dns.0.lock().extend([
-            (
-                (format!("{label}._tcp.{name}"), RecordType::Srv),
-                RecordData::Srv {
-                    priority: 0,
-                    weight: 0,
-                    port: address.port(),
-                    target: host.clone(),
-                },
-            ),
-            ((host, RecordType::A), RecordData::A([127, 0, 0, 1].into())),
-        ]);
+        dns.serve(name, door, &[[127, 0, 0, 1]]);
         let anchors = Anchors::lenient([roots]);
         let parts = ServerParts {
             config: Arc::new(config),
@@ -135,14 +155,11 @@ impl House {
             metrics: Arc::new(Metrics::new()),
         };
         let server = Server::start(listeners, parts).await.expect("started");
-        let jid = Jid::parse(&format!("user@{name}")).expect("an address");
-        let session = server
-            .router()
-            .bind(&jid.bare(), "here", Outbox::new(1_000_000))
-            .await
-            .expect("bound");
+        let session = bind(&server, name).await;
         Self {
             world,
+            dns: dns.clone(),
+            door,
             server,
             id,
             domain: DomainName::parse(name).expect("a domain"),
@@ -151,31 +168,42 @@ impl House {
     }
 
     async fn send(&self, to: &Self, id: &str) {
-        let text = format!(
-            "<message to='{}' type='chat' id='{id}'><body>hello</body></message>",
-            to.session.jid
-        );
+        self.send_as(&self.session, &to.session.jid, id).await;
+    }
+
+    async fn send_as(&self, from: &Arc<Session>, to: &Jid, id: &str) {
+        let text = format!("<message to='{to}' type='chat' id='{id}'><body>hello</body></message>");
         let tree = Element::parse(&text, ns::CLIENT).expect("well-formed");
         let stanza = Stanza::from_element(&tree)
             .expect("a stanza")
-            .with_from(&self.session.jid);
-        if let Some(later) = self.server.router().from_client(&self.session, stanza) {
+            .with_from(&from.jid);
+        if let Some(later) = self.server.router().from_client(from, stanza) {
             later.await;
         }
     }
 
+    /// Another domain of the same server, with a session bound; `names` are on its certificate.
+    async fn also(&self, name: &str, names: &[&str]) -> Arc<Session> {
+        let id = self.world.domain_without_certificate(name).await;
+        if !names.is_empty() {
+            self.world.certificate(id, name, names).await;
+        }
+        self.world.user(id, name, "user").await;
+        self.dns.serve(name, self.door, &[[127, 0, 0, 1]]);
+        let tenancy = self.server.router().tenancy();
+        let mut tick = tokio::time::interval(Duration::from_millis(20));
+        let seen = async {
+            while !tenancy.hosts(name) {
+                tick.tick().await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, seen).await.expect("seen");
+        bind(&self.server, name).await
+    }
+
     /// What the session is sent next.
     async fn got(&self) -> String {
-        let next = poll_fn(|cx| {
-            let (mut items, mut taken) = (Vec::new(), outbox::Taken::default());
-            self.session
-                .outbox
-                .poll_take(cx, true, &mut items, &mut taken)
-                .map(|()| String::from_utf8_lossy(&items.concat()).into_owned())
-        });
-        tokio::time::timeout(DEADLINE, next)
-            .await
-            .expect("something within the deadline")
+        got(&self.session).await
     }
 
     /// Changes the domain's row, and waits until the server has seen it.
@@ -200,6 +228,16 @@ impl House {
             }
         };
         tokio::time::timeout(DEADLINE, seen).await.expect("seen");
+    }
+
+    /// Server streams that carry pairs; those on which keys are checked carry none.
+    fn connections(&self) -> usize {
+        let streams = self.server.federation().streams.lock();
+        let mut count = 0;
+        for stream in streams.open.values() {
+            count += usize::from(!stream.incoming.lock().is_empty());
+        }
+        count
     }
 
     fn peers(&self) -> Vec<control::outside::PeerNow> {
@@ -230,6 +268,29 @@ impl House {
             .await
             .expect("remembered within the deadline")
     }
+}
+
+async fn bind(server: &Server, name: &str) -> Arc<Session> {
+    let jid = Jid::parse(&format!("user@{name}")).expect("an address");
+    server
+        .router()
+        .bind(&jid.bare(), "here", Outbox::new(1_000_000))
+        .await
+        .expect("bound")
+}
+
+/// What a session is sent next.
+async fn got(session: &Session) -> String {
+    let next = poll_fn(|cx| {
+        let (mut items, mut taken) = (Vec::new(), outbox::Taken::default());
+        session
+            .outbox
+            .poll_take(cx, true, &mut items, &mut taken)
+            .map(|()| String::from_utf8_lossy(&items.concat()).into_owned())
+    });
+    tokio::time::timeout(DEADLINE, next)
+        .await
+        .expect("something within the deadline")
 }
 
 /// `one.example` and `two.example`; which of them trusts the other's authority.
@@ -266,18 +327,24 @@ async fn certificates_both_ways_over_starttls_and_direct_tls() {
     for direct in [false, true] {
         let (one, two) = houses(true, true, direct).await;
         chat(&one, &two).await;
-        for (house, other) in [(&one, &two), (&two, &one)] {
-            for direction in ["out", "in"] {
-                let attempt = house.attempts(other, |a| a["direction"] == direction).await;
-                assert_eq!(attempt["ok"], true, "{attempt}");
-                assert_eq!(attempt["mechanism"], "EXTERNAL", "{attempt}");
-                assert_eq!(attempt["prooftype"], "pkix", "{attempt}");
-                assert_eq!(attempt["tls"], "TLSv1.3", "{attempt}");
-            }
+        // DNA-30: one connection, both directions on it (XEP-0288).
+        for (house, other, direction) in [(&one, &two, "out"), (&two, &one, "in")] {
+            let attempt = house.attempts(other, |a| a["direction"] == direction).await;
+            assert_eq!(attempt["ok"], true, "{attempt}");
+            assert_eq!(attempt["mechanism"], "EXTERNAL", "{attempt}");
+            assert_eq!(attempt["prooftype"], "pkix", "{attempt}");
+            assert_eq!(attempt["tls"], "TLSv1.3", "{attempt}");
+            assert_eq!(
+                (&attempt["bidi"], &attempt["pairs"]),
+                (&true.into(), &1.into())
+            );
+            let shown = attempt["presented"][0]["names"].to_string();
+            assert!(shown.contains(other.domain.as_str()), "{attempt}");
             let peers = house.peers();
             assert_eq!(peers.len(), 1);
             assert!(peers[0].inbound && peers[0].outbound);
             assert_eq!(peers[0].prooftype.as_deref(), Some("pkix"));
+            assert_eq!(house.connections(), 1);
         }
     }
 }
@@ -286,7 +353,7 @@ async fn certificates_both_ways_over_starttls_and_direct_tls() {
 async fn dna_21_dialback_where_certificates_prove_nothing() {
     let (one, two) = houses(false, false, false).await;
     chat(&one, &two).await;
-    let attempt = one.attempts(&two, |a| a["direction"] == "in").await;
+    let attempt = two.attempts(&one, |a| a["direction"] == "in").await;
     assert_eq!(attempt["mechanism"], "dialback", "{attempt}");
     assert_eq!(attempt["weak"], true, "{attempt}");
     assert_eq!(
@@ -371,4 +438,84 @@ async fn route_05_a_name_that_nobody_serves() {
     one.server.router().from_client(&one.session, stanza);
     let got = one.got().await;
     assert!(got.contains("<remote-server-not-found"), "{got}");
+}
+
+/// DNA-12, DIALBACK-19: another domain of ours asks to be heard on the connection that is there.
+#[tokio::test]
+async fn dna_12_a_further_sender_on_the_same_connection() {
+    let (one, two) = houses(false, false, false).await;
+    chat(&one, &two).await;
+    let further = one.also("further.example", &["further.example"]).await;
+    one.send_as(&further, &two.session.jid, "p1").await;
+    assert!(two.got().await.contains("id='p1'"));
+    // And back, over the same one: what was proved is the pair.
+    two.send_as(&two.session, &further.jid, "p2").await;
+    assert!(got(&further).await.contains("id='p2'"));
+    assert_eq!((one.connections(), two.connections()), (1, 1));
+    let attempt = two.attempts(&one, |a| a["direction"] == "in").await;
+    assert_eq!(attempt["pairs"], 1, "{attempt}");
+    // A domain without it is as unknown as ever.
+    let stranger = one.also("stranger.example", &["stranger.example"]).await;
+    two.change(|row| row.block = vec!["stranger.example".into()])
+        .await;
+    one.send_as(&stranger, &two.session.jid, "p3").await;
+    let error = got(&stranger).await;
+    assert!(
+        error.contains("type='error'") && error.contains("id='p3'"),
+        "{error}"
+    );
+    // The stream has survived that.
+    one.send(&two, "p4").await;
+    assert!(two.got().await.contains("id='p4'"));
+}
+
+/// A domain that could prove itself by certificate does not go by dialback on somebody else's connection.
+#[tokio::test]
+async fn a_stronger_proof_is_not_given_up_for_a_saved_connection() {
+    let (one, two) = houses(true, true, false).await;
+    chat(&one, &two).await;
+    let own = one.also("own.example", &["own.example"]).await;
+    one.send_as(&own, &two.session.jid, "c1").await;
+    assert!(two.got().await.contains("id='c1'"));
+    assert_eq!(one.connections(), 2);
+}
+
+/// S2S-05: an address at which nobody answers, then one at which somebody does.
+#[tokio::test]
+async fn s2s_05_every_address_of_a_target() {
+    let (one, two) = houses(true, true, false).await;
+    one.dns
+        .serve("two.example", two.door, &[[127, 0, 0, 9], [127, 0, 0, 1]]);
+    one.send(&two, "m1").await;
+    assert!(two.got().await.contains("id='m1'"));
+}
+
+/// What waits for a stream when the server stops is told so, not forgotten.
+#[tokio::test]
+async fn what_waits_at_the_end_bounces() {
+    let (one, two) = houses(true, true, false).await;
+    // A door that takes the connection and says nothing.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let address = silent.local_addr().expect("bound");
+    one.dns
+        .serve("two.example", (address, false), &[[127, 0, 0, 1]]);
+    one.send(&two, "w1").await;
+    let (_held, _) = silent.accept().await.expect("called");
+    one.server
+        .federation()
+        .close_all(&StreamCondition::SystemShutdown.into());
+    let error = one.got().await;
+    assert!(
+        error.contains("type='error'") && error.contains("id='w1'"),
+        "{error}"
+    );
+    // Nothing new is begun either.
+    one.send(&two, "w2").await;
+    let error = one.got().await;
+    assert!(
+        error.contains("id='w2'") && error.contains("being stopped"),
+        "{error}"
+    );
 }

@@ -387,3 +387,44 @@ fn every_cut_of_a_script_gives_the_same() {
         assert_eq!(side.said, whole.said);
     }
 }
+
+#[test]
+fn bidi_01_offered_over_tls_and_taken_before_authentication_only() {
+    let side = Side::secured(&header("peer.example", "one.example"), PROVEN);
+    assert!(side.said.contains("<bidi xmlns='urn:xmpp:features:bidi'/>"));
+    // COMPAT: the namespace of the feature is what some ejabberd send.
+    for namespace in ["urn:xmpp:bidi", "urn:xmpp:features:bidi"] {
+        let mut side = secured(PROVEN);
+        side.read(&format!(
+            "<bidi xmlns='{namespace}'><limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>20000</max-bytes></limits></bidi>"
+        ));
+        side.read("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>");
+        assert!(
+            side.events
+                .iter()
+                .any(|e| matches!(e, Event::PairAccepted { bidi: true, .. }))
+        );
+        assert!(
+            side.events
+                .iter()
+                .any(|e| matches!(e, Event::PeerLimits { max_bytes: 20_000 }))
+        );
+    }
+    let mut late = open();
+    late.read("<bidi xmlns='urn:xmpp:bidi'/>");
+    assert!(late.said.contains("<policy-violation "));
+}
+
+#[test]
+fn sm_01_02_08_only_once_and_only_when_open() {
+    let mut side = secured(PROVEN);
+    side.read("<enable xmlns='urn:xmpp:sm:3'/>");
+    assert!(side.take().contains("<unexpected-request "));
+    let mut side = open();
+    side.read("<resume xmlns='urn:xmpp:sm:3' previd='x' h='0'/>");
+    assert!(side.take().contains("<item-not-found "), "no resumption");
+    side.read("<enable xmlns='urn:xmpp:sm:3' resume='true'/>");
+    assert_eq!(side.take(), "<enabled xmlns='urn:xmpp:sm:3'/>");
+    side.read("<enable xmlns='urn:xmpp:sm:3'/>");
+    assert!(side.take().contains("<unexpected-request ") && side.closed);
+}

@@ -278,3 +278,169 @@ fn tls_10_nothing_is_said_when_the_handshake_is_cut() {
     )));
     assert!(side.disconnected && side.sent.is_empty());
 }
+
+const BACK: &str = "<message from='a@one.example' to='b@peer.example'><body>hi</body></message>";
+
+#[test]
+fn bidi_04_both_directions_for_the_pair_and_no_other() {
+    for judged_in in [PROVEN, WEAK] {
+        let mut pair = Pair::new(judged_in, PROVEN);
+        pair.run();
+        assert!(pair.out.said.contains("<bidi xmlns='urn:xmpp:bidi'/>"));
+        for side in [&pair.out.events, &pair.into.events] {
+            assert!(
+                side.iter()
+                    .any(|e| matches!(e, Event::PairAccepted { bidi: true, .. }))
+            );
+        }
+        pair.out.read(BACK);
+        assert_eq!(pair.out.stanzas.len(), 1, "{}", pair.out.said);
+    }
+    for (stanza, condition) in [
+        (
+            "<message from='a@other.example' to='b@peer.example'/>",
+            "invalid-from",
+        ),
+        (
+            "<message from='a@one.example' to='b@other.example'/>",
+            "host-unknown",
+        ),
+        ("<message from='a@one.example'/>", "improper-addressing"),
+    ] {
+        let mut pair = Pair::new(PROVEN, PROVEN);
+        pair.run();
+        pair.out.read(stanza);
+        assert!(pair.out.stanzas.is_empty());
+        assert!(
+            pair.out.said.contains(&format!("<{condition} ")),
+            "{stanza}"
+        );
+    }
+}
+
+#[test]
+fn bidi_02_asked_for_before_authentication() {
+    let mut side = caller(true);
+    side.read(&EXTERNAL.replace(
+        "<mechanisms",
+        "<bidi xmlns='urn:xmpp:features:bidi'/><mechanisms",
+    ));
+    assert!(
+        side.take()
+            .starts_with("<bidi xmlns='urn:xmpp:bidi'/><auth ")
+    );
+    // BIDI-03: nothing comes back before.
+    side.read(BACK);
+    assert!(side.stanzas.is_empty() && side.said.contains("<not-authorized "));
+}
+
+#[test]
+fn bidi_06_07_keys_of_the_peer_are_refused_not_ignored() {
+    let mut pair = Pair::new(PROVEN, PROVEN);
+    pair.run();
+    pair.out.take();
+    pair.out
+        .read("<db:result from='other.example' to='peer.example'>k</db:result>");
+    let said = pair.out.take();
+    assert!(
+        said.starts_with("<db:result from='peer.example' to='other.example' type='error'>"),
+        "{said}"
+    );
+    // DIALBACK-12
+    pair.out
+        .read("<db:result from='one.example' to='peer.example' type='valid'/>");
+    assert_eq!(pair.out.accepted().len(), 1);
+    assert!(!pair.out.closed);
+}
+
+#[test]
+fn dna_12_a_further_pair_fails_and_the_stream_goes_on() {
+    let mut pair = Pair::new(PROVEN, PROVEN);
+    pair.run();
+    pair.judged_in = WEAK;
+    for (name, key, ok) in [
+        ("further.example", KeyOutcome::Valid, true),
+        ("forged.example", KeyOutcome::Invalid, false),
+        (
+            "lost.example",
+            KeyOutcome::Failed(Box::new(Condition::RemoteServerTimeout.into())),
+            false,
+        ),
+    ] {
+        pair.key = key;
+        pair.order(Order::AddPair {
+            local: domain(name),
+            remote: domain("one.example"),
+        });
+        pair.run();
+        assert!(pair.open(), "{name}");
+        let message = format!("<message from='a@{name}' to='b@one.example'/>");
+        let before = pair.into.stanzas.len();
+        pair.into.read(&message);
+        assert_eq!(pair.into.stanzas.len() > before, ok, "{name}");
+        if !ok {
+            // What was sent all the same ends the stream (DNA-19).
+            assert!(pair.into.said.contains("<invalid-from "), "{name}");
+            pair = Pair::new(PROVEN, PROVEN);
+            pair.run();
+            pair.judged_in = WEAK;
+        }
+    }
+}
+
+#[test]
+fn stream_35_limits_of_the_peer_are_passed_on() {
+    let mut pair = Pair::new(PROVEN, PROVEN);
+    pair.run();
+    assert!(
+        pair.out
+            .events
+            .iter()
+            .any(|e| matches!(e, Event::PeerLimits { max_bytes: 10_000 }))
+    );
+}
+
+#[test]
+fn sm_01_03_04_acknowledgements_both_ways_after_external() {
+    let mut pair = Pair::new(PROVEN, PROVEN);
+    pair.run();
+    assert!(pair.out.said.contains("<enable xmlns='urn:xmpp:sm:3'/>"));
+    assert!(pair.into.said.contains("<enabled xmlns='urn:xmpp:sm:3'/>"));
+    for side in [&pair.out.events, &pair.into.events] {
+        assert!(side.iter().any(|e| matches!(e, Event::AcksBegin)));
+    }
+    pair.into.take();
+    pair.into
+        .read("<message from='a@peer.example' to='b@one.example'/><r xmlns='urn:xmpp:sm:3'/>");
+    assert_eq!(pair.into.take(), "<a xmlns='urn:xmpp:sm:3' h='1'/>");
+    pair.out.take();
+    pair.out.read(BACK);
+    pair.out.read("<r xmlns='urn:xmpp:sm:3'/>");
+    assert_eq!(pair.out.take(), "<a xmlns='urn:xmpp:sm:3' h='1'/>");
+    pair.out.read("<a xmlns='urn:xmpp:sm:3' h='7'/>");
+    assert!(
+        pair.out
+            .events
+            .iter()
+            .any(|e| matches!(e, Event::Acked { handled: 7 }))
+    );
+    pair.out.read("<a xmlns='urn:xmpp:sm:3' h='many'/>");
+    assert!(pair.out.said.contains("<bad-format "));
+}
+
+#[test]
+fn sm_a_peer_that_will_not_acknowledge() {
+    let mut pair = Pair::new(PROVEN, PROVEN);
+    pair.run();
+    let mut side = caller(true);
+    side.read(EXTERNAL);
+    side.read("<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>");
+    side.read(&header("peer.example", "one.example").replace(" to=", " id='s2' to="));
+    side.read("<stream:features><sm xmlns='urn:xmpp:sm:3'/></stream:features>");
+    side.read("<failed xmlns='urn:xmpp:sm:3'/>");
+    assert!(side.events.iter().any(|e| matches!(e, Event::AcksRefused)));
+    assert_eq!(side.machine.phase(), Phase::Open);
+    // Unasked, it is no part of the stream.
+    side.read("<r xmlns='urn:xmpp:sm:3'/>");
+    assert!(side.said.contains("<unsupported-stanza-type "));
+}
