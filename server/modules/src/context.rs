@@ -176,6 +176,11 @@ impl From<StanzaError> for Refusal {
 /// What the other side hears when the store fails; the cause is logged here, once.
 pub(crate) fn store_failed(error: &StoreError, account: &BareJid, doing: &str) -> Refusal {
     tracing::error!(domain = account.domain(), account = %account, error = %error, "{doing} failed");
+    if error.is_temporary() {
+        // The same stanza may be taken later: type "wait" (RFC 6120 8.3.3.18).
+        return Refusal::new(Condition::ResourceConstraint)
+            .with_text("the service cannot store anything at the moment; try again later");
+    }
     Condition::InternalServerError.into()
 }
 

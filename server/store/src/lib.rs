@@ -282,6 +282,11 @@ impl Store {
                     .acquire_timeout(patience * 2)
                     // A connection in this process does not go away.
                     .test_before_acquire(false)
+                    // COMPAT: sqlx 0.9. When the disk is full SQLite rolls back by itself; sqlx then counts on a transaction
+                    // that is no more, and would refuse to begin another one on this connection for ever.
+                    .before_acquire(|connection, _| {
+                        Box::pin(async move { Ok(!connection.is_in_transaction()) })
+                    })
                     .connect_with(options)
                     .await
             }
@@ -313,7 +318,9 @@ impl Store {
                 connection.close().await?;
                 done.map_err(migration)
             }
-            // Here it takes none: one transaction that holds the only write lock from its start.
+            // Here it takes none: one transaction that holds the only write lock from its start. Where nothing is to be
+            // changed none is asked for, so that a program that holds it is in nobody's way who only wants to read.
+            Db::Lite { read, .. } if sqlite_is_current(read).await => Ok(()),
             Db::Lite { write, .. } => {
                 for attempt in 1.. {
                     match write.begin_with("BEGIN IMMEDIATE").await {
@@ -368,6 +375,20 @@ impl Store {
     pub(crate) fn sealer(&self) -> &Sealer {
         &self.0.sealer
     }
+}
+
+/// Is every migration applied as we know it? A database that cannot say so is none that is.
+async fn sqlite_is_current(read: &SqlitePool) -> bool {
+    let applied: Vec<(i64, Vec<u8>)> =
+        sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations WHERE success")
+            .fetch_all(read)
+            .await
+            .unwrap_or_default();
+    SQLITE_MIGRATIONS.iter().all(|known| {
+        applied
+            .iter()
+            .any(|(version, sum)| *version == known.version && **sum == *known.checksum)
+    })
 }
 
 fn migration(error: sqlx::migrate::MigrateError) -> StoreError {

@@ -112,6 +112,35 @@ fn a_full_database_says_so_and_keeps_what_it_has() {
     });
 }
 
+/// As SQLite does by itself when the disk is full in the middle of a transaction.
+#[test]
+fn a_transaction_that_ended_by_itself_spoils_no_later_one() {
+    let dir = tempfile::tempdir().expect("directory");
+    runtime().block_on(async {
+        let store = fresh_sqlite(dir.path()).await;
+        let (_, _, d) = house(&store, "example.com", "aaa").await;
+        let a = d.account_add("juliet", &[], NOW).await.expect("added");
+        let Db::Lite { group, .. } = &store.0.db else {
+            unreachable!("opened as SQLite")
+        };
+        let failed: Result<()> = group
+            .run(|c| {
+                Box::pin(async move {
+                    sqlx::query("ROLLBACK").execute(&mut *c).await?;
+                    Err(StoreError::Full("on purpose".into()))
+                })
+            })
+            .await;
+        assert_eq!(failed, Err(StoreError::Full("on purpose".into())));
+        for _ in 0..3 {
+            d.offline_add(a, NOW, b"x", 9)
+                .await
+                .expect("writing goes on")
+                .expect("kept");
+        }
+    });
+}
+
 #[test]
 fn a_locked_database_says_so_and_goes_on() {
     let dir = tempfile::tempdir().expect("directory");
@@ -139,6 +168,18 @@ fn a_locked_database_says_so_and_goes_on() {
         assert_eq!(control, Err(StoreError::Busy));
         assert!(StoreError::Busy.is_temporary());
         assert_eq!(d.account_count().await.expect("reading goes on"), 1);
+        // A second process that only reads is not held up either.
+        let beside = Store::open_patient(&url, sealer(), SHORT)
+            .await
+            .expect("opens beside the lock");
+        assert_eq!(
+            beside
+                .tenant_list(TenantId(0), 9)
+                .await
+                .expect("read")
+                .len(),
+            1
+        );
 
         sqlx::query("COMMIT")
             .execute(&mut other)
