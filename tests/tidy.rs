@@ -216,7 +216,9 @@ fn tests_wait_for_events_not_for_time() {
     let mut broken = Vec::new();
     for path in files(&["rs", "py", "mjs"])
         .into_iter()
-        .filter(|p| short(p).starts_with("tests/"))
+        .filter(|p| short(p).starts_with("tests/") || is_test_room(p))
+        // A clock that the test moves by hand (`start_paused`) spends no time.
+        .filter(|p| !text(p).contains("start_paused = true"))
     {
         for (n, line) in text(&path).lines().enumerate() {
             if line.contains(needle)
@@ -309,4 +311,219 @@ fn the_readme_lists_the_modules_there_are() {
         readme.contains(table.trim()),
         "README.md lacks the current table of modules:\n{table}"
     );
+}
+
+/// Tests in files of their own beside the code.
+fn is_test_room(path: &Path) -> bool {
+    let path = short(path);
+    ["/tests/", "/tests.rs", "/battery/"]
+        .iter()
+        .any(|room| path.contains(room))
+}
+
+#[test]
+fn a_file_holds_what_a_reader_can_hold() {
+    let broken = files(&["rs", "html", "css", "js", "mjs", "py"])
+        .into_iter()
+        .filter_map(|path| {
+            let lines = text(&path).lines().count();
+            // Stories told from beginning to end may be longer than code that is looked things up in.
+            let limit = if is_test_room(&path) { 1200 } else { 900 };
+            (lines > limit).then(|| format!("{}: {lines} lines, at most {limit}", short(&path)))
+        })
+        .collect();
+    report("a file that is too long holds several things", broken);
+}
+
+#[test]
+fn requirement_names_are_of_known_groups() {
+    let contributing = text(&root().join("CONTRIBUTING.md"));
+    let listed = contributing
+        .split_once("The groups are: ")
+        .expect("the list of groups")
+        .1;
+    let listed = listed.split_once("Where a number").expect("its end").0;
+    let groups: BTreeSet<String> = listed
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty() && word.chars().all(|c| !c.is_ascii_lowercase()))
+        .map(str::to_ascii_lowercase)
+        .collect();
+    let mut broken = Vec::new();
+    for path in files(&["rs"]) {
+        for (n, line) in text(&path).lines().enumerate() {
+            let Some(at) = line.find("fn ") else { continue };
+            let name = line[at + 3..].split('(').next().unwrap_or_default();
+            let mut parts = name.split('_');
+            let (group, number) = (
+                parts.next().unwrap_or_default(),
+                parts.next().unwrap_or_default(),
+            );
+            let numbered = !number.is_empty() && number.chars().all(|c| c.is_ascii_digit());
+            let known = match group {
+                "rfc" | "xep" => number.len() == 4,
+                _ => groups.contains(group) && number.len() == 2,
+            };
+            // `x_1(` ends in its number: a helper, not a requirement with what it shows.
+            if numbered && parts.next().is_some() && !known {
+                broken.push(format!("{}:{}: {name}", short(&path), n + 1));
+            }
+        }
+    }
+    report(
+        "a test's requirement is GROUP_NN of a group in CONTRIBUTING.md",
+        broken,
+    );
+}
+
+/// Rust code of the rooms that are shipped, without the given file or folder.
+fn shipped_without(left_out: &str) -> Vec<(PathBuf, String)> {
+    files(&["rs"])
+        .into_iter()
+        .filter(|p| {
+            !short(p).starts_with("tests/") && !short(p).starts_with(left_out) && !is_test_room(p)
+        })
+        .map(|p| (p.clone(), text(&p)))
+        .collect()
+}
+
+/// Whether `text` has `word` with nothing that would make it a longer word on either side.
+fn has_word(text: &str, word: &str) -> bool {
+    let part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    text.match_indices(word).any(|(at, _)| {
+        let word_starts = !word.starts_with(part) || !text[..at].ends_with(part);
+        word_starts && !text[at + word.len()..].starts_with(part)
+    })
+}
+
+#[test]
+fn every_key_of_the_configuration_is_used() {
+    let schema = text(&root().join("server/src/config/schema.rs"));
+    let users = shipped_without("server/src/config");
+    let own = text(&root().join("server/src/config/mod.rs"));
+    let own = own.split("#[cfg(test)]").next().unwrap_or_default();
+    let start = schema.rfind("\nsections! {").expect("the sections");
+    let (mut section, mut broken, mut seen) = (String::new(), Vec::new(), 0);
+    for line in schema[start..].lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words.as_slice() {
+            [name, kind, "{"] if kind.ends_with("Section") => {
+                section = name.trim_end_matches(':').to_owned();
+            }
+            [name, _, "=", ..] | [name, _, _, "=", ..] if name.ends_with(':') => {
+                let key = name.trim_end_matches(':');
+                seen += 1;
+                let direct = format!("{section}.{key}");
+                let field = format!(".{key}");
+                let used = has_word(own, &direct)
+                    || users.iter().any(|(_, text)| {
+                        has_word(text, &direct)
+                            || (has_word(text, &field) && has_word(text, &format!(".{section}")))
+                            || (has_word(text, &field)
+                                && text.contains(&format!("{}Section", capital(&section))))
+                    });
+                if !used {
+                    broken.push(direct);
+                }
+            }
+            _ => {}
+        }
+    }
+    assert!(seen > 40, "the schema is read: {seen} keys");
+    report(
+        "a key that nothing reads promises what does not happen",
+        broken,
+    );
+}
+
+fn capital(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(letters).collect()
+    })
+}
+
+#[test]
+fn every_metric_is_fed_and_described() {
+    let metrics = text(&root().join("server/src/metrics.rs"));
+    let users = shipped_without("server/src/metrics.rs");
+    let body = metrics
+        .split_once("pub struct Metrics {")
+        .expect("the struct")
+        .1;
+    let body = body.split_once("\n}").expect("its end").0;
+    let mut broken = Vec::new();
+    for line in body
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("pub "))
+    {
+        let field = line.split(':').next().unwrap_or_default();
+        if !users
+            .iter()
+            .any(|(_, text)| has_word(text, &format!(".{field}")) && text.contains("etrics"))
+        {
+            broken.push(format!("{field} is never fed"));
+        }
+    }
+    // Names as they are scraped; what is described elsewhere must exist.
+    let described = text(&root().join("docs/production.md"));
+    let registered: BTreeSet<&str> = metrics
+        .split("register(")
+        .skip(1)
+        .filter_map(|rest| rest.split('"').nth(1))
+        .collect();
+    for name in &registered {
+        if !described.contains(&format!("domicile_{name}")) {
+            broken.push(format!(
+                "docs/production.md does not say what domicile_{name} is"
+            ));
+        }
+    }
+    for (at, _) in described.match_indices("domicile_") {
+        let rest = &described[at + "domicile_".len()..];
+        let end = rest
+            .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .unwrap_or(rest.len());
+        let name = rest[..end]
+            .trim_end_matches("_total")
+            .trim_end_matches("_count")
+            .trim_end_matches("_bucket");
+        if !registered.contains(name) {
+            broken.push(format!(
+                "docs/production.md speaks of domicile_{name}, which is not there"
+            ));
+        }
+    }
+    report("metrics", broken);
+}
+
+#[test]
+fn every_finding_is_documented_and_found_by_something() {
+    let codes = text(&root().join("server/control/src/findings/codes.rs"));
+    let users = shipped_without("server/control/src/findings/codes.rs");
+    let list = codes.rsplit_once("codes! {").expect("the list").1;
+    let mut broken = Vec::new();
+    let mut seen = 0;
+    for line in list.lines().filter(|line| line.trim_end().ends_with(';')) {
+        let name = line.split_whitespace().next().unwrap_or_default();
+        let quoted: Vec<&str> = line
+            .replace("\\\"", "'")
+            .leak()
+            .split('"')
+            .skip(1)
+            .step_by(2)
+            .collect();
+        seen += 1;
+        let [code, meaning, fix] = quoted[..] else {
+            broken.push(format!("{name}: expected code, meaning and remedy"));
+            continue;
+        };
+        if !meaning.ends_with('.') || !fix.ends_with('.') {
+            broken.push(format!("{code}: meaning and remedy are sentences"));
+        }
+        if !users.iter().any(|(_, text)| has_word(text, name)) {
+            broken.push(format!("{code} is found by nothing"));
+        }
+    }
+    assert!(seen > 20, "the list is read: {seen} codes");
+    report("findings", broken);
 }

@@ -49,6 +49,11 @@ pub struct Domain {
 }
 
 impl Domain {
+    /// Is it being erased? To the world it is gone already (VHOST-06).
+    pub fn is_leaving(&self) -> bool {
+        State::parse(&self.state) == Some(State::Releasing)
+    }
+
     /// Name.
     pub fn name(&self) -> &DomainName {
         &self.hosted.domain
@@ -143,11 +148,14 @@ impl Tenancy {
     /// The store cannot be read; the old entry stays.
     pub async fn refresh(&self, name: &DomainName) -> Result<Became, StoreError> {
         match self.store.domain_hosted(name).await? {
-            Some(row) => Ok(if self.put(row) {
-                Became::Served
-            } else {
-                Became::Suspended
-            }),
+            Some(row) => {
+                let leaving = State::parse(&row.state) == Some(State::Releasing);
+                Ok(match self.put(row) {
+                    true => Became::Served,
+                    false if leaving => Became::Gone,
+                    false => Became::Suspended,
+                })
+            }
             None => {
                 if let Some((_, old)) = self.domains.remove(name) {
                     self.labels.remove(&old.label);

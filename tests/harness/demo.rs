@@ -30,8 +30,21 @@ pub struct Info {
     pub domains: Vec<String>,
     pub users: Vec<User>,
     pub operator: Operator,
+    pub owner: Operator,
+    /// Health and metrics.
+    pub internal: String,
     /// TSIG key file for dynamic updates of the sandbox DNS (BIND `key` form).
     pub tsig_key: PathBuf,
+}
+
+impl Info {
+    /// Password of one of the demo's users.
+    pub fn password(&self, jid: &str) -> &str {
+        let user = self.users.iter().find(|u| u.jid == jid);
+        &user
+            .unwrap_or_else(|| panic!("no user {jid} in {:?}", self.users))
+            .password
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -128,10 +141,7 @@ impl Demo {
 
     /// Password of one of the demo's users.
     pub fn password(&self, jid: &str) -> &str {
-        let user = self.info.users.iter().find(|u| u.jid == jid);
-        &user
-            .unwrap_or_else(|| panic!("no user {jid} in {:?}", self.info.users))
-            .password
+        self.info.password(jid)
     }
 
     /// All that the server wrote to its log so far.

@@ -13,7 +13,10 @@
 
 pub mod bind;
 pub mod demo;
+pub mod http;
 pub mod peers;
+pub mod postgres;
+pub mod serve;
 pub mod tools;
 pub mod xmpp;
 

@@ -85,6 +85,28 @@ impl Service {
         }
     }
 
+    /// Process id, for signals and /proc.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// SIGKILL, as a crash would.
+    pub fn kill_9(mut self) {
+        self.child.kill().expect("SIGKILL");
+        self.child.wait().expect("reaped");
+    }
+
+    /// Asks it to end by a signal, and waits until it has.
+    pub fn end(mut self, signal_name: &str) {
+        signal(self.child.id(), signal_name);
+        assert!(
+            wait(&mut self.child, super::DEADLINE).is_some(),
+            "{} does not end; its log:\n{}",
+            self.name,
+            self.text()
+        );
+    }
+
     pub fn text(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
@@ -92,7 +114,10 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        signal(self.child.id(), "TERM");
+        let ended = matches!(self.child.try_wait(), Ok(Some(_)));
+        if !ended {
+            signal(self.child.id(), "TERM");
+        }
         if wait(&mut self.child, Duration::from_secs(5)).is_none() {
             let _ = self.child.kill();
             let _ = self.child.wait();

@@ -225,9 +225,20 @@ impl Client {
     }
 
     pub fn login_with(demo: &Demo, jid: &str, password: &str, resource: &str) -> Self {
+        Self::login_at(demo.info.c2s, demo.roots(), jid, password, resource)
+    }
+
+    /// The same at any server.
+    pub fn login_at(
+        addr: SocketAddr,
+        roots: Arc<RootCertStore>,
+        jid: &str,
+        password: &str,
+        resource: &str,
+    ) -> Self {
         let (user, domain) = jid.split_once('@').expect("bare JID");
-        let mut connection = Connection::open(demo.info.c2s, domain);
-        connection.negotiate_tls(demo.roots());
+        let mut connection = Connection::open(addr, domain);
+        connection.negotiate_tls(roots);
         Self::authenticate(connection, user, password, resource)
     }
 
@@ -266,11 +277,16 @@ impl Client {
 
     /// Login and initial presence, echoed by the server.
     pub fn online(demo: &Demo, jid: &str, resource: &str) -> Self {
-        let mut client = Self::login(demo, jid, resource);
-        client.send("<presence/>");
-        let full = client.jid.clone();
-        client.until(&format!("from='{full}'"));
-        client
+        Self::login(demo, jid, resource).available()
+    }
+
+    /// Sends initial presence and waits for the server's echo.
+    #[must_use]
+    pub fn available(mut self) -> Self {
+        self.send("<presence/>");
+        let full = self.jid.clone();
+        self.until(&format!("from='{full}'"));
+        self
     }
 
     pub fn send(&mut self, stanza: &str) {

@@ -337,6 +337,9 @@ async fn host(federation: &Federation, to: DomainName) -> HostAnswer {
             HostAnswer::Unknown
         };
     };
+    if domain.is_leaving() {
+        return HostAnswer::Gone;
+    }
     if !domain.served {
         let error = StreamError::new(StreamCondition::PolicyViolation);
         return HostAnswer::Refused(error.with_text("this domain is suspended"));

@@ -81,6 +81,9 @@ impl ClientDoor {
                 HostAnswer::Unknown
             };
         };
+        if domain.is_leaving() {
+            return HostAnswer::Gone;
+        }
         if !domain.served {
             return HostAnswer::Refused(
                 StreamError::new(StreamCondition::PolicyViolation)

@@ -211,7 +211,7 @@ async fn a_store_that_fails_says_so_and_keeps_nothing() {
     let house = House::new().await;
     house.database.close().await;
     house.undeliverable(&message(1)).await;
-    house.sent_error("alice@one.example", "internal-server-error");
+    house.sent_error("alice@one.example", "resource-constraint");
 }
 
 #[tokio::test]

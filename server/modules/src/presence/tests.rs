@@ -861,7 +861,7 @@ async fn a_store_that_fails_stops_nobody_from_leaving() {
     house.clear();
     house.database.close().await;
     house.presence(&alice, &say("subscribe")).await;
-    house.got_error(&alice, "internal-server-error");
+    house.got_error(&alice, "resource-constraint");
     house.sent("");
     house.gone(&alice).await;
     house.sent(

@@ -394,7 +394,7 @@ async fn a_store_that_fails_is_an_error_and_changes_nothing() {
     house
         .iq(&alice, "set", None, &set("<item jid='a@peer.example'/>"))
         .await;
-    house.got_error(&alice, "internal-server-error");
+    house.got_error(&alice, "resource-constraint");
     house.got(&alice, "");
 }
 

@@ -1,0 +1,180 @@
+//! The life of domains and accounts while the server runs: they come, are stopped, go on and leave, by command line and by
+//! API, and nobody else's session notices.
+
+mod harness;
+
+use std::time::{Duration, Instant};
+
+use harness::demo::Demo;
+use harness::http::Api;
+use harness::tools::{domicile, domicile_with};
+use harness::xmpp::{Client, Connection};
+use serde_json::{Value, json};
+
+/// A command beside the running demo, which must do what it is told.
+fn done(demo: &Demo, args: &[&str], input: &str) -> String {
+    let place = demo.data_dir.to_string_lossy().into_owned();
+    let (code, out, err) = domicile_with(&[args, &["--data-dir", &place]].concat(), input);
+    assert_eq!(code, 0, "{args:?}: {out}{err}");
+    out
+}
+
+/// What a new stream to the domain is told, as the whole answer to its header.
+fn greeted(demo: &Demo, domain: &str) -> String {
+    let mut connection = Connection::open(demo.info.c2s, domain);
+    connection.header();
+    connection.item()
+}
+
+/// Asks again until a new stream to the domain is told `word`, no faster than an address may connect.
+fn until_greeted(demo: &Demo, domain: &str, word: &str) {
+    let end = Instant::now() + harness::DEADLINE;
+    loop {
+        let answer = greeted(demo, domain);
+        if answer.contains(word) {
+            return;
+        }
+        assert!(Instant::now() < end, "never {word}: {answer}");
+        std::thread::park_timeout(Duration::from_millis(200));
+    }
+}
+
+fn ends_with_error(mut client: Client, condition: &str) {
+    let rest = client.connection.rest();
+    assert!(
+        rest.contains("<stream:error") && rest.contains(&format!("<{condition}")),
+        "expected {condition}: {rest}"
+    );
+    assert!(rest.ends_with("</stream:stream>"), "{rest}");
+}
+
+/// A session of another domain that has been there all along.
+struct Witness(Client);
+
+impl Witness {
+    fn still_there(&mut self) {
+        let own = self.0.jid.clone();
+        self.0.message(&own, "witness", "to myself");
+        self.0.until("id='witness'");
+    }
+}
+
+#[test]
+fn vhost_06_a_domain_comes_is_stopped_goes_on_and_leaves_while_others_stay() {
+    let demo = Demo::start();
+    let api = Api::operator(&demo.info);
+    let mut witness = Witness(Client::online(&demo, "alice@one.example", "witness"));
+    assert!(greeted(&demo, "third.example").contains("<host-unknown"));
+
+    // By the API: added, published, live. The customer is the demo's.
+    let tenants = api.get("/tenants").json();
+    let tenant = &tenants[0]["id"];
+    let added = api.post(
+        "/domains",
+        &json!({"domain": "third.example", "tenant": tenant}),
+    );
+    assert_eq!(added.status, 201, "{added:?}");
+    assert!(
+        greeted(&demo, "third.example").contains("<host-unknown"),
+        "claimed is not hosted"
+    );
+    assert_eq!(
+        api.post("/domains/third.example/publish", &Value::Null)
+            .status,
+        202
+    );
+    let end = Instant::now() + harness::DEADLINE * 2;
+    let mut shown = Value::Null;
+    while shown["state"] != "live" {
+        assert!(Instant::now() < end, "not live in time: {shown:#}");
+        shown = api
+            .post("/domains/third.example/check?wait=true", &Value::Null)
+            .json();
+    }
+    let secret = "a-long-enough-secret-7";
+    let new = json!({"local": "carol", "password": secret});
+    assert_eq!(
+        api.post("/domains/third.example/accounts", &new).status,
+        201
+    );
+    let login = |resource: &str| {
+        Client::login_with(&demo, "carol@third.example", secret, resource).available()
+    };
+    let mut carol = login("first");
+    let own = witness.0.jid.clone();
+    carol.message(&own, "hello", "from the third domain");
+    witness.0.until("id='hello'");
+
+    // Stopped by the command line, in another process: its sessions end with the reason, new ones are refused.
+    done(
+        &demo,
+        &["domain", "suspend", "third.example", "--reason", "unpaid"],
+        "",
+    );
+    ends_with_error(carol, "policy-violation");
+    until_greeted(&demo, "third.example", "<policy-violation");
+    witness.still_there();
+    witness
+        .0
+        .message("carol@third.example", "into-the-void", "hello?");
+    let error = witness.0.until("id='into-the-void'");
+    assert!(error.contains("type='error'"), "{error}");
+
+    // And again: by the command line, then the same by the API.
+    done(&demo, &["domain", "resume", "third.example"], "");
+    until_greeted(&demo, "third.example", "<starttls");
+    let carol = login("second");
+    let answer = api.post(
+        "/domains/third.example/suspend",
+        &json!({"reason": "again"}),
+    );
+    assert_eq!(answer.status, 200, "{answer:?}");
+    ends_with_error(carol, "policy-violation");
+    let answer = api.post("/domains/third.example/resume", &Value::Null);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    until_greeted(&demo, "third.example", "<starttls");
+
+    // Removed: whoever is there is told that the host is gone, and so is whoever comes.
+    let carol = login("third");
+    let answer = api.delete("/domains/third.example");
+    assert_eq!(answer.status, 200, "{answer:?}");
+    ends_with_error(carol, "host-gone");
+    until_greeted(&demo, "third.example", "<host-gone");
+    assert!(greeted(&demo, "never.example").contains("<host-unknown"));
+    witness.still_there();
+
+    // The other way round: a demo's own domain leaves by the command line.
+    let bob = Client::online(&demo, "bob@two.example", "here");
+    done(&demo, &["domain", "remove", "two.example", "--yes"], "");
+    ends_with_error(bob, "host-gone");
+    until_greeted(&demo, "two.example", "<host-gone");
+    witness.still_there();
+    witness.0.close();
+}
+
+#[test]
+fn im_21_an_account_that_is_stopped_or_removed_loses_its_sessions_and_nobody_else() {
+    let demo = Demo::start();
+    let mut witness = Witness(Client::online(&demo, "alice@one.example", "witness"));
+    let bob = Client::online(&demo, "bob@one.example", "here");
+    done(&demo, &["user", "suspend", "bob@one.example"], "");
+    let mut bob = bob;
+    let rest = bob.connection.rest();
+    assert!(
+        rest.contains("<stream:error") && rest.ends_with("</stream:stream>"),
+        "{rest}"
+    );
+    witness.still_there();
+    done(&demo, &["user", "resume", "bob@one.example"], "");
+    let mut bob = Client::online(&demo, "bob@one.example", "again");
+    done(&demo, &["user", "remove", "bob@one.example", "--yes"], "");
+    let rest = bob.connection.rest();
+    assert!(
+        rest.contains("<stream:error") && rest.ends_with("</stream:stream>"),
+        "{rest}"
+    );
+    witness.still_there();
+    let place = demo.data_dir.to_string_lossy().into_owned();
+    let (code, _, err) = domicile(&["user", "suspend", "bob@one.example", "--data-dir", &place]);
+    assert_eq!(code, 3, "{err}");
+}
