@@ -40,6 +40,9 @@ pub struct Metrics {
     pub logins: Family<ResultLabel, Counter>,
     /// Federated streams proved or refused: direction `in` or `out`; result `pkix`, `dialback`, `refused`, `unreachable`.
     pub federation: Family<FederationLabel, Counter>,
+    /// Evidence about peers: kind `delegation`, `endpoint`, `tlsa`, `posh`, `crl`; result `asked`, `remembered`, `joined`
+    /// (somebody else was asking), `declined` (too many strangers ask).
+    pub evidence: Family<EvidenceLabel, Counter>,
     /// Stanzas by way.
     stanzas: [Counter; 5],
     /// Domains by state, as of the last sample.
@@ -74,6 +77,13 @@ label! {
     FederationLabel {
         /// `in` or `out`.
         direction,
+        /// A closed set of words, see the metric.
+        result
+    }
+    /// A look-up about a peer.
+    EvidenceLabel {
+        /// A closed set of words, see the metric.
+        kind,
         /// A closed set of words, see the metric.
         result
     }
@@ -116,6 +126,8 @@ impl Metrics {
             "Federated streams judged",
             federation.clone(),
         );
+        let evidence = Family::default();
+        registry.register("evidence", "Look-ups about peers", evidence.clone());
         let stanzas: [Counter; 5] = Default::default();
         let ways = ["session", "peer", "module", "offline", "refused"];
         for (way, counter) in ways.iter().zip(&stanzas) {
@@ -146,6 +158,7 @@ impl Metrics {
             connections,
             logins,
             federation,
+            evidence,
             stanzas,
             domains,
             findings,

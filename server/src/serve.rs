@@ -38,6 +38,7 @@ use crate::router::Router;
 use crate::session::Sessions;
 use crate::session::client::ClientDoor;
 use crate::tenancy::{Became, Tenancy};
+use crate::wiring;
 
 /// Domains whose TLS identity is kept ready; about 4 KB each.
 const IDENTITIES: usize = 10_000;
@@ -66,6 +67,9 @@ pub enum ServeError {
     /// The store cannot be read.
     #[error("the server cannot start: {0}")]
     Store(#[from] StoreError),
+    /// A value of the configuration turns out to be wrong when it is used.
+    #[error("the server cannot start: {0}")]
+    Wiring(#[from] crate::wiring::WiringError),
     /// A listener's socket cannot be used.
     #[error("the server cannot start: {0}")]
     Listener(#[from] std::io::Error),
@@ -132,11 +136,16 @@ impl Server {
         let tasks = TaskTracker::new();
         let fresh: [u8; 32] = rand::random();
         let dialback_secret = store.setting_get_or("dialback", &fresh).await?.to_vec();
+        let guard = wiring::guard(&config);
+        let fetch = wiring::web(&config, &lookup, &anchors)?;
         let federation = Federation::new(federation::Parts {
             tenancy: tenancy.clone(),
             router: router.clone(),
             identities: identities.clone(),
             lookup,
+            fetch,
+            rules: federation::Rules::of(&config),
+            guard,
             anchors: anchors.clone(),
             metrics: metrics.clone(),
             provider: zone.clone(),

@@ -3,12 +3,14 @@
 //! A domain costs one entry and its rows, no task and no listener. The map is read on every stanza that leaves its own
 //! domain, so it is sharded and asked with a borrowed name. Refuses: deciding anything; control does, and writes it down.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use control::domain::State;
 use dashmap::DashMap;
+use dna::Anchors;
 use modules::{DomainSettings, Hosted};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -44,6 +46,8 @@ pub struct Domain {
     pub block: Vec<String>,
     /// PLAIN is offered over TLS, for clients that know nothing better (SASL-15).
     pub plain: bool,
+    /// Trust anchors by which a peer is known here, in place of the general ones (CERT-21).
+    pub pinned: HashMap<DomainName, Arc<Anchors>>,
     /// Sessions bound now; shared with the entry that replaces this one.
     sessions: Arc<AtomicUsize>,
 }
@@ -189,6 +193,7 @@ impl Tenancy {
             allow: row.allow,
             block: row.block,
             plain: settings.plain,
+            pinned: settings.pinned,
             sessions,
         };
         self.domains.insert(row.name, Arc::new(domain));
@@ -199,6 +204,7 @@ impl Tenancy {
 /// What of a domain's settings concerns streams and modules; the rest is control's.
 struct Settings {
     plain: bool,
+    pinned: HashMap<DomainName, Arc<Anchors>>,
     modules: DomainSettings,
 }
 
@@ -215,12 +221,29 @@ impl Settings {
         };
         Self {
             plain: json["plain"].as_bool().unwrap_or(true),
+            pinned: pinned(&json["pinned"]),
             modules: DomainSettings {
                 off: words("modules_off"),
                 ..DomainSettings::default()
             },
         }
     }
+}
+
+/// Anchors that cannot be read stay in force as none at all: the peer is then unknown, not judged by the general ones.
+fn pinned(json: &serde_json::Value) -> HashMap<DomainName, Arc<Anchors>> {
+    json.as_object()
+        .into_iter()
+        .flatten()
+        .filter_map(|(peer, pem)| {
+            let peer = DomainName::parse(peer).ok()?;
+            let anchors = Anchors::from_pem(pem.as_str().unwrap_or_default().as_bytes());
+            if let Err(error) = &anchors {
+                tracing::error!(%peer, %error, "the trust anchors pinned for a peer cannot be read");
+            }
+            Some((peer, Arc::new(anchors.unwrap_or_default())))
+        })
+        .collect()
 }
 
 impl tls::Names for Tenancy {

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use control::outside::{
     ChallengeSolver, IssueError, IssueRequest, Issued, Issuer, IssuerInfo, ZoneChange, ZoneError,
@@ -17,6 +18,8 @@ use store::{Sealer, Store};
 
 use crate::certificates::{AccountKeep, Acme, AcmeSettings};
 use crate::config::Config;
+use crate::net::fetch::Web;
+use crate::net::guard::Guard;
 use crate::zone::{Publisher, read_key};
 
 /// The master key in base64, instead of a file.
@@ -192,6 +195,36 @@ pub fn issuer(config: &Config, store: &Store) -> Arc<dyn Issuer> {
     Arc::new(Acme::new(settings, Arc::new(StoredAccount(store.clone()))))
 }
 
+/// Whom we connect to.
+pub fn guard(config: &Config) -> Guard {
+    Guard::new(
+        config.platform.private_addresses,
+        config.platform.private_networks.clone(),
+    )
+}
+
+/// The way to peers' websites. `anchors` are those for other servers, which hold for websites too unless POSH has its own.
+pub fn web(
+    config: &Config,
+    lookup: &Arc<dyn dna::Lookup>,
+    anchors: &Arc<Anchors>,
+) -> Result<Arc<dyn dna::Fetch>, WiringError> {
+    let own = &config.posh.roots;
+    let anchors = if own.as_os_str().is_empty() {
+        anchors.clone()
+    } else {
+        Arc::new(anchors_of("posh.roots", &config.path(own))?)
+    };
+    let timeout = Duration::from_secs(config.posh.timeout_seconds.max(1).into());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let web = Web::new(lookup.clone(), guard(config), &anchors, provider, timeout);
+    web.map(|web| Arc::new(web) as Arc<dyn dna::Fetch>)
+        .map_err(|error| WiringError::Value {
+            key: "posh",
+            problem: error.to_string(),
+        })
+}
+
 /// Whom we believe about other servers: a file, or the system's.
 pub fn anchors(config: &Config) -> Result<Anchors, WiringError> {
     let roots = &config.tls.roots;
@@ -208,12 +241,15 @@ pub fn anchors(config: &Config) -> Result<Anchors, WiringError> {
         }
         return Ok(anchors);
     }
-    let file = config.path(roots);
+    anchors_of("tls.roots", &config.path(roots))
+}
+
+fn anchors_of(key: &'static str, file: &Path) -> Result<Anchors, WiringError> {
     let value = |problem: String| WiringError::Value {
-        key: "tls.roots",
+        key,
         problem: format!("{}: {problem}", file.display()),
     };
-    let pem = std::fs::read(&file).map_err(|error| value(error.to_string()))?;
+    let pem = std::fs::read(file).map_err(|error| value(error.to_string()))?;
     Anchors::from_pem(&pem).map_err(|error| value(error.to_string()))
 }
 

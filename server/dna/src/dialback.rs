@@ -59,6 +59,7 @@ pub(crate) fn examine(claim: &Claim, evidence: &crate::Evidence, _now: Timestamp
         identifier,
         dnssec: false,
         until: at.after(LASTS),
+        revocable: false,
     })
 }
 

@@ -80,6 +80,8 @@ pub struct Refusal {
     pub text: String,
     /// Whose side.
     pub fault: Fault,
+    /// There was only nothing of its kind; what matters is said by another.
+    pub minor: bool,
 }
 
 impl Refusal {
@@ -95,6 +97,15 @@ impl Refusal {
             code,
             text: text.into(),
             fault,
+            minor: false,
+        }
+    }
+
+    /// The same, as a remark beside what matters.
+    pub(crate) fn as_remark(self) -> Self {
+        Self {
+            minor: true,
+            ..self
         }
     }
 }
@@ -114,6 +125,8 @@ pub(crate) struct Proof {
     /// Whether DNSSEC contributed (DNA-20).
     pub(crate) dnssec: bool,
     pub(crate) until: Timestamp,
+    /// It rests on a certificate that its issuer may take back.
+    pub(crate) revocable: bool,
 }
 
 /// A pair of domains that has been proven, for one direction of trust: the remote server speaks for `remote`, in what it
@@ -163,6 +176,11 @@ impl Proven {
     /// When to judge again: whoever relies on it longer closes with `reset` (CERT-23).
     pub fn until(&self) -> Timestamp {
         self.proof.until
+    }
+
+    /// Whether it rests on a certificate that its issuer may take back: then lists of revoked ones are worth gathering.
+    pub fn may_be_revoked(&self) -> bool {
+        self.proof.revocable
     }
 
     /// Whether it is for this pair, in both names.
@@ -231,14 +249,22 @@ impl Verdict {
         &self.refusals
     }
 
+    /// The refusal that decides: the last that is more than a remark.
+    pub fn reason(&self) -> Option<&Refusal> {
+        let mut last_first = self.refusals.iter().rev();
+        last_first
+            .find(|refusal| !refusal.minor)
+            .or(self.refusals.last())
+    }
+
     /// Nothing holds yet, and dialback may be tried: policy lets it, and nothing settled the matter.
     pub fn may_dial_back(&self) -> bool {
         self.proven.is_none() && self.dialback
     }
 
-    /// One line for logs: the proof, or the first refusal.
+    /// One line for logs: the proof, or the refusal that decides.
     pub fn summary(&self) -> String {
-        match (&self.proven, self.refusals.last()) {
+        match (&self.proven, self.reason()) {
             (Some(proven), _) => format!("{} ({})", proven.by().name(), proven.identifier()),
             (None, Some(refusal)) => refusal.text.clone(),
             (None, None) => "no evidence".to_owned(),

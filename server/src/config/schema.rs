@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::Problem;
 use super::value::{Secret, Value, words};
+use crate::net::guard::Network;
 
 words! {
     /// How answers of the DNS are judged.
@@ -198,6 +199,9 @@ sections! {
         sign_up: bool = true,
         /// Accept private and loopback addresses, in checks and of peers: only where the whole internet is your own network.
         private_addresses: bool = false,
+        /// Private networks that count as internet, for peers and for websites that we fetch from: "10.0.0.0/8". What
+        /// strangers' names lead to is never connected to in any other.
+        private_networks: Vec<Network> = Vec::new(),
     }
 
     /// How names are looked up.
@@ -213,12 +217,31 @@ sections! {
         timeout_seconds: u32 = 5,
         /// Port at which authoritative servers are asked directly. Anything but 53 is for private worlds.
         authoritative_port: u16 = 53,
+        /// Take a caller's certificate for proved when it matches a TLSA record of its domain's SRV targets. The RFCs say
+        /// nothing about callers; without this they are called back.
+        dane_inbound: bool = true,
+        /// Let TLSA usage 0 (PKIX-TA) count.
+        dane_pkix_ta: bool = false,
+    }
+
+    /// POSH: certificates for which a domain's own website vouches (RFC 7711).
+    posh: PoshSection {
+        /// Ask peers' websites when nothing else proves them.
+        enabled: bool = true,
+        /// PEM file with the trust anchors for websites' certificates. Empty: as tls.roots.
+        roots: PathBuf = PathBuf::new(),
+        /// How long one document may take.
+        timeout_seconds: u32 = 5,
+        /// Port of websites. Anything but 443 is for private worlds.
+        port: u16 = 443,
     }
 
     /// Whom we believe.
     tls: TlsSection {
         /// PEM file with the trust anchors for other servers' certificates. Empty: those of the system.
         roots: PathBuf = PathBuf::new(),
+        /// Look for peers' certificates in the lists of revoked ones that they name (CRL).
+        crl: bool = true,
     }
 
     /// The certificate authority for customers' certificates (ACME, RFC 8555).

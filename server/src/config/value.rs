@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use crate::net::guard::Network;
+
 /// A type that a key of `domicile.toml` may have.
 pub(super) trait Value: Sized {
     /// What a value must look like, to be put behind "expected".
@@ -137,6 +139,7 @@ macro_rules! parsed_from_text {
 parsed_from_text! {
     SocketAddr: "an address with port, as in \"192.0.2.1:5222\" or \"[::]:5222\"",
     IpAddr: "an IP address, as in \"192.0.2.1\" or \"2001:db8::1\"",
+    Network: "a network, as in \"10.0.0.0/8\" or \"fd00::/8\"",
 }
 
 impl Value for PathBuf {

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dna::{Delegation, Fault, Refusal, Security, Service, Target};
+use dna::{Fault, Refusal, Security, Target};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use xmpp::jid::DomainName;
@@ -123,7 +123,7 @@ impl Search<'_> {
         {
             return Ok(Found::Riding);
         }
-        let lookup = Delegation::look_up(&*federation.parts.lookup, remote, Service::Server);
+        let lookup = federation.gatherer.delegation(remote);
         let targets = match tokio::time::timeout_at(self.deadline, lookup).await {
             Ok(delegation) => delegation
                 .targets(&mut |most| rand::random_range(0..=most))
@@ -199,6 +199,7 @@ impl Search<'_> {
                                 host,
                                 port,
                                 security: Security::Insecure,
+                                delegated: false,
                                 ..target.clone()
                             });
                             break;
@@ -214,11 +215,17 @@ impl Search<'_> {
     }
 
     async fn resolve(&self, target: &Target) -> Result<Vec<SocketAddr>, Box<Failed>> {
-        let parts = &self.federation.parts;
-        let asking = dial::addresses(&*parts.lookup, target, parts.settings.private_addresses);
+        let asking = self.federation.gatherer.endpoint(target);
         let error = match tokio::time::timeout_at(self.deadline, asking).await {
-            Ok(Ok(addresses)) => return Ok(addresses),
-            Ok(Err(error)) => error,
+            Ok(endpoint) => {
+                if let Some(refusal) = endpoint.association.bars() {
+                    return Err(barred(Attempt::towards(target), refusal));
+                }
+                match dial::addresses(&endpoint, target, &self.federation.parts.guard) {
+                    Ok(addresses) => return Ok(addresses),
+                    Err(error) => error,
+                }
+            }
             Err(_) => DialError::NoAddress {
                 host: target.host.clone(),
                 why: ": the DNS did not answer in time".to_owned(),
@@ -358,6 +365,21 @@ impl Call<'_> {
             .map_err(|_| io::ErrorKind::TimedOut)??;
         Ok((Transport::Tls(Box::new(stream)), Some(info)))
     }
+}
+
+/// The DNS bars this target; others may be tried (DANE-26).
+fn barred(mut attempt: Attempt, refusal: Refusal) -> Box<Failed> {
+    attempt.stage = Stage::Dns;
+    attempt.failed(refusal.code, refusal.fault, refusal.text.clone());
+    let error = StanzaError::new(Condition::RemoteServerTimeout).with_text(refusal.text.clone());
+    attempt.refusals.push(refusal);
+    Box::new(Failed {
+        attempt,
+        error: Box::new(error),
+        reached: true,
+        last_word: false,
+        other_host: None,
+    })
 }
 
 fn not_dialled(mut attempt: Attempt, error: &DialError) -> Box<Failed> {

@@ -6,6 +6,7 @@
 //! that moment; when it no longer holds the stream ends with `reset` and what waits looks for another (CERT-23).
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -38,6 +39,8 @@ pub(super) struct Basis {
     pub(super) stapled: Option<bool>,
     /// Where the stream leads; streams that we opened only.
     pub(super) target: Option<Target>,
+    /// Address of the other end: what strangers make us look up is rationed by it.
+    pub(super) address: IpAddr,
 }
 
 /// One server stream.

@@ -81,6 +81,7 @@ impl InHost {
             tls: self.tls.clone(),
             stapled: None,
             target: None,
+            address: self.from.ip(),
         }
     }
 
@@ -236,8 +237,8 @@ fn refused(
     code: &'static str,
     why: String,
 ) {
-    let first = attempt.refusals.first();
-    let (code, fault) = first.map_or((code, Fault::Peer), |r| (r.code, r.fault));
+    let mut told = attempt.refusals.iter().filter(|refusal| !refusal.minor);
+    let (code, fault) = told.next().map_or((code, Fault::Peer), |r| (r.code, r.fault));
     attempt.failed(code, fault, why);
     federation.record(local, remote, &attempt);
     federation.count("in", "refused");

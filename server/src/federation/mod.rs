@@ -9,6 +9,7 @@
 mod attempts;
 mod call;
 mod channel;
+mod evidence;
 mod inbound;
 mod link;
 mod outbound;
@@ -27,9 +28,7 @@ use std::time::Duration;
 use control::outside::PeerNow;
 use dashmap::DashMap;
 use dna::dialback::Secret;
-use dna::{
-    Anchors, Claim, Evidence, Lookup, Policy, PolicyLevel, PresentedChain, Service, Verdict,
-};
+use dna::{Anchors, Fetch, Lookup, Policy, PolicyLevel, Verdict};
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use rustls::ClientConfig;
@@ -43,15 +42,17 @@ use xmpp::stanza::{Condition, Stanza};
 use xmpp::stream::{Judgement, Order, StreamCondition, StreamError, TlsInfo};
 
 use self::attempts::Attempts;
-use self::channel::{Basis, Streams};
+use self::channel::Streams;
+use self::evidence::Gatherer;
+pub use self::evidence::Rules;
 use self::link::Link;
 use self::pair::{Pair, Taken};
 use self::verify::Verifiers;
 use crate::config::Config;
 use crate::metrics::{FederationLabel, Metrics};
 use crate::net::PeerDoor;
+use crate::net::guard::Guard;
 use crate::net::limits::StreamLimits;
-use crate::net::now;
 use crate::net::pump::Transport;
 use crate::net::tls::{AnyServer, Identities, Identity};
 use crate::router::{Remote, Router};
@@ -72,8 +73,6 @@ pub struct Settings {
     pub queue_stanzas: usize,
     /// Bytes that may wait for a stream, per pair.
     pub queue_bytes: usize,
-    /// Whether private addresses may be connected to.
-    pub private_addresses: bool,
     /// Limits of each stream.
     pub limits: StreamLimits,
 }
@@ -94,7 +93,6 @@ impl Settings {
             idle: seconds(config.federation.idle_seconds),
             queue_stanzas: config.federation.queue_stanzas as usize,
             queue_bytes: config.limits.outbox_bytes as usize,
-            private_addresses: config.platform.private_addresses,
             limits,
         }
     }
@@ -110,6 +108,12 @@ pub struct Parts {
     pub identities: Arc<Identities>,
     /// The DNS.
     pub lookup: Arc<dyn Lookup>,
+    /// Peers' websites.
+    pub fetch: Arc<dyn Fetch>,
+    /// Which evidence is looked up.
+    pub rules: Rules,
+    /// Whom we connect to.
+    pub guard: Guard,
     /// Whom we believe.
     pub anchors: Arc<Anchors>,
     /// Counters.
@@ -136,6 +140,7 @@ pub struct Federation {
     links: Mutex<Vec<Arc<Link>>>,
     /// No more streams are opened.
     stop: CancellationToken,
+    gatherer: Gatherer,
     verifiers: Verifiers,
     attempts: Attempts,
     /// For hosted domains that have no certificate to show.
@@ -147,9 +152,16 @@ type Peers = HashMap<DomainName, Arc<Pair>, ahash::RandomState>;
 impl Federation {
     /// Federation without streams.
     pub fn new(parts: Parts) -> Arc<Self> {
+        let gatherer = Gatherer::new(
+            parts.lookup.clone(),
+            parts.fetch.clone(),
+            parts.rules.clone(),
+            parts.metrics.clone(),
+        );
         Arc::new_cyclic(|this| Self {
             this: this.clone(),
             parts,
+            gatherer,
             pairs: DashMap::default(),
             streams: Mutex::default(),
             links: Mutex::default(),
@@ -307,29 +319,6 @@ impl Federation {
         }
         let made = Arc::new(config);
         Ok(cell.get_or_init(|| made).clone())
-    }
-
-    /// Judges one stream for one pair, on the evidence of this moment. `None`: the domain is no longer hosted here.
-    async fn judge(
-        &self,
-        basis: &Basis,
-        dialback: Option<dna::dialback::Evidence>,
-    ) -> Option<Verdict> {
-        let domain = self.parts.tenancy.get(basis.local.as_str())?;
-        let claim = Claim {
-            local: basis.local.clone(),
-            remote: basis.remote.clone(),
-            role: basis.role,
-            service: Service::Server,
-        };
-        let evidence = Evidence {
-            tls: true,
-            chain: PresentedChain::new(&basis.tls.peer_chain, basis.stapled),
-            target: basis.target.clone(),
-            dialback,
-            ..Evidence::none(self.parts.anchors.clone())
-        };
-        Some(dna::judge(&claim, &evidence, &policy(&domain), now()))
     }
 }
 

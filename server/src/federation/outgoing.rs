@@ -120,6 +120,7 @@ impl OutHost {
             tls: self.tls.clone(),
             stapled: Some(self.staple.came()),
             target: Some(self.target.clone()),
+            address: self.address.ip(),
         }
     }
 
@@ -276,7 +277,10 @@ impl OutHost {
             Some((PairRefusal::Judgement, why)) => {
                 // The last word is the judgement's.
                 self.attempt.stage = Stage::Identity;
-                let last = self.attempt.refusals.last();
+                let judged = std::mem::take(&mut self.judged.lock().refusals);
+                self.attempt.refusals.extend(judged);
+                let mut last_first = self.attempt.refusals.iter().rev();
+                let last = last_first.find(|refusal| !refusal.minor);
                 let (code, fault) = last.map_or(("not-proven", Fault::Peer), |r| (r.code, r.fault));
                 (code, fault, why)
             }

@@ -387,7 +387,6 @@ mod tests {
             idle: Duration::from_secs(600),
             queue_stanzas: 3,
             queue_bytes: 10_000,
-            private_addresses: true,
             limits: StreamLimits::default(),
         }
     }

@@ -9,11 +9,14 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use dna::{Lookup, RecordType, Target};
+use dna::Target;
+use dna::dane::Endpoint;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
+
+use super::guard::Guard;
 
 /// Head start of each address over the next (RFC 8305 5).
 const HEAD_START: Duration = Duration::from_millis(250);
@@ -35,7 +38,7 @@ pub enum DialError {
     },
     /// Only addresses that we do not connect to.
     #[error(
-        "{host} leads to {address}, an address inside a private network; set platform.private_addresses if your whole network is one"
+        "{host} leads to {address}, an address inside a private network; name it in platform.private_networks if it is one of yours"
     )]
     Private {
         /// Host.
@@ -125,46 +128,24 @@ async fn one(address: SocketAddr, deadline: Instant) -> (SocketAddr, io::Result<
 ///
 /// # Errors
 /// [`DialError::NoAddress`], [`DialError::Private`]
-pub async fn addresses(
-    lookup: &dyn Lookup,
+pub fn addresses(
+    endpoint: &Endpoint,
     target: &Target,
-    private: bool,
+    guard: &Guard,
 ) -> Result<Vec<SocketAddr>, DialError> {
-    let (six, four, why) = match target.host.parse::<IpAddr>() {
-        Ok(address) => (vec![address], Vec::new(), String::new()),
-        Err(_) => {
-            let (six, four) = futures_util::join!(
-                lookup.query(&target.host, RecordType::Aaaa),
-                lookup.query(&target.host, RecordType::A)
-            );
-            let why = [&four, &six]
-                .into_iter()
-                .find_map(|answer| match &answer.outcome {
-                    dna::Outcome::Failed(why) => Some(format!(": {why}")),
-                    _ => None,
-                });
-            // What is wrongly signed leads wherever somebody wants (DANE-24).
-            let safe = |answer: &dna::Answer| -> Vec<IpAddr> {
-                match answer.security {
-                    dna::Security::Bogus => Vec::new(),
-                    _ => answer.addresses().collect(),
-                }
-            };
-            (safe(&six), safe(&four), why.unwrap_or_default())
-        }
-    };
     let mut mixed = Vec::new();
-    for at in 0..six.len().max(four.len()) {
-        mixed.extend(six.get(at).copied());
-        mixed.extend(four.get(at).copied());
+    for at in 0..endpoint.six.len().max(endpoint.four.len()) {
+        mixed.extend(endpoint.six.get(at).copied());
+        mixed.extend(endpoint.four.get(at).copied());
     }
     let Some(&first) = mixed.first() else {
+        let why = endpoint.why.as_ref().map(|why| format!(": {why}"));
         return Err(DialError::NoAddress {
             host: target.host.clone(),
-            why,
+            why: why.unwrap_or_default(),
         });
     };
-    mixed.retain(|address| private || is_public(*address));
+    mixed.retain(|address| guard.allows(*address));
     if mixed.is_empty() {
         return Err(DialError::Private {
             host: target.host.clone(),
@@ -176,60 +157,4 @@ pub async fn addresses(
         .into_iter()
         .map(|address| SocketAddr::new(address, target.port))
         .collect())
-}
-
-/// Whether an address can be somebody's on the internet.
-fn is_public(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(four) => {
-            !(four.is_loopback()
-                || four.is_private()
-                || four.is_link_local()
-                || four.is_unspecified()
-                || four.is_multicast()
-                || four.is_broadcast()
-                || four.octets()[0] == 0
-                // Shared address space (RFC 6598).
-                || (four.octets()[0] == 100 && four.octets()[1] & 0xc0 == 64))
-        }
-        IpAddr::V6(six) => match six.to_ipv4_mapped() {
-            Some(four) => is_public(four.into()),
-            None => {
-                !(six.is_loopback()
-                    || six.is_unspecified()
-                    || six.is_multicast()
-                    || six.is_unique_local()
-                    || six.is_unicast_link_local())
-            }
-        },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_inside_are_not_dialled() {
-        for (address, public) in [
-            ("127.0.0.1", false),
-            ("10.1.2.3", false),
-            ("172.16.0.1", false),
-            ("192.168.1.1", false),
-            ("169.254.169.254", false),
-            ("100.64.0.1", false),
-            ("0.0.0.0", false),
-            ("224.0.0.1", false),
-            ("::1", false),
-            ("::ffff:127.0.0.1", false),
-            ("fe80::1", false),
-            ("fd00::1", false),
-            ("ff02::1", false),
-            ("93.184.216.34", true),
-            ("2606:2800:220:1::1", true),
-        ] {
-            let parsed = address.parse().expect("an address");
-            assert_eq!(is_public(parsed), public, "{address}");
-        }
-    }
 }

@@ -1,9 +1,12 @@
 //! Sockets: listeners and the way out, the one loop around a stream machine, TLS identity by name, DNS, and the HTTP doors.
 
 pub mod dial;
+pub mod fetch;
+pub mod guard;
 pub mod internal;
 pub mod limits;
 pub mod lookup;
+pub mod memory;
 pub mod public;
 pub mod pump;
 pub mod tls;

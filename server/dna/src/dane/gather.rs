@@ -25,6 +25,8 @@ pub struct Endpoint {
     pub why: Option<String>,
     /// What is known of its TLSA records.
     pub association: Association,
+    /// Seconds all of this may be believed.
+    pub ttl_seconds: u32,
 }
 
 /// Owner name of the TLSA records of a host and port (DANE-01, DANE-02).
@@ -45,7 +47,8 @@ pub async fn endpoint(lookup: &dyn Lookup, target: &Target, now: Timestamp) -> E
             six: vec![address],
             four: Vec::new(),
             why: None,
-            association: association(&target.host, Tlsa::Off, 0),
+            association: association(&target.host, Tlsa::Off, u32::MAX),
+            ttl_seconds: u32::MAX,
         };
     }
     let (six, four) = both(
@@ -76,18 +79,18 @@ pub async fn endpoint(lookup: &dyn Lookup, target: &Target, now: Timestamp) -> E
         }
         at
     } else {
-        association(
-            &target.host,
-            Tlsa::Off,
-            six.ttl_seconds.min(four.ttl_seconds),
-        )
+        association(&target.host, Tlsa::Off, u32::MAX)
     };
+    let ttl_seconds = found().map(|answer| answer.ttl_seconds).min().unwrap_or(0);
+    let own = association.until.since(now).as_secs();
+    let ttl_seconds = ttl_seconds.min(u32::try_from(own).unwrap_or(u32::MAX));
     let why = [&four, &six].into_iter().find_map(trouble);
     Endpoint {
         six: safe(&six, secured),
         four: safe(&four, secured),
         why,
         association,
+        ttl_seconds,
     }
 }
 

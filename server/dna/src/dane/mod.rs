@@ -15,7 +15,7 @@
 mod gather;
 mod records;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use xmpp::timestamp::Timestamp;
 
@@ -68,6 +68,28 @@ pub struct Association {
     pub until: Timestamp,
 }
 
+impl Association {
+    /// Why its target is not to be connected to; the next may be (DANE-26).
+    pub fn bars(&self) -> Option<Refusal> {
+        match &self.tlsa {
+            Tlsa::Bogus => Some(refusal(
+                "tlsa-bogus",
+                Fault::Dns,
+                format!("the TLSA records at {} are wrongly signed", self.owner),
+            )),
+            Tlsa::Unknown(why) => Some(refusal(
+                "tlsa-unknown",
+                Fault::Dns,
+                format!(
+                    "whether there are TLSA records at {} could not be told: {why}",
+                    self.owner
+                ),
+            )),
+            Tlsa::Off | Tlsa::Absent | Tlsa::Secure(_) => None,
+        }
+    }
+}
+
 /// What DANE has to say about a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evidence {
@@ -93,31 +115,12 @@ pub(crate) fn examine(claim: &Claim, evidence: &crate::Evidence, now: Timestamp)
     let outbound = claim.role == Role::Initiator;
     let mut mismatch = None;
     for association in &dane.associations {
-        let records = match &association.tlsa {
-            Tlsa::Off | Tlsa::Absent => continue,
-            Tlsa::Secure(records) => records,
-            // Where we are called, nothing depends on it.
-            Tlsa::Bogus | Tlsa::Unknown(_) if !outbound => continue,
-            Tlsa::Bogus => {
-                return Finding::Settles(refusal(
-                    "tlsa-bogus",
-                    Fault::Dns,
-                    format!(
-                        "the TLSA records at {} are wrongly signed",
-                        association.owner
-                    ),
-                ));
-            }
-            Tlsa::Unknown(why) => {
-                return Finding::Settles(refusal(
-                    "tlsa-unknown",
-                    Fault::Dns,
-                    format!(
-                        "whether there are TLSA records at {} could not be told: {why}",
-                        association.owner
-                    ),
-                ));
-            }
+        // Where we are called, nothing depends on what could not be told.
+        if outbound && let Some(refusal) = association.bars() {
+            return Finding::Settles(refusal);
+        }
+        let Tlsa::Secure(records) = &association.tlsa else {
+            continue;
         };
         if outbound && !evidence.tls {
             // DANE-25, DANE-28
@@ -180,6 +183,7 @@ fn fit(
                     identifier: format!("TLSA {record} at {owner}{extension}"),
                     dnssec: true,
                     until: until.min(association.until.max(now.after(crate::RECHECK))),
+                    revocable: record.usage() != Some(Usage::DaneEe),
                 });
             }
             Err(Some(problem)) => {

@@ -166,6 +166,7 @@ fn prove(
         identifier: matched.identifier.to_string(),
         dnssec: matched.by_host,
         until: matched.until,
+        revocable: true,
     })
 }
 

@@ -27,6 +27,9 @@ pub(crate) struct Shape {
     pub(crate) expired: bool,
     pub(crate) future: bool,
     pub(crate) must_staple: bool,
+    pub(crate) serial: Option<u64>,
+    /// Where lists of revoked certificates are.
+    pub(crate) lists: Vec<String>,
     /// Signed by an intermediate that is sent along; `Some(false)`: whose keyUsage does not allow it.
     pub(crate) intermediate: Option<bool>,
 }
@@ -51,6 +54,7 @@ impl Authority {
         let key = KeyPair::generate().expect("a key");
         let mut params = params(name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let der = params.self_signed(&key).expect("a CA").der().clone();
         Self {
             issuer: Issuer::new(params, key),
@@ -60,6 +64,31 @@ impl Authority {
 
     pub(crate) fn anchors(&self) -> Arc<Anchors> {
         Arc::new(Anchors::lenient([self.der.clone()]))
+    }
+
+    /// Its own certificate.
+    pub(crate) fn der(&self) -> Vec<u8> {
+        self.der.to_vec()
+    }
+
+    /// A list that names these serial numbers, signed by it.
+    pub(crate) fn list(&self, revoked: &[u64]) -> revocation::List {
+        let entry = |serial: &u64| rcgen::RevokedCertParams {
+            serial_number: (*serial).into(),
+            revocation_time: rcgen::date_time_ymd(2026, 5, 1),
+            reason_code: Some(rcgen::RevocationReason::KeyCompromise),
+            invalidity_date: None,
+        };
+        let list = rcgen::CertificateRevocationListParams {
+            this_update: rcgen::date_time_ymd(2026, 5, 2),
+            next_update: rcgen::date_time_ymd(2026, 6, 2),
+            crl_number: 1.into(),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.iter().map(entry).collect(),
+            key_identifier_method: rcgen::KeyIdMethod::Sha256,
+        };
+        let signed = list.signed_by(&self.issuer).expect("a list");
+        revocation::List::from_der(signed.der()).expect("readable")
     }
 
     pub(crate) fn chain(&self, names: &[&str], shape: Shape) -> PresentedChain {
@@ -87,6 +116,13 @@ impl Authority {
                     &oid,
                     vec![0x30, 3, 2, 1, 5],
                 ));
+        }
+        leaf.serial_number = shape.serial.map(Into::into);
+        for uri in &shape.lists {
+            leaf.crl_distribution_points
+                .push(rcgen::CrlDistributionPoint {
+                    uris: vec![uri.clone()],
+                });
         }
         let key = KeyPair::generate().expect("a key");
         let mut ders = Vec::new();
@@ -117,6 +153,18 @@ fn signed(params: &CertificateParams, key: &KeyPair, issuer: &Issuer<'_, KeyPair
         .expect("a certificate")
         .der()
         .to_vec()
+}
+
+/// A certificate that nobody else signed.
+pub(crate) fn self_signed(names: &[&str]) -> PresentedChain {
+    let key = KeyPair::generate().expect("a key");
+    let mut own = params("own");
+    for name in names {
+        let name = (*name).try_into().expect("IA5");
+        own.subject_alt_names.push(SanType::DnsName(name));
+    }
+    let der = own.self_signed(&key).expect("a certificate").der().to_vec();
+    PresentedChain::new(&[der], None).expect("a chain")
 }
 
 /// `ok`, or the code of the refusal, for `peer.example`.
@@ -383,4 +431,54 @@ fn anchors_from_pem() {
         Anchors::from_pem(broken),
         Err(AnchorError::Certificate(1, _))
     ));
+}
+
+#[test]
+fn cert_16_a_list_that_its_issuer_signed_revokes() {
+    let ca = Authority::new("Authority");
+    let other = Authority::new("Authority");
+    let shape = || Shape {
+        serial: Some(7),
+        lists: vec!["http://crl.example/1.crl".into()],
+        ..Shape::default()
+    };
+    let chain = ca.chain(&["peer.example"], shape());
+    assert_eq!(revocation::sources(&chain), ["http://crl.example/1.crl"]);
+    for (lists, expected) in [
+        (vec![], "ok"),
+        (vec![ca.list(&[6, 8])], "ok"),
+        (vec![ca.list(&[7])], "certificate-revoked"),
+        (vec![ca.list(&[6]), ca.list(&[7])], "certificate-revoked"),
+        // Of the same name, with another key: it has nothing to say.
+        (vec![other.list(&[7])], "ok"),
+        (vec![other.list(&[7]), ca.list(&[7])], "certificate-revoked"),
+    ] {
+        let evidence = Evidence {
+            tls: true,
+            chain: Some(chain.clone()),
+            revocation: Some(revocation::Evidence {
+                lists,
+                until: now().after(std::time::Duration::from_secs(60)),
+            }),
+            ..Evidence::none(ca.anchors())
+        };
+        let name = |name| DomainName::parse(name).expect("a domain");
+        let claim = Claim {
+            local: name("one.example"),
+            remote: name("peer.example"),
+            role: Role::Receiver,
+            service: Service::Server,
+        };
+        let strict = Policy {
+            level: PolicyLevel::Authenticated,
+            ..Policy::default()
+        };
+        let verdict = judge(&claim, &evidence, &strict, now());
+        let found = match verdict.proven() {
+            Some(_) => "ok",
+            None => verdict.refusals()[0].code,
+        };
+        assert_eq!(found, expected);
+    }
+    assert!(revocation::List::from_der(b"nothing").is_none());
 }

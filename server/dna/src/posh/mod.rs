@@ -115,11 +115,9 @@ pub(crate) fn examine(claim: &Claim, evidence: &crate::Evidence, now: Timestamp)
     let (remote, source) = (&claim.remote, &posh.source);
     let list = match &posh.material {
         Material::Nothing(nothing) => {
-            return Finding::Fails(refusal(
-                nothing.code(),
-                nothing.fault(),
-                format!("POSH says nothing about {remote}: {nothing} ({source})"),
-            ));
+            let text = format!("POSH says nothing about {remote}: {nothing} ({source})");
+            let refusal = refusal(nothing.code(), nothing.fault(), text);
+            return Finding::Fails(refusal.as_remark());
         }
         Material::Fingerprints(_) if now > posh.until => {
             return Finding::Fails(refusal(
@@ -147,6 +145,7 @@ pub(crate) fn examine(claim: &Claim, evidence: &crate::Evidence, now: Timestamp)
             identifier: format!("{} fingerprint at {source}", descriptor.hash.name()),
             dnssec: false,
             until: end.min(posh.until.max(now.after(crate::RECHECK))),
+            revocable: true,
         }),
         Err(problem) => {
             let (code, why) = problem.say(false);

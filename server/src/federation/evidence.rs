@@ -1,0 +1,484 @@
+//! Evidence about peers, gathered for the judge: where a peer is served, TLSA records, POSH documents, lists of revoked
+//! certificates.
+//!
+//! Each is looked up when a judgement needs it and not before, then kept for as long as it says itself and a cap allows,
+//! absence and trouble for less; a question that is under way is not asked twice. What a stream costs: nothing for a peer
+//! whose certificate public authorities vouch for or whose evidence is remembered; otherwise two SRV questions, one TLSA
+//! question for each of up to four targets, and one POSH document with what it refers to. For streams that strangers open
+//! all this is rationed by address and altogether. Refuses: judging.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use dna::dane::{self, Association, Endpoint};
+use dna::pkix::revocation::{self, List};
+use dna::posh::{self, Material, Nothing};
+use dna::{
+    Claim, Delegation, Evidence, Fetch, FetchError, Lookup, Policy, PresentedChain, Proven, Role,
+    Service, Target, Url, Verdict,
+};
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, join_all};
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use xmpp::jid::DomainName;
+use xmpp::timestamp::Timestamp;
+
+use super::channel::Basis;
+use super::{Federation, policy};
+use crate::config::Config;
+use crate::metrics::{EvidenceLabel, Metrics};
+use crate::net::memory::{Memory, Way};
+use crate::net::now;
+
+/// Answers remembered, per kind.
+const KEPT: usize = 10_000;
+/// Lists of revoked certificates remembered; they may be large.
+const LISTS: usize = 256;
+/// Largest list, in bytes.
+const LIST_BYTES: usize = 8 * 1024 * 1024;
+/// Nothing of the DNS is believed longer.
+const DNS_LONGEST: Duration = Duration::from_secs(3600);
+/// That there is nothing is not believed longer.
+const ABSENT_LONGEST: Duration = Duration::from_secs(60);
+/// After trouble it is tried again.
+const TROUBLE: Duration = Duration::from_secs(10);
+/// A list is fetched anew after this at the latest (CERT-24), and after trouble.
+const LIST_LONGEST: Duration = Duration::from_secs(24 * 3600);
+const LIST_TROUBLE: Duration = Duration::from_secs(600);
+/// Look-ups on behalf of strangers, at a time.
+const STRANGERS: usize = 64;
+/// Look-ups that one stranger's network may cause at once …
+const BURST: f64 = 30.0;
+/// … and per second in the long run.
+const PER_SECOND: f64 = 0.5;
+/// Networks that are remembered for that.
+const NETWORKS: usize = 10_000;
+
+/// What is looked up, and what counts.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// POSH is used.
+    posh: bool,
+    /// Port of websites.
+    posh_port: u16,
+    /// A whole POSH look-up takes no longer.
+    posh_timeout: Duration,
+    /// TLSA records prove those who call (DANE-45).
+    dane_inbound: bool,
+    /// TLSA usage 0 counts (DANE-38).
+    pkix_ta: bool,
+    /// Lists of revoked certificates are fetched.
+    lists: bool,
+}
+
+impl Rules {
+    /// As configured.
+    pub fn of(config: &Config) -> Self {
+        Self {
+            posh: config.posh.enabled,
+            posh_port: config.posh.port,
+            posh_timeout: Duration::from_secs(u64::from(config.posh.timeout_seconds.max(1)) * 2),
+            dane_inbound: config.dns.dane_inbound,
+            pkix_ta: config.dns.dane_pkix_ta,
+            lists: config.tls.crl,
+        }
+    }
+}
+
+/// Gathers evidence and remembers it.
+pub(super) struct Gatherer {
+    lookup: Arc<dyn Lookup>,
+    fetch: Arc<dyn Fetch>,
+    rules: Rules,
+    metrics: Arc<Metrics>,
+    delegations: Arc<Memory<DomainName, Arc<Delegation>>>,
+    endpoints: Arc<Memory<(String, u16, bool), Arc<Endpoint>>>,
+    associations: Arc<Memory<DomainName, Arc<Vec<Association>>>>,
+    documents: Arc<Memory<(DomainName, &'static str), Arc<posh::Evidence>>>,
+    lists: Arc<Memory<String, Option<List>>>,
+    strangers: Arc<Strangers>,
+}
+
+impl Gatherer {
+    pub(super) fn new(
+        lookup: Arc<dyn Lookup>,
+        fetch: Arc<dyn Fetch>,
+        rules: Rules,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self {
+            lookup,
+            fetch,
+            rules,
+            metrics,
+            delegations: Memory::new(KEPT),
+            endpoints: Memory::new(KEPT),
+            associations: Memory::new(KEPT),
+            documents: Memory::new(KEPT),
+            lists: Memory::new(LISTS),
+            strangers: Arc::new(Strangers::default()),
+        }
+    }
+
+    /// Looks up what a judgement without dialback needs, and no more. `address` is the other end's.
+    async fn complete(
+        &self,
+        claim: &Claim,
+        evidence: &mut Evidence,
+        policy: &Policy,
+        address: IpAddr,
+    ) {
+        if let Some(target) = &evidence.target
+            && evidence.pinned.is_none()
+        {
+            // Remembered from when its addresses were looked up.
+            let endpoint = self.endpoint(target).await;
+            evidence.tlsa = Some(dane::Evidence {
+                associations: vec![endpoint.association.clone()],
+                pkix_ta: self.rules.pkix_ta,
+            });
+        }
+        let mut verdict = dna::judge(claim, evidence, policy, now());
+        if verdict.is_open() && evidence.chain.is_some() {
+            if claim.role == Role::Receiver {
+                (evidence.tlsa, evidence.posh) = futures_util::join!(
+                    self.associations(&claim.remote, address),
+                    self.posh(&claim.remote, claim.service, Some(address))
+                );
+            } else {
+                evidence.posh = self.posh(&claim.remote, claim.service, None).await;
+            }
+            verdict = dna::judge(claim, evidence, policy, now());
+        }
+        if verdict.proven().is_some_and(Proven::may_be_revoked)
+            && let Some(chain) = &evidence.chain
+        {
+            evidence.revocation = self.revocation(chain).await;
+        }
+    }
+
+    /// Where a peer is served.
+    pub(super) async fn delegation(&self, remote: &DomainName) -> Arc<Delegation> {
+        let ask = || {
+            let (lookup, remote) = (self.lookup.clone(), remote.clone());
+            async move {
+                let found = Delegation::look_up(&*lookup, &remote, Service::Server).await;
+                let lasts = match found.targets(&mut |_| 0) {
+                    Err(_) => TROUBLE,
+                    Ok(targets) => {
+                        dns_lasts(found.ttl_seconds, targets.iter().any(|t| t.delegated))
+                    }
+                };
+                (Arc::new(found), lasts)
+            }
+            .boxed()
+        };
+        let (found, way) = always(&self.delegations, remote, ask).await;
+        self.count("delegation", way);
+        found
+    }
+
+    /// Addresses and TLSA records of a target.
+    pub(super) async fn endpoint(&self, target: &Target) -> Arc<Endpoint> {
+        let secure = target.security == dna::Security::Secure && target.delegated;
+        let key = (target.host.clone(), target.port, secure);
+        let ask = || {
+            let (lookup, target) = (self.lookup.clone(), target.clone());
+            async move {
+                let found = dane::endpoint(&*lookup, &target, now()).await;
+                let usable = found.association.bars().is_none() && found.why.is_none();
+                let lasts = if usable {
+                    dns_lasts(found.ttl_seconds, true)
+                } else {
+                    TROUBLE
+                };
+                (Arc::new(found), lasts)
+            }
+            .boxed()
+        };
+        let (found, way) = always(&self.endpoints, &key, ask).await;
+        self.count("endpoint", way);
+        found
+    }
+
+    /// What TLSA records say about a peer that called; `None` where that is not asked, or not now.
+    async fn associations(&self, remote: &DomainName, from: IpAddr) -> Option<dane::Evidence> {
+        if !self.rules.dane_inbound {
+            return None;
+        }
+        let ask = || {
+            let permit = self.strangers.permit(from)?;
+            let (lookup, remote) = (self.lookup.clone(), remote.clone());
+            let delegations = self.delegations.clone();
+            let question = async move {
+                // Whoever calls back will want it as well.
+                let asking = {
+                    let (lookup, remote) = (lookup.clone(), remote.clone());
+                    move || {
+                        async move {
+                            let found =
+                                Delegation::look_up(&*lookup, &remote, Service::Server).await;
+                            let lasts =
+                                dns_lasts(found.ttl_seconds, found.targets(&mut |_| 0).is_ok());
+                            (Arc::new(found), lasts)
+                        }
+                        .boxed()
+                    }
+                };
+                let (delegation, _) = always(&delegations, &remote, asking).await;
+                let found = dane::associations(&*lookup, &delegation, now()).await;
+                let lasts = found
+                    .iter()
+                    .map(|association| match association.bars() {
+                        Some(_) => TROUBLE,
+                        None => left(association.until).min(DNS_LONGEST),
+                    })
+                    .min()
+                    .unwrap_or(ABSENT_LONGEST);
+                drop(permit);
+                (Arc::new(found), lasts.max(TROUBLE))
+            };
+            Some(question.boxed())
+        };
+        let Some((found, way)) = self.associations.get(remote, ask).await else {
+            self.declined("tlsa");
+            return None;
+        };
+        self.count("tlsa", way);
+        Some(dane::Evidence {
+            associations: found.to_vec(),
+            pkix_ta: self.rules.pkix_ta,
+        })
+    }
+
+    /// What a domain's website says; `None` where that is not asked. `from`: the stranger that makes us ask.
+    pub(super) async fn posh(
+        &self,
+        remote: &DomainName,
+        service: Service,
+        from: Option<IpAddr>,
+    ) -> Option<posh::Evidence> {
+        if !self.rules.posh {
+            return None;
+        }
+        let ask = || {
+            let permit = match from {
+                Some(from) => Some(self.strangers.permit(from)?),
+                None => None,
+            };
+            let (fetch, remote) = (self.fetch.clone(), remote.clone());
+            let (port, limit) = (self.rules.posh_port, self.rules.posh_timeout);
+            let question = async move {
+                let looking = posh::look_up(&*fetch, &remote, service, port, now());
+                let found = match tokio::time::timeout(limit, looking).await {
+                    Ok(found) => found,
+                    Err(_) => out_of_time(&remote),
+                };
+                drop(permit);
+                let lasts = left(found.until);
+                (Arc::new(found), lasts)
+            };
+            Some(question.boxed())
+        };
+        let key = (remote.clone(), service.name());
+        match self.documents.get(&key, ask).await {
+            Some((found, way)) => {
+                self.count("posh", way);
+                Some((*found).clone())
+            }
+            None => {
+                self.declined("posh");
+                Some(busy())
+            }
+        }
+    }
+
+    /// The lists that speak of a chain which holds otherwise; `None` where there are none.
+    async fn revocation(&self, chain: &PresentedChain) -> Option<revocation::Evidence> {
+        if !self.rules.lists {
+            return None;
+        }
+        let sources = revocation::sources(chain);
+        let found = join_all(sources.iter().map(|url| self.list(url))).await;
+        let lists: Vec<List> = found.into_iter().flatten().collect();
+        (!lists.is_empty()).then(|| revocation::Evidence {
+            until: now().after(LIST_LONGEST),
+            lists,
+        })
+    }
+
+    async fn list(&self, source: &str) -> Option<List> {
+        let ask = || {
+            let (fetch, url) = (self.fetch.clone(), Url::parse(source).ok());
+            async move {
+                let reply = match &url {
+                    Some(url) => fetch.get(url, LIST_BYTES).await.ok(),
+                    None => None,
+                };
+                let list = reply
+                    .filter(|reply| reply.status == 200)
+                    .and_then(|reply| List::from_der(&reply.body));
+                let lasts = match &list {
+                    Some(list) => list
+                        .next_update
+                        .map_or(LIST_LONGEST, left)
+                        .clamp(LIST_TROUBLE, LIST_LONGEST),
+                    None => LIST_TROUBLE,
+                };
+                (list, lasts)
+            }
+            .boxed()
+        };
+        let (list, way) = always(&self.lists, &source.to_owned(), ask).await;
+        self.count("crl", way);
+        list
+    }
+
+    fn count(&self, kind: &'static str, way: Way) {
+        let result = match way {
+            Way::Remembered => "remembered",
+            Way::Joined => "joined",
+            Way::Asked => "asked",
+        };
+        let label = EvidenceLabel { kind, result };
+        self.metrics.evidence.get_or_create(&label).inc();
+    }
+
+    fn declined(&self, kind: &'static str) {
+        let result = "declined";
+        let label = EvidenceLabel { kind, result };
+        self.metrics.evidence.get_or_create(&label).inc();
+    }
+}
+
+/// A question that is always asked when it has to be.
+async fn always<K, V>(
+    memory: &Arc<Memory<K, V>>,
+    key: &K,
+    ask: impl FnOnce() -> BoxFuture<'static, (V, Duration)>,
+) -> (V, Way)
+where
+    K: std::hash::Hash + Eq + Clone + Send + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    match memory.get(key, || Some(ask())).await {
+        Some(found) => found,
+        None => unreachable!("the question is always given"),
+    }
+}
+
+fn dns_lasts(ttl_seconds: u32, found: bool) -> Duration {
+    let cap = if found { DNS_LONGEST } else { ABSENT_LONGEST };
+    Duration::from_secs(ttl_seconds.into()).min(cap)
+}
+
+fn left(until: Timestamp) -> Duration {
+    until.since(now())
+}
+
+fn nothing(error: FetchError, source: String, lasts: Duration) -> posh::Evidence {
+    posh::Evidence {
+        material: Material::Nothing(Nothing::Fetch(error)),
+        source,
+        until: now().after(lasts),
+    }
+}
+
+fn out_of_time(remote: &DomainName) -> posh::Evidence {
+    let host = remote.to_ascii().into_owned();
+    nothing(
+        FetchError::TimedOut { host },
+        remote.to_string(),
+        6 * TROUBLE,
+    )
+}
+
+fn busy() -> posh::Evidence {
+    nothing(FetchError::Busy, "not asked".into(), Duration::ZERO)
+}
+
+/// What strangers may make us do.
+struct Strangers {
+    permits: Arc<Semaphore>,
+    /// What is left to each network, and as of when.
+    networks: Mutex<HashMap<IpAddr, (f64, Instant), ahash::RandomState>>,
+}
+
+impl Default for Strangers {
+    fn default() -> Self {
+        Self {
+            permits: Arc::new(Semaphore::new(STRANGERS)),
+            networks: Mutex::default(),
+        }
+    }
+}
+
+impl Strangers {
+    /// Leave to look something up for whoever calls from this address.
+    fn permit(&self, from: IpAddr) -> Option<tokio::sync::OwnedSemaphorePermit> {
+        let permit = self.permits.clone().try_acquire_owned().ok()?;
+        let now = Instant::now();
+        let refilled = |(had, since): (f64, Instant)| {
+            (had + now.duration_since(since).as_secs_f64() * PER_SECOND).min(BURST)
+        };
+        let mut networks = self.networks.lock();
+        if networks.len() >= NETWORKS {
+            networks.retain(|_, account| refilled(*account) < BURST);
+            if networks.len() >= NETWORKS {
+                return None;
+            }
+        }
+        let account = networks.entry(network(from)).or_insert((BURST, now));
+        let has = refilled(*account);
+        *account = (has, now);
+        if has < 1.0 {
+            return None;
+        }
+        account.0 -= 1.0;
+        Some(permit)
+    }
+}
+
+/// One customer of an access network: an IPv4 address, or a /56 of IPv6.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(four) => four.into(),
+        IpAddr::V6(six) => Ipv6Addr::from_bits(six.to_bits() >> 72 << 72).into(),
+    }
+}
+
+impl Federation {
+    /// Judges one stream for one pair, on the evidence of this moment. What is at hand comes first; only what that leaves
+    /// open is looked up. `None`: the domain is no longer hosted here.
+    pub(super) async fn judge(
+        &self,
+        basis: &Basis,
+        dialback: Option<dna::dialback::Evidence>,
+    ) -> Option<Verdict> {
+        let domain = self.parts.tenancy.get(basis.local.as_str())?;
+        let claim = Claim {
+            local: basis.local.clone(),
+            remote: basis.remote.clone(),
+            role: basis.role,
+            service: Service::Server,
+        };
+        let mut evidence = Evidence {
+            tls: true,
+            chain: PresentedChain::new(&basis.tls.peer_chain, basis.stapled),
+            target: basis.target.clone(),
+            pinned: domain.pinned.get(&basis.remote).cloned(),
+            ..Evidence::none(self.parts.anchors.clone())
+        };
+        let policy = policy(&domain);
+        self.gatherer.complete(&claim, &mut evidence, &policy, basis.address).await;
+        evidence.dialback = dialback;
+        Some(dna::judge(&claim, &evidence, &policy, now()))
+    }
+}
+
+#[cfg(test)]
+mod tests;
