@@ -16,8 +16,8 @@ use dna::dane::{self, Association, Endpoint};
 use dna::pkix::revocation::{self, List};
 use dna::posh::{self, Material, Nothing};
 use dna::{
-    Claim, Delegation, Evidence, Fetch, FetchError, Lookup, Policy, PresentedChain, Proven, Role,
-    Service, Target, Url, Verdict,
+    Claim, Delegation, Evidence, Fetch, FetchError, Lookup, Policy, PresentedChain, Prooftype,
+    Proven, Refusal, Role, Service, Target, Url, Verdict,
 };
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, join_all};
@@ -33,6 +33,7 @@ use crate::config::Config;
 use crate::metrics::{EvidenceLabel, Metrics};
 use crate::net::memory::{Memory, Way};
 use crate::net::now;
+use crate::tenancy::Domain;
 
 /// Answers remembered, per kind.
 const KEPT: usize = 10_000;
@@ -132,16 +133,7 @@ impl Gatherer {
         policy: &Policy,
         address: IpAddr,
     ) {
-        if let Some(target) = &evidence.target
-            && evidence.pinned.is_none()
-        {
-            // Remembered from when its addresses were looked up.
-            let endpoint = self.endpoint(target).await;
-            evidence.tlsa = Some(dane::Evidence {
-                associations: vec![endpoint.association.clone()],
-                pkix_ta: self.rules.pkix_ta,
-            });
-        }
+        self.add_tlsa(evidence).await;
         let mut verdict = dna::judge(claim, evidence, policy, now());
         if verdict.is_open() && evidence.chain.is_some() {
             if claim.role == Role::Receiver {
@@ -158,6 +150,20 @@ impl Gatherer {
             && let Some(chain) = &evidence.chain
         {
             evidence.revocation = self.revocation(chain).await;
+        }
+    }
+
+    /// What the DNS says about the certificate where a stream of ours leads.
+    async fn add_tlsa(&self, evidence: &mut Evidence) {
+        if let Some(target) = &evidence.target
+            && evidence.pinned.is_none()
+        {
+            // Remembered from when its addresses were looked up.
+            let endpoint = self.endpoint(target).await;
+            evidence.tlsa = Some(dane::Evidence {
+                associations: vec![endpoint.association.clone()],
+                pkix_ta: self.rules.pkix_ta,
+            });
         }
     }
 
@@ -460,23 +466,40 @@ impl Federation {
         dialback: Option<dna::dialback::Evidence>,
     ) -> Option<Verdict> {
         let domain = self.parts.tenancy.get(basis.local.as_str())?;
+        let (claim, mut evidence) = self.at_hand(&domain, basis);
+        let policy = policy(&domain);
+        self.gatherer
+            .complete(&claim, &mut evidence, &policy, basis.address)
+            .await;
+        evidence.dialback = dialback;
+        Some(dna::judge(&claim, &evidence, &policy, now()))
+    }
+
+    /// Whether TLSA records rule out whom a stream leads to, on which nothing else is asked of the certificate.
+    pub(super) async fn dane_refuses(&self, basis: &Basis) -> Option<Refusal> {
+        let domain = self.parts.tenancy.get(basis.local.as_str())?;
+        let (claim, mut evidence) = self.at_hand(&domain, basis);
+        self.gatherer.add_tlsa(&mut evidence).await;
+        let verdict = dna::judge(&claim, &evidence, &policy(&domain), now());
+        let refusal = verdict.reason().filter(|_| verdict.proven().is_none())?;
+        (refusal.by == Some(Prooftype::Dane)).then(|| refusal.clone())
+    }
+
+    fn at_hand(&self, domain: &Domain, basis: &Basis) -> (Claim, Evidence) {
         let claim = Claim {
             local: basis.local.clone(),
             remote: basis.remote.clone(),
             role: basis.role,
             service: Service::Server,
         };
-        let mut evidence = Evidence {
+        let evidence = Evidence {
             tls: true,
             chain: PresentedChain::new(&basis.tls.peer_chain, basis.stapled),
             target: basis.target.clone(),
             pinned: domain.pinned.get(&basis.remote).cloned(),
             ..Evidence::none(self.parts.anchors.clone())
         };
-        let policy = policy(&domain);
-        self.gatherer.complete(&claim, &mut evidence, &policy, basis.address).await;
-        evidence.dialback = dialback;
-        Some(dna::judge(&claim, &evidence, &policy, now()))
+        (claim, evidence)
     }
 }
 

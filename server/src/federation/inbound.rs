@@ -238,7 +238,9 @@ fn refused(
     why: String,
 ) {
     let mut told = attempt.refusals.iter().filter(|refusal| !refusal.minor);
-    let (code, fault) = told.next().map_or((code, Fault::Peer), |r| (r.code, r.fault));
+    let (code, fault) = told
+        .next()
+        .map_or((code, Fault::Peer), |r| (r.code, r.fault));
     attempt.failed(code, fault, why);
     federation.record(local, remote, &attempt);
     federation.count("in", "refused");

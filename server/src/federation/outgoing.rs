@@ -22,6 +22,7 @@ use super::call::{Call, Failed, Job, Outcome};
 use super::channel::{Basis, Channel};
 use super::link::Link;
 use super::staple::Staple;
+use super::verify::Verifier;
 use super::{Federation, judgement};
 use crate::net::now;
 use crate::net::pump::{Ended, Host};
@@ -277,8 +278,6 @@ impl OutHost {
             Some((PairRefusal::Judgement, why)) => {
                 // The last word is the judgement's.
                 self.attempt.stage = Stage::Identity;
-                let judged = std::mem::take(&mut self.judged.lock().refusals);
-                self.attempt.refusals.extend(judged);
                 let mut last_first = self.attempt.refusals.iter().rev();
                 let last = last_first.find(|refusal| !refusal.minor);
                 let (code, fault) = last.map_or(("not-proven", Fault::Peer), |r| (r.code, r.fault));
@@ -324,6 +323,25 @@ impl OutHost {
             let why = format!("{remote} closed the stream before it was ready");
             ("peer-closed", Fault::Peer, why)
         }
+    }
+
+    /// Keys are asked about here, unless the DNS describes another certificate than was shown (DANE-25, DANE-35): then it is
+    /// not the authoritative server that would answer.
+    fn ready_to_verify(&self, verifier: Arc<Verifier>) {
+        let (federation, basis) = (self.channel.federation.clone(), self.basis());
+        let (outbox, mut attempt) = (self.channel.outbox.clone(), self.attempt.clone());
+        let address = self.address.to_string();
+        self.channel.federation.spawn(async move {
+            let Some(refusal) = federation.dane_refuses(&basis).await else {
+                return verifier.ready(&outbox, &address);
+            };
+            attempt.stage = Stage::Identity;
+            attempt.failed(refusal.code, refusal.fault, refusal.text.clone());
+            let error = StreamError::new(StreamCondition::NotAuthorized).with_text(&refusal.text);
+            attempt.refusals.push(refusal);
+            federation.record(&basis.local, &basis.remote, &attempt);
+            outbox.order(Order::Close(error));
+        });
     }
 
     fn external_refused(&mut self, why: String) {
@@ -458,9 +476,9 @@ impl Host for OutHost {
             }
             Event::ExternalRefused { why } => self.external_refused(why),
             Event::Ready { dialback, errors } => {
-                if let Job::Verify(verifier) = &self.job {
+                if let Job::Verify(verifier) = self.job.clone() {
                     self.served = true;
-                    verifier.ready(&self.channel.outbox, &self.address.to_string());
+                    self.ready_to_verify(verifier);
                 }
                 self.further = dialback.then_some(errors);
                 self.open_to_others();
