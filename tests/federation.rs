@@ -58,6 +58,8 @@ fn cert_30_prosody_strict_accepts_and_is_accepted_by_certificate() {
         log.contains("EXTERNAL") || log.contains("Certificate chain validation result: valid"),
         "{log}"
     );
+    // BIDI-02, whoever called first: the message each way went over one stream.
+    assert!(log.contains("bidirectional stream"), "{log}");
 }
 
 #[test]

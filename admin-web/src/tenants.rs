@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use control::domain::DomainView;
 use control::operator::{OperatorNew, OperatorView};
 use control::records::DesiredRecord;
-use control::settings::Limits;
+use control::tenant::LimitsSet;
 use control::tenant::{OwnerNew, TenantNew, TenantView};
 use control::{ControlError, Role};
 
@@ -129,7 +129,11 @@ pub(crate) async fn limits(Path(id): Path<i64>, Posted { desk, fields }: Posted)
         );
         return page(&desk, id, Some(problem)).await;
     };
-    let limits = Limits { domains, accounts };
+    let limits = LimitsSet {
+        domains: Some(domains),
+        accounts: Some(accounts),
+        ..LimitsSet::default()
+    };
     match desk
         .panel
         .control

@@ -7,10 +7,11 @@ use std::task::{Context, Waker};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use domicile::metrics::Metrics;
+use domicile::net::limits::Recipients;
 use domicile::router::Router;
 use domicile::session::outbox::Taken;
 use domicile::session::{Outbox, Session, Sessions};
-use domicile::tenancy::Tenancy;
+use domicile::tenancy::{Defaults, Tenancy};
 use modules::{Modules, SessionUpdate};
 use store::{DomainId, DomainRow, Sealer, Store};
 use xmpp::framing::{Frame, Framer, Limits};
@@ -58,12 +59,15 @@ async fn house() -> House {
         revision: 0,
     };
     store.domain_add(&row).await.expect("a domain");
-    let tenancy = Tenancy::load(store, None).await.expect("the domains");
+    let tenancy = Tenancy::load(store, None, Defaults::default())
+        .await
+        .expect("the domains");
     let sessions = Sessions::new(10);
     let router = Router::new(
         tenancy,
         sessions,
         Modules::default(),
+        Recipients::default(),
         Arc::new(Metrics::new()),
     );
     let mut bound = Vec::new();
@@ -71,7 +75,7 @@ async fn house() -> House {
         let jid = Jid::parse(&format!("user{i}@one.example/r")).expect("an address");
         let outbox = Outbox::new(1 << 20);
         let session = router
-            .bind(&jid.bare(), "r", outbox)
+            .bind(&jid.bare(), "r", outbox, domicile::net::now())
             .await
             .expect("a session");
         let presence = xmpp::element::Element::new("presence", xmpp::ns::CLIENT);

@@ -51,6 +51,10 @@ pub struct Metrics {
     pub findings: Family<SeverityLabel, Gauge>,
     /// Certificates in use by days left: `expired`, `7`, `14`, `30`, `more`, as of the last sample.
     pub certificates: Family<DaysLabel, Gauge>,
+    /// Connections that nobody has logged in on, as of the last sample.
+    pub unauthenticated: Gauge,
+    /// What was refused or slowed down for a limit, by the limit's key in section `limits` of the configuration.
+    pub limited: Family<LimitLabel, Counter>,
     /// Open file descriptors' soft limit is the operator's affair; what we refuse for limits is ours.
     pub refused_connections: Counter<u64, AtomicU64>,
 }
@@ -96,6 +100,11 @@ label! {
     SeverityLabel {
         /// `critical`, `warning`, `info`.
         severity
+    }
+    /// A limit.
+    LimitLabel {
+        /// Its key in section `limits` of the configuration.
+        limit
     }
     /// Days left.
     DaysLabel {
@@ -146,6 +155,18 @@ impl Metrics {
             "Certificates in use by days left",
             certificates.clone(),
         );
+        let unauthenticated = Gauge::default();
+        registry.register(
+            "unauthenticated_connections",
+            "Connections that nobody has logged in on",
+            unauthenticated.clone(),
+        );
+        let limited = Family::default();
+        registry.register(
+            "limited",
+            "Refused or slowed down for a limit of the configuration",
+            limited.clone(),
+        );
         let refused_connections = Counter::default();
         registry.register(
             "refused_connections",
@@ -163,8 +184,15 @@ impl Metrics {
             domains,
             findings,
             certificates,
+            unauthenticated,
+            limited,
             refused_connections,
         }
+    }
+
+    /// Counts that a limit was reached; `limit` is its key in section `limits` of the configuration.
+    pub fn limit(&self, limit: &'static str) {
+        self.limited.get_or_create(&LimitLabel { limit }).inc();
     }
 
     /// Counts one stanza.

@@ -16,15 +16,18 @@ use std::sync::{Arc, OnceLock, Weak};
 use dna::Proven;
 use futures_util::future::BoxFuture;
 use modules::{Modules, hooks};
+use tokio::time::Instant;
 use xmpp::jid::{BareJid, DomainName, Jid};
 use xmpp::ns;
 use xmpp::stanza::{Condition, Kind, Stanza, StanzaError, StanzaType};
 use xmpp::stream::{Order, StreamCondition, StreamError};
+use xmpp::timestamp::Timestamp;
 
 use self::delivery::{Address, Fate, Resources, fate};
 use crate::metrics::{Metrics, Route};
+use crate::net::limits::Recipients;
 use crate::net::now;
-use crate::session::{Outbox, PushError, Session, Sessions, TooMany};
+use crate::session::{BindRefused, Outbox, PushError, Session, Sessions};
 use crate::tenancy::{Domain, Tenancy};
 
 /// What the sender's stream waits for before its next stanza.
@@ -52,6 +55,7 @@ pub struct Router {
     modules: Modules,
     remote: OnceLock<Arc<dyn Remote>>,
     metrics: Arc<Metrics>,
+    recipients: Recipients,
 }
 
 /// What to do with a stanza that the short way could not finish.
@@ -72,6 +76,7 @@ impl Router {
         tenancy: Arc<Tenancy>,
         sessions: Sessions,
         modules: Modules,
+        recipients: Recipients,
         metrics: Arc<Metrics>,
     ) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
@@ -81,6 +86,7 @@ impl Router {
             modules,
             remote: OnceLock::new(),
             metrics,
+            recipients,
         })
     }
 
@@ -107,16 +113,40 @@ impl Router {
 
     // --- entrances ---
 
-    /// A stanza of a bound client; `from` is its full address already (LAYER-03).
+    /// A stanza of a bound client; `from` is its full address already (LAYER-03). Where its domain or tenant has sent too
+    /// much, it waits, and only this session with it (DOS-10).
     pub fn from_client(&self, session: &Arc<Session>, stanza: Stanza) -> Option<Later> {
+        let Some((until, limit)) = session.pace() else {
+            return self.client_stanza(session, stanza);
+        };
+        self.metrics.limit(limit);
+        let (router, session) = (self.this.upgrade()?, session.clone());
+        Some(Box::pin(async move {
+            tokio::time::sleep_until(until).await;
+            if let Some(later) = router.client_stanza(&session, stanza) {
+                later.await;
+            }
+        }))
+    }
+
+    fn client_stanza(&self, session: &Arc<Session>, stanza: Stanza) -> Option<Later> {
+        if !self.may_write(session, &stanza) {
+            self.metrics.limit("recipients");
+            self.bounce(
+                &stanza,
+                StanzaError::new(Condition::PolicyViolation)
+                    .with_text("too many different recipients; try again later"),
+            );
+            return None;
+        }
         if stanza.kind() == Kind::Presence {
-            return self.later(&session.domain, stanza, Hook::PresenceOutbound);
+            return self.later(&session.domain(), stanza, Hook::PresenceOutbound);
         }
         let Some(to) = stanza.to() else {
             return self.without_to(session, stanza);
         };
-        if to.domain() == session.domain.name().as_str() {
-            return self.local(&session.domain, stanza);
+        if to.domain() == session.domain().name().as_str() {
+            return self.local(&session.domain(), stanza);
         }
         match self.tenancy.get(to.domain()) {
             Some(domain) => self.local(&domain, stanza),
@@ -174,17 +204,19 @@ impl Router {
 
     // --- sessions ---
 
-    /// Binds a resource (RFC 6120 7). An older session of the same full address ends with `<conflict/>`, and what it meant
+    /// Binds a resource (RFC 6120 7) for a login that was proved by what the store said at `proved`. An older session of the same full address ends with `<conflict/>`, and what it meant
     /// to others is taken back first (BIND-04).
     ///
     /// # Errors
     /// The stanza error for the client: `bad-request` for a resource that cannot be, `resource-constraint` over the limit
-    /// (BIND-05), `not-allowed` when the domain is no longer served.
+    /// (BIND-05), `not-allowed` when the domain is no longer served, `not-authorized` when the account was changed after
+    /// `proved`.
     pub async fn bind(
         &self,
         account: &BareJid,
         resource: &str,
         outbox: Arc<Outbox>,
+        proved: Timestamp,
     ) -> Result<Arc<Session>, Box<StanzaError>> {
         let error = |condition: Condition| Box::new(StanzaError::new(condition));
         let jid = account
@@ -195,11 +227,17 @@ impl Router {
             .get(account.domain())
             .filter(|domain| domain.served)
             .ok_or_else(|| error(Condition::NotAllowed))?;
-        let session = Session::new(jid, domain, outbox);
+        let session = Session::new(jid, domain, outbox, proved);
         let replaced = self
             .sessions
             .bind(&session)
-            .map_err(|TooMany| error(Condition::ResourceConstraint))?;
+            .map_err(|refused| match refused {
+                BindRefused::TooMany(limit) => {
+                    self.metrics.limit(limit);
+                    error(Condition::ResourceConstraint)
+                }
+                BindRefused::Revoked => error(Condition::NotAuthorized),
+            })?;
         self.metrics.sessions.inc();
         if let Some(old) = replaced {
             self.metrics.sessions.dec();
@@ -227,37 +265,67 @@ impl Router {
 
     /// Ends every session of a domain.
     pub fn close_domain(&self, domain: &DomainName, error: &StreamError) {
-        for session in self.sessions.matching(|s| s.domain.name() == domain) {
+        for session in self.of_domain(domain) {
             session.outbox.order(Order::Close(error.clone()));
         }
     }
 
-    /// Ends every session of an account.
-    pub fn close_account(&self, account: &BareJid, error: &StreamError) {
-        self.sessions.with(account.as_str(), |sessions| {
-            for session in sessions {
-                session.outbox.order(Order::Close(error.clone()));
-            }
-        });
+    /// A domain was read again: its sessions go on under what it says now.
+    pub fn renew_domain(&self, domain: &Arc<Domain>) {
+        for session in self.of_domain(domain.name()) {
+            session.renew(domain.clone());
+        }
+    }
+
+    fn of_domain(&self, domain: &DomainName) -> Vec<Arc<Session>> {
+        let of = |session: &Session| session.jid.domain() == domain.as_str();
+        self.sessions.matching(of)
+    }
+
+    /// Ends every session of an account whose login was proved before `at`; logins under way are not bound.
+    pub fn revoke(&self, account: &BareJid, at: Timestamp, error: &StreamError) {
+        for session in self.sessions.revoke(account, at) {
+            session.outbox.order(Order::Close(error.clone()));
+        }
     }
 
     async fn session_gone(&self, session: &Session) {
         let view = session.view();
-        let cx = self.modules.context(&session.domain.hosted, self, now());
+        let domain = Arc::clone(&session.domain());
+        let cx = self.modules.context(&domain.hosted, self, now());
         hooks::session_gone(&cx, &view).await;
     }
 
     // --- ways ---
+
+    /// DOS-06. The server, the account itself and whoever is being answered are not counted.
+    fn may_write(&self, session: &Session, stanza: &Stanza) -> bool {
+        let Some(to) = stanza.to() else { return true };
+        let answer = matches!(stanza.type_(), StanzaType::Result | StanzaType::Error);
+        let own = session.jid.bare_str();
+        if answer || to.local().is_none() || to.bare_str() == own {
+            return true;
+        }
+        let recipient = self.recipients.name(to.bare_str());
+        if session.wrote_to(recipient) {
+            return true;
+        }
+        let may = self.recipients.admit(own, recipient, Instant::now());
+        if may {
+            session.writes_to(recipient);
+        }
+        may
+    }
 
     /// ROUTE-03
     fn without_to(&self, session: &Arc<Session>, stanza: Stanza) -> Option<Later> {
         match (stanza.kind(), stanza.type_()) {
             (Kind::Message, _) => {
                 let own = Jid::from(session.jid.bare());
-                self.local(&session.domain, stanza.with_to(&own))
+                self.local(&session.domain(), stanza.with_to(&own))
             }
             (Kind::Iq, StanzaType::Get | StanzaType::Set) => {
-                self.later(&session.domain, stanza, Hook::IqToAccount)
+                self.later(&session.domain(), stanza, Hook::IqToAccount)
             }
             _ => None,
         }

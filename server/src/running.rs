@@ -72,6 +72,7 @@ impl Running {
             config: config.clone(),
             metrics: Arc::new(Metrics::new()),
             anchors: anchors.clone(),
+            client_anchors: wiring::client_anchors(&config)?,
         };
         let mut server = Server::start(listeners, parts)
             .await

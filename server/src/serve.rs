@@ -7,6 +7,7 @@
 mod accept;
 mod listeners;
 mod live;
+mod platform;
 mod probe;
 #[cfg(test)]
 mod tests;
@@ -24,20 +25,25 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use xmpp::jid::{BareJid, DomainName};
 use xmpp::stream::{StreamCondition, StreamError};
+use xmpp::timestamp::Timestamp;
 
 pub use self::listeners::{BindError, Listeners};
 use self::live::LiveServer;
+pub use self::platform::PlatformError;
 use crate::config::Config;
 use crate::federation::{self, Federation};
 use crate::metrics::Metrics;
-use crate::net::limits::{Addresses, StreamLimits};
+use crate::net::limits::{
+    AddressLimits, Addresses, LoginLimits, Logins, RecipientLimits, Recipients, StreamLimits,
+};
+use crate::net::now;
 use crate::net::public::{self, PublicDoor};
 use crate::net::tls::Identities;
 use crate::net::{PeerDoor, internal};
 use crate::router::Router;
 use crate::session::Sessions;
 use crate::session::client::ClientDoor;
-use crate::tenancy::{Became, Tenancy};
+use crate::tenancy::{Became, Defaults, Tenancy};
 use crate::wiring;
 
 /// Domains whose TLS identity is kept ready; about 4 KB each.
@@ -57,6 +63,8 @@ pub struct ServerParts {
     pub lookup: Arc<dyn dna::Lookup>,
     /// Whom we believe.
     pub anchors: Arc<dna::Anchors>,
+    /// Whose certificates prove clients, where their domain names nobody else.
+    pub client_anchors: Option<Arc<dna::Anchors>>,
     /// Counters.
     pub metrics: Arc<Metrics>,
 }
@@ -73,6 +81,9 @@ pub enum ServeError {
     /// A listener's socket cannot be used.
     #[error("the server cannot start: {0}")]
     Listener(#[from] std::io::Error),
+    /// The platform's own certificate cannot be used.
+    #[error("the server cannot start: {0}")]
+    Platform(#[from] PlatformError),
 }
 
 /// A running server.
@@ -96,6 +107,7 @@ impl Server {
             store,
             lookup,
             anchors,
+            client_anchors,
             metrics,
         } = parts;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -106,20 +118,35 @@ impl Server {
         let fake_secret = store.setting_get_or("scram-fake", &fresh).await?;
         // The feed first: what changes while the domains are being read is then read again.
         let feed = store.change_feed().await?;
-        let tenancy = Tenancy::load(store.clone(), zone.clone()).await?;
+        let defaults = Defaults {
+            client_anchors,
+            ..Defaults::of(&config)
+        };
+        let tenancy = Tenancy::load(store.clone(), zone.clone(), defaults).await?;
         let identities = Arc::new(Identities::new(tenancy.clone(), provider, IDENTITIES));
         let limits = &config.limits;
+        let platform = platform::Files::of(&config);
+        if let Some(files) = &platform {
+            files.load(&identities)?;
+        }
         let sessions = Sessions::new(limits.sessions_per_account as usize);
         let router = Router::new(
             tenancy.clone(),
             sessions,
-            Modules::default(),
+            Modules::new(wiring::module_limits(&config)),
+            Recipients::new(RecipientLimits {
+                most: limits.recipients as usize,
+                period: Duration::from_secs(limits.recipients_seconds.into()),
+            }),
             metrics.clone(),
         );
         let stream_limits = StreamLimits {
             negotiation: Duration::from_secs(limits.negotiation_seconds.into()),
             stanza_bytes: limits.stanza_bytes as usize,
+            unauthenticated_bytes: limits.unauthenticated_stanza_bytes as usize,
+            unauthenticated_bytes_per_second: limits.unauthenticated_bytes_per_second,
             bytes_per_second: limits.client_bytes_per_second,
+            stanzas_per_second: limits.client_stanzas_per_second,
             outbox_bytes: limits.outbox_bytes as usize,
             ..StreamLimits::default()
         };
@@ -131,6 +158,13 @@ impl Server {
             fake_secret: Arc::from(&fake_secret[..]),
             provider: zone.clone(),
             limits: stream_limits,
+            logins: Logins::new(LoginLimits {
+                free_per_account: limits.login_failures_per_account,
+                free_per_address: limits.login_failures_per_address,
+                longest_delay: Duration::from_secs(limits.login_delay_seconds.into()),
+                forgiven_after: Duration::from_secs(limits.login_forgiven_seconds.into()),
+                most: limits.login_failures_at_most,
+            }),
         });
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
@@ -156,7 +190,14 @@ impl Server {
         router.set_remote(federation.clone());
         let peers: Option<Arc<dyn PeerDoor>> = Some(federation.clone());
         let streams = Arc::new(accept::Streams::default());
+        let addresses = Addresses::new(AddressLimits {
+            simultaneous: limits.connections_per_address,
+            per_minute: limits.connects_per_address_and_minute,
+            unauthenticated: limits.unauthenticated_per_address,
+            unauthenticated_in_all: limits.unauthenticated_connections,
+        });
         let live = Arc::new(LiveServer {
+            addresses: addresses.clone(),
             config: config.clone(),
             store: store.clone(),
             tenancy: tenancy.clone(),
@@ -173,13 +214,13 @@ impl Server {
             tenancy: tenancy.clone(),
             metrics: metrics.clone(),
             streams: streams.clone(),
-            addresses: Addresses::new(
-                limits.connections_per_address,
-                limits.connects_per_address_and_minute,
-            ),
+            addresses: addresses.clone(),
             tasks: tasks.clone(),
         };
         tasks.spawn(follow(feed, live.clone(), stop.clone()));
+        if let Some(files) = platform {
+            tasks.spawn(files.follow(identities.clone(), stop.clone()));
+        }
         accept::spawn(&mut listeners, Arc::new(doors), &stop)?;
         for socket in listeners.take_public() {
             let door = PublicDoor {
@@ -313,6 +354,16 @@ impl LiveServer {
                     self.account_changed(&account).await;
                 }
             }
+            store::Change::Password(jid, at) => {
+                if let Ok(account) = BareJid::parse(&jid) {
+                    self.revoke(&account, at);
+                }
+            }
+            store::Change::Tenant(id) => {
+                if let Err(error) = self.tenancy.refresh_tenant(id).await {
+                    tracing::error!(tenant = id.0, %error, "a changed tenant cannot be read");
+                }
+            }
         }
     }
 
@@ -327,7 +378,12 @@ impl LiveServer {
         self.identities.invalidate(name);
         self.federation.recheck(name);
         let error = match became {
-            Became::Served => return,
+            Became::Served => {
+                if let Some(domain) = self.tenancy.get(name.as_str()) {
+                    self.router.renew_domain(&domain);
+                }
+                return;
+            }
             Became::Suspended => StreamError::new(StreamCondition::PolicyViolation)
                 .with_text("this domain is suspended; ask whoever runs it"),
             Became::Gone => StreamCondition::HostGone.into(),
@@ -344,18 +400,20 @@ impl LiveServer {
             return;
         };
         match domain.hosted.store.account_find(local).await {
-            Ok(Some(row)) if row.state == store::ACTIVE => {}
+            // Removed and made anew, perhaps: sessions of the old one are nobody's.
+            Ok(Some(row)) if row.state == store::ACTIVE => self.revoke(account, row.created),
             Ok(_) => {
                 self.router.modules().forget_account(account);
-                self.close_account(account);
+                self.revoke(account, now());
             }
             Err(error) => tracing::error!(%account, %error, "a changed account cannot be read"),
         }
     }
 
-    fn close_account(&self, account: &BareJid) {
+    /// Whoever logged in before is out.
+    fn revoke(&self, account: &BareJid, at: Timestamp) {
         let error = StreamError::new(StreamCondition::NotAuthorized)
             .with_text("the account was changed; log in again");
-        self.router.close_account(account, &error);
+        self.router.revoke(account, at, &error);
     }
 }

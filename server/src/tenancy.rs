@@ -3,20 +3,29 @@
 //! A domain costs one entry and its rows, no task and no listener. The map is read on every stanza that leaves its own
 //! domain, so it is sharded and asked with a borrowed name. Refuses: deciding anything; control does, and writes it down.
 
+mod usage;
+
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use control::domain::State;
 use dashmap::DashMap;
 use dna::Anchors;
-use modules::{DomainSettings, Hosted};
+use modules::{Contact, DomainSettings, Hosted, Quota};
+use parking_lot::Mutex;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use store::{DomainId, DomainRow, Store, StoreError, TenantId};
+use tokio::time::Instant;
 use xmpp::jid::DomainName;
+use xmpp::stream::{StreamCondition, StreamError};
 
+pub use self::usage::{Ceiling, Kind, Occupied, Usage};
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::net::limits::Patience;
 use crate::net::tls::{self, Material};
 
 /// Rows read at once at the start.
@@ -48,8 +57,14 @@ pub struct Domain {
     pub plain: bool,
     /// Trust anchors by which a peer is known here, in place of the general ones (CERT-21).
     pub pinned: HashMap<DomainName, Arc<Anchors>>,
-    /// Sessions bound now; shared with the entry that replaces this one.
-    sessions: Arc<AtomicUsize>,
+    /// Times of its clients' streams.
+    pub patience: Patience,
+    /// Whose certificates prove its clients (SASL EXTERNAL); `None`: nobody's, and none is asked for.
+    pub client_anchors: Option<Arc<dna::Anchors>>,
+    /// What it takes now; shared with the entry that replaces this one.
+    usage: Arc<Usage>,
+    /// What its tenant takes now; shared by all its domains.
+    tenant_usage: Arc<Usage>,
 }
 
 impl Domain {
@@ -65,16 +80,107 @@ impl Domain {
 
     /// Sessions bound now.
     pub fn sessions(&self) -> usize {
-        self.sessions.load(Ordering::Relaxed)
+        self.usage.sessions()
     }
 
-    pub(crate) fn session_bound(&self) {
-        self.sessions.fetch_add(1, Ordering::Relaxed);
+    /// Takes a place for a connection or a session.
+    ///
+    /// # Errors
+    /// The key in section `limits` of the configuration whose limit is reached.
+    pub fn occupy(&self, kind: Kind) -> Result<Occupied, &'static str> {
+        Occupied::take(&self.usage, &self.tenant_usage, kind)
     }
 
-    pub(crate) fn session_ended(&self) {
-        self.sessions.fetch_sub(1, Ordering::Relaxed);
+    /// A connection is one of the domain's from the first header on that names it; `place` is where it keeps that.
+    ///
+    /// # Errors
+    /// What the stream is closed with.
+    pub fn take_place(
+        &self,
+        place: &Mutex<Option<Occupied>>,
+        metrics: &Metrics,
+    ) -> Result<(), StreamError> {
+        let mut place = place.lock();
+        if place.as_ref().is_some_and(|place| place.is_of(&self.usage)) {
+            return Ok(());
+        }
+        // What was another's is given back first.
+        *place = None;
+        let taken = self.occupy(Kind::Connection).map_err(|limit| {
+            metrics.limit(limit);
+            StreamError::new(StreamCondition::ResourceConstraint)
+                .with_text("this domain has as many connections as it may")
+        })?;
+        *place = Some(taken);
+        Ok(())
     }
+
+    /// Takes some stanzas of the domain and its tenant: when whoever sent them may go on if there were too many, and the
+    /// key of the limit.
+    pub fn pace(&self, stanzas: u32, now: Instant) -> Option<(Instant, &'static str)> {
+        let domain = self.usage.pace(stanzas, now);
+        let tenant = self.tenant_usage.pace(stanzas, now);
+        match (domain, tenant) {
+            (Some(domain), tenant) if Some(domain) >= tenant => {
+                Some((domain, "stanzas_per_domain_and_second"))
+            }
+            (_, tenant) => Some((tenant?, "stanzas_per_tenant_and_second")),
+        }
+    }
+}
+
+/// What domains and tenants have unless they chose otherwise.
+#[derive(Clone, Debug)]
+pub struct Defaults {
+    /// Of a domain.
+    pub domain: Ceiling,
+    /// Of a tenant, with what control knows of it.
+    pub tenant: control::Limits,
+    /// Times of clients' streams.
+    pub patience: Patience,
+    /// Whose certificates prove clients of every domain that names nobody else.
+    pub client_anchors: Option<Arc<dna::Anchors>>,
+}
+
+impl Default for Defaults {
+    fn default() -> Self {
+        Self::of(&Config::default())
+    }
+}
+
+impl Defaults {
+    /// As configured; anchors are read elsewhere.
+    pub fn of(config: &Config) -> Self {
+        let limits = &config.limits;
+        let clients = &config.clients;
+        Self {
+            domain: Ceiling {
+                connections: limits.connections_per_domain,
+                sessions: limits.sessions_per_domain,
+                stanzas_per_second: limits.stanzas_per_domain_and_second,
+            },
+            tenant: crate::wiring::tenant_limits(config),
+            patience: Patience {
+                keepalive: Duration::from_secs(clients.keepalive_seconds.into()),
+                ping: seconds(clients.ping_seconds),
+                pong: Duration::from_secs(clients.pong_seconds.into()),
+                idle: seconds(clients.idle_seconds),
+            },
+            client_anchors: None,
+        }
+    }
+}
+
+/// 0 is never.
+fn seconds(seconds: u32) -> Option<Duration> {
+    (seconds > 0).then(|| Duration::from_secs(seconds.into()))
+}
+
+/// What is known of a tenant.
+#[derive(Debug)]
+struct Tenant {
+    usage: Arc<Usage>,
+    quota: Arc<Quota>,
 }
 
 /// What became of a domain when it was read again.
@@ -95,6 +201,8 @@ pub struct Tenancy {
     zone: Option<DomainName>,
     domains: DashMap<DomainName, Arc<Domain>, ahash::RandomState>,
     labels: DashMap<String, DomainName, ahash::RandomState>,
+    tenants: DashMap<TenantId, Arc<Tenant>, ahash::RandomState>,
+    defaults: Defaults,
 }
 
 impl Tenancy {
@@ -102,13 +210,28 @@ impl Tenancy {
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn load(store: Store, zone: Option<DomainName>) -> Result<Arc<Self>, StoreError> {
+    pub async fn load(
+        store: Store,
+        zone: Option<DomainName>,
+        defaults: Defaults,
+    ) -> Result<Arc<Self>, StoreError> {
         let tenancy = Self {
             store,
             zone,
             domains: DashMap::default(),
             labels: DashMap::default(),
+            tenants: DashMap::default(),
+            defaults,
         };
+        let mut after = TenantId(0);
+        loop {
+            let rows = tenancy.store.tenant_list(after, PAGE).await?;
+            let Some(last) = rows.last() else { break };
+            after = last.id;
+            for row in rows {
+                tenancy.put_tenant(row.id, &row.limits);
+            }
+        }
         let mut after = DomainId(0);
         loop {
             let rows = tenancy.store.domain_list(None, after, PAGE).await?;
@@ -169,15 +292,62 @@ impl Tenancy {
         }
     }
 
+    /// Reads a tenant's limits again; they hold at once for all its domains.
+    ///
+    /// # Errors
+    /// The store cannot be read; the old ones stay.
+    pub async fn refresh_tenant(&self, id: TenantId) -> Result<(), StoreError> {
+        match self.store.tenant_get(id).await? {
+            Some(row) => self.put_tenant(id, &row.limits),
+            None => {
+                self.tenants.remove(&id);
+            }
+        }
+        Ok(())
+    }
+
+    fn put_tenant(&self, id: TenantId, limits: &str) {
+        let limits = self.defaults.tenant.with(limits);
+        let ceiling = Ceiling {
+            connections: limits.connections,
+            sessions: limits.sessions,
+            stanzas_per_second: limits.stanzas_per_second,
+        };
+        let tenant = self.tenants.entry(id).or_insert_with(|| {
+            Arc::new(Tenant {
+                usage: Usage::new(ceiling),
+                quota: Arc::default(),
+            })
+        });
+        tenant.usage.set(ceiling);
+        tenant.quota.set(limits.roster_items, limits.offline_bytes);
+    }
+
+    /// What is known of a tenant; the defaults hold until its row has been read.
+    fn tenant(&self, id: TenantId) -> Arc<Tenant> {
+        if !self.tenants.contains_key(&id) {
+            self.put_tenant(id, "{}");
+        }
+        self.tenants
+            .get(&id)
+            .map(|tenant| tenant.clone())
+            .unwrap_or_else(|| {
+                Arc::new(Tenant {
+                    usage: Usage::new(Ceiling::NONE),
+                    quota: Arc::default(),
+                })
+            })
+    }
+
     fn put(&self, row: DomainRow) -> bool {
         let served = State::parse(&row.state).is_some_and(State::is_served);
-        let settings = Settings::parse(&row.settings);
+        let settings = Settings::parse(&row, &self.defaults);
         self.labels.insert(row.label.clone(), row.name.clone());
-        let sessions = self
-            .domains
-            .get(&row.name)
-            .map(|old| old.sessions.clone())
-            .unwrap_or_default();
+        let tenant = self.tenant(row.tenant);
+        let usage = match self.domains.get(&row.name) {
+            Some(old) if old.tenant == row.tenant => old.usage.clone(),
+            _ => Usage::new(self.defaults.domain),
+        };
         let domain = Domain {
             id: row.id,
             tenant: row.tenant,
@@ -185,6 +355,7 @@ impl Tenancy {
                 store: self.store.domain(row.id, &row.name),
                 domain: row.name.clone(),
                 settings: settings.modules,
+                quota: tenant.quota.clone(),
             },
             served,
             state: row.state,
@@ -194,7 +365,10 @@ impl Tenancy {
             block: row.block,
             plain: settings.plain,
             pinned: settings.pinned,
-            sessions,
+            patience: settings.patience,
+            client_anchors: settings.client_anchors,
+            usage,
+            tenant_usage: tenant.usage.clone(),
         };
         self.domains.insert(row.name, Arc::new(domain));
         served
@@ -206,26 +380,46 @@ struct Settings {
     plain: bool,
     pinned: HashMap<DomainName, Arc<Anchors>>,
     modules: DomainSettings,
+    patience: Patience,
+    client_anchors: Option<Arc<dna::Anchors>>,
 }
 
 impl Settings {
-    fn parse(text: &str) -> Self {
-        let json: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
-        let words = |key: &str| -> Vec<String> {
-            json[key]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(|v| v.as_str().map(str::to_owned))
-                .collect()
+    fn parse(row: &DomainRow, defaults: &Defaults) -> Self {
+        let json: serde_json::Value = serde_json::from_str(&row.settings).unwrap_or_default();
+        let choices = control::domain::StreamChoices::of(row);
+        let mut patience = defaults.patience;
+        if let Some(keepalive) = choices.keepalive_seconds {
+            patience.keepalive = Duration::from_secs(keepalive.into());
+        }
+        if let Some(ping) = choices.ping_seconds {
+            patience.ping = seconds(ping);
+        }
+        if let Some(idle) = choices.idle_seconds {
+            patience.idle = seconds(idle);
+        }
+        let contacts = choices.contacts.into_iter();
+        let own = choices.client_ca.filter(|pem| !pem.is_empty());
+        let client_anchors = match own.map(|pem| dna::Anchors::from_pem(pem.as_bytes())) {
+            None => defaults.client_anchors.clone(),
+            Some(Ok(anchors)) => Some(Arc::new(anchors)),
+            Some(Err(error)) => {
+                // Never anybody else's in their place.
+                tracing::error!(domain = %row.name, %error, "the domain's client certificate authorities cannot be read");
+                None
+            }
         };
         Self {
-            plain: json["plain"].as_bool().unwrap_or(true),
+            plain: choices.plain,
             pinned: pinned(&json["pinned"]),
             modules: DomainSettings {
-                off: words("modules_off"),
-                ..DomainSettings::default()
+                off: choices.modules_off,
+                contacts: contacts
+                    .map(|(role, addresses)| Contact { role, addresses })
+                    .collect(),
             },
+            patience,
+            client_anchors,
         }
     }
 }
@@ -283,13 +477,26 @@ impl tls::Certificates for Tenancy {
             CertificateDer::pem_slice_iter(identity.chain_pem.as_bytes()).collect();
         let key = PrivateKeyDer::from_pem_slice(identity.key_pem.as_bytes());
         match (chain, key) {
-            (Ok(chain), Ok(key)) => Ok(Some(Material { chain, key })),
+            (Ok(chain), Ok(key)) => Ok(Some(Material {
+                chain,
+                key,
+                client_issuers: issuers(domain.client_anchors.as_deref()),
+            })),
             _ => {
                 tracing::error!(domain = %domain.name(), "the stored certificate or key is not PEM");
                 Ok(None)
             }
         }
     }
+}
+
+/// Names that clients choose their certificate by.
+fn issuers(anchors: Option<&dna::Anchors>) -> Vec<rustls::DistinguishedName> {
+    let anchors = anchors.map(dna::Anchors::list).unwrap_or_default();
+    anchors
+        .iter()
+        .map(|anchor| rustls::DistinguishedName::in_sequence(&anchor.subject))
+        .collect()
 }
 
 impl std::fmt::Debug for Tenancy {

@@ -29,16 +29,17 @@ pub(crate) struct World {
     pub(crate) store: Store,
     pub(crate) ca: Issuer<'static, KeyPair>,
     pub(crate) ca_der: CertificateDer<'static>,
-    tenant: TenantId,
-    _directory: TempDir,
+    pub(crate) tenant: TenantId,
+    directory: TempDir,
 }
 
 impl World {
     pub(crate) async fn new() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let sealer = Sealer::from_bytes(&[7; 32]).expect("a key");
-        let url = format!("sqlite://{}", directory.path().join("test.db").display());
-        let store = Store::open(&url, sealer).await.expect("a store");
+        let store = Store::open(&url(&directory), sealer)
+            .await
+            .expect("a store");
         let tenant = store
             .tenant_add("tests", "active", "{}", now())
             .await
@@ -57,8 +58,34 @@ impl World {
             ca: Issuer::new(params, key),
             ca_der,
             tenant,
-            _directory: directory,
+            directory,
         }
+    }
+
+    /// The same database as another process sees it.
+    pub(crate) async fn other_process(&self) -> Store {
+        let sealer = Sealer::from_bytes(&[7; 32]).expect("a key");
+        Store::open(&url(&self.directory), sealer)
+            .await
+            .expect("a store")
+    }
+
+    /// Other settings of a domain, as control writes them.
+    pub(crate) async fn set_settings(&self, id: DomainId, settings: &serde_json::Value) {
+        let row = self.store.domain_get(id).await.expect("the store");
+        let mut row = row.expect("the domain");
+        row.settings = settings.to_string();
+        let written = self.store.domain_update(&row, now()).await;
+        written.expect("the store");
+    }
+
+    /// Other limits of the tenant that has every domain here.
+    pub(crate) async fn set_limits(&self, limits: &serde_json::Value) {
+        let row = self.store.tenant_get(self.tenant).await.expect("the store");
+        let mut row = row.expect("the tenant");
+        row.limits = limits.to_string();
+        let written = self.store.tenant_update(&row, now()).await;
+        written.expect("the store");
     }
 
     pub(crate) fn roots(&self) -> RootCertStore {
@@ -151,6 +178,10 @@ impl World {
             .await
             .expect("an account");
     }
+}
+
+fn url(directory: &TempDir) -> String {
+    format!("sqlite://{}", directory.path().join("test.db").display())
 }
 
 /// A DNS that never answers.

@@ -133,13 +133,42 @@ pub fn platform_settings(config: &Config, pace: Pace) -> PlatformSettings {
         record_ttl_seconds: config.platform.ttl_seconds,
         private_addresses: config.platform.private_addresses,
         sign_up: config.platform.sign_up,
-        limits: Limits {
-            domains: config.limits.domains_per_tenant,
-            accounts: config.limits.accounts_per_tenant,
-        },
+        limits: tenant_limits(config),
         pace,
         // None is offered as long as none answers.
         service_names: Vec::<ServiceName>::new(),
+    }
+}
+
+/// What a tenant has unless something else was set for it.
+pub fn tenant_limits(config: &Config) -> Limits {
+    let limits = &config.limits;
+    Limits {
+        domains: limits.domains_per_tenant,
+        accounts: limits.accounts_per_tenant,
+        connections: limits.connections_per_tenant,
+        sessions: limits.sessions_per_tenant,
+        stanzas_per_second: limits.stanzas_per_tenant_and_second,
+        roster_items: limits.roster_items,
+        offline_bytes: limits.offline_bytes_per_tenant,
+    }
+}
+
+/// What one account may keep.
+pub fn module_limits(config: &Config) -> modules::Limits {
+    let limits = &config.limits;
+    modules::Limits {
+        // What a tenant was given counts; this is the process's own bound.
+        roster_items: usize::MAX,
+        roster_name_bytes: limits.roster_name_bytes as usize,
+        roster_groups: limits.roster_groups as usize,
+        roster_group_bytes: limits.roster_group_bytes as usize,
+        requests: limits.subscription_requests as usize,
+        request_bytes: limits.subscription_request_bytes as usize,
+        offline_messages: limits.offline_messages,
+        directed: limits.directed_presence as usize,
+        password_characters: limits.password_characters as usize,
+        roster_cache_bytes: limits.roster_cache_bytes as usize,
     }
 }
 
@@ -213,7 +242,7 @@ pub fn web(
     let anchors = if own.as_os_str().is_empty() {
         anchors.clone()
     } else {
-        Arc::new(anchors_of("posh.roots", &config.path(own))?)
+        Arc::new(read_anchors("posh.roots", &config.path(own))?)
     };
     let timeout = Duration::from_secs(config.posh.timeout_seconds.max(1).into());
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -228,23 +257,33 @@ pub fn web(
 /// Whom we believe about other servers: a file, or the system's.
 pub fn anchors(config: &Config) -> Result<Anchors, WiringError> {
     let roots = &config.tls.roots;
-    if roots.as_os_str().is_empty() {
-        let loaded = rustls_native_certs::load_native_certs();
-        for error in &loaded.errors {
-            tracing::warn!(%error, "some of the system's trust anchors cannot be read");
-        }
-        let anchors = Anchors::lenient(loaded.certs);
-        if anchors.is_empty() {
-            tracing::warn!(
-                "the system has no trust anchors: no certificate of another server will be believed; set tls.roots"
-            );
-        }
-        return Ok(anchors);
+    if !roots.as_os_str().is_empty() {
+        return read_anchors("tls.roots", &config.path(roots));
     }
-    anchors_of("tls.roots", &config.path(roots))
+    let loaded = rustls_native_certs::load_native_certs();
+    for error in &loaded.errors {
+        tracing::warn!(%error, "some of the system's trust anchors cannot be read");
+    }
+    let anchors = Anchors::lenient(loaded.certs);
+    if anchors.is_empty() {
+        tracing::warn!(
+            "the system has no trust anchors: no certificate of another server will be believed; set tls.roots"
+        );
+    }
+    Ok(anchors)
 }
 
-fn anchors_of(key: &'static str, file: &Path) -> Result<Anchors, WiringError> {
+/// Whose certificates prove clients, where a domain says nothing else.
+pub fn client_anchors(config: &Config) -> Result<Option<Arc<Anchors>>, WiringError> {
+    let file = &config.tls.client_authorities;
+    if file.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    let anchors = read_anchors("tls.client_authorities", &config.path(file))?;
+    Ok(Some(Arc::new(anchors)))
+}
+
+fn read_anchors(key: &'static str, file: &Path) -> Result<Anchors, WiringError> {
     let value = |problem: String| WiringError::Value {
         key,
         problem: format!("{}: {problem}", file.display()),

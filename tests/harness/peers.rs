@@ -135,6 +135,12 @@ pub fn prosody(demo: &Demo, domain: &str, trust: Trust) -> Peer {
     let dir = m.dir.path().to_path_buf();
     let dns = demo.info.dns;
     let secure = trust == Trust::Strict;
+    // The strict one is also the modern one: streams in both directions, stanzas acknowledged.
+    let modern = if secure {
+        r#", "s2s_bidi", "smacks""#
+    } else {
+        ""
+    };
     let config = format!(
         r#"
 run_as_root = true
@@ -148,7 +154,7 @@ s2s_ports = {{ 5269 }}
 s2s_direct_tls_ports = {{ 5270 }}
 http_ports = {{}}
 https_ports = {{}}
-modules_enabled = {{ "roster", "saslauth", "tls", "dialback", "disco", "ping", "posix" }}
+modules_enabled = {{ "roster", "saslauth", "tls", "dialback", "disco", "ping", "posix"{modern} }}
 authentication = "internal_hashed"
 c2s_require_encryption = true
 s2s_require_encryption = true

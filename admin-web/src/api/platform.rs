@@ -1,7 +1,7 @@
 //! Customers (tenants), teams, operators of the platform, the audit log.
 
 use control::operator::OperatorNew;
-use control::settings::Limits;
+use control::tenant::LimitsSet;
 use control::tenant::TenantNew;
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
@@ -74,9 +74,9 @@ async fn remove(caller: Caller, Path(id): Path<i64>) -> Reply {
 }
 
 /// Change limits
-#[utoipa::path(put, path = "/tenants/{id}/limits", tag = "platform", params(("id" = i64, Path)), request_body = schema::Limits,
+#[utoipa::path(put, path = "/tenants/{id}/limits", tag = "platform", params(("id" = i64, Path)), request_body = schema::LimitsSet,
     responses((status = 200, body = schema::Tenant), (status = 404, body = schema::Problem)))]
-async fn set_limits(caller: Caller, Path(id): Path<i64>, Body(limits): Body<Limits>) -> Reply {
+async fn set_limits(caller: Caller, Path(id): Path<i64>, Body(limits): Body<LimitsSet>) -> Reply {
     let control = &caller.panel.control;
     ok(control
         .tenant_set_limits(&caller.actor, id, limits)

@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "these types are described, never made")]
 
+use std::collections::BTreeMap;
+
 use utoipa::ToSchema;
 
 /// An error (RFC 9457).
@@ -178,6 +180,7 @@ pub(super) struct DomainShow {
     block: Vec<String>,
     /// Peers with trust anchors of their own.
     pinned: Vec<Pinned>,
+    streams: StreamChoices,
     stations: Vec<Station>,
     next_step: NextStep,
     checks: Vec<Finding>,
@@ -249,6 +252,32 @@ pub(super) struct DomainSet {
     services: Option<Vec<String>>,
     allow: Option<Vec<String>>,
     block: Option<Vec<String>>,
+    /// Whether PLAIN is offered over TLS.
+    plain: Option<bool>,
+    /// Names of modules that are switched off.
+    modules_off: Option<Vec<String>>,
+    /// Contact addresses (XEP-0157) by role: `abuse`, `admin`, `feedback`, `sales`, `security`, `status`, `support`.
+    contacts: Option<BTreeMap<String, Vec<String>>>,
+    /// Silence after which a space is sent; 0: as the platform does.
+    keepalive_seconds: Option<u32>,
+    /// Silence of a client after which it is pinged; 0: never.
+    ping_seconds: Option<u32>,
+    /// Silence after which a client's stream is closed; 0: never.
+    idle_seconds: Option<u32>,
+    /// Authorities whose certificates prove clients, PEM; empty: the platform's.
+    client_ca: Option<String>,
+}
+
+/// Clients' streams and modules.
+#[derive(ToSchema)]
+pub(super) struct StreamChoices {
+    plain: bool,
+    modules_off: Vec<String>,
+    contacts: BTreeMap<String, Vec<String>>,
+    keepalive_seconds: Option<u32>,
+    ping_seconds: Option<u32>,
+    idle_seconds: Option<u32>,
+    client_ca: Option<String>,
 }
 
 #[derive(ToSchema)]
@@ -485,6 +514,29 @@ pub(super) struct ImportRefused {
 pub(super) struct Limits {
     domains: u32,
     accounts: u32,
+    connections: u32,
+    sessions: u32,
+    stanzas_per_second: u32,
+    roster_items: u32,
+    offline_bytes: u64,
+}
+
+/// Changes of limits; what is left out stays.
+#[derive(ToSchema)]
+pub(super) struct LimitsSet {
+    domains: Option<u32>,
+    accounts: Option<u32>,
+    connections: Option<u32>,
+    sessions: Option<u32>,
+    stanzas_per_second: Option<u32>,
+    roster_items: Option<u32>,
+    offline_bytes: Option<u64>,
+}
+
+#[derive(ToSchema)]
+pub(super) struct Used {
+    domains: u32,
+    accounts: u32,
 }
 
 #[derive(ToSchema)]
@@ -495,7 +547,7 @@ pub(super) struct Tenant {
     state: String,
     created: String,
     limits: Limits,
-    used: Limits,
+    used: Used,
 }
 
 #[derive(ToSchema)]

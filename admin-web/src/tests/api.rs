@@ -76,6 +76,8 @@ async fn the_description_names_exactly_what_is_sent() {
     check("AccountPage", &sample::people());
     check("Tenant", &sample::tenant());
     check("Limits", &sample::tenant().limits);
+    check("Used", &sample::tenant().used);
+    check("StreamChoices", &show.streams);
     check("Overview", &sample::overview());
     check("Peer", &sample::peers()[0]);
     check("PeerShow", &sample::peer_show());

@@ -512,11 +512,8 @@ pub(super) fn tenant() -> TenantView {
         name: "Lindgren & Daughters".into(),
         state: "active",
         created: at(-86_400 * 90),
-        limits: Limits {
-            domains: 20,
-            accounts: 10_000,
-        },
-        used: Limits {
+        limits: Limits::default(),
+        used: Used {
             domains: 6,
             accounts: 48,
         },

@@ -250,6 +250,7 @@ impl House {
                 limits: Limits {
                     domains: 3,
                     accounts: 500,
+                    ..Limits::default()
                 },
                 pace: Pace::real(),
                 service_names: vec![ServiceName {

@@ -385,7 +385,7 @@ impl Control {
         let (_, password, drawn) = prepare(&row.name, &account.local, password.map(Secret::from))?;
         let verifiers = self.derive(password).await?;
         self.domain_store(&row)
-            .account_set_credentials(&account.local, &verifiers, self.now())
+            .account_reset_credentials(&account.local, &verifiers, self.now())
             .await?;
         self.account_changed(actor, &row, Operation::AccountSetPassword, jid)
             .await?;

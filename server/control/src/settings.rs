@@ -61,6 +61,16 @@ pub struct Limits {
     pub domains: u32,
     /// Accounts over all its domains.
     pub accounts: u32,
+    /// Connections at a time.
+    pub connections: u32,
+    /// Sessions at a time.
+    pub sessions: u32,
+    /// Stanzas of its users in a second, on average.
+    pub stanzas_per_second: u32,
+    /// Contacts in one user's roster.
+    pub roster_items: u32,
+    /// Bytes of messages that wait for its users.
+    pub offline_bytes: u64,
 }
 
 impl Default for Limits {
@@ -68,7 +78,38 @@ impl Default for Limits {
         Self {
             domains: 20,
             accounts: 10_000,
+            connections: 50_000,
+            sessions: 50_000,
+            stanzas_per_second: 50_000,
+            roster_items: 2_000,
+            offline_bytes: 1 << 30,
         }
+    }
+}
+
+impl Limits {
+    /// These limits, but for those that a tenant's own (JSON, as the store keeps it) names. What cannot be read changes
+    /// nothing.
+    #[must_use]
+    pub fn with(self, own: &str) -> Self {
+        let fallback = serde_json::to_value(self).unwrap_or_default();
+        let own = serde_json::from_str(own).unwrap_or_default();
+        let (serde_json::Value::Object(mut all), serde_json::Value::Object(own)) = (fallback, own)
+        else {
+            return self;
+        };
+        all.extend(own);
+        serde_json::from_value(all.into()).unwrap_or(self)
+    }
+
+    /// What of these limits differs from others, as JSON for the store: the rest follows the configuration.
+    pub(crate) fn other_than(self, defaults: Self) -> String {
+        let (own, defaults) = (serde_json::to_value(self), serde_json::to_value(defaults));
+        let (Ok(serde_json::Value::Object(mut own)), Ok(defaults)) = (own, defaults) else {
+            return "{}".into();
+        };
+        own.retain(|key, value| defaults.get(key) != Some(value));
+        serde_json::Value::Object(own).to_string()
     }
 }
 
@@ -130,4 +171,21 @@ pub struct ServiceName {
     pub purpose: String,
     /// Do peers on other servers reach it (needs `_xmpp-server` records of its own)?
     pub federated: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dos_10_a_tenant_s_own_limits_stand_before_the_configuration_s() {
+        let defaults = Limits::default();
+        assert_eq!(defaults.with("{}"), defaults);
+        assert_eq!(defaults.with("what"), defaults);
+        assert_eq!(defaults.with(r#"{"sessions":"x"}"#), defaults);
+        let own = defaults.with(r#"{"sessions":7,"retired":1}"#);
+        assert_eq!(own.sessions, 7);
+        assert_eq!(own.domains, defaults.domains);
+        assert_eq!(own.other_than(defaults), r#"{"sessions":7}"#);
+    }
 }

@@ -88,7 +88,50 @@ pub struct TenantView {
     /// Its limits.
     pub limits: Limits,
     /// In use.
-    pub used: Limits,
+    pub used: Used,
+}
+
+/// What a tenant has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Used {
+    /// Domains.
+    pub domains: u32,
+    /// Accounts over all its domains.
+    pub accounts: u32,
+}
+
+/// Changes of a tenant's limits; `None` leaves one as it is. A limit that is set to the platform's own follows it again.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(default)]
+pub struct LimitsSet {
+    /// See [`Limits`].
+    pub domains: Option<u32>,
+    /// See [`Limits`].
+    pub accounts: Option<u32>,
+    /// See [`Limits`].
+    pub connections: Option<u32>,
+    /// See [`Limits`].
+    pub sessions: Option<u32>,
+    /// See [`Limits`].
+    pub stanzas_per_second: Option<u32>,
+    /// See [`Limits`].
+    pub roster_items: Option<u32>,
+    /// See [`Limits`].
+    pub offline_bytes: Option<u64>,
+}
+
+impl LimitsSet {
+    fn over(self, now: Limits) -> Limits {
+        Limits {
+            domains: self.domains.unwrap_or(now.domains),
+            accounts: self.accounts.unwrap_or(now.accounts),
+            connections: self.connections.unwrap_or(now.connections),
+            sessions: self.sessions.unwrap_or(now.sessions),
+            stanzas_per_second: self.stanzas_per_second.unwrap_or(now.stanzas_per_second),
+            roster_items: self.roster_items.unwrap_or(now.roster_items),
+            offline_bytes: self.offline_bytes.unwrap_or(now.offline_bytes),
+        }
+    }
 }
 
 /// The platform in numbers, for its operators' first page.
@@ -278,10 +321,9 @@ impl Control {
             });
         }
         let now = self.now();
-        let limits = to_json(&self.settings().limits);
         let tenant = self
             .store()
-            .tenant_add(name.as_str(), ACTIVE, &limits, now)
+            .tenant_add(name.as_str(), ACTIVE, "{}", now)
             .await?;
         let made = async {
             let actor = Actor {
@@ -361,7 +403,7 @@ impl Control {
         }
         let id = self
             .store()
-            .tenant_add(&name, ACTIVE, &to_json(&self.settings().limits), self.now())
+            .tenant_add(&name, ACTIVE, "{}", self.now())
             .await?;
         if let Some(owner) = new.owner {
             let operator = OperatorNew {
@@ -387,7 +429,7 @@ impl Control {
         let mut row = self.tenant_row(actor, Operation::TenantSuspend, id).await?;
         let reason = short_text("reason", reason)?;
         (row.state, row.reason) = (SUSPENDED.into(), reason.clone());
-        self.store().tenant_update(&row).await?;
+        self.store().tenant_update(&row, self.now()).await?;
         for domain in self.domains(Some(row.id)).await? {
             if !matches!(
                 State::parse(&domain.state),
@@ -412,7 +454,7 @@ impl Control {
     pub async fn tenant_resume(&self, actor: &Actor, id: i64) -> Result<TenantView> {
         let mut row = self.tenant_row(actor, Operation::TenantResume, id).await?;
         (row.state, row.reason) = (ACTIVE.into(), String::new());
-        self.store().tenant_update(&row).await?;
+        self.store().tenant_update(&row, self.now()).await?;
         for domain in self.domains(Some(row.id)).await? {
             if domain.state == State::Suspended.as_str() && domain.suspended_by == BY_PLATFORM {
                 self.domain_start(&domain).await?;
@@ -445,14 +487,16 @@ impl Control {
         &self,
         actor: &Actor,
         id: i64,
-        limits: Limits,
+        set: LimitsSet,
     ) -> Result<TenantView> {
         let mut row = self
             .tenant_row(actor, Operation::TenantSetLimits, id)
             .await?;
-        let text = to_json(&limits);
+        let text = set
+            .over(self.limits_of(&row))
+            .other_than(self.settings().limits);
         row.limits = text.clone();
-        self.store().tenant_update(&row).await?;
+        self.store().tenant_update(&row, self.now()).await?;
         self.audit(
             actor,
             Some(row.id),
@@ -533,7 +577,7 @@ impl Control {
     }
 
     pub(crate) fn limits_of(&self, row: &TenantRow) -> Limits {
-        serde_json::from_str(&row.limits).unwrap_or(self.settings().limits)
+        self.settings().limits.with(&row.limits)
     }
 
     async fn tenant_view(&self, row: &TenantRow) -> Result<TenantView> {
@@ -550,7 +594,7 @@ impl Control {
             },
             created: row.created,
             limits: self.limits_of(row),
-            used: Limits {
+            used: Used {
                 domains: count(domains),
                 accounts: count(accounts),
             },

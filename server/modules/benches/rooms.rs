@@ -120,6 +120,7 @@ async fn house(dir: &std::path::Path) -> (Hosted, Sink, Jid) {
         sessions.insert(contact.bare(), available(&contact));
     }
     let hosted = Hosted {
+        quota: Default::default(),
         domain,
         store,
         settings: DomainSettings::default(),

@@ -4,7 +4,8 @@
 //! switchboard like everybody's. Refuses: a clock of its own; `now` is handed in.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use store::{DomainStore, StoreError};
 use xmpp::jid::{BareJid, DomainName, Jid};
@@ -23,6 +24,76 @@ pub struct Hosted {
     pub store: DomainStore,
     /// What its owner chose.
     pub settings: DomainSettings,
+    /// What its tenant may keep here, over all its domains.
+    pub quota: Arc<Quota>,
+}
+
+/// What a tenant may keep here (DOS-10). Shared by the tenant's domains; its limits change while they are served.
+#[derive(Debug)]
+pub struct Quota {
+    roster_items: AtomicU32,
+    offline_bytes: AtomicU64,
+    /// Bytes of offline messages as of the last count, and what was added since.
+    kept: AtomicU64,
+    /// When they were counted (µs).
+    counted: AtomicI64,
+}
+
+impl Default for Quota {
+    /// No limit.
+    fn default() -> Self {
+        Self {
+            roster_items: AtomicU32::new(u32::MAX),
+            offline_bytes: AtomicU64::new(u64::MAX),
+            kept: AtomicU64::new(0),
+            counted: AtomicI64::new(0),
+        }
+    }
+}
+
+/// A count of the tenant's offline messages is believed for this long while there is room, in microseconds …
+const COUNT_BELIEVED: i64 = 3_600_000_000;
+/// … and for this long when there seems to be none.
+const COUNT_DOUBTED: i64 = 60_000_000;
+
+impl Quota {
+    /// Other limits from now on: contacts of one roster, bytes of messages that wait for the tenant's users.
+    pub fn set(&self, roster_items: u32, offline_bytes: u64) {
+        self.roster_items.store(roster_items, Ordering::Relaxed);
+        self.offline_bytes.store(offline_bytes, Ordering::Relaxed);
+    }
+
+    /// Contacts of one roster.
+    pub(crate) fn roster_items(&self) -> usize {
+        self.roster_items.load(Ordering::Relaxed) as usize
+    }
+
+    /// Whether so many bytes may be kept offline. Between two counts only what is added is followed, not what is
+    /// delivered: for a minute a tenant may be refused what has just become free.
+    pub(crate) async fn room_offline(
+        &self,
+        store: &DomainStore,
+        bytes: usize,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let limit = self.offline_bytes.load(Ordering::Relaxed);
+        if limit == u64::MAX {
+            return Ok(true);
+        }
+        let bytes = bytes as u64;
+        let full = || self.kept.load(Ordering::Relaxed).saturating_add(bytes) > limit;
+        let age = now.0.saturating_sub(self.counted.load(Ordering::Relaxed));
+        if age >= COUNT_BELIEVED || (full() && age >= COUNT_DOUBTED) {
+            self.counted.store(now.0, Ordering::Relaxed);
+            let kept = store.tenant_offline_bytes().await?;
+            self.kept.store(kept, Ordering::Relaxed);
+        }
+        if full() {
+            return Ok(false);
+        }
+        self.kept.fetch_add(bytes, Ordering::Relaxed);
+        Ok(true)
+    }
 }
 
 /// What a domain's owner chose about modules.
@@ -127,6 +198,14 @@ impl<'a> Context<'a> {
         if let Some(reply) = stanza.error_reply(&refusal.into().0) {
             self.answer(reply);
         }
+    }
+
+    /// Contacts that a roster of this domain may hold.
+    pub(crate) fn roster_items(&self) -> usize {
+        self.modules
+            .limits
+            .roster_items
+            .min(self.hosted.quota.roster_items())
     }
 
     pub(crate) fn next_pending(&self) -> Option<Stanza> {

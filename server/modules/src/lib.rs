@@ -25,7 +25,7 @@ mod version;
 #[cfg(test)]
 mod testing;
 
-pub use context::{Contact, Context, DomainSettings, Hosted, Refusal, Standing};
+pub use context::{Contact, Context, DomainSettings, Hosted, Quota, Refusal, Standing};
 pub use hooks::{Answer, Ask, Module, Undeliverable};
 pub use info::{ModuleInfo, Spec};
 pub use memory::{Limits, Modules};

@@ -75,16 +75,9 @@ impl Module for Offline {
             // The same for accounts that do not exist and for what is not worth keeping: silence.
             Ok(None) => return Undeliverable::Dropped,
             Ok(Some(_)) if !worth_keeping(message) => return Undeliverable::Dropped,
-            Ok(Some(roster)) => cx
-                .store()
-                .offline_add(
-                    roster.account,
-                    cx.now,
-                    message.bytes(),
-                    cx.modules.limits.offline_messages,
-                )
+            Ok(Some(roster)) => keep(cx, roster.account, message)
                 .await
-                .map(|kept| (kept.is_some(), roster.account))
+                .map(|kept| (kept, roster.account))
                 .map_err(|e| store_failed(&e, &account, "keeping a message")),
             Err(error) => Err(error),
         };
@@ -136,6 +129,26 @@ impl Module for Offline {
             to_session(cx, &session.jid).await;
         }
     }
+}
+
+/// Commits a message; `false`: the account or its tenant has no room for it (DOS-10).
+async fn keep(
+    cx: &Context<'_>,
+    account: AccountId,
+    message: &Stanza,
+) -> Result<bool, store::StoreError> {
+    let bytes = message.bytes();
+    let quota = &cx.hosted.quota;
+    if !quota.room_offline(cx.store(), bytes.len(), cx.now).await? {
+        cx.switchboard.limited("offline_bytes_per_tenant");
+        return Ok(false);
+    }
+    let most = cx.modules.limits.offline_messages;
+    let kept = cx.store().offline_add(account, cx.now, bytes, most).await?;
+    if kept.is_none() {
+        cx.switchboard.limited("offline_messages");
+    }
+    Ok(kept.is_some())
 }
 
 /// Whether anybody would want to find it later (XEP-0160 3, XEP-0334 4).

@@ -43,6 +43,9 @@ pub trait Switchboard: Send + Sync {
     /// [`crate::hooks::session_written`]; a session that ends before loses its marks.
     fn mark(&self, session: &Jid);
 
+    /// Somebody has reached a limit; `limit` is its key in the configuration. Counted, nothing else.
+    fn limited(&self, _limit: &'static str) {}
+
     /// Ends a session with a stream error, after what is queued for it.
     fn close(&self, session: &Jid, condition: StreamCondition);
 }

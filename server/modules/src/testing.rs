@@ -4,7 +4,7 @@
 //! in the order in which they came.
 
 use std::collections::VecDeque;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use store::{
@@ -76,6 +76,7 @@ impl House {
                 store.account_add(account, &[], now).await.expect("added");
             }
             hosted.push(Hosted {
+                quota: Arc::default(),
                 domain,
                 store,
                 settings: DomainSettings::default(),

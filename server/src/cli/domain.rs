@@ -1,13 +1,16 @@
 //! `domicile domain`: what is hosted, what its owner publishes, how it stands.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use clap::Subcommand;
-use control::domain::{DomainNew, DomainSet, DomainShow};
+use control::domain::{DomainNew, DomainSet, DomainShow, StreamSet};
 use control::findings::{FindingView, Severity};
 use control::records::{DesiredRecord, RecordsPage};
 use control::{Actor, Control};
 
 use super::output::{show, table};
-use super::{Outcome, confirm};
+use super::{Failure, Outcome, confirm};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum DomainCommand {
@@ -85,6 +88,8 @@ pub(super) enum DomainCommand {
         /// Servers that may not, separated by commas; "" for none
         #[arg(long)]
         block: Option<String>,
+        #[command(flatten)]
+        streams: Box<StreamArgs>,
     },
     /// Stop a domain; nothing is erased
     Suspend {
@@ -110,6 +115,68 @@ pub(super) enum DomainCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// What concerns clients' streams and modules.
+#[derive(Debug, clap::Args)]
+pub(super) struct StreamArgs {
+    /// Whether PLAIN is offered over TLS, for clients that know nothing better
+    #[arg(long, value_name = "true|false")]
+    plain: Option<bool>,
+    /// Modules that are switched off, separated by commas; "" for none
+    #[arg(long, value_name = "NAMES")]
+    modules_off: Option<String>,
+    /// Contact addresses (XEP-0157), as in abuse=mailto:abuse@example.com,xmpp:admin@example.com; several times for several
+    /// roles; ROLE= removes one
+    #[arg(long, value_name = "ROLE=ADDRESSES")]
+    contact: Vec<String>,
+    /// Silence after which a space is sent to clients; 0: as the platform does
+    #[arg(long, value_name = "SECONDS")]
+    keepalive_seconds: Option<u32>,
+    /// Silence of a client after which it is pinged; 0: never
+    #[arg(long, value_name = "SECONDS")]
+    ping_seconds: Option<u32>,
+    /// Silence after which a client's stream is closed; 0: never
+    #[arg(long, value_name = "SECONDS")]
+    idle_seconds: Option<u32>,
+    /// File with the authorities whose certificates prove clients (SASL EXTERNAL), PEM; "" for the platform's
+    #[arg(long, value_name = "FILE")]
+    client_ca: Option<PathBuf>,
+}
+
+impl StreamArgs {
+    fn set(self) -> Result<StreamSet, Failure> {
+        let mut contacts = BTreeMap::new();
+        for contact in self.contact {
+            let Some((role, addresses)) = contact.split_once('=') else {
+                return Err(Failure::other(
+                    2,
+                    format!("--contact {contact}: there is no = in it"),
+                    "Write ROLE=ADDRESS,ADDRESS.",
+                ));
+            };
+            contacts.insert(role.trim().to_owned(), list(addresses.to_owned()));
+        }
+        let client_ca = match self.client_ca {
+            Some(file) if !file.as_os_str().is_empty() => {
+                let pem = std::fs::read_to_string(&file).map_err(|error| {
+                    Failure::other(2, format!("{}: {error}", file.display()), "")
+                })?;
+                Some(pem)
+            }
+            Some(_) => Some(String::new()),
+            None => None,
+        };
+        Ok(StreamSet {
+            plain: self.plain,
+            modules_off: self.modules_off.map(list),
+            contacts: (!contacts.is_empty()).then_some(contacts),
+            keepalive_seconds: self.keepalive_seconds,
+            ping_seconds: self.ping_seconds,
+            idle_seconds: self.idle_seconds,
+            client_ca,
+        })
+    }
 }
 
 pub(super) async fn run(control: &Control, actor: &Actor, command: DomainCommand) -> Outcome {
@@ -202,8 +269,10 @@ pub(super) async fn run(control: &Control, actor: &Actor, command: DomainCommand
             services,
             allow,
             block,
+            streams,
         } => {
             let set = DomainSet {
+                streams: streams.set()?,
                 policy,
                 mode,
                 services: services.map(list),

@@ -1,7 +1,7 @@
 //! `domicile tenant`: customers.
 
 use clap::Subcommand;
-use control::tenant::{OwnerNew, TenantNew, TenantView};
+use control::tenant::{LimitsSet, OwnerNew, TenantNew, TenantView};
 use control::{Actor, Control};
 
 use super::output::{show, table};
@@ -46,6 +46,21 @@ pub(super) enum TenantCommand {
         /// Accounts over all domains
         #[arg(long, value_name = "NUMBER")]
         accounts: Option<u32>,
+        /// Connections at a time
+        #[arg(long, value_name = "NUMBER")]
+        connections: Option<u32>,
+        /// Sessions at a time
+        #[arg(long, value_name = "NUMBER")]
+        sessions: Option<u32>,
+        /// Stanzas of its users in a second, on average
+        #[arg(long, value_name = "NUMBER")]
+        stanzas_per_second: Option<u32>,
+        /// Contacts in one user's roster
+        #[arg(long, value_name = "NUMBER")]
+        roster_items: Option<u32>,
+        /// Bytes of messages that wait for its users
+        #[arg(long, value_name = "NUMBER")]
+        offline_bytes: Option<u64>,
     },
     /// Stop all domains of a customer; nothing is erased
     Suspend {
@@ -120,19 +135,35 @@ pub(super) async fn run(control: &Control, actor: &Actor, command: TenantCommand
             tenant,
             domains,
             accounts,
+            connections,
+            sessions,
+            stanzas_per_second,
+            roster_items,
+            offline_bytes,
         } => {
-            let view = control
-                .tenant_show(actor, resolve(control, actor, &tenant).await?)
-                .await?;
-            let mut limits = view.limits;
-            limits.domains = domains.unwrap_or(limits.domains);
-            limits.accounts = accounts.unwrap_or(limits.accounts);
-            let view = control.tenant_set_limits(actor, view.id, limits).await?;
+            let set = LimitsSet {
+                domains,
+                accounts,
+                connections,
+                sessions,
+                stanzas_per_second,
+                roster_items,
+                offline_bytes,
+            };
+            let id = resolve(control, actor, &tenant).await?;
+            let view = control.tenant_set_limits(actor, id, set).await?;
+            let limits = view.limits;
             say!(
-                "{}: {} domains, {} accounts",
+                "{}: {} domains, {} accounts, {} connections, {} sessions, {} stanzas a second, {} contacts in a roster, {} \
+                 bytes of offline messages",
                 view.name,
-                view.limits.domains,
-                view.limits.accounts
+                limits.domains,
+                limits.accounts,
+                limits.connections,
+                limits.sessions,
+                limits.stanzas_per_second,
+                limits.roster_items,
+                limits.offline_bytes
             );
             Ok(0)
         }

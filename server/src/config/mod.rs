@@ -10,9 +10,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub use schema::{
-    AcmeSection, Config, DatabaseSection, DnsMode, DnsSection, FederationSection, LimitsSection,
-    ListenSection, LogFormat, LogSection, PanelSection, PlatformSection, PolicyLevel,
-    ServerSection, TlsSection, ZoneSection,
+    AcmeSection, ClientsSection, Config, DatabaseSection, DnsMode, DnsSection, FederationSection,
+    LimitsSection, ListenSection, LogFormat, LogSection, PanelSection, PlatformSection,
+    PolicyLevel, ServerSection, TlsSection, ZoneSection,
 };
 pub use value::Secret;
 
@@ -228,6 +228,40 @@ impl Config {
                 self.limits.stanza_bytes
             );
             problems.push(Problem::new("limits.stanza_bytes", text));
+        }
+        if self.limits.unauthenticated_stanza_bytes < 10_000 {
+            let text = format!(
+                "{} is too small; RFC 6120 13.12 asks for 10000 at least",
+                self.limits.unauthenticated_stanza_bytes
+            );
+            problems.push(Problem::new("limits.unauthenticated_stanza_bytes", text));
+        }
+        for (key, value) in [
+            ("clients.keepalive_seconds", self.clients.keepalive_seconds),
+            ("clients.pong_seconds", self.clients.pong_seconds),
+            (
+                "limits.negotiation_seconds",
+                self.limits.negotiation_seconds,
+            ),
+            ("limits.recipients_seconds", self.limits.recipients_seconds),
+            (
+                "limits.login_forgiven_seconds",
+                self.limits.login_forgiven_seconds,
+            ),
+        ] {
+            if value == 0 {
+                problems.push(Problem::new(
+                    key,
+                    "0 is not valid; expected a time in seconds",
+                ));
+            }
+        }
+        let (chain, key) = (&self.tls.platform_certificate, &self.tls.platform_key);
+        if chain.as_os_str().is_empty() != key.as_os_str().is_empty() {
+            problems.push(Problem::new(
+                "tls.platform_certificate",
+                "goes together with tls.platform_key: set both or none",
+            ));
         }
         if self.dns.mode == DnsMode::TrustAd {
             for resolver in self.dns.resolvers.iter().filter(|r| !r.ip().is_loopback()) {

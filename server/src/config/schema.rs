@@ -242,6 +242,14 @@ sections! {
         roots: PathBuf = PathBuf::new(),
         /// Look for peers' certificates in the lists of revoked ones that they name (CRL).
         crl: bool = true,
+        /// PEM file with the authorities whose certificates prove clients (SASL EXTERNAL): the certificate names the account
+        /// as XmppAddr. Empty: clients are asked for no certificate, unless their domain names authorities of its own.
+        client_authorities: PathBuf = PathBuf::new(),
+        /// PEM file with the platform's own certificate chain, leaf first: shown on direct TLS and HTTPS to whoever names
+        /// nobody (no SNI) or one of the platform's own names. Read again when it changes. Empty: they get a TLS alert.
+        platform_certificate: PathBuf = PathBuf::new(),
+        /// PEM file with its key.
+        platform_key: PathBuf = PathBuf::new(),
     }
 
     /// The certificate authority for customers' certificates (ACME, RFC 8555).
@@ -288,18 +296,93 @@ sections! {
         connections_per_address: u32 = 500,
         /// New connections from one address in a minute.
         connects_per_address_and_minute: u32 = 600,
+        /// Connections from one address that nobody has logged in on yet.
+        unauthenticated_per_address: u32 = 100,
+        /// The same from all addresses. When it is reached, only addresses that have no other such connection get in, up to a
+        /// quarter more.
+        unauthenticated_connections: u32 = 10_000,
         /// Sessions of one account.
         sessions_per_account: u32 = 20,
+        /// Connections to one domain at a time, its clients' and its peers'.
+        connections_per_domain: u32 = 50_000,
+        /// Sessions of one domain at a time.
+        sessions_per_domain: u32 = 50_000,
+        /// Stanzas that the clients of one domain may send in a second, on average; above it each of them waits a little.
+        stanzas_per_domain_and_second: u32 = 50_000,
+        /// Connections to all domains of a tenant at a time. This and the other limits of a tenant are what `domicile tenant
+        /// set` changes for one of them.
+        connections_per_tenant: u32 = 50_000,
+        /// Sessions of a tenant at a time.
+        sessions_per_tenant: u32 = 50_000,
+        /// Stanzas that the clients of a tenant may send in a second, on average.
+        stanzas_per_tenant_and_second: u32 = 50_000,
+        /// Bytes of messages that wait for the users of a tenant.
+        offline_bytes_per_tenant: u64 = 1 << 30,
         /// Largest stanza, in bytes; never below 10000.
         stanza_bytes: u32 = 262_144,
+        /// Largest element before authentication, in bytes; never below 10000.
+        unauthenticated_stanza_bytes: u32 = 16_384,
+        /// Bytes that a connection may send in a second before authentication, on average.
+        unauthenticated_bytes_per_second: u32 = 10_000,
         /// Bytes a client may send in a second, on average; above it is read more slowly.
         client_bytes_per_second: u32 = 1_000_000,
+        /// Stanzas a client may send in a second, on average; ten seconds' worth may come at once, then the next ones wait.
+        client_stanzas_per_second: u32 = 1_000,
         /// Bytes a peer server may send in a second, on average.
         peer_bytes_per_second: u32 = 10_000_000,
+        /// Stanzas a peer server may send in a second on one connection, on average.
+        peer_stanzas_per_second: u32 = 10_000,
+        /// Addresses that one account may write to within recipients_seconds; further ones get `policy-violation`.
+        recipients: u32 = 1_000,
+        /// Length of that period.
+        recipients_seconds: u32 = 600,
         /// Bytes that may wait for a slow reader before its session ends.
         outbox_bytes: u32 = 1_048_576,
         /// Seconds until a connection must be authenticated.
         negotiation_seconds: u32 = 60,
+        /// Failed logins of an account that cost no time. The next one waits a second, each further one twice as long.
+        login_failures_per_account: u32 = 5,
+        /// Failed logins from an address that cost no time, whichever accounts they were for. An address from which an account
+        /// has logged in before is counted together with that account alone.
+        login_failures_per_address: u32 = 20,
+        /// The longest such wait.
+        login_delay_seconds: u32 = 20,
+        /// One failure is forgiven in this time.
+        login_forgiven_seconds: u32 = 60,
+        /// Failures at which further logins are refused unseen, until some are forgiven.
+        login_failures_at_most: u32 = 100,
+        /// Contacts in a roster; also what a tenant has unless it was set for it.
+        roster_items: u32 = 2_000,
+        /// Bytes of a contact's name.
+        roster_name_bytes: u32 = 1_023,
+        /// Groups of one contact.
+        roster_groups: u32 = 50,
+        /// Bytes of a group's name.
+        roster_group_bytes: u32 = 1_023,
+        /// Bytes of rosters kept in memory, all accounts together.
+        roster_cache_bytes: u32 = 67_108_864,
+        /// Subscription requests that wait for an account's answer.
+        subscription_requests: u32 = 500,
+        /// Bytes of such a request; of a longer one only the fact is kept.
+        subscription_request_bytes: u32 = 4_096,
+        /// Messages that wait for one account while nobody is there.
+        offline_messages: u32 = 1_000,
+        /// Addresses to which one session may send directed presence.
+        directed_presence: u32 = 1_000,
+        /// Shortest password that a user may choose over XMPP, in characters.
+        password_characters: u32 = 8,
+    }
+
+    /// Streams of clients. Each domain may choose its own times (`domicile domain set`).
+    clients: ClientsSection {
+        /// Silence in both directions after which a space is sent, so that routers on the way do not forget the connection.
+        keepalive_seconds: u32 = 300,
+        /// Silence of the client after which it is pinged (XEP-0199). 0: never.
+        ping_seconds: u32 = 900,
+        /// How long it has to say anything at all then.
+        pong_seconds: u32 = 60,
+        /// A stream over which nothing went for this long is closed. 0: never.
+        idle_seconds: u32 = 0,
     }
 
     /// Other servers.

@@ -113,6 +113,7 @@ async fn in_dir(demo: &Demo, dir: &Path, fresh: bool) -> Outcome {
 
     progress("starting the server");
     let config = configuration(demo, &dir, &dns, &ca);
+    own_certificate(&config, &ca)?;
     let sandbox = Sandbox {
         issuer: ca.clone(),
         owner_zone: Arc::new(dns.clone()),
@@ -170,11 +171,33 @@ fn configuration(demo: &Demo, dir: &Path, dns: &Dns, ca: &ca::Ca) -> Config {
     config.dns.trust_anchor = dns.trust_anchor();
     config.dns.authoritative_port = dns.address().port();
     config.tls.roots = ca.root().to_path_buf();
+    config.tls.platform_certificate = dir.join("platform.pem");
+    config.tls.platform_key = dir.join("platform.key");
     config.acme.directory = String::new();
     config.zone.server = vec![dns.address()];
     config.zone.apex = dns::PLATFORM_ZONE.into();
     config.zone.tsig_key_file = dns.tsig_key();
     config
+}
+
+/// The platform's own certificate, new at every start: what is shown to clients that name no domain (C-02).
+fn own_certificate(config: &Config, ca: &ca::Ca) -> Result<(), Failure> {
+    let names = [config.platform.zone.clone(), dns::PLATFORM_ZONE.to_owned()];
+    let failed = |error: &dyn std::error::Error| {
+        Failure::other(
+            2,
+            chain(error),
+            "Choose a directory that this user may write to.",
+        )
+    };
+    let own = ca
+        .leaf(&names, &control::outside::KeyChoice::New)
+        .map_err(|error| failed(&error))?;
+    let write = |file: &Path, text: &str| {
+        dns::files::replace(file, text.as_bytes(), 0o600).map_err(|error| failed(&error))
+    };
+    write(&config.tls.platform_key, own.key_pem.expose())?;
+    write(&config.tls.platform_certificate, &own.chain_pem)
 }
 
 /// Leaves a file with which the command line finds this demo: `domicile user list one.example --data-dir DIR`.
@@ -249,7 +272,17 @@ fn write_configuration(config: &Config) -> Result<(), Failure> {
             ("authoritative_port", port(config.dns.authoritative_port)),
         ],
     );
-    section("tls", &[("roots", path(&config.tls.roots))]);
+    section(
+        "tls",
+        &[
+            ("roots", path(&config.tls.roots)),
+            (
+                "platform_certificate",
+                path(&config.tls.platform_certificate),
+            ),
+            ("platform_key", path(&config.tls.platform_key)),
+        ],
+    );
     section("acme", &[("directory", string(String::new()))]);
     section(
         "zone",

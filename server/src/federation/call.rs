@@ -24,9 +24,9 @@ use super::channel::stopping;
 use super::outgoing::OutHost;
 use super::pair::Pair;
 use super::verify::Verifier;
-use super::{Federation, policy};
+use super::{Federation, Settings, policy};
 use crate::net::dial::{self, DialError};
-use crate::net::limits::StreamLimits;
+use crate::net::limits::{Patience, StreamLimits};
 use crate::net::pump::{self, Ended, Host, Transport};
 use crate::tenancy::Domain;
 
@@ -40,6 +40,16 @@ pub(super) enum Job {
     Pair(Arc<Pair>),
     /// To ask about dialback keys.
     Verify(Arc<Verifier>),
+}
+
+impl Job {
+    /// Silence after which the stream has done its work.
+    pub(super) fn idle(&self, settings: &Settings) -> Duration {
+        match self {
+            Self::Pair(_) => settings.idle,
+            Self::Verify(_) => VERIFY_IDLE,
+        }
+    }
 }
 
 /// Calls `remote` for `local` and serves the stream to its end, unless an open stream takes the pair.
@@ -330,16 +340,19 @@ impl Call<'_> {
                 return host.outcome(external, ended);
             }
         };
-        let (purpose, idle) = match self.job {
-            Job::Pair(_) => (Purpose::Send { external }, settings.idle),
-            Job::Verify(_) => (Purpose::Verify, VERIFY_IDLE),
+        let purpose = match self.job {
+            Job::Pair(_) => Purpose::Send { external },
+            Job::Verify(_) => Purpose::Verify,
         };
         let machine = PeerOut::new(self.domain.name().clone(), self.remote.clone(), purpose);
         let limits = StreamLimits {
             negotiation: deadline
                 .saturating_duration_since(Instant::now())
                 .max(Duration::from_secs(1)),
-            idle: Some(idle),
+            patience: Patience {
+                idle: Some(self.job.idle(settings)),
+                ..settings.limits.patience
+            },
             ..settings.limits
         };
         let ended = Box::pin(pump::run(transport, tls, machine, &mut host, limits)).await;

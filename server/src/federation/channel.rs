@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use dna::{Proven, Role, Target};
@@ -24,9 +25,13 @@ use xmpp::stream::{
 
 use super::pair::{Carrier, Next, Pair};
 use super::{Federation, outbound};
+use crate::net::limits::Patience;
 use crate::net::now;
 use crate::router::Later;
 use crate::session::Outbox;
+
+/// Silence of a peer after which it is asked whether it is there (XEP-0199, STREAM-11).
+const PING: Duration = Duration::from_secs(300);
 
 /// What a proof on a stream rests on: everything that judging one pair of it needs beside the world outside.
 #[derive(Clone, Debug)]
@@ -186,19 +191,37 @@ impl Channel {
         None
     }
 
-    /// What makes the other side speak, if anything on this stream can: a request for an acknowledgement, or a ping whose
-    /// answer comes back on it (XEP-0199). On a stream that goes one way only nothing can.
-    #[expect(dead_code, reason = "the pump asks for it from its next change on")]
-    pub(super) fn ping(&self) -> Option<Bytes> {
-        if self.acks {
-            return Some(Bytes::from_static(ACK_REQUEST.as_bytes()));
+    /// Times of the stream: the other side is asked whether it is there where it can be asked.
+    pub(super) fn patience(&self) -> Patience {
+        let patience = self.federation.parts.settings.limits.patience;
+        Patience {
+            ping: patience.ping.or(Some(PING)).filter(|_| self.can_ping()),
+            ..patience
         }
+    }
+
+    fn can_ping(&self) -> bool {
+        self.acks || self.bidi_pair().is_some()
+    }
+
+    /// A pair that goes both ways here.
+    fn bidi_pair(&self) -> Option<&Pair> {
         let incoming = self.incoming.lock();
         let pair = self.carried.iter().find(|pair| {
             incoming
                 .iter()
                 .any(|proven| proven.covers(&pair.local, &pair.remote))
         })?;
+        Some(pair)
+    }
+
+    /// What makes the other side speak, if anything on this stream can: a request for an acknowledgement, or a ping whose
+    /// answer comes back on it (XEP-0199). On a stream that goes one way only nothing can.
+    pub(super) fn ping(&self) -> Option<Bytes> {
+        if self.acks {
+            return Some(Bytes::from_static(ACK_REQUEST.as_bytes()));
+        }
+        let pair = self.bidi_pair()?;
         let ping = Element::new("iq", ns::CLIENT)
             .attr("type", "get")
             .attr("id", format!("{:016x}", rand::random::<u64>()))

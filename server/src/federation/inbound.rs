@@ -8,6 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use dna::dialback::Evidence;
 use dna::{Fault, Proven, Refusal, Role};
 use futures_util::future::{BoxFuture, ready};
@@ -24,10 +25,12 @@ use xmpp::stream::{
 use super::attempts::{Attempt, Stage};
 use super::channel::{Basis, Channel};
 use super::{Federation, domain_gone, judgement, policy, refuse};
+use crate::net::limits::{Admission, Patience};
 use crate::net::now;
 use crate::net::pump::{self, Host, Transport};
 use crate::net::tls::{Door, Secure};
 use crate::session::Outbox;
+use crate::tenancy::Occupied;
 
 /// Domains of one stream about which something is remembered while they are being proved.
 const REMEMBERED: usize = 64;
@@ -38,6 +41,7 @@ pub(super) async fn serve(
     tls: Option<TlsInfo>,
     from: SocketAddr,
     outbox: Arc<Outbox>,
+    admission: Admission,
 ) {
     let machine = PeerIn::new(Seed::new(rand::random()), federation.parts.provider.clone());
     let limits = federation.parts.settings.limits;
@@ -45,7 +49,10 @@ pub(super) async fn serve(
         channel: Channel::new(&federation, outbox, false),
         from,
         tls: Arc::default(),
+        to: None,
         judged: Arc::default(),
+        place: Arc::default(),
+        admission,
     };
     let ended = Box::pin(pump::run(transport, tls, machine, &mut host, limits)).await;
     match &ended.broken {
@@ -60,8 +67,13 @@ struct InHost {
     channel: Channel,
     from: SocketAddr,
     tls: Arc<TlsInfo>,
+    /// The domain that the stream was opened to.
+    to: Option<DomainName>,
     /// By pair: what was judged and not used yet.
     judged: Arc<Mutex<HashMap<(DomainName, DomainName), Judged>>>,
+    /// Its place among the connections of the domain that its header names.
+    place: Arc<Mutex<Option<Occupied>>>,
+    admission: Admission,
 }
 
 /// What the evidence of the moment says about a pair.
@@ -89,7 +101,18 @@ impl InHost {
         let federation = self.channel.federation.clone();
         let (basis, judged) = (self.basis(local, remote), self.judged.clone());
         let attempt = self.attempt();
+        let to = self.to.clone();
         Box::pin(async move {
+            if !is_here(&federation, to.as_ref(), &basis.local).await {
+                return Answer::Judged {
+                    local: basis.local,
+                    remote: basis.remote,
+                    judgement: Judgement {
+                        refused: Some(StreamCondition::HostUnknown.into()),
+                        ..refuse("")
+                    },
+                };
+            }
             let judgement = judge(&federation, &basis, &judged, attempt).await;
             Answer::Judged {
                 local: basis.local,
@@ -192,6 +215,24 @@ impl InHost {
     }
 }
 
+/// Whether a stream to `to` may carry pairs of `local` (VHOST-03): it is that domain, or one of the same tenant whose name is
+/// on the certificate that was shown, so that the peer knew whom it was speaking to (DNA-17).
+async fn is_here(federation: &Federation, to: Option<&DomainName>, local: &DomainName) -> bool {
+    let Some(to) = to else { return false };
+    if to == local {
+        return true;
+    }
+    let tenancy = &federation.parts.tenancy;
+    let (Some(shown), Some(asked)) = (tenancy.get(to.as_str()), tenancy.get(local.as_str())) else {
+        return false;
+    };
+    if !asked.served || shown.tenant != asked.tenant {
+        return false;
+    }
+    let identity = federation.parts.identities.get(to).await;
+    identity.is_some_and(|identity| identity.covers(local))
+}
+
 async fn judge(
     federation: &Federation,
     basis: &Basis,
@@ -254,7 +295,11 @@ impl Host for InHost {
     fn ask(&mut self, ask: Ask) -> BoxFuture<'static, Answer> {
         let federation = self.channel.federation.clone();
         match ask {
-            Ask::Host { to } => Box::pin(async move { Answer::Host(host(&federation, to).await) }),
+            Ask::Host { to } => {
+                self.to = Some(to.clone());
+                let place = self.place.clone();
+                Box::pin(async move { Answer::Host(host(&federation, to, &place).await) })
+            }
             Ask::Judge { local, remote } => self.judge(&local, &remote),
             Ask::VerifyKey {
                 stream,
@@ -302,6 +347,26 @@ impl Host for InHost {
         self.tls = Arc::new(info.clone());
     }
 
+    fn authenticated(&mut self) {
+        self.admission.authenticated();
+    }
+
+    fn patience(&self) -> Option<Patience> {
+        Some(self.channel.patience())
+    }
+
+    fn ping(&mut self) -> Option<Bytes> {
+        self.channel.ping()
+    }
+
+    fn slowed(&mut self, limit: &'static str) {
+        self.channel.federation.parts.metrics.limit(match limit {
+            "bytes_per_second" => "peer_bytes_per_second",
+            "stanzas_per_second" => "peer_stanzas_per_second",
+            limit => limit,
+        });
+    }
+
     fn tls_failed(&mut self, error: &io::Error) {
         tracing::debug!(from = %self.from, %error, "TLS handshake with a peer failed");
     }
@@ -332,7 +397,11 @@ impl Host for InHost {
     }
 }
 
-async fn host(federation: &Federation, to: DomainName) -> HostAnswer {
+async fn host(
+    federation: &Federation,
+    to: DomainName,
+    place: &Mutex<Option<Occupied>>,
+) -> HostAnswer {
     let Some(domain) = federation.parts.tenancy.get(to.as_str()) else {
         return if federation.parts.tenancy.departed(&to).await {
             HostAnswer::Gone
@@ -347,6 +416,9 @@ async fn host(federation: &Federation, to: DomainName) -> HostAnswer {
         let error = StreamError::new(StreamCondition::PolicyViolation);
         return HostAnswer::Refused(error.with_text("this domain is suspended"));
     }
+    if let Err(error) = domain.take_place(place, &federation.parts.metrics) {
+        return HostAnswer::Refused(error);
+    }
     let limits = &federation.parts.settings.limits;
     HostAnswer::Served(Box::new(Served {
         identity: federation
@@ -360,6 +432,7 @@ async fn host(federation: &Federation, to: DomainName) -> HostAnswer {
         fake_secret: Arc::from([]),
         features: Vec::new(),
         max_bytes: limits.stanza_bytes,
-        idle_seconds: u32::try_from(limits.keepalive.as_secs()).unwrap_or(u32::MAX),
+        external: Vec::new(),
+        idle_seconds: limits.patience.idle_seconds(),
     }))
 }

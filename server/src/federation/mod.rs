@@ -52,7 +52,7 @@ use crate::config::Config;
 use crate::metrics::{FederationLabel, Metrics};
 use crate::net::PeerDoor;
 use crate::net::guard::Guard;
-use crate::net::limits::StreamLimits;
+use crate::net::limits::{Admission, StreamLimits};
 use crate::net::pump::Transport;
 use crate::net::tls::{AnyServer, Identities, Identity};
 use crate::router::{Remote, Router};
@@ -84,7 +84,10 @@ impl Settings {
         let limits = StreamLimits {
             negotiation: seconds(config.limits.negotiation_seconds),
             stanza_bytes: config.limits.stanza_bytes as usize,
+            unauthenticated_bytes: config.limits.unauthenticated_stanza_bytes as usize,
+            unauthenticated_bytes_per_second: config.limits.unauthenticated_bytes_per_second,
             bytes_per_second: config.limits.peer_bytes_per_second,
+            stanzas_per_second: config.limits.peer_stanzas_per_second,
             outbox_bytes: config.limits.outbox_bytes as usize,
             ..StreamLimits::default()
         };
@@ -366,8 +369,11 @@ impl PeerDoor for Federation {
         tls: Option<TlsInfo>,
         from: SocketAddr,
         outbox: Arc<Outbox>,
+        admission: Admission,
     ) -> BoxFuture<'static, ()> {
-        Box::pin(inbound::serve(self, transport, tls, from, outbox))
+        Box::pin(inbound::serve(
+            self, transport, tls, from, outbox, admission,
+        ))
     }
 }
 

@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use dna::dialback::Evidence;
 use dna::{Fault, Proven, Refusal, Role, Target};
 use futures_util::future::{BoxFuture, ready};
@@ -24,6 +25,7 @@ use super::link::Link;
 use super::staple::Staple;
 use super::verify::Verifier;
 use super::{Federation, judgement};
+use crate::net::limits::Patience;
 use crate::net::now;
 use crate::net::pump::{Ended, Host};
 use crate::net::tls::{Identity, Secure};
@@ -444,6 +446,16 @@ impl Host for OutHost {
         self.attempt.secured(info);
         self.attempt.stage = Stage::SignIn;
         self.tls = Arc::new(info.clone());
+    }
+
+    fn patience(&self) -> Option<Patience> {
+        let mut patience = self.channel.patience();
+        patience.idle = Some(self.job.idle(&self.channel.federation.parts.settings));
+        Some(patience)
+    }
+
+    fn ping(&mut self) -> Option<Bytes> {
+        self.channel.ping()
     }
 
     fn tls_failed(&mut self, error: &io::Error) {

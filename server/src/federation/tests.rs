@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dna::{
-    Answer, Lookup, Outcome, Proven, Record, RecordData, RecordType, Role, Security, ServerAnswer,
+    Answer, Claim, Evidence, Lookup, Outcome, Proven, Record, RecordData, RecordType, Role,
+    Security, ServerAnswer, Service,
 };
 use rustls::pki_types::CertificateDer;
 use store::DomainId;
@@ -17,6 +18,7 @@ use xmpp::ns;
 
 use super::*;
 use crate::config::Config;
+use crate::net::now;
 use crate::serve::{Listeners, Server, ServerParts};
 use crate::session::Session;
 use crate::session::outbox;
@@ -124,7 +126,10 @@ impl House {
         roots: CertificateDer<'static>,
         direct: bool,
     ) -> Self {
-        let id = world.domain(name, &["user"]).await;
+        let id = world.domain_without_certificate(name).await;
+        let names = [name, &format!("rooms.{name}")];
+        world.certificate(id, name, &names).await;
+        world.user(id, name, "user").await;
         let mut config = Config::default();
         let loopback = || vec![([127, 0, 0, 1], 0).into()];
         for list in [
@@ -152,6 +157,7 @@ impl House {
             store: world.store.clone(),
             lookup: dns.clone(),
             anchors: Arc::new(anchors),
+            client_anchors: None,
             metrics: Arc::new(Metrics::new()),
         };
         let server = Server::start(listeners, parts).await.expect("started");
@@ -274,7 +280,7 @@ async fn bind(server: &Server, name: &str) -> Arc<Session> {
     let jid = Jid::parse(&format!("user@{name}")).expect("an address");
     server
         .router()
-        .bind(&jid.bare(), "here", Outbox::new(1_000_000))
+        .bind(&jid.bare(), "here", Outbox::new(1_000_000), now())
         .await
         .expect("bound")
 }
@@ -518,4 +524,23 @@ async fn what_waits_at_the_end_bounces() {
         error.contains("id='w2'") && error.contains("being stopped"),
         "{error}"
     );
+}
+
+/// DNA-17, DNA-18: a further target on the same connection, where the certificate shown there names it too; and not where
+/// it does not.
+#[tokio::test]
+async fn dna_17_a_further_target_on_the_same_connection() {
+    let (one, two) = houses(true, true, false).await;
+    let rooms = two.also("rooms.two.example", &["rooms.two.example"]).await;
+    let alone = two.also("alone.example", &["alone.example"]).await;
+    one.send(&two, "m1").await;
+    assert!(two.got().await.contains("id='m1'"));
+    one.send_as(&one.session, &rooms.jid, "m2").await;
+    assert!(got(&rooms).await.contains("id='m2'"));
+    two.send_as(&rooms, &one.session.jid, "m3").await;
+    assert!(one.got().await.contains("id='m3'"));
+    assert_eq!((one.connections(), two.connections()), (1, 1));
+    one.send_as(&one.session, &alone.jid, "m4").await;
+    assert!(got(&alone).await.contains("id='m4'"));
+    assert_eq!(one.connections(), 2);
 }

@@ -20,19 +20,21 @@ use tokio::net::TcpStream;
 use xmpp::stream::TlsInfo;
 use xmpp::timestamp::Timestamp;
 
+use self::limits::Admission;
 use self::pump::Transport;
 use crate::session::Outbox;
 
 /// Whoever serves the connections that peers open.
 pub trait PeerDoor: Send + Sync {
     /// Serves one connection to its end. `tls` is what the handshake of direct TLS gave; `outbox` is listed among the open
-    /// streams, so that all of them can be told to close.
+    /// streams, so that all of them can be told to close; `admission` is told when the peer has proved a domain.
     fn serve(
         self: Arc<Self>,
         transport: Transport<TcpStream>,
         tls: Option<TlsInfo>,
         from: SocketAddr,
         outbox: Arc<Outbox>,
+        admission: Admission,
     ) -> BoxFuture<'static, ()>;
 }
 

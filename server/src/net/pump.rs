@@ -29,8 +29,7 @@ use xmpp::stream::{
 use self::output::Output;
 pub use self::transport::Transport;
 use super::limits::{
-    Bucket, CLOSE_WAIT, IDLE_SWEEP, OUTPUT_HIGH_WATER, StreamLimits, UNAUTHENTICATED_ELEMENT_BYTES,
-    WRITE_STALL,
+    Bucket, CLOSE_WAIT, IDLE_SWEEP, OUTPUT_HIGH_WATER, Patience, StreamLimits, WRITE_STALL,
 };
 use super::{now, tls};
 use crate::session::outbox::{Outbox, Taken};
@@ -52,6 +51,18 @@ pub trait Host: Send {
     fn tls_failed(&mut self, error: &io::Error);
     /// Something worth knowing.
     fn event(&mut self, event: Event);
+    /// The other side has proved who it is; called once.
+    fn authenticated(&mut self) {}
+    /// Times of the open stream; asked when it opens, when it has been silent, and when its outbox was nudged.
+    fn patience(&self) -> Option<Patience> {
+        None
+    }
+    /// A stanza that makes the other side answer (XEP-0199).
+    fn ping(&mut self) -> Option<Bytes> {
+        None
+    }
+    /// A limit slows the stream down; `limit` is its key in the configuration.
+    fn slowed(&mut self, _limit: &'static str) {}
 }
 
 /// How a stream ended.
@@ -80,7 +91,7 @@ where
     let mut pump = Pump {
         transport,
         framer: Framer::new(Limits {
-            element_bytes: UNAUTHENTICATED_ELEMENT_BYTES,
+            element_bytes: limits.unauthenticated_bytes,
             ..Limits::default()
         }),
         machine,
@@ -97,7 +108,10 @@ where
         disconnect: false,
         deaf: false,
         clock: Clock::new(start, &limits),
-        bucket: Bucket::new(limits.bytes_per_second, start),
+        bytes: Bucket::new(limits.unauthenticated_bytes_per_second, start),
+        stanzas: Bucket::new(limits.stanzas_per_second, start),
+        paid: 0,
+        patience: limits.patience,
     };
     let broken = pump.run(tls).await.err();
     if broken.is_none() {
@@ -127,8 +141,15 @@ struct Pump<'h, S, M, H> {
     /// Input is read and thrown away: it broke the rules of XML, and the error has been sent.
     deaf: bool,
     clock: Clock,
-    bucket: Bucket,
+    bytes: Bucket,
+    stanzas: Bucket,
+    /// Stanzas that were taken from the bucket and have not come yet.
+    paid: u8,
+    patience: Patience,
 }
+
+/// Stanzas are taken from the bucket so many at a time: the clock is not read for each.
+const PAID_AT_ONCE: u8 = 8;
 
 /// What the stream waits for before its next frame.
 enum Waiting {
@@ -147,8 +168,12 @@ struct Clock {
     blocked: Option<Instant>,
     /// Last time anything was read or written.
     active: Instant,
-    /// When the next space is due if nothing happens.
-    keepalive: Instant,
+    /// Last time anything was read.
+    heard: Instant,
+    /// Since when an answer to our ping is awaited.
+    pinged: Option<Instant>,
+    /// When the last space was sent.
+    space: Instant,
     /// Buffers have been freed since the last activity.
     swept: bool,
 }
@@ -171,20 +196,27 @@ impl Clock {
             resume: None,
             blocked: None,
             active: now,
-            keepalive: now + limits.keepalive,
+            heard: now,
+            pinged: None,
+            space: now,
             swept: false,
         }
     }
 
     /// The earliest moment at which there is something to do without input.
-    fn next(&self, phase: Phase, limits: &StreamLimits) -> Instant {
+    fn next(&self, phase: Phase, patience: &Patience) -> Instant {
         let mut next = match phase {
             Phase::Unauthenticated | Phase::Authenticated => self.negotiation,
             Phase::Open if !self.swept => self.active + IDLE_SWEEP,
-            Phase::Open => {
-                let idle = limits.idle.map(|idle| self.active + idle);
-                idle.map_or(self.keepalive, |idle| idle.min(self.keepalive))
-            }
+            Phase::Open => [
+                Some(self.keepalive(patience)),
+                self.answer(patience),
+                patience.idle.map(|idle| self.active + idle),
+            ]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(self.negotiation),
             // Our side is closed; `closing` says how long the peer has.
             Phase::Closing | Phase::Closed => self.sleep.deadline() + CLOSE_WAIT,
         };
@@ -199,6 +231,19 @@ impl Clock {
             next = next.min(other);
         }
         next
+    }
+
+    /// When a space is due if nothing happens.
+    fn keepalive(&self, patience: &Patience) -> Instant {
+        self.active.max(self.space) + patience.keepalive
+    }
+
+    /// When the other side is to be pinged, or given up.
+    fn answer(&self, patience: &Patience) -> Option<Instant> {
+        match self.pinged {
+            Some(at) => Some(at + patience.pong),
+            None => patience.ping.map(|ping| self.heard + ping),
+        }
     }
 }
 
@@ -226,8 +271,16 @@ where
                 Wake::Read(n) => {
                     let now = Instant::now();
                     self.clock.active = now;
+                    self.clock.heard = now;
+                    self.clock.pinged = None;
                     self.clock.swept = false;
-                    self.clock.resume = self.bucket.take(n, now);
+                    if let Some(until) = self.bytes.take(n, now) {
+                        let key = match self.phase {
+                            Phase::Unauthenticated => "unauthenticated_bytes_per_second",
+                            _ => "bytes_per_second",
+                        };
+                        self.slow(until, key);
+                    }
                 }
                 Wake::Orders => {
                     for order in std::mem::take(&mut self.taken.orders) {
@@ -242,9 +295,35 @@ where
         }
     }
 
+    /// Nothing is read or looked at before `until`.
+    fn slow(&mut self, until: Instant, limit: &'static str) {
+        self.host.slowed(limit);
+        self.clock.resume = self.clock.resume.max(Some(until));
+    }
+
+    /// Counts one stanza.
+    fn count_stanza(&mut self) {
+        if let Some(left) = self.paid.checked_sub(1) {
+            self.paid = left;
+            return;
+        }
+        self.paid = PAID_AT_ONCE - 1;
+        if let Some(until) = self.stanzas.take(PAID_AT_ONCE.into(), Instant::now()) {
+            self.slow(until, "stanzas_per_second");
+        }
+    }
+
+    fn may_go_on(&self) -> bool {
+        self.waiting.is_none()
+            && self.start_tls.is_none()
+            && self.clock.resume.is_none()
+            && !self.disconnect
+            && !self.deaf
+    }
+
     /// Feeds the machine whatever complete frames there are, as far as it may go on.
     fn frames(&mut self) {
-        while self.waiting.is_none() && self.start_tls.is_none() && !self.disconnect && !self.deaf {
+        while self.may_go_on() {
             self.held_back = self.output.bytes() >= OUTPUT_HIGH_WATER;
             if self.held_back {
                 return;
@@ -260,7 +339,11 @@ where
                     Input::Broken(StreamError::new(error.condition()).with_text(text))
                 }
             };
+            let stanza = matches!(input, Input::Element(_));
             self.machine.handle(input, now(), &mut self.actions);
+            if stanza {
+                self.count_stanza();
+            }
             self.act();
         }
     }
@@ -294,14 +377,30 @@ where
         }
         let phase = self.machine.phase();
         if phase != self.phase {
-            if self.phase == Phase::Unauthenticated {
-                self.framer.set_limits(Limits {
-                    element_bytes: self.limits.stanza_bytes,
-                    ..Limits::default()
-                });
-            }
-            self.phase = phase;
+            self.enter(phase);
         }
+    }
+
+    /// The limits of the new phase hold from now on.
+    fn enter(&mut self, phase: Phase) {
+        if self.phase == Phase::Unauthenticated {
+            self.framer.set_limits(Limits {
+                element_bytes: self.limits.stanza_bytes,
+                ..Limits::default()
+            });
+            self.bytes = Bucket::new(self.limits.bytes_per_second, Instant::now());
+            if matches!(phase, Phase::Authenticated | Phase::Open) {
+                self.host.authenticated();
+            }
+        }
+        self.phase = phase;
+        if phase == Phase::Open {
+            self.be_patient();
+        }
+    }
+
+    fn be_patient(&mut self) {
+        self.patience = self.host.patience().unwrap_or(self.limits.patience);
     }
 
     /// Flush, handshake, tell the machine. The whole takes no longer than negotiating may.
@@ -368,6 +467,12 @@ where
             {
                 Poll::Ready(()) => {
                     self.output.count();
+                    if std::mem::take(&mut self.taken.nudged) {
+                        self.be_patient();
+                        if self.output.is_empty() && self.taken.orders.is_empty() {
+                            continue;
+                        }
+                    }
                     if !self.taken.orders.is_empty() {
                         return Poll::Ready(Ok(Wake::Orders));
                     }
@@ -422,7 +527,7 @@ where
     /// The timer is only ever brought forward here. When it fires too early it is set anew, which spares touching it for
     /// every read.
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Wake>> {
-        let next = self.clock.next(self.phase, &self.limits);
+        let next = self.clock.next(self.phase, &self.patience);
         if next < self.clock.sleep.deadline() {
             self.clock.sleep.as_mut().reset(next);
         }
@@ -462,7 +567,7 @@ where
             Phase::Open => self.idle(now),
             _ => {}
         }
-        let next = self.clock.next(self.phase, &self.limits);
+        let next = self.clock.next(self.phase, &self.patience);
         self.clock.sleep.as_mut().reset(next);
         Ok(())
     }
@@ -472,20 +577,44 @@ where
         let silent = now.duration_since(clock.active);
         if !clock.swept && silent >= IDLE_SWEEP {
             clock.swept = true;
-            clock.keepalive = clock.active + self.limits.keepalive;
             self.framer.shrink();
             self.output.shrink();
             self.actions = Actions::new();
             self.taken = Taken::default();
             self.host.outbox().shrink();
+            self.be_patient();
         }
-        if clock.swept && now >= clock.keepalive {
-            clock.keepalive = now + self.limits.keepalive;
+        let clock = &mut self.clock;
+        if clock.swept && now >= clock.keepalive(&self.patience) {
+            clock.space = now;
             // Legal between stanzas (XML-07). A connection that is dead fails on it at the TCP level.
             self.output.push(Bytes::from_static(b" "));
         }
-        if self.limits.idle.is_some_and(|idle| silent >= idle) {
-            self.feed(Input::Order(Order::Finish));
+        if self.patience.idle.is_some_and(|idle| silent >= idle) {
+            return self.feed(Input::Order(Order::Finish));
+        }
+        if self
+            .clock
+            .answer(&self.patience)
+            .is_some_and(|at| now >= at)
+        {
+            self.ping(now);
+        }
+    }
+
+    /// Nothing has come for long: the other side is asked, or has had its time to answer (STREAM-10).
+    fn ping(&mut self, now: Instant) {
+        if self.clock.pinged.is_some() {
+            let error = StreamError::new(StreamCondition::ConnectionTimeout)
+                .with_text("nothing came back to a ping");
+            return self.feed(Input::Order(Order::Close(error)));
+        }
+        match self.host.ping() {
+            Some(ping) => {
+                self.clock.pinged = Some(now);
+                self.output.push(ping);
+            }
+            None => self.patience.ping = None,
         }
     }
 }

@@ -63,11 +63,14 @@ impl Switchboard for Router {
         };
         let marked = session.clone();
         session.outbox.when_written(Box::pin(async move {
-            let cx = router
-                .modules
-                .context(&marked.domain.hosted, &*router, now());
+            let domain = std::sync::Arc::clone(&marked.domain());
+            let cx = router.modules.context(&domain.hosted, &*router, now());
             hooks::session_written(&cx, &marked.jid).await;
         }));
+    }
+
+    fn limited(&self, limit: &'static str) {
+        self.metrics.limit(limit);
     }
 
     fn close(&self, session: &Jid, condition: StreamCondition) {

@@ -8,6 +8,7 @@ use xmpp::ns;
 
 use super::*;
 use crate::session::outbox::Taken;
+use crate::tenancy::Defaults;
 use crate::testing::World;
 
 struct Net {
@@ -31,13 +32,14 @@ impl Net {
         let world = World::new().await;
         world.domain("one.example", &["alice", "bob"]).await;
         world.domain("two.example", &["carol"]).await;
-        let tenancy = Tenancy::load(world.store.clone(), None)
+        let tenancy = Tenancy::load(world.store.clone(), None, Defaults::default())
             .await
             .expect("the domains");
         let router = Router::new(
             tenancy,
             Sessions::new(3),
             Modules::default(),
+            Recipients::default(),
             Arc::new(Metrics::new()),
         );
         let remote = Arc::<Far>::default();
@@ -55,7 +57,7 @@ impl Net {
         let outbox = Outbox::new(10_000);
         let session = self
             .router
-            .bind(&jid.bare(), jid.resource().expect("full"), outbox)
+            .bind(&jid.bare(), jid.resource().expect("full"), outbox, now())
             .await
             .expect("bound");
         if let Some(priority) = priority {
@@ -314,7 +316,7 @@ async fn bind_04_an_older_session_of_the_same_address_is_replaced() {
         &net.router.sessions().get(&new.jid).expect("still there"),
         &new
     ));
-    assert_eq!(new.domain.sessions(), 1);
+    assert_eq!(new.domain().sessions(), 1);
 }
 
 #[tokio::test]
@@ -325,7 +327,7 @@ async fn bind_05_dos_03_sessions_of_an_account_are_limited() {
             .await;
     }
     let account = BareJid::parse("alice@one.example").expect("an address");
-    let refused = net.router.bind(&account, "4", Outbox::new(10)).await;
+    let refused = net.router.bind(&account, "4", Outbox::new(10), now()).await;
     let error = refused.expect_err("over the limit");
     assert_eq!(error.condition, Condition::ResourceConstraint);
     net.bind("alice@one.example/3", None).await;

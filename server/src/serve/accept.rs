@@ -89,11 +89,15 @@ async fn accept_loop(listener: TcpListener, way: Way, doors: Arc<Doors>, stop: C
                 continue;
             }
         };
-        let Some(admission) = doors.addresses.admit(from.ip(), Instant::now()) else {
-            // DOS-01, DOS-02: beyond the limit no connection proceeds.
-            doors.metrics.refused_connections.inc();
-            tracing::debug!(%from, "too many connections from this address");
-            continue;
+        let admission = match doors.addresses.admit(from.ip(), Instant::now()) {
+            Ok(admission) => admission,
+            Err(refused) => {
+                // DOS-01, DOS-02: beyond the limit no connection proceeds.
+                doors.metrics.refused_connections.inc();
+                doors.metrics.limit(refused.key());
+                tracing::debug!(%from, limit = refused.key(), "a connection was refused");
+                continue;
+            }
         };
         let task = connection(tcp, from, way, doors.clone(), admission);
         doors.tasks.spawn(task);
@@ -105,7 +109,7 @@ async fn connection(
     from: SocketAddr,
     way: Way,
     doors: Arc<Doors>,
-    _admission: Admission,
+    admission: Admission,
 ) {
     // Small writes are joined by the outbox already; waiting for more would only add delay.
     if tcp.set_nodelay(true).is_err() {
@@ -117,11 +121,11 @@ async fn connection(
         .get_or_create(&DoorLabel { door: way.label })
         .clone();
     gauge.inc();
-    serve(tcp, from, way, &doors).await;
+    serve(tcp, from, way, &doors, admission).await;
     gauge.dec();
 }
 
-async fn serve(tcp: TcpStream, from: SocketAddr, way: Way, doors: &Doors) {
+async fn serve(tcp: TcpStream, from: SocketAddr, way: Way, doors: &Doors, admission: Admission) {
     let (transport, info) = if way.direct {
         let limit = doors.clients.limits.negotiation;
         let handshake = Box::pin(tls::accept(
@@ -145,10 +149,14 @@ async fn serve(tcp: TcpStream, from: SocketAddr, way: Way, doors: &Doors) {
     let _open = doors.streams.enter(&outbox);
     match (way.door, &doors.peers) {
         (Door::Client, _) => {
-            doors.clients.serve(transport, info, from, outbox).await;
+            let clients = &doors.clients;
+            clients
+                .serve(transport, info, from, outbox, admission)
+                .await;
         }
         (Door::Peer, Some(peers)) => {
-            peers.clone().serve(transport, info, from, outbox).await;
+            let peers = peers.clone();
+            peers.serve(transport, info, from, outbox, admission).await;
         }
         // The web has a loop of its own.
         (Door::Peer, None) | (Door::Web, _) => {}

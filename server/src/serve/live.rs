@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::federation::Federation;
 use crate::metrics::{DaysLabel, Metrics, SeverityLabel, StateLabel};
 use crate::net::internal::Health;
+use crate::net::limits::Addresses;
 use crate::net::tls::Identities;
 use crate::router::Router;
 use crate::tenancy::Tenancy;
@@ -26,6 +27,7 @@ pub(super) struct LiveServer {
     pub(super) router: Arc<Router>,
     pub(super) federation: Arc<Federation>,
     pub(super) anchors: Arc<dna::Anchors>,
+    pub(super) addresses: Arc<Addresses>,
     /// Where clients are listened for.
     pub(super) local: Vec<SocketAddr>,
 }
@@ -34,14 +36,9 @@ pub(super) struct LiveServer {
 impl Live for LiveServer {
     fn announce(&self, change: Change) {
         match change {
-            // The store's feed says these within the same second; nothing is lost by leaving them to it.
-            Change::Domain(_) => {}
+            // The store's feed says these at once, whichever process made them; nothing is lost by leaving them to it.
+            Change::Domain(_) | Change::Account(_) => {}
             Change::Certificate(domain) => self.identities.invalidate(&domain),
-            // The feed cannot tell a new password from other changes; an operator's change ends the sessions.
-            Change::Account(account) => {
-                self.router.modules().forget_account(&account);
-                self.close_account(&account);
-            }
         }
     }
 
@@ -74,6 +71,9 @@ impl Health for LiveServer {
     }
 
     async fn sample(&self, metrics: &Metrics) {
+        metrics
+            .unauthenticated
+            .set(i64::from(self.addresses.unauthenticated()));
         let Ok(states) = self.store.domain_states().await else {
             return;
         };

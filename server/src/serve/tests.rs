@@ -1,5 +1,9 @@
 //! The server whole, over loopback, spoken to in raw XML.
 
+mod changes;
+mod external;
+mod limits;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +25,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 
 struct House {
     server: Server,
+    metrics: Arc<Metrics>,
     world: World,
     one: DomainId,
     tls: Arc<ClientConfig>,
@@ -28,6 +33,14 @@ struct House {
 
 impl House {
     async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    fn metrics(&self) -> String {
+        self.metrics.encode()
+    }
+
+    async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let world = World::new().await;
         let one = world.domain("one.example", &["alice", "bob"]).await;
         world.domain("two.example", &["carol"]).await;
@@ -40,13 +53,16 @@ impl House {
         config.listen.public = port();
         config.listen.admin = port();
         config.listen.internal = port();
+        change(&mut config);
+        let metrics = Arc::new(Metrics::new());
         let listeners = Listeners::bind(&config.listen).expect("free ports");
         let parts = ServerParts {
             config: Arc::new(config),
             store: world.store.clone(),
             lookup: no_dns(),
             anchors: Arc::new(dna::Anchors::lenient([world.ca_der.clone()])),
-            metrics: Arc::new(Metrics::new()),
+            client_anchors: None,
+            metrics: metrics.clone(),
         };
         let server = Server::start(listeners, parts).await.expect("started");
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -57,6 +73,7 @@ impl House {
             .with_no_client_auth();
         Self {
             server,
+            metrics,
             world,
             one,
             tls: Arc::new(tls),
@@ -70,6 +87,10 @@ impl House {
 
     /// STARTTLS with a certificate valid for the domain.
     async fn secure(&self, domain: &str) -> Wire<TlsStream<TcpStream>> {
+        self.secure_as(domain, self.tls.clone()).await
+    }
+
+    async fn secure_as(&self, domain: &str, tls: Arc<ClientConfig>) -> Wire<TlsStream<TcpStream>> {
         let mut wire = self.connect().await;
         wire.open(domain).await;
         wire.say("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
@@ -77,11 +98,26 @@ impl House {
         wire.until("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
             .await;
         let name = ServerName::try_from(domain.to_owned()).expect("a name");
-        let stream = TlsConnector::from(self.tls.clone())
+        let stream = TlsConnector::from(tls)
             .connect(name, wire.io)
             .await
             .expect("a valid certificate");
         Wire::new(stream)
+    }
+
+    /// Tries until the server has heard of a change: nothing else tells when it has.
+    async fn until<T>(&self, mut attempt: impl AsyncFnMut() -> Option<T>) -> T {
+        let tries = async {
+            loop {
+                if let Some(found) = attempt().await {
+                    return found;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, tries)
+            .await
+            .expect("the change is heard")
     }
 
     /// Logged in and available.
@@ -151,6 +187,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 );
             }
         }
+    }
+
+    /// The server answers.
+    async fn ping(&mut self, domain: &str) {
+        self.say(&format!(
+            "<iq type='get' id='still-here' to='{domain}'><ping xmlns='urn:xmpp:ping'/></iq>"
+        ))
+        .await;
+        self.until("id='still-here'").await;
     }
 
     /// Everything until the other side closes.

@@ -2,11 +2,18 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
-use xmpp::jid::DomainName;
+use tokio::time::Instant;
+use xmpp::element::Element;
+use xmpp::jid::{BareJid, DomainName, Jid};
+use xmpp::ns;
 use xmpp::sasl::Hash;
 use xmpp::stanza::Stanza;
 use xmpp::stream::client::Client;
@@ -14,14 +21,16 @@ use xmpp::stream::{
     Answer, Ask, Event, Host as HostAnswer, Seed, Served, StreamCondition, StreamError, TlsInfo,
     Unavailable,
 };
+use xmpp::timestamp::Timestamp;
 
 use super::{Outbox, Session};
 use crate::metrics::{Metrics, ResultLabel};
-use crate::net::limits::StreamLimits;
+use crate::net::limits::{Admission, Attempt, Logins, Patience, StreamLimits};
+use crate::net::now;
 use crate::net::pump::{self, Host, Transport};
 use crate::net::tls::{Door, Identities, Secure};
 use crate::router::Router;
-use crate::tenancy::Tenancy;
+use crate::tenancy::{Domain, Occupied, Tenancy};
 
 /// What every client connection shares.
 pub struct ClientDoor {
@@ -39,6 +48,8 @@ pub struct ClientDoor {
     pub provider: Option<DomainName>,
     /// Limits of a stream.
     pub limits: StreamLimits,
+    /// Failed logins.
+    pub logins: Logins,
 }
 
 impl ClientDoor {
@@ -49,6 +60,7 @@ impl ClientDoor {
         tls: Option<TlsInfo>,
         from: SocketAddr,
         outbox: Arc<Outbox>,
+        admission: Admission,
     ) where
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
@@ -56,6 +68,10 @@ impl ClientDoor {
             door: self.clone(),
             outbox,
             session: Arc::default(),
+            place: Arc::default(),
+            proved: Arc::default(),
+            shown: Arc::default(),
+            admission,
             from,
         };
         let machine = Client::new(Seed::new(rand::random()), self.provider.clone());
@@ -73,7 +89,12 @@ impl ClientDoor {
         }
     }
 
-    async fn host(self: Arc<Self>, to: DomainName) -> HostAnswer {
+    async fn host(
+        self: Arc<Self>,
+        to: DomainName,
+        place: Arc<Mutex<Option<Occupied>>>,
+        shown: Arc<[Vec<u8>]>,
+    ) -> HostAnswer {
         let Some(domain) = self.tenancy.get(to.as_str()) else {
             return if self.tenancy.departed(&to).await {
                 HostAnswer::Gone
@@ -90,16 +111,84 @@ impl ClientDoor {
                     .with_text("this domain is suspended; ask whoever runs it"),
             );
         }
+        if let Err(error) = domain.take_place(&place, &self.metrics) {
+            return HostAnswer::Refused(error);
+        }
         HostAnswer::Served(Box::new(Served {
+            external: proven_accounts(&domain, &shown).await,
             identity: self.identities.get(domain.name()).await.is_some(),
             domain: domain.name().clone(),
             plain: domain.plain,
             fake_secret: self.fake_secret.clone(),
             max_bytes: self.limits.stanza_bytes,
             features: modules::hooks::stream_features(&domain.hosted),
-            idle_seconds: u32::try_from(self.limits.keepalive.as_secs()).unwrap_or(u32::MAX),
+            idle_seconds: domain.patience.idle_seconds(),
         }))
     }
+
+    /// The verifier of an account, as soon as its failures and those of the address let it be looked at (SASL-10).
+    async fn credentials(
+        self: Arc<Self>,
+        domain: DomainName,
+        local: String,
+        hash: Option<Hash>,
+        from: SocketAddr,
+        proved: Arc<AtomicI64>,
+    ) -> Answer {
+        let Some(domain) = self.tenancy.get(domain.as_str()) else {
+            return Answer::Credentials(Ok(None));
+        };
+        // What names no account is counted as one all the same.
+        let account = BareJid::new(Some(&local), domain.name())
+            .unwrap_or_else(|_| Jid::from(domain.name().clone()).bare());
+        match self.logins.attempt(&account, from.ip(), Instant::now()) {
+            Attempt::After(Duration::ZERO) => {}
+            Attempt::After(delay) => {
+                self.metrics.limit("login_delay_seconds");
+                tokio::time::sleep(delay).await;
+            }
+            Attempt::Refused => {
+                self.metrics.limit("login_failures_at_most");
+                tracing::warn!(%account, %from, "too many failed logins: this one is not looked at");
+                return Answer::Credentials(Err(Unavailable));
+            }
+        }
+        proved.store(now().0, Ordering::Relaxed);
+        let hash = hash.unwrap_or(Hash::Sha256);
+        let found = domain.hosted.store.credentials_for(&local, hash).await;
+        Answer::Credentials(found.map_err(|error| {
+            tracing::error!(domain = %domain.name(), %error, "a login could not be checked");
+            Unavailable
+        }))
+    }
+}
+
+/// Accounts looked up for one certificate.
+const CERTIFIED: usize = 8;
+
+/// The accounts of this domain that the client's certificate proves, and that may log in: EXTERNAL is offered for them.
+async fn proven_accounts(domain: &Domain, shown: &[Vec<u8>]) -> Vec<BareJid> {
+    let Some(anchors) = domain.client_anchors.as_ref().filter(|_| !shown.is_empty()) else {
+        return Vec::new();
+    };
+    let addresses = match dna::pkix::client_addresses(shown, anchors, now()) {
+        Ok(addresses) => addresses,
+        Err(error) => {
+            tracing::info!(domain = %domain.name(), %error, "no EXTERNAL for this client");
+            return Vec::new();
+        }
+    };
+    let mut proven = Vec::new();
+    let here = |account: &BareJid| account.domain() == domain.name().as_str();
+    for account in addresses.into_iter().filter(here).take(CERTIFIED) {
+        let local = account.local().unwrap_or_default();
+        match domain.hosted.store.account_active(local).await {
+            Ok(Some(_)) => proven.push(account),
+            Ok(None) => {}
+            Err(error) => tracing::error!(%account, %error, "an account cannot be read"),
+        }
+    }
+    proven
 }
 
 /// One client connection.
@@ -108,6 +197,13 @@ struct ClientHost {
     outbox: Arc<Outbox>,
     /// Set by the answer to the one successful binding.
     session: Arc<OnceLock<Arc<Session>>>,
+    /// Its place among the domain's connections.
+    place: Arc<Mutex<Option<Occupied>>>,
+    /// When the store was asked for what proves the account (µs).
+    proved: Arc<AtomicI64>,
+    /// The certificate chain that the client showed.
+    shown: Arc<[Vec<u8>]>,
+    admission: Admission,
     from: SocketAddr,
 }
 
@@ -119,22 +215,16 @@ impl Host for ClientHost {
     fn ask(&mut self, ask: Ask) -> BoxFuture<'static, Answer> {
         let door = self.door.clone();
         match ask {
-            Ask::Host { to } => Box::pin(async move { Answer::Host(door.host(to).await) }),
+            Ask::Host { to } => {
+                self.proved.store(now().0, Ordering::Relaxed);
+                let asked = door.host(to, self.place.clone(), self.shown.clone());
+                Box::pin(async move { Answer::Host(asked.await) })
+            }
             Ask::Credentials {
                 domain,
                 local,
                 hash,
-            } => Box::pin(async move {
-                let Some(domain) = door.tenancy.get(domain.as_str()) else {
-                    return Answer::Credentials(Ok(None));
-                };
-                let hash = hash.unwrap_or(Hash::Sha256);
-                let found = domain.hosted.store.credentials_for(&local, hash).await;
-                Answer::Credentials(found.map_err(|error| {
-                    tracing::error!(domain = %domain.name(), %error, "a login could not be checked");
-                    Unavailable
-                }))
-            }),
+            } => Box::pin(door.credentials(domain, local, hash, self.from, self.proved.clone())),
             Ask::Bind {
                 account,
                 resource,
@@ -142,9 +232,10 @@ impl Host for ClientHost {
             } => {
                 let outbox = self.outbox.clone();
                 let slot = self.session.clone();
+                let proved = Timestamp(self.proved.load(Ordering::Relaxed));
                 Box::pin(async move {
                     let resource = resource.as_deref().unwrap_or(&random);
-                    let bound = door.router.bind(&account, resource, outbox).await;
+                    let bound = door.router.bind(&account, resource, outbox, proved).await;
                     Answer::Bound(bound.map(|session| {
                         let jid = session.jid.clone();
                         // The machine binds once; a second answer would find the slot taken and change nothing.
@@ -173,7 +264,38 @@ impl Host for ClientHost {
         })
     }
 
-    fn secured(&mut self, _: &TlsInfo) {}
+    fn secured(&mut self, info: &TlsInfo) {
+        self.shown = info.peer_chain.clone().into();
+    }
+
+    fn authenticated(&mut self) {
+        self.admission.authenticated();
+    }
+
+    fn patience(&self) -> Option<Patience> {
+        Some(self.session.get()?.domain().patience)
+    }
+
+    fn ping(&mut self) -> Option<Bytes> {
+        let session = self.session.get()?;
+        let ping = Element::new("iq", ns::CLIENT)
+            .attr("type", "get")
+            .attr("from", session.domain().name().as_str())
+            .attr("to", session.jid.as_str())
+            .attr("id", format!("ping-{:016x}", rand::random::<u64>()))
+            .child(Element::new("ping", ns::PING));
+        let mut bytes = Vec::new();
+        ping.write(&mut bytes, ns::CLIENT);
+        Some(bytes.into())
+    }
+
+    fn slowed(&mut self, limit: &'static str) {
+        self.door.metrics.limit(match limit {
+            "bytes_per_second" => "client_bytes_per_second",
+            "stanzas_per_second" => "client_stanzas_per_second",
+            limit => limit,
+        });
+    }
 
     fn tls_failed(&mut self, error: &io::Error) {
         tracing::debug!(from = %self.from, %error, "TLS handshake failed");
@@ -190,6 +312,8 @@ impl Host for ClientHost {
         match event {
             Event::Authenticated { account, mechanism } => {
                 count("success");
+                let logins = &self.door.logins;
+                logins.succeeded(&account, self.from.ip(), Instant::now());
                 tracing::info!(domain = account.domain(), %account, mechanism, from = %self.from, "logged in");
             }
             Event::AuthenticationFailed { failure } => {

@@ -7,45 +7,100 @@ pub mod client;
 pub mod outbox;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI16, AtomicU32, AtomicU64, Ordering};
 
+use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use modules::{SessionUpdate, SessionView};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
-use std::sync::atomic::{AtomicI16, Ordering};
+use tokio::time::Instant;
 use xmpp::jid::{BareJid, Jid};
+use xmpp::timestamp::Timestamp;
 
 pub use self::outbox::{Outbox, PushError};
-use crate::tenancy::Domain;
+use crate::tenancy::{Domain, Kind, Occupied};
 
 /// Priority of a session that is connected and not available: below every real one (RFC 6121 4.7.2.3).
 const NOT_AVAILABLE: i16 = i16::MIN;
+
+/// Stanzas are counted against domain and tenant so many at a time.
+const PAID_AT_ONCE: u32 = 16;
+/// How long a revocation is remembered for logins that were under way: longer than any negotiation may take.
+const REVOKED: i64 = 3_600_000_000;
+/// Revocations before old ones are swept out.
+const REVOKED_SWEEP: usize = 10_000;
 
 /// One bound resource.
 #[derive(Debug)]
 pub struct Session {
     /// Full address.
     pub jid: Jid,
-    /// Its domain, as it was when the session was bound.
-    pub domain: Arc<Domain>,
+    /// Its domain, as it was last read.
+    domain: ArcSwap<Domain>,
     /// What its stream shall write.
     pub outbox: Arc<Outbox>,
+    /// When the store was asked for what proved the account: what was changed later, this login did not know.
+    pub proved: Timestamp,
+    /// Stanzas that the domain and its tenant have let through in advance.
+    credit: AtomicU32,
+    /// The last recipient that was let through (DOS-06); 0: none.
+    recipient: AtomicU64,
+    /// Counts the session against its domain and tenant while it is bound.
+    slot: Mutex<Option<Occupied>>,
     /// Copy of the priority for delivery, which must not take the lock of `view`.
     priority: AtomicI16,
     view: Mutex<SessionView>,
 }
 
 impl Session {
-    /// A session that was bound just now.
-    pub fn new(jid: Jid, domain: Arc<Domain>, outbox: Arc<Outbox>) -> Arc<Self> {
+    /// A session that was bound just now. `proved` is when the store was asked for what proved the account.
+    pub fn new(jid: Jid, domain: Arc<Domain>, outbox: Arc<Outbox>, proved: Timestamp) -> Arc<Self> {
         Arc::new(Self {
             view: Mutex::new(SessionView::new(jid.clone())),
             jid,
-            domain,
+            domain: ArcSwap::new(domain),
             outbox,
+            proved,
+            credit: AtomicU32::new(0),
+            recipient: AtomicU64::new(0),
+            slot: Mutex::default(),
             priority: AtomicI16::new(NOT_AVAILABLE),
         })
+    }
+
+    /// Its domain, as it was last read.
+    pub fn domain(&self) -> arc_swap::Guard<Arc<Domain>> {
+        self.domain.load()
+    }
+
+    /// What was read of its domain now; the stream goes on under it.
+    pub fn renew(&self, domain: Arc<Domain>) {
+        self.domain.store(domain);
+        self.outbox.nudge();
+    }
+
+    /// Counts one stanza against domain and tenant: when it may go on if there were too many (DOS-10).
+    pub fn pace(&self) -> Option<(Instant, &'static str)> {
+        // Only the session's own stream takes from its credit.
+        let credit = self.credit.load(Ordering::Relaxed);
+        if credit > 0 {
+            self.credit.store(credit - 1, Ordering::Relaxed);
+            return None;
+        }
+        self.credit.store(PAID_AT_ONCE - 1, Ordering::Relaxed);
+        self.domain().pace(PAID_AT_ONCE, Instant::now())
+    }
+
+    /// Whether this recipient (a name of `Recipients`) is the one let through last.
+    pub fn wrote_to(&self, recipient: u64) -> bool {
+        self.recipient.load(Ordering::Relaxed) == recipient
+    }
+
+    /// It was let through.
+    pub fn writes_to(&self, recipient: u64) {
+        self.recipient.store(recipient, Ordering::Relaxed);
     }
 
     /// Priority of its presence; `None` while it is not available.
@@ -78,18 +133,26 @@ pub type Resources = SmallVec<[Arc<Session>; 2]>;
 #[derive(Debug)]
 pub struct Sessions {
     accounts: DashMap<BareJid, Resources, ahash::RandomState>,
+    /// Logins of these accounts that were proved before are worth nothing any more.
+    revoked: DashMap<BareJid, Timestamp, ahash::RandomState>,
     per_account: usize,
 }
 
-/// The account has as many sessions as it may (BIND-05, DOS-03).
+/// Why a session cannot be bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooMany;
+pub enum BindRefused {
+    /// Somebody has as many as they may (BIND-05, DOS-03, DOS-10): the configuration's key in section `limits`.
+    TooMany(&'static str),
+    /// The account was changed since the login was proved.
+    Revoked,
+}
 
 impl Sessions {
     /// None yet; at most `per_account` for each account.
     pub fn new(per_account: usize) -> Self {
         Self {
             accounts: DashMap::default(),
+            revoked: DashMap::default(),
             per_account: per_account.max(1),
         }
     }
@@ -97,20 +160,63 @@ impl Sessions {
     /// Adds a session. One that had the same full address is taken out and returned (BIND-04).
     ///
     /// # Errors
-    /// [`TooMany`]
-    pub fn bind(&self, session: &Arc<Session>) -> Result<Option<Arc<Session>>, TooMany> {
-        let mut entry = self.accounts.entry(session.jid.bare()).or_default();
+    /// [`BindRefused`]
+    pub fn bind(&self, session: &Arc<Session>) -> Result<Option<Arc<Session>>, BindRefused> {
+        let account = session.jid.bare();
+        let mut entry = self.accounts.entry(account.clone()).or_default();
+        let bound = self.bind_into(&account, &mut entry, session);
+        let nobody = entry.is_empty();
+        drop(entry);
+        if nobody {
+            self.accounts.remove_if(&account, |_, rest| rest.is_empty());
+        }
+        bound
+    }
+
+    fn bind_into(
+        &self,
+        account: &BareJid,
+        entry: &mut Resources,
+        session: &Arc<Session>,
+    ) -> Result<Option<Arc<Session>>, BindRefused> {
+        // Under the entry's lock: a revocation comes either before this, or finds the session.
+        if self
+            .revoked
+            .get(account)
+            .is_some_and(|at| session.proved < *at)
+        {
+            return Err(BindRefused::Revoked);
+        }
         let same = entry.iter().position(|other| other.jid == session.jid);
         if same.is_none() && entry.len() >= self.per_account {
-            return Err(TooMany);
+            return Err(BindRefused::TooMany("sessions_per_account"));
         }
         let replaced = same.map(|i| entry.remove(i));
-        entry.push(session.clone());
-        session.domain.session_bound();
         if let Some(old) = &replaced {
-            old.domain.session_ended();
+            old.slot.lock().take();
         }
+        match session.domain().occupy(Kind::Session) {
+            Ok(slot) => *session.slot.lock() = Some(slot),
+            Err(limit) => {
+                // It had its place a moment ago, so this is for new ones only.
+                entry.extend(replaced);
+                return Err(BindRefused::TooMany(limit));
+            }
+        }
+        entry.push(session.clone());
         Ok(replaced)
+    }
+
+    /// Logins of the account that were proved before `at` are worth nothing any more: these sessions of it are to end, and
+    /// what is being negotiated will not be bound.
+    pub fn revoke(&self, account: &BareJid, at: Timestamp) -> Resources {
+        if self.revoked.len() >= REVOKED_SWEEP {
+            self.revoked.retain(|_, then| then.0 > at.0 - REVOKED);
+        }
+        self.revoked.insert(account.clone(), at);
+        let mut found = self.of(account.as_str());
+        found.retain(|session| session.proved < at);
+        found
     }
 
     /// Takes a session out; `false` when it is not in (any more).
@@ -129,7 +235,7 @@ impl Sessions {
         if sessions.is_empty() {
             entry.remove();
         }
-        session.domain.session_ended();
+        session.slot.lock().take();
         true
     }
 

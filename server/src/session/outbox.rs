@@ -38,6 +38,7 @@ struct State {
     orders: Vec<Order>,
     then: Vec<BoxFuture<'static, ()>>,
     waker: Option<Waker>,
+    nudged: bool,
     closed: bool,
     unacked: Option<Unacked>,
 }
@@ -88,6 +89,8 @@ pub struct Taken {
     pub orders: Vec<Order>,
     /// To be run once everything taken with or before them is written.
     pub then: Vec<BoxFuture<'static, ()>>,
+    /// What the stream was told about its times has changed.
+    pub nudged: bool,
 }
 
 impl Outbox {
@@ -187,6 +190,17 @@ impl Outbox {
         Ok(())
     }
 
+    /// Has the stream ask for its times again.
+    pub fn nudge(&self) {
+        let mut state = self.state.lock();
+        state.nudged = true;
+        let waker = state.waker.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
     /// Whether the stream has ended.
     pub fn is_closed(&self) -> bool {
         self.state.lock().closed
@@ -201,7 +215,8 @@ impl Outbox {
         taken: &mut Taken,
     ) -> Poll<()> {
         let mut state = self.state.lock();
-        let some = !state.orders.is_empty()
+        let some = state.nudged
+            || !state.orders.is_empty()
             || (bytes && (!(state.queue.is_empty() && state.then.is_empty()) || state.wants_ack()));
         if !some {
             match &mut state.waker {
@@ -210,6 +225,7 @@ impl Outbox {
             }
             return Poll::Pending;
         }
+        taken.nudged |= std::mem::take(&mut state.nudged);
         taken.orders.append(&mut state.orders);
         if bytes {
             debug_assert!(items.is_empty());

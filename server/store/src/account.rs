@@ -229,7 +229,7 @@ impl DomainStore {
         }))
     }
 
-    /// Replaces a user's verifiers. `false`: there is no such user.
+    /// Replaces a user's verifiers, at the user's own wish: sessions go on. `false`: there is no such user.
     ///
     /// # Errors
     /// See [`StoreError`]; the old ones stay then.
@@ -237,6 +237,32 @@ impl DomainStore {
         &self,
         local: &str,
         verifiers: &[ScramVerifier],
+        now: Timestamp,
+    ) -> Result<bool> {
+        self.put_verifiers(local, verifiers, self.jid(local), now)
+            .await
+    }
+
+    /// Replaces a user's verifiers at somebody else's wish: announced so that sessions proved with older ones end. `false`:
+    /// there is no such user.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; the old ones stay then.
+    pub async fn account_reset_credentials(
+        &self,
+        local: &str,
+        verifiers: &[ScramVerifier],
+        now: Timestamp,
+    ) -> Result<bool> {
+        let change = Change::Password(format!("{local}@{}", self.name), now);
+        self.put_verifiers(local, verifiers, change, now).await
+    }
+
+    async fn put_verifiers(
+        &self,
+        local: &str,
+        verifiers: &[ScramVerifier],
+        change: Change,
         now: Timestamp,
     ) -> Result<bool> {
         let found = wr!(self.store, p => {
@@ -249,7 +275,7 @@ impl DomainStore {
             if let Some((id,)) = found {
                 sqlx::query("DELETE FROM credentials WHERE account = $1").bind(id).execute(&mut *tx).await?;
                 put_credentials!(tx, id, verifiers);
-                announce!(tx, self.jid(local), now);
+                announce!(tx, &change, now);
             }
             tx.commit().await?;
             found

@@ -7,11 +7,13 @@
 //! PostgreSQL gives a number before its row is visible, so there whoever appends holds a lock from the number to the commit.
 //! Appending is therefore the last thing a transaction does.
 
+use std::borrow::Cow;
+
 use tokio::sync::watch;
 use xmpp::timestamp::Timestamp;
 
 use crate::error::Result;
-use crate::{Store, rd, wr};
+use crate::{Store, TenantId, rd, wr};
 
 /// Name of the lock under which PostgreSQL numbers are given: `domicile` in ASCII.
 const LOCK: i64 = 0x646f_6d69_6369_6c65;
@@ -29,21 +31,29 @@ pub enum Change {
     Domain(String),
     /// The current certificate of a domain (by name).
     Certificate(String),
-    /// An account (bare JID): password, state, or gone.
+    /// An account (bare JID): its own new password, state, or gone.
     Account(String),
+    /// Somebody else has set the password of an account (bare JID), at this time: sessions that were proved before end.
+    Password(String, Timestamp),
+    /// Limits of a tenant.
+    Tenant(TenantId),
 }
 
 impl Change {
-    pub(crate) fn parts(&self) -> (&'static str, &str) {
+    pub(crate) fn parts(&self) -> (&'static str, Cow<'_, str>) {
         match self {
-            Self::Domain(name) => ("domain", name),
-            Self::Certificate(name) => ("certificate", name),
-            Self::Account(jid) => ("account", jid),
+            Self::Domain(name) => ("domain", name.into()),
+            Self::Certificate(name) => ("certificate", name.into()),
+            Self::Account(jid) => ("account", jid.into()),
+            Self::Password(jid, _) => ("password", jid.into()),
+            Self::Tenant(id) => ("tenant", id.0.to_string().into()),
         }
     }
 
-    fn from_parts(kind: &str, object: String) -> Option<Self> {
+    fn from_parts(at: Timestamp, kind: &str, object: String) -> Option<Self> {
         match kind {
+            "password" => Some(Self::Password(object, at)),
+            "tenant" => Some(Self::Tenant(TenantId(object.parse().ok()?))),
             "domain" => Some(Self::Domain(object)),
             "certificate" => Some(Self::Certificate(object)),
             "account" => Some(Self::Account(object)),
@@ -62,7 +72,7 @@ macro_rules! announce {
         sqlx::query("INSERT INTO changes (at, kind, object) VALUES ($1, $2, $3)")
             .bind($at.0)
             .bind(kind)
-            .bind(object)
+            .bind(object.as_ref())
             .execute(&mut *$tx)
             .await?;
     }};
@@ -138,15 +148,15 @@ impl ChangeFeed {
     /// # Errors
     /// See [`crate::StoreError`]; nothing is skipped, the next call reports it.
     pub async fn poll(&mut self) -> Result<Vec<Change>> {
-        let rows: Vec<(i64, String, String)> = rd!(&self.store, p => {
-            sqlx::query_as("SELECT seq, kind, object FROM changes WHERE seq > $1 ORDER BY seq LIMIT $2")
+        let rows: Vec<(i64, i64, String, String)> = rd!(&self.store, p => {
+            sqlx::query_as("SELECT seq, at, kind, object FROM changes WHERE seq > $1 ORDER BY seq LIMIT $2")
                 .bind(self.newest).bind(PAGE).fetch_all(p).await
         })?;
         self.more = i64::try_from(rows.len()) == Ok(PAGE);
         let mut news = Vec::with_capacity(rows.len());
-        for (seq, kind, object) in rows {
+        for (seq, at, kind, object) in rows {
             self.newest = seq;
-            news.extend(Change::from_parts(&kind, object));
+            news.extend(Change::from_parts(Timestamp(at), &kind, object));
         }
         Ok(news)
     }

@@ -87,6 +87,22 @@ impl DomainStore {
         })
     }
 
+    /// Bytes of all messages that wait for users of the tenant that has this domain. Looks at every one of them.
+    ///
+    /// # Errors
+    /// See [`crate::StoreError`].
+    pub async fn tenant_offline_bytes(&self) -> Result<u64> {
+        let (n,): (i64,) = rd!(self.store, p => {
+            sqlx::query_as(
+                "SELECT CAST(COALESCE(SUM(LENGTH(o.stanza)), 0) AS BIGINT) FROM offline_messages o \
+                 JOIN accounts a ON a.id = o.account JOIN domains d ON d.id = a.domain \
+                 WHERE d.tenant = (SELECT tenant FROM domains WHERE id = $1)",
+            )
+            .bind(self.id.0).fetch_one(p).await
+        })?;
+        Ok(n.unsigned_abs())
+    }
+
     /// How many wait.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use xmpp::timestamp::Timestamp;
 
+use crate::change::{Change, announce};
 use crate::error::Result;
 use crate::{Store, TenantId, rd, wr};
 
@@ -85,12 +86,17 @@ impl Store {
     ///
     /// # Errors
     /// See [`crate::StoreError`].
-    pub async fn tenant_update(&self, t: &TenantRow) -> Result<bool> {
+    pub async fn tenant_update(&self, t: &TenantRow, now: Timestamp) -> Result<bool> {
         let n = wr!(self, p => {
-            sqlx::query("UPDATE tenants SET name = $2, state = $3, reason = $4, limits = $5 WHERE id = $1")
+            let mut tx = p.begin().await?;
+            let n = sqlx::query("UPDATE tenants SET name = $2, state = $3, reason = $4, limits = $5 WHERE id = $1")
                 .bind(t.id.0).bind(&t.name).bind(&t.state).bind(&t.reason).bind(&t.limits)
-                .execute(p).await.map(|r| r.rows_affected())
-        })?;
+                .execute(&mut *tx).await?.rows_affected();
+            announce!(tx, Change::Tenant(t.id), now);
+            tx.commit().await?;
+            n
+        });
+        self.tell();
         Ok(n > 0)
     }
 

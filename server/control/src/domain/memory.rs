@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use store::DomainRow;
 
+use crate::domain::StreamChoices;
 use crate::observe::Observation;
 use crate::outside::Probe;
 
@@ -16,6 +17,9 @@ pub(crate) struct Choices {
     pub services: Vec<String>,
     /// When the owner last asked for a certificate now (µs).
     pub order_wanted: i64,
+    /// What concerns clients' streams and modules.
+    #[serde(flatten)]
+    pub streams: StreamChoices,
     /// Trust anchors (PEM) of single peers, by canonical name.
     pub pinned: BTreeMap<String, String>,
     /// What another room or version keeps here: never lost by an edit of ours.

@@ -8,11 +8,13 @@ mod list;
 mod memory;
 mod set;
 mod state;
+mod streams;
 
 pub use self::list::DomainPage;
 pub(crate) use self::memory::{Choices, Memory, OrderMemory};
 pub use self::set::DomainSet;
 pub use self::state::{Facts, Seen, State, next};
+pub use self::streams::{StreamChoices, StreamSet};
 
 use serde::{Deserialize, Serialize};
 use store::{DomainRow, TenantId};
@@ -119,6 +121,8 @@ pub struct DomainShow {
     pub block: Vec<String>,
     /// Peers with trust anchors of their own.
     pub pinned: Vec<crate::peer::PinnedView>,
+    /// Clients' streams and modules.
+    pub streams: StreamChoices,
     /// Four stations.
     pub stations: Vec<Station>,
     /// The next step.
@@ -429,6 +433,7 @@ impl Control {
             allow: row.allow.clone(),
             block: row.block.clone(),
             pinned: self.pinned_views(&Choices::of(row)),
+            streams: StreamChoices::of(row),
             stations: story.stations(),
             next_step: story.next_step(),
             critical: checks

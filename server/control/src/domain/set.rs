@@ -4,7 +4,7 @@ use serde::Deserialize;
 use store::DomainRow;
 use xmpp::jid::DomainName;
 
-use super::Choices;
+use super::{Choices, StreamSet};
 use crate::error::{ControlError, Result};
 use crate::records::Mode;
 use crate::settings::ServiceName;
@@ -33,6 +33,9 @@ pub struct DomainSet {
     /// Peers that may not.
     #[serde(default)]
     pub block: Option<Vec<String>>,
+    /// Clients' streams and modules.
+    #[serde(flatten)]
+    pub streams: StreamSet,
 }
 
 impl DomainSet {
@@ -78,6 +81,7 @@ impl DomainSet {
         }
         self.allow = self.allow.map(|names| peers("allow", &names)).transpose()?;
         self.block = self.block.map(|names| peers("block", &names)).transpose()?;
+        self.streams.check()?;
         Ok(self)
     }
 
@@ -90,12 +94,12 @@ impl DomainSet {
         };
         put(&self.policy, &mut row.policy);
         put(&self.mode, &mut row.mode);
+        let mut choices = Choices::of(row);
         if let Some(services) = &self.services {
-            row.settings = to_json(&Choices {
-                services: services.clone(),
-                ..Choices::of(row)
-            });
+            choices.services.clone_from(services);
         }
+        self.streams.apply(&mut choices.streams);
+        row.settings = to_json(&choices);
         if let Some(allow) = &self.allow {
             row.allow.clone_from(allow);
         }
@@ -120,6 +124,7 @@ impl DomainSet {
         ]
         .into_iter()
         .flatten()
+        .chain(self.streams.said())
         .collect::<Vec<_>>()
         .join("; ")
     }

@@ -13,7 +13,7 @@ use crate::observe::Observation;
 use crate::operator::{FirstRun, LoginRequest, Origin};
 use crate::outside::IssueError;
 use crate::records::{DesiredRecord, Purpose, Standing};
-use crate::settings::Limits;
+use crate::tenant::LimitsSet;
 use crate::tenant::SignUp;
 use crate::time::{DAY, HOUR, SECOND};
 use crate::{Actor, Role};
@@ -800,9 +800,10 @@ async fn accounts_come_with_the_proof_and_within_limits() {
         .tenant_set_limits(
             &system(),
             signed.tenant,
-            Limits {
-                domains: 1,
-                accounts: 100,
+            LimitsSet {
+                domains: Some(1),
+                accounts: Some(100),
+                ..LimitsSet::default()
             },
         )
         .await

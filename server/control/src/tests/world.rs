@@ -408,6 +408,7 @@ pub(crate) fn settings() -> PlatformSettings {
         limits: Limits {
             domains: 3,
             accounts: 5,
+            ..Limits::default()
         },
         pace: Pace::real(),
         service_names: vec![ServiceName {

@@ -8,6 +8,7 @@
 //! Refuses: the Common Name (CERT-10), a certificate for clients only (CERT-30), an SRV target that the DNS did not vouch
 //! for (DNA-27), the general anchors for a peer that has its own (CERT-22).
 
+mod client;
 mod describe;
 mod names;
 pub mod revocation;
@@ -24,6 +25,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use xmpp::jid::DomainName;
 use xmpp::timestamp::Timestamp;
 
+pub use self::client::{ClientRefused, client_addresses};
 pub use self::describe::{Description, EndPointHash, covers, describe, end_point_hash};
 pub use self::names::{Identifier, identifiers};
 
@@ -383,6 +385,17 @@ fn check_path(
     revocation: Option<&revocation::Evidence>,
     through: Option<Through<'_>>,
 ) -> Result<Timestamp, Problem> {
+    check_path_for(ForServers, chain, anchors, now, revocation, through)
+}
+
+fn check_path_for(
+    usage: impl ExtendedKeyUsageValidator,
+    chain: &PresentedChain,
+    anchors: &[TrustAnchor<'static>],
+    now: Timestamp,
+    revocation: Option<&revocation::Evidence>,
+    through: Option<Through<'_>>,
+) -> Result<Timestamp, Problem> {
     let ders: Vec<CertificateDer<'_>> = chain
         .certificates
         .iter()
@@ -404,7 +417,7 @@ fn check_path(
             anchors,
             intermediates,
             unix(now),
-            ForServers,
+            usage,
             None,
             Some(&condition),
         )

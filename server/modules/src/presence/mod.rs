@@ -129,7 +129,7 @@ async fn outbound(cx: &Context<'_>, presence: &Stanza, verb: Verb) {
     if contact == account {
         return;
     }
-    let limits = &cx.modules.limits;
+    let most = cx.roster_items();
     let _turn = cx.modules.turn(&account).await;
     let edited = cx.roster_edit(&account, |roster| {
         let before = situation(roster, &contact);
@@ -138,11 +138,10 @@ async fn outbound(cx: &Context<'_>, presence: &Stanza, verb: Verb) {
         let grows = edit
             .as_ref()
             .is_some_and(|e| matches!(e.item, ItemEdit::Put(_)));
-        if grows && !before.in_roster && roster.items().len() >= limits.roster_items {
-            return Err(Refusal::new(Condition::PolicyViolation).with_text(format!(
-                "a roster holds at most {} contacts",
-                limits.roster_items
-            )));
+        if grows && !before.in_roster && roster.items().len() >= most {
+            cx.switchboard.limited("roster_items");
+            return Err(Refusal::new(Condition::PolicyViolation)
+                .with_text(format!("a roster holds at most {most} contacts")));
         }
         Ok((edit, step))
     });
@@ -201,6 +200,7 @@ async fn inbound(cx: &Context<'_>, presence: &Stanza, verb: Verb) {
         let step = step(before, Direction::Inbound, verb);
         let request = if step.state.request() && !before.state.request() {
             if roster.requests().len() >= limits.requests {
+                cx.switchboard.limited("subscription_requests");
                 return Err(Condition::ResourceConstraint.into());
             }
             RequestEdit::Put {

@@ -168,11 +168,12 @@ async fn put(
     wanted: Wanted,
 ) -> Result<Answer, Refusal> {
     let _turn = cx.modules.turn(account).await;
-    let limit = cx.modules.limits.roster_items;
+    let limit = cx.roster_items();
     let edited = cx
         .roster_edit(account, |roster| {
             let before = roster.get(wanted.jid.as_str());
             if before.is_none() && roster.items().len() >= limit {
+                cx.switchboard.limited("roster_items");
                 return Err(Refusal::new(Condition::PolicyViolation)
                     .with_text(format!("a roster holds at most {limit} contacts")));
             }

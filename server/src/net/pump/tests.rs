@@ -64,6 +64,16 @@ impl Machine for Echo {
 
 struct Quiet {
     outbox: Arc<Outbox>,
+    shared: Arc<Shared>,
+}
+
+/// What a test sees of the host, and says to it.
+#[derive(Default)]
+struct Shared {
+    /// A question is answered once this is told.
+    answer: tokio::sync::Notify,
+    patience: parking_lot::Mutex<Option<Patience>>,
+    slowed: parking_lot::Mutex<Vec<&'static str>>,
 }
 
 impl Host for Quiet {
@@ -71,8 +81,9 @@ impl Host for Quiet {
         &self.outbox
     }
     fn ask(&mut self, _: Ask) -> BoxFuture<'static, Answer> {
-        Box::pin(async {
-            tokio::time::sleep(Duration::from_secs(3)).await;
+        let shared = self.shared.clone();
+        Box::pin(async move {
+            shared.answer.notified().await;
             Answer::Credentials(Ok(None))
         })
     }
@@ -85,13 +96,29 @@ impl Host for Quiet {
     fn secured(&mut self, _: &TlsInfo) {}
     fn tls_failed(&mut self, _: &io::Error) {}
     fn event(&mut self, _: Event) {}
+    fn patience(&self) -> Option<Patience> {
+        *self.shared.patience.lock()
+    }
+    fn ping(&mut self) -> Option<Bytes> {
+        Some(Bytes::from_static(b"<ping/>"))
+    }
+    fn slowed(&mut self, limit: &'static str) {
+        self.shared.slowed.lock().push(limit);
+    }
 }
 
-fn start(limits: StreamLimits) -> (DuplexStream, Arc<Outbox>, tokio::task::JoinHandle<Ended>) {
+type Started = (DuplexStream, Arc<Outbox>, tokio::task::JoinHandle<Ended>);
+
+fn start(limits: StreamLimits) -> Started {
+    start_with(limits, Arc::default())
+}
+
+fn start_with(limits: StreamLimits, shared: Arc<Shared>) -> Started {
     let (ours, theirs) = duplex(1024);
     let outbox = Outbox::new(limits.outbox_bytes);
     let mut host = Quiet {
         outbox: outbox.clone(),
+        shared,
     };
     let task = tokio::spawn(async move {
         let machine = Echo {
@@ -113,12 +140,14 @@ async fn expect(io: &mut DuplexStream, text: &str) {
 
 #[tokio::test(start_paused = true)]
 async fn route_01_frames_wait_for_the_answer_and_output_does_not() {
-    let (mut io, outbox, _task) = start(StreamLimits::default());
+    let shared = Arc::<Shared>::default();
+    let (mut io, outbox, _task) = start_with(StreamLimits::default(), shared.clone());
     let text = format!("{OPEN}<ask n='1'/><next/>");
     io.write_all(text.as_bytes()).await.expect("written");
     expect(&mut io, "<open>").await;
     outbox.push(Bytes::from_static(b"<other/>")).expect("room");
     expect(&mut io, "<other/>").await;
+    shared.answer.notify_one();
     expect(&mut io, "<answered/>").await;
     expect(&mut io, "<next/>").await;
 }
@@ -176,7 +205,10 @@ async fn a_reader_that_takes_nothing_is_given_up() {
 #[tokio::test(start_paused = true)]
 async fn idle_streams_end_where_a_limit_says_so() {
     let (mut io, _outbox, _task) = start(StreamLimits {
-        idle: Some(Duration::from_secs(30)),
+        patience: Patience {
+            idle: Some(Duration::from_secs(30)),
+            ..Patience::default()
+        },
         ..StreamLimits::default()
     });
     io.write_all(OPEN.as_bytes()).await.expect("written");
@@ -190,6 +222,7 @@ async fn idle_streams_end_where_a_limit_says_so() {
 async fn output_above_the_high_water_stops_reading_until_it_has_gone() {
     let (io, _outbox, _task) = start(StreamLimits {
         bytes_per_second: u32::MAX,
+        unauthenticated_bytes_per_second: u32::MAX,
         ..StreamLimits::default()
     });
     let element = format!("<e>{}</e>", "x".repeat(1000));
@@ -216,6 +249,7 @@ async fn the_client_machine_in_the_pump_refuses_what_is_no_stream() {
     let (ours, mut theirs) = duplex(1024);
     let mut host = Quiet {
         outbox: Outbox::new(1000),
+        shared: Arc::default(),
     };
     let task = tokio::spawn(async move {
         let machine = Client::new(Seed::new([1; 32]), None);
@@ -231,4 +265,112 @@ async fn the_client_machine_in_the_pump_refuses_what_is_no_stream() {
     assert!(said.contains("<not-well-formed "), "{said}");
     assert!(said.ends_with("</stream:stream>"));
     task.await.expect("ended");
+}
+
+#[tokio::test(start_paused = true)]
+async fn dos_07_stanzas_above_the_rate_wait_and_none_is_lost() {
+    let shared = Arc::<Shared>::default();
+    let limits = StreamLimits {
+        stanzas_per_second: 8,
+        ..StreamLimits::default()
+    };
+    let (mut io, _outbox, _task) = start_with(limits, shared.clone());
+    let before = Instant::now();
+    // Ten seconds' worth may come at once; ten seconds more have to wait.
+    let text = format!("{OPEN}{}", "<e/>".repeat(160));
+    io.write_all(text.as_bytes()).await.expect("written");
+    expect(&mut io, &format!("<open>{}", "<e/>".repeat(160))).await;
+    assert!(
+        before.elapsed() >= Duration::from_secs(9),
+        "{:?}",
+        before.elapsed()
+    );
+    assert!(shared.slowed.lock().contains(&"stanzas_per_second"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn dos_07_before_authentication_a_stream_is_read_slowly() {
+    let shared = Arc::<Shared>::default();
+    let limits = StreamLimits {
+        unauthenticated_bytes_per_second: 100,
+        ..StreamLimits::default()
+    };
+    let (mut io, _outbox, _task) = start_with(limits, shared.clone());
+    let before = Instant::now();
+    let text = format!("{}{OPEN}", " ".repeat(1500));
+    io.write_all(text.as_bytes()).await.expect("written");
+    expect(&mut io, "<open>").await;
+    assert!(
+        before.elapsed() >= Duration::from_secs(4),
+        "{:?}",
+        before.elapsed()
+    );
+    assert!(
+        shared
+            .slowed
+            .lock()
+            .contains(&"unauthenticated_bytes_per_second")
+    );
+}
+
+fn pinging() -> Patience {
+    Patience {
+        keepalive: Duration::from_secs(3600),
+        ping: Some(Duration::from_secs(600)),
+        pong: Duration::from_secs(60),
+        idle: None,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn ping_02_any_answer_shows_that_somebody_is_there() {
+    let shared = Arc::<Shared>::default();
+    *shared.patience.lock() = Some(pinging());
+    let (mut io, _outbox, _task) = start_with(StreamLimits::default(), shared);
+    io.write_all(OPEN.as_bytes()).await.expect("written");
+    expect(&mut io, "<open>").await;
+    for _ in 0..2 {
+        let before = Instant::now();
+        expect(&mut io, "<ping/>").await;
+        assert!(before.elapsed() >= Duration::from_secs(600));
+        io.write_all(b"<e/>").await.expect("written");
+        expect(&mut io, "<e/>").await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn stream_10_only_who_does_not_answer_is_given_up() {
+    let shared = Arc::<Shared>::default();
+    *shared.patience.lock() = Some(pinging());
+    let (mut io, _outbox, _task) = start_with(StreamLimits::default(), shared);
+    io.write_all(OPEN.as_bytes()).await.expect("written");
+    expect(&mut io, "<open><ping/>").await;
+    let before = Instant::now();
+    let mut said = String::new();
+    io.read_to_string(&mut said).await.expect("the end");
+    assert!(said.contains("<connection-timeout "), "{said}");
+    assert!(before.elapsed() >= Duration::from_secs(60));
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_times_hold_at_once_for_a_stream_that_is_open() {
+    let shared = Arc::<Shared>::default();
+    *shared.patience.lock() = Some(pinging());
+    let (mut io, outbox, _task) = start_with(StreamLimits::default(), shared.clone());
+    io.write_all(OPEN.as_bytes()).await.expect("written");
+    expect(&mut io, "<open><ping/>").await;
+    io.write_all(b"<e/>").await.expect("written");
+    expect(&mut io, "<e/>").await;
+    *shared.patience.lock() = Some(Patience {
+        keepalive: Duration::from_secs(20),
+        ..pinging()
+    });
+    let before = Instant::now();
+    outbox.nudge();
+    expect(&mut io, " ").await;
+    assert!(
+        before.elapsed() < Duration::from_secs(30),
+        "{:?}",
+        before.elapsed()
+    );
 }

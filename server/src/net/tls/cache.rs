@@ -7,6 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
 use parking_lot::Mutex;
+use rustls::DistinguishedName;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::sync::OnceCell;
@@ -34,6 +35,8 @@ pub struct Material {
     pub chain: Vec<CertificateDer<'static>>,
     /// Key of the leaf.
     pub key: PrivateKeyDer<'static>,
+    /// Authorities whose certificates clients are asked for; none: they are not asked.
+    pub client_issuers: Vec<DistinguishedName>,
 }
 
 /// The store did not answer.
@@ -160,7 +163,9 @@ impl Identities {
             self.provider.clone(),
         );
         Ok(match identity {
-            Ok(identity) => Some(Arc::new(identity)),
+            Ok(identity) => Some(Arc::new(
+                identity.with_client_issuers(material.client_issuers),
+            )),
             Err(error) => {
                 tracing::error!(%domain, %error, "the stored certificate cannot be used; replace it in the panel");
                 None

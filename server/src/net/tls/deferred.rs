@@ -15,6 +15,14 @@ use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 #[derive(Debug)]
 pub struct AnyClient(pub Arc<CryptoProvider>);
 
+/// For clients of a domain that names authorities for them: a certificate is asked for, of these issuers, and not required.
+/// `dna` judges it once the client has said where it wants to go.
+#[derive(Debug)]
+pub(super) struct IssuedClient(
+    pub(super) Arc<CryptoProvider>,
+    pub(super) Vec<DistinguishedName>,
+);
+
 /// For streams that we open.
 #[derive(Debug)]
 pub struct AnyServer(pub Arc<CryptoProvider>);
@@ -62,6 +70,27 @@ impl ClientCertVerifier for AnyClient {
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    signatures_are_checked!();
+}
+
+impl ClientCertVerifier for IssuedClient {
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &self.1
     }
 
     fn verify_client_cert(

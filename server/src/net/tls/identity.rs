@@ -7,12 +7,12 @@ use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::{NoServerSessionStorage, ServerConfig};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{ClientConfig, client::Resumption};
+use rustls::{ClientConfig, DistinguishedName, client::Resumption};
 use sha2::{Digest, Sha256, Sha384, Sha512};
 use x509_parser::signature_algorithm::SignatureAlgorithm;
 use xmpp::jid::DomainName;
 
-use super::deferred::{AnyClient, AnyServer};
+use super::deferred::{AnyClient, AnyServer, IssuedClient};
 
 /// Who is at the other end of the handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +42,8 @@ pub struct Identity {
     provider: Arc<CryptoProvider>,
     key: Arc<CertifiedKey>,
     end_point: Option<Box<[u8]>>,
+    /// Authorities whose certificates clients may show; none: they are not asked.
+    client_issuers: Vec<DistinguishedName>,
     client: OnceLock<Arc<ServerConfig>>,
     peer: OnceLock<Arc<ServerConfig>>,
     web: OnceLock<Arc<ServerConfig>>,
@@ -66,11 +68,19 @@ impl Identity {
             provider,
             key: Arc::new(key),
             end_point,
+            client_issuers: Vec::new(),
             client: OnceLock::new(),
             peer: OnceLock::new(),
             web: OnceLock::new(),
             outbound: Default::default(),
         })
+    }
+
+    /// Asks clients for a certificate of one of these authorities (SASL EXTERNAL); they need not show one.
+    #[must_use]
+    pub fn with_client_issuers(mut self, issuers: Vec<DistinguishedName>) -> Self {
+        self.client_issuers = issuers;
+        self
     }
 
     /// The hosted domain; `None` for the platform's own.
@@ -126,6 +136,11 @@ impl Identity {
             Door::Peer => {
                 builder.with_client_cert_verifier(Arc::new(AnyClient(self.provider.clone())))
             }
+            Door::Client if !self.client_issuers.is_empty() => {
+                let issuers = self.client_issuers.clone();
+                let verifier = IssuedClient(self.provider.clone(), issuers);
+                builder.with_client_cert_verifier(Arc::new(verifier))
+            }
             Door::Client | Door::Web => builder.with_no_client_auth(),
         };
         let resolver = Arc::new(SingleCertAndKey::from(self.key.clone()));
@@ -137,7 +152,12 @@ impl Identity {
         match door {
             Door::Client => {
                 config.alpn_protocols = vec![b"xmpp-client".to_vec()];
-                config.ticketer = Ticketer::new()?;
+                if self.client_issuers.is_empty() {
+                    config.ticketer = Ticketer::new()?;
+                } else {
+                    // Certificates are shown on every connection anew.
+                    config.send_tls13_tickets = 0;
+                }
             }
             Door::Web => {
                 config.alpn_protocols = vec![b"http/1.1".to_vec()];

@@ -9,7 +9,7 @@ battery! {
         let tenant = store.tenant_add("Acme", "active", "{}", NOW).await.expect("added");
         let mut row = store.tenant_get(tenant).await.expect("read").expect("there");
         row.state = "suspended".into();
-        assert!(store.tenant_update(&row).await.expect("written"));
+        assert!(store.tenant_update(&row, NOW).await.expect("written"));
         assert_eq!(store.tenant_list(TenantId(0), 10).await.expect("read"), vec![row]);
         let o = store.operator_add("a@example.com", "hash", "owner", Some(tenant), NOW).await.expect("added");
         let twice = store.operator_add("a@example.com", "hash", "owner", None, NOW).await;

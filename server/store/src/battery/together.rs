@@ -46,6 +46,15 @@ battery! {
         let news = feed.poll().await.expect("read");
         assert_eq!(news, [Change::Account("juliet@example.com".into()), Change::Domain("example.com".into())]);
         assert!(feed.poll().await.expect("read").is_empty());
+        // Whose wish a new password was makes a difference to the sessions that are open.
+        d.account_set_credentials("juliet", &[], NOW).await.expect("set");
+        d.account_reset_credentials("juliet", &[], NOW).await.expect("set");
+        let mut tenant = store.tenant_get(row.tenant).await.expect("read").expect("there");
+        tenant.limits = "{}".into();
+        store.tenant_update(&tenant, NOW).await.expect("written");
+        let news = feed.poll().await.expect("read");
+        let juliet = || "juliet@example.com".to_owned();
+        assert_eq!(news, [Change::Account(juliet()), Change::Password(juliet(), NOW), Change::Tenant(row.tenant)]);
         feed.wait().await;
         store.changes_sweep(Timestamp(i64::MAX)).await.expect("swept");
         assert!(feed.poll().await.expect("read").is_empty());

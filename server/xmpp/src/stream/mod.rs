@@ -301,6 +301,8 @@ pub struct Served {
     pub plain: bool,
     /// Secret behind the verifiers of accounts that do not exist (SASL-11).
     pub fake_secret: std::sync::Arc<[u8]>,
+    /// Accounts of this domain that the client's certificate proves and that may log in (SASL-03, SASL-44).
+    pub external: Vec<BareJid>,
     /// Largest stanza taken once authenticated, in bytes (XEP-0478, STREAM-34).
     pub max_bytes: usize,
     /// Informative features after authentication, e.g. roster versioning (RFC 6121 2.6.1).

@@ -79,8 +79,8 @@ struct Ready {
     failures: u8,
     /// SASL succeeded and the header that follows has not come yet.
     restarting: bool,
-    /// Remote domains proved on this stream, towards `served.domain`.
-    proved: Vec<DomainName>,
+    /// Pairs proved on this stream.
+    proved: Vec<Proved>,
     pending: Vec<Pending>,
     refused_keys: usize,
     /// The peer takes stanzas of ours over this stream too (XEP-0288).
@@ -88,6 +88,13 @@ struct Ready {
     acks: Acks,
     /// Keys of ours were checked here: the stream has done its work without proving a pair.
     useful: bool,
+}
+
+/// A pair that may carry stanzas.
+#[derive(PartialEq, Eq)]
+struct Proved {
+    local: DomainName,
+    remote: DomainName,
 }
 
 impl PeerIn {
@@ -404,6 +411,28 @@ impl Ready {
         Ok(())
     }
 
+    fn accept(
+        &mut self,
+        local: DomainName,
+        remote: DomainName,
+        mechanism: &'static str,
+        out: &mut Actions,
+    ) {
+        let pair = Proved {
+            local: local.clone(),
+            remote: remote.clone(),
+        };
+        if !self.proved.contains(&pair) {
+            self.proved.push(pair);
+        }
+        out.push(Action::Event(Event::PairAccepted {
+            local,
+            remote,
+            mechanism,
+            bidi: self.bidi,
+        }));
+    }
+
     /// BIDI-02: before anything is proved, so that every pair of the stream is carried alike.
     fn bidi(&mut self, raw: &RawElement<'_>, out: &mut Actions) -> Result<(), StreamError> {
         if !self.proved.is_empty() || !self.pending.is_empty() {
@@ -418,10 +447,15 @@ impl Ready {
 
 impl Pairs for Ready {
     fn carries(&self, from: &str, to: &str) -> Result<(), StreamCondition> {
-        if !self.proved.iter().any(|proved| proved.as_str() == from) {
+        let mut theirs = self
+            .proved
+            .iter()
+            .filter(|pair| pair.remote.as_str() == from)
+            .peekable();
+        if theirs.peek().is_none() {
             return Err(StreamCondition::InvalidFrom);
         }
-        if self.served.domain.as_str() != to {
+        if !theirs.any(|pair| pair.local.as_str() == to) {
             // Hosted elsewhere, or hosted here and not on this channel: no relaying either way (ROUTE-06).
             return Err(StreamCondition::HostUnknown);
         }
@@ -443,14 +477,16 @@ impl PeerIn {
                 State::TlsJudge(served, _, from) if served.domain == local && *from == remote => {
                     self.judged_header(judgement, out);
                 }
-                State::Ready(ready) => ready.judged(remote, judgement, out),
+                State::Ready(ready) => ready.judged(local, remote, judgement, out),
                 _ => {}
             },
             Answer::KeyVerified {
-                remote, outcome, ..
+                local,
+                remote,
+                outcome,
             } => {
                 if let State::Ready(ready) = &mut self.state
-                    && !ready.verified(&remote, outcome, out)
+                    && !ready.verified(local, remote, outcome, out)
                 {
                     self.finish(out);
                 }

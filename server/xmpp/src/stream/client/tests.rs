@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::element::Element;
 use crate::framing::{Frame, Framer, Limits};
-use crate::sasl::Hash;
+use crate::sasl::{self, Hash, ScramVerifier};
+use crate::stanza::{Condition, Stanza};
 
 const OPEN: &str = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' \
                     to='one.example' version='1.0' xml:lang='de'>";
@@ -32,6 +34,7 @@ fn served() -> Served {
         identity: true,
         plain: true,
         fake_secret: Arc::from(&b"secret"[..]),
+        external: Vec::new(),
         max_bytes: 262_144,
         features: vec![Element::new("ver", ns::ROSTER_VERSIONING)],
         idle_seconds: 300,

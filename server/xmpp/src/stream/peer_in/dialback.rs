@@ -3,8 +3,10 @@
 //! Refuses: answers nobody asked for (DIALBACK-12), more keys than a stream may cost us (DIALBACK-24).
 
 use super::super::dialback::{self, DialbackError, Request};
-use super::super::{Action, Actions, Ask, Event, Judgement, KeyOutcome, PairRefusal};
-use super::Ready;
+use super::super::{
+    Action, Actions, Ask, Event, Judgement, KeyOutcome, PairRefusal, StreamCondition,
+};
+use super::{Proved, Ready};
 use crate::framing::RawElement;
 use crate::jid::DomainName;
 use crate::stanza::{Condition, StanzaError};
@@ -20,6 +22,7 @@ const ID_BYTES: usize = 256;
 
 /// A key that came and is not answered yet.
 pub(super) struct Pending {
+    local: DomainName,
     remote: DomainName,
     key: String,
 }
@@ -39,14 +42,14 @@ impl Ready {
 
     /// Step 1 of somebody's dialback: a key for a pair.
     pub(super) fn result(&mut self, request: Request, out: &mut Actions) {
-        if request.to != self.served.domain {
-            // Not hosted, or hosted and not on this channel (VHOST-03); never a reason to close (DIALBACK-17).
-            return out.send_str(&request.reply_error(&Condition::ItemNotFound.into()));
-        }
-        if self.proved.contains(&request.from) {
+        let pair = Proved {
+            local: request.to.clone(),
+            remote: request.from.clone(),
+        };
+        if self.proved.contains(&pair) {
             return out.send_str(&request.reply("valid"));
         }
-        if self.pending.iter().any(|p| p.remote == request.from) {
+        if self.pending(&pair.local, &pair.remote).is_some() {
             // The first key is being verified, and its answer answers both.
             return;
         }
@@ -56,46 +59,64 @@ impl Ready {
         {
             return out.send_str(&request.reply_error(&Condition::ResourceConstraint.into()));
         }
-        // Judged now and for the domain named here, not by what the header said (DIALBACK-22).
+        // Judged now and for the domains named here, not by what the header said (DIALBACK-22). Whoever judges knows whether
+        // this channel, secured for one domain, may speak for another (VHOST-03).
         out.push(Action::AskAside(Ask::Judge {
-            local: request.to,
-            remote: request.from.clone(),
+            local: pair.local,
+            remote: pair.remote,
         }));
         self.pending.push(Pending {
+            local: request.to,
             remote: request.from,
             key: request.key,
         });
     }
 
-    pub(super) fn judged(&mut self, remote: DomainName, judgement: Judgement, out: &mut Actions) {
-        let Some(at) = self.pending.iter().position(|p| p.remote == remote) else {
+    fn pending(&self, local: &DomainName, remote: &DomainName) -> Option<usize> {
+        let same = |p: &Pending| p.local == *local && p.remote == *remote;
+        self.pending.iter().position(same)
+    }
+
+    pub(super) fn judged(
+        &mut self,
+        local: DomainName,
+        remote: DomainName,
+        judgement: Judgement,
+        out: &mut Actions,
+    ) {
+        let Some(at) = self.pending(&local, &remote) else {
             return;
         };
         if judgement.proven {
             // Dialback without dialling back (DIALBACK-21).
             self.pending.swap_remove(at);
-            out.send_str(&dialback::result(&self.served.domain, &remote, "valid"));
-            return self.accept(remote, "certificate", out);
+            out.send_str(&dialback::result(&local, &remote, "valid"));
+            return self.accept(local, remote, "certificate", out);
         }
         if judgement.dialback {
             return out.push(Action::AskAside(Ask::VerifyKey {
                 stream: self.id.clone(),
-                local: self.served.domain.clone(),
+                local,
                 remote,
                 key: self.pending[at].key.clone(),
             }));
         }
         self.pending.swap_remove(at);
         self.refused_keys += 1;
-        let error = StanzaError::new(Condition::NotAuthorized);
+        let elsewhere = judgement
+            .refused
+            .as_ref()
+            .is_some_and(|error| error.condition == StreamCondition::HostUnknown);
+        let error = match elsewhere {
+            // Not hosted, or hosted and not on this channel; never a reason to close (DIALBACK-17).
+            true => Condition::ItemNotFound.into(),
+            false => StanzaError::new(Condition::NotAuthorized)
+                .with_text("a certificate that proves your domain is required"),
+        };
+        out.send_str(&dialback::result_error(&local, &remote, &error));
         let why = judgement.refused.as_ref().map(ToString::to_string);
-        out.send_str(&dialback::result_error(
-            &self.served.domain,
-            &remote,
-            &error.with_text("a certificate that proves your domain is required"),
-        ));
         out.push(Action::Event(Event::PairRefused {
-            local: self.served.domain.clone(),
+            local,
             remote,
             reason: PairRefusal::Judgement,
             why: why.unwrap_or_else(|| "policy asks for a certificate".to_owned()),
@@ -105,30 +126,30 @@ impl Ready {
     /// Step 4. `false`: the stream is to be closed.
     pub(super) fn verified(
         &mut self,
-        remote: &DomainName,
+        local: DomainName,
+        remote: DomainName,
         outcome: KeyOutcome,
         out: &mut Actions,
     ) -> bool {
-        let Some(at) = self.pending.iter().position(|p| p.remote == *remote) else {
+        let Some(at) = self.pending(&local, &remote) else {
             // The pair is no longer asked for (DIALBACK-13).
             return true;
         };
         self.pending.swap_remove(at);
-        let local = self.served.domain.clone();
         self.refused_keys += usize::from(outcome != KeyOutcome::Valid);
         let (reason, why) = match outcome {
             KeyOutcome::Valid => {
-                out.send_str(&dialback::result(&local, remote, "valid"));
-                self.accept(remote.clone(), "dialback", out);
+                out.send_str(&dialback::result(&local, &remote, "valid"));
+                self.accept(local, remote, "dialback", out);
                 return true;
             }
             KeyOutcome::Invalid => {
-                out.send_str(&dialback::result(&local, remote, "invalid"));
+                out.send_str(&dialback::result(&local, &remote, "invalid"));
                 let why = "its own server says that the dialback key is not its own";
                 (PairRefusal::KeyInvalid, why.to_owned())
             }
             KeyOutcome::Failed(error) => {
-                out.send_str(&dialback::result_error(&local, remote, &error));
+                out.send_str(&dialback::result_error(&local, &remote, &error));
                 let text = error.text.as_deref().unwrap_or_default();
                 let condition = error.condition.name();
                 let why = format!("its dialback key could not be verified: {condition} {text}");
@@ -137,7 +158,7 @@ impl Ready {
         };
         out.push(Action::Event(Event::PairRefused {
             local,
-            remote: remote.clone(),
+            remote,
             reason,
             why,
         }));

@@ -3,7 +3,7 @@
 //! Refuses: an authorization identity that is not the domain the stream is from, and EXTERNAL where no prooftype holds.
 
 use super::super::opening::sasl_failure;
-use super::super::{Action, Actions, Event, StreamCondition};
+use super::super::{Action, Actions, StreamCondition};
 use super::Ready;
 use crate::framing::RawElement;
 use crate::jid::DomainName;
@@ -59,7 +59,8 @@ impl Ready {
         out.send_str("<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>");
         out.push(Action::Restart);
         self.restarting = true;
-        self.accept(from, "EXTERNAL", out);
+        let local = self.served.domain.clone();
+        self.accept(local, from, "EXTERNAL", out);
         Ok(())
     }
 
@@ -76,22 +77,5 @@ impl Ready {
             return Err(StreamCondition::PolicyViolation);
         }
         Ok(())
-    }
-
-    pub(super) fn accept(
-        &mut self,
-        remote: DomainName,
-        mechanism: &'static str,
-        out: &mut Actions,
-    ) {
-        if !self.proved.contains(&remote) {
-            self.proved.push(remote.clone());
-        }
-        out.push(Action::Event(Event::PairAccepted {
-            local: self.served.domain.clone(),
-            remote,
-            mechanism,
-            bidi: self.bidi,
-        }));
     }
 }

@@ -276,6 +276,15 @@ fn dialback_15_an_invalid_key_and_no_other_pair_close_the_stream() {
 fn dialback_17_a_domain_that_is_not_here_is_no_reason_to_close() {
     let mut side = secured(WEAK);
     side.read("<db:result from='peer.example' to='two.example'>k</db:result>");
+    let elsewhere = Judgement {
+        refused: Some(StreamCondition::HostUnknown.into()),
+        ..REFUSED
+    };
+    side.answer(Answer::Judged {
+        local: domain("two.example"),
+        remote: domain("peer.example"),
+        judgement: elsewhere,
+    });
     let said = side.take();
     assert!(
         said.starts_with("<db:result from='two.example' to='peer.example' type='error'>")
@@ -427,4 +436,57 @@ fn sm_01_02_08_only_once_and_only_when_open() {
     assert_eq!(side.take(), "<enabled xmlns='urn:xmpp:sm:3'/>");
     side.read("<enable xmlns='urn:xmpp:sm:3'/>");
     assert!(side.take().contains("<unexpected-request ") && side.closed);
+}
+
+#[test]
+fn dna_18_another_target_on_the_same_channel_is_a_pair_of_its_own() {
+    let mut side = open();
+    side.read("<db:result from='peer.example' to='rooms.one.example'>k</db:result>");
+    // LAYER-06: nothing before it is proved, although `peer.example` is, towards another domain.
+    let mut early = open();
+    early.read("<message from='a@peer.example' to='r@rooms.one.example'/>");
+    assert!(early.said.contains("<host-unknown ") && early.stanzas.is_empty());
+    side.answer(Answer::Judged {
+        local: domain("rooms.one.example"),
+        remote: domain("peer.example"),
+        judgement: PROVEN,
+    });
+    assert_eq!(
+        side.take(),
+        "<db:result from='rooms.one.example' to='peer.example' type='valid'/>"
+    );
+    side.read("<message from='a@peer.example' to='r@rooms.one.example'/>");
+    side.read(MESSAGE);
+    assert_eq!(side.stanzas.len(), 2);
+    // A second sender is proved towards one of them and not the other.
+    side.read("<db:result from='other.example' to='rooms.one.example'>k</db:result>");
+    side.answer(Answer::Judged {
+        local: domain("rooms.one.example"),
+        remote: domain("other.example"),
+        judgement: PROVEN,
+    });
+    side.read("<message from='a@other.example' to='b@one.example'/>");
+    assert!(side.said.contains("<host-unknown "), "the pair is the unit");
+}
+
+#[test]
+fn a_key_for_one_pair_answers_for_no_other() {
+    let mut side = secured(WEAK);
+    for to in ["one.example", "rooms.one.example"] {
+        side.read(&format!(
+            "<db:result from='peer.example' to='{to}'>k</db:result>"
+        ));
+        side.answer(Answer::Judged {
+            local: domain(to),
+            remote: domain("peer.example"),
+            judgement: WEAK,
+        });
+    }
+    side.answer(Answer::KeyVerified {
+        local: domain("rooms.one.example"),
+        remote: domain("peer.example"),
+        outcome: KeyOutcome::Valid,
+    });
+    side.read(MESSAGE);
+    assert!(side.said.contains("<host-unknown ") && side.stanzas.is_empty());
 }

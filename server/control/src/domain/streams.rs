@@ -1,0 +1,288 @@
+//! What an owner chooses about clients' streams and the modules of a domain; kept with its settings, read by the live server.
+//!
+//! Every choice holds at once for the streams that are open. Refuses: times that would keep phones awake, modules that do not
+//! exist, contact addresses that no program could open.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use store::DomainRow;
+
+use crate::error::{ControlError, Result};
+
+/// Choices in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StreamChoices {
+    /// PLAIN is offered over TLS, for clients that know nothing better (SASL-15).
+    pub plain: bool,
+    /// Names of modules that are switched off.
+    pub modules_off: Vec<String>,
+    /// Addresses for people with questions (XEP-0157), by role.
+    pub contacts: BTreeMap<String, Vec<String>>,
+    /// Silence after which a space is sent, in seconds; `None`: as the platform does.
+    pub keepalive_seconds: Option<u32>,
+    /// Silence of a client after which it is pinged (XEP-0199), in seconds; 0: never; `None`: as the platform does.
+    pub ping_seconds: Option<u32>,
+    /// Silence after which a client's stream is closed, in seconds; 0: never; `None`: as the platform does.
+    pub idle_seconds: Option<u32>,
+    /// Authorities whose certificates prove clients (SASL EXTERNAL, XEP-0178), PEM; `None`: the platform's.
+    pub client_ca: Option<String>,
+}
+
+impl Default for StreamChoices {
+    fn default() -> Self {
+        Self {
+            plain: true,
+            modules_off: Vec::new(),
+            contacts: BTreeMap::new(),
+            keepalive_seconds: None,
+            ping_seconds: None,
+            idle_seconds: None,
+            client_ca: None,
+        }
+    }
+}
+
+impl StreamChoices {
+    /// A domain's. What cannot be read (another version's) is as if nothing had been chosen.
+    pub fn of(row: &DomainRow) -> Self {
+        serde_json::from_str(&row.settings).unwrap_or_default()
+    }
+}
+
+/// Changes of them; `None` leaves a thing as it is.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct StreamSet {
+    /// Whether PLAIN is offered over TLS.
+    pub plain: Option<bool>,
+    /// Names of modules that are switched off; all others are on.
+    pub modules_off: Option<Vec<String>>,
+    /// Contact addresses by role; a role without addresses is removed, others stay.
+    pub contacts: Option<BTreeMap<String, Vec<String>>>,
+    /// Seconds; 0: as the platform does.
+    pub keepalive_seconds: Option<u32>,
+    /// Seconds; 0: never.
+    pub ping_seconds: Option<u32>,
+    /// Seconds; 0: never.
+    pub idle_seconds: Option<u32>,
+    /// PEM; empty: the platform's.
+    pub client_ca: Option<String>,
+}
+
+/// Roles of XEP-0157.
+const ROLES: [&str; 7] = [
+    "abuse", "admin", "feedback", "sales", "security", "status", "support",
+];
+/// Addresses of a role, and bytes of one.
+const ADDRESSES: usize = 10;
+const ADDRESS_BYTES: usize = 1_000;
+/// Modules that can be named.
+const MODULES: usize = 100;
+/// Shortest time between two looks at a silent client, in seconds (STREAM-11).
+const SHORTEST: u32 = 60;
+/// Bytes of authorities.
+const PEM_BYTES: usize = 64 * 1024;
+
+impl StreamSet {
+    /// Checks every value, without a look at the domain.
+    ///
+    /// # Errors
+    /// [`ControlError::Invalid`] and [`ControlError::Limit`]
+    pub(super) fn check(&self) -> Result<()> {
+        let off = self.modules_off.as_deref().unwrap_or_default();
+        if off.len() > MODULES || off.iter().any(|name| !is_word(name)) {
+            return Err(ControlError::invalid(
+                "modules_off",
+                off.join(","),
+                "these are not names of modules",
+                "The README lists the modules that can be switched off.",
+            ));
+        }
+        for (role, addresses) in self.contacts.iter().flatten() {
+            contact(role, addresses)?;
+        }
+        for (field, value) in self.times() {
+            if let Some(seconds) = value.filter(|seconds| (1..SHORTEST).contains(seconds)) {
+                return Err(ControlError::invalid(
+                    field,
+                    seconds.to_string(),
+                    "a phone could not sleep",
+                    format!("Use {SHORTEST} seconds or more."),
+                ));
+            }
+        }
+        match self.client_ca.as_deref().map(str::trim) {
+            None | Some("") => Ok(()),
+            Some(pem) => authorities(pem),
+        }
+    }
+
+    /// Writes what is said into the choices; the rest stays as it is there.
+    pub(super) fn apply(&self, now: &mut StreamChoices) {
+        if let Some(plain) = self.plain {
+            now.plain = plain;
+        }
+        if let Some(off) = &self.modules_off {
+            now.modules_off.clone_from(off);
+        }
+        for (role, addresses) in self.contacts.iter().flatten() {
+            if addresses.is_empty() {
+                now.contacts.remove(role);
+            } else {
+                now.contacts.insert(role.clone(), addresses.clone());
+            }
+        }
+        if let Some(seconds) = self.keepalive_seconds {
+            now.keepalive_seconds = Some(seconds).filter(|seconds| *seconds > 0);
+        }
+        now.ping_seconds = self.ping_seconds.or(now.ping_seconds);
+        now.idle_seconds = self.idle_seconds.or(now.idle_seconds);
+        if let Some(pem) = self.client_ca.as_deref().map(str::trim) {
+            now.client_ca = Some(pem.to_owned()).filter(|pem| !pem.is_empty());
+        }
+    }
+
+    /// The changes in words, for the log.
+    pub(super) fn said(&self) -> Vec<String> {
+        let mut said = Vec::new();
+        if let Some(plain) = self.plain {
+            said.push(format!("plain {plain}"));
+        }
+        if let Some(off) = &self.modules_off {
+            said.push(format!("modules off {}", off.join(" ")));
+        }
+        for (role, addresses) in self.contacts.iter().flatten() {
+            said.push(format!("contact {role} {}", addresses.join(" ")));
+        }
+        for (field, value) in self.times() {
+            said.extend(value.map(|seconds| format!("{field} {seconds}")));
+        }
+        let pem = self.client_ca.iter();
+        said.extend(pem.map(|pem| format!("client authorities, {} bytes", pem.len())));
+        said
+    }
+
+    fn times(&self) -> [(&'static str, Option<u32>); 3] {
+        [
+            ("keepalive_seconds", self.keepalive_seconds),
+            ("ping_seconds", self.ping_seconds),
+            ("idle_seconds", self.idle_seconds),
+        ]
+    }
+}
+
+fn is_word(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= 50
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
+}
+
+fn contact(role: &str, addresses: &[String]) -> Result<()> {
+    if !ROLES.contains(&role) {
+        return Err(ControlError::invalid(
+            "contacts",
+            role,
+            "there is no such role in XEP-0157",
+            format!("Use {}.", ROLES.join(", ")),
+        ));
+    }
+    let good = |uri: &String| {
+        let known = ["mailto:", "xmpp:", "https:", "http:", "tel:"];
+        uri.len() <= ADDRESS_BYTES
+            && known.iter().any(|scheme| uri.starts_with(scheme))
+            && !uri.chars().any(|c| c.is_control() || c.is_whitespace())
+    };
+    match addresses.iter().find(|uri| !good(uri)) {
+        Some(bad) => Err(ControlError::invalid(
+            "contacts",
+            bad.as_str(),
+            "this is not an address that a program can open",
+            "Write mailto:, xmpp:, https: or tel: in front of it.",
+        )),
+        None if addresses.len() > ADDRESSES => Err(ControlError::Limit {
+            what: "contact addresses",
+            used: addresses.len() as u64,
+            limit: ADDRESSES as u64,
+        }),
+        None => Ok(()),
+    }
+}
+
+fn authorities(pem: &str) -> Result<()> {
+    let problem = if pem.len() > PEM_BYTES {
+        Some(format!("it is longer than {PEM_BYTES} bytes"))
+    } else {
+        dna::Anchors::from_pem(pem.as_bytes())
+            .err()
+            .map(|error| error.to_string())
+    };
+    match problem {
+        None => Ok(()),
+        Some(problem) => Err(ControlError::invalid(
+            "client_ca",
+            "",
+            problem,
+            "Give the certificates of the authorities as PEM.",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn apply(set: StreamSet) -> Result<StreamChoices> {
+        set.check()?;
+        let mut now = StreamChoices::default();
+        set.apply(&mut now);
+        Ok(now)
+    }
+
+    fn contacts(role: &str, uri: &str) -> StreamSet {
+        StreamSet {
+            contacts: Some([(role.to_owned(), vec![uri.to_owned()])].into()),
+            ..StreamSet::default()
+        }
+    }
+
+    #[test]
+    fn ext_32_contact_addresses_are_what_programs_can_open() {
+        let good = apply(contacts("abuse", "mailto:abuse@example.com")).expect("good");
+        assert_eq!(good.contacts["abuse"], ["mailto:abuse@example.com"]);
+        for (role, uri) in [
+            ("boss", "mailto:a@b.example"),
+            ("abuse", "abuse@example.com"),
+            ("abuse", "javascript:alert(1)"),
+            ("abuse", "mailto:a b"),
+        ] {
+            assert!(apply(contacts(role, uri)).is_err(), "{role} {uri}");
+        }
+    }
+
+    #[test]
+    fn stream_11_times_let_phones_sleep() {
+        let set = |keepalive, ping| StreamSet {
+            keepalive_seconds: Some(keepalive),
+            ping_seconds: Some(ping),
+            ..StreamSet::default()
+        };
+        assert!(apply(set(59, 600)).is_err());
+        assert!(apply(set(600, 1)).is_err());
+        let chosen = apply(set(0, 0)).expect("the platform's, and never");
+        assert_eq!(
+            (chosen.keepalive_seconds, chosen.ping_seconds),
+            (None, Some(0))
+        );
+    }
+
+    #[test]
+    fn authorities_that_cannot_be_read_are_refused() {
+        let set = StreamSet {
+            client_ca: Some("-----BEGIN NOTHING-----".into()),
+            ..StreamSet::default()
+        };
+        assert!(apply(set).is_err());
+    }
+}

@@ -1,0 +1,159 @@
+//! SASL EXTERNAL of clients (SASL-03, SASL-14, SASL-44; XEP-0178 2).
+
+use rcgen::{CertificateParams, KeyPair, OtherNameValue, SanType};
+use rustls::pki_types::PrivatePkcs8KeyDer;
+
+use super::*;
+
+impl House {
+    /// one.example believes certificates of the test's authority about its clients.
+    async fn with_authority() -> Self {
+        let house = Self::new().await;
+        let pem = pem_of(&house.world.ca_der);
+        let settings = serde_json::json!({ "client_ca": pem });
+        house.world.set_settings(house.one, &settings).await;
+        house
+    }
+
+    /// A client with a certificate for these addresses.
+    fn certified(&self, addresses: &[&str]) -> Arc<ClientConfig> {
+        let mut params = CertificateParams::new(Vec::new()).expect("no names");
+        params.subject_alt_names = addresses
+            .iter()
+            .map(|address| {
+                SanType::OtherName((
+                    vec![1, 3, 6, 1, 5, 5, 7, 8, 5],
+                    OtherNameValue::Utf8String((*address).to_owned()),
+                ))
+            })
+            .collect();
+        let key = KeyPair::generate().expect("a key");
+        let leaf = params
+            .signed_by(&key, &self.world.ca)
+            .expect("a certificate");
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_root_certificates(self.world.roots())
+            .with_client_auth_cert(
+                vec![leaf.der().clone()],
+                PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
+            )
+            .expect("a client's certificate");
+        Arc::new(config)
+    }
+
+    /// The first features over TLS of a client that shows this certificate.
+    async fn offered(
+        &self,
+        domain: &str,
+        addresses: &[&str],
+        from: &str,
+    ) -> (Wire<TlsStream<TcpStream>>, String) {
+        let tls = self.certified(addresses);
+        let mut wire = self.secure_as(domain, tls).await;
+        wire.say(&format!(
+            "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='{domain}' \
+             version='1.0'{from}>"
+        ))
+        .await;
+        let features = wire.until("</stream:features>").await;
+        (wire, features)
+    }
+
+    /// Once the server has heard of the authority.
+    async fn external(&self, addresses: &[&str]) -> Wire<TlsStream<TcpStream>> {
+        self.until(async || {
+            let (wire, features) = self.offered("one.example", addresses, "").await;
+            features.contains(EXTERNAL).then_some(wire)
+        })
+        .await
+    }
+}
+
+const EXTERNAL: &str = "<mechanism>EXTERNAL</mechanism>";
+
+fn pem_of(der: &[u8]) -> String {
+    let body = data_encoding::BASE64.encode(der);
+    format!("-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n")
+}
+
+fn auth(authzid: &str) -> String {
+    format!(
+        "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>{}</auth>",
+        sasl::encode(authzid.as_bytes())
+    )
+}
+
+#[tokio::test]
+async fn sasl_14_sasl_44_a_certificate_with_one_address_logs_in_without_authzid() {
+    let house = House::with_authority().await;
+    let mut alice = house.external(&["alice@one.example"]).await;
+    alice.say(&auth("")).await;
+    alice.until("<success ").await;
+    alice.open("one.example").await;
+    alice
+        .say("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>")
+        .await;
+    let bound = alice.until("</jid>").await;
+    assert!(bound.contains("<jid>alice@one.example/"), "{bound}");
+}
+
+#[tokio::test]
+async fn sasl_44_several_addresses_need_an_authzid_that_is_one_of_them() {
+    let house = House::with_authority().await;
+    let both = ["alice@one.example", "bob@one.example"];
+    let mut wire = house.external(&both).await;
+    for (authzid, failure) in [
+        ("", "<invalid-authzid/>"),
+        ("carol@two.example", "<invalid-authzid/>"),
+    ] {
+        wire.say(&auth(authzid)).await;
+        let said = wire.until("</failure>").await;
+        assert!(said.contains(failure), "{authzid}: {said}");
+    }
+    wire.say(&auth("bob@one.example")).await;
+    wire.until("<success ").await;
+}
+
+#[tokio::test]
+async fn sasl_03_external_is_offered_only_where_it_would_succeed() {
+    let house = House::with_authority().await;
+    // From here on the authority has been heard of.
+    drop(house.external(&["alice@one.example"]).await);
+    let offered = async |domain: &str, addresses: &[&str], from: &str| {
+        let (_wire, features) = house.offered(domain, addresses, from).await;
+        assert!(features.contains("<mechanisms "), "{features}");
+        features.contains(EXTERNAL)
+    };
+    assert!(
+        offered(
+            "one.example",
+            &["alice@one.example"],
+            " from='alice@one.example'"
+        )
+        .await
+    );
+    assert!(
+        !offered(
+            "one.example",
+            &["alice@one.example"],
+            " from='bob@one.example'"
+        )
+        .await,
+        "LAYER-01: the header claims somebody else"
+    );
+    assert!(!offered("one.example", &["nobody@one.example"], "").await);
+    assert!(!offered("one.example", &["carol@two.example"], "").await);
+    assert!(
+        !offered("two.example", &["carol@two.example"], "").await,
+        "that domain believes no such authority"
+    );
+    let mut plain = house.secure("one.example").await;
+    plain
+        .say("<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='one.example' version='1.0'>")
+        .await;
+    let features = plain.until("</stream:features>").await;
+    assert!(!features.contains(EXTERNAL), "no certificate was shown");
+}
