@@ -12,7 +12,7 @@ use control::records::{
     DesiredRecord, Mode, Purpose, RecordValue, RecordView, RecordsPage, Standing,
 };
 use control::settings::Limits;
-use control::tenant::{Overview, TenantView};
+use control::tenant::{Overview, TenantView, Used};
 
 use control::Role;
 
@@ -317,6 +317,7 @@ pub(super) fn show_live() -> DomainShow {
     let mut view = domains().remove(4);
     view.accounts = 23;
     DomainShow {
+        streams: Default::default(),
         target: "d7f3k2.on.hosting.example".into(),
         mode: Mode::DelegatedChallenge,
         policy: "authenticated".into(),

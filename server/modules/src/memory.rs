@@ -14,7 +14,7 @@ use xmpp::timestamp::Timestamp;
 
 use crate::context::{Context, Hosted};
 use crate::offline::Handed;
-use crate::presence::Directed;
+use crate::presence::{Directed, Known};
 use crate::roster::RosterCache;
 use crate::switchboard::Switchboard;
 
@@ -68,6 +68,7 @@ pub struct Modules {
     pub(crate) directed: Directed,
     pub(crate) handed: Handed,
     pub(crate) left: Aging<BareJid, Timestamp>,
+    pub(crate) known: Known,
     turns: Turns,
 }
 
@@ -85,6 +86,7 @@ impl Modules {
             directed: Directed::new(limits.directed),
             handed: Handed::default(),
             left: Aging::new(LEFT_REMEMBERED),
+            known: Known::default(),
             turns: Turns::default(),
             limits,
         }

@@ -8,7 +8,7 @@ use crate::domain::{DomainNew, DomainSet};
 use crate::error::{ControlError, Result};
 use crate::operator::{OperatorNew, Origin};
 use crate::permission::{Operation, Reach, Role};
-use crate::settings::Limits;
+use crate::tenant::LimitsSet;
 use crate::tenant::TenantNew;
 use crate::{Actor, Secret};
 
@@ -62,7 +62,7 @@ async fn call(house: &House, operation: Operation, actor: &Actor, of: &Objects) 
         Operation::TenantResume => control.tenant_resume(actor, tenant).await.map(drop),
         Operation::TenantRemove => control.tenant_remove(actor, tenant).await.map(drop),
         Operation::TenantSetLimits => control
-            .tenant_set_limits(actor, tenant, Limits::default())
+            .tenant_set_limits(actor, tenant, LimitsSet::default())
             .await
             .map(drop),
         Operation::TeamList => control.team_list(actor, tenant).await.map(drop),

@@ -9,7 +9,7 @@ use xmpp::ns;
 use xmpp::stanza::{Condition, Stanza, StanzaType};
 
 use super::subscription::Verb;
-use super::{about, available, probe, unavailable};
+use super::{about, available, known, probe, unavailable};
 use crate::context::{Context, Refusal};
 use crate::hooks;
 use crate::roster::Roster;
@@ -152,6 +152,8 @@ async fn initial(
     for contact in roster.subscriptions() {
         if contact.jid.domain() == cx.hosted.domain.as_str() {
             probe::look(cx, session, account, &contact.jid).await;
+        } else if others().next().is_some() && known::tell(cx, session, account, &contact.jid) {
+            // Fresh knowledge, from what another session asked for.
         } else {
             let to = Jid::from(contact.jid.clone());
             let probe = probe.get_or_insert_with(|| {

@@ -7,6 +7,7 @@
 
 mod broadcast;
 mod directed;
+mod known;
 mod probe;
 pub mod subscription;
 
@@ -16,6 +17,7 @@ use xmpp::ns;
 use xmpp::stanza::{Condition, Stanza, StanzaType};
 
 pub(crate) use self::directed::Directed;
+pub(crate) use self::known::Known;
 use self::subscription::{Direction, Presence, Situation, State, Step, Verb, step};
 use crate::context::{Context, Refusal, is_plain_presence};
 use crate::hooks::Module;
@@ -71,6 +73,13 @@ impl Module for PresenceModule {
             probe::answer(cx, presence).await;
         } else {
             deliver(cx, presence);
+            if let (Some(from), Some(to)) = (presence.from(), presence.to())
+                && to.is_bare()
+                && is_plain_presence(presence.type_())
+                && !cx.switchboard.hosts(from.domain())
+            {
+                known::hear(cx, from, to, presence).await;
+            }
         }
     }
 
@@ -129,6 +138,7 @@ async fn outbound(cx: &Context<'_>, presence: &Stanza, verb: Verb) {
     if contact == account {
         return;
     }
+    cx.modules.known.forget(&account, &contact);
     let most = cx.roster_items();
     let _turn = cx.modules.turn(&account).await;
     let edited = cx.roster_edit(&account, |roster| {
@@ -193,6 +203,7 @@ async fn inbound(cx: &Context<'_>, presence: &Stanza, verb: Verb) {
             .with_from(&contact.clone().into())
             .with_to(&account.clone().into())
     };
+    cx.modules.known.forget(&account, &contact);
     let limits = &cx.modules.limits;
     let _turn = cx.modules.turn(&account).await;
     let edited = cx.roster_edit(&account, |roster| {

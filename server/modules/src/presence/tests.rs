@@ -439,6 +439,48 @@ async fn accounts_of_two_domains_here_never_leave_the_process() {
 // 4.2 to 4.5, availability
 
 #[tokio::test]
+async fn im_21_fresh_knowledge_is_not_asked_for_again() {
+    let house = House::new().await;
+    house.item("alice", "b@peer.example", "to").await;
+    house.item("alice", "c@peer.example", "to").await;
+    let _desk = house.online("alice@one.example/desk").await;
+    let said =
+        "<presence from='b@peer.example/x' to='alice@one.example'><show>away</show></presence>";
+    house.presence_in(said).await;
+    house.clear();
+    let phone = house.bind("alice@one.example/phone");
+    house.presence(&phone, "<presence/>").await;
+    house.sent("<presence from='alice@one.example' to='c@peer.example' type='probe'/>");
+    house.sent("");
+    assert!(
+        house.all(&phone).contains(&said.to_owned()),
+        "what is known is told"
+    );
+    // A contact who has gone is known to be away.
+    house
+        .presence_in(
+            "<presence from='b@peer.example/x' to='alice@one.example' type='unavailable'/>",
+        )
+        .await;
+    let tablet = house.bind("alice@one.example/tablet");
+    house.presence(&tablet, "<presence/>").await;
+    house.sent("<presence from='alice@one.example' to='c@peer.example' type='probe'/>");
+    house.sent("");
+    assert!(!house.all(&tablet).concat().contains("b@peer.example"));
+    // What strangers say is not remembered, and nothing is after a new subscription.
+    house
+        .presence_in("<presence from='z@peer.example/x' to='alice@one.example'/>")
+        .await;
+    house
+        .presence(&phone, "<presence to='b@peer.example' type='subscribe'/>")
+        .await;
+    house.clear();
+    let watch = house.bind("alice@one.example/watch");
+    house.presence(&watch, "<presence/>").await;
+    house.sent("<presence from='alice@one.example' to='b@peer.example' type='probe'/>");
+}
+
+#[tokio::test]
 async fn im_21_initial_presence_goes_to_subscribers_and_own_sessions_then_probes() {
     let house = House::new().await;
     for (contact, subscription) in [("a", "none"), ("b", "to"), ("c", "from"), ("d", "both")] {

@@ -221,6 +221,32 @@ async fn tls_17_the_newest_version_is_preferred() {
 }
 
 #[tokio::test]
+async fn tls_16_18_19_24_25_26_what_no_door_negotiates() {
+    let source = two();
+    let one = identities(&source)
+        .get(&domain("one.example"))
+        .await
+        .expect("one");
+    for door in [Door::Client, Door::Peer, Door::Web] {
+        let config = one.config(door).expect("a configuration");
+        for suite in &config.crypto_provider().cipher_suites {
+            let name = suite.suite().as_str().expect("a known suite");
+            let forward_secret = name.starts_with("TLS13_") || name.starts_with("TLS_ECDHE_");
+            assert!(forward_secret && !name.contains("_CBC_"), "{name}");
+            let version = suite.version().version;
+            let known = [ProtocolVersion::TLSv1_2, ProtocolVersion::TLSv1_3];
+            assert!(known.contains(&version), "{version:?}");
+        }
+        assert_eq!(config.max_early_data_size, 0, "early data (TLS-26)");
+        assert!(config.require_ems, "TLS-25");
+        // Keys of tickets rotate by themselves; none lives a week (TLS-24).
+        if config.ticketer.enabled() {
+            assert!(config.ticketer.lifetime() <= 7 * 86_400);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_renewed_certificate_serves_the_next_handshake_only() {
     let first = two();
     let renewed = two();
