@@ -3,6 +3,7 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -285,14 +286,18 @@ async fn bind(server: &Server, name: &str) -> Arc<Session> {
         .expect("bound")
 }
 
-/// What a session is sent next.
+/// What a session is sent next. An outbox that is only nudged, because its domain has changed, has nothing to say.
 async fn got(session: &Session) -> String {
     let next = poll_fn(|cx| {
-        let (mut items, mut taken) = (Vec::new(), outbox::Taken::default());
-        session
-            .outbox
-            .poll_take(cx, true, &mut items, &mut taken)
-            .map(|()| String::from_utf8_lossy(&items.concat()).into_owned())
+        loop {
+            let (mut items, mut taken) = (Vec::new(), outbox::Taken::default());
+            match session.outbox.poll_take(cx, true, &mut items, &mut taken) {
+                Poll::Ready(()) if items.is_empty() => {}
+                ready => {
+                    return ready.map(|()| String::from_utf8_lossy(&items.concat()).into_owned());
+                }
+            }
+        }
     });
     tokio::time::timeout(DEADLINE, next)
         .await
