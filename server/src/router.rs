@@ -357,6 +357,13 @@ impl Router {
             }
             return None;
         }
+        if self.shut_out(domain, &stanza) {
+            let presence = stanza.kind() == Kind::Presence;
+            if !presence || stanza.type_() == StanzaType::Subscribe {
+                self.bounce(&stanza, Condition::NotAllowed);
+            }
+            return None;
+        }
         let to = stanza.to()?;
         let request = matches!(stanza.type_(), StanzaType::Get | StanzaType::Set);
         match (stanza.kind(), to.local().is_some()) {
@@ -372,6 +379,23 @@ impl Router {
             // Answers to questions the server did not ask, and presence of those who want nothing of it.
             (Kind::Iq | Kind::Presence, false) => None,
         }
+    }
+
+    /// Whether the lists of either domain stand between two that are hosted here; the pair is the unit for them as for any
+    /// other. Errors pass, since they say just this.
+    fn shut_out(&self, domain: &Domain, stanza: &Stanza) -> bool {
+        let Some(from) = stanza.from().map(Jid::domain) else {
+            return false;
+        };
+        let name = domain.name().as_str();
+        if from == name || stanza.type_() == StanzaType::Error {
+            return false;
+        }
+        domain.shuts_out(from)
+            || self
+                .tenancy
+                .get(from)
+                .is_some_and(|sender| sender.shuts_out(name))
     }
 
     /// The hot path.

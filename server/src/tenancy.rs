@@ -78,6 +78,12 @@ impl Domain {
         &self.hosted.domain
     }
 
+    /// Whether its lists shut another domain out, hosted here or not.
+    pub fn shuts_out(&self, other: &str) -> bool {
+        self.block.iter().any(|name| name == other)
+            || !(self.allow.is_empty() || self.allow.iter().any(|name| name == other))
+    }
+
     /// Sessions bound now.
     pub fn sessions(&self) -> usize {
         self.usage.sessions()

@@ -365,3 +365,48 @@ async fn what_was_not_written_finds_another_way() {
         "{found:?}"
     );
 }
+
+#[tokio::test]
+async fn lists_stand_between_hosted_domains_too_whichever_has_them() {
+    for (holder, other) in [
+        ("one.example", "two.example"),
+        ("two.example", "one.example"),
+    ] {
+        for blocks in [true, false] {
+            let net = Net::new().await;
+            let alice = net.bind("alice@one.example/a", Some(0)).await;
+            let carol = net.bind("carol@two.example/c", Some(0)).await;
+            let store = &net.world.store;
+            let name = DomainName::parse(holder).expect("a domain");
+            let mut row = store
+                .domain_hosted(&name)
+                .await
+                .expect("the store")
+                .expect("the domain");
+            match blocks {
+                true => row.block = vec![other.into()],
+                false => row.allow = vec!["friend.example".into()],
+            }
+            store.domain_update(&row, now()).await.expect("the store");
+            net.router.tenancy().refresh(&name).await.expect("read");
+            for (from, to) in [(&alice, &carol), (&carol, &alice)] {
+                let to_jid = &to.jid;
+                net.send(
+                    from,
+                    &format!("<message to='{to_jid}' type='chat' id='x'><body>hi</body></message>"),
+                )
+                .await;
+                assert!(got(to).is_empty(), "{holder} {blocks}");
+                let error = got(from).concat();
+                assert!(
+                    error.contains("<not-allowed "),
+                    "{holder} {blocks}: {error}"
+                );
+            }
+            // At home nothing has changed.
+            let bob = net.bind("bob@one.example/b", Some(0)).await;
+            net.send(&alice, CHAT).await;
+            assert_eq!(got(&bob).len(), 1);
+        }
+    }
+}
