@@ -116,6 +116,7 @@ pub(crate) fn title(error: &ControlError) -> &'static str {
         ControlError::State { .. } => "Not possible right now",
         ControlError::Limit { .. } => "A limit is reached",
         ControlError::Unavailable { .. } => "Something we need is out of reach",
+        ControlError::Unrecorded { .. } => "Done, but not written down",
         ControlError::Internal { .. } => "Something went wrong on our side",
     }
 }
@@ -124,7 +125,9 @@ pub(crate) fn title(error: &ControlError) -> &'static str {
 pub(crate) fn log(error: &ControlError) {
     if matches!(
         error,
-        ControlError::Unavailable { .. } | ControlError::Internal { .. }
+        ControlError::Unavailable { .. }
+            | ControlError::Unrecorded { .. }
+            | ControlError::Internal { .. }
     ) {
         tracing::error!(
             code = error.code(),

@@ -4,7 +4,7 @@ use serde::Serialize;
 use store::{AuditRow, TenantId};
 use xmpp::timestamp::Timestamp;
 
-use crate::error::Result;
+use crate::error::{ControlError, Result};
 use crate::permission::Operation;
 use crate::{Actor, Control};
 
@@ -67,6 +67,9 @@ impl Control {
     }
 
     /// Writes an entry. Called by every operation that changed something, after it did.
+    ///
+    /// # Errors
+    /// [`ControlError::Unrecorded`]: whoever did it learns that it is done and not written down, and so does the log.
     pub(crate) async fn audit(
         &self,
         actor: &Actor,
@@ -84,7 +87,16 @@ impl Control {
             object: object.to_owned(),
             detail: detail.to_owned(),
         };
-        self.store().audit_add(tenant, &row).await?;
+        if let Err(error) = self.store().audit_add(tenant, &row).await {
+            tracing::error!(
+                actor = actor.login(), role = %actor.role, via = &*actor.via, operation = %operation, object, detail, %error,
+                "done, but not in the audit log"
+            );
+            return Err(ControlError::Unrecorded {
+                operation,
+                source: error.into(),
+            });
+        }
         tracing::info!(actor = actor.login(), role = %actor.role, via = &*actor.via, operation = %operation, object, detail, "done");
         Ok(())
     }

@@ -99,6 +99,15 @@ pub enum ControlError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// It is done, but the audit log does not say so. Ours.
+    #[error("\"{operation}\" is done, but it could not be written to the audit log")]
+    Unrecorded {
+        /// What was done.
+        operation: Operation,
+        /// The cause, for the log.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// Our own fault.
     #[error("something went wrong on our side; nothing was changed")]
     Internal {
@@ -122,6 +131,7 @@ impl ControlError {
             Self::State { .. } => "wrong-state",
             Self::Limit { .. } => "limit",
             Self::Unavailable { .. } => "unavailable",
+            Self::Unrecorded { .. } => "unrecorded",
             Self::Internal { .. } => "internal",
         }
     }
@@ -137,7 +147,7 @@ impl ControlError {
             Self::Exists { .. } | Self::State { .. } => 409,
             Self::Limit { .. } => 403,
             Self::Unavailable { .. } => 503,
-            Self::Internal { .. } => 500,
+            Self::Unrecorded { .. } | Self::Internal { .. } => 500,
         }
     }
 
@@ -149,7 +159,7 @@ impl ControlError {
             Self::Forbidden { .. } | Self::LoginRefused | Self::NotSignedIn { .. } => 4,
             Self::Exists { .. } | Self::State { .. } | Self::Limit { .. } => 5,
             Self::TooMany { .. } | Self::Unavailable { .. } => 6,
-            Self::Internal { .. } => 70,
+            Self::Unrecorded { .. } | Self::Internal { .. } => 70,
         }
     }
 
@@ -164,6 +174,7 @@ impl ControlError {
             Self::Invalid { remedy, .. } | Self::Exists { remedy, .. } | Self::State { remedy, .. } => remedy.clone(),
             Self::Limit { what, .. } => format!("Remove {what} that you no longer need, or ask the operator of this service for a higher limit."),
             Self::Unavailable { .. } => "Try again in a minute; if it stays like this, tell the operator of this service.".into(),
+            Self::Unrecorded { .. } => "Do not repeat it; tell the operator of this service at what time you did it.".into(),
             Self::Internal { .. } => "Try again; if it happens again, tell the operator of this service at what time it did.".into(),
         }
     }

@@ -250,6 +250,10 @@ pub trait Live: Send + Sync {
     /// Goes through the public door as a client would: address of the SRV target, TLS with the domain's name, certificate
     /// valid for it, stream features. Never blocks longer than a few seconds.
     async fn probe(&self, domain: &DomainName) -> Probe;
+    /// Does the server run in this process? Where it does not, a probe says nothing, and the server's last one stands.
+    fn is_here(&self) -> bool {
+        true
+    }
     /// Sessions bound at a domain now.
     fn sessions(&self, domain: &DomainName) -> usize;
     /// Peers of a domain with a stream now.
@@ -310,6 +314,10 @@ pub struct NotLive;
 #[async_trait]
 impl Live for NotLive {
     fn announce(&self, _change: Change) {}
+
+    fn is_here(&self) -> bool {
+        false
+    }
 
     async fn probe(&self, _domain: &DomainName) -> Probe {
         Probe::Unknown {

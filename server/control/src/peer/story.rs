@@ -115,7 +115,7 @@ pub fn tell(domain: &str, peer: &str, attempt: Value) -> Story {
         fix: String::new(),
     };
     story.proofs = proofs(&story);
-    let meaning = (!story.ok()).then(|| meaning(story.fact("code"), story.fact("fault")));
+    let meaning = (!story.ok()).then(|| meaning(decisive(&story), story.fact("fault")));
     story.steps = steps(&story, meaning.as_ref());
     match meaning {
         None => story.why = success(&story, peer),
@@ -130,6 +130,26 @@ pub fn tell(domain: &str, peer: &str, attempt: Value) -> Story {
         }
     }
     story
+}
+
+/// The code that tells why. Where there was simply no website to ask, the certificate's own fault is what has to be mended.
+fn decisive(story: &Story) -> &str {
+    const NO_HELP: &[&str] = &[
+        "posh-not-published",
+        "posh-http-status",
+        "posh-no-address",
+        "posh-address-private",
+        "posh-unreachable",
+        "posh-timeout",
+        "posh-busy",
+    ];
+    let code = story.fact("code");
+    if !NO_HELP.contains(&code) {
+        return code;
+    }
+    let refused = story.proofs.iter().map(|proof| proof.code.as_str());
+    let mut of_certificates = refused.filter(|code| code.starts_with("certificate-"));
+    of_certificates.next().unwrap_or(code)
 }
 
 fn success(story: &Story, peer: &str) -> String {

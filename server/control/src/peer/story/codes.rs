@@ -282,6 +282,69 @@ pub(super) const MEANINGS: &[Row] = &[
         "The server that answers for {peer} says it does not host it.",
         "Ask the owner of {peer} whether its SRV records point at the right server.",
     ),
+    (
+        "tlsa-mismatch",
+        Identity,
+        Theirs,
+        "The signed DNS of {peer} announces a certificate (TLSA), and another one was shown.",
+        "Ask its operator to bring the TLSA records and the certificate together; each renewal must change both.",
+    ),
+    (
+        "tlsa-no-certificate",
+        Identity,
+        Theirs,
+        "The signed DNS of {peer} announces a certificate (TLSA), and none was shown.",
+        "Ask its operator to present the certificate that the TLSA records describe.",
+    ),
+    (
+        "tlsa-bogus",
+        Identity,
+        Side::Dns,
+        "The DNS announces a certificate for {peer} (TLSA), but the signatures of that answer are wrong.",
+        "Ask the owner of the host's zone to repair its DNSSEC; until then we do not connect there.",
+    ),
+    (
+        "tlsa-unknown",
+        Identity,
+        Side::Dns,
+        "Whether the signed DNS announces a certificate for {peer} (TLSA) could not be found out, and then nothing may be trusted.",
+        "It is tried again by itself; if it stays so, ask the owner of the host's zone to look at its name servers.",
+    ),
+    (
+        "posh-mismatch",
+        Identity,
+        Theirs,
+        "The website of {peer} announces a certificate (POSH), and another one was shown.",
+        "Ask its operator to bring the file https://{peer}/.well-known/posh/xmpp-server.json and the certificate together.",
+    ),
+    (
+        "posh-stale",
+        Identity,
+        Theirs,
+        "What the website of {peer} announced about its certificate (POSH) is out of date.",
+        "It is fetched again by itself.",
+    ),
+    (
+        "posh-malformed",
+        Identity,
+        Theirs,
+        "The website of {peer} has a file about its certificate (POSH) that cannot be understood.",
+        "Ask its operator to repair the file https://{peer}/.well-known/posh/xmpp-server.json.",
+    ),
+    (
+        "posh-https-certificate",
+        Identity,
+        Theirs,
+        "The website of {peer} cannot vouch for its chat server: its own HTTPS certificate does not hold.",
+        "Ask the owner of the website to renew its certificate.",
+    ),
+    (
+        "further-pair-refused",
+        SignIn,
+        Theirs,
+        "{peer} took the connection for another domain of this service, but not for {domain}.",
+        "Ask its operator what the server's log says about {domain}; a connection of its own is tried next.",
+    ),
 ];
 
 /// What a code means; an unknown one by its first word, then by whose fault it says it is.
@@ -304,8 +367,8 @@ pub(super) fn meaning(code: &str, fault: &str) -> Meaning {
         ),
         "posh" => (
             Identity,
-            "The certificate of {peer} is not the one that its website announces (POSH).",
-            "Ask its operator to bring the file https://{peer}/.well-known/posh/xmpp-server.json and the certificate together.",
+            "No public authority vouches for the certificate of {peer}, and its website (POSH) does not help.",
+            "Ask its operator for a certificate from a public authority that names {peer}.",
         ),
         "certificate" | "crl" | "ocsp" => (
             Identity,

@@ -136,3 +136,15 @@ fn a_success_has_every_step_done_and_nobody_at_fault() {
             .contains("no proof")
     );
 }
+
+#[test]
+fn where_there_is_no_website_to_ask_the_certificate_is_what_has_to_be_mended() {
+    let story = told(json!({
+        "ok": false, "code": "posh-not-published", "fault": "peer",
+        "verdicts": [
+            {"prooftype": "pkix", "holds": false, "code": "certificate-expired", "text": "expired"},
+            {"prooftype": "posh", "holds": false, "code": "posh-not-published", "text": "none"},
+        ],
+    }));
+    assert_eq!(story.why, "The certificate of peer.example has expired.");
+}
