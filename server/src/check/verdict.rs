@@ -343,7 +343,8 @@ impl Notes {
                 self.visit(about, target, visit, bad);
             }
         }
-        if !service.targets.is_empty() && service.targets.iter().all(|target| !target.place.ipv6) {
+        let mut places = service.targets.iter().map(|target| &target.place);
+        if places.clone().any(|place| !place.addresses.is_empty()) && places.all(|p| !p.ipv6) {
             let hosts: BTreeSet<_> = service
                 .targets
                 .iter()
