@@ -9,7 +9,6 @@ use std::time::Instant;
 
 use crate::authority::Identity;
 use crate::harness::DEADLINE;
-use crate::harness::demo::loopback;
 use crate::wire::{PROCEED, SASL, Wire, attribute, header};
 
 /// What an authoritative server answers when it is asked about a key.
@@ -40,6 +39,10 @@ pub struct Script {
     pub external: bool,
     /// EXTERNAL, once asked for, succeeds.
     pub external_succeeds: bool,
+    /// Dialback is among the features.
+    pub dialback: bool,
+    /// It says that our keys are good.
+    pub takes_keys: bool,
     pub answers: Answers,
     /// TLS from the first byte.
     pub direct: bool,
@@ -54,6 +57,8 @@ impl Default for Script {
             advertises_tls: true,
             external: true,
             external_succeeds: true,
+            dialback: true,
+            takes_keys: true,
             answers: Answers::Honest,
             direct: false,
             features: "",
@@ -82,6 +87,14 @@ pub struct Actor {
 
 static NEXT_ID: AtomicU32 = AtomicU32::new(1);
 
+/// An address in a network of its own: what one network may ask for is rationed.
+pub fn network() -> Ipv4Addr {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    let run = std::process::id() % 8;
+    let [.., high, low] = (run * 1024 + NEXT.fetch_add(1, Ordering::Relaxed)).to_be_bytes();
+    Ipv4Addr::new(127, 200 + high, low, 1)
+}
+
 fn fresh(what: &str) -> String {
     format!("{what}-{}", NEXT_ID.fetch_add(1, Ordering::Relaxed))
 }
@@ -89,7 +102,7 @@ fn fresh(what: &str) -> String {
 impl Actor {
     /// Listens at port 5269 of an address of its own.
     pub fn start(domain: &str, identity: Identity, script: Script) -> Self {
-        Self::start_at(loopback(), domain, identity, script)
+        Self::start_at(network(), domain, identity, script)
     }
 
     pub fn start_at(ip: Ipv4Addr, domain: &str, identity: Identity, script: Script) -> Self {
@@ -233,9 +246,14 @@ impl Inner {
                 let (from, to) = (attribute(&item, "from"), attribute(&item, "to"));
                 // Whether the key is theirs is asked in the tests of dialback; here it is the peer's own affair (DIALBACK-08).
                 wire.say(&format!(
-                    "<db:result from='{}' to='{}' type='valid'/>",
+                    "<db:result from='{}' to='{}' type='{}'/>",
                     to.unwrap_or_default(),
-                    from.unwrap_or_default()
+                    from.unwrap_or_default(),
+                    if self.script.takes_keys {
+                        "valid"
+                    } else {
+                        "invalid"
+                    }
                 ))
             } else if item.contains("</stream:stream") {
                 wire.say("</stream:stream>");
@@ -270,7 +288,9 @@ impl Inner {
                     "<mechanisms xmlns='{SASL}'><mechanism>EXTERNAL</mechanism></mechanisms>"
                 );
             }
-            features += "<dialback xmlns='urn:xmpp:features:dialback'><errors/></dialback>";
+            if self.script.dialback {
+                features += "<dialback xmlns='urn:xmpp:features:dialback'><errors/></dialback>";
+            }
         }
         if secured {
             features += self.script.features;

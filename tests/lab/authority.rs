@@ -67,9 +67,19 @@ pub struct Identity {
     pub spki: Vec<u8>,
     pub chain_pem: String,
     pub key_pem: String,
+    /// The authority behind it, where that is one nobody trusts.
+    stranger: Option<CertificateDer<'static>>,
 }
 
 impl Identity {
+    /// Anchors of who believes this one certificate's issuer all the same.
+    pub fn roots(&self) -> Arc<RootCertStore> {
+        let mut store = RootCertStore::empty();
+        let anchor = self.stranger.as_ref().unwrap_or(&self.chain[0]);
+        store.add(anchor.clone()).expect("anchor");
+        Arc::new(store)
+    }
+
     pub fn key(&self) -> PrivateKeyDer<'static> {
         PrivatePkcs8KeyDer::from(self.key_pkcs8.clone()).into()
     }
@@ -163,6 +173,11 @@ impl Authority {
         Arc::new(store)
     }
 
+    /// Data of a TLSA record `2 0 1` for the intermediate.
+    pub fn tlsa_201(&self) -> String {
+        format!("2 0 1 {}", sha256_hex(&self.middle_der))
+    }
+
     /// A good certificate for several names.
     pub fn issue(&self, names: &[&str]) -> Identity {
         let mut leaf = params(names[0]);
@@ -222,12 +237,16 @@ impl Authority {
 
     fn sign(&self, leaf: CertificateParams, shape: Shape) -> Identity {
         let key = KeyPair::generate().expect("key");
+        let mut stranger = None;
         let cert = match shape {
             Shape::SelfSigned => leaf.self_signed(&key),
             Shape::Intermediate | Shape::MissingIntermediate => leaf.signed_by(&key, &self.middle),
             Shape::Untrusted => {
-                let stranger = KeyPair::generate().expect("key");
-                leaf.signed_by(&key, &Issuer::new(authority_params("Nobody"), stranger))
+                let nobody = KeyPair::generate().expect("key");
+                let params = authority_params("Nobody");
+                let anchor = params.self_signed(&nobody).expect("root");
+                stranger = Some(anchor.der().clone());
+                leaf.signed_by(&key, &Issuer::new(params, nobody))
             }
             _ => leaf.signed_by(&key, &self.root),
         }
@@ -244,6 +263,7 @@ impl Authority {
             spki: rcgen::PublicKeyData::subject_public_key_info(&key),
             chain_pem,
             key_pem: key.serialize_pem(),
+            stranger,
         }
     }
 }

@@ -190,13 +190,6 @@ impl House {
     pub fn command(&self, args: &[&str]) -> (i32, String) {
         command(&self.dir, args, "")
     }
-
-    /// Host that a hosted domain's SRV records name.
-    pub fn target(&self, domain: &str) -> String {
-        let (_, shown) = self.command(&["domain", "show", domain, "--json"]);
-        let shown: Value = serde_json::from_str(&shown).expect("JSON");
-        shown["target"].as_str().expect("a target").to_owned()
-    }
 }
 
 fn command(dir: &Path, args: &[&str], input: &str) -> (i32, String) {
@@ -333,8 +326,10 @@ domains_per_tenant = 100
 connections_per_address = 100000
 connects_per_address_and_minute = 100000
 sessions_per_account = 1000
+[posh]
+timeout_seconds = 3
 [federation]
-connect_seconds = 8
+connect_seconds = 15
 [log]
 filter = "info,domicile::federation=debug"
 "#,

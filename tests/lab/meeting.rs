@@ -31,18 +31,33 @@ impl Met {
     }
 
     /// With what the diagnosis says about an attempt in this direction.
-    fn explained(self, world: &World, local: &str, remote: &str, direction: &str) -> Self {
+    pub fn explained(self, world: &World, local: &str, remote: &str, direction: &str) -> Self {
         let good = self.outcome == "delivered";
         let attempt = world.house.attempt(local, remote, |a| {
-            a["direction"] == direction && a["ok"] == good
+            let reversed = direction == "out" && a["bidi"] == true;
+            a["ok"] == good && (a["direction"] == direction || (reversed && good))
         });
-        let refusal = attempt["refusals"]
+        let reversed = attempt["direction"] != direction;
+        let mut codes: Vec<&str> = attempt["refusals"]
             .as_array()
-            .and_then(|refusals| refusals.first())
-            .map_or(&attempt["code"], |refusal| &refusal["code"]);
+            .into_iter()
+            .flatten()
+            .filter_map(|refusal| refusal["code"].as_str())
+            .collect();
+        codes.dedup();
+        if codes.is_empty() {
+            codes.extend(attempt["code"].as_str());
+        }
+        let refusal = codes.join(", ");
+        let mechanism = match self.mechanism.as_str() {
+            _ if reversed => "bidi".to_owned(),
+            "" => attempt["mechanism"].as_str().unwrap_or("none").to_owned(),
+            _ => self.mechanism.clone(),
+        };
         Self {
+            mechanism,
             proof: attempt["prooftype"].as_str().unwrap_or("none").to_owned(),
-            refusal: refusal.as_str().unwrap_or_default().to_owned(),
+            refusal,
             ..self
         }
     }
@@ -73,7 +88,7 @@ pub fn call(
     actor: &Actor,
     identity: Option<&Identity>,
 ) -> (Wire, String, String) {
-    let mut wire = Wire::connect(world.house.s2s());
+    let mut wire = Wire::connect_from(actor.ip(), world.house.s2s()).expect("a connection");
     let opened = wire.secure(&actor.domain, local, identity);
     let (mechanism, outcome) = if opened.refused() {
         ("none", format!("refused: {}", condition(&opened.features)))
@@ -124,7 +139,7 @@ pub fn inbound(world: &World, local: &str, actor: &Actor, identity: Option<&Iden
     if outcome != "open" {
         return Met::new(&mechanism, "none", &outcome).explained(world, local, &actor.domain, "in");
     }
-    let mut alice = world.house.alice(local, &world.roots);
+    let mut alice = world.alice(local);
     let id = unique("in");
     wire.say(&format!(
         "<message from='romeo@{}/x' to='{}' id='{id}' type='chat'><body>in</body></message>",
@@ -141,7 +156,7 @@ pub fn inbound(world: &World, local: &str, actor: &Actor, identity: Option<&Iden
 
 /// Alice writes to somebody at the peer.
 pub fn outbound(world: &World, local: &str, actor: &Actor) -> Met {
-    let mut alice = world.house.alice(local, &world.roots);
+    let mut alice = world.alice(local);
     let id = unique("out");
     alice.message(&format!("romeo@{}", actor.domain), &id, "out");
     let end = Instant::now() + DEADLINE;

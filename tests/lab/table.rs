@@ -9,11 +9,17 @@ use crate::harness::tools::repository;
 
 /// Every section of the file; a section without a test, or a test without a section, is an error.
 pub const SECTIONS: &[&str] = &[
+    "prosody",
+    "ejabberd",
     "certificates",
+    "dane",
+    "posh",
+    "houses",
     "authorities",
     "stripping",
     "pairs",
     "silent",
+    "faults",
 ];
 
 /// One line of the table.

@@ -122,6 +122,17 @@ impl Zones {
         String::from_utf8_lossy(&out.stdout).into_owned()
     }
 
+    /// Questions about a name, or anything below it, that were asked so far.
+    pub fn asked(&self, name: &str) -> usize {
+        let log = self._service.text();
+        let asked = |line: &&str| {
+            line.split_once(" query: ")
+                .and_then(|(_, question)| question.split(' ').next())
+                .is_some_and(|asked| asked == name || asked.ends_with(&format!(".{name}")))
+        };
+        log.lines().filter(asked).count()
+    }
+
     /// Adds records, each as `NAME TYPE DATA`, to the zone that holds them.
     pub fn add(&self, records: &[String]) {
         let lines: Vec<String> = records
@@ -265,7 +276,7 @@ fn configuration(dir: &Path, key: &Path, address: SocketAddr, silent: SocketAddr
     let mut config = format!(
         r#"include "{key}";
 options {{ directory "{dir}"; key-directory "{dir}"; pid-file none; session-keyfile none; listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }};
-  recursion yes; allow-recursion {{ 127.0.0.0/8; }}; dnssec-validation no; notify no; }};
+  recursion yes; allow-recursion {{ 127.0.0.0/8; }}; dnssec-validation no; notify no; querylog yes; }};
 controls {{}};
 zone "silent.example" {{ type forward; forward only; forwarders {{ 127.0.0.1 port {silent}; }}; }};
 zone "bogus.example" {{ type primary; file "bogus.signed"; }};
