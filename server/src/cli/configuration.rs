@@ -2,8 +2,10 @@
 
 use clap::Subcommand;
 
-use super::{Outcome, Place};
+use super::{Failure, Outcome, Place, with_runtime};
 use crate::config::Config;
+use crate::net::lookup::Resolver;
+use crate::wiring;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ConfigCommand {
@@ -22,6 +24,13 @@ pub(super) fn run(place: &Place, command: &ConfigCommand) -> Outcome {
         ConfigCommand::Check => {
             let config = place.load()?;
             config.check_for_serve(&place.source())?;
+            // The files that it names, as `serve` reads them at its start.
+            with_runtime(async {
+                wiring::anchors(&config)?;
+                wiring::zone(&config)?;
+                Resolver::new(&config.dns).map_err(|problem| Failure::other(78, problem, ""))?;
+                Ok(0)
+            })?;
             say!("{}: good", place.source());
             Ok(0)
         }
