@@ -346,8 +346,13 @@ fn words(
         |addresses: &[SocketAddr]| addresses.first().map(SocketAddr::port).unwrap_or_default();
     let users: Vec<String> = people
         .users
-        .iter()
-        .map(|user| format!("{}  {}", user.login, user.password))
+        .chunks(2)
+        .map(|two| {
+            let each = two
+                .iter()
+                .map(|user| format!("{}  {}", user.login, user.password));
+            each.collect::<Vec<_>>().join("   ")
+        })
         .collect();
     let keep = if fresh {
         "gone when it stops; --data-dir DIR keeps everything"
