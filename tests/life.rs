@@ -178,3 +178,26 @@ fn im_21_an_account_that_is_stopped_or_removed_loses_its_sessions_and_nobody_els
     let (code, _, err) = domicile(&["user", "suspend", "bob@one.example", "--data-dir", &place]);
     assert_eq!(code, 3, "{err}");
 }
+
+/// A password set by another process: whoever logged in with the old one is out at once, and nobody else.
+#[test]
+fn ext_33_a_password_set_beside_the_server_ends_that_accounts_sessions() {
+    let demo = Demo::start();
+    let bob = "bob@one.example";
+    let mut witness = Witness(Client::online(&demo, "alice@one.example", "witness"));
+    let sessions = ["phone", "desk"].map(|resource| Client::online(&demo, bob, resource));
+    let fresh = "another-long-secret-1";
+    let line = format!("{fresh}\n");
+    done(&demo, &["user", "passwd", bob, "--password-stdin"], &line);
+    for session in sessions {
+        ends_with_error(session, "not-authorized");
+    }
+    let mut connection = Connection::open(demo.info.c2s, "one.example");
+    connection.negotiate_tls(demo.roots());
+    connection.header();
+    connection.item();
+    let answer = connection.plain("bob", demo.password(bob));
+    assert!(answer.contains("<not-authorized"), "{answer}");
+    Client::login_with(&demo, bob, fresh, "again").close();
+    witness.still_there();
+}

@@ -496,6 +496,23 @@ tsig_key_file = "{key}"
         harness::tools::domicile(&[args, &["--data-dir", &dir]].concat())
     }
 
+    /// Looks at the domain until `seen` sees something.
+    fn shown_when<T>(&self, seen: impl Fn(&serde_json::Value) -> Option<T>) -> T {
+        let end = std::time::Instant::now() + harness::DEADLINE * 3;
+        loop {
+            let shown = self.json(&["domain", "show", "three.example"]);
+            if let Some(seen) = seen(&shown) {
+                return seen;
+            }
+            assert!(
+                std::time::Instant::now() < end,
+                "not seen in time: {shown:#}\n{}",
+                self.service.text()
+            );
+            std::thread::park_timeout(std::time::Duration::from_millis(500));
+        }
+    }
+
     fn json(&self, args: &[&str]) -> serde_json::Value {
         let (code, out, err) = self.domicile(&[args, &["--json"]].concat());
         serde_json::from_str(&out)
@@ -507,7 +524,7 @@ tsig_key_file = "{key}"
 #[test]
 fn a_domain_goes_live_with_a_real_name_server_and_a_real_acme_authority() {
     let bind = Bind::start(&[("three.example", "")]);
-    let pebble = Pebble::start(bind.address, "");
+    let mut pebble = Pebble::start(bind.address, "");
     let mut served = Served::start(&bind, &pebble);
     served.service.says("/setup?token=");
     assert_eq!(served.domicile(&["tenant", "add", "acme"]).0, 0);
@@ -548,19 +565,7 @@ fn a_domain_goes_live_with_a_real_name_server_and_a_real_acme_authority() {
     let (code, out, err) = served.domicile(&["domain", "verify", "three.example"]);
     assert_eq!(code, 0, "{out}{err}");
 
-    let end = std::time::Instant::now() + harness::DEADLINE * 3;
-    loop {
-        let shown = served.json(&["domain", "show", "three.example"]);
-        if shown["state"] == "live" {
-            break;
-        }
-        assert!(
-            std::time::Instant::now() < end,
-            "not live in time: {shown:#}\n{}",
-            served.service.text()
-        );
-        std::thread::park_timeout(std::time::Duration::from_millis(500));
-    }
+    served.shown_when(|shown| (shown["state"] == "live").then_some(()));
     let certificates = served.json(&["cert", "list", "three.example"]);
     assert_eq!(certificates[0]["source"], "acme", "{certificates}");
     assert_eq!(
@@ -577,6 +582,26 @@ fn a_domain_goes_live_with_a_real_name_server_and_a_real_acme_authority() {
     let log = served.service.text();
     assert!(!log.contains(&password), "a password is in the log");
     assert_eq!(challenge_records(&bind), "", "no challenge stays behind");
+
+    // An authority that has gone: the owner reads what is in the way, the domain stays live, and it mends by itself.
+    pebble.service = None;
+    let (code, out, err) = served.domicile(&["cert", "order", "three.example"]);
+    assert_eq!(code, 0, "{out}{err}");
+    let failed = |shown: &serde_json::Value| {
+        let checks = shown["checks"].as_array().into_iter().flatten();
+        let mut failed = checks.filter(|check| check["code"] == "certificate-order-failed");
+        failed.next().map(|check| check["observed"].to_string())
+    };
+    let why = served.shown_when(failed);
+    assert!(why.contains("cannot be reached"), "{why}");
+    assert_eq!(
+        served.json(&["domain", "show", "three.example"])["state"],
+        "live"
+    );
+    pebble.restart();
+    let (code, out, err) = served.domicile(&["cert", "order", "three.example"]);
+    assert_eq!(code, 0, "{out}{err}");
+    served.shown_when(|shown| failed(shown).is_none().then_some(()));
 
     // ACME-15: what is removed leaves nothing in the platform's zone.
     let target = served.json(&["domain", "show", "three.example"])["target"]
