@@ -135,6 +135,7 @@ fn bound(config: &mut Config, listeners: &Listeners) {
 /// `domicile serve`: runs until it is told to stop.
 pub async fn serve(config: Config) -> crate::cli::Outcome {
     let running = Running::start(config, Pace::real(), None).await?;
+    let told = told_to_stop();
     let url = running.config.panel.url.trim_end_matches('/').to_owned();
     match running.control.first_run_needed().await {
         Ok(true) => {
@@ -151,24 +152,28 @@ pub async fn serve(config: Config) -> crate::cli::Outcome {
         ),
     }
     tracing::info!(panel = url, zone = running.config.platform.zone, "ready");
-    told_to_stop().await;
+    told.await;
     tracing::info!("stopping");
     running.stop().await;
     Ok(0)
 }
 
-/// Waits for SIGTERM or SIGINT.
-pub async fn told_to_stop() {
+/// Hears SIGTERM and SIGINT from this call on; what it returns ends with the first of them. Called before anybody is told
+/// that the process is ready: who is told may say "stop" in the same moment.
+pub fn told_to_stop() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) = (
+    let heard = (
         signal(SignalKind::terminate()),
         signal(SignalKind::interrupt()),
-    ) else {
-        tracing::error!("signals cannot be heard: stop the process by force");
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    );
+    async move {
+        let (Ok(mut terminate), Ok(mut interrupt)) = heard else {
+            tracing::error!("signals cannot be heard: stop the process by force");
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
     }
 }

@@ -130,6 +130,7 @@ async fn in_dir(demo: &Demo, dir: &Path, fresh: bool) -> Outcome {
             return Err(failure);
         }
     };
+    let told = crate::running::told_to_stop();
     if demo.json {
         say!("{}", json_line(&running.config, &dns, &ca, &people, &dir));
     } else {
@@ -138,7 +139,7 @@ async fn in_dir(demo: &Demo, dir: &Path, fresh: bool) -> Outcome {
             words(&running.config, &dns, &ca, &people, &dir, fresh)
         );
     }
-    crate::running::told_to_stop().await;
+    told.await;
     progress("stopping");
     running.stop().await;
     dns.stop();
