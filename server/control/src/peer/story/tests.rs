@@ -1,3 +1,5 @@
+//! What a kept attempt becomes in words: every code has a meaning, and each story names a side and a remedy.
+
 use std::collections::BTreeSet;
 
 use serde_json::json;
