@@ -102,7 +102,7 @@ impl Refusal {
     }
 
     /// The same, as a remark beside what matters.
-    pub(crate) fn as_remark(self) -> Self {
+    pub(crate) fn into_remark(self) -> Self {
         Self {
             minor: true,
             ..self

@@ -117,7 +117,7 @@ pub(crate) fn examine(claim: &Claim, evidence: &crate::Evidence, now: Timestamp)
         Material::Nothing(nothing) => {
             let text = format!("POSH says nothing about {remote}: {nothing} ({source})");
             let refusal = refusal(nothing.code(), nothing.fault(), text);
-            return Finding::Fails(refusal.as_remark());
+            return Finding::Fails(refusal.into_remark());
         }
         Material::Fingerprints(_) if now > posh.until => {
             return Finding::Fails(refusal(
