@@ -549,3 +549,88 @@ async fn dna_17_a_further_target_on_the_same_connection() {
     assert!(got(&alone).await.contains("id='m4'"));
     assert_eq!(one.connections(), 2);
 }
+
+/// A way between two servers that can be cut: it swallows what the caller sends, and then loses the connection.
+struct Wire {
+    door: std::net::SocketAddr,
+    cut: tokio_util::sync::CancellationToken,
+    lost: tokio_util::sync::CancellationToken,
+}
+
+impl Wire {
+    async fn to(behind: std::net::SocketAddr) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port");
+        let wire = Self {
+            door: listener.local_addr().expect("bound"),
+            cut: tokio_util::sync::CancellationToken::new(),
+            lost: tokio_util::sync::CancellationToken::new(),
+        };
+        let (cut, lost) = (wire.cut.clone(), wire.lost.clone());
+        tokio::spawn(async move {
+            // The first connection can be cut, those that follow hold.
+            let mut whole = false;
+            while let Ok((mut near, _)) = listener.accept().await {
+                let Ok(mut far) = TcpStream::connect(behind).await else {
+                    return;
+                };
+                let (cut, lost) = (cut.clone(), lost.clone());
+                let holds = std::mem::replace(&mut whole, true);
+                tokio::spawn(async move {
+                    if holds {
+                        let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+                        return;
+                    }
+                    tokio::select! {
+                        () = cut.cancelled() => {}
+                        _ = tokio::io::copy_bidirectional(&mut near, &mut far) => return,
+                    }
+                    // Nothing that arrives goes on, until the connection is lost.
+                    let mut nowhere = tokio::io::sink();
+                    tokio::select! {
+                        () = lost.cancelled() => {}
+                        _ = tokio::io::copy(&mut near, &mut nowhere) => {}
+                    }
+                });
+            }
+        });
+        wire
+    }
+}
+
+/// XEP-0198: what was written into a connection that then died was not lost.
+#[tokio::test]
+async fn sm_what_a_dead_connection_took_goes_out_again() {
+    let (one, two) = houses(true, true, false).await;
+    let wire = Wire::to(two.door.0).await;
+    one.dns
+        .serve("two.example", (wire.door, false), &[[127, 0, 0, 1]]);
+    chat(&one, &two).await;
+    wire.cut.cancel();
+    for id in ["lost-1", "lost-2"] {
+        one.send(&two, id).await;
+    }
+    // Both have left our hands, as far as the connection can tell.
+    let written = async {
+        let mut tick = tokio::time::interval(Duration::from_millis(20));
+        loop {
+            tick.tick().await;
+            let streams = one.server.federation().streams.lock();
+            let mut ours = streams.open.values().filter(|stream| stream.ours);
+            if ours.all(|stream| stream.outbox.unacknowledged() >= 2) {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(DEADLINE, written)
+        .await
+        .expect("written within the deadline");
+    wire.lost.cancel();
+    let mut all = String::new();
+    while !all.contains("id='lost-2'") {
+        all.push_str(&two.got().await);
+    }
+    let (first, second) = (all.find("id='lost-1'"), all.find("id='lost-2'"));
+    assert!(first.is_some() && first < second, "in order: {all}");
+}

@@ -160,6 +160,15 @@ impl Outbox {
         }
     }
 
+    /// How many items have gone out and are not acknowledged.
+    pub fn unacknowledged(&self) -> usize {
+        let state = self.state.lock();
+        state
+            .unacked
+            .as_ref()
+            .map_or(0, |unacked| unacked.items.len())
+    }
+
     /// The other side does not acknowledge after all.
     pub fn keep_no_more(&self) {
         self.state.lock().unacked = None;
