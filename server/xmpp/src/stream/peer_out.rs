@@ -7,28 +7,23 @@
 //! Refuses: going on without TLS, whatever the peer advertises (TLS-15, TLS-42); answers to questions that were not asked on
 //! this very stream (DIALBACK-12); without bidi, stanzas from the peer, which proves nothing by being called (S2S-14).
 
+mod dialback;
 #[cfg(test)]
 mod tests;
 
 use super::acks::Acks;
-use super::dialback::{self, Outcome, Request, Response};
+use super::dialback::send_key;
 use super::opening::{Ending, Voice, lang_of, peer_limits};
 use super::passage::{Pairs, pass};
 use super::{
-    Action, Actions, Answer, Ask, DEFAULT_LANG, Event, Input, Judgement, KeyOutcome, Machine,
-    Opening, Order, PairRefusal, Phase, StreamCondition, StreamError, speaks_version_1,
+    Action, Actions, Answer, Ask, DEFAULT_LANG, Event, Input, Judgement, Machine, Opening, Order,
+    PairRefusal, Phase, StreamCondition, StreamError, speaks_version_1,
 };
 use crate::framing::{RawElement, StreamHeader};
 use crate::jid::DomainName;
 use crate::ns;
 use crate::sasl;
-use crate::stanza::{Condition, StanzaError};
 use crate::timestamp::Timestamp;
-
-/// Pairs that one stream may carry or be busy proving (DIALBACK-24).
-const PAIRS: usize = 64;
-/// Questions about keys that may be open on one stream.
-const QUESTIONS: usize = 64;
 
 /// What a stream is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -506,167 +501,11 @@ impl PeerOut {
             _ => self.fail(StreamCondition::NotAuthorized.into(), out),
         }
     }
-
-    fn dialback(&mut self, raw: &RawElement<'_>, out: &mut Actions) {
-        let State::Ready(ready) = &mut self.state else {
-            return;
-        };
-        let Ok(response) = Response::read(raw) else {
-            // A key of the peer's, or a question about one of ours. Where it may speak at all it is told that further
-            // pairs are proved on streams of its own (BIDI-06); elsewhere it has nothing to ask.
-            if ready.bidi
-                && let Ok(request) = Request::read(raw)
-            {
-                let error = StanzaError::new(Condition::NotAllowed)
-                    .with_text("prove further pairs on a stream that you open");
-                out.send_str(&request.reply_error(&error));
-            }
-            return;
-        };
-        if response.verify {
-            let open = ready.questions.iter().position(|q| {
-                q.local == response.to
-                    && q.remote == response.from
-                    && Some(&q.stream) == response.id.as_ref()
-            });
-            // Unasked, or answered before (DIALBACK-12).
-            let Some(open) = open else { return };
-            let question = ready.questions.swap_remove(open);
-            out.push(Action::Event(Event::KeyAnswered {
-                stream: question.stream,
-                local: question.local,
-                remote: question.remote,
-                outcome: match response.outcome {
-                    Outcome::Valid => KeyOutcome::Valid,
-                    Outcome::Invalid => KeyOutcome::Invalid,
-                    Outcome::Error(error) => KeyOutcome::Failed(Box::new(upstream(&error))),
-                },
-            }));
-            return;
-        }
-        let asked = ready.pairs.iter().position(|p| {
-            p.local == response.to && p.remote == response.from && p.stage == Stage::Asked
-        });
-        let Some(asked) = asked else { return };
-        let (reason, why) = match response.outcome {
-            Outcome::Valid => {
-                ready.pairs[asked].stage = Stage::Accepted;
-                out.push(Action::Event(Event::PairAccepted {
-                    local: response.to,
-                    remote: response.from,
-                    mechanism: "dialback",
-                    bidi: ready.bidi,
-                }));
-                return;
-            }
-            Outcome::Invalid => {
-                let why = "the peer was told that our dialback key is not ours";
-                (PairRefusal::KeyInvalid, why.to_owned())
-            }
-            Outcome::Error(error) => {
-                let condition = error.condition.name();
-                let said = error.text.unwrap_or_default();
-                let why = format!("the peer did not take our dialback key: {condition} {said}");
-                (PairRefusal::KeyUnverified, why.trim_end().to_owned())
-            }
-        };
-        ready.pairs.swap_remove(asked);
-        let empty = ready.pairs.is_empty() && ready.questions.is_empty();
-        out.push(Action::Event(Event::PairRefused {
-            local: response.to,
-            remote: response.from,
-            reason,
-            why,
-        }));
-        if empty {
-            self.finish(out);
-        }
-    }
 }
 
-/// What step 4 says when step 3 was an error (C-17).
-fn upstream(error: &StanzaError) -> StanzaError {
-    let said = error.text.as_deref().unwrap_or_default();
-    StanzaError::new(Condition::RemoteServerNotFound).with_text(
-        format!(
-            "your domain's server answered: {} {said}",
-            error.condition.name()
-        )
-        .trim_end(),
-    )
-}
-
-// --- orders, answers and the end ---
+// --- answers and the end ---
 
 impl PeerOut {
-    fn order(&mut self, order: Order, out: &mut Actions) {
-        match &self.state {
-            State::Closing | State::Closed => return,
-            State::Ready(_) => {}
-            _ => return self.early.push(order),
-        }
-        match order {
-            Order::AddPair { local, remote } => self.add_pair(local, remote, out),
-            Order::VerifyKey {
-                stream,
-                local,
-                remote,
-                key,
-            } => {
-                let State::Ready(ready) = &mut self.state else {
-                    return;
-                };
-                if ready.questions.len() >= QUESTIONS {
-                    return out.push(Action::Event(Event::KeyAnswered {
-                        stream,
-                        local,
-                        remote,
-                        outcome: KeyOutcome::Failed(Box::new(Condition::ResourceConstraint.into())),
-                    }));
-                }
-                // DIALBACK-09
-                out.send_str(&dialback::ask(&local, &remote, &stream, &key));
-                ready.questions.push(Question {
-                    stream,
-                    local,
-                    remote,
-                });
-            }
-            Order::Close(_) | Order::Finish => {}
-        }
-    }
-
-    fn add_pair(&mut self, local: DomainName, remote: DomainName, out: &mut Actions) {
-        let State::Ready(ready) = &mut self.state else {
-            return;
-        };
-        let known = ready
-            .pairs
-            .iter()
-            .any(|p| p.local == local && p.remote == remote);
-        if known {
-            return;
-        }
-        if !ready.dialback || ready.pairs.len() >= PAIRS {
-            return out.push(Action::Event(Event::PairRefused {
-                local,
-                remote,
-                reason: PairRefusal::NoWay,
-                why: "the stream takes no further pair".to_owned(),
-            }));
-        }
-        ready.pairs.push(Pair {
-            local: local.clone(),
-            remote: remote.clone(),
-            stage: Stage::Key,
-        });
-        out.push(Action::AskAside(Ask::MakeKey {
-            stream: ready.id.clone(),
-            local,
-            remote,
-        }));
-    }
-
     fn answer(&mut self, answer: Answer, out: &mut Actions) {
         match answer {
             Answer::Judged { judgement, .. } => self.judged(judgement, out),
@@ -678,7 +517,7 @@ impl PeerOut {
                         .find(|p| p.local == local && p.remote == remote && p.stage == Stage::Key)
                 {
                     pair.stage = Stage::Asked;
-                    out.send_str(&dialback::send_key(&local, &remote, &key));
+                    out.send_str(&send_key(&local, &remote, &key));
                 }
             }
             // Answers for other machines.

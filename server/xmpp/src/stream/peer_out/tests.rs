@@ -1,7 +1,9 @@
 //! The caller, joined to our own receiver and against scripted peers.
 
+use super::super::KeyOutcome;
 use super::super::joined::{PROVEN, Pair, Side, WEAK, domain, header, tls};
 use super::*;
+use crate::stanza::{Condition, StanzaError};
 
 #[test]
 fn sasl_46_external_when_the_certificate_proves_us() {
