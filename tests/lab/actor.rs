@@ -258,8 +258,6 @@ impl Inner {
             } else if item.contains("</stream:stream") {
                 wire.say("</stream:stream>");
                 false
-            } else if item.starts_with("<r ") || item.starts_with("<r/") {
-                true
             } else {
                 true
             };

@@ -17,6 +17,7 @@ mod harness;
 
 mod actor;
 mod authority;
+mod bidi;
 mod certificates;
 mod counting;
 mod dane;
