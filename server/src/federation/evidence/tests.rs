@@ -1,1 +1,249 @@
-//! Cases of gathering.
+//! Cases of gathering: how much is looked up for whom, counted at the doors to the DNS and the web.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use dna::{Anchors, Answer, Outcome, PolicyLevel, RecordType, Reply, Security, ServerAnswer};
+use rcgen::{CertificateParams, KeyPair};
+use tokio::sync::Semaphore;
+
+use super::*;
+
+/// A DNS and a web that count, and answer when they are let.
+struct Outside {
+    questions: AtomicUsize,
+    fetches: AtomicUsize,
+    /// Documents by address.
+    documents: HashMap<String, String>,
+    /// Fetches that may be answered.
+    gate: Semaphore,
+}
+
+impl Outside {
+    fn new(documents: &[(&str, String)]) -> Arc<Self> {
+        Arc::new(Self {
+            questions: AtomicUsize::new(0),
+            fetches: AtomicUsize::new(0),
+            documents: documents
+                .iter()
+                .map(|(url, body)| ((*url).to_owned(), body.clone()))
+                .collect(),
+            gate: Semaphore::new(Semaphore::MAX_PERMITS),
+        })
+    }
+
+    /// Questions to the DNS and to the web.
+    fn asked(&self) -> (usize, usize) {
+        (
+            self.questions.load(Ordering::SeqCst),
+            self.fetches.load(Ordering::SeqCst),
+        )
+    }
+}
+
+#[async_trait]
+impl Lookup for Outside {
+    async fn query(&self, _: &str, _: RecordType) -> Answer {
+        self.questions.fetch_add(1, Ordering::SeqCst);
+        Answer {
+            outcome: Outcome::NoRecords { nxdomain: true },
+            security: Security::Insecure,
+            ttl_seconds: 300,
+            asked: "table".into(),
+            aliases: Vec::new(),
+        }
+    }
+
+    async fn query_authoritative(&self, _: &str, _: RecordType) -> Vec<ServerAnswer> {
+        Vec::new()
+    }
+}
+
+#[async_trait]
+impl Fetch for Outside {
+    async fn get(&self, url: &Url, _: usize) -> Result<Reply, FetchError> {
+        self.fetches.fetch_add(1, Ordering::SeqCst);
+        let _permit = self.gate.acquire().await;
+        let body = self.documents.get(url.as_str());
+        Ok(Reply {
+            status: if body.is_some() { 200 } else { 404 },
+            location: None,
+            body: body.cloned().unwrap_or_default().into_bytes(),
+        })
+    }
+}
+
+fn gatherer(outside: &Arc<Outside>) -> Arc<Gatherer> {
+    Arc::new(Gatherer::new(
+        outside.clone(),
+        outside.clone(),
+        Rules::of(&Config::default()),
+        Arc::new(Metrics::new()),
+    ))
+}
+
+fn domain(name: &str) -> DomainName {
+    DomainName::parse(name).expect("a domain")
+}
+
+/// A self-signed certificate, and the document that vouches for it.
+fn shown() -> (PresentedChain, String) {
+    use base64::Engine as _;
+    use sha2::Digest as _;
+    let key = KeyPair::generate().expect("a key");
+    let params = CertificateParams::new(vec!["host.example".to_owned()]).expect("a name");
+    let der = params
+        .self_signed(&key)
+        .expect("a certificate")
+        .der()
+        .to_vec();
+    let digest = base64::prelude::BASE64_STANDARD.encode(sha2::Sha256::digest(&der));
+    let document = format!(r#"{{"fingerprints":[{{"sha-256":"{digest}"}}],"expires":3600}}"#);
+    let chain = PresentedChain::new(&[der], None).expect("a chain");
+    (chain, document)
+}
+
+/// What judging a stream that a peer opened comes to.
+async fn judge(
+    gatherer: &Gatherer,
+    remote: &str,
+    chain: Option<&PresentedChain>,
+    policy: &Policy,
+    from: &str,
+) -> String {
+    let claim = Claim {
+        local: domain("one.example"),
+        remote: domain(remote),
+        role: Role::Receiver,
+        service: Service::Server,
+    };
+    let mut evidence = Evidence {
+        tls: true,
+        chain: chain.cloned(),
+        ..Evidence::none(Arc::new(Anchors::default()))
+    };
+    let from = from.parse().expect("an address");
+    gatherer.complete(&claim, &mut evidence, policy, from).await;
+    let verdict = dna::judge(&claim, &evidence, policy, now());
+    match verdict.proven() {
+        Some(proven) => proven.by().name().to_owned(),
+        None => verdict
+            .refusals()
+            .last()
+            .map_or("nothing", |refusal| refusal.code)
+            .to_owned(),
+    }
+}
+
+const PEER: &str = "https://peer.example/.well-known/posh/xmpp-server.json";
+const FROM: &str = "198.51.100.7";
+
+#[tokio::test]
+async fn a_known_peer_costs_no_look_up_and_a_new_one_a_bounded_number() {
+    let (chain, document) = shown();
+    let outside = Outside::new(&[(PEER, document)]);
+    let gatherer = gatherer(&outside);
+    let policy = Policy::default();
+    assert_eq!(
+        judge(&gatherer, "peer.example", Some(&chain), &policy, FROM).await,
+        "posh"
+    );
+    // Two SRV questions and one document.
+    assert_eq!(outside.asked(), (2, 1));
+    for _ in 0..50 {
+        let found = judge(&gatherer, "peer.example", Some(&chain), &policy, FROM).await;
+        assert_eq!(found, "posh");
+    }
+    assert_eq!(outside.asked(), (2, 1));
+    let text = gatherer.metrics.encode();
+    for line in [
+        "domicile_evidence_total{kind=\"posh\",result=\"asked\"} 1",
+        "domicile_evidence_total{kind=\"posh\",result=\"remembered\"} 50",
+        "domicile_evidence_total{kind=\"tlsa\",result=\"asked\"} 1",
+    ] {
+        assert!(text.contains(line), "{line} in:\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn who_shows_no_certificate_or_is_not_let_in_costs_nothing() {
+    let (chain, document) = shown();
+    let outside = Outside::new(&[(PEER, document)]);
+    let gatherer = gatherer(&outside);
+    let blocked = Policy {
+        block: vec![domain("peer.example")],
+        ..Policy::default()
+    };
+    let strict = Policy {
+        level: PolicyLevel::Authenticated,
+        ..Policy::default()
+    };
+    let peer = "peer.example";
+    assert_eq!(
+        judge(&gatherer, peer, None, &strict, FROM).await,
+        "certificate-missing"
+    );
+    assert_eq!(
+        judge(&gatherer, peer, Some(&chain), &blocked, FROM).await,
+        "peer-blocked"
+    );
+    assert_eq!(outside.asked(), (0, 0));
+}
+
+#[tokio::test]
+async fn the_same_question_at_the_same_time_is_asked_once() {
+    let (chain, document) = shown();
+    let mut outside = Outside::new(&[(PEER, document)]);
+    Arc::get_mut(&mut outside).expect("nobody else has it").gate = Semaphore::new(0);
+    let gatherer = gatherer(&outside);
+    let policy = Policy::default();
+    let streams = (0..40).map(|_| judge(&gatherer, "peer.example", Some(&chain), &policy, FROM));
+    let mut streams = Box::pin(join_all(streams));
+    assert!(streams.as_mut().now_or_never().is_none());
+    outside.gate.add_permits(1);
+    for found in streams.await {
+        assert_eq!(found, "posh");
+    }
+    assert_eq!(outside.asked(), (2, 1));
+}
+
+#[tokio::test]
+async fn posh_46_a_flood_of_names_is_rationed_by_where_it_comes_from() {
+    let (chain, document) = shown();
+    let outside = Outside::new(&[(PEER, document)]);
+    let gatherer = gatherer(&outside);
+    let policy = Policy::default();
+    for number in 0..500 {
+        let name = format!("n{number}.example");
+        judge(&gatherer, &name, Some(&chain), &policy, FROM).await;
+    }
+    let (questions, fetches) = outside.asked();
+    let most = BURST as usize + 5;
+    assert!(questions + fetches <= 2 * most, "{questions} and {fetches}");
+    // Somebody else is not hindered by that.
+    let found = judge(
+        &gatherer,
+        "peer.example",
+        Some(&chain),
+        &policy,
+        "203.0.113.9",
+    )
+    .await;
+    assert_eq!(found, "posh");
+    assert!(gatherer.metrics.encode().contains("result=\"declined\""));
+}
+
+#[test]
+fn networks_of_strangers() {
+    for (one, other, same) in [
+        ("192.0.2.1", "192.0.2.1", true),
+        ("192.0.2.1", "192.0.2.2", false),
+        ("::ffff:192.0.2.1", "192.0.2.1", true),
+        ("2001:db8:1:200::1", "2001:db8:1:2ff::9", true),
+        ("2001:db8:1:200::1", "2001:db8:1:300::1", false),
+    ] {
+        let of = |text: &str| network(text.parse().expect("an address"));
+        assert_eq!(of(one) == of(other), same, "{one} {other}");
+    }
+}
