@@ -274,15 +274,15 @@ impl Drop for Channel {
 }
 
 /// Looks after one proof of one stream.
-struct Watch {
-    federation: std::sync::Weak<Federation>,
-    outbox: std::sync::Weak<Outbox>,
-    incoming: Arc<Mutex<Vec<Proven>>>,
-    basis: Basis,
+pub(super) struct Watch {
+    pub(super) federation: std::sync::Weak<Federation>,
+    pub(super) outbox: std::sync::Weak<Outbox>,
+    pub(super) incoming: Arc<Mutex<Vec<Proven>>>,
+    pub(super) basis: Basis,
 }
 
 impl Watch {
-    async fn run(self, mut proven: Proven) {
+    pub(super) async fn run(self, mut proven: Proven) {
         loop {
             let left = proven.until().since(now());
             tokio::time::sleep_until(Instant::now() + left).await;

@@ -17,6 +17,7 @@ use xmpp::element::Element;
 use xmpp::jid::Jid;
 use xmpp::ns;
 
+use super::channel::Basis;
 use super::*;
 use crate::config::Config;
 use crate::net::now;
@@ -30,6 +31,10 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A proof, made the only way there is.
 pub(super) fn proven(local: &str, remote: &str) -> Proven {
+    proven_at(local, remote, now())
+}
+
+fn proven_at(local: &str, remote: &str, at: xmpp::timestamp::Timestamp) -> Proven {
     let name = |name| DomainName::parse(name).expect("a domain");
     let claim = Claim {
         local: name(local),
@@ -41,7 +46,7 @@ pub(super) fn proven(local: &str, remote: &str) -> Proven {
         tls: true,
         dialback: Some(dna::dialback::Evidence::Delegated {
             to: "192.0.2.1:5269".into(),
-            at: now(),
+            at,
         }),
         ..Evidence::none(Arc::default())
     };
@@ -633,4 +638,48 @@ async fn sm_what_a_dead_connection_took_goes_out_again() {
     }
     let (first, second) = (all.find("id='lost-1'"), all.find("id='lost-2'"));
     assert!(first.is_some() && first < second, "in order: {all}");
+}
+
+/// CERT-23: a proof that has run out is gathered again; where it still holds nothing happens, where it does not the stream
+/// ends, and what is sent next finds another.
+#[tokio::test]
+async fn cert_23_proofs_that_run_out_are_judged_again() {
+    let (one, two) = houses(true, true, false).await;
+    chat(&one, &two).await;
+    let federation = one.server.federation().clone();
+    let link = federation.links.lock()[0].clone();
+    let lasted = i64::try_from(dna::dialback::LASTS.as_micros()).expect("a day");
+    let past = xmpp::timestamp::Timestamp(now().0 - lasted);
+    let old = proven_at("one.example", "two.example", past);
+    let incoming = Arc::new(Mutex::new(vec![old.clone()]));
+    let watch = |tls| channel::Watch {
+        federation: Arc::downgrade(&federation),
+        outbox: Arc::downgrade(&link.outbox),
+        incoming: incoming.clone(),
+        basis: Basis {
+            tls,
+            ..link.basis.clone()
+        },
+    };
+    let holds = tokio::spawn(watch(link.basis.tls.clone()).run(old.clone()));
+    let anew = async {
+        let mut tick = tokio::time::interval(Duration::from_millis(20));
+        while incoming.lock()[0].by() != dna::Prooftype::Pkix {
+            tick.tick().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, anew).await.expect("judged");
+    holds.abort();
+    assert!(!link.outbox.is_closed());
+    // The same stream without the certificate that proved it.
+    watch(Arc::default()).run(old).await;
+    let ended = async {
+        let mut tick = tokio::time::interval(Duration::from_millis(20));
+        while !link.outbox.is_closed() {
+            tick.tick().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, ended).await.expect("ended");
+    one.send(&two, "after").await;
+    assert!(two.got().await.contains("id='after'"));
 }
