@@ -97,6 +97,8 @@ pub(crate) struct PeerPage {
 pub(crate) struct Attempt {
     /// When.
     pub(crate) at: String,
+    /// Did it succeed?
+    pub(crate) ok: bool,
     /// One sentence.
     pub(crate) headline: String,
     /// The way, with where it broke.
@@ -142,6 +144,7 @@ impl Attempt {
         facts.sort_by_key(|(label, _)| rank(label).unwrap_or(ORDER.len()));
         Self {
             at: words::plain_times(story.fact("at")),
+            ok: story.ok(),
             headline: story.fact("summary").to_owned(),
             steps: story.steps.clone(),
             proofs: story.proofs.clone(),
@@ -277,6 +280,7 @@ mod tests {
         assert_eq!(attempt.said, "go away");
         assert_eq!(attempt.at, "2026-11-25 20:00 UTC");
         assert!(attempt.side.starts_with("Theirs"));
+        assert!(!attempt.ok);
         assert_eq!(read(json!("odd")).headline, "odd");
     }
 }
