@@ -4,9 +4,7 @@ use control::Timestamp;
 use control::account::{AccountPage, AccountView};
 use control::audit::AuditView;
 use control::certificate::CertificateView;
-use control::domain::{
-    DomainShow, DomainView, NextStep, Seen, State, Station, StreamChoices, VerdictView,
-};
+use control::domain::{DomainShow, DomainView, NextStep, Seen, State, Station, VerdictView};
 use control::findings::{FindingView, Severity};
 use control::operator::{LoginView, OperatorView, TokenView};
 use control::peer::{AnchorView, PeerShow, PeerView, PinnedView, Story};
@@ -327,7 +325,6 @@ pub(super) fn show_live() -> DomainShow {
         allow: Vec::new(),
         block: vec!["spam.example".into()],
         pinned: vec![pinned()],
-        streams: StreamChoices::default(),
         stations: vec![
             station("Ownership", "done", "The domain is yours."),
             station("Records", "done", "All needed records are there."),
