@@ -52,6 +52,12 @@ fn hello(name: &str, random: &[u8; 32]) -> Vec<u8> {
         extension(extensions, 10, |groups| {
             vector(groups, |out| out.extend_from_slice(&[0, 23, 0, 24, 0, 25]));
         });
+        // Old servers pass over it, new ones want to see it before they look at the version.
+        extension(extensions, 13, |schemes| {
+            vector(schemes, |out| {
+                out.extend_from_slice(&[4, 3, 4, 1, 2, 3, 2, 1]);
+            });
+        });
         extension(extensions, 11, |points| points.extend_from_slice(&[1, 0]));
     });
     let mut record = vec![22, 3, 1];

@@ -78,7 +78,7 @@ fn every_code_is_told_once_names_no_placeholder_and_ends_with_a_stop() {
 
 #[test]
 fn an_unknown_code_is_told_by_its_first_word_and_whose_fault_it_says_it_is() {
-    let story = told(json!({"ok": false, "code": "posh-stale", "fault": "ours"}));
+    let story = told(json!({"ok": false, "code": "posh-oddity", "fault": "ours"}));
     assert_eq!((broken(&story), story.side), (Some("identity"), Side::Ours));
     assert!(story.why.contains("POSH"));
     let story = told(json!({"ok": false}));
