@@ -117,6 +117,11 @@ where
     if broken.is_none() {
         Box::pin(pump.transport.finish(&mut pump.output)).await;
     }
+    if pump.output.is_empty() {
+        for then in pump.taken.then.drain(..) {
+            tokio::spawn(then);
+        }
+    }
     let unwritten = pump.output.unwritten();
     let unwritten = pump.host.outbox().close_after(unwritten);
     Ended { unwritten, broken }
@@ -332,7 +337,10 @@ where
                 Ok(None) => return,
                 Ok(Some(Frame::Header(header))) => Input::Header(header),
                 Ok(Some(Frame::Element(raw))) => Input::Element(raw),
-                Ok(Some(Frame::Close)) => Input::Close,
+                Ok(Some(Frame::Close)) => {
+                    self.last_words();
+                    Input::Close
+                }
                 Err(error) => {
                     self.deaf = true;
                     let text = error.to_string();
@@ -345,6 +353,16 @@ where
                 self.count_stanza();
             }
             self.act();
+        }
+    }
+
+    /// The other side says nothing more: what waits for it goes out before our own closing tag, and nothing is taken behind
+    /// that, however long the connection stays (ROUTE-01).
+    fn last_words(&mut self) {
+        if self.phase == Phase::Open {
+            for item in self.host.outbox().finish(&mut self.taken) {
+                self.output.push(item);
+            }
         }
     }
 
@@ -453,8 +471,9 @@ where
                     }
                 }
             }
-            let take = self.output.is_empty() && self.phase == Phase::Open;
-            if take && !self.taken.then.is_empty() {
+            let written = self.output.is_empty();
+            let take = written && self.phase == Phase::Open;
+            if written {
                 // Everything that was taken before them is written.
                 for then in self.taken.then.drain(..) {
                     tokio::spawn(then);

@@ -262,6 +262,22 @@ impl Outbox {
         }
     }
 
+    /// The other side has ended the stream and still listens: nothing is taken any more, so that whatever comes now finds
+    /// another way behind what waited here. That is returned, to be written before our own end (RFC 6120 4.4).
+    pub fn finish(&self, taken: &mut Taken) -> Vec<Bytes> {
+        let mut state = self.state.lock();
+        state.closed = true;
+        state.bytes = 0;
+        let mut items = std::mem::take(&mut state.queue);
+        taken.then.append(&mut state.then);
+        if let Some(unacked) = &mut state.unacked {
+            // No request behind them: no acknowledgement can come.
+            unacked.asked = true;
+            unacked.taken(&mut items);
+        }
+        items
+    }
+
     /// The stream has ended: nothing is taken any more. Returns what has not surely arrived, oldest first: `unwritten`, which
     /// the pump took and could not write, what was not acknowledged, and what was never taken.
     pub fn close_after(&self, mut unwritten: Vec<Bytes>) -> Vec<Bytes> {

@@ -7,6 +7,7 @@ use xmpp::stream::Seed;
 use xmpp::stream::client::Client;
 
 use super::*;
+use crate::session::PushError;
 
 /// A machine that opens at once, turns every element into a question about its name or into bytes, and closes when told.
 struct Echo {
@@ -183,6 +184,29 @@ async fn stream_08_the_peer_s_close_is_awaited_for_a_bounded_time() {
     io.read_to_string(&mut said).await.expect("the end");
     assert!(said.contains("<reset "), "{said}");
     assert!(task.await.expect("ended").broken.is_none());
+}
+
+/// RFC 6120 4.4: whoever ends a stream still hears what waited for it; later comers are told that nobody is there.
+#[tokio::test(start_paused = true)]
+async fn route_01_what_waits_goes_out_before_our_end_and_nothing_is_taken_behind_it() {
+    let (mut io, outbox, task) = start(StreamLimits::default());
+    io.write_all(OPEN.as_bytes()).await.expect("written");
+    expect(&mut io, "<open>").await;
+    let (told, mut written) = tokio::sync::oneshot::channel();
+    // Both in one go: the pump has not run in between.
+    io.write_all(b"</stream:stream>").await.expect("written");
+    outbox.push("<waits/>".into()).expect("room");
+    outbox.when_written(Box::pin(async move {
+        let _ = told.send(());
+    }));
+    expect(&mut io, "<waits/></open>").await;
+    assert_eq!(outbox.push("<late/>".into()), Err(PushError::Closed));
+    assert!(task.await.expect("ended").unwritten.is_empty());
+    tokio::task::yield_now().await;
+    assert!(
+        written.try_recv().is_ok(),
+        "what hung on the writing is run"
+    );
 }
 
 #[tokio::test(start_paused = true)]
