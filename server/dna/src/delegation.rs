@@ -95,6 +95,16 @@ pub enum Nowhere {
     Bogus(DomainName),
 }
 
+impl Nowhere {
+    /// Stable code for the record of attempts. A wrong signature has the code that the judge gives it.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotOffered(_) | Self::Failed(..) => "dns-nowhere",
+            Self::Bogus(_) => "delegation-bogus",
+        }
+    }
+}
+
 impl Offer {
     fn read(answer: &Answer) -> Self {
         if answer.security == Security::Bogus {

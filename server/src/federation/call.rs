@@ -137,16 +137,17 @@ impl Search<'_> {
         let targets = match tokio::time::timeout_at(self.deadline, lookup).await {
             Ok(delegation) => delegation
                 .targets(&mut |most| rand::random_range(0..=most))
-                .map_err(|nowhere| nowhere.to_string()),
-            Err(_) => Err(format!(
-                "the DNS did not say in time where {remote} is served"
+                .map_err(|nowhere| (nowhere.code(), nowhere.to_string())),
+            Err(_) => Err((
+                "dns-nowhere",
+                format!("the DNS did not say in time where {remote} is served"),
             )),
         };
         match targets {
             Ok(targets) => Ok(Found::At(domain, targets.into())),
-            Err(why) => {
+            Err((code, why)) => {
                 attempt.stage = Stage::Dns;
-                attempt.failed("dns-nowhere", Fault::Dns, why.clone());
+                attempt.failed(code, Fault::Dns, why.clone());
                 federation.record(local, remote, &attempt);
                 let error = StanzaError::new(Condition::RemoteServerNotFound).with_text(why);
                 Err(Box::new(error))
