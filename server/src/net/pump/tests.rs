@@ -398,3 +398,22 @@ async fn other_times_hold_at_once_for_a_stream_that_is_open() {
         before.elapsed()
     );
 }
+
+#[tokio::test]
+async fn tls_13_goodbye_is_said_and_awaited() {
+    let (mut theirs, ours) = tls::tests::secured().await;
+    let mut transport = Transport::Tls(Box::new(ours));
+    let mut output = Output::default();
+    output.push(Bytes::from_static(b"</stream:stream>"));
+    let mut finish = std::pin::pin!(transport.finish(&mut output));
+    let mut last = Vec::new();
+    tokio::select! {
+        biased;
+        () = &mut finish => panic!("the other side has said nothing yet"),
+        // Without close_notify this would be an unexpected end.
+        read = theirs.read_to_end(&mut last) => read.expect("a clean end"),
+    };
+    assert_eq!(last, b"</stream:stream>");
+    theirs.shutdown().await.expect("our goodbye");
+    finish.await;
+}

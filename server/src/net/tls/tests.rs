@@ -221,7 +221,7 @@ async fn tls_17_the_newest_version_is_preferred() {
 }
 
 #[tokio::test]
-async fn tls_16_18_19_24_25_26_what_no_door_negotiates() {
+async fn tls_16_18_19_20_24_25_26_27_what_no_door_negotiates() {
     let source = two();
     let one = identities(&source)
         .get(&domain("one.example"))
@@ -229,6 +229,7 @@ async fn tls_16_18_19_24_25_26_what_no_door_negotiates() {
         .expect("one");
     for door in [Door::Client, Door::Peer, Door::Web] {
         let config = one.config(door).expect("a configuration");
+        // Without CBC, and without RSA key exchange (TLS-20), no suite has an HMAC that could be truncated (TLS-27).
         for suite in &config.crypto_provider().cipher_suites {
             let name = suite.suite().as_str().expect("a known suite");
             let forward_secret = name.starts_with("TLS13_") || name.starts_with("TLS_ECDHE_");
@@ -361,7 +362,7 @@ async fn tls_30_alpn_of_something_else() {
 }
 
 #[tokio::test]
-async fn a_service_name_selects_its_domain_where_the_certificate_is_for_it() {
+async fn tls_28_a_service_name_selects_its_domain_where_the_certificate_is_for_it() {
     let (_, server) = direct(Some("rooms.one.example"), &[], false).await;
     assert_eq!(
         server.expect("covered").identity,
@@ -369,4 +370,54 @@ async fn a_service_name_selects_its_domain_where_the_certificate_is_for_it() {
     );
     let (client, _) = direct(Some("rooms.two.example"), &[], false).await;
     assert_eq!(alert(client), rustls::AlertDescription::UnrecognisedName);
+}
+
+#[tokio::test]
+async fn tls_11_a_peer_is_asked_for_its_certificate_and_may_have_none() {
+    let source = two();
+    let identities = identities(&source);
+    let one = identities.get(&domain("one.example")).await.expect("one");
+    let two = identities.get(&domain("two.example")).await.expect("two");
+    let ours = two.client_config(false).expect("a configuration");
+    let (_, info) = starttls(one.clone(), Door::Peer, ours, "one.example").await;
+    assert_eq!(
+        info.peer_chain,
+        [source.0[&domain("two.example")].0.to_vec()]
+    );
+    let (_, info) = starttls(one, Door::Peer, client(None, &[]), "one.example").await;
+    assert!(info.peer_chain.is_empty());
+}
+
+#[tokio::test]
+async fn tls_21_what_signs_and_which_curves() {
+    let source = two();
+    let one = identities(&source)
+        .get(&domain("one.example"))
+        .await
+        .expect("one");
+    for door in [Door::Client, Door::Peer, Door::Web] {
+        let config = one.config(door).expect("a configuration");
+        let provider = config.crypto_provider();
+        let groups: Vec<_> = provider.kx_groups.iter().map(|g| g.name()).collect();
+        for wanted in [rustls::NamedGroup::X25519, rustls::NamedGroup::secp256r1] {
+            assert!(groups.contains(&wanted), "{groups:?}");
+        }
+        for scheme in provider
+            .signature_verification_algorithms
+            .supported_schemes()
+        {
+            let name = scheme.as_str().expect("a known scheme");
+            assert!(!name.contains("SHA1") && !name.contains("MD5"), "{name}");
+        }
+    }
+}
+
+/// Both ends of a stream that is up, for those who test what carries it.
+pub(crate) async fn secured() -> (ClientStream, TlsStream<DuplexStream>) {
+    let one = identities(&two())
+        .get(&domain("one.example"))
+        .await
+        .expect("one");
+    let (client, _, server) = both_ends(one, Door::Client, client(None, &[]), "one.example").await;
+    (client, server)
 }

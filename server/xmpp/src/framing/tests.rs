@@ -316,6 +316,34 @@ fn xml_05_only_utf_8() {
 }
 
 #[test]
+fn xml_06_a_mark_is_a_character_like_any_other() {
+    let body = "<message><body>\u{feff}a\u{feff}</body></message>";
+    let (got, failed) = frames(&format!("{HEADER}{body}"));
+    assert_eq!(failed, None);
+    assert!(got[1].contains("\u{feff}a\u{feff}"), "{got:?}");
+    // Text before the document or between stanzas is not well-formed, and this is text.
+    for input in [
+        format!("\u{feff}{HEADER}"),
+        format!("{HEADER}\u{feff}<presence/>"),
+    ] {
+        let error = frames(&input).1.map(|e| e.condition());
+        assert_eq!(error, Some(StreamCondition::NotWellFormed), "{input}");
+    }
+}
+
+#[test]
+fn xml_07_white_space_between_stanzas() {
+    let (with, failed) = frames(&format!(
+        "{HEADER} \r\n<presence/>\t \n<presence/> </stream:stream>"
+    ));
+    assert_eq!(failed, None);
+    assert_eq!(
+        with,
+        frames(&format!("{HEADER}<presence/><presence/></stream:stream>")).0
+    );
+}
+
+#[test]
 fn xml_declaration_is_checked() {
     let rest = &HEADER[HEADER.find("<stream").unwrap()..];
     for good in [

@@ -156,3 +156,21 @@ fn satisfies_bidi_rule(text: &str) -> bool {
     let end = text.chars().rev().map(class).find(|k| *k != NSM);
     !(european && arabic) && matches!(end, Some(R | AL | EN | AN))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addr_11_unstable_strings_are_refused() {
+        // A pass takes one character off, down to one.
+        let shorten = |text: &str| -> Option<String> {
+            Some(text[..text.len().saturating_sub(1).max(1)].to_owned())
+        };
+        let stable = |text| stable(text, |s| shorten(s).map(Cow::Owned));
+        assert!(matches!(stable("a"), Some(Cow::Borrowed("a"))));
+        assert_eq!(stable("ab").as_deref(), Some("a"));
+        assert_eq!(stable("abcd").as_deref(), Some("a"), "three passes more");
+        assert_eq!(stable("abcde"), None);
+    }
+}

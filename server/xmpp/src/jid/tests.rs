@@ -102,7 +102,7 @@ fn addr_09_table_of_legal_jids() {
 }
 
 #[test]
-fn addr_09_table_of_illegal_jids() {
+fn addr_09_10_table_of_illegal_jids() {
     for text in [
         "\"juliet\"@example.com",
         "foo bar@example.com",
@@ -115,6 +115,22 @@ fn addr_09_table_of_illegal_jids() {
     ] {
         refused(text);
     }
+}
+
+#[test]
+fn addr_01_cut_before_any_mapping() {
+    let jid = Jid::parse("a.example.com/b@example.net").expect("a domain and a resource");
+    assert_eq!(
+        (jid.local(), jid.domain(), jid.resource()),
+        (None, "a.example.com", Some("b@example.net"))
+    );
+    let jid = Jid::parse("a@example.com/b/c@d").expect("an address");
+    assert_eq!(jid.resource(), Some("b/c@d"));
+    // Full-width forms become separators only by mapping, which is too late.
+    refused("a\u{ff20}example.com");
+    refused("example.com\u{ff0f}r");
+    // Behind the first `@` all is domain.
+    refused("a@b@example.com");
 }
 
 #[test]

@@ -244,6 +244,18 @@ fn addr_07_malformed_addresses_are_answered() {
 }
 
 #[test]
+fn addr_08_addresses_in_payloads_stay_as_they_are() {
+    let payload =
+        "<x xmlns='jabber:x:conference' jid='Room@ROOMS.Example.COM./N'/><body>A@B.C</body>";
+    check(
+        &format!("<message to='Romeo@Example.NET'>{payload}</message>"),
+        &format!(
+            "<message from='juliet@example.com/balcony' to='romeo@example.net'>{payload}</message>"
+        ),
+    );
+}
+
+#[test]
 fn stanza_06_iq_rules() {
     let to = "<iq from='a@b' to='juliet@example.com/balcony' type='error'";
     refused(

@@ -208,7 +208,7 @@ fn bind(resource: &str) -> String {
 // --- headers and TLS ---
 
 #[test]
-fn tls_02_03_starttls_required_and_nothing_else() {
+fn tls_01_02_03_starttls_required_and_nothing_else() {
     let mut world = World::new();
     world.say(OPEN);
     let features = "<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls></stream:features>";
@@ -218,7 +218,7 @@ fn tls_02_03_starttls_required_and_nothing_else() {
 }
 
 #[test]
-fn vhost_01_the_header_decides_the_identity() {
+fn vhost_01_tls_07_the_header_decides_the_identity() {
     let mut world = World::new();
     world.say(OPEN);
     world.sent.clear();
@@ -567,7 +567,7 @@ fn a_store_that_does_not_answer_is_a_temporary_failure() {
 // --- before binding ---
 
 #[test]
-fn stream_05_bind_07_dos_08_no_stanza_before_its_time() {
+fn stream_05_bind_07_dos_08_tls_36_no_stanza_before_its_time() {
     let message = "<message to='bob@one.example'><body>x</body></message>";
     for mut world in [
         World::new(),
@@ -673,6 +673,105 @@ fn the_old_session_request_is_answered() {
     world.sent.clear();
     world.say(&bind("second"));
     assert!(world.sent.contains("<not-allowed "));
+}
+
+// --- the stages ---
+
+/// Each stage alone: what the server says from one header to the next.
+#[test]
+fn stream_01_02_03_04_34_one_stage_after_another() {
+    let mut world = World::new();
+    let mut ids = Vec::new();
+    let mut header = |world: &mut World| {
+        world.sent.clear();
+        world.say(OPEN);
+        let (opening, features) = world
+            .sent
+            .split_once("<stream:features>")
+            .expect("features follow the header");
+        assert!(opening.starts_with("<?xml version='1.0'?><stream:stream "));
+        let id = opening.split(" id='").nth(1).expect("an id");
+        let id = id.split('\'').next().expect("its end").to_owned();
+        assert!(!ids.contains(&id), "a new id");
+        ids.push(id);
+        let inner = features
+            .strip_suffix("</stream:features>")
+            .expect("nothing behind them");
+        // STREAM-01: every child declares a namespace that is neither the stream's nor the content's.
+        let wrapped = format!("<stream:features>{inner}</stream:features>");
+        let mut framer = Framer::new(Limits::default());
+        framer.push(OPEN.as_bytes());
+        framer.push(wrapped.as_bytes());
+        assert!(matches!(framer.next(), Ok(Some(Frame::Header(_)))));
+        let Ok(Some(Frame::Element(raw))) = framer.next() else {
+            panic!("{wrapped}")
+        };
+        for child in raw.to_element().children() {
+            assert!(
+                ![ns::STREAM, ns::CLIENT, ""].contains(&child.ns()),
+                "{}",
+                child.name()
+            );
+        }
+        inner.to_owned()
+    };
+    let has = |features: &str| {
+        ["<starttls ", "<mechanisms ", "<bind "].map(|feature| features.contains(feature))
+    };
+    assert_eq!(has(&header(&mut world)), [true, false, false]);
+    world.say("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
+    world.input(Input::Tls(tls("one.example")));
+    assert_eq!(has(&header(&mut world)), [false, true, false]);
+    world.sent.clear();
+    world.say(&plain("alice", "pw"));
+    // STREAM-03: the old stream is dropped without a word.
+    assert!(!world.sent.contains("</stream:stream>"));
+    assert!(!world.closing && !world.disconnected);
+    let last = header(&mut world);
+    assert_eq!(has(&last), [false, false, true]);
+    // STREAM-34
+    assert!(last.contains(
+        "<limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>262144</max-bytes><idle-seconds>300</idle-seconds></limits>"
+    ));
+    world.sent.clear();
+    world.say(&bind("r"));
+    assert_eq!(world.machine.phase(), Phase::Open);
+    assert!(!world.sent.contains("features"), "STREAM-04");
+}
+
+#[test]
+fn stream_06_the_address_is_the_identity_proved_and_the_resource_bound() {
+    for message in ["\0Alice\0pw", "Alice@ONE.example\0alice\0pw"] {
+        let mut world = World::direct("one.example");
+        world.say(OPEN);
+        let message = sasl::encode(message.as_bytes());
+        world.say(&format!(
+            "<auth {SASL_NS} mechanism='PLAIN'>{message}</auth>"
+        ));
+        world.say(OPEN);
+        world.say(&bind("R\u{a0}1"));
+        assert_eq!(
+            world.machine.jid().map(Jid::as_str),
+            Some("alice@one.example/R 1"),
+            "{}",
+            world.sent
+        );
+    }
+}
+
+#[test]
+fn tls_04_nothing_goes_in_plaintext() {
+    for element in [
+        "<message to='bob@one.example'><body>x</body></message>".to_owned(),
+        bind("r"),
+        "<iq type='get' id='1'><query xmlns='jabber:iq:auth'/></iq>".to_owned(),
+    ] {
+        let mut world = World::new();
+        world.say(OPEN);
+        world.say(&element);
+        world.ends_with_error("not-authorized");
+        assert!(world.stanzas.is_empty());
+    }
 }
 
 // --- the end ---

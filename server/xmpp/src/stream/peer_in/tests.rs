@@ -31,7 +31,7 @@ const MESSAGE: &str =
     "<message from='a@peer.example/x' to='b@one.example' id='1'><body>hi</body></message>";
 
 #[test]
-fn tls_02_starttls_alone_and_required() {
+fn tls_01_02_starttls_alone_and_required() {
     let mut side = Side::receiver();
     side.read(&header("peer.example", "one.example"));
     side.answer(Answer::Host(served("one.example")));
@@ -489,4 +489,136 @@ fn a_key_for_one_pair_answers_for_no_other() {
     });
     side.read(MESSAGE);
     assert!(side.said.contains("<host-unknown ") && side.stanzas.is_empty());
+}
+
+#[test]
+fn tls_04_no_stanza_in_plaintext() {
+    let mut side = Side::receiver();
+    side.read(&header("peer.example", "one.example"));
+    side.answer(Answer::Host(served("one.example")));
+    side.read(MESSAGE);
+    assert!(side.closed && side.stanzas.is_empty(), "{}", side.said);
+}
+
+#[test]
+fn tls_12_the_certificate_is_judged_before_features_are_offered() {
+    let mut side = Side::new(PeerIn::new(Seed::new([1; 32]), None));
+    side.feed(Input::Connected(Some(tls(Some("one.example")))));
+    side.read(&header("peer.example", "one.example"));
+    side.answer(Answer::Host(served("one.example")));
+    assert!(
+        matches!(side.asks.pop_back(), Some(Ask::Judge { local, remote })
+            if local.as_str() == "one.example" && remote.as_str() == "peer.example")
+    );
+    assert!(side.said.is_empty(), "{}", side.said);
+}
+
+#[test]
+fn stream_07_the_domain_is_the_one_proved() {
+    for authzid in ["=", "UEVFUi5leGFtcGxl"] {
+        let mut side = secured(PROVEN);
+        side.read(&format!(
+            "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>{authzid}</auth>"
+        ));
+        assert_eq!(
+            side.accepted(),
+            [("peer.example".to_owned(), "EXTERNAL")],
+            "{authzid}"
+        );
+    }
+    // Without SASL: what the key was verified for, whatever the header said.
+    let mut side = secured(WEAK);
+    side.read("<db:result from='Other.Example' to='one.example'>k</db:result>");
+    judged(&mut side, "other.example", WEAK);
+    assert!(side.accepted().is_empty());
+    side.answer(Answer::KeyVerified {
+        local: domain("one.example"),
+        remote: domain("other.example"),
+        outcome: KeyOutcome::Valid,
+    });
+    assert_eq!(side.accepted(), [("other.example".to_owned(), "dialback")]);
+    side.read(MESSAGE);
+    assert!(side.said.contains("<invalid-from ") && side.stanzas.is_empty());
+}
+
+#[test]
+fn stream_12_an_id_of_the_caller_is_ignored() {
+    let theirs = header("peer.example", "one.example").replace(" to=", " id='theirs' to=");
+    let side = Side::secured(&theirs, WEAK);
+    assert!(side.said.contains(" id='") && !side.said.contains("theirs"));
+}
+
+#[test]
+fn stream_13_without_from_the_peer_is_heard_and_not_believed() {
+    for from in ["", "''"] {
+        let theirs = header("", "one.example");
+        let theirs = match from {
+            "" => theirs,
+            _ => theirs.replace(" to=", " from='' to="),
+        };
+        let mut side = Side::secured(&theirs, PROVEN);
+        assert!(!side.closed && side.said.ends_with("</stream:features>"));
+        assert!(!side.said.contains(" to='"), "nobody to name");
+        side.read("<db:result from='peer.example' to='one.example'>k</db:result>");
+        judged(&mut side, "peer.example", WEAK);
+        assert!(matches!(side.asks.pop_back(), Some(Ask::VerifyKey { .. })));
+        side.read(MESSAGE);
+        assert!(side.said.contains("<not-authorized ") && side.stanzas.is_empty());
+    }
+}
+
+#[test]
+fn stream_15_the_answer_is_to_the_domain_of_the_peer() {
+    let side = Side::secured(&header("PEER.example.", "one.example"), WEAK);
+    assert!(side.said.contains(" to='peer.example'"), "{}", side.said);
+}
+
+#[test]
+fn stream_28_faults_of_the_header() {
+    let good = header("peer.example", "one.example");
+    for (header, condition) in [
+        (good.replace(" to='one.example'", ""), "host-unknown"),
+        (good.replace("peer.example", "a b"), "invalid-from"),
+        (
+            good.replace("jabber:server'", "jabber:client'"),
+            "invalid-namespace",
+        ),
+        (good.replace(" version='1.0'>", ">"), "unsupported-version"),
+        (good.replace("to=", "to"), "not-well-formed"),
+        (format!("{good}<!-- x -->"), "restricted-xml"),
+        (
+            good.replace("?>", " encoding='latin1'?>"),
+            "unsupported-encoding",
+        ),
+    ] {
+        let mut side = Side::receiver();
+        side.read(&header);
+        if !side.asks.is_empty() {
+            side.answer(Answer::Host(served("one.example")));
+        }
+        assert!(
+            side.said.contains(&format!("<stream:error><{condition} ")) && side.closed,
+            "{header}: {}",
+            side.said
+        );
+    }
+    // Those that are decided elsewhere are written as they are told.
+    for condition in [
+        StreamCondition::Conflict,
+        StreamCondition::InternalServerError,
+        StreamCondition::RemoteConnectionFailed,
+        StreamCondition::Reset,
+        StreamCondition::ResourceConstraint,
+        StreamCondition::SystemShutdown,
+    ] {
+        let mut side = open();
+        side.feed(Input::Order(Order::Close(condition.into())));
+        assert_eq!(
+            side.take(),
+            format!(
+                "<stream:error><{} xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>",
+                condition.name()
+            )
+        );
+    }
 }

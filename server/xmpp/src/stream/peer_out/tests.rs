@@ -28,7 +28,7 @@ fn sasl_46_external_when_the_certificate_proves_us() {
 }
 
 #[test]
-fn dialback_07_without_a_certificate_that_proves_us() {
+fn dialback_07_tls_38_without_a_certificate_that_proves_us() {
     let mut pair = Pair::new(WEAK, PROVEN);
     pair.run();
     assert!(pair.open());
@@ -80,7 +80,7 @@ fn dialback_18_the_reason_of_an_error_reaches_the_caller() {
 }
 
 #[test]
-fn cert_27_a_peer_that_proves_nothing_and_may_not_is_left() {
+fn cert_27_tls_37_a_peer_that_proves_nothing_and_may_not_is_left() {
     let refused = Judgement {
         proven: false,
         dialback: false,
@@ -158,7 +158,7 @@ const EXTERNAL: &str = "<stream:features><mechanisms xmlns='urn:ietf:params:xml:
     <mechanism>EXTERNAL</mechanism></mechanisms></stream:features>";
 
 #[test]
-fn tls_15_starttls_is_asked_for_even_when_it_is_not_offered() {
+fn tls_15_42_starttls_is_asked_for_even_when_it_is_not_offered() {
     let mut side = Side::new(PeerOut::new(
         domain("one.example"),
         domain("peer.example"),
@@ -445,4 +445,28 @@ fn sm_a_peer_that_will_not_acknowledge() {
     // Unasked, it is no part of the stream.
     side.read("<r xmlns='urn:xmpp:sm:3'/>");
     assert!(side.said.contains("<unsupported-stanza-type "));
+}
+
+#[test]
+fn stream_12_the_header_of_a_caller() {
+    let mut pair = Pair::new(PROVEN, PROVEN);
+    pair.run();
+    let headers: Vec<_> = pair
+        .out
+        .said
+        .split("<stream:stream ")
+        .skip(1)
+        .filter_map(|rest| rest.split('>').next())
+        .collect();
+    assert_eq!(headers.len(), 3, "before TLS, inside it, after SASL");
+    for header in headers {
+        assert!(
+            header.contains("from='peer.example' to='one.example'"),
+            "{header}"
+        );
+        assert!(!header.contains(" id="), "{header}");
+    }
+    // STREAM-03: no stream but the last is ever closed.
+    assert!(!pair.out.said.contains("</stream:stream>"));
+    assert!(!pair.into.said.contains("</stream:stream>"));
 }
