@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn dialback_06_domains_have_secrets_of_their_own() {
+    fn dialback_05_06_domains_have_secrets_of_their_own() {
         let domain = |name| DomainName::parse(name).expect("a domain");
         let one = Secret::for_domain(b"platform", &domain("one.example"));
         let two = Secret::for_domain(b"platform", &domain("two.example"));

@@ -74,10 +74,10 @@ fn outcome(claim: &Claim, evidence: &Evidence, policy: &Policy) -> String {
 /// permissive, verified and encrypted, which are one where the stream is encrypted, then at authenticated.
 const OUTBOUND: &str = "
 SRV      | TLSA      | certificate | POSH    || encrypted                  | authenticated              || because
-insecure | off       | good        | -       || pkix                       | pkix                       || RFC 7712 4.2
+insecure | off       | good        | -       || pkix                       | pkix                       || RFC 7712 4.2, CERT-04
 secure   | absent    | good        | -       || pkix                       | pkix                       || RFC 7673 4.1
 insecure | off       | none        | -       || dialback?                  | certificate-missing        || RFC 7712 4.3
-insecure | off       | other       | -       || dialback?                  | certificate-name-mismatch  || RFC 6125 6
+insecure | off       | other       | -       || dialback?                  | certificate-name-mismatch  || RFC 6125 6, CERT-04, CERT-12, CERT-13
 insecure | off       | expired     | -       || dialback?                  | certificate-expired        || RFC 5280 6
 insecure | off       | stranger    | -       || dialback?                  | certificate-issuer-unknown || RFC 5280 6
 insecure | off       | self        | -       || dialback?                  | certificate-self-signed    || RFC 5280 6
@@ -126,7 +126,7 @@ TLSA      | certificate | POSH    | dialback || encrypted                  | aut
 -         | stranger    | -       | yes      || dialback                   | proof-too-weak             || RFC 7712 7
 -         | none        | -       | -        || dialback?                  | certificate-missing        || RFC 7712 4.3
 -         | none        | -       | yes      || dialback                   | proof-too-weak             || RFC 7712 7
--         | host        | -       | -        || dialback?                  | certificate-name-mismatch  || RFC 7712 4.2: the from alone is the reference
+-         | host        | -       | -        || dialback?                  | certificate-name-mismatch  || RFC 7712 4.2: the from alone is the reference, CERT-12, CERT-14
 -         | self        | none    | -        || dialback?                  | certificate-self-signed    || RFC 7712 5.2
 -         | self        | lists   | -        || posh                       | posh                       || RFC 7712 5.2
 -         | self        | others  | -        || posh-mismatch              | posh-mismatch              || RFC 7711 3.3
@@ -395,7 +395,7 @@ fn dna_21_dialback_is_weak_and_says_so() {
 }
 
 #[test]
-fn s2s_14_dialback_of_one_direction_proves_nothing_in_the_other() {
+fn s2s_14_cert_31_dialback_of_one_direction_proves_nothing_in_the_other() {
     for (role, dialback) in [
         (Role::Initiator, confirmed()),
         (Role::Receiver, delegated()),
@@ -481,7 +481,7 @@ fn dane_29_a_secure_target_may_stand_for_the_domain() {
 }
 
 #[test]
-fn dna_20_the_proof_says_what_matched_and_how_long_it_lasts() {
+fn dna_20_cert_26_the_proof_says_what_matched_and_how_long_it_lasts() {
     let ca = Authority::new("Authority");
     let host = Evidence {
         tls: true,

@@ -480,7 +480,7 @@ mod tests {
     }
 
     #[test]
-    fn route_02_a_pair_stays_on_the_stream_that_carries_it() {
+    fn route_02_04_a_pair_stays_on_the_stream_that_carries_it() {
         let (pair, now, settings) = (pair(), Instant::now(), settings());
         let (one, two) = (Outbox::new(10_000), Outbox::new(10_000));
         pair.take(stanza(1), now, &settings);

@@ -338,6 +338,7 @@ async fn chat(one: &House, two: &House) {
     }
 }
 
+/// VHOST-08: what the peer was shown is the certificate of the domain that sends.
 #[tokio::test]
 async fn certificates_both_ways_over_starttls_and_direct_tls() {
     for direct in [false, true] {
@@ -536,10 +537,10 @@ async fn what_waits_at_the_end_bounces() {
     );
 }
 
-/// DNA-17, DNA-18: a further target on the same connection, where the certificate shown there names it too; and not where
+/// DNA-17, DNA-18, DIALBACK-20: a further target on the same connection, where the certificate shown there names it too; and not where
 /// it does not.
 #[tokio::test]
-async fn dna_17_a_further_target_on_the_same_connection() {
+async fn dna_17_dialback_20_a_further_target_on_the_same_connection() {
     let (one, two) = houses(true, true, false).await;
     let rooms = two.also("rooms.two.example", &["rooms.two.example"]).await;
     let alone = two.also("alone.example", &["alone.example"]).await;

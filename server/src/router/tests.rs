@@ -225,6 +225,7 @@ async fn route_03_without_to() {
     assert!(got(&alice).is_empty());
 }
 
+/// ROUTE-07: there is no other local service, so what is for a hosted domain is processed here.
 #[tokio::test]
 async fn route_08_tenant_to_tenant_stays_inside_and_others_leave() {
     let net = Net::new().await;
@@ -277,6 +278,80 @@ async fn im_38_40_iq_to_bare_and_unmatched() {
     )
     .await;
     assert!(got(&alice).is_empty(), "STANZA-07");
+}
+
+#[tokio::test]
+async fn route_09_stanza_04_what_is_for_the_domain_is_handled_or_refused_in_its_name() {
+    let net = Net::new().await;
+    let alice = net.bind("alice@one.example/a", Some(0)).await;
+    let ping = "<ping xmlns='urn:xmpp:ping'/>";
+    let other = "<x xmlns='urn:x'/>";
+    for to in ["one.example", "one.example/node"] {
+        for (text, answer) in [
+            (
+                format!("<message to='{to}' id='1'><body>x</body></message>"),
+                Some("<service-unavailable "),
+            ),
+            (
+                format!("<iq to='{to}' type='get' id='1'>{other}</iq>"),
+                Some("<service-unavailable "),
+            ),
+            (format!("<iq to='{to}' type='get' id='1'>{ping}</iq>"), None),
+        ] {
+            net.send(&alice, &text).await;
+            let said = got(&alice).concat();
+            assert!(said.contains(&format!("from='{to}'")), "{text}: {said}");
+            assert!(said.contains("to='alice@one.example/a'"), "{said}");
+            if let Some(condition) = answer {
+                assert!(said.contains(condition), "{text}: {said}");
+            }
+        }
+    }
+    // On behalf of the account.
+    net.send(&alice, &format!("<iq type='get' id='1'>{ping}</iq>"))
+        .await;
+    let said = got(&alice).concat();
+    assert!(said.contains("type='result'"), "{said}");
+    assert!(
+        !said.contains("from=") || said.contains("from='alice@one.example'"),
+        "{said}"
+    );
+}
+
+/// Of somebody who shares no presence: a session that is there, one that is not, the account.
+#[tokio::test]
+async fn route_11_stanza_10_errors_do_not_show_who_is_online() {
+    let net = Net::new().await;
+    let alice = net.bind("alice@one.example/a", Some(0)).await;
+    let _bob = net.bind("bob@one.example/there", Some(0)).await;
+    let mut answers = Vec::new();
+    for to in [
+        "bob@one.example/there",
+        "bob@one.example/elsewhere",
+        "bob@one.example",
+        "nobody@one.example/there",
+    ] {
+        net.send(
+            &alice,
+            &format!("<iq to='{to}' type='get' id='1'><x xmlns='urn:x'/></iq>"),
+        )
+        .await;
+        let said = got(&alice).concat();
+        assert!(said.contains("<service-unavailable "), "{to}: {said}");
+        answers.push(said.replace(to, "WHO"));
+    }
+    assert!(answers.iter().all(|a| *a == answers[0]), "{answers:?}");
+    for type_ in ["normal", "chat", "groupchat", "headline"] {
+        for resource in ["there", "elsewhere"] {
+            net.send(
+                &alice,
+                &format!("<message to='bob@one.example/{resource}' type='{type_}'><body>x</body></message>"),
+            )
+            .await;
+            let said = got(&alice);
+            assert!(said.is_empty(), "{type_} {resource}: {said:?}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -136,7 +136,7 @@ fn s2s_03_both_kinds_in_one_order() {
 }
 
 #[test]
-fn s2s_01_04_07_what_the_owner_says_and_does_not_say() {
+fn s2s_01_04_06_07_what_the_owner_says_and_does_not_say() {
     let one = srv(&[(0, 0, 5269, "a.example")]);
     let no = srv(&[(0, 0, 0, ".")]);
     let failed = Answer::failed("SERVFAIL", "test");
@@ -157,6 +157,8 @@ fn s2s_01_04_07_what_the_owner_says_and_does_not_say() {
             &none(),
             Err(Nowhere::Failed(domain(), "SERVFAIL".into())),
         ),
+        // S2S-06: only its targets, whatever becomes of them.
+        (&one, &none(), at("a.example:5269")),
         (&one, &failed, at("a.example:5269")),
         (&none(), &failed, at("peer.example:5269")),
         (&bogus, &one, Err(Nowhere::Bogus(domain()))),

@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn sasl_14_other_authorities_prove_no_client() {
+    fn sasl_14_cert_20_other_authorities_prove_no_client() {
         let (ours, theirs) = (authority(), authority());
         let chain = leaf(&theirs, &[], &["juliet@example.com"]);
         assert!(client_addresses(&chain, &ours.anchors, now()).is_err());

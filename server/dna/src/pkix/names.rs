@@ -159,6 +159,26 @@ mod tests {
     }
 
     #[test]
+    fn cert_11_a_labels_whatever_their_case() {
+        for (pattern, name, matches) in [
+            ("xn--bcher-kva.example", "b\u{fc}cher.example", true),
+            ("XN--Bcher-KVA.Example", "B\u{dc}CHER.example", true),
+            ("*.xn--bcher-kva.example", "a.b\u{fc}cher.example", true),
+            ("xn--bcher-kva.example", "bucher.example", false),
+            // U-labels have no place in a certificate.
+            ("b\u{fc}cher.example", "b\u{fc}cher.example", false),
+        ] {
+            let domain = DomainName::parse(name).expect("a domain");
+            let found = [Identifier::Dns(pattern.into())];
+            assert_eq!(
+                find(&found, &domain.to_ascii(), Service::Server).is_some(),
+                matches,
+                "{pattern} {name}"
+            );
+        }
+    }
+
+    #[test]
     fn cert_05_srv_id_names_service_and_domain() {
         for (name, service, matches) in [
             ("_xmpp-server.example.com", Service::Server, true),

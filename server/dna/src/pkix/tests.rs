@@ -251,7 +251,7 @@ fn cert_30_the_stock_client_verifier_refuses_server_auth_only() {
 }
 
 #[test]
-fn cert_05_06_names_other_than_dns() {
+fn cert_05_06_07_names_other_than_dns() {
     const SRV: [u64; 9] = [1, 3, 6, 1, 5, 5, 7, 8, 7];
     const XMPP: [u64; 9] = [1, 3, 6, 1, 5, 5, 7, 8, 5];
     let ca = Authority::new("Authority");
@@ -290,6 +290,7 @@ fn cert_10_the_common_name_is_no_name() {
     );
 }
 
+/// CERT-03: an intermediate that may not sign is no issuer.
 #[test]
 fn dates_issuers_and_paths() {
     let ca = Authority::new("Authority");

@@ -169,8 +169,9 @@ async fn a_ticket_of_one_domain_is_worthless_at_another() {
     }
 }
 
+/// Nor may a stream that comes after `<reset/>` go on from what the old one negotiated.
 #[tokio::test]
-async fn peers_are_judged_on_every_stream_so_nothing_resumes() {
+async fn cert_25_peers_are_judged_on_every_stream_so_nothing_resumes() {
     let source = two();
     let one = identities(&source)
         .get(&domain("one.example"))
@@ -239,7 +240,7 @@ async fn tls_16_18_19_20_24_25_26_27_what_no_door_negotiates() {
             assert!(known.contains(&version), "{version:?}");
         }
         assert_eq!(config.max_early_data_size, 0, "early data (TLS-26)");
-        assert!(config.require_ems, "TLS-25");
+        assert!(config.require_ems, "TLS-25, SASL-23");
         // Keys of tickets rotate by themselves; none lives a week (TLS-24).
         if config.ticketer.enabled() {
             assert!(config.ticketer.lifetime() <= 7 * 86_400);

@@ -86,6 +86,7 @@ fn auth(authzid: &str) -> String {
     )
 }
 
+/// CERT-19: one address in a hosted domain is the identity.
 #[tokio::test]
 async fn sasl_14_sasl_44_a_certificate_with_one_address_logs_in_without_authzid() {
     let house = House::with_authority().await;
@@ -117,6 +118,7 @@ async fn sasl_44_several_addresses_need_an_authzid_that_is_one_of_them() {
     wire.until("<success ").await;
 }
 
+/// CERT-15: the reference is the `from` of the header. CERT-20: an address elsewhere, or an authority not believed, is none.
 #[tokio::test]
 async fn sasl_03_external_is_offered_only_where_it_would_succeed() {
     let house = House::with_authority().await;

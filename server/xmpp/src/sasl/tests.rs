@@ -198,7 +198,25 @@ fn sasl_18_binding_data_must_be_of_this_connection() {
 }
 
 #[test]
-fn sasl_20_binding_flags() {
+fn sasl_17_iterations_of_new_verifiers_and_of_fakes() {
+    const { assert!(DEFAULT_ITERATIONS > 4096) };
+    for hash in [Hash::Sha1, Hash::Sha256, Hash::Sha512] {
+        let (mut exchange, _) = Exchange::start(
+            scram(hash, false),
+            Some(b"n,,n=nobody,r=x".to_vec()),
+            context("s"),
+        );
+        let sent = String::from_utf8(challenge(exchange.supply(None))).unwrap();
+        assert!(
+            sent.ends_with(&format!(",i={DEFAULT_ITERATIONS}")),
+            "{sent}"
+        );
+    }
+}
+
+#[test]
+fn sasl_20_24_binding_flags() {
+    assert!(!bound().channel_bindings.types().contains(&"tls-unique"));
     let first = |mechanism, header: &str, context| {
         Exchange::start(
             mechanism,

@@ -120,7 +120,7 @@ fn stream_23_what_is_no_stanza() {
 }
 
 #[test]
-fn stream_25_prefixes_of_the_header_come_along() {
+fn stream_25_stanza_13_prefixes_of_the_header_come_along() {
     check(
         "<message><e:x e:a='1'/></message>",
         "<message from='juliet@example.com/balcony' xmlns:e='urn:e&amp;f'><e:x e:a='1'/></message>",
@@ -312,13 +312,14 @@ fn stanza_06_iq_rules() {
 }
 
 #[test]
-fn stanza_05_and_08_error_replies() {
+fn stanza_05_08_09_error_replies() {
     let stanza = take(
         CLIENT,
         "<message to='a@b' id='x&lt;'><body>s</body></message>",
         From::Stamp(&juliet()),
         None,
     );
+    // The payload is not repeated (STANZA-09).
     let error = StanzaError::new(Condition::ServiceUnavailable).with_text("no <such> account");
     let reply = stanza.unwrap().error_reply(&error).unwrap();
     assert_eq!(

@@ -384,7 +384,7 @@ fn sasl_02_mechanisms_in_order_with_plain_last() {
 }
 
 #[test]
-fn sasl_21_27_binding_types_match_the_connection() {
+fn sasl_21_23_27_binding_types_match_the_connection() {
     let mut world = World::direct("one.example");
     world.say(OPEN);
     assert!(world.sent.contains("type='tls-exporter'"));
@@ -525,7 +525,7 @@ fn sasl_04_stray_characters_in_base64() {
 }
 
 #[test]
-fn c_01_a_failed_exchange_bound_to_the_exporter_is_the_last() {
+fn c_01_sasl_28_a_failed_exchange_bound_to_the_exporter_is_the_last() {
     let mut world = World::direct("one.example");
     world.say(OPEN);
     let first = sasl::encode(b"p=tls-exporter,,n=alice,r=abc");
@@ -562,6 +562,100 @@ fn a_store_that_does_not_answer_is_a_temporary_failure() {
     ))));
     assert!(world.sent.contains("<temporary-auth-failure/>"));
     assert!(!world.closing);
+}
+
+#[test]
+fn sasl_05_no_whitespace_between_the_elements_of_an_exchange() {
+    let mut world = World::direct("one.example");
+    world.say(OPEN);
+    world.sent.clear();
+    world.say(&format!("<auth {SASL_NS} mechanism='PLAIN'/>"));
+    world.say(&format!("<response {SASL_NS}>=</response>"));
+    let first = sasl::encode(b"n,,n=alice,r=abc");
+    world.say(&format!(
+        "<auth {SASL_NS} mechanism='SCRAM-SHA-256'>{first}</auth>"
+    ));
+    world.say(&format!("<abort {SASL_NS}/>"));
+    world.say(&plain("alice", "pw"));
+    let sent = &world.sent;
+    assert!(sent.contains("<challenge ") && sent.contains("<success "));
+    assert!(sent.starts_with('<') && sent.ends_with('>'), "{sent}");
+    for gap in sent.split('>').skip(1) {
+        assert!(
+            !gap.starts_with(char::is_whitespace) && !gap.ends_with(char::is_whitespace),
+            "{sent}"
+        );
+    }
+}
+
+#[test]
+fn sasl_09_a_failure_carries_one_condition() {
+    let first = sasl::encode(b"n,,n=alice,r=abc");
+    let other = sasl::encode(b"bob\0alice\0pw");
+    for (mechanism, data, condition) in [
+        ("PLAIN", "a*b=", "incorrect-encoding"),
+        ("PLAIN", "AAA=", "malformed-request"),
+        ("PLAIN", other.as_str(), "invalid-authzid"),
+        ("X-NONE", "=", "invalid-mechanism"),
+        // SASL-47: nobody comes in without a name.
+        ("ANONYMOUS", "=", "invalid-mechanism"),
+        ("SCRAM-SHA-256-PLUS", first.as_str(), "malformed-request"),
+    ] {
+        let mut world = World::direct("one.example");
+        world.say(OPEN);
+        assert!(!world.sent.contains("ANONYMOUS"));
+        world.sent.clear();
+        world.say(&format!(
+            "<auth {SASL_NS} mechanism='{mechanism}'>{data}</auth>"
+        ));
+        let start = format!("<failure {SASL_NS}><{condition}/>");
+        assert!(
+            world.sent.starts_with(&start),
+            "{mechanism}: {}",
+            world.sent
+        );
+        assert_eq!(world.sent.matches("/>").count(), 1, "{}", world.sent);
+    }
+}
+
+#[test]
+fn layer_09_what_was_said_before_tls_is_dropped() {
+    let mut world = World::new();
+    world.say(&OPEN.replace("to=", "from='bob@one.example' to="));
+    let early = std::mem::take(&mut world.sent);
+    world.say("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
+    world.input(Input::Tls(tls("one.example")));
+    world.sent.clear();
+    world.say(OPEN);
+    assert_eq!(
+        world.asked.iter().filter(|a| a.contains("Host")).count(),
+        2,
+        "looked up again"
+    );
+    assert!(!world.sent.contains("bob"), "{}", world.sent);
+    let id = |text: &str| {
+        let (_, rest) = text.split_once(" id='").expect("an ID");
+        rest.split('\'').next().map(str::to_owned)
+    };
+    assert_ne!(id(&early), id(&world.sent));
+    // The address named in plaintext does not stand against the account.
+    world.say(&plain("alice", "pw"));
+    assert!(world.sent.contains("<success"), "{}", world.sent);
+}
+
+#[test]
+fn stanza_01_half_a_stanza_is_none() {
+    let whole = "<message to='bob@one.example' id='1'><body>hi</body></message>";
+    for cut in 1..whole.len() {
+        let mut world = World::open();
+        world.say(&whole[..cut]);
+        assert!(world.stanzas.is_empty(), "{}", &whole[..cut]);
+        world.input(Input::Order(Order::Finish));
+        assert!(world.stanzas.is_empty());
+    }
+    let mut world = World::open();
+    world.say(whole);
+    assert_eq!(world.stanzas.len(), 1);
 }
 
 // --- before binding ---

@@ -31,7 +31,7 @@ const MESSAGE: &str =
     "<message from='a@peer.example/x' to='b@one.example' id='1'><body>hi</body></message>";
 
 #[test]
-fn tls_01_02_starttls_alone_and_required() {
+fn tls_01_02_dialback_01_starttls_alone_and_required() {
     let mut side = Side::receiver();
     side.read(&header("peer.example", "one.example"));
     side.answer(Answer::Host(served("one.example")));
@@ -94,7 +94,7 @@ fn vhost_03_no_other_domain_after_tls() {
 }
 
 #[test]
-fn sasl_03_external_is_offered_only_when_it_will_succeed() {
+fn sasl_03_dialback_02_external_is_offered_only_when_it_will_succeed() {
     let proven = Side::secured(&header("peer.example", "one.example"), PROVEN);
     assert!(proven.said.contains("<mechanism>EXTERNAL</mechanism>"));
     for other in [
@@ -112,7 +112,7 @@ fn sasl_03_external_is_offered_only_when_it_will_succeed() {
 }
 
 #[test]
-fn sasl_45_authorization_identities() {
+fn sasl_45_layer_08_authorization_identities() {
     for (authzid, ok) in [
         ("=", true),
         ("cGVlci5leGFtcGxl", true),
@@ -124,7 +124,13 @@ fn sasl_45_authorization_identities() {
         side.read(&format!(
             "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>{authzid}</auth>"
         ));
-        assert_eq!(side.take().starts_with("<success "), ok, "{authzid}");
+        let said = side.take();
+        assert_eq!(said.starts_with("<success "), ok, "{authzid}");
+        assert_eq!(
+            said.contains("<invalid-authzid/>"),
+            authzid == "b3RoZXIuZXhhbXBsZQ==",
+            "{authzid}: {said}"
+        );
         assert_eq!(side.accepted().len(), usize::from(ok));
     }
 }
@@ -156,7 +162,7 @@ fn stream_05_no_stanza_before_a_pair() {
 }
 
 #[test]
-fn dna_19_only_pairs_proved_here() {
+fn dna_19_stanza_03_route_06_only_pairs_proved_here() {
     for (stanza, condition) in [
         (
             "<message from='a@other.example' to='b@one.example'/>",
@@ -212,7 +218,7 @@ fn judged(side: &mut Side<PeerIn>, remote: &str, judgement: Judgement) {
 }
 
 #[test]
-fn dialback_21_a_certificate_spares_dialling_back() {
+fn dialback_21_22_a_certificate_spares_dialling_back() {
     let mut side = secured(WEAK);
     side.read("<db:result from='other.example' to='one.example'>k</db:result>");
     assert!(
@@ -305,6 +311,87 @@ fn dialback_17_a_domain_that_is_not_here_is_no_reason_to_close() {
         "{said}"
     );
     assert!(!side.closed);
+}
+
+#[test]
+fn dialback_11_the_outcome_is_reported_on_the_stream_of_the_key() {
+    let timeout = KeyOutcome::Failed(Box::new(Condition::RemoteServerTimeout.into()));
+    for (outcome, type_) in [
+        (KeyOutcome::Valid, "valid"),
+        (KeyOutcome::Invalid, "invalid"),
+        (timeout, "error"),
+    ] {
+        let mut side = open();
+        side.read("<db:result from='other.example' to='one.example'>k</db:result>");
+        judged(&mut side, "other.example", WEAK);
+        assert!(side.take().is_empty(), "nothing before the answer");
+        side.answer(Answer::KeyVerified {
+            local: domain("one.example"),
+            remote: domain("other.example"),
+            outcome,
+        });
+        let said = side.take();
+        let start = format!("<db:result from='one.example' to='other.example' type='{type_}'");
+        assert!(said.starts_with(&start), "{said}");
+    }
+}
+
+#[test]
+fn dialback_13_an_answer_without_its_question_or_its_stream_is_dropped() {
+    let late = || Answer::KeyVerified {
+        local: domain("one.example"),
+        remote: domain("other.example"),
+        outcome: KeyOutcome::Valid,
+    };
+    let mut side = open();
+    side.answer(late());
+    assert!(side.take().is_empty() && !side.closed);
+    assert_eq!(side.accepted().len(), 1, "the pair that EXTERNAL proved");
+    // The stream ended while the key was being verified.
+    let mut side = open();
+    side.read("<db:result from='other.example' to='one.example'>k</db:result>");
+    judged(&mut side, "other.example", WEAK);
+    side.read("</stream:stream>");
+    side.take();
+    side.answer(late());
+    assert!(side.take().is_empty());
+    assert_eq!(side.accepted().len(), 1);
+}
+
+#[test]
+fn layer_09_what_was_said_before_tls_is_dropped() {
+    let mut side = Side::receiver();
+    side.read(&header("early.example", "one.example"));
+    side.answer(Answer::Host(served("one.example")));
+    let early = side.take();
+    side.read("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
+    side.secure(tls(Some("one.example")));
+    side.asks.clear();
+    side.take();
+    side.read(&header("peer.example", "one.example"));
+    assert!(
+        matches!(side.asks.front(), Some(Ask::Host { .. })),
+        "looked up again"
+    );
+    side.answer(Answer::Host(served("one.example")));
+    // CERT-14: judged is the `from` of this header.
+    assert!(matches!(
+        side.asks.back(),
+        Some(Ask::Judge { local, remote })
+            if local.as_str() == "one.example" && remote.as_str() == "peer.example"
+    ));
+    side.answer(Answer::Judged {
+        local: domain("one.example"),
+        remote: domain("peer.example"),
+        judgement: PROVEN,
+    });
+    let said = side.take();
+    assert!(said.contains("to='peer.example'") && !said.contains("early.example"));
+    let id = |text: &str| {
+        let (_, rest) = text.split_once(" id='").expect("an ID");
+        rest.split('\'').next().map(str::to_owned)
+    };
+    assert_ne!(id(&early), id(&said));
 }
 
 #[test]

@@ -237,7 +237,7 @@ fn s2s_14_the_peer_may_not_send_stanzas_over_our_stream() {
 }
 
 #[test]
-fn cert_18_another_from_than_we_called() {
+fn cert_18_layer_05_another_from_than_we_called() {
     let mut side = Side::new(PeerOut::new(
         domain("one.example"),
         domain("peer.example"),
@@ -246,6 +246,72 @@ fn cert_18_another_from_than_we_called() {
     side.feed(Input::Connected(Some(tls(None))));
     side.read(&header("other.example", "one.example"));
     assert!(side.said.contains("<invalid-from "));
+}
+
+/// Whatever the answer calls itself, what is judged is the domain that was called, for the domain it was called for.
+#[test]
+fn layer_04_cert_13_vhost_07_the_names_are_those_of_our_own_header() {
+    for answer in [
+        header("peer.example", "one.example"),
+        header("", "one.example"),
+        header("PEER.example", "one.example"),
+    ] {
+        let mut side = Side::new(PeerOut::new(
+            domain("one.example"),
+            domain("peer.example"),
+            Purpose::Send { external: true },
+        ));
+        side.feed(Input::Connected(Some(tls(None))));
+        assert!(
+            side.said.contains("from='one.example' to='peer.example'"),
+            "{}",
+            side.said
+        );
+        side.read(&answer);
+        assert!(
+            matches!(
+                side.asks.front(),
+                Some(Ask::Judge { local, remote })
+                    if local.as_str() == "one.example" && remote.as_str() == "peer.example"
+            ),
+            "{answer}"
+        );
+    }
+}
+
+/// Certificates prove nothing in either direction: TLS all the same, and the key only inside it.
+#[test]
+fn s2s_13_tls_before_dialback() {
+    let mut pair = Pair::new(WEAK, WEAK);
+    pair.run();
+    let said = &pair.out.said;
+    let at = |what: &str| said.find(what).expect(what);
+    assert!(at("<starttls ") < at("<db:result "), "{said}");
+    assert_eq!(
+        pair.into.accepted(),
+        [("peer.example".to_owned(), "dialback")]
+    );
+}
+
+/// Only then may other targets be tried on the stream.
+#[test]
+fn dialback_20_whether_the_peer_answers_errors_is_passed_on() {
+    for (feature, expected) in [
+        (
+            "<dialback xmlns='urn:xmpp:features:dialback'><errors/></dialback>",
+            true,
+        ),
+        ("<dialback xmlns='urn:xmpp:features:dialback'/>", false),
+        ("", false),
+    ] {
+        let mut side = caller(false);
+        side.read(&format!("<stream:features>{feature}</stream:features>"));
+        let ready = side.events.iter().find_map(|event| match event {
+            Event::Ready { errors, .. } => Some(*errors),
+            _ => None,
+        });
+        assert_eq!(ready, Some(expected), "{feature}");
+    }
 }
 
 #[test]
