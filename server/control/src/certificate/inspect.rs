@@ -7,6 +7,8 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use sha2::{Digest as _, Sha256};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
+use x509_parser::public_key::PublicKey;
+use x509_parser::signature_algorithm::SignatureAlgorithm;
 use xmpp::jid::DomainName;
 use xmpp::timestamp::Timestamp;
 
@@ -144,6 +146,12 @@ pub fn inspect(
                 "Paste the files as your certificate authority gave them.",
             ));
         };
+        if let Some(weakness) = weakness(&parsed, index) {
+            return Err(chain_error(
+                format!("certificate {} {weakness}", index + 1),
+                "Request a new one, with SHA-256 and an RSA key of at least 2048 bits or an ECDSA key.",
+            ));
+        }
         if let Some((issuer, below)) = &issued_by
             && parsed.subject().to_string() != *issuer
         {
@@ -224,6 +232,34 @@ pub fn inspect(
     inspected.key_pem = pair.serialize_pem().into();
     Ok(inspected)
 }
+
+/// What makes a certificate of the chain worthless to others (TLS-21). The signature of a root counts for nothing: it is
+/// trusted or it is not.
+fn weakness(certificate: &X509Certificate<'_>, index: usize) -> Option<String> {
+    let root = index > 0 && certificate.issuer() == certificate.subject();
+    let algorithm = &certificate.signature_algorithm;
+    let hash = match SignatureAlgorithm::try_from(algorithm) {
+        Ok(SignatureAlgorithm::RSASSA_PSS(pss)) => pss.hash_algorithm_oid().to_id_string(),
+        _ => algorithm.algorithm.to_id_string(),
+    };
+    match hash.as_str() {
+        "1.2.840.113549.1.1.4" if !root => return Some("is signed with MD5".into()),
+        // With RSA, with ECDSA, and the hash itself (of RSASSA-PSS).
+        "1.2.840.113549.1.1.5" | "1.2.840.10045.4.1" | "1.3.14.3.2.26" if !root => {
+            return Some("is signed with SHA-1".into());
+        }
+        _ => {}
+    }
+    match certificate.public_key().parsed() {
+        Ok(PublicKey::RSA(key)) if key.key_size() < RSA_BITS => {
+            Some(format!("has an RSA key of {} bits only", key.key_size()))
+        }
+        _ => None,
+    }
+}
+
+/// Shortest RSA key that others take (RFC 9325 4.5).
+const RSA_BITS: usize = 2048;
 
 /// Largest upload, in bytes each.
 const PEM_BYTES: usize = 64 * 1024;
@@ -324,6 +360,55 @@ mod tests {
         assert_eq!(inspected.issuer, "Test CA");
         assert_eq!(inspected.chain.len(), 2);
         assert_eq!(inspected.facts.not_after, Timestamp(91 * DAY));
+    }
+
+    /// Self-signed, ecdsa-with-SHA1.
+    const SHA_1: &str = "-----BEGIN CERTIFICATE-----
+MIIBgDCCASigAwIBAgIUOQj4eSs4tzF8EH0y4odpP12qv/YwCQYHKoZIzj0EATAW
+MRQwEgYDVQQDDAtleGFtcGxlLmNvbTAgFw0yNjExMjYwMTI0MTFaGA8yMTI2MTEw
+MjAxMjQxMVowFjEUMBIGA1UEAwwLZXhhbXBsZS5jb20wWTATBgcqhkjOPQIBBggq
+hkjOPQMBBwNCAAQP7Srz/qTHf0C8ZWv7jHyMbL3eqXRyntThwQoG94n1lvhwmzNJ
+g+X33yDUJtLHrPNhaaK+VrEqKteFa3littqQo1MwUTAdBgNVHQ4EFgQUmLRYnKuC
+8HwrQ7yT2ap9pbD+bIcwHwYDVR0jBBgwFoAUmLRYnKuC8HwrQ7yT2ap9pbD+bIcw
+DwYDVR0TAQH/BAUwAwEB/zAJBgcqhkjOPQQBA0cAMEQCIHsAsh2ZuYUyGtqrTQZT
+Ii8zWDrlU6nsC7KtokeWVFBaAiB1AO88qp7lbTCMTIHgJyTDtH2rmI4TL3xw0wYY
+Ai5+7A==
+-----END CERTIFICATE-----
+";
+
+    /// Self-signed, sha256WithRSAEncryption, modulus of 1024 bits.
+    const RSA_1024: &str = "-----BEGIN CERTIFICATE-----
+MIICCjCCAXOgAwIBAgIUdPxYJ88KL9uTmiLsgPa2oqMC2NIwDQYJKoZIhvcNAQEL
+BQAwFjEUMBIGA1UEAwwLZXhhbXBsZS5jb20wIBcNMjYxMTI2MDEyNDExWhgPMjEy
+NjExMDIwMTI0MTFaMBYxFDASBgNVBAMMC2V4YW1wbGUuY29tMIGfMA0GCSqGSIb3
+DQEBAQUAA4GNADCBiQKBgQDEiXLNoJzdDH7ETdW1EvwffAKpswAibzLw4fMS12qd
+YH01/SA5XtbDxI9fN1N69YLG64Dp8N4D6hDgEe0lyPchk5m70Od4bFrXU44jYq4F
+uuUSObkKF6Dvc3Dj6ucHF5DiLx5/YFqaY+td5f7hIpcjRElpCUycDgE2JGDhh5FN
+aQIDAQABo1MwUTAdBgNVHQ4EFgQUsG0xUBpfXRlMV3s75D/yp4OcNFowHwYDVR0j
+BBgwFoAUsG0xUBpfXRlMV3s75D/yp4OcNFowDwYDVR0TAQH/BAUwAwEB/zANBgkq
+hkiG9w0BAQsFAAOBgQCm1H8/kX9rmJnRvxfdlcJbGMJZVvCBuCzWjJc190P2Vqxe
+giT/wbxJIQtZPKoDuf986lDQbFW/tDxWXgeEmyTCI90fJ3gZi+f8+VME97s9gu/K
+fSvZ3HyJeyWZxzUZ4iE/v1s6TLbD32vjIhSZH6q8XPAt4qyDc0JLmXcyHqOR4A==
+-----END CERTIFICATE-----
+";
+
+    #[test]
+    fn tls_21_weak_signatures_and_keys() {
+        let (good, _) = made(&["example.com"], None);
+        for (chain, wanted) in [
+            (SHA_1, "certificate 1 is signed with SHA-1"),
+            (RSA_1024, "certificate 1 has an RSA key of 1024 bits only"),
+            (
+                &format!("{}{RSA_1024}", good.chain_pem),
+                "certificate 3 has an RSA key of 1024 bits only",
+            ),
+        ] {
+            let told = problem(chain, &good.key_pem, NOW);
+            assert!(told.contains(wanted), "{told}");
+        }
+        // A root's own signature is nobody's business.
+        let told = problem(&format!("{}{SHA_1}", good.chain_pem), &good.key_pem, NOW);
+        assert!(told.contains("certificate 3 is not the issuer"), "{told}");
     }
 
     #[test]
