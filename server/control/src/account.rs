@@ -610,4 +610,18 @@ mod tests {
             ]
         );
     }
+
+    #[test]
+    fn addr_13_the_enforced_name_is_what_is_kept() {
+        let domain = DomainName::parse("example.com").unwrap();
+        let password = || Some(Secret::from("correct-horse-battery-7"));
+        for name in ["alice", "Alice", " \u{ff21}LICE "] {
+            let (local, ..) = prepare(&domain, name, password()).unwrap();
+            assert_eq!(local, "alice", "{name}");
+        }
+        for name in ["", "a b", "a@b", "\u{265a}", "henry\u{2163}"] {
+            let refused = prepare(&domain, name, password()).unwrap_err();
+            assert_eq!(refused.field(), Some("local"), "{name}");
+        }
+    }
 }
