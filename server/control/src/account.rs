@@ -300,13 +300,23 @@ impl Control {
             drawn: Vec::new(),
         };
         let mut ready = Vec::new();
+        let mut lines = std::collections::HashMap::new();
         for parsed in rows {
             match parsed {
                 Err(refused) => report.refused.push(refused),
                 Ok(parsed) => match prepare(&row.name, &parsed.local, parsed.password) {
-                    Ok((local, password, drawn)) => {
-                        ready.push((parsed.line, local, password, drawn))
-                    }
+                    // ADDR-13: two spellings of one name are one account.
+                    Ok((local, password, drawn)) => match lines.get(&local) {
+                        Some(first) => report.refused.push(ImportRefused {
+                            line: parsed.line,
+                            local: parsed.local,
+                            problem: format!("the same name as in line {first}: \"{local}\""),
+                        }),
+                        None => {
+                            lines.insert(local.clone(), parsed.line);
+                            ready.push((parsed.line, local, password, drawn));
+                        }
+                    },
                     Err(error) => report.refused.push(ImportRefused {
                         line: parsed.line,
                         local: parsed.local,

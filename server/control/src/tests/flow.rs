@@ -762,6 +762,22 @@ async fn accounts_come_with_the_proof_and_within_limits() {
         [3, 5]
     );
     assert_eq!(report.drawn[0].0, "nurse");
+    // ADDR-13: two spellings of a name in one file; the first is added and its password told.
+    let spellings = house
+        .control
+        .account_import(&actor, "example.com", "Friar\n\u{ff26}RIAR\n")
+        .await
+        .unwrap();
+    assert_eq!((spellings.added, spellings.drawn.len()), (1, 1));
+    assert_eq!(spellings.drawn[0].0, "friar");
+    let told: Vec<_> = spellings.refused.iter().map(|r| r.line).collect();
+    assert_eq!(told, [2]);
+    assert!(spellings.refused[0].problem.contains("line 1"));
+    house
+        .control
+        .account_remove(&actor, "example.com", "friar")
+        .await
+        .unwrap();
     let page = house
         .control
         .account_list(&actor, "example.com", None, 2)
