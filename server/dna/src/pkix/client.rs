@@ -4,12 +4,11 @@
 //! XmppAddr with a localpart. Refuses: the general anchors, whose authorities know nothing of accounts, and any other name in
 //! the certificate.
 
-use webpki::{ExtendedKeyUsageValidator, KeyPurposeIdIter};
 use xmpp::jid::{BareJid, Jid};
 use xmpp::timestamp::Timestamp;
 
 use super::{
-    ANY_USAGE, Anchors, CLIENT_AUTH, Identifier, PresentedChain, check_path_for, identifiers, parse,
+    Anchors, CLIENT_AUTH, Identifier, PresentedChain, Purpose, check_path_for, identifiers, parse,
 };
 
 /// Addresses of one certificate that are looked at.
@@ -34,7 +33,7 @@ pub fn client_addresses(
     let Some(chain) = PresentedChain::new(chain, None) else {
         return Ok(Vec::new());
     };
-    check_path_for(ForClients, &chain, anchors.list(), now, None, None).map_err(refused)?;
+    check_path_for(FOR_CLIENTS, &chain, anchors.list(), now, None, None).map_err(refused)?;
     let leaf = parse(chain.leaf().unwrap_or_default()).map_err(refused)?;
     let mut found = Vec::new();
     for identifier in identifiers(&leaf) {
@@ -52,30 +51,10 @@ pub fn client_addresses(
     Ok(found)
 }
 
-/// No restriction, any usage, or one that names clientAuth.
-struct ForClients;
-
-impl ExtendedKeyUsageValidator for ForClients {
-    fn validate(&self, usages: KeyPurposeIdIter<'_, '_>) -> Result<(), webpki::Error> {
-        let mut present = Vec::new();
-        for usage in usages {
-            let oid = usage?.to_decoded_oid();
-            if oid == CLIENT_AUTH || oid == ANY_USAGE {
-                return Ok(());
-            }
-            present.push(oid);
-        }
-        if present.is_empty() {
-            return Ok(());
-        }
-        Err(webpki::Error::RequiredEkuNotFoundContext(
-            webpki::RequiredEkuNotFoundContext {
-                required: webpki::KeyUsage::client_auth(),
-                present,
-            },
-        ))
-    }
-}
+const FOR_CLIENTS: Purpose = Purpose {
+    usage: CLIENT_AUTH,
+    required: webpki::KeyUsage::client_auth,
+};
 
 #[cfg(test)]
 mod tests {

@@ -385,11 +385,11 @@ fn check_path(
     revocation: Option<&revocation::Evidence>,
     through: Option<Through<'_>>,
 ) -> Result<Timestamp, Problem> {
-    check_path_for(ForServers, chain, anchors, now, revocation, through)
+    check_path_for(FOR_SERVERS, chain, anchors, now, revocation, through)
 }
 
 fn check_path_for(
-    usage: impl ExtendedKeyUsageValidator,
+    usage: Purpose,
     chain: &PresentedChain,
     anchors: &[TrustAnchor<'static>],
     now: Timestamp,
@@ -466,16 +466,25 @@ const SERVER_AUTH: [usize; 9] = [1, 3, 6, 1, 5, 5, 7, 3, 1];
 const CLIENT_AUTH: [usize; 9] = [1, 3, 6, 1, 5, 5, 7, 3, 2];
 const ANY_USAGE: [usize; 5] = [2, 5, 29, 37, 0];
 
-/// CERT-30: in either role of a server stream, no restriction, any usage, or one that names serverAuth. A restriction to
-/// clientAuth comes from authorities that do not verify server names (C-08).
-struct ForServers;
+/// Extended key usage that a certificate must allow: no restriction, any usage, or one that names this.
+struct Purpose {
+    usage: [usize; 9],
+    required: fn() -> webpki::KeyUsage,
+}
 
-impl ExtendedKeyUsageValidator for ForServers {
+/// CERT-30: in either role of a server stream. A restriction to clientAuth comes from authorities that do not verify server
+/// names (C-08).
+const FOR_SERVERS: Purpose = Purpose {
+    usage: SERVER_AUTH,
+    required: webpki::KeyUsage::server_auth,
+};
+
+impl ExtendedKeyUsageValidator for Purpose {
     fn validate(&self, usages: KeyPurposeIdIter<'_, '_>) -> Result<(), webpki::Error> {
         let mut present = Vec::new();
         for usage in usages {
             let oid = usage?.to_decoded_oid();
-            if oid == SERVER_AUTH || oid == ANY_USAGE {
+            if oid == self.usage || oid == ANY_USAGE {
                 return Ok(());
             }
             present.push(oid);
@@ -486,7 +495,7 @@ impl ExtendedKeyUsageValidator for ForServers {
         // The same error as the library's own check, so that one place makes sense of it.
         Err(webpki::Error::RequiredEkuNotFoundContext(
             webpki::RequiredEkuNotFoundContext {
-                required: webpki::KeyUsage::server_auth(),
+                required: (self.required)(),
                 present,
             },
         ))

@@ -18,7 +18,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::revocation_list::CertificateRevocationList;
 use xmpp::timestamp::Timestamp;
 
-use super::{CHAIN_LENGTH, ForServers, PresentedChain, describe, unix};
+use super::{CHAIN_LENGTH, FOR_SERVERS, PresentedChain, describe, unix};
 
 /// Most lists that one chain is checked against.
 pub const LISTS: usize = 4;
@@ -79,7 +79,7 @@ impl Evidence {
                 anchors,
                 intermediates,
                 unix(now),
-                ForServers,
+                FOR_SERVERS,
                 Some(options),
                 None,
             );
