@@ -22,8 +22,12 @@ check:
 quick:
     cargo test --workspace --lib --bins
 
-# Micro-benchmarks of framing, stanzas, judging and routing
+# What each unit of work costs the server, beside Prosody; `just bench --help`
 bench *ARGS:
+    cargo run --release -p domicile-bench -- {{ARGS}}
+
+# Micro-benchmarks of framing, stanzas, judging and routing
+bench-micro *ARGS:
     cargo bench --workspace --benches {{ARGS}}
 
 # Fuzz one target of the language crate (needs cargo-fuzz): framing, jid, element

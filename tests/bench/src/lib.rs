@@ -1,0 +1,199 @@
+//! Loads Domicile, Prosody and ejabberd alike, and measures what each unit of work costs the server in CPU time and memory.
+//!
+//! One command prepares data, starts each server in turn on one core, loads it from the other, checks everything that it
+//! receives, and prints a table. Wall-clock time decides nothing. Refuses: a figure from a run in which anything was lost,
+//! doubled, out of order or altered.
+
+pub mod client;
+pub mod machine;
+pub mod report;
+pub mod scan;
+pub mod scenario;
+pub mod scram;
+pub mod subject;
+pub mod world;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use clap::Parser;
+
+use crate::report::{Figure, Report, Row};
+use crate::scenario::{Scenario, Size};
+use crate::subject::Kind;
+use crate::world::World;
+
+/// What went wrong, in words.
+pub type Failure = Box<dyn std::error::Error>;
+/// Done, or what went wrong.
+pub type Outcome<T> = Result<T, Failure>;
+
+/// Measures what each unit of work costs an XMPP server.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// The release binary of Domicile; without it, it is built
+    #[arg(long, value_name = "FILE", global = true)]
+    domicile: Option<PathBuf>,
+    /// Where worlds and logs are kept [default: target/bench]
+    #[arg(long, value_name = "DIR", global = true)]
+    dir: Option<PathBuf>,
+    /// Servers to measure [default: all that are installed]
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    servers: Vec<Kind>,
+    /// Scenarios to run [default: all]
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    only: Vec<Scenario>,
+    /// Repetitions of each
+    #[arg(long, default_value_t = 3, value_name = "N")]
+    repeat: usize,
+    /// Seconds of each repetition
+    #[arg(long, default_value_t = 3.0, value_name = "SECONDS")]
+    seconds: f64,
+    /// Sessions of the memory scenario
+    #[arg(long, default_value_t = 5_000, value_name = "N")]
+    sessions: usize,
+    /// Write the figures to this file as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// Reads the arguments and does what they say.
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    let done = start(&arguments);
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("domicile-bench: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn start(arguments: &Arguments) -> Outcome<bool> {
+    machine::settle()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    tokio::task::LocalSet::new().block_on(&runtime, compare(arguments))
+}
+
+/// The repository.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .unwrap_or(Path::new("."))
+}
+
+/// Where Cargo builds.
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// The binary under test, built if none was given.
+fn binary(arguments: &Arguments) -> Outcome<PathBuf> {
+    if let Some(file) = &arguments.domicile {
+        return Ok(file.clone());
+    }
+    let built = Command::new("cargo")
+        .args(["build", "--release", "-p", "domicile"])
+        .current_dir(root())
+        .status()?;
+    if !built.success() {
+        return Err("domicile does not build".into());
+    }
+    Ok(target().join("release/domicile"))
+}
+
+/// Every scenario on every server; whether all went well.
+async fn compare(arguments: &Arguments) -> Outcome<bool> {
+    let size = Size {
+        repeat: arguments.repeat.max(1),
+        seconds: arguments.seconds,
+        idle_sessions: arguments.sessions,
+    };
+    let scenarios = if arguments.only.is_empty() {
+        Scenario::ALL.to_vec()
+    } else {
+        arguments.only.clone()
+    };
+    let kinds: Vec<Kind> = if arguments.servers.is_empty() {
+        [Kind::Domicile, Kind::Prosody]
+            .into_iter()
+            .filter(|kind| kind.installed())
+            .collect()
+    } else {
+        arguments.servers.clone()
+    };
+    if size.idle_sessions as u64 + 100 > machine::open_files() {
+        return Err(format!(
+            "{} open files are too few for {} sessions",
+            machine::open_files(),
+            size.idle_sessions
+        )
+        .into());
+    }
+    let users = scenarios
+        .iter()
+        .map(|scenario| scenario.users(&size))
+        .max()
+        .unwrap_or(1);
+    let base = arguments
+        .dir
+        .clone()
+        .unwrap_or_else(|| target().join("bench"));
+    let world = World::prepare(&binary(arguments)?, &base, users)?;
+    let mut rows: Vec<Row> = scenarios
+        .iter()
+        .map(|scenario| Row {
+            scenario: *scenario,
+            words: scenario.words(),
+            unit: scenario.unit(),
+            budget: scenario.budget().0,
+            stretch: scenario.budget().1,
+            figures: BTreeMap::new(),
+            failures: BTreeMap::new(),
+        })
+        .collect();
+    for kind in &kinds {
+        let mut running = None;
+        for row in &mut rows {
+            eprint!("{}: {} … ", kind.name(), row.words);
+            match scenario::run(row.scenario, *kind, &world, &size, &mut running).await {
+                Ok(samples) => {
+                    let figure = Figure::of(samples);
+                    eprintln!("{}", report::words(row.unit, figure.median));
+                    row.figures.insert(*kind, figure);
+                }
+                Err(error) => {
+                    eprintln!("FAILED: {error}");
+                    row.failures.insert(*kind, error.to_string());
+                    // What others find must not be what this one left behind.
+                    running = None;
+                }
+            }
+        }
+    }
+    let report = Report {
+        date: report::now(),
+        machine: machine::describe(),
+        versions: kinds
+            .iter()
+            .map(|kind| (*kind, kind.version(&world)))
+            .collect(),
+        command: format!(
+            "domicile-bench {}",
+            std::env::args().skip(1).collect::<Vec<_>>().join(" ")
+        ),
+        size,
+        rows,
+    };
+    println!("{}", report.table());
+    if let Some(file) = &arguments.json {
+        std::fs::write(file, serde_json::to_string_pretty(&report)? + "\n")?;
+    }
+    Ok(!report.failed())
+}

@@ -1,0 +1,311 @@
+//! The machine: which core is whose, what a process has used, what it holds.
+//!
+//! CPU time is user plus system of a process and everything below it, from `/proc/PID/stat`; memory is from `smaps_rollup`.
+//! Time by the wall is shown beside it and decides nothing.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Resource, Rlimit, Signal};
+use rustix::thread::CpuSet;
+
+use crate::Outcome;
+
+/// Core of the server under test.
+const SERVER_CORE: usize = 0;
+/// Core of the load.
+const LOAD_CORE: usize = 1;
+
+fn pin(core: usize) -> Outcome<()> {
+    let mut set = CpuSet::new();
+    set.set(core);
+    rustix::thread::sched_setaffinity(None, &set)
+        .map_err(|e| format!("core {core} cannot be had: {e}; two cores are needed").into())
+}
+
+/// Puts the calling thread on the load's core, and lets it have as many open files as there may be.
+pub fn settle() -> Outcome<()> {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let most = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    rustix::process::setrlimit(Resource::Nofile, most)?;
+    pin(LOAD_CORE)
+}
+
+/// Open files that this process may have.
+pub fn open_files() -> u64 {
+    rustix::process::getrlimit(Resource::Nofile)
+        .current
+        .unwrap_or(u64::MAX)
+}
+
+/// A running server, ended when this is dropped.
+pub struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts the program on the server's core, with its output in the file `log`.
+    pub fn start(command: &mut Command, log: &Path) -> Outcome<Self> {
+        Self::on(SERVER_CORE, command, log)
+    }
+
+    /// Starts the program on the load's core: it plays a part of the world that is not measured.
+    pub fn start_aside(command: &mut Command, log: &Path) -> Outcome<Self> {
+        Self::on(LOAD_CORE, command, log)
+    }
+
+    fn on(core: usize, command: &mut Command, log: &Path) -> Outcome<Self> {
+        let out = fs::File::create(log)?;
+        command
+            .stdin(Stdio::null())
+            .stdout(out.try_clone()?)
+            .stderr(out);
+        // A child inherits the core of the thread that starts it.
+        pin(core)?;
+        let child = command.spawn();
+        pin(LOAD_CORE)?;
+        let child = child.map_err(|e| format!("{}: {e}", command.get_program().display()))?;
+        Ok(Self {
+            child,
+            log: log.to_path_buf(),
+        })
+    }
+
+    /// What it has said so far.
+    pub fn said(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Waits until `there` holds; ends in words if the process ends or the time is over.
+    pub fn until(
+        &mut self,
+        what: &str,
+        patience: Duration,
+        there: impl Fn(&Self) -> bool,
+    ) -> Outcome<()> {
+        let end = Instant::now() + patience;
+        loop {
+            if there(self) {
+                return Ok(());
+            }
+            if let Some(status) = self.child.try_wait()? {
+                return Err(format!("it ended ({status}) before {what}:\n{}", self.tail()).into());
+            }
+            if Instant::now() > end {
+                return Err(format!("no {what} within {patience:?}:\n{}", self.tail()).into());
+            }
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
+    }
+
+    /// Its last words.
+    pub fn tail(&self) -> String {
+        let said = self.said();
+        let lines: Vec<&str> = said.lines().collect();
+        lines[lines.len().saturating_sub(20)..].join("\n")
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// CPU time and processes, now.
+    pub fn used(&self) -> Outcome<Used> {
+        used(self.id())
+    }
+
+    /// Memory, now.
+    pub fn held(&self) -> Outcome<Held> {
+        held(self.id())
+    }
+
+    /// Whether it still runs.
+    pub fn runs(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Ends it politely, then by force.
+    pub fn stop(&mut self) {
+        if !self.runs() {
+            return;
+        }
+        let below = tree(self.id());
+        signal(self.id(), Signal::TERM);
+        let end = Instant::now() + Duration::from_secs(20);
+        while self.runs() && Instant::now() < end {
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
+        for id in below {
+            // Only what is still a child of ours; another may have the number by now.
+            if id == self.id() && self.runs() {
+                signal(id, Signal::KILL);
+            }
+        }
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn signal(id: u32, signal: Signal) {
+    if let Some(pid) = i32::try_from(id).ok().and_then(Pid::from_raw) {
+        let _ = rustix::process::kill_process(pid, signal);
+    }
+}
+
+/// What a process tree has used since it began.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Used {
+    /// In user space, in seconds.
+    pub user: f64,
+    /// In the kernel, in seconds.
+    pub system: f64,
+}
+
+impl Used {
+    /// Both, in microseconds.
+    pub fn micros(self) -> f64 {
+        (self.user + self.system) * 1e6
+    }
+
+    /// What came in since `before`.
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            user: self.user - before.user,
+            system: self.system - before.system,
+        }
+    }
+}
+
+/// Fields of `/proc/PID/stat` behind the name, from field 3 (state) on.
+fn stat(id: u32) -> Option<Vec<String>> {
+    let text = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    let (_, rest) = text.rsplit_once(')')?;
+    Some(rest.split_whitespace().map(str::to_owned).collect())
+}
+
+/// The process and everything below it.
+pub fn tree(root: u32) -> Vec<u32> {
+    let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    for id in entries.filter_map(|e| e.file_name().to_string_lossy().parse::<u32>().ok()) {
+        let parent = stat(id).and_then(|fields| fields.get(1)?.parse::<u32>().ok());
+        if let Some(parent) = parent {
+            children.entry(parent).or_default().push(id);
+        }
+    }
+    let (mut found, mut at) = (vec![root], 0);
+    while let Some(id) = found.get(at) {
+        found.extend(children.remove(id).unwrap_or_default());
+        at += 1;
+    }
+    found
+}
+
+/// CPU time of the process and everything below it, ended children included.
+pub fn used(root: u32) -> Outcome<Used> {
+    let tick = rustix::param::clock_ticks_per_second() as f64;
+    let mut sum = Used::default();
+    for id in tree(root) {
+        let Some(fields) = stat(id) else { continue };
+        let ticks = |at: usize| {
+            fields
+                .get(at)
+                .and_then(|text| text.parse::<f64>().ok())
+                .unwrap_or(0.0)
+        };
+        // utime and cutime are fields 14 and 16, stime and cstime 15 and 17 of proc(5).
+        sum.user += (ticks(11) + ticks(13)) / tick;
+        sum.system += (ticks(12) + ticks(14)) / tick;
+    }
+    Ok(sum)
+}
+
+/// Memory of a process tree, in bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Held {
+    /// Resident.
+    pub rss: f64,
+    /// Resident, with shared pages divided among who shares them.
+    pub pss: f64,
+}
+
+/// Memory of the process and everything below it.
+pub fn held(root: u32) -> Outcome<Held> {
+    let mut sum = Held::default();
+    for id in tree(root) {
+        let Ok(text) = fs::read_to_string(format!("/proc/{id}/smaps_rollup")) else {
+            continue;
+        };
+        let value = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name));
+            let kilobytes =
+                line.and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok());
+            kilobytes.unwrap_or(0.0) * 1024.0
+        };
+        sum.rss += value("Rss:");
+        sum.pss += value("Pss:");
+    }
+    if sum.pss == 0.0 {
+        return Err(format!("process {root}: its memory cannot be read").into());
+    }
+    Ok(sum)
+}
+
+/// What this machine is: processor, cores, kernel.
+pub fn describe() -> String {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let cpu = read("/proc/cpuinfo");
+    let field = |name: &str| {
+        let line = cpu.lines().find(|line| line.starts_with(name));
+        line.and_then(|line| line.split_once(':'))
+            .map_or("", |(_, value)| value.trim())
+            .to_owned()
+    };
+    let cores = cpu
+        .lines()
+        .filter(|line| line.starts_with("processor"))
+        .count();
+    let kernel = read("/proc/sys/kernel/osrelease");
+    format!(
+        "{} at {} MHz, {cores} cores, Linux {}",
+        field("model name"),
+        field("cpu MHz"),
+        kernel.trim()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_uses_and_holds_something() {
+        let me = std::process::id();
+        assert!(tree(me).contains(&me));
+        let before = used(me).expect("CPU time");
+        let mut x = 1u64;
+        while used(me).expect("CPU time").since(before).micros() < 30_000.0 {
+            for i in 0..1_000_000u64 {
+                x = x
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(std::hint::black_box(i));
+            }
+        }
+        std::hint::black_box(x);
+        let held = held(me).expect("memory");
+        assert!(held.rss >= held.pss && held.pss > 100_000.0, "{held:?}");
+    }
+}

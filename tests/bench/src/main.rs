@@ -1,0 +1,5 @@
+//! The `domicile-bench` program; everything is in the library.
+
+fn main() -> std::process::ExitCode {
+    domicile_bench::run()
+}

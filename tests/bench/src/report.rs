@@ -1,0 +1,233 @@
+//! What came of it: a table with medians, spread and ratios, and the same as JSON.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use crate::scenario::{Sample, Scenario, Size, Unit};
+use crate::subject::Kind;
+
+/// Figures of one server in one scenario.
+#[derive(Clone, Debug, Serialize)]
+pub struct Figure {
+    /// Median of the repetitions, in the scenario's unit.
+    pub median: f64,
+    /// The least.
+    pub least: f64,
+    /// The most.
+    pub most: f64,
+    /// Each repetition.
+    pub samples: Vec<Sample>,
+}
+
+impl Figure {
+    /// Of these repetitions, of which there is one at least.
+    pub fn of(samples: Vec<Sample>) -> Self {
+        let mut values: Vec<f64> = samples.iter().map(|sample| sample.value).collect();
+        values.sort_by(f64::total_cmp);
+        let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
+        let middle = values.len() / 2;
+        let median = if values.len().is_multiple_of(2) && middle > 0 {
+            (at(middle - 1) + at(middle)) / 2.0
+        } else {
+            at(middle)
+        };
+        Self {
+            median,
+            least: at(0),
+            most: at(values.len().wrapping_sub(1)),
+            samples,
+        }
+    }
+
+    /// Distance of the extremes in percent of the median.
+    pub fn spread(&self) -> f64 {
+        (self.most - self.least) / self.median * 100.0
+    }
+}
+
+/// A row: a scenario with everybody's figures.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// Which.
+    pub scenario: Scenario,
+    /// In words.
+    pub words: &'static str,
+    /// What the figures count.
+    pub unit: Unit,
+    /// What it may cost.
+    pub budget: f64,
+    /// What it could cost.
+    pub stretch: f64,
+    /// By server.
+    pub figures: BTreeMap<Kind, Figure>,
+    /// Where it did not come to figures: why.
+    pub failures: BTreeMap<Kind, String>,
+}
+
+/// A run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// When, UTC (RFC 3339, seconds).
+    pub date: String,
+    /// The machine.
+    pub machine: String,
+    /// Versions by server.
+    pub versions: BTreeMap<Kind, String>,
+    /// How it was called.
+    pub command: String,
+    /// How much.
+    pub size: Size,
+    /// The rows.
+    pub rows: Vec<Row>,
+}
+
+/// A figure in the words of its unit.
+pub fn words(unit: Unit, value: f64) -> String {
+    let digits = |value: f64| match value {
+        v if v < 10.0 => format!("{v:.1}"),
+        v => format!("{v:.0}"),
+    };
+    match unit {
+        Unit::Micros if value >= 10_000.0 => format!("{} ms", digits(value / 1e3)),
+        Unit::Micros if value >= 1_000.0 => format!("{:.1} ms", value / 1e3),
+        Unit::Micros => format!("{} µs", digits(value)),
+        Unit::Bytes if value >= 1e6 => format!("{} MB", digits(value / 1e6)),
+        Unit::Bytes => format!("{} kB", digits(value / 1e3)),
+    }
+}
+
+impl Report {
+    /// Servers with any figures, in the order of the table.
+    pub fn kinds(&self) -> Vec<Kind> {
+        self.versions.keys().copied().collect()
+    }
+
+    /// Whether anything failed.
+    pub fn failed(&self) -> bool {
+        self.rows.iter().any(|row| !row.failures.is_empty())
+    }
+
+    /// For a terminal.
+    pub fn table(&self) -> String {
+        let kinds = self.kinds();
+        let mut lines: Vec<Vec<String>> = Vec::new();
+        let mut head = vec!["work".to_owned()];
+        head.extend(kinds.iter().map(|kind| kind.name().to_owned()));
+        head.extend(["budget".to_owned(), "stretch".to_owned()]);
+        lines.push(head);
+        for row in &self.rows {
+            let mut line = vec![row.words.to_owned()];
+            let ours = row.figures.get(&Kind::Domicile).map(|figure| figure.median);
+            for kind in &kinds {
+                line.push(match (row.figures.get(kind), row.failures.get(kind)) {
+                    (Some(figure), _) => {
+                        let mut text = words(row.unit, figure.median);
+                        let _ = write!(text, " ±{:.0}%", figure.spread() / 2.0);
+                        if let Some(ours) = ours
+                            && *kind != Kind::Domicile
+                        {
+                            let _ = write!(text, " ({:.1}×)", figure.median / ours);
+                        }
+                        text
+                    }
+                    (None, Some(_)) => "FAILED".to_owned(),
+                    (None, None) => "-".to_owned(),
+                });
+            }
+            let mark = match ours {
+                Some(ours) if ours <= row.stretch => " ✓✓",
+                Some(ours) if ours <= row.budget => " ✓",
+                Some(_) => " ✗",
+                None => "",
+            };
+            line.push(words(row.unit, row.budget) + mark);
+            line.push(words(row.unit, row.stretch));
+            lines.push(line);
+        }
+        let mut text = format!("{}\n{}\n{}\n\n", self.date, self.machine, self.command);
+        for (kind, version) in &self.versions {
+            let _ = writeln!(text, "{} {version}", kind.name());
+        }
+        text.push('\n');
+        text.push_str(&align(&lines));
+        for row in &self.rows {
+            for (kind, failure) in &row.failures {
+                let _ = writeln!(text, "\nFAILED: {}: {}: {failure}", kind.name(), row.words);
+            }
+        }
+        text
+    }
+}
+
+/// Columns under each other.
+pub fn align(lines: &[Vec<String>]) -> String {
+    let columns = lines.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        lines
+            .iter()
+            .filter_map(|line| line.get(column))
+            .map(|cell| cell.chars().count())
+            .max()
+            .unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut text = String::new();
+    for line in lines {
+        for (cell, width) in line.iter().zip(&widths) {
+            let _ = write!(text, "{cell}{}  ", " ".repeat(width - cell.chars().count()));
+        }
+        text.truncate(text.trim_end().len());
+        text.push('\n');
+    }
+    text
+}
+
+/// This moment in UTC, to the second (RFC 3339).
+pub fn now() -> String {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let seconds = since.map_or(0, |since| since.as_secs());
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    // Days since 0000-03-01 in the Gregorian calendar's cycles of 400 years.
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let date = day - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = era * 400 + year + u64::from(month <= 2);
+    format!(
+        "{year:04}-{month:02}-{date:02}T{:02}:{:02}:{:02}Z",
+        rest / 3_600,
+        rest / 60 % 60,
+        rest % 60
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_median_is_the_middle() {
+        let sample = |value| Sample {
+            value,
+            units: 1,
+            per_second: 0.0,
+        };
+        let figure = Figure::of([5.0, 1.0, 3.0].map(sample).to_vec());
+        assert_eq!((figure.median, figure.least, figure.most), (3.0, 1.0, 5.0));
+        assert_eq!(Figure::of([1.0, 3.0].map(sample).to_vec()).median, 2.0);
+    }
+
+    #[test]
+    fn figures_read_well() {
+        assert_eq!(words(Unit::Micros, 6.04), "6.0 µs");
+        assert_eq!(words(Unit::Micros, 95.2), "95 µs");
+        assert_eq!(words(Unit::Micros, 2_140.0), "2.1 ms");
+        assert_eq!(words(Unit::Bytes, 16_400.0), "16 kB");
+        assert_eq!(words(Unit::Bytes, 25_400_000.0), "25 MB");
+    }
+}

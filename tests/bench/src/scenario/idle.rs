@@ -1,0 +1,66 @@
+//! Memory: of a fresh process, and of each session that is online and does nothing.
+
+use std::time::{Duration, Instant};
+
+use super::{Sample, Scenario, Size, offline, online};
+use crate::Outcome;
+use crate::machine::Process;
+use crate::subject::{Kind, Subject};
+use crate::world::World;
+
+/// It is at rest when it has taken and given back less than this…
+const REST: f64 = 64.0 * 1024.0;
+/// … for this long.
+const GLANCE: Duration = Duration::from_millis(1_500);
+/// No longer than this is waited for it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Memory (PSS) of the process once it changes no more.
+pub(super) async fn at_rest(process: &Process) -> Outcome<f64> {
+    let begun = Instant::now();
+    let mut clock = tokio::time::interval(GLANCE);
+    clock.tick().await;
+    let mut last = process.held()?.pss;
+    loop {
+        clock.tick().await;
+        let now = process.held()?.pss;
+        if (now - last).abs() < REST || begun.elapsed() > PATIENCE {
+            return Ok(now);
+        }
+        last = now;
+    }
+}
+
+pub(super) async fn run(
+    scenario: Scenario,
+    kind: Kind,
+    world: &World,
+    size: &Size,
+) -> Outcome<Vec<Sample>> {
+    let mut samples = Vec::new();
+    for _ in 0..size.repeat {
+        let subject = Subject::start(kind, world)?;
+        // Whatever the first session brings into memory is the process's, not the session's.
+        offline(online(&subject.gate, 0..1).await?).await?;
+        let empty = at_rest(&subject.process).await?;
+        let (value, units) = match scenario {
+            Scenario::IdleSession => {
+                let sessions = size.idle_sessions;
+                let mut clients = online(&subject.gate, 0..sessions).await?;
+                clients
+                    .iter_mut()
+                    .for_each(|client| client.connection.rest());
+                let full = at_rest(&subject.process).await?;
+                offline(clients).await?;
+                ((full - empty) / sessions as f64, sessions as u64)
+            }
+            _ => (empty, 1),
+        };
+        samples.push(Sample {
+            value,
+            units,
+            per_second: 0.0,
+        });
+    }
+    Ok(samples)
+}

@@ -1,0 +1,316 @@
+//! What is measured: units of work, each with what it may cost, and how a server is made to do it.
+//!
+//! A scenario connects its sessions, lets them work, and looks at the server's CPU time and at the count of units done at
+//! the beginning and the end of each repetition. Whatever is lost, doubled, out of order or altered fails the run.
+
+mod chat;
+mod idle;
+mod login;
+mod ping;
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use clap::ValueEnum;
+use serde::Serialize;
+use tokio::task::JoinSet;
+
+use crate::Outcome;
+use crate::client::{Client, Gate};
+use crate::machine::{Process, Used};
+use crate::subject::{Kind, Subject};
+use crate::world::{PASSWORD, World, user};
+
+/// Without any unit done for this long, something is lost.
+const STALL: Duration = Duration::from_secs(20);
+
+/// How the figure of a scenario reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unit {
+    /// Microseconds of CPU time.
+    Micros,
+    /// Bytes of memory.
+    Bytes,
+}
+
+/// A scenario.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scenario {
+    /// Chat between 100 pairs, one message in flight each.
+    Chat,
+    /// The same, eight in flight.
+    Chat8,
+    /// The same, 1,000 messages a second in all.
+    ChatPaced,
+    /// A ping of the server answered.
+    Ping,
+    /// TCP, STARTTLS, SCRAM-SHA-256, bind, presence; and the goodbye.
+    Login,
+    /// TCP, STARTTLS and two streams.
+    Handshake,
+    /// A session that is online and does nothing.
+    IdleSession,
+    /// The process with one domain and nobody there.
+    IdleProcess,
+}
+
+impl Scenario {
+    /// All that can run, in the order of the table.
+    pub const ALL: &[Self] = &[
+        Self::Chat,
+        Self::Chat8,
+        Self::ChatPaced,
+        Self::Ping,
+        Self::Login,
+        Self::Handshake,
+        Self::IdleSession,
+        Self::IdleProcess,
+    ];
+
+    /// The unit of work, in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Chat => {
+                "chat message between two local users, 100 pairs, 200 bytes, 1 in flight each"
+            }
+            Self::Chat8 => "the same, 8 in flight",
+            Self::ChatPaced => "the same, paced at 1,000 messages/s",
+            Self::Ping => "iq ping answered",
+            Self::Login => "login and logout: TCP, STARTTLS, SCRAM-SHA-256, bind, presence",
+            Self::Handshake => "TCP, STARTTLS and two streams only",
+            Self::IdleSession => "memory per idle TLS session",
+            Self::IdleProcess => "memory of the idle process, one domain",
+        }
+    }
+
+    /// What the figure counts.
+    pub fn unit(self) -> Unit {
+        match self {
+            Self::IdleSession | Self::IdleProcess => Unit::Bytes,
+            _ => Unit::Micros,
+        }
+    }
+
+    /// What it may cost, and what it could: budget and stretch, in the scenario's unit.
+    pub fn budget(self) -> (f64, f64) {
+        match self {
+            Self::Chat => (9.0, 6.0),
+            Self::Chat8 => (5.0, 3.5),
+            Self::ChatPaced => (40.0, 30.0),
+            Self::Ping => (7.0, 5.5),
+            Self::Login => (450.0, 350.0),
+            Self::Handshake => (300.0, 240.0),
+            Self::IdleSession => (16e3, 13e3),
+            Self::IdleProcess => (25e6, 15e6),
+        }
+    }
+
+    /// Accounts that it needs.
+    pub fn users(self, size: &Size) -> usize {
+        match self {
+            Self::IdleSession => size.idle_sessions,
+            Self::IdleProcess => 1,
+            _ => 2 * chat::PAIRS,
+        }
+    }
+}
+
+/// How much of it.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Size {
+    /// Repetitions.
+    pub repeat: usize,
+    /// Seconds of each that are measured.
+    pub seconds: f64,
+    /// Sessions that are online and idle.
+    pub idle_sessions: usize,
+}
+
+/// One repetition.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Sample {
+    /// Cost of a unit, in the scenario's unit.
+    pub value: f64,
+    /// Units done in it.
+    pub units: u64,
+    /// Units in a second by the wall; 0 where it says nothing.
+    pub per_second: f64,
+}
+
+/// Runs one scenario on one kind of server.
+pub async fn run(
+    scenario: Scenario,
+    kind: Kind,
+    world: &World,
+    size: &Size,
+    running: &mut Option<Subject>,
+) -> Outcome<Vec<Sample>> {
+    // Memory is that of a fresh process; time is not.
+    if scenario.unit() == Unit::Bytes {
+        *running = None;
+        return idle::run(scenario, kind, world, size).await;
+    }
+    if running.is_none() {
+        *running = Some(Subject::start(kind, world)?);
+    }
+    let subject = running.as_ref().ok_or("no server")?;
+    match scenario {
+        Scenario::Chat => chat::run(subject, 1, size).await,
+        Scenario::Chat8 => chat::run(subject, 8, size).await,
+        Scenario::ChatPaced => chat::run_paced(subject, 1_000, size).await,
+        Scenario::Ping => ping::run(subject, size).await,
+        Scenario::Login => login::run(subject, login::Depth::Session, size).await,
+        Scenario::Handshake => login::run(subject, login::Depth::Streams, size).await,
+        Scenario::IdleSession | Scenario::IdleProcess => Ok(Vec::new()),
+    }
+}
+
+/// What the tasks of a scenario share with whoever measures.
+#[derive(Default)]
+pub struct Meter {
+    /// Units done.
+    pub done: Cell<u64>,
+    /// Begin nothing new; finish what is under way.
+    pub stop: Cell<bool>,
+}
+
+impl Meter {
+    /// So many more are done.
+    pub fn add(&self, units: u64) {
+        self.done.set(self.done.get() + units);
+    }
+}
+
+/// Tasks of a scenario at work.
+pub struct Crew {
+    /// Shared with them.
+    pub meter: Rc<Meter>,
+    tasks: JoinSet<Outcome<()>>,
+}
+
+impl Default for Crew {
+    fn default() -> Self {
+        Self {
+            meter: Rc::default(),
+            tasks: JoinSet::new(),
+        }
+    }
+}
+
+impl Crew {
+    /// Adds a task.
+    pub fn add(&mut self, work: impl Future<Output = Outcome<()>> + 'static) {
+        self.tasks.spawn_local(work);
+    }
+
+    /// Measures the server while the tasks work, `repeat` times, then lets them finish.
+    pub async fn measure(mut self, process: &Process, size: &Size) -> Outcome<Vec<Sample>> {
+        self.work(Duration::from_secs_f64((size.seconds / 3.0).min(1.0)))
+            .await?;
+        let mut samples = Vec::new();
+        for _ in 0..size.repeat {
+            let (begun, before, count): (Instant, Used, u64) =
+                (Instant::now(), process.used()?, self.meter.done.get());
+            self.work(Duration::from_secs_f64(size.seconds)).await?;
+            let used = process.used()?.since(before);
+            let units = self.meter.done.get() - count;
+            if units == 0 {
+                return Err("nothing was done".into());
+            }
+            samples.push(Sample {
+                value: used.micros() / units as f64,
+                units,
+                per_second: units as f64 / begun.elapsed().as_secs_f64(),
+            });
+        }
+        self.finish().await?;
+        Ok(samples)
+    }
+
+    /// Lets the tasks work for so long. A task that ends before it is told has failed; so has work that stands still.
+    async fn work(&mut self, time: Duration) -> Outcome<()> {
+        let end = tokio::time::Instant::now() + time;
+        let mut last = (self.meter.done.get(), Instant::now());
+        loop {
+            let glance = (tokio::time::Instant::now() + Duration::from_secs(1)).min(end);
+            tokio::select! {
+                ended = self.tasks.join_next() => return Err(reason(ended)),
+                () = tokio::time::sleep_until(glance) => {}
+            }
+            let now = self.meter.done.get();
+            if now != last.0 {
+                last = (now, Instant::now());
+            } else if last.1.elapsed() > STALL {
+                return Err(format!("nothing for {STALL:?}: something is lost").into());
+            }
+            if tokio::time::Instant::now() >= end {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Tells the tasks to stop and waits for them; each makes sure that everything of its own has arrived.
+    pub async fn finish(mut self) -> Outcome<()> {
+        self.meter.stop.set(true);
+        let all = async {
+            while let Some(ended) = self.tasks.join_next().await {
+                match ended {
+                    Ok(Ok(())) => {}
+                    other => return Err(reason(Some(other))),
+                }
+            }
+            Ok(())
+        };
+        match tokio::time::timeout(STALL, all).await {
+            Ok(done) => done,
+            Err(_) => Err(format!("no end within {STALL:?}: something is lost").into()),
+        }
+    }
+}
+
+fn reason(ended: Option<Result<Outcome<()>, tokio::task::JoinError>>) -> crate::Failure {
+    match ended {
+        None => "there was nothing to do".into(),
+        Some(Ok(Ok(()))) => "a task ended early".into(),
+        Some(Ok(Err(error))) => error,
+        Some(Err(error)) => error.to_string().into(),
+    }
+}
+
+/// Brings accounts online, a few at a time, by their numbers; the order is kept.
+pub async fn online(gate: &Gate, numbers: std::ops::Range<usize>) -> Outcome<Vec<Client>> {
+    const AT_ONCE: usize = 16;
+    let mut tasks = JoinSet::new();
+    let mut rest = numbers.clone();
+    let mut clients: Vec<Option<Client>> = numbers.clone().map(|_| None).collect();
+    loop {
+        while tasks.len() < AT_ONCE
+            && let Some(number) = rest.next()
+        {
+            let gate = gate.clone();
+            let at = number - numbers.start;
+            tasks.spawn_local(async move { (at, gate.online(&user(number), PASSWORD).await) });
+        }
+        let Some(done) = tasks.join_next().await else {
+            break;
+        };
+        let (at, client) = done?;
+        clients[at] = Some(client?);
+    }
+    Ok(clients.into_iter().flatten().collect())
+}
+
+/// Logs all of them out.
+pub async fn offline(clients: Vec<Client>) -> Outcome<()> {
+    let mut tasks = JoinSet::new();
+    for client in clients {
+        tasks.spawn_local(client.log_out());
+    }
+    while let Some(done) = tasks.join_next().await {
+        done??;
+    }
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! The servers under test, each with the configuration that lies in `tests/bench/peers`.
+//!
+//! A configuration there has places (`@ADDRESS@`) that are filled in for a run; everything else is as it is read.
+
+mod domicile;
+mod prosody;
+
+use std::fs;
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use crate::Outcome;
+use crate::client::Gate;
+use crate::machine::Process;
+use crate::world::{DOMAIN, World};
+
+/// How long a server may take to start.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// A server that can be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Ours.
+    Domicile,
+    /// Debian's Prosody.
+    Prosody,
+}
+
+impl Kind {
+    /// Its name in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Domicile => "Domicile",
+            Self::Prosody => "Prosody",
+        }
+    }
+
+    /// Whether it can be started here.
+    pub fn installed(self) -> bool {
+        match self {
+            Self::Domicile => true,
+            Self::Prosody => Path::new("/usr/bin/prosody").exists(),
+        }
+    }
+
+    /// Its version.
+    pub fn version(self, world: &World) -> String {
+        let package = match self {
+            Self::Domicile => {
+                let said = std::process::Command::new(&world.binary)
+                    .arg("--version")
+                    .output();
+                let said = said.map(|out| String::from_utf8_lossy(&out.stdout).into_owned());
+                return said
+                    .unwrap_or_default()
+                    .replace("domicile", "")
+                    .trim()
+                    .to_owned();
+            }
+            Self::Prosody => "prosody",
+        };
+        let asked = std::process::Command::new("dpkg-query")
+            .args(["-W", "-f", "${Version}", package])
+            .output();
+        let version = asked
+            .map(|out| String::from_utf8_lossy(&out.stdout).into_owned())
+            .unwrap_or_default();
+        version
+            .split(['-', '+', '~'])
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    }
+}
+
+/// A running server.
+pub struct Subject {
+    /// Its process.
+    pub process: Process,
+    /// The way in.
+    pub gate: Gate,
+}
+
+impl Subject {
+    /// Starts a server with a fresh copy of the world's domain and accounts, and returns when it answers.
+    pub fn start(kind: Kind, world: &World) -> Outcome<Self> {
+        let started = match kind {
+            Kind::Domicile => domicile::start(world),
+            Kind::Prosody => prosody::start(world),
+        };
+        let (mut process, address) = started.map_err(|e| format!("{}: {e}", kind.name()))?;
+        let at: SocketAddr = format!("{address}:5222").parse()?;
+        process
+            .until("open port", PATIENCE, |_| {
+                TcpStream::connect_timeout(&at, Duration::from_secs(1)).is_ok()
+            })
+            .map_err(|e| format!("{}: {e}", kind.name()))?;
+        let gate = Gate::new(at, DOMAIN, &world.roots())?;
+        Ok(Self { process, gate })
+    }
+}
+
+/// Writes the configuration `name` of `tests/bench/peers` to `to`, with its places filled in.
+fn configure(name: &str, to: &Path, places: &[(&str, &str)]) -> Outcome<()> {
+    let file = peers().join(name);
+    let mut text = fs::read_to_string(&file).map_err(|e| format!("{}: {e}", file.display()))?;
+    for (place, value) in places {
+        text = text.replace(&format!("@{place}@"), value);
+    }
+    if let Some(left) = text
+        .split('@')
+        .nth(1)
+        .filter(|word| word.chars().all(|c| c.is_ascii_uppercase()))
+    {
+        return Err(format!("{}: nothing is known for @{left}@", file.display()).into());
+    }
+    fs::write(to, text)?;
+    Ok(())
+}
+
+/// Where the configurations lie.
+fn peers() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("peers")
+}

@@ -1,0 +1,59 @@
+//! Debian's Prosody, accounts written as its internal storage keeps them.
+
+use std::fs;
+use std::process::Command;
+
+use super::configure;
+use crate::Outcome;
+use crate::machine::Process;
+use crate::scram;
+use crate::world::{DOMAIN, PASSWORD, World, user};
+
+/// One salt for all: the load hashes once.
+const SALT: &str = "3f1d6a52-0c0e-4c52-9d5e-5a1f0a9be7c3";
+/// Prosody's default.
+const ITERATIONS: u32 = 10_000;
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+pub(super) fn start(world: &World) -> Outcome<(Process, String)> {
+    let dir = world.fresh("prosody")?;
+    let address = world.address(3);
+    let (chain, key) = world.certificate();
+    // Its data directory has the host's name with everything but letters and digits escaped.
+    let accounts = dir
+        .join("data")
+        .join(DOMAIN.replace('.', "%2e"))
+        .join("accounts");
+    fs::create_dir_all(&accounts)?;
+    let (stored, server) = scram::verifier(PASSWORD, SALT.as_bytes(), ITERATIONS);
+    let account = format!(
+        "return {{\n\t[\"stored_key\"] = \"{}\";\n\t[\"server_key\"] = \"{}\";\n\t[\"salt\"] = \"{SALT}\";\n\
+         \t[\"iteration_count\"] = {ITERATIONS};\n}};\n",
+        hex(&stored),
+        hex(&server)
+    );
+    for number in 0..world.users {
+        fs::write(accounts.join(format!("{}.dat", user(number))), &account)?;
+    }
+    let config = dir.join("prosody.cfg.lua");
+    configure(
+        "prosody.cfg.lua",
+        &config,
+        &[
+            ("ADDRESS", &address),
+            ("DIR", &dir.to_string_lossy()),
+            ("DOMAIN", DOMAIN),
+            ("CHAIN", &chain.to_string_lossy()),
+            ("KEY", &key.to_string_lossy()),
+        ],
+    )?;
+    let mut command = Command::new("prosody");
+    command.arg("--config").arg(&config).arg("-F");
+    Ok((
+        Process::start(&mut command, &world.base.join("prosody.log"))?,
+        address,
+    ))
+}
