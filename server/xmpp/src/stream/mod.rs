@@ -370,6 +370,13 @@ pub enum Event {
         /// For the owner's eyes.
         why: String,
     },
+    /// A pair is carried no longer on a stream that goes on for others.
+    PairDropped {
+        /// The hosted domain.
+        local: DomainName,
+        /// The peer.
+        remote: DomainName,
+    },
     /// The peer closed with an error.
     RemoteError(StreamError),
     /// The peer did not take our certificate: EXTERNAL was refused. Dialback follows where it can.
@@ -433,6 +440,16 @@ pub enum Order {
     Close(StreamError),
     /// Close it without an error.
     Finish,
+    /// Carry a pair no longer, in either direction. The stream of the last pair is closed with the error; one that others
+    /// share goes on, and what the peer still sends for this pair is refused with it.
+    DropPair {
+        /// The hosted domain.
+        local: DomainName,
+        /// The peer.
+        remote: DomainName,
+        /// Why.
+        error: StreamError,
+    },
     /// Prove one more pair over this (outbound) stream.
     AddPair {
         /// The hosted domain.

@@ -19,7 +19,7 @@ use super::opening::{
     Ending, Reception, STARTTLS_FEATURES, Voice, lang_of, limits_feature, other_domain,
     peer_limits, proceed, sasl_failure,
 };
-use super::passage::{Pairs, pass};
+use super::passage::{Barred, Pairs, pass};
 use super::{
     Action, Actions, Answer, Ask, Event, Host, Input, Judgement, Machine, Order, PairRefusal,
     Phase, Seed, Served, StreamCondition, StreamError, TlsInfo, write_features,
@@ -81,6 +81,8 @@ struct Ready {
     restarting: bool,
     /// Pairs proved on this stream.
     proved: Vec<Proved>,
+    /// Pairs that were, and may pass no longer.
+    barred: Barred,
     pending: Vec<Pending>,
     refused_keys: usize,
     /// The peer takes stanzas of ours over this stream too (XEP-0288).
@@ -134,6 +136,11 @@ impl Machine for PeerIn {
                 }
             }
             Input::Order(Order::Finish) => self.finish(out),
+            Input::Order(Order::DropPair {
+                local,
+                remote,
+                error,
+            }) => self.drop_pair(local, remote, error, out),
             // Orders for streams that we opened.
             Input::Order(_) => {}
         }
@@ -290,6 +297,7 @@ impl PeerIn {
             failures: 0,
             restarting: false,
             proved: Vec::new(),
+            barred: Barred::default(),
             pending: Vec::new(),
             refused_keys: 0,
             bidi: false,
@@ -349,7 +357,7 @@ impl PeerIn {
             }
             State::Ready(ready) => {
                 let result = match raw.ns() {
-                    ns::SERVER => ready.stanza(raw, out).map_err(StreamError::from),
+                    ns::SERVER => ready.stanza(raw, out),
                     ns::DIALBACK => {
                         ready.dialback(raw, out);
                         Ok(())
@@ -402,11 +410,14 @@ impl PeerIn {
 // --- stanzas, in one direction or in both ---
 
 impl Ready {
-    fn stanza(&mut self, raw: &RawElement<'_>, out: &mut Actions) -> Result<(), StreamCondition> {
+    fn stanza(&mut self, raw: &RawElement<'_>, out: &mut Actions) -> Result<(), StreamError> {
         if self.proved.is_empty() {
-            return Err(StreamCondition::NotAuthorized);
+            return Err(StreamCondition::NotAuthorized.into());
         }
-        pass(self, raw, self.lang.as_deref(), out)?;
+        let lang = self.lang.take();
+        let passed = pass(self, raw, lang.as_deref(), out);
+        self.lang = lang;
+        passed?;
         self.acks.count();
         Ok(())
     }
@@ -422,6 +433,7 @@ impl Ready {
             local: local.clone(),
             remote: remote.clone(),
         };
+        self.barred.remove(&local, &remote);
         if !self.proved.contains(&pair) {
             self.proved.push(pair);
         }
@@ -445,6 +457,30 @@ impl Ready {
     }
 }
 
+impl PeerIn {
+    fn drop_pair(
+        &mut self,
+        local: DomainName,
+        remote: DomainName,
+        error: StreamError,
+        out: &mut Actions,
+    ) {
+        let State::Ready(ready) = &mut self.state else {
+            return;
+        };
+        let same = |pair: &Proved| pair.local == local && pair.remote == remote;
+        let Some(at) = ready.proved.iter().position(same) else {
+            return;
+        };
+        if ready.proved.len() == 1 && ready.pending.is_empty() {
+            return self.fail(error, out);
+        }
+        ready.proved.swap_remove(at);
+        ready.barred.add(local.clone(), remote.clone(), error);
+        out.push(Action::Event(Event::PairDropped { local, remote }));
+    }
+}
+
 impl Pairs for Ready {
     fn carries(&self, from: &str, to: &str) -> Result<(), StreamCondition> {
         let mut theirs = self
@@ -460,6 +496,10 @@ impl Pairs for Ready {
             return Err(StreamCondition::HostUnknown);
         }
         Ok(())
+    }
+
+    fn barred(&mut self) -> (&mut Barred, bool) {
+        (&mut self.barred, self.bidi)
     }
 }
 

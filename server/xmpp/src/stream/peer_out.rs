@@ -14,7 +14,7 @@ mod tests;
 use super::acks::Acks;
 use super::dialback::send_key;
 use super::opening::{Ending, Voice, lang_of, peer_limits};
-use super::passage::{Pairs, pass};
+use super::passage::{Barred, Pairs, pass};
 use super::{
     Action, Actions, Answer, Ask, DEFAULT_LANG, Event, Input, Judgement, Machine, Opening, Order,
     PairRefusal, Phase, StreamCondition, StreamError, speaks_version_1,
@@ -101,6 +101,8 @@ struct Ready {
     bidi: bool,
     acks: Acks,
     pairs: Vec<Pair>,
+    /// Pairs that were accepted, and may pass no longer.
+    barred: Barred,
     questions: Vec<Question>,
 }
 
@@ -379,6 +381,7 @@ impl Ready {
             bidi: false,
             acks: Acks::default(),
             pairs: Vec::new(),
+            barred: Barred::default(),
             questions: Vec::new(),
         }
     }
@@ -391,9 +394,9 @@ impl Ready {
         raw: &RawElement<'_>,
         lang: Option<&str>,
         out: &mut Actions,
-    ) -> Result<(), StreamCondition> {
+    ) -> Result<(), StreamError> {
         if !self.pairs.iter().any(|pair| pair.stage == Stage::Accepted) {
-            return Err(StreamCondition::NotAuthorized);
+            return Err(StreamCondition::NotAuthorized.into());
         }
         pass(self, raw, lang, out)?;
         self.acks.count();
@@ -415,6 +418,11 @@ impl Pairs for Ready {
             return Err(StreamCondition::HostUnknown);
         }
         Ok(())
+    }
+
+    fn barred(&mut self) -> (&mut Barred, bool) {
+        // Stanzas of the peer come only where both directions are carried.
+        (&mut self.barred, self.bidi)
     }
 }
 
@@ -454,7 +462,7 @@ impl PeerOut {
             State::Ready(ready) if raw.ns() == ns::SERVER && ready.bidi => {
                 match ready.stanza(raw, self.lang.as_deref(), out) {
                     Ok(()) => {}
-                    Err(condition) => self.fail(condition.into(), out),
+                    Err(error) => self.fail(error, out),
                 }
             }
             // S2S-14, DNA-29

@@ -709,3 +709,91 @@ fn stream_28_faults_of_the_header() {
         );
     }
 }
+
+fn drop_pair(side: &mut Side<PeerIn>, local: &str, condition: StreamCondition) {
+    side.feed(Input::Order(Order::DropPair {
+        local: domain(local),
+        remote: domain("peer.example"),
+        error: StreamError::new(condition).with_text("has changed"),
+    }));
+}
+
+/// A stream on which `peer.example` was proved towards two domains of ours.
+fn shared(bidi: bool) -> Side<PeerIn> {
+    let mut side = secured(PROVEN);
+    if bidi {
+        side.read("<bidi xmlns='urn:xmpp:bidi'/>");
+    }
+    for local in ["one.example", "two.example"] {
+        side.read(&format!(
+            "<db:result from='peer.example' to='{local}'>k</db:result>"
+        ));
+        side.answer(Answer::Judged {
+            local: domain(local),
+            remote: domain("peer.example"),
+            judgement: PROVEN,
+        });
+    }
+    assert_eq!(side.accepted().len(), 2);
+    side.take();
+    side
+}
+
+#[test]
+fn cert_23_a_dropped_pair_that_was_alone_closes_the_stream() {
+    let mut side = open();
+    drop_pair(&mut side, "one.example", StreamCondition::Reset);
+    let said = side.take();
+    assert!(said.contains("<reset ") && said.contains("has changed"));
+    assert!(side.closed);
+}
+
+/// DOS-10: what one domain no longer takes is no matter of the others on the stream.
+#[test]
+fn dos_10_a_dropped_pair_leaves_the_others_on_a_shared_stream() {
+    for bidi in [true, false] {
+        let mut side = shared(bidi);
+        drop_pair(&mut side, "one.example", StreamCondition::PolicyViolation);
+        assert!(!side.closed && side.take().is_empty());
+        assert!(
+            matches!(&side.events.last(), Some(Event::PairDropped { local, .. }) if local.as_str() == "one.example")
+        );
+        let other = MESSAGE.replace("one.example", "two.example");
+        side.read(&other);
+        assert_eq!(side.stanzas.len(), 1, "the other pair goes on");
+        // Nobody waits for an answer to these.
+        side.read(&MESSAGE.replace("id='1'", "id='1' type='error'"));
+        assert!(!side.closed && side.stanzas.len() == 1);
+        if !bidi {
+            // Nothing can be written back, and nothing is swallowed.
+            side.read(MESSAGE);
+            assert!(side.take().contains("<policy-violation ") && side.closed);
+            continue;
+        }
+        for _ in 0..super::super::passage::ANSWERED {
+            side.read(MESSAGE);
+            let said = side.take();
+            assert!(
+                said.starts_with("<message from='b@one.example' to='a@peer.example/x'")
+                    && said.contains("<policy-violation "),
+                "{said}"
+            );
+            assert!(!side.closed);
+        }
+        side.read(MESSAGE);
+        assert!(side.closed, "it does not listen");
+        assert_eq!(side.stanzas.len(), 1);
+    }
+}
+
+#[test]
+fn a_dropped_pair_may_be_proved_anew() {
+    let mut side = shared(true);
+    drop_pair(&mut side, "one.example", StreamCondition::Reset);
+    side.read(MESSAGE);
+    assert!(side.take().contains("<not-authorized "));
+    side.read("<db:result from='peer.example' to='one.example'>k</db:result>");
+    judged(&mut side, "peer.example", PROVEN);
+    side.read(MESSAGE);
+    assert_eq!(side.stanzas.len(), 1, "{}", side.said);
+}

@@ -4,7 +4,7 @@
 
 use super::super::dialback::{self, Outcome, Request, Response};
 use super::super::opening::Ending;
-use super::super::{Action, Actions, Ask, Event, KeyOutcome, Order, PairRefusal};
+use super::super::{Action, Actions, Ask, Event, KeyOutcome, Order, PairRefusal, StreamError};
 use super::{Pair, PeerOut, Question, Stage, State};
 use crate::framing::RawElement;
 use crate::jid::DomainName;
@@ -60,6 +60,7 @@ impl PeerOut {
         let (reason, why) = match response.outcome {
             Outcome::Valid => {
                 ready.pairs[asked].stage = Stage::Accepted;
+                ready.barred.remove(&response.to, &response.from);
                 out.push(Action::Event(Event::PairAccepted {
                     local: response.to,
                     remote: response.from,
@@ -100,6 +101,11 @@ impl PeerOut {
         }
         match order {
             Order::AddPair { local, remote } => self.add_pair(local, remote, out),
+            Order::DropPair {
+                local,
+                remote,
+                error,
+            } => self.drop_pair(local, remote, error, out),
             Order::VerifyKey {
                 stream,
                 local,
@@ -158,6 +164,31 @@ impl PeerOut {
             local,
             remote,
         }));
+    }
+}
+
+impl PeerOut {
+    /// Whether its key is out or it is accepted already.
+    fn drop_pair(
+        &mut self,
+        local: DomainName,
+        remote: DomainName,
+        error: StreamError,
+        out: &mut Actions,
+    ) {
+        let State::Ready(ready) = &mut self.state else {
+            return;
+        };
+        let same = |pair: &Pair| pair.local == local && pair.remote == remote;
+        let Some(at) = ready.pairs.iter().position(same) else {
+            return;
+        };
+        if ready.pairs.len() == 1 && ready.questions.is_empty() {
+            return self.fail(error, out);
+        }
+        ready.pairs.swap_remove(at);
+        ready.barred.add(local.clone(), remote.clone(), error);
+        out.push(Action::Event(Event::PairDropped { local, remote }));
     }
 }
 

@@ -536,3 +536,42 @@ fn stream_12_the_header_of_a_caller() {
     assert!(!pair.out.said.contains("</stream:stream>"));
     assert!(!pair.into.said.contains("</stream:stream>"));
 }
+
+/// DOS-10: a pair that is dropped leaves the others on a shared stream; the last one takes the stream with it.
+#[test]
+fn dos_10_a_dropped_pair_leaves_the_others_until_it_is_the_last() {
+    let drop = |local: &str| Order::DropPair {
+        local: domain(local),
+        remote: domain("one.example"),
+        error: StreamError::new(StreamCondition::Reset),
+    };
+    let mut pair = Pair::new(WEAK, PROVEN);
+    pair.run();
+    pair.order(Order::AddPair {
+        local: domain("chat.peer.example"),
+        remote: domain("one.example"),
+    });
+    pair.run();
+    assert_eq!(pair.out.accepted().len(), 2);
+    let answers = pair.out.said.len();
+    pair.out
+        .read("<message from='a@one.example' to='b@peer.example' id='1'><body>hi</body></message>");
+    assert_eq!(pair.out.stanzas.len(), 1);
+    pair.order(drop("peer.example"));
+    assert!(!pair.out.closed);
+    pair.out
+        .read("<message from='a@one.example' to='b@peer.example' id='2'><body>hi</body></message>");
+    assert_eq!(pair.out.stanzas.len(), 1, "it may pass no longer");
+    let said = &pair.out.said[answers..];
+    assert!(
+        said.starts_with("<message from='b@peer.example' to='a@one.example'")
+            && said.contains("<not-authorized "),
+        "{said}"
+    );
+    pair.out.read(
+        "<message from='a@one.example' to='b@chat.peer.example' id='3'><body>hi</body></message>",
+    );
+    assert_eq!(pair.out.stanzas.len(), 2, "the other pair goes on");
+    pair.order(drop("chat.peer.example"));
+    assert!(pair.out.closed && pair.out.said.contains("<reset "));
+}
