@@ -368,6 +368,7 @@ impl LiveServer {
     }
 
     async fn domain_changed(&self, name: &DomainName) {
+        let before = self.tenancy.get(name.as_str());
         let became = match self.tenancy.refresh(name).await {
             Ok(became) => became,
             Err(error) => {
@@ -376,7 +377,7 @@ impl LiveServer {
             }
         };
         self.identities.invalidate(name);
-        self.federation.recheck(name);
+        self.federation.recheck(name, before.as_deref());
         let error = match became {
             Became::Served => {
                 if let Some(domain) = self.tenancy.get(name.as_str()) {

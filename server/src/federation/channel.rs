@@ -3,7 +3,8 @@
 //!
 //! Why apart: with bidi (XEP-0288) a stream that a peer opened sends, and one that we opened receives. Refuses: a stanza
 //! without proof for its pair (LAYER-06), and relying on a proof that has run out. It is judged anew then, on the evidence of
-//! that moment; when it no longer holds the stream ends with `reset` and what waits looks for another (CERT-23).
+//! that moment; when it no longer holds the pair comes off the stream, which ends with `reset` where it was the only one, and
+//! what waits looks for another (CERT-23).
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use dna::{Proven, Role, Target};
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use xmpp::element::Element;
@@ -23,8 +25,9 @@ use xmpp::stream::{
     ACK_REQUEST, Event, Order, StreamCondition, StreamError, TlsInfo, handled_too_much,
 };
 
-use super::pair::{Carrier, Next, Pair};
-use super::{Federation, outbound};
+use super::Federation;
+use super::pair::{Carrier, Pair};
+use super::standing::prove_anew;
 use crate::net::limits::Patience;
 use crate::net::now;
 use crate::router::Later;
@@ -53,14 +56,31 @@ pub(super) struct Channel {
     pub(super) federation: Arc<Federation>,
     pub(super) outbox: Arc<Outbox>,
     number: u64,
-    /// Pairs whose stanzas may come in, each with its proof. One in nearly every case.
-    incoming: Arc<Mutex<Vec<Proven>>>,
+    /// Pairs that go over it, in either direction or both. One in nearly every case.
+    pairs: Pairs,
     /// Pairs whose stanzas may go out.
     carried: Vec<Arc<Pair>>,
+    /// Pairs that have left, of which something may not be acknowledged yet.
+    former: Vec<Arc<Pair>>,
     max_bytes: Option<usize>,
     /// The other side acknowledges (XEP-0198).
     acks: bool,
-    watches: Vec<AbortHandle>,
+}
+
+/// The pairs of one stream, as others see them too.
+pub(super) type Pairs = Arc<Mutex<Vec<Held>>>;
+
+/// A pair on one stream, under one proof.
+#[derive(Clone)]
+pub(super) struct Held {
+    pub(super) proven: Proven,
+    /// What that rests on.
+    pub(super) basis: Basis,
+    /// Its stanzas may come in.
+    pub(super) incoming: bool,
+    /// Has it judged again at once.
+    pub(super) again: Arc<Notify>,
+    watch: AbortHandle,
 }
 
 /// Streams of this process, by a number of their own.
@@ -75,14 +95,13 @@ pub(super) struct Known {
     pub(super) outbox: Arc<Outbox>,
     /// We opened it.
     pub(super) ours: bool,
-    /// Pairs that come in on it.
-    pub(super) incoming: Arc<Mutex<Vec<Proven>>>,
+    pub(super) pairs: Pairs,
 }
 
 impl Channel {
     /// A stream that carries nothing yet; `ours`: we opened it.
     pub(super) fn new(federation: &Arc<Federation>, outbox: Arc<Outbox>, ours: bool) -> Self {
-        let incoming = Arc::<Mutex<Vec<_>>>::default();
+        let pairs = Pairs::default();
         let mut streams = federation.streams.lock();
         streams.next += 1;
         let number = streams.next;
@@ -91,7 +110,7 @@ impl Channel {
             Known {
                 outbox: outbox.clone(),
                 ours,
-                incoming: incoming.clone(),
+                pairs: pairs.clone(),
             },
         );
         drop(streams);
@@ -99,19 +118,58 @@ impl Channel {
             federation: federation.clone(),
             outbox,
             number,
-            incoming,
+            pairs,
             carried: Vec::new(),
+            former: Vec::new(),
             max_bytes: None,
             acks: false,
-            watches: Vec::new(),
         }
     }
 
-    /// Stanzas of the pair may come in.
-    pub(super) fn receive(&mut self, proven: &Proven) {
-        let mut incoming = self.incoming.lock();
-        incoming.retain(|p| !p.covers(proven.local(), proven.remote()));
-        incoming.push(proven.clone());
+    /// The pair goes over this stream; `incoming`: its stanzas may come in. It is judged again when its proof runs out, and
+    /// comes off the stream when it no longer holds.
+    pub(super) fn hold(&mut self, proven: &Proven, basis: Basis, incoming: bool) -> Held {
+        let again = Arc::<Notify>::default();
+        let watch = Watch {
+            federation: Arc::downgrade(&self.federation),
+            outbox: Arc::downgrade(&self.outbox),
+            pairs: self.pairs.clone(),
+            basis: basis.clone(),
+            again: again.clone(),
+        };
+        let held = Held {
+            proven: proven.clone(),
+            basis,
+            incoming,
+            again,
+            watch: tokio::spawn(watch.run(proven.clone())).abort_handle(),
+        };
+        self.let_go(proven.local(), proven.remote());
+        self.pairs.lock().push(held.clone());
+        held
+    }
+
+    fn let_go(&self, local: &DomainName, remote: &DomainName) {
+        self.pairs.lock().retain(|held| {
+            let its = held.proven.covers(local, remote);
+            if its {
+                held.watch.abort();
+            }
+            !its
+        });
+    }
+
+    /// The stream carries the pair no longer.
+    fn dropped(&mut self, local: &DomainName, remote: &DomainName) {
+        self.let_go(local, remote);
+        let its = |pair: &Arc<Pair>| pair.local == *local && pair.remote == *remote;
+        if let Some(at) = self.carried.iter().position(its) {
+            let pair = self.carried.swap_remove(at);
+            let next = pair.leave(&self.outbox);
+            self.federation.look_after(pair.clone(), next);
+            self.former.retain(|former| !its(former));
+            self.former.push(pair);
+        }
     }
 
     /// Stanzas of the pair may go out.
@@ -125,28 +183,18 @@ impl Channel {
 
     /// How many pairs go over the stream.
     pub(super) fn pairs(&self) -> usize {
-        self.carried.len().max(self.incoming.lock().len())
-    }
-
-    /// Judges the pair again when its proof runs out, and closes the stream when it no longer holds.
-    pub(super) fn watch(&mut self, proven: &Proven, basis: Basis) {
-        let watch = Watch {
-            federation: Arc::downgrade(&self.federation),
-            outbox: Arc::downgrade(&self.outbox),
-            incoming: self.incoming.clone(),
-            basis,
-        };
-        let task = tokio::spawn(watch.run(proven.clone()));
-        self.watches.push(task.abort_handle());
+        self.pairs.lock().len()
     }
 
     /// A stanza of the peer's; the machine has checked that its pair is one of this stream.
     pub(super) fn stanza(&self, stanza: Stanza) -> Option<Later> {
         let (from, to) = (stanza.from()?.domain(), stanza.to()?.domain());
         let proven = self
-            .incoming
+            .pairs
             .lock()
             .iter()
+            .filter(|held| held.incoming)
+            .map(|held| &held.proven)
             .find(|p| p.remote().as_str() == from && p.local().as_str() == to)
             .cloned();
         let router = &self.federation.parts.router;
@@ -185,6 +233,7 @@ impl Channel {
                     self.outbox.order(Order::Close(error));
                 }
             }
+            Event::PairDropped { local, remote } => self.dropped(&local, &remote),
             Event::Reply(reply) => self.federation.parts.router.reply(*reply),
             event => return Some(event),
         }
@@ -206,11 +255,11 @@ impl Channel {
 
     /// A pair that goes both ways here.
     fn bidi_pair(&self) -> Option<&Pair> {
-        let incoming = self.incoming.lock();
+        let pairs = self.pairs.lock();
         let pair = self.carried.iter().find(|pair| {
-            incoming
+            pairs
                 .iter()
-                .any(|proven| proven.covers(&pair.local, &pair.remote))
+                .any(|held| held.incoming && held.proven.covers(&pair.local, &pair.remote))
         })?;
         Some(pair)
     }
@@ -240,7 +289,9 @@ impl Channel {
             .iter()
             .filter_map(|bytes| Stanza::from_bytes(bytes).ok())
             .collect();
-        for pair in std::mem::take(&mut self.carried) {
+        let mut all = std::mem::take(&mut self.carried);
+        all.append(&mut self.former);
+        for pair in all {
             let (its, others) = stanzas.into_iter().partition(|stanza: &Stanza| {
                 stanza
                     .from()
@@ -250,14 +301,8 @@ impl Channel {
                         .is_some_and(|to| to.domain() == pair.remote.as_str())
             });
             stanzas = others;
-            match pair.ended(&self.outbox, its) {
-                Next::Nothing => {}
-                Next::Start => {
-                    let federation = self.federation.clone();
-                    self.federation.spawn(outbound::run(federation, pair));
-                }
-                Next::GiveUp(left) => outbound::keeps_ending(&self.federation, &pair, left),
-            }
+            let next = pair.ended(&self.outbox, its);
+            self.federation.look_after(pair, next);
         }
     }
 }
@@ -267,8 +312,8 @@ impl Drop for Channel {
         // Whatever ended the stream: nobody may go on waiting for it.
         self.ended(Vec::new());
         self.federation.streams.lock().open.remove(&self.number);
-        for watch in self.watches.drain(..) {
-            watch.abort();
+        for held in self.pairs.lock().drain(..) {
+            held.watch.abort();
         }
     }
 }
@@ -277,34 +322,36 @@ impl Drop for Channel {
 pub(super) struct Watch {
     pub(super) federation: std::sync::Weak<Federation>,
     pub(super) outbox: std::sync::Weak<Outbox>,
-    pub(super) incoming: Arc<Mutex<Vec<Proven>>>,
+    pub(super) pairs: Pairs,
     pub(super) basis: Basis,
+    pub(super) again: Arc<Notify>,
 }
 
 impl Watch {
     pub(super) async fn run(self, mut proven: Proven) {
         loop {
             let left = proven.until().since(now());
-            tokio::time::sleep_until(Instant::now() + left).await;
+            let due = tokio::select! {
+                () = tokio::time::sleep_until(Instant::now() + left) => true,
+                () = self.again.notified() => false,
+            };
             let Some(federation) = self.federation.upgrade() else {
                 return;
             };
-            let verdict = Box::pin(federation.judge(&self.basis, None)).await;
-            let again = verdict
-                .and_then(dna::Verdict::into_proven)
-                .filter(|again| again.until() > proven.until());
+            let ruling = Box::pin(federation.judge(&self.basis, None)).await;
+            let again = ruling
+                .and_then(|ruling| ruling.verdict.into_proven())
+                .filter(|again| !due || again.until() > proven.until());
             let Some(outbox) = self.outbox.upgrade() else {
                 return;
             };
             let Some(again) = again else {
-                let error = StreamError::new(StreamCondition::Reset)
-                    .with_text("what proved this stream has run out; prove it anew");
-                outbox.order(Order::Close(error));
-                return;
+                let (local, remote) = (proven.local(), proven.remote());
+                return federation.drop_pair(&outbox, local, remote, &prove_anew());
             };
-            for held in self.incoming.lock().iter_mut() {
-                if held.covers(again.local(), again.remote()) {
-                    *held = again.clone();
+            for held in self.pairs.lock().iter_mut() {
+                if held.proven.covers(again.local(), again.remote()) {
+                    held.proven = again.clone();
                 }
             }
             if let Some(pair) = federation.known_pair(again.local(), again.remote()) {

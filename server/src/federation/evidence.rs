@@ -457,6 +457,12 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
+/// A verdict, and what the hosted domain asked of its peers when it was made.
+pub(super) struct Ruling {
+    pub(super) verdict: Verdict,
+    pub(super) under: Arc<Domain>,
+}
+
 impl Federation {
     /// Judges one stream for one pair, on the evidence of this moment. What is at hand comes first; only what that leaves
     /// open is looked up. `None`: the domain is no longer hosted here.
@@ -464,7 +470,7 @@ impl Federation {
         &self,
         basis: &Basis,
         dialback: Option<dna::dialback::Evidence>,
-    ) -> Option<Verdict> {
+    ) -> Option<Ruling> {
         let domain = self.parts.tenancy.get(basis.local.as_str())?;
         let (claim, mut evidence) = self.at_hand(&domain, basis);
         let policy = policy(&domain);
@@ -472,7 +478,10 @@ impl Federation {
             .complete(&claim, &mut evidence, &policy, basis.address)
             .await;
         evidence.dialback = dialback;
-        Some(dna::judge(&claim, &evidence, &policy, now()))
+        Some(Ruling {
+            verdict: dna::judge(&claim, &evidence, &policy, now()),
+            under: domain,
+        })
     }
 
     /// Whether TLSA records rule out whom a stream leads to, on which nothing else is asked of the certificate.
@@ -485,7 +494,8 @@ impl Federation {
         (refusal.by == Some(Prooftype::Dane)).then(|| refusal.clone())
     }
 
-    fn at_hand(&self, domain: &Domain, basis: &Basis) -> (Claim, Evidence) {
+    /// What is known without asking anybody.
+    pub(super) fn at_hand(&self, domain: &Domain, basis: &Basis) -> (Claim, Evidence) {
         let claim = Claim {
             local: basis.local.clone(),
             remote: basis.remote.clone(),

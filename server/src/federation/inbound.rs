@@ -15,7 +15,7 @@ use futures_util::future::{BoxFuture, ready};
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use xmpp::jid::DomainName;
-use xmpp::stanza::Stanza;
+use xmpp::stanza::{Condition, Stanza, StanzaError};
 use xmpp::stream::peer_in::PeerIn;
 use xmpp::stream::{
     Answer, Ask, Event, Host as HostAnswer, Judgement, KeyOutcome, Order, PairRefusal, Seed,
@@ -24,13 +24,14 @@ use xmpp::stream::{
 
 use super::attempts::{Attempt, Stage};
 use super::channel::{Basis, Channel};
-use super::{Federation, domain_gone, judgement, policy, refuse};
+use super::evidence::Ruling;
+use super::{Federation, domain_gone, judgement, refuse};
 use crate::net::limits::{Admission, Patience};
 use crate::net::now;
 use crate::net::pump::{self, Host, Transport};
 use crate::net::tls::{Door, Secure};
 use crate::session::Outbox;
-use crate::tenancy::Occupied;
+use crate::tenancy::{Domain, Occupied};
 
 /// Domains of one stream about which something is remembered while they are being proved.
 const REMEMBERED: usize = 64;
@@ -79,7 +80,7 @@ struct InHost {
 /// What the evidence of the moment says about a pair.
 #[derive(Default)]
 struct Judged {
-    proven: Option<Proven>,
+    proven: Option<(Proven, Arc<Domain>)>,
     /// Why certificates did not prove it.
     refusals: Vec<Refusal>,
 }
@@ -128,13 +129,20 @@ impl InHost {
         Box::pin(async move {
             let (local, remote) = (basis.local.clone(), basis.remote.clone());
             let asked = federation.verify(local.clone(), remote.clone(), stream, key);
-            let (outcome, by) = Box::pin(asked).await;
+            let (mut outcome, by) = Box::pin(asked).await;
             if outcome == KeyOutcome::Valid {
                 let confirmed = Evidence::Confirmed { by, at: now() };
-                let verdict = federation.judge(&basis, Some(confirmed)).await;
+                let ruling = federation.judge(&basis, Some(confirmed)).await;
+                let proven = ruling.and_then(|r| Some((r.verdict.into_proven()?, r.under)));
+                if proven.is_none() {
+                    // The domain has changed while the key was being verified.
+                    let error = StanzaError::new(Condition::NotAuthorized)
+                        .with_text("what this domain asks of its peers has changed");
+                    outcome = KeyOutcome::Failed(Box::new(error));
+                }
                 let mut judged = judged.lock();
                 let known = judged.entry((local.clone(), remote.clone())).or_default();
-                known.proven = verdict.and_then(dna::Verdict::into_proven);
+                known.proven = proven;
             }
             Answer::KeyVerified {
                 local,
@@ -154,23 +162,15 @@ impl InHost {
         let pair = (local.clone(), remote.clone());
         let judged = self.judged.lock().remove(&pair).unwrap_or_default();
         let federation = self.channel.federation.clone();
-        let policy = federation
-            .parts
-            .tenancy
-            .get(local.as_str())
-            .map(|domain| policy(&domain));
-        let holds = |proven: &Proven| {
-            policy.is_some_and(|policy| {
-                policy.shuts_out(remote).is_none() && policy.takes(proven.by())
-            })
-        };
-        let Some(proven) = judged.proven.filter(holds) else {
-            // Policy has changed between the judgement and now: prove it anew.
+        let Some((proven, under)) = judged.proven else {
+            // It was forgotten among too many; the peer may prove it anew.
             let error = StreamError::new(StreamCondition::Reset);
             return self.channel.outbox.order(Order::Close(error));
         };
-        self.channel.receive(&proven);
-        self.channel.watch(&proven, self.basis(local, remote));
+        let held = self.channel.hold(&proven, self.basis(local, remote), true);
+        if let Err(error) = federation.still_holds(&held, &under) {
+            return federation.drop_pair(&self.channel.outbox, local, remote, &error);
+        }
         if bidi {
             let pair = federation.pair(local, remote);
             self.channel.carry(pair, &proven);
@@ -244,7 +244,7 @@ async fn judge(
         // Hosted domains talk inside this process; whoever says to be one on the outside is not (ROUTE-08).
         return refuse("that domain is served here");
     }
-    let Some(verdict) = federation.judge(basis, None).await else {
+    let Some(Ruling { verdict, under }) = federation.judge(basis, None).await else {
         return domain_gone();
     };
     let judgement = judgement(&verdict);
@@ -265,7 +265,7 @@ async fn judge(
     if judged.len() >= REMEMBERED {
         judged.clear();
     }
-    let proven = verdict.into_proven();
+    let proven = verdict.into_proven().map(|proven| (proven, under));
     judged.insert((local.clone(), remote.clone()), Judged { proven, refusals });
     judgement
 }

@@ -24,6 +24,7 @@ use super::pair::Pair;
 use crate::net::now;
 use crate::net::tls::Identity;
 use crate::session::Outbox;
+use crate::tenancy::Domain;
 
 /// How long a further pair may wait for its answer before it gets a connection of its own (DIALBACK-24).
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -58,6 +59,8 @@ pub(super) struct Aboard {
 pub(super) struct Rider {
     pub(super) pair: Arc<Pair>,
     pub(super) proven: Proven,
+    /// What its domain asked when that was judged.
+    pub(super) under: Arc<Domain>,
     pub(super) basis: Basis,
     done: oneshot::Sender<bool>,
 }
@@ -80,7 +83,11 @@ impl Link {
         Some(aboard.waiting.swap_remove(at))
     }
 
-    /// The stream has ended: nobody waits for it any longer.
+    fn is_closed(&self) -> bool {
+        self.outbox.is_closed() || self.aboard.lock().closed
+    }
+
+    /// The stream has ended, or takes nobody any more: nobody waits for it any longer.
     pub(super) fn close(&self) {
         let mut aboard = self.aboard.lock();
         aboard.closed = true;
@@ -107,7 +114,7 @@ impl Link {
         target: Option<&Target>,
         deadline: Instant,
     ) -> bool {
-        if self.outbox.is_closed() || !self.suits(federation, &pair.local).await {
+        if self.is_closed() || !self.suits(federation, &pair.local).await {
             return false;
         }
         let basis = Basis {
@@ -116,13 +123,14 @@ impl Link {
             target: target.or(self.basis.target.as_ref()).cloned(),
             ..self.basis.clone()
         };
-        let Some(proven) = self.judge(federation, &basis, target.is_some()).await else {
+        let Some((proven, under)) = self.judge(federation, &basis, target.is_some()).await else {
             return false;
         };
         let (done, answered) = oneshot::channel();
         let rider = Rider {
             pair: pair.clone(),
             proven,
+            under,
             basis,
             done,
         };
@@ -151,19 +159,16 @@ impl Link {
         federation: &Federation,
         basis: &Basis,
         supposed: bool,
-    ) -> Option<Proven> {
-        let verdict = federation.judge(basis, None).await?;
-        if supposed || !verdict.may_dial_back() {
-            return verdict.into_proven();
+    ) -> Option<(Proven, Arc<Domain>)> {
+        let mut ruling = federation.judge(basis, None).await?;
+        if !supposed && ruling.verdict.may_dial_back() {
+            let delegated = dialback::Evidence::Delegated {
+                to: self.address.to_string(),
+                at: now(),
+            };
+            ruling = federation.judge(basis, Some(delegated)).await?;
         }
-        let delegated = dialback::Evidence::Delegated {
-            to: self.address.to_string(),
-            at: now(),
-        };
-        federation
-            .judge(basis, Some(delegated))
-            .await?
-            .into_proven()
+        Some((ruling.verdict.into_proven()?, ruling.under))
     }
 }
 

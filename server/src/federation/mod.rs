@@ -15,6 +15,7 @@ mod link;
 mod outbound;
 mod outgoing;
 mod pair;
+mod standing;
 mod staple;
 #[cfg(test)]
 mod tests;
@@ -194,7 +195,8 @@ impl Federation {
             }
         }
         for stream in self.streams.lock().open.values() {
-            for proven in stream.incoming.lock().iter() {
+            for held in stream.pairs.lock().iter().filter(|held| held.incoming) {
+                let proven = &held.proven;
                 if proven.local() == domain {
                     let remote = proven.remote();
                     let now = found.entry(remote.clone()).or_insert_with(|| entry(remote));
@@ -207,21 +209,6 @@ impl Federation {
         found.into_values().collect()
     }
 
-    /// A hosted domain was suspended, has gone, or changed its policy or certificate: its streams end with this.
-    pub fn close_domain(&self, domain: &DomainName, error: &StreamError) {
-        if let Some(peers) = self.pairs.get(domain) {
-            for pair in peers.values() {
-                pair.order_close(error);
-            }
-        }
-        for stream in self.streams.lock().open.values() {
-            let incoming = stream.incoming.lock();
-            if incoming.iter().any(|proven| proven.local() == domain) {
-                stream.outbox.order(Order::Close(error.clone()));
-            }
-        }
-    }
-
     /// Opens no more streams, and ends every one that we opened, also while it is being negotiated. What waits for one
     /// bounces.
     pub fn close_all(&self, error: &StreamError) {
@@ -232,32 +219,6 @@ impl Federation {
             }
         }
         self.verifiers.close(error);
-    }
-
-    /// A hosted domain's policy may have changed: streams that it would no longer take end.
-    pub fn recheck(&self, domain: &DomainName) {
-        let Some(row) = self.parts.tenancy.get(domain.as_str()) else {
-            return;
-        };
-        let policy = policy(&row);
-        let stays =
-            |remote: &DomainName, by| policy.shuts_out(remote).is_none() && policy.takes(by);
-        let error = StreamError::new(StreamCondition::PolicyViolation)
-            .with_text("what this domain asks of its peers has changed");
-        if let Some(peers) = self.pairs.get(domain) {
-            for pair in peers.values() {
-                if pair.open_by().is_some_and(|by| !stays(&pair.remote, by)) {
-                    pair.order_close(&error);
-                }
-            }
-        }
-        for stream in self.streams.lock().open.values() {
-            let incoming = stream.incoming.lock();
-            let mut ours = incoming.iter().filter(|proven| proven.local() == domain);
-            if ours.any(|proven| !stays(proven.remote(), proven.by())) {
-                stream.outbox.order(Order::Close(error.clone()));
-            }
-        }
     }
 
     /// A pair that something has gone over, or wanted to.

@@ -22,6 +22,7 @@ use super::attempts::{Attempt, Stage};
 use super::call::{Call, Failed, Job, Outcome};
 use super::channel::{Basis, Channel};
 use super::link::Link;
+use super::pair::Pair;
 use super::staple::Staple;
 use super::verify::Verifier;
 use super::{Federation, judgement};
@@ -30,6 +31,7 @@ use crate::net::now;
 use crate::net::pump::{Ended, Host};
 use crate::net::tls::{Identity, Secure};
 use crate::session::Outbox;
+use crate::tenancy::Domain;
 
 /// Port of `<see-other-host/>` without one.
 const PORT: u16 = 5269;
@@ -61,7 +63,7 @@ pub(super) struct OutHost {
 /// What judging the peer for the stream's own pair gave.
 #[derive(Default)]
 struct Judged {
-    proven: Option<Proven>,
+    proven: Option<(Proven, Arc<Domain>)>,
     refusals: Vec<Refusal>,
 }
 
@@ -158,7 +160,10 @@ impl OutHost {
         };
         let mut attempt = self.attempt.clone();
         attempt.refusals.clear();
-        self.carry(rider.pair.clone(), &rider.proven, rider.basis.clone(), bidi);
+        let (proven, under) = (&rider.proven, &rider.under);
+        if !self.carry(&rider.pair, proven, under, rider.basis.clone(), bidi) {
+            return rider.done(false);
+        }
         self.record_accepted(&mut attempt, &rider.proven, mechanism, bidi);
         rider.done(true);
     }
@@ -167,27 +172,41 @@ impl OutHost {
         let refusals = std::mem::take(&mut self.judged.lock().refusals);
         self.attempt.refusals.extend(refusals);
         let proven = self.judged.lock().proven.clone();
-        let Some(proven) = proven else {
+        let Some((proven, under)) = proven else {
             // The machine asks for a judgement before anything else; without one there is nothing to stand on.
             let error = StreamError::new(StreamCondition::InternalServerError);
             return self.channel.outbox.order(Order::Close(error));
         };
-        self.served = true;
-        if let Job::Pair(pair) = &self.job {
-            self.carry(pair.clone(), &proven, self.basis(), bidi);
+        if let Job::Pair(pair) = self.job.clone()
+            && !self.carry(&pair, &proven, &under, self.basis(), bidi)
+        {
+            return;
         }
+        self.served = true;
         let mut attempt = std::mem::replace(&mut self.attempt, Attempt::new("out"));
         self.record_accepted(&mut attempt, &proven, mechanism, bidi);
         self.attempt = attempt;
         self.open_to_others();
     }
 
-    fn carry(&mut self, pair: Arc<super::pair::Pair>, proven: &Proven, basis: Basis, bidi: bool) {
-        if bidi {
-            self.channel.receive(proven);
+    /// `false`: its domain has changed since the peer was judged, and no longer takes it.
+    fn carry(
+        &mut self,
+        pair: &Arc<Pair>,
+        proven: &Proven,
+        under: &Arc<Domain>,
+        basis: Basis,
+        bidi: bool,
+    ) -> bool {
+        let held = self.channel.hold(proven, basis, bidi);
+        let federation = self.channel.federation.clone();
+        if let Err(error) = federation.still_holds(&held, under) {
+            let outbox = &self.channel.outbox;
+            federation.drop_pair(outbox, proven.local(), proven.remote(), &error);
+            return false;
         }
-        self.channel.watch(proven, basis);
-        self.channel.carry(pair, proven);
+        self.channel.carry(pair.clone(), proven);
+        true
     }
 
     fn record_accepted(
@@ -363,21 +382,23 @@ impl OutHost {
 }
 
 async fn judge(federation: &Federation, basis: &Basis, address: SocketAddr) -> (Judgement, Judged) {
-    let Some(verdict) = federation.judge(basis, None).await else {
+    let Some(mut ruling) = federation.judge(basis, None).await else {
         return (super::domain_gone(), Judged::default());
     };
-    let refusals = verdict.refusals().to_vec();
-    let judgement = judgement(&verdict);
-    let proven = if judgement.dialback {
+    let refusals = ruling.verdict.refusals().to_vec();
+    let judgement = judgement(&ruling.verdict);
+    if judgement.dialback {
         let delegated = Evidence::Delegated {
             to: address.to_string(),
             at: now(),
         };
-        let verdict = federation.judge(basis, Some(delegated)).await;
-        verdict.and_then(dna::Verdict::into_proven)
-    } else {
-        verdict.into_proven()
-    };
+        match federation.judge(basis, Some(delegated)).await {
+            Some(again) => ruling = again,
+            None => return (super::domain_gone(), Judged::default()),
+        }
+    }
+    let proven = ruling.verdict.into_proven();
+    let proven = proven.map(|proven| (proven, ruling.under));
     (judgement, Judged { proven, refusals })
 }
 

@@ -15,10 +15,9 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use xmpp::jid::DomainName;
 use xmpp::stanza::{Condition, Stanza, StanzaError};
-use xmpp::stream::{Order, StreamError};
 
 use super::Settings;
-use crate::session::{Outbox, PushError};
+use crate::session::{Lane, Outbox, PushError};
 
 /// Pause after a first failure; each further one doubles it.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -60,6 +59,8 @@ enum Way {
 pub(super) struct Carrier {
     /// Of the stream; it is the same for all pairs on it.
     pub(super) outbox: Arc<Outbox>,
+    /// The pair's own place in it (DOS-10).
+    lane: Lane,
     pub(super) proven: Proven,
     /// The largest stanza that the peer takes, in bytes, if it has said so (XEP-0478).
     pub(super) max_bytes: Option<usize>,
@@ -70,6 +71,7 @@ impl Carrier {
     pub(super) fn new(outbox: &Arc<Outbox>, proven: Proven, max_bytes: Option<usize>) -> Self {
         Self {
             outbox: outbox.clone(),
+            lane: outbox.lane(),
             proven,
             max_bytes,
             since: Instant::now(),
@@ -88,7 +90,7 @@ impl Carrier {
                 error.with_text("that server takes no stanza so large"),
             )));
         }
-        match self.outbox.push(bytes.clone()) {
+        match self.outbox.push_in(self.lane, bytes.clone()) {
             Ok(()) => Ok(()),
             Err(PushError::Full) => Err(Refused::With(full())),
             Err(PushError::Closed) => Err(Refused::Closed),
@@ -318,10 +320,33 @@ impl Pair {
         }
     }
 
-    pub(super) fn order_close(&self, error: &StreamError) {
-        if let Way::Open(carrier) = &self.state.lock().way {
-            carrier.outbox.order(Order::Close(error.clone()));
+    /// The pair goes over that stream no longer, though the stream may go on for others. What waits there for it is
+    /// withdrawn, and wants another way.
+    pub(super) fn leave(&self, outbox: &Arc<Outbox>) -> Next {
+        let mut state = self.state.lock();
+        let state = &mut *state;
+        let mut queue = Queue::default();
+        match std::mem::replace(&mut state.way, Way::Rest) {
+            Way::Open(carrier) if carrier.is(outbox) => {
+                for bytes in carrier.outbox.withdraw(carrier.lane) {
+                    // It was written from a stanza.
+                    if let Ok(stanza) = Stanza::from_bytes(&bytes) {
+                        queue.push(stanza);
+                    }
+                }
+                if queue.stanzas.is_empty() {
+                    return Next::Nothing;
+                }
+            }
+            // What came since the stream ended; the rest comes with the report of its end.
+            Way::Ending(carrier, later) if carrier.is(outbox) => queue = later,
+            way => {
+                state.way = way;
+                return Next::Nothing;
+            }
         }
+        state.way = Way::Connecting(queue);
+        Next::Start
     }
 
     /// Nothing would be lost by forgetting it.
@@ -497,6 +522,24 @@ mod tests {
         pair.accepted(carrier(&three));
         assert!(matches!(pair.ended(&one, unwritten), Next::Nothing));
         assert_eq!(ids(&stanzas(three.close())), ["1", "2"]);
+    }
+
+    #[test]
+    fn a_pair_that_leaves_a_stream_takes_along_what_waits_and_no_more() {
+        let (pair, other, now, settings) = (pair(), pair(), Instant::now(), settings());
+        let outbox = Outbox::new(10_000);
+        for (pair, id) in [(&pair, 1), (&other, 2)] {
+            pair.take(stanza(id), now, &settings);
+            pair.accepted(carrier(&outbox));
+        }
+        assert!(matches!(pair.leave(&outbox), Next::Start));
+        assert!(matches!(other.leave(&Outbox::new(1)), Next::Nothing));
+        assert!(matches!(pair.take(stanza(3), now, &settings), Taken::Yes));
+        // The stream reports its end to everybody who was on it.
+        let unwritten = stanzas(outbox.close());
+        assert_eq!(ids(&unwritten), ["2"]);
+        assert!(matches!(pair.ended(&outbox, Vec::new()), Next::Nothing));
+        assert_eq!(ids(&pair.failed(&timeout(), now, 0.0)), ["1", "3"]);
     }
 
     #[test]

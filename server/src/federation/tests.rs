@@ -1,6 +1,8 @@
 //! Two whole servers in one process, each with an authority and a store of its own, over loopback: what they prove to each
 //! other, and what becomes of stanzas when they do not.
 
+mod standing;
+
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
@@ -220,26 +222,23 @@ impl House {
 
     /// Changes the domain's row, and waits until the server has seen it.
     async fn change(&self, change: impl FnOnce(&mut store::DomainRow)) {
+        self.change_of(&self.domain, change).await;
+    }
+
+    /// The same of another domain of this server.
+    async fn change_of(&self, name: &DomainName, change: impl FnOnce(&mut store::DomainRow)) {
         let store = &self.world.store;
-        let mut row = store
-            .domain_get(self.id)
-            .await
-            .expect("the store")
-            .expect("the domain");
+        let hosted = store.domain_hosted(name).await.expect("the store");
+        let mut row = hosted.expect("the domain");
         change(&mut row);
-        store.domain_update(&row, now()).await.expect("the store");
         let tenancy = self.server.router().tenancy();
-        let mut tick = tokio::time::interval(Duration::from_millis(20));
-        let seen = async {
-            loop {
-                tick.tick().await;
-                let now = tenancy.get(self.domain.as_str()).expect("the domain");
-                if now.policy == row.policy && now.block == row.block {
-                    return;
-                }
-            }
+        let before = tenancy.get(name.as_str()).expect("the domain");
+        store.domain_update(&row, now()).await.expect("the store");
+        let seen = async || {
+            let now = tenancy.get(name.as_str()).expect("the domain");
+            !Arc::ptr_eq(&now, &before)
         };
-        tokio::time::timeout(DEADLINE, seen).await.expect("seen");
+        eventually(seen).await;
     }
 
     /// Server streams that carry pairs; those on which keys are checked carry none.
@@ -247,7 +246,7 @@ impl House {
         let streams = self.server.federation().streams.lock();
         let mut count = 0;
         for stream in streams.open.values() {
-            count += usize::from(!stream.incoming.lock().is_empty());
+            count += usize::from(stream.pairs.lock().iter().any(|held| held.incoming));
         }
         count
     }
@@ -280,6 +279,19 @@ impl House {
             .await
             .expect("remembered within the deadline")
     }
+}
+
+/// Waits until something is so.
+async fn eventually(so: impl AsyncFn() -> bool) {
+    let waiting = async {
+        let mut tick = tokio::time::interval(Duration::from_millis(20));
+        while !so().await {
+            tick.tick().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, waiting)
+        .await
+        .expect("so within the deadline");
 }
 
 async fn bind(server: &Server, name: &str) -> Arc<Session> {
@@ -652,20 +664,26 @@ async fn cert_23_proofs_that_run_out_are_judged_again() {
     let lasted = i64::try_from(dna::dialback::LASTS.as_micros()).expect("a day");
     let past = xmpp::timestamp::Timestamp(now().0 - lasted);
     let old = proven_at("one.example", "two.example", past);
-    let incoming = Arc::new(Mutex::new(vec![old.clone()]));
+    let pairs = {
+        let streams = federation.streams.lock();
+        let ours = streams.open.values().find(|stream| stream.ours);
+        ours.expect("a stream").pairs.clone()
+    };
+    pairs.lock()[0].proven = old.clone();
     let watch = |tls| channel::Watch {
         federation: Arc::downgrade(&federation),
         outbox: Arc::downgrade(&link.outbox),
-        incoming: incoming.clone(),
+        pairs: pairs.clone(),
         basis: Basis {
             tls,
             ..link.basis.clone()
         },
+        again: Arc::default(),
     };
     let holds = tokio::spawn(watch(link.basis.tls.clone()).run(old.clone()));
     let anew = async {
         let mut tick = tokio::time::interval(Duration::from_millis(20));
-        while incoming.lock()[0].by() != dna::Prooftype::Pkix {
+        while pairs.lock()[0].proven.by() != dna::Prooftype::Pkix {
             tick.tick().await;
         }
     };

@@ -49,8 +49,20 @@ impl Default for Verifiers {
 
 impl Verifiers {
     pub(super) fn close(&self, error: &StreamError) {
+        self.close_where(error, |_, _| true);
+    }
+
+    /// Closes the connections for questions of some pairs, by hosted domain and peer.
+    pub(super) fn close_where(
+        &self,
+        error: &StreamError,
+        wanted: impl Fn(&DomainName, &DomainName) -> bool,
+    ) {
         for verifier in &self.open {
-            if let Some(outbox) = &verifier.state.lock().outbox {
+            let (local, remote) = &verifier.pair;
+            if wanted(local, remote)
+                && let Some(outbox) = &verifier.state.lock().outbox
+            {
                 outbox.order(Order::Close(error.clone()));
             }
         }

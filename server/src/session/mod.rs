@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use xmpp::jid::{BareJid, Jid};
 use xmpp::timestamp::Timestamp;
 
-pub use self::outbox::{Outbox, PushError};
+pub use self::outbox::{Lane, Outbox, PushError};
 use crate::tenancy::{Domain, Kind, Occupied};
 
 /// Priority of a session that is connected and not available: below every real one (RFC 6121 4.7.2.3).

@@ -2,8 +2,9 @@
 //!
 //! Anybody in the process may push; the one pump that owns the stream takes everything at once, so that what came together
 //! leaves in one TLS record and one system call. Where the other side acknowledges (XEP-0198), what was taken is kept until it
-//! has. Refuses: waiting. A full outbox says so, and its owner decides what a
-//! slow reader loses.
+//! has. A stream that several pairs of domains share gives each a [`Lane`] with a bound of its own, so that what waits for one
+//! leaves no other without room (DOS-10). Refuses: waiting. A full outbox says so, and its owner decides what a slow reader
+//! loses.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -25,6 +26,10 @@ pub enum PushError {
     Closed,
 }
 
+/// One of those that share an outbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lane(u16);
+
 /// Queue of one stream.
 pub struct Outbox {
     limit: usize,
@@ -41,6 +46,44 @@ struct State {
     nudged: bool,
     closed: bool,
     unacked: Option<Unacked>,
+    lanes: Option<Box<Lanes>>,
+}
+
+/// Whose the items of a shared outbox are. Without it there is one lane, and it is counted as a whole.
+#[derive(Default)]
+struct Lanes {
+    /// Bytes of each lane that wait or are not acknowledged.
+    held: Vec<usize>,
+    /// Lanes of the items in the queue.
+    queue: Vec<Lane>,
+    /// Lanes of the items that are not acknowledged.
+    unacked: VecDeque<Lane>,
+}
+
+impl Lanes {
+    fn held(&mut self, lane: Lane) -> &mut usize {
+        let at = usize::from(lane.0);
+        if self.held.len() <= at {
+            self.held.resize(at + 1, 0);
+        }
+        &mut self.held[at]
+    }
+
+    fn release(&mut self, lane: Lane, bytes: usize) {
+        let held = self.held(lane);
+        *held = held.saturating_sub(bytes);
+    }
+
+    /// The queue has been taken; `kept`: until it is acknowledged.
+    fn taken(&mut self, items: &[Bytes], kept: bool) {
+        let lanes = std::mem::take(&mut self.queue);
+        if kept {
+            return self.unacked.extend(lanes);
+        }
+        for (lane, item) in lanes.into_iter().zip(items) {
+            self.release(lane, item.len());
+        }
+    }
 }
 
 /// What has gone out and has not been acknowledged.
@@ -59,6 +102,14 @@ struct Unacked {
 impl State {
     fn held(&self) -> usize {
         self.bytes + self.unacked.as_ref().map_or(0, |unacked| unacked.bytes)
+    }
+
+    /// The queue leaves: whose it was is remembered with what is kept.
+    fn lanes_taken(&mut self, items: &[Bytes]) {
+        let kept = self.unacked.is_some();
+        if let Some(lanes) = &mut self.lanes {
+            lanes.taken(items, kept);
+        }
     }
 
     fn wants_ack(&self) -> bool {
@@ -124,6 +175,74 @@ impl Outbox {
         Ok(())
     }
 
+    /// A place of its own for one of those that share the stream. Its bound is the outbox's own, as if it had the stream to
+    /// itself: how many may share one is bounded by whoever lets them aboard.
+    pub fn lane(&self) -> Lane {
+        let mut state = self.state.lock();
+        let lanes = state.lanes.get_or_insert_default();
+        let next = u16::try_from(lanes.held.len()).unwrap_or(u16::MAX);
+        let lane = Lane(next);
+        lanes.held(lane);
+        lane
+    }
+
+    /// Queues bytes of one lane behind all earlier ones. All that use the outbox do so by lanes.
+    ///
+    /// # Errors
+    /// [`PushError`]; the bytes are not queued.
+    pub fn push_in(&self, lane: Lane, bytes: Bytes) -> Result<(), PushError> {
+        let mut state = self.state.lock();
+        if state.closed {
+            return Err(PushError::Closed);
+        }
+        let limit = self.limit;
+        let lanes = state.lanes.get_or_insert_default();
+        let held = lanes.held(lane);
+        if *held > 0 && *held + bytes.len() > limit {
+            return Err(PushError::Full);
+        }
+        *held += bytes.len();
+        lanes.queue.push(lane);
+        state.bytes += bytes.len();
+        state.queue.push(bytes);
+        let waker = state.waker.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        Ok(())
+    }
+
+    /// Takes back what waits in a lane and has not been handed to the pump, oldest first.
+    pub fn withdraw(&self, lane: Lane) -> Vec<Bytes> {
+        let mut state = self.state.lock();
+        let state = &mut *state;
+        let Some(lanes) = &mut state.lanes else {
+            return Vec::new();
+        };
+        let mut withdrawn = Vec::new();
+        let mut whose = std::mem::take(&mut lanes.queue).into_iter();
+        for item in std::mem::take(&mut state.queue) {
+            let of = whose.next().unwrap_or(Lane(0));
+            if of == lane {
+                state.bytes -= item.len();
+                lanes.release(lane, item.len());
+                withdrawn.push(item);
+            } else {
+                lanes.queue.push(of);
+                state.queue.push(item);
+            }
+        }
+        withdrawn
+    }
+
+    /// Whether everything of a lane has left and, where the other side acknowledges, has been acknowledged.
+    pub fn is_drained(&self, lane: Lane) -> bool {
+        let mut state = self.state.lock();
+        let lanes = state.lanes.get_or_insert_default();
+        *lanes.held(lane) == 0
+    }
+
     /// Hands an order to the stream's machine. A stream that has ended ignores it.
     pub fn order(&self, order: Order) {
         let mut state = self.state.lock();
@@ -171,7 +290,15 @@ impl Outbox {
 
     /// The other side does not acknowledge after all.
     pub fn keep_no_more(&self) {
-        self.state.lock().unacked = None;
+        let mut state = self.state.lock();
+        let unacked = state.unacked.take().unwrap_or_default();
+        if let Some(lanes) = &mut state.lanes {
+            for item in &unacked.items {
+                if let Some(lane) = lanes.unacked.pop_front() {
+                    lanes.release(lane, item.len());
+                }
+            }
+        }
     }
 
     /// The other side has handled `handled` of what was sent since [`Outbox::keep`] (SM-03).
@@ -179,7 +306,8 @@ impl Outbox {
     /// # Errors
     /// That is more than was sent; the number sent (SM-05).
     pub fn acked(&self, handled: u32) -> Result<(), u32> {
-        let mut state = self.state.lock();
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
         let Some(unacked) = &mut state.unacked else {
             return Ok(());
         };
@@ -187,12 +315,18 @@ impl Outbox {
         let Some(done) = unacked.items.len().checked_sub(left) else {
             return Err(unacked.sent);
         };
-        let gone: usize = unacked.items.drain(..done).map(|item| item.len()).sum();
-        unacked.bytes -= gone;
+        for item in unacked.items.drain(..done) {
+            unacked.bytes -= item.len();
+            if let Some(lanes) = &mut state.lanes
+                && let Some(lane) = lanes.unacked.pop_front()
+            {
+                lanes.release(lane, item.len());
+            }
+        }
         unacked.asked = false;
         unacked.ask = !unacked.items.is_empty();
         let waker = unacked.ask.then(|| state.waker.take()).flatten();
-        drop(state);
+        drop(guard);
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -241,6 +375,7 @@ impl Outbox {
             std::mem::swap(&mut state.queue, items);
             taken.then.append(&mut state.then);
             state.bytes = 0;
+            state.lanes_taken(items);
             if let Some(unacked) = &mut state.unacked {
                 unacked.taken(items);
             }
@@ -270,6 +405,7 @@ impl Outbox {
         state.bytes = 0;
         let mut items = std::mem::take(&mut state.queue);
         taken.then.append(&mut state.then);
+        state.lanes_taken(&items);
         if let Some(unacked) = &mut state.unacked {
             // No request behind them: no acknowledgement can come.
             unacked.asked = true;
@@ -302,6 +438,7 @@ impl Outbox {
         state.orders = Vec::new();
         state.then = Vec::new();
         state.waker = None;
+        state.lanes = None;
         std::mem::take(&mut state.queue)
     }
 }
@@ -422,6 +559,36 @@ mod tests {
         );
         outbox.acked(1).expect("handled");
         outbox.push(Bytes::from_static(b"xyz")).expect("room again");
+    }
+
+    /// DOS-10: one of two that share a stream fills its own room, and the other's is still there.
+    #[test]
+    fn dos_10_lanes_have_room_of_their_own() {
+        let outbox = Outbox::new(10);
+        let (one, two) = (outbox.lane(), outbox.lane());
+        let push = |lane, item: &'static [u8]| outbox.push_in(lane, Bytes::from_static(item));
+        outbox.keep();
+        push(one, b"1: eight").expect("room");
+        assert_eq!(push(one, b"1: more"), Err(PushError::Full));
+        push(two, b"2: eight").expect("room of its own");
+        take(&outbox, &Arc::default(), true).expect("both");
+        assert_eq!(
+            push(one, b"1: more"),
+            Err(PushError::Full),
+            "not acknowledged"
+        );
+        assert!(!outbox.is_drained(one));
+        outbox.acked(1).expect("sent");
+        assert!(outbox.is_drained(one) && !outbox.is_drained(two));
+        push(one, b"1: more").expect("room again");
+        assert_eq!(push(two, b"2: more"), Err(PushError::Full));
+        outbox.keep_no_more();
+        push(two, b"2: more").expect("nothing is kept any longer");
+        assert_eq!(outbox.withdraw(one), ["1: more"]);
+        assert!(outbox.is_drained(one));
+        let (left, _) = take(&outbox, &Arc::default(), true).expect("the other's");
+        assert_eq!(left.concat(), b"2: more");
+        assert!(outbox.is_drained(two));
     }
 
     #[test]

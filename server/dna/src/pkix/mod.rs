@@ -38,7 +38,7 @@ const CHAIN_LENGTH: usize = 10;
 const NAMES: usize = 8;
 
 /// Trust anchors.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Anchors {
     list: Vec<TrustAnchor<'static>>,
 }

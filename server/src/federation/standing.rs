@@ -1,0 +1,176 @@
+//! What a change of a hosted domain means to the streams that are open: pairs that it no longer allows come off them at once.
+//!
+//! The pair is what falls, not the stream. One connection may carry pairs of many tenants, and what one of them asks of its
+//! peers is no matter of the others (DOS-10). A stream is closed where the pair was alone on it: with `policy-violation` where
+//! the domain shuts the peer out or asks for more than it has shown, with `reset` where it may come back with another proof.
+//! Refuses: waiting for look-ups before it acts. What the evidence at hand contradicts falls at once; what it leaves open is
+//! judged again.
+
+use std::sync::Arc;
+
+use dna::{Policy, Prooftype};
+use xmpp::jid::DomainName;
+use xmpp::stream::{Order, StreamCondition, StreamError};
+
+use super::channel::Held;
+use super::pair::{Next, Pair};
+use super::{Federation, outbound, policy};
+use crate::session::Outbox;
+use crate::tenancy::Domain;
+
+/// What becomes of a pair on a stream.
+enum Standing {
+    /// Nothing that matters to it has changed.
+    Stays,
+    /// It may stay; other evidence counts now than was looked at.
+    Again,
+    Falls(StreamError),
+}
+
+impl Federation {
+    /// A hosted domain was suspended or has gone: its pairs end with this.
+    pub fn close_domain(&self, domain: &DomainName, error: &StreamError) {
+        for (outbox, held) in self.held_by(domain) {
+            self.drop_pair(&outbox, domain, held.proven.remote(), error);
+        }
+        self.verifiers
+            .close_where(error, |local, _| local == domain);
+    }
+
+    /// A hosted domain's policy or pins may have changed; `before` is how it was. Pairs that it would no longer take end.
+    pub fn recheck(&self, domain: &DomainName, before: Option<&Domain>) {
+        let Some(row) = self.parts.tenancy.get(domain.as_str()) else {
+            return;
+        };
+        let policy = policy(&row);
+        for (outbox, held) in self.held_by(domain) {
+            match self.standing(&row, &policy, before, &held) {
+                Standing::Stays => {}
+                Standing::Again => held.again.notify_one(),
+                Standing::Falls(error) => {
+                    let remote = held.proven.remote();
+                    tracing::info!(%domain, peer = %remote, %error, "a pair comes off its stream");
+                    self.drop_pair(&outbox, domain, remote, &error);
+                }
+            }
+        }
+        self.verifiers.close_where(&changed(), |local, remote| {
+            local == domain && policy.shuts_out(remote).is_some()
+        });
+    }
+
+    /// Whether a pair that has just been put on a stream, judged `under` what its domain was then, may stay there. Asked
+    /// behind registering it, so that no change slips between: either it is seen here, or the pair is seen by it.
+    pub(super) fn still_holds(&self, held: &Held, under: &Arc<Domain>) -> Result<(), StreamError> {
+        let Some(row) = self.parts.tenancy.get(held.proven.local().as_str()) else {
+            return Err(StreamCondition::HostGone.into());
+        };
+        if !row.served {
+            return Err(StreamError::new(StreamCondition::PolicyViolation)
+                .with_text("this domain is suspended"));
+        }
+        if Arc::ptr_eq(&row, under) {
+            return Ok(());
+        }
+        match self.standing(&row, &policy(&row), Some(under), held) {
+            Standing::Stays => Ok(()),
+            Standing::Again => {
+                held.again.notify_one();
+                Ok(())
+            }
+            Standing::Falls(error) => Err(error),
+        }
+    }
+
+    fn standing(
+        &self,
+        row: &Domain,
+        policy: &Policy,
+        before: Option<&Domain>,
+        held: &Held,
+    ) -> Standing {
+        let (remote, by) = (held.proven.remote(), held.proven.by());
+        if policy.shuts_out(remote).is_some() || !policy.takes(by) {
+            return Standing::Falls(changed());
+        }
+        let pin = |domain: &Domain| domain.pinned.get(remote).cloned();
+        if before.is_some_and(|before| pin(before) == pin(row)) {
+            return Standing::Stays;
+        }
+        // For a pinned peer nothing counts but its certificate, which is at hand (CERT-22).
+        let (claim, evidence) = self.at_hand(row, &held.basis);
+        let pinned = evidence.pinned.is_some();
+        let verdict = dna::judge(&claim, &evidence, policy, crate::net::now());
+        let settled = verdict.proven().is_none() && !verdict.is_open();
+        match by {
+            _ if settled => Standing::Falls(prove_anew()),
+            // A key that the peer's own server confirmed says nothing of anchors, and none are asked for.
+            Prooftype::Dialback if !pinned => Standing::Stays,
+            _ => Standing::Again,
+        }
+    }
+
+    /// Every pair of a hosted domain on every stream.
+    fn held_by(&self, domain: &DomainName) -> Vec<(Arc<Outbox>, Held)> {
+        let streams = self.streams.lock();
+        let mut found = Vec::new();
+        for stream in streams.open.values() {
+            let pairs = stream.pairs.lock();
+            let its = pairs.iter().filter(|held| held.proven.local() == domain);
+            found.extend(its.map(|held| (stream.outbox.clone(), held.clone())));
+        }
+        found
+    }
+
+    /// Takes a pair off a stream. What waits there for it looks for another way, or bounces with why there is none.
+    pub(super) fn drop_pair(
+        &self,
+        outbox: &Arc<Outbox>,
+        local: &DomainName,
+        remote: &DomainName,
+        error: &StreamError,
+    ) {
+        // Nothing comes aboard any more of a stream that has lost the pair it was opened for.
+        for link in self.links.lock().iter() {
+            if Arc::ptr_eq(&link.outbox, outbox)
+                && link.basis.local == *local
+                && link.basis.remote == *remote
+            {
+                link.close();
+            }
+        }
+        if let Some(pair) = self.known_pair(local, remote) {
+            let next = pair.leave(outbox);
+            self.look_after(pair, next);
+        }
+        outbox.order(Order::DropPair {
+            local: local.clone(),
+            remote: remote.clone(),
+            error: error.clone(),
+        });
+    }
+
+    /// Does what a pair needs that has lost its stream.
+    pub(super) fn look_after(&self, pair: Arc<Pair>, next: Next) {
+        match next {
+            Next::Nothing => {}
+            Next::Start => {
+                if let Some(this) = self.this.upgrade() {
+                    self.spawn(outbound::run(this, pair));
+                }
+            }
+            Next::GiveUp(left) => outbound::keeps_ending(self, &pair, left),
+        }
+    }
+}
+
+fn changed() -> StreamError {
+    StreamError::new(StreamCondition::PolicyViolation)
+        .with_text("what this domain asks of its peers has changed")
+}
+
+/// A proof no longer counts, and another may.
+pub(super) fn prove_anew() -> StreamError {
+    StreamError::new(StreamCondition::Reset)
+        .with_text("what proved you to this domain no longer counts; prove it anew")
+}
