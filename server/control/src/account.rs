@@ -5,7 +5,7 @@ use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
 use store::{AccountRow, DomainRow, StoreError};
 use xmpp::jid::{BareJid, DomainName};
-use xmpp::sasl::{Hash as ScramHash, ScramVerifier};
+use xmpp::sasl::{Hash as ScramHash, ScramVerifier, VerifierError};
 use xmpp::timestamp::Timestamp;
 
 use crate::domain::State;
@@ -14,7 +14,7 @@ use crate::event::EventKind;
 use crate::outside::Change;
 use crate::permission::Operation;
 use crate::secret::Secret;
-use crate::{Actor, Control, password};
+use crate::{Actor, Control, csv, password};
 
 /// An account.
 #[derive(Debug, Clone, Serialize)]
@@ -91,7 +91,8 @@ pub(crate) struct CsvRow {
     pub password: Option<Secret>,
 }
 
-/// Rows of `local,password` (RFC 4180: quoted fields, doubled quotes). A header line (`local,password`, `user,password`,
+/// Rows of `local,password` (RFC 4180: quoted fields, doubled quotes); in place of a password there may be verifiers
+/// ([`Proof`]). A header line (`local,password`, `user,password`,
 /// `jid,password`), empty lines and lines that begin with `#` are passed over; a `local@domain` of this domain is taken by
 /// its localpart. A line that cannot be read is an error with its number.
 pub(crate) fn csv_rows(
@@ -99,12 +100,7 @@ pub(crate) fn csv_rows(
     domain: &str,
 ) -> Vec<std::result::Result<CsvRow, ImportRefused>> {
     let mut rows = Vec::new();
-    for (index, raw) in text.trim_start_matches('\u{feff}').lines().enumerate() {
-        let line = index + 1;
-        let trimmed = raw.trim_end_matches('\r');
-        if trimmed.trim().is_empty() || trimmed.starts_with('#') {
-            continue;
-        }
+    for (line, raw) in csv::lines(text) {
         let refuse = |local: &str, problem: &str| {
             Err(ImportRefused {
                 line,
@@ -112,7 +108,7 @@ pub(crate) fn csv_rows(
                 problem: problem.to_owned(),
             })
         };
-        let Some(fields) = csv_fields(trimmed) else {
+        let Some(fields) = csv::fields(raw) else {
             rows.push(refuse("", "a quotation mark is not closed"));
             continue;
         };
@@ -149,28 +145,6 @@ pub(crate) fn csv_rows(
         }));
     }
     rows
-}
-
-fn csv_fields(line: &str) -> Option<Vec<String>> {
-    // Some spreadsheets write semicolons; a file with commas may hold them in a password.
-    let separator = if line.contains(',') { ',' } else { ';' };
-    let mut fields = vec![String::new()];
-    let mut quoted = false;
-    let mut chars = line.chars().peekable();
-    while let Some(c) = chars.next() {
-        let field = fields.last_mut()?;
-        match (c, quoted) {
-            ('"', true) if chars.peek() == Some(&'"') => {
-                chars.next();
-                field.push('"');
-            }
-            ('"', true) => quoted = false,
-            ('"', false) if field.is_empty() => quoted = true,
-            (c, false) if c == separator => fields.push(String::new()),
-            (c, _) => field.push(c),
-        }
-    }
-    (!quoted).then_some(fields)
 }
 
 /// Accounts on one page of a list, at most.
@@ -272,7 +246,8 @@ impl Control {
         })
     }
 
-    /// Adds thousands: CSV of `local,password` (a missing password is drawn); a bad row is reported, the others go in.
+    /// Adds thousands: CSV of `local,password` (a missing password is drawn), or verifiers in its place, as another server
+    /// exports them (RFC 5803); a bad row is reported, the others go in.
     pub async fn account_import(
         &self,
         actor: &Actor,
@@ -304,9 +279,9 @@ impl Control {
         for parsed in rows {
             match parsed {
                 Err(refused) => report.refused.push(refused),
-                Ok(parsed) => match prepare(&row.name, &parsed.local, parsed.password) {
+                Ok(parsed) => match Proof::prepare(&row.name, &parsed.local, parsed.password) {
                     // ADDR-13: two spellings of one name are one account.
-                    Ok((local, password, drawn)) => match lines.get(&local) {
+                    Ok((local, proof, drawn)) => match lines.get(&local) {
                         Some(first) => report.refused.push(ImportRefused {
                             line: parsed.line,
                             local: parsed.local,
@@ -314,7 +289,7 @@ impl Control {
                         }),
                         None => {
                             lines.insert(local.clone(), parsed.line);
-                            ready.push((parsed.line, local, password, drawn));
+                            ready.push((parsed.line, local, proof, drawn));
                         }
                     },
                     Err(error) => report.refused.push(ImportRefused {
@@ -327,8 +302,12 @@ impl Control {
         }
         // Deriving is most of the work; two at a time leave a core for the streams.
         let mut derived = stream::iter(ready)
-            .map(|(line, local, password, drawn)| async move {
-                (line, local, self.derive(password).await, drawn)
+            .map(|(line, local, proof, drawn)| async move {
+                let verifiers = match proof {
+                    Proof::Password(password) => self.derive(password).await,
+                    Proof::Verifiers(verifiers) => Ok(verifiers),
+                };
+                (line, local, verifiers, drawn)
             })
             .buffered(2);
         let store = self.domain_store(&row);
@@ -557,12 +536,8 @@ fn proven(row: &DomainRow) -> Result<()> {
     })
 }
 
-/// Canonical localpart and a password that is good enough, drawn if none is given.
-fn prepare(
-    domain: &DomainName,
-    local: &str,
-    password: Option<Secret>,
-) -> Result<(String, Secret, Option<String>)> {
+/// Canonical localpart, and the address it gives.
+fn enforced(domain: &DomainName, local: &str) -> Result<(String, BareJid)> {
     let jid = BareJid::new(Some(local.trim()), domain).map_err(|error| {
         ControlError::invalid(
             "local",
@@ -571,7 +546,69 @@ fn prepare(
             "Use letters, digits, dots, hyphens and underscores, without blanks.",
         )
     })?;
-    let local = jid.local().unwrap_or_default().to_owned();
+    Ok((jid.local().unwrap_or_default().to_owned(), jid))
+}
+
+fn is_verifier(text: &Secret) -> bool {
+    text.expose().starts_with("SCRAM-SHA-")
+}
+
+/// What an imported account logs in with.
+enum Proof {
+    Password(Secret),
+    /// One of each hash. Nobody had to know the password, so nothing is known of its quality.
+    Verifiers(Vec<ScramVerifier>),
+}
+
+impl Proof {
+    /// Canonical localpart and proof; a password that was drawn comes as third. What begins like a verifier (RFC 5803) is
+    /// one: several are separated by blanks.
+    fn prepare(
+        domain: &DomainName,
+        local: &str,
+        given: Option<Secret>,
+    ) -> Result<(String, Self, Option<String>)> {
+        let Some(written) = given.as_ref().filter(|text| is_verifier(text)) else {
+            let (local, password, drawn) = prepare(domain, local, given)?;
+            return Ok((local, Self::Password(password), drawn));
+        };
+        let (local, _) = enforced(domain, local)?;
+        let invalid = |problem: String, remedy: &str| {
+            ControlError::invalid("password", "", problem, remedy.to_owned())
+        };
+        let mut verifiers = Vec::new();
+        for text in written.expose().split_ascii_whitespace() {
+            let verifier: ScramVerifier = text.parse().map_err(|error: VerifierError| {
+                invalid(
+                    format!("a verifier cannot be used: {error}"),
+                    "Write it as RFC 5803 does.",
+                )
+            })?;
+            verifiers.push(verifier);
+        }
+        // The client takes the strongest mechanism that is offered, and it is offered before the account is known (SASL-11).
+        for hash in ScramHash::ALL {
+            if verifiers.iter().filter(|of| of.hash == hash).count() != 1 {
+                return Err(invalid(
+                    format!(
+                        "there is not exactly one verifier for SCRAM-{}",
+                        hash.name()
+                    ),
+                    "Give one for each of SHA-1, SHA-256 and SHA-512, separated by blanks.",
+                ));
+            }
+        }
+        Ok((local, Self::Verifiers(verifiers), None))
+    }
+}
+
+/// Canonical localpart and a password that is good enough, drawn if none is given.
+fn prepare(
+    domain: &DomainName,
+    local: &str,
+    password: Option<Secret>,
+) -> Result<(String, Secret, Option<String>)> {
+    let (local, jid) = enforced(domain, local)?;
     match password {
         Some(password) => {
             password::check(
@@ -619,6 +656,33 @@ mod tests {
                 "9 a: more than two fields; put a password with commas into quotation marks",
             ]
         );
+    }
+
+    #[test]
+    fn verifiers_stand_in_place_of_a_password_when_no_mechanism_lacks_one() {
+        let domain = DomainName::parse("example.com").unwrap();
+        let text = |hash: ScramHash| {
+            ScramVerifier::derive(hash, "tin soldier", &[7; 16], 4096)
+                .unwrap()
+                .to_rfc5803()
+                .to_string()
+        };
+        let all = ScramHash::ALL.map(text).join(" ");
+        let (local, proof, drawn) =
+            Proof::prepare(&domain, "Alice", Some(all.clone().into())).unwrap();
+        let Proof::Verifiers(verifiers) = proof else {
+            panic!("taken for a password");
+        };
+        assert_eq!((local.as_str(), drawn), ("alice", None));
+        assert!(verifiers.iter().all(|of| of.verify_plain("tin soldier")));
+        for broken in [
+            text(ScramHash::Sha1),
+            format!("{all} {}", text(ScramHash::Sha512)),
+            all.replacen("4096", "1", 1),
+        ] {
+            let refused = Proof::prepare(&domain, "alice", Some(broken.clone().into())).err();
+            assert_eq!(refused.unwrap().field(), Some("password"), "{broken}");
+        }
     }
 
     #[test]

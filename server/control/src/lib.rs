@@ -14,6 +14,7 @@
 pub mod account;
 pub mod audit;
 pub mod certificate;
+pub mod csv;
 pub mod domain;
 pub mod error;
 pub mod event;

@@ -1,15 +1,15 @@
 //! `domicile domain`: what is hosted, what its owner publishes, how it stands.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use control::domain::{DomainNew, DomainSet, DomainShow, StreamSet};
+use control::domain::{DomainNew, DomainSet, DomainShow, StreamSet, import_rows};
 use control::findings::{FindingView, Severity};
 use control::records::{DesiredRecord, RecordsPage};
 use control::{Actor, Control};
 
-use super::output::{show, table};
+use super::output::{first_lines, show, table};
 use super::{Failure, Outcome, confirm};
 
 #[derive(Debug, Subcommand)]
@@ -21,6 +21,21 @@ pub(super) enum DomainCommand {
         /// Customer, number or name
         #[arg(long)]
         tenant: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Add thousands of domains from a CSV file of domain or domain,chain,key (PEM files, beside the list or with a full path)
+    Import {
+        /// The list; - for standard input
+        file: PathBuf,
+        /// Customer, number or name
+        #[arg(long)]
+        tenant: String,
+        /// Serve them from now on: you answer for their owners' consent, as when they are served elsewhere already. The owners
+        /// publish their tokens within the usual grace
+        #[arg(long)]
+        proven: bool,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -205,6 +220,47 @@ pub(super) async fn run(control: &Control, actor: &Actor, command: DomainCommand
             );
             let page = control.domain_records(actor, &added.view.domain).await?;
             show(false, &page, records_text)
+        }
+        DomainCommand::Import {
+            file,
+            tenant,
+            proven,
+            json,
+        } => {
+            let tenant = super::tenant::resolve(control, actor, &tenant).await?;
+            let list = super::read_list(&file)?;
+            let beside = file.parent().unwrap_or_else(|| Path::new("."));
+            let read = |name: &str| {
+                std::fs::read_to_string(beside.join(name))
+                    .map_err(|error| format!("{name} cannot be read: {error}"))
+            };
+            let mut refused = Vec::new();
+            let mut rows = Vec::new();
+            for row in import_rows(&list, read) {
+                match row {
+                    Ok(row) => rows.push(row),
+                    Err(line) => refused.push(line),
+                }
+            }
+            let mut report = control.domain_import(actor, tenant, rows, proven).await?;
+            report.refused.append(&mut refused);
+            report.refused.sort_by_key(|refused| refused.line);
+            let failed = !report.refused.is_empty();
+            show(json, &report, |report| {
+                let lines = report.refused.iter().map(|refused| {
+                    format!(
+                        "line {}: {}: {}",
+                        refused.line, refused.domain, refused.problem
+                    )
+                });
+                format!(
+                    "{} added, {} not\n{}",
+                    report.added,
+                    report.refused.len(),
+                    first_lines(lines)
+                )
+            })?;
+            Ok(if failed { 2 } else { 0 })
         }
         DomainCommand::List { tenant, json } => {
             let tenant = match tenant {

@@ -296,6 +296,22 @@ pub(crate) fn draw_password() -> Secret {
     Secret::from(groups.join("-"))
 }
 
+/// The text of a list that is imported; `-` is standard input.
+fn read_list(file: &Path) -> Result<String, Failure> {
+    let read = if file.as_os_str() == "-" {
+        std::io::read_to_string(std::io::stdin())
+    } else {
+        std::fs::read_to_string(file)
+    };
+    read.map_err(|error| {
+        Failure::other(
+            2,
+            format!("{}: cannot be read: {error}", file.display()),
+            "The file holds UTF-8 text.",
+        )
+    })
+}
+
 /// Nothing is erased without a word.
 pub(crate) fn confirm(yes: bool, what: &str) -> Result<(), Failure> {
     if yes {

@@ -23,6 +23,19 @@ pub(super) fn show<T: Serialize>(
     Ok(0)
 }
 
+/// Lines of a long list that are shown.
+const SHOWN: usize = 20;
+
+/// The first lines of a list that may have thousands, each ended, and how many more there are.
+pub(super) fn first_lines(lines: impl ExactSizeIterator<Item = String>) -> String {
+    let more = lines.len().saturating_sub(SHOWN);
+    let mut text: String = lines.take(SHOWN).map(|line| line + "\n").collect();
+    if more > 0 {
+        text.push_str(&format!("and {more} more; --json shows them all\n"));
+    }
+    text
+}
+
 /// Rows below headings, each column as wide as its widest field.
 pub(super) fn table<const N: usize>(
     headings: [&str; N],
@@ -57,6 +70,21 @@ pub(super) fn table<const N: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_lists_are_cut_and_say_so() {
+        let lines = |n: usize| {
+            first_lines(
+                (0..n)
+                    .map(|n| n.to_string())
+                    .collect::<Vec<_>>()
+                    .into_iter(),
+            )
+        };
+        assert_eq!(lines(2), "0\n1\n");
+        assert!(lines(SHOWN).ends_with("19\n"));
+        assert!(lines(SHOWN + 7).ends_with("19\nand 7 more; --json shows them all\n"));
+    }
 
     #[test]
     fn columns_are_as_wide_as_their_widest_field() {

@@ -7,7 +7,7 @@ use control::account::{AccountNew, AccountView};
 use control::{Actor, Control};
 use xmpp::jid::BareJid;
 
-use super::output::{show, table};
+use super::output::{first_lines, show, table};
 use super::{Failure, Outcome, Password, confirm};
 
 /// Accounts fetched at once.
@@ -58,7 +58,8 @@ pub(super) enum UserCommand {
         #[arg(long)]
         yes: bool,
     },
-    /// Add thousands of accounts from a CSV file of local,password; a missing password is drawn
+    /// Add thousands of accounts from a CSV file of local,password; a missing password is drawn. In place of a password there
+    /// may be SCRAM verifiers as RFC 5803 writes them, one each of SHA-1, SHA-256 and SHA-512, separated by blanks
     Import {
         /// The file; - for standard input
         file: PathBuf,
@@ -160,32 +161,22 @@ pub(super) async fn run(control: &Control, actor: &Actor, command: UserCommand) 
             Ok(0)
         }
         UserCommand::Import { domain, file, json } => {
-            let read = if file.as_os_str() == "-" {
-                std::io::read_to_string(std::io::stdin())
-            } else {
-                std::fs::read_to_string(&file)
-            };
-            let csv = read.map_err(|error| {
-                Failure::other(
-                    2,
-                    format!("{}: cannot be read: {error}", file.display()),
-                    "The file holds UTF-8 text.",
-                )
-            })?;
+            let csv = super::read_list(&file)?;
             let report = control.account_import(actor, &domain, &csv).await?;
             let failed = !report.refused.is_empty();
             show(json, &report, |report| {
-                let mut text = format!(
-                    "{domain}: {} added, {} not\n",
-                    report.added,
-                    report.refused.len()
-                );
-                for refused in &report.refused {
-                    text.push_str(&format!(
-                        "line {}: {}: {}\n",
+                let lines = report.refused.iter().map(|refused| {
+                    format!(
+                        "line {}: {}: {}",
                         refused.line, refused.local, refused.problem
-                    ));
-                }
+                    )
+                });
+                let mut text = format!(
+                    "{domain}: {} added, {} not\n{}",
+                    report.added,
+                    report.refused.len(),
+                    first_lines(lines)
+                );
                 for (local, password) in &report.drawn {
                     text.push_str(&format!("{local},{password}\n"));
                 }

@@ -84,6 +84,14 @@ fn text(bytes: &Zeroizing<Vec<u8>>, what: &'static str) -> Result<Zeroizing<Stri
     Ok(Zeroizing::new(text.to_owned()))
 }
 
+impl Store {
+    /// The key as it is stored.
+    pub(crate) fn seal_identity(&self, domain: DomainId, identity: &Identity) -> Result<Vec<u8>> {
+        self.sealer()
+            .seal(&place(domain), identity.key_pem.as_bytes())
+    }
+}
+
 impl DomainStore {
     /// Stores a certificate. With state `current` it takes the place of the one in use, which is retired.
     ///
@@ -97,10 +105,7 @@ impl DomainStore {
         state: &str,
         now: Timestamp,
     ) -> Result<i64> {
-        let sealed = self
-            .store
-            .sealer()
-            .seal(&place(self.id), identity.key_pem.as_bytes())?;
+        let sealed = self.store.seal_identity(self.id, identity)?;
         // A key that does not open (another master key) is certainly not the new one.
         let held = self.identity_current().await.unwrap_or_default();
         let key_since = match (held, self.certificate_current().await?) {

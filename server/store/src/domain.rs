@@ -5,7 +5,7 @@ use xmpp::timestamp::Timestamp;
 
 use crate::change::{Change, announce};
 use crate::error::{Result, StoreError};
-use crate::{DomainId, Store, TenantId, rd, wr};
+use crate::{DomainId, Identity, Store, TenantId, rd, wr};
 
 /// A hosted (or claimed) domain. Words in `state`, `mode`, `policy` and the JSON texts are control's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,6 +121,33 @@ macro_rules! select {
     };
 }
 
+/// Adds a row, whatever its number says; `$rest` is the end of the query.
+macro_rules! insert {
+    ($row:expr, $rest:literal) => {
+        sqlx::query_as(concat!(
+            "INSERT INTO domains (tenant, name, label, state, reason, suspended_by, mode, token, verified_at, policy, ",
+            "allow_peers, block_peers, settings, next_check_at, created) ",
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ",
+            $rest
+        ))
+        .bind($row.tenant.0)
+        .bind($row.name.as_str())
+        .bind(&$row.label)
+        .bind(&$row.state)
+        .bind(&$row.reason)
+        .bind(&$row.suspended_by)
+        .bind(&$row.mode)
+        .bind(&$row.token)
+        .bind($row.verified_at.map(|t| t.0))
+        .bind(&$row.policy)
+        .bind(json(&$row.allow))
+        .bind(json(&$row.block))
+        .bind(&$row.settings)
+        .bind($row.next_check_at.map(|t| t.0))
+        .bind($row.created.0)
+    };
+}
+
 fn json(list: &[String]) -> String {
     serde_json::Value::from(list.to_vec()).to_string()
 }
@@ -133,15 +160,7 @@ impl Store {
     pub async fn domain_add(&self, row: &DomainRow) -> Result<DomainId> {
         let (id,): (i64,) = wr!(self, p => {
             let mut tx = p.begin().await?;
-            let id = sqlx::query_as(
-                "INSERT INTO domains (tenant, name, label, state, reason, suspended_by, mode, token, verified_at, policy, \
-                 allow_peers, block_peers, settings, next_check_at, created) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING id",
-            )
-            .bind(row.tenant.0).bind(row.name.as_str()).bind(&row.label).bind(&row.state).bind(&row.reason)
-            .bind(&row.suspended_by).bind(&row.mode).bind(&row.token).bind(row.verified_at.map(|t| t.0)).bind(&row.policy)
-            .bind(json(&row.allow)).bind(json(&row.block)).bind(&row.settings).bind(row.next_check_at.map(|t| t.0))
-            .bind(row.created.0)
+            let id = insert!(row, "RETURNING id")
             .fetch_one(&mut *tx).await.map_err(taken)?;
             announce!(tx, Change::Domain(row.name.to_string()), row.created);
             tx.commit().await?;
@@ -149,6 +168,41 @@ impl Store {
         });
         self.tell();
         Ok(DomainId(id))
+    }
+
+    /// Adds many domains in one transaction, each with the certificate that is current from then on and its end, if it has one.
+    /// `true`: added; `false`: the customer has the name already, another has proved it, or the label is taken.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; nothing was added then.
+    pub async fn domain_import(
+        &self,
+        domains: &[(DomainRow, Option<(Identity, Timestamp)>)],
+        now: Timestamp,
+    ) -> Result<Vec<bool>> {
+        let mut added = Vec::with_capacity(domains.len());
+        wr!(self, p => {
+            let mut tx = p.begin().await?;
+            for (row, identity) in domains {
+                let id: Option<(i64,)> = insert!(row, "ON CONFLICT DO NOTHING RETURNING id")
+                    .fetch_optional(&mut *tx).await?;
+                added.push(id.is_some());
+                let Some((id,)) = id else { continue };
+                if let Some((identity, not_after)) = identity {
+                    let key = self.seal_identity(DomainId(id), identity)?;
+                    sqlx::query(
+                        "INSERT INTO certificates (domain, chain_pem, key_sealed, not_after, source, state, created, key_since) \
+                         VALUES ($1, $2, $3, $4, 'uploaded', 'current', $5, $5)",
+                    )
+                    .bind(id).bind(&identity.chain_pem).bind(&key).bind(not_after.0).bind(now.0)
+                    .execute(&mut *tx).await?;
+                }
+                announce!(tx, Change::Domain(row.name.to_string()), now);
+            }
+            tx.commit().await?;
+        });
+        self.tell();
+        Ok(added)
     }
 
     /// One domain.

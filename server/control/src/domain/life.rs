@@ -44,7 +44,6 @@ impl Control {
         tenant: TenantId,
         name: &DomainName,
     ) -> Result<DomainRow> {
-        let now = self.now();
         let taken = |remedy: &str| ControlError::Exists {
             what: "domain",
             name: name.to_string(),
@@ -64,7 +63,25 @@ impl Control {
                 "If it is yours, sign in, or ask whoever set it up; it is not handed over without their leave.",
             ));
         }
-        let mut row = DomainRow {
+        let mut row = self.new_row(tenant, name);
+        row.id = match self.store().domain_add(&row).await {
+            Ok(id) => id,
+            Err(StoreError::Conflict { .. }) => {
+                return Err(taken(
+                    "Try again: somebody was adding it at the same moment.",
+                ));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        self.tell(&row, EventKind::DomainAdded);
+        self.wake.notify_one();
+        Ok(row)
+    }
+
+    /// The row of a name that is claimed now; its number is given by the store.
+    pub(super) fn new_row(&self, tenant: TenantId, name: &DomainName) -> DomainRow {
+        let now = self.now();
+        DomainRow {
             id: DomainId(0),
             tenant,
             name: name.clone(),
@@ -84,19 +101,7 @@ impl Control {
             next_check_at: Some(now),
             created: now,
             revision: 0,
-        };
-        row.id = match self.store().domain_add(&row).await {
-            Ok(id) => id,
-            Err(StoreError::Conflict { .. }) => {
-                return Err(taken(
-                    "Try again: somebody was adding it at the same moment.",
-                ));
-            }
-            Err(error) => return Err(error.into()),
-        };
-        self.tell(&row, EventKind::DomainAdded);
-        self.wake.notify_one();
-        Ok(row)
+        }
     }
 
     /// Has somebody proven this name, and is that proof in force?

@@ -3,6 +3,7 @@
 //! The state is a pure function of the former state and the facts of the last look ([`next`]); what could not be seen
 //! (`Unknown`) never moves a state. Ownership comes before any stream, account or order.
 
+mod import;
 mod life;
 mod list;
 mod memory;
@@ -10,6 +11,7 @@ mod set;
 mod state;
 mod streams;
 
+pub use self::import::{DomainImport, DomainRefused, DomainsImported, import_rows};
 pub use self::list::DomainPage;
 pub(crate) use self::memory::{Choices, Memory, OrderMemory};
 pub use self::set::DomainSet;

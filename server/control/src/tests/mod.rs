@@ -2,5 +2,6 @@
 //! the real store.
 
 mod flow;
+mod import;
 mod roles;
 pub(crate) mod world;

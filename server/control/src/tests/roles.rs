@@ -4,7 +4,7 @@
 use super::world::{House, PASSWORD};
 use crate::account::AccountNew;
 use crate::certificate::CertificateUpload;
-use crate::domain::{DomainNew, DomainSet};
+use crate::domain::{DomainImport, DomainNew, DomainSet};
 use crate::error::{ControlError, Result};
 use crate::operator::{OperatorNew, Origin};
 use crate::permission::{Operation, Reach, Role};
@@ -80,6 +80,17 @@ async fn call(house: &House, operation: Operation, actor: &Actor, of: &Objects) 
                 tenant: Some(tenant),
             };
             control.domain_add(actor, new).await.map(drop)
+        }
+        Operation::DomainImport => {
+            let new = DomainImport {
+                line: 1,
+                domain: format!("moved-{domain}"),
+                certificate: None,
+            };
+            control
+                .domain_import(actor, tenant, vec![new], true)
+                .await
+                .map(drop)
         }
         Operation::DomainCheck => control.domain_check(actor, domain).await,
         Operation::DomainPublish => control.domain_publish(actor, domain).await,

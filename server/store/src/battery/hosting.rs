@@ -41,6 +41,38 @@ battery! {
         assert!(store.tenant_get(tenant).await.expect("read").is_none());
     }
 
+    domains_come_together_with_their_identities(store) {
+        let (tenant, held, _) = house(&store, "example.com", "aaa").await;
+        let other = store.tenant_add("Other", "active", "{}", NOW).await.expect("tenant");
+        let proved = |tenant, text: &str, label: &str| DomainRow {
+            verified_at: Some(NOW),
+            ..domain(tenant, text, label)
+        };
+        let identity = Identity { chain_pem: "chain".into(), key_pem: "key".to_owned().into() };
+        let end = Timestamp(NOW.0 + 5);
+        let added = store
+            .domain_import(
+                &[
+                    (proved(tenant, "one.example", "one"), Some((identity, end))),
+                    (domain(tenant, "two.example", "two"), None),
+                    (domain(tenant, "example.com", "bbb"), None),
+                    (proved(other, "example.com", "ccc"), None),
+                    (domain(tenant, "three.example", "aaa"), None),
+                ],
+                NOW,
+            )
+            .await
+            .expect("imported");
+        assert_eq!(added, [true, true, false, false, false], "own name, proved by another, label taken");
+        let one = store.domain_hosted(&name("one.example")).await.expect("read").expect("hosted");
+        let one = store.domain(one.id, &one.name);
+        assert_eq!(*one.identity_current().await.expect("opened").expect("there").key_pem, "key");
+        let row = one.certificate_current().await.expect("read").expect("there");
+        assert_eq!((row.not_after, row.key_since, row.source.as_str()), (end, NOW, "uploaded"));
+        assert!(store.domain_hosted(&name("two.example")).await.expect("read").is_none(), "only claimed");
+        assert_eq!(store.domain_hosted(&held.name).await.expect("read").expect("hosted").tenant, tenant);
+    }
+
     names_are_claimed_by_many_and_proved_by_one(store) {
         let (_, first, _) = house(&store, "example.com", "aaa").await;
         let other = store.tenant_add("Other", "active", "{}", NOW).await.expect("tenant");

@@ -6,6 +6,7 @@
 
 mod binding;
 mod mechanism;
+mod rfc5803;
 mod scram;
 mod verifier;
 
@@ -21,6 +22,7 @@ use zeroize::Zeroizing;
 
 pub use self::binding::{Advertised, ChannelBindings};
 pub use self::mechanism::{Mechanism, SaslFailure};
+pub use self::rfc5803::VerifierError;
 use self::scram::{Binding, ClientFinal, ClientFirst};
 pub use self::verifier::{
     DEFAULT_ITERATIONS, Hash, MAX_PASSWORD_BYTES, PasswordError, SALT_BYTES, ScramVerifier,
