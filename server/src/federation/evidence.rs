@@ -20,7 +20,7 @@ use dna::{
     Proven, Refusal, Role, Service, Target, Url, Verdict,
 };
 use futures_util::FutureExt as _;
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::future::join_all;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -183,7 +183,7 @@ impl Gatherer {
             }
             .boxed()
         };
-        let (found, way) = always(&self.delegations, remote, ask).await;
+        let (found, way) = self.delegations.ask(remote, ask).await;
         self.count("delegation", way);
         found
     }
@@ -206,7 +206,7 @@ impl Gatherer {
             }
             .boxed()
         };
-        let (found, way) = always(&self.endpoints, &key, ask).await;
+        let (found, way) = self.endpoints.ask(&key, ask).await;
         self.count("endpoint", way);
         found
     }
@@ -235,7 +235,7 @@ impl Gatherer {
                         .boxed()
                     }
                 };
-                let (delegation, _) = always(&delegations, &remote, asking).await;
+                let (delegation, _) = delegations.ask(&remote, asking).await;
                 let found = dane::associations(&*lookup, &delegation, now()).await;
                 let lasts = found
                     .iter()
@@ -339,7 +339,7 @@ impl Gatherer {
             }
             .boxed()
         };
-        let (list, way) = always(&self.lists, &source.to_owned(), ask).await;
+        let (list, way) = self.lists.ask(&source.to_owned(), ask).await;
         self.count("crl", way);
         list
     }
@@ -358,22 +358,6 @@ impl Gatherer {
         let result = "declined";
         let label = EvidenceLabel { kind, result };
         self.metrics.evidence.get_or_create(&label).inc();
-    }
-}
-
-/// A question that is always asked when it has to be.
-async fn always<K, V>(
-    memory: &Arc<Memory<K, V>>,
-    key: &K,
-    ask: impl FnOnce() -> BoxFuture<'static, (V, Duration)>,
-) -> (V, Way)
-where
-    K: std::hash::Hash + Eq + Clone + Send + 'static,
-    V: Clone + Send + Sync + 'static,
-{
-    match memory.get(key, || Some(ask())).await {
-        Some(found) => found,
-        None => unreachable!("the question is always given"),
     }
 }
 

@@ -77,6 +77,18 @@ where
         Some((asking.await, way))
     }
 
+    /// The same for a question that is asked whenever it has to be.
+    pub async fn ask(
+        self: &Arc<Self>,
+        key: &K,
+        ask: impl FnOnce() -> BoxFuture<'static, (V, Duration)>,
+    ) -> (V, Way) {
+        match self.get(key, || Some(ask())).await {
+            Some(found) => found,
+            None => unreachable!("the question is always given"),
+        }
+    }
+
     async fn run(self: Arc<Self>, key: K, question: BoxFuture<'static, (V, Duration)>) -> V {
         let (answer, lasts) = question.await;
         let mut slots = self.slots.lock();

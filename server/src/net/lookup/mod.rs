@@ -6,18 +6,23 @@
 //! walked here, from the name that was asked for, and is worth its weakest link: hickory alone would return the target of an
 //! insecure alias as secure.
 //!
+//! Whoever asks what is being asked already waits for the same answer. That something is not there is believed for a minute at
+//! most, whatever the zone says: what an owner has just published is what people wait for.
+//!
 //! It always answers, within a time limit, and refuses to turn "could not ask" into "is not there".
 
 mod ask;
 mod read;
+#[cfg(test)]
+mod tests;
 
-use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use dna::{Answer, Lookup, Outcome, RecordData, RecordType, Security, ServerAnswer};
+use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use hickory_net::runtime::TokioRuntimeProvider;
 use hickory_net::{DnsError, NetError};
@@ -26,17 +31,19 @@ use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::Name;
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig};
-use parking_lot::Mutex;
 
+use super::memory::Memory;
 use crate::config::{DnsMode, DnsSection};
 use read::{absolute, security_of, walk};
 
 /// Name servers of one zone that are asked.
 const SERVERS: usize = 6;
-/// Answers kept in trust-ad mode.
+/// Answers kept in trust-ad mode, and questions under way in either.
 const CACHE: usize = 10_000;
 /// An answer is not kept longer than this, whatever it says.
 const CACHE_LONGEST: Duration = Duration::from_secs(3600);
+/// That something is not there is not believed longer, whatever the zone says (RFC 2308 5 lets a cache have a limit).
+const ABSENT_LONGEST: Duration = Duration::from_secs(60);
 /// An alias chain ends after this many.
 const ALIASES: usize = 12;
 /// Labels above a name at which its zone is looked for.
@@ -44,6 +51,13 @@ const LABELS: usize = 32;
 
 /// Asks the DNS. Cheap to share.
 pub struct Resolver {
+    asker: Arc<Asker>,
+    /// By name, absolute and in lower case, and type.
+    answers: Arc<Memory<(String, RecordType), Answer>>,
+}
+
+/// Who is asked, and how.
+struct Asker {
     engine: Engine,
     /// Whom we ask, for people and for questions of our own.
     servers: Vec<SocketAddr>,
@@ -51,12 +65,10 @@ pub struct Resolver {
     authoritative_port: u16,
 }
 
-/// Answers by question, with the time until which they are believed.
-type Cache = Mutex<HashMap<(String, RecordType), (Instant, Answer)>>;
-
 enum Engine {
+    /// It keeps answers itself.
     Validate(Box<TokioResolver>),
-    TrustAd(Cache),
+    TrustAd,
 }
 
 impl Resolver {
@@ -80,15 +92,127 @@ impl Resolver {
                         "dns.mode \"trust-ad\" believes a resolver on loopback only, and {far} is not: use \"validate\""
                     ));
                 }
-                Engine::TrustAd(Mutex::default())
+                Engine::TrustAd
             }
         };
         Ok(Arc::new(Self {
-            engine,
-            servers,
-            timeout,
-            authoritative_port: config.authoritative_port,
+            asker: Arc::new(Asker {
+                engine,
+                servers,
+                timeout,
+                authoritative_port: config.authoritative_port,
+            }),
+            answers: Memory::new(CACHE),
         }))
+    }
+
+    /// Names of the servers of the zone that holds `name`; `None` if they cannot be found out.
+    async fn name_servers(&self, name: &Name) -> Option<Vec<String>> {
+        let mut at = name.clone();
+        for _ in 0..LABELS {
+            let answer = self.query(&at.to_ascii(), RecordType::Ns).await;
+            if let Outcome::Failed(_) = answer.outcome {
+                return None;
+            }
+            // The servers at the end of an alias are those of another zone.
+            if answer.aliases.is_empty() && !answer.records().is_empty() {
+                let names = answer
+                    .records()
+                    .iter()
+                    .filter_map(|record| match &record.data {
+                        RecordData::Ns(name) => Some(name.clone()),
+                        _ => None,
+                    });
+                return Some(names.take(SERVERS).collect());
+            }
+            if at.is_root() {
+                return None;
+            }
+            at = at.base_name();
+        }
+        None
+    }
+
+    async fn ask_server(&self, server: String, name: &Name, rtype: RecordType) -> ServerAnswer {
+        let mut addresses: Vec<IpAddr> = Vec::new();
+        for kind in [RecordType::A, RecordType::Aaaa] {
+            addresses.extend(self.query(&server, kind).await.addresses());
+        }
+        let question = ask::Question {
+            name,
+            rtype,
+            recursion: false,
+            dnssec: false,
+            checking_disabled: false,
+        };
+        let mut answer = Answer::failed("the name server has no address", server.clone());
+        for address in addresses.into_iter().take(2) {
+            let at = SocketAddr::new(address, self.asker.authoritative_port);
+            let asked = format!("{server} ({address})");
+            answer = match ask::ask(at, &question, self.asker.timeout).await {
+                Err(why) => Answer::failed(why, asked),
+                Ok(message) => match message.response_code {
+                    ResponseCode::NoError | ResponseCode::NXDomain if !message.authoritative => {
+                        Answer::failed("it does not answer for this zone (lame)", asked)
+                    }
+                    ResponseCode::NoError | ResponseCode::NXDomain => {
+                        self.whole(
+                            read_answer(&message, name, rtype, Security::Unknown, asked),
+                            rtype,
+                        )
+                        .await
+                    }
+                    code => Answer::failed(format!("it answers {code}"), asked),
+                },
+            };
+            if !matches!(answer.outcome, Outcome::Failed(_)) {
+                break;
+            }
+        }
+        ServerAnswer {
+            server: answer.asked.clone(),
+            answer,
+        }
+    }
+
+    /// An alias that leads out of the server's own zones is followed through the resolver.
+    async fn whole(&self, answer: Answer, rtype: RecordType) -> Answer {
+        match (&answer.outcome, answer.aliases.last()) {
+            (Outcome::NoRecords { .. }, Some(target)) => {
+                let rest = self.query(target, rtype).await;
+                let mut aliases = answer.aliases.clone();
+                aliases.extend(rest.aliases);
+                Answer {
+                    outcome: rest.outcome,
+                    aliases,
+                    ttl_seconds: answer.ttl_seconds.min(rest.ttl_seconds),
+                    ..answer
+                }
+            }
+            _ => answer,
+        }
+    }
+}
+
+impl Asker {
+    /// One question, and for how long its answer is to be remembered here.
+    async fn query(&self, name: &Name, rtype: RecordType) -> (Answer, Duration) {
+        let (mut answer, keeps) = match &self.engine {
+            Engine::Validate(resolver) => (self.validated(resolver, name, rtype).await, true),
+            Engine::TrustAd => (self.believed(name, rtype).await, false),
+        };
+        let longest = match answer.outcome {
+            Outcome::NoRecords { .. } => ABSENT_LONGEST,
+            _ => CACHE_LONGEST,
+        };
+        let lasts = Duration::from_secs(answer.ttl_seconds.into()).min(longest);
+        if matches!(answer.outcome, Outcome::NoRecords { .. }) {
+            // Whoever remembers it in turn goes by this.
+            answer.ttl_seconds = u32::try_from(lasts.as_secs()).unwrap_or(u32::MAX);
+        }
+        // The engine that keeps answers knows better when to ask again; trouble is not remembered at all.
+        let forget = keeps || matches!(answer.outcome, Outcome::Failed(_));
+        (answer, if forget { Duration::ZERO } else { lasts })
     }
 
     fn asked(&self) -> String {
@@ -225,14 +349,7 @@ impl Resolver {
         Answer::failed("the resolver failed (SERVFAIL)", self.asked())
     }
 
-    async fn believed(&self, cache: &Cache, name: &Name, rtype: RecordType) -> Answer {
-        let key = (name.to_ascii().to_ascii_lowercase(), rtype);
-        let now = Instant::now();
-        if let Some((until, answer)) = cache.lock().get(&key)
-            && *until > now
-        {
-            return answer.clone();
-        }
+    async fn believed(&self, name: &Name, rtype: RecordType) -> Answer {
         let question = ask::Question {
             name,
             rtype,
@@ -260,104 +377,7 @@ impl Resolver {
                 break;
             }
         }
-        let ttl = Duration::from_secs(answer.ttl_seconds.into()).min(CACHE_LONGEST);
-        if !ttl.is_zero() {
-            let mut cache = cache.lock();
-            if cache.len() >= CACHE {
-                cache.retain(|_, (until, _)| *until > now);
-            }
-            if cache.len() < CACHE {
-                cache.insert(key, (now + ttl, answer.clone()));
-            }
-        }
         answer
-    }
-
-    /// Names of the servers of the zone that holds `name`; `None` if they cannot be found out.
-    async fn name_servers(&self, name: &Name) -> Option<Vec<String>> {
-        let mut at = name.clone();
-        for _ in 0..LABELS {
-            let answer = self.query(&at.to_ascii(), RecordType::Ns).await;
-            if let Outcome::Failed(_) = answer.outcome {
-                return None;
-            }
-            // The servers at the end of an alias are those of another zone.
-            if answer.aliases.is_empty() && !answer.records().is_empty() {
-                let names = answer
-                    .records()
-                    .iter()
-                    .filter_map(|record| match &record.data {
-                        RecordData::Ns(name) => Some(name.clone()),
-                        _ => None,
-                    });
-                return Some(names.take(SERVERS).collect());
-            }
-            if at.is_root() {
-                return None;
-            }
-            at = at.base_name();
-        }
-        None
-    }
-
-    async fn ask_server(&self, server: String, name: &Name, rtype: RecordType) -> ServerAnswer {
-        let mut addresses: Vec<IpAddr> = Vec::new();
-        for kind in [RecordType::A, RecordType::Aaaa] {
-            addresses.extend(self.query(&server, kind).await.addresses());
-        }
-        let question = ask::Question {
-            name,
-            rtype,
-            recursion: false,
-            dnssec: false,
-            checking_disabled: false,
-        };
-        let mut answer = Answer::failed("the name server has no address", server.clone());
-        for address in addresses.into_iter().take(2) {
-            let at = SocketAddr::new(address, self.authoritative_port);
-            let asked = format!("{server} ({address})");
-            answer = match ask::ask(at, &question, self.timeout).await {
-                Err(why) => Answer::failed(why, asked),
-                Ok(message) => match message.response_code {
-                    ResponseCode::NoError | ResponseCode::NXDomain if !message.authoritative => {
-                        Answer::failed("it does not answer for this zone (lame)", asked)
-                    }
-                    ResponseCode::NoError | ResponseCode::NXDomain => {
-                        self.whole(
-                            read_answer(&message, name, rtype, Security::Unknown, asked),
-                            rtype,
-                        )
-                        .await
-                    }
-                    code => Answer::failed(format!("it answers {code}"), asked),
-                },
-            };
-            if !matches!(answer.outcome, Outcome::Failed(_)) {
-                break;
-            }
-        }
-        ServerAnswer {
-            server: answer.asked.clone(),
-            answer,
-        }
-    }
-
-    /// An alias that leads out of the server's own zones is followed through the resolver.
-    async fn whole(&self, answer: Answer, rtype: RecordType) -> Answer {
-        match (&answer.outcome, answer.aliases.last()) {
-            (Outcome::NoRecords { .. }, Some(target)) => {
-                let rest = self.query(target, rtype).await;
-                let mut aliases = answer.aliases.clone();
-                aliases.extend(rest.aliases);
-                Answer {
-                    outcome: rest.outcome,
-                    aliases,
-                    ttl_seconds: answer.ttl_seconds.min(rest.ttl_seconds),
-                    ..answer
-                }
-            }
-            _ => answer,
-        }
     }
 }
 
@@ -366,12 +386,12 @@ impl Lookup for Resolver {
     async fn query(&self, name: &str, rtype: RecordType) -> Answer {
         let name = match absolute(name) {
             Ok(name) => name,
-            Err(why) => return Answer::failed(why, self.asked()),
+            Err(why) => return Answer::failed(why, self.asker.asked()),
         };
-        match &self.engine {
-            Engine::Validate(resolver) => self.validated(resolver, &name, rtype).await,
-            Engine::TrustAd(cache) => self.believed(cache, &name, rtype).await,
-        }
+        let key = (name.to_ascii().to_ascii_lowercase(), rtype);
+        let asker = self.asker.clone();
+        let ask = move || async move { asker.query(&name, rtype).await }.boxed();
+        self.answers.ask(&key, ask).await.0
     }
 
     async fn query_authoritative(&self, name: &str, rtype: RecordType) -> Vec<ServerAnswer> {
@@ -452,6 +472,7 @@ fn validating(
     options.ndots = 0;
     options.timeout = timeout;
     options.attempts = 2;
+    options.negative_max_ttl = Some(ABSENT_LONGEST);
     builder
         .build()
         .map_err(|error| format!("the resolver cannot be started: {error}"))
