@@ -415,6 +415,9 @@ pub(super) struct Proof {
     holds: bool,
     code: String,
     text: String,
+    /// There was only nothing of its kind to look at; what matters is said by another. The facts (`refusals`, `verdicts`)
+    /// mark it alike.
+    minor: bool,
 }
 
 /// Trust anchors of a peer.

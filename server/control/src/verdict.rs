@@ -182,6 +182,7 @@ fn by_dialback(name: &DomainName, shown: &Shown<'_>) -> (Seen, String) {
     }
     let delegated = dna::dialback::Evidence::Delegated {
         to: shown.target.to_owned(),
+        dnssec: false,
         at: shown.now,
     };
     let evidence = Evidence {

@@ -3,7 +3,8 @@
 //! The proof: a key that only the domain named can have made for this very stream. The matching rule: whoever answers for
 //! that domain, found by the DNS and asked on another connection, says it made the key. The material is obtained by that
 //! connection. Secure DNS is not needed, which is why it is weak: whoever controls the DNS or the way to it controls the
-//! answer (RFC 7712 7, DNA-21).
+//! answer (RFC 7712 7, DNA-21). Where both the delegation and the addresses were signed, forged DNS is no longer a way in
+//! (XEP-0344); that is recorded with the proof and makes it no stronger to policy, since the way itself stays open.
 //!
 //! Refuses: a platform-wide secret. Each hosted domain's is derived, so that one that leaks forges nothing for others
 //! (DIALBACK-06).
@@ -30,6 +31,8 @@ pub enum Evidence {
     Confirmed {
         /// Address of the authoritative server.
         by: String,
+        /// Signed records led there, see [`crate::dane::Endpoint::is_secure`].
+        dnssec: bool,
         /// When.
         at: Timestamp,
     },
@@ -38,18 +41,20 @@ pub enum Evidence {
     Delegated {
         /// Address we were led to.
         to: String,
+        /// Signed records led there, see [`crate::dane::Endpoint::is_secure`].
+        dnssec: bool,
         /// When.
         at: Timestamp,
     },
 }
 
 pub(crate) fn examine(claim: &Claim, evidence: &crate::Evidence, _now: Timestamp) -> Finding {
-    let (identifier, at) = match (&evidence.dialback, claim.role) {
-        (Some(Evidence::Confirmed { by, at }), Role::Receiver) => {
-            (format!("key confirmed by {by}"), *at)
+    let (identifier, dnssec, at) = match (&evidence.dialback, claim.role) {
+        (Some(Evidence::Confirmed { by, dnssec, at }), Role::Receiver) => {
+            (format!("key confirmed by {by}"), *dnssec, *at)
         }
-        (Some(Evidence::Delegated { to, at }), Role::Initiator) => {
-            (format!("the DNS leads to {to}"), *at)
+        (Some(Evidence::Delegated { to, dnssec, at }), Role::Initiator) => {
+            (format!("the DNS leads to {to}"), *dnssec, *at)
         }
         // Evidence for the other direction proves nothing here (S2S-14).
         _ => return Finding::Silent,
@@ -57,7 +62,7 @@ pub(crate) fn examine(claim: &Claim, evidence: &crate::Evidence, _now: Timestamp
     Finding::Holds(Proof {
         by: Prooftype::Dialback,
         identifier,
-        dnssec: false,
+        dnssec,
         until: at.after(LASTS),
         revocable: false,
     })

@@ -32,6 +32,7 @@ fn claim(role: Role) -> Claim {
 fn confirmed() -> dialback::Evidence {
     dialback::Evidence::Confirmed {
         by: "192.0.2.1:5269".into(),
+        dnssec: false,
         at: now(),
     }
 }
@@ -39,6 +40,7 @@ fn confirmed() -> dialback::Evidence {
 fn delegated() -> dialback::Evidence {
     dialback::Evidence::Delegated {
         to: "192.0.2.1:5269".into(),
+        dnssec: false,
         at: now(),
     }
 }
@@ -556,4 +558,37 @@ fn nothing_is_proved_by_nothing() {
         Timestamp(0).after(Duration::from_secs(1)),
     );
     assert!(verdict.proven().is_none());
+}
+
+/// XEP-0344, DNA-20: whether signed DNS led to whom dialback asked is kept with the proof, and makes it no stronger.
+#[test]
+fn dna_20_21_dialback_keeps_whether_the_dns_was_signed() {
+    for dnssec in [false, true] {
+        let at = now();
+        let confirmed = dialback::Evidence::Confirmed {
+            by: "192.0.2.1:5269".into(),
+            dnssec,
+            at,
+        };
+        let delegated = dialback::Evidence::Delegated {
+            to: "192.0.2.1:5269".into(),
+            dnssec,
+            at,
+        };
+        for (role, shown) in [(Role::Receiver, confirmed), (Role::Initiator, delegated)] {
+            let evidence = Evidence {
+                tls: true,
+                dialback: Some(shown),
+                ..Evidence::none(Arc::default())
+            };
+            let judged = |policy: &Policy| judge(&claim(role), &evidence, policy, now());
+            let verdict = judged(&Policy::default());
+            assert_eq!(verdict.proven().map(crate::Proven::dnssec), Some(dnssec));
+            let strict = Policy {
+                level: PolicyLevel::Authenticated,
+                ..Policy::default()
+            };
+            assert!(judged(&strict).proven().is_none());
+        }
+    }
 }

@@ -229,6 +229,7 @@ impl Case {
             anchors: Arc::new(Anchors::default()),
             dialback: Some(dialback::Evidence::Delegated {
                 to: to.to_owned(),
+                dnssec: false,
                 at: self.now,
             }),
             ..self.base.clone()

@@ -155,10 +155,10 @@ fn story(shown: &PeerShow) -> String {
             );
         }
         for proof in &attempt.proofs {
-            let holds = if proof.holds {
-                "holds"
-            } else {
-                "does not hold"
+            let holds = match (proof.holds, proof.minor) {
+                (true, _) => "holds",
+                (false, false) => "does not hold",
+                (false, true) => "has nothing to say",
             };
             text.push_str(&format!("  {} {holds}: {}\n", proof.prooftype, proof.text));
         }

@@ -165,6 +165,7 @@ impl Attempt {
                     "code": refusal.code,
                     "text": refusal.text,
                     "fault": refusal.fault.name(),
+                    "minor": refusal.minor,
                 })
             })
             .collect();
@@ -214,6 +215,7 @@ impl Attempt {
                     "holds": false,
                     "code": refusal.code,
                     "text": refusal.text,
+                    "minor": refusal.minor,
                 }))
             })
             .collect();

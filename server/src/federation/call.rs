@@ -162,8 +162,8 @@ impl Search<'_> {
     ) -> Result<(), Box<StanzaError>> {
         let (mut resolved, mut last, mut redirected) = (false, None, false);
         while let Some(target) = targets.pop_front() {
-            let mut addresses = match self.resolve(&target).await {
-                Ok(addresses) => addresses,
+            let (mut addresses, dnssec) = match self.resolve(&target).await {
+                Ok(found) => found,
                 Err(failed) => {
                     self.federation
                         .record(self.local, self.remote, &failed.attempt);
@@ -187,6 +187,7 @@ impl Search<'_> {
                     remote: self.remote,
                     job: self.job,
                     target: &target,
+                    dnssec,
                 };
                 let stream = one.stream(&mut addresses, rejected.take(), self.deadline);
                 match Box::pin(stream).await {
@@ -225,7 +226,8 @@ impl Search<'_> {
         Err(give_up(last, resolved))
     }
 
-    async fn resolve(&self, target: &Target) -> Result<Vec<SocketAddr>, Box<Failed>> {
+    /// Addresses of a target, and whether signed records lead to them.
+    async fn resolve(&self, target: &Target) -> Result<(Vec<SocketAddr>, bool), Box<Failed>> {
         let asking = self.federation.gatherer.endpoint(target);
         let error = match tokio::time::timeout_at(self.deadline, asking).await {
             Ok(endpoint) => {
@@ -233,7 +235,7 @@ impl Search<'_> {
                     return Err(barred(Attempt::towards(target), refusal));
                 }
                 match dial::addresses(&endpoint, target, &self.federation.parts.guard) {
-                    Ok(addresses) => return Ok(addresses),
+                    Ok(addresses) => return Ok((addresses, endpoint.is_secure(target))),
                     Err(error) => error,
                 }
             }
@@ -286,6 +288,8 @@ pub(super) struct Call<'a> {
     pub(super) remote: &'a DomainName,
     pub(super) job: &'a Job,
     pub(super) target: &'a Target,
+    /// Signed records lead to its addresses.
+    pub(super) dnssec: bool,
 }
 
 impl Call<'_> {

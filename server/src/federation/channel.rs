@@ -7,7 +7,7 @@
 //! what waits looks for another (CERT-23).
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ use super::standing::prove_anew;
 use crate::net::limits::Patience;
 use crate::net::now;
 use crate::router::Later;
-use crate::session::Outbox;
+use crate::session::{Lane, Outbox};
 
 /// Silence of a peer after which it is asked whether it is there (XEP-0199, STREAM-11).
 const PING: Duration = Duration::from_secs(300);
@@ -47,8 +47,21 @@ pub(super) struct Basis {
     pub(super) stapled: Option<bool>,
     /// Where the stream leads; streams that we opened only.
     pub(super) target: Option<Target>,
+    /// Signed records led there, down to the address (XEP-0344).
+    pub(super) dnssec: bool,
     /// Address of the other end: what strangers make us look up is rationed by it.
     pub(super) address: IpAddr,
+}
+
+impl Basis {
+    /// What dialback gives us about whom we called at this address.
+    pub(super) fn delegated(&self, to: SocketAddr) -> dna::dialback::Evidence {
+        dna::dialback::Evidence::Delegated {
+            to: to.to_string(),
+            dnssec: self.dnssec,
+            at: now(),
+        }
+    }
 }
 
 /// One server stream.
@@ -65,6 +78,8 @@ pub(super) struct Channel {
     max_bytes: Option<usize>,
     /// The other side acknowledges (XEP-0198).
     acks: bool,
+    /// Where answers to stanzas of dropped pairs wait.
+    refusals: Option<Lane>,
 }
 
 /// The pairs of one stream, as others see them too.
@@ -123,6 +138,7 @@ impl Channel {
             former: Vec::new(),
             max_bytes: None,
             acks: false,
+            refusals: None,
         }
     }
 
@@ -234,6 +250,12 @@ impl Channel {
                 }
             }
             Event::PairDropped { local, remote } => self.dropped(&local, &remote),
+            Event::Refusal(reply) => {
+                let outbox = &self.outbox;
+                let lane = *self.refusals.get_or_insert_with(|| outbox.lane());
+                // A peer that does not read loses them with everything else.
+                let _ = outbox.push_in(lane, reply.bytes().clone());
+            }
             Event::Reply(reply) => self.federation.parts.router.reply(*reply),
             event => return Some(event),
         }

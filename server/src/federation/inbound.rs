@@ -53,12 +53,19 @@ pub(super) async fn serve(
         to: None,
         judged: Arc::default(),
         place: Arc::default(),
+        verifying: Vec::new(),
         admission,
     };
     let ended = Box::pin(pump::run(transport, tls, machine, &mut host, limits)).await;
     match &ended.broken {
         Some(error) => tracing::debug!(%from, %error, "a peer's connection was lost"),
         None => tracing::debug!(%from, "a peer's stream closed"),
+    }
+    for (local, remote) in std::mem::take(&mut host.verifying) {
+        let why = format!(
+            "{remote} called, and when its stream ended its own server had not said yet whether the key is its own"
+        );
+        host.refused(&local, &remote, "dialback-authority-silent", why);
     }
     host.channel.ended(ended.unwritten);
 }
@@ -74,6 +81,8 @@ struct InHost {
     judged: Arc<Mutex<HashMap<(DomainName, DomainName), Judged>>>,
     /// Its place among the connections of the domain that its header names.
     place: Arc<Mutex<Option<Occupied>>>,
+    /// Pairs about whose keys somebody is being asked.
+    verifying: Vec<(DomainName, DomainName)>,
     admission: Admission,
 }
 
@@ -94,6 +103,7 @@ impl InHost {
             tls: self.tls.clone(),
             stapled: None,
             target: None,
+            dnssec: false,
             address: self.from.ip(),
         }
     }
@@ -129,9 +139,13 @@ impl InHost {
         Box::pin(async move {
             let (local, remote) = (basis.local.clone(), basis.remote.clone());
             let asked = federation.verify(local.clone(), remote.clone(), stream, key);
-            let (mut outcome, by) = Box::pin(asked).await;
+            let (mut outcome, authority) = Box::pin(asked).await;
             if outcome == KeyOutcome::Valid {
-                let confirmed = Evidence::Confirmed { by, at: now() };
+                let confirmed = Evidence::Confirmed {
+                    by: authority.address,
+                    dnssec: authority.dnssec,
+                    at: now(),
+                };
                 let ruling = federation.judge(&basis, Some(confirmed)).await;
                 let proven = ruling.and_then(|r| Some((r.verdict.into_proven()?, r.under)));
                 if proven.is_none() {
@@ -201,7 +215,13 @@ impl InHost {
         attempt
     }
 
-    fn refused(&self, local: &DomainName, remote: &DomainName, why: String) {
+    /// Nobody is asked about the pair's key any more.
+    fn verified(&mut self, local: &DomainName, remote: &DomainName) {
+        self.verifying
+            .retain(|(ours, theirs)| ours != local || theirs != remote);
+    }
+
+    fn refused(&self, local: &DomainName, remote: &DomainName, code: &'static str, why: String) {
         let mut attempt = self.attempt();
         let judged = self.judged.lock().remove(&(local.clone(), remote.clone()));
         attempt.refusals = judged.unwrap_or_default().refusals;
@@ -209,7 +229,7 @@ impl InHost {
             &self.channel.federation,
             (local, remote),
             attempt,
-            "dialback-refused",
+            code,
             why,
         );
     }
@@ -306,7 +326,10 @@ impl Host for InHost {
                 local,
                 remote,
                 key,
-            } => self.verify(self.basis(&local, &remote), stream, key),
+            } => {
+                self.verifying.push((local.clone(), remote.clone()));
+                self.verify(self.basis(&local, &remote), stream, key)
+            }
             Ask::CheckKey {
                 stream,
                 local,
@@ -378,7 +401,10 @@ impl Host for InHost {
                 remote,
                 mechanism,
                 bidi,
-            } => self.accepted(&local, &remote, mechanism, bidi),
+            } => {
+                self.verified(&local, &remote);
+                self.accepted(&local, &remote, mechanism, bidi);
+            }
             // Judgements were recorded when they were made.
             Event::PairRefused {
                 reason: PairRefusal::Judgement,
@@ -386,7 +412,10 @@ impl Host for InHost {
             } => {}
             Event::PairRefused {
                 local, remote, why, ..
-            } => self.refused(&local, &remote, why),
+            } => {
+                self.verified(&local, &remote);
+                self.refused(&local, &remote, "dialback-refused", why);
+            }
             Event::RemoteError(error) => {
                 tracing::debug!(from = %self.from, %error, "a peer closed with an error");
             }

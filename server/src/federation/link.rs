@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dna::{Proven, Target, dialback};
+use dna::{Proven, Target};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -21,7 +21,6 @@ use xmpp::stream::Order;
 use super::Federation;
 use super::channel::Basis;
 use super::pair::Pair;
-use crate::net::now;
 use crate::net::tls::Identity;
 use crate::session::Outbox;
 use crate::tenancy::Domain;
@@ -162,10 +161,7 @@ impl Link {
     ) -> Option<(Proven, Arc<Domain>)> {
         let mut ruling = federation.judge(basis, None).await?;
         if !supposed && ruling.verdict.may_dial_back() {
-            let delegated = dialback::Evidence::Delegated {
-                to: self.address.to_string(),
-                at: now(),
-            };
+            let delegated = basis.delegated(self.address);
             ruling = federation.judge(basis, Some(delegated)).await?;
         }
         Some((ruling.verdict.into_proven()?, ruling.under))

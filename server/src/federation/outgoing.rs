@@ -7,7 +7,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dna::dialback::Evidence;
 use dna::{Fault, Proven, Refusal, Role, Target};
 use futures_util::future::{BoxFuture, ready};
 use parking_lot::Mutex;
@@ -24,10 +23,9 @@ use super::channel::{Basis, Channel};
 use super::link::Link;
 use super::pair::Pair;
 use super::staple::Staple;
-use super::verify::Verifier;
+use super::verify::{Authority, Verifier};
 use super::{Federation, judgement};
 use crate::net::limits::Patience;
-use crate::net::now;
 use crate::net::pump::{Ended, Host};
 use crate::net::tls::{Identity, Secure};
 use crate::session::Outbox;
@@ -41,6 +39,7 @@ pub(super) struct OutHost {
     local: DomainName,
     remote: DomainName,
     target: Target,
+    dnssec: bool,
     address: SocketAddr,
     identity: Option<Arc<Identity>>,
     job: Job,
@@ -82,6 +81,7 @@ impl OutHost {
             local: call.domain.name().clone(),
             remote: call.remote.clone(),
             target: call.target.clone(),
+            dnssec: call.dnssec,
             address,
             identity,
             job: call.job.clone(),
@@ -125,6 +125,7 @@ impl OutHost {
             tls: self.tls.clone(),
             stapled: Some(self.staple.came()),
             target: Some(self.target.clone()),
+            dnssec: self.dnssec,
             address: self.address.ip(),
         }
     }
@@ -351,10 +352,13 @@ impl OutHost {
     fn ready_to_verify(&self, verifier: Arc<Verifier>) {
         let (federation, basis) = (self.channel.federation.clone(), self.basis());
         let (outbox, mut attempt) = (self.channel.outbox.clone(), self.attempt.clone());
-        let address = self.address.to_string();
+        let authority = Authority {
+            address: self.address.to_string(),
+            dnssec: self.dnssec,
+        };
         self.channel.federation.spawn(async move {
             let Some(refusal) = federation.dane_refuses(&basis).await else {
-                return verifier.ready(&outbox, &address);
+                return verifier.ready(&outbox, authority);
             };
             attempt.stage = Stage::Identity;
             attempt.failed(refusal.code, refusal.fault, refusal.text.clone());
@@ -388,10 +392,7 @@ async fn judge(federation: &Federation, basis: &Basis, address: SocketAddr) -> (
     let refusals = ruling.verdict.refusals().to_vec();
     let judgement = judgement(&ruling.verdict);
     if judgement.dialback {
-        let delegated = Evidence::Delegated {
-            to: address.to_string(),
-            at: now(),
-        };
+        let delegated = basis.delegated(address);
         match federation.judge(basis, Some(delegated)).await {
             Some(again) => ruling = again,
             None => return (super::domain_gone(), Judged::default()),

@@ -1,6 +1,7 @@
 //! Two whole servers in one process, each with an authority and a store of its own, over loopback: what they prove to each
 //! other, and what becomes of stanzas when they do not.
 
+mod diagnosis;
 mod standing;
 
 use std::future::poll_fn;
@@ -48,6 +49,7 @@ fn proven_at(local: &str, remote: &str, at: xmpp::timestamp::Timestamp) -> Prove
         tls: true,
         dialback: Some(dna::dialback::Evidence::Delegated {
             to: "192.0.2.1:5269".into(),
+            dnssec: false,
             at,
         }),
         ..Evidence::none(Arc::default())
@@ -59,7 +61,11 @@ fn proven_at(local: &str, remote: &str, at: xmpp::timestamp::Timestamp) -> Prove
 
 /// A DNS that both servers ask: SRV and address of each domain.
 #[derive(Default)]
-struct Table(Mutex<HashMap<(String, RecordType), Vec<RecordData>>>);
+struct Table(
+    Mutex<HashMap<(String, RecordType), Vec<RecordData>>>,
+    /// Every answer is signed.
+    std::sync::atomic::AtomicBool,
+);
 
 impl Table {
     /// `name` is served at `door`, on these addresses.
@@ -102,7 +108,10 @@ impl Lookup for Table {
                 ),
                 None => Outcome::NoRecords { nxdomain: true },
             },
-            security: Security::Insecure,
+            security: match self.1.load(std::sync::atomic::Ordering::Relaxed) {
+                true => Security::Secure,
+                false => Security::Insecure,
+            },
             ttl_seconds: 60,
             asked: "table".into(),
             aliases: Vec::new(),

@@ -97,7 +97,7 @@ struct State {
     questions: Vec<Question>,
     /// The stream, once it can be asked.
     outbox: Option<Arc<Outbox>>,
-    address: String,
+    authority: Authority,
     /// The task has ended; a new verifier is wanted.
     over: bool,
 }
@@ -105,18 +105,26 @@ struct State {
 struct Question {
     stream: String,
     key: String,
-    answer: oneshot::Sender<(KeyOutcome, String)>,
+    answer: oneshot::Sender<(KeyOutcome, Authority)>,
+}
+
+/// Who answers for a domain.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Authority {
+    pub(super) address: String,
+    /// Signed records led there.
+    pub(super) dnssec: bool,
 }
 
 impl Verifier {
     /// The stream can be asked: whatever waits is.
-    pub(super) fn ready(&self, outbox: &Arc<Outbox>, address: &str) {
+    pub(super) fn ready(&self, outbox: &Arc<Outbox>, authority: Authority) {
         let mut state = self.state.lock();
         for question in &state.questions {
             outbox.order(self.order(question));
         }
         state.outbox = Some(outbox.clone());
-        address.clone_into(&mut state.address);
+        state.authority = authority;
     }
 
     pub(super) fn answered(&self, stream: &str, outcome: KeyOutcome) {
@@ -124,7 +132,7 @@ impl Verifier {
         if let Some(at) = state.questions.iter().position(|q| q.stream == stream) {
             let question = state.questions.swap_remove(at);
             // Whoever asked may have gone meanwhile (DIALBACK-13).
-            let _ = question.answer.send((outcome, state.address.clone()));
+            let _ = question.answer.send((outcome, state.authority.clone()));
         }
     }
 
@@ -156,25 +164,26 @@ impl Verifier {
         state.outbox = None;
         for question in std::mem::take(&mut state.questions) {
             let outcome = KeyOutcome::Failed(Box::new(error.clone()));
-            let _ = question.answer.send((outcome, String::new()));
+            let _ = question.answer.send((outcome, Authority::default()));
         }
     }
 }
 
 impl Federation {
-    /// Asks the authoritative server of `remote` whether it made `key` for the stream that `local` received it on. Gives
-    /// its address too.
+    /// Asks the authoritative server of `remote` whether it made `key` for the stream that `local` received it on. Says
+    /// who answered, too.
     pub(super) async fn verify(
         self: &Arc<Self>,
         local: DomainName,
         remote: DomainName,
         stream: String,
         key: String,
-    ) -> (KeyOutcome, String) {
-        let failed = |error: StanzaError| (KeyOutcome::Failed(Box::new(error)), String::new());
+    ) -> (KeyOutcome, Authority) {
+        let failed =
+            |error: StanzaError| (KeyOutcome::Failed(Box::new(error)), Authority::default());
         if self.parts.tenancy.hosts(remote.as_str()) {
             // Hosted domains talk inside this process; whoever says to be one on the outside is not (ROUTE-08).
-            return (KeyOutcome::Invalid, String::new());
+            return (KeyOutcome::Invalid, Authority::default());
         }
         if let Some(error) = self.verifiers.paused(&remote) {
             return failed(error);

@@ -64,6 +64,8 @@ pub struct Proof {
     pub code: String,
     /// In words.
     pub text: String,
+    /// There was only nothing of its kind to look at; what matters is said by another.
+    pub minor: bool,
 }
 
 /// One attempt, told.
@@ -158,8 +160,12 @@ fn success(story: &Story, peer: &str) -> String {
         "dane" => "its certificate, as its signed DNS announces it",
         "posh" => "its certificate, as its website announces it",
         "dialback" => {
+            let dns = match story.facts.get("dnssec") == Some(&Value::Bool(true)) {
+                true => " Its signed DNS says where to ask.",
+                false => "",
+            };
             return format!(
-                "{peer} was looked up and asked back (dialback). That is as good as the network was at that moment, and no proof."
+                "{peer} was looked up and asked back (dialback).{dns} That is as good as the network was at that moment, and no proof."
             );
         }
         _ => return format!("{peer} was reached."),
@@ -191,6 +197,7 @@ fn proofs(story: &Story) -> Vec<Proof> {
         holds,
         code: word(value, "code"),
         text: word(value, "text"),
+        minor: value.get("minor") == Some(&Value::Bool(true)),
     };
     let verdicts = list("verdicts");
     if !verdicts.is_empty() {
@@ -207,6 +214,7 @@ fn proofs(story: &Story) -> Vec<Proof> {
             holds: true,
             code: String::new(),
             text: story.fact("identifier").to_owned(),
+            minor: false,
         });
     }
     proofs
@@ -226,6 +234,7 @@ fn steps(story: &Story, meaning: Option<&Meaning>) -> Vec<Step> {
         .map(|proof| match (proof.holds, proof.prooftype.as_str()) {
             (true, by) => format!("{by} holds"),
             (false, "policy") => proof.text.clone(),
+            (false, by) if proof.minor => format!("nothing for {by}"),
             (false, by) => format!("{by} refused"),
         })
         .collect::<Vec<_>>()

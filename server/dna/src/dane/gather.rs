@@ -21,12 +21,22 @@ pub struct Endpoint {
     pub six: Vec<IpAddr>,
     /// IPv4 addresses.
     pub four: Vec<IpAddr>,
+    /// How surely those are the host's.
+    pub security: Security,
     /// Why there are none, or fewer than there might be.
     pub why: Option<String>,
     /// What is known of its TLSA records.
     pub association: Association,
     /// Seconds all of this may be believed.
     pub ttl_seconds: u32,
+}
+
+impl Endpoint {
+    /// Whether signed records lead from the domain to the very address: that it is served at `target`, or that no record
+    /// says so, and what addresses that has (XEP-0344).
+    pub fn is_secure(&self, target: &Target) -> bool {
+        target.security == Security::Secure && self.security == Security::Secure
+    }
 }
 
 /// Owner name of the TLSA records of a host and port (DANE-01, DANE-02).
@@ -46,6 +56,7 @@ pub async fn endpoint(lookup: &dyn Lookup, target: &Target, now: Timestamp) -> E
         return Endpoint {
             six: vec![address],
             four: Vec::new(),
+            security: Security::Unknown,
             why: None,
             association: association(&target.host, Tlsa::Off, u32::MAX),
             ttl_seconds: u32::MAX,
@@ -88,6 +99,7 @@ pub async fn endpoint(lookup: &dyn Lookup, target: &Target, now: Timestamp) -> E
     Endpoint {
         six: safe(&six, secured),
         four: safe(&four, secured),
+        security,
         why,
         association,
         ttl_seconds,

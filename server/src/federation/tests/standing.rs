@@ -22,7 +22,14 @@ impl House {
         let streams = self.server.federation().streams.lock();
         let mut carrying = streams.open.values().filter(|s| !s.pairs.lock().is_empty());
         let stream = carrying.next().expect("a stream");
-        assert!(carrying.next().is_none(), "one stream");
+        let others: Vec<_> = carrying
+            .flat_map(|stream| {
+                let pairs = stream.pairs.lock();
+                let names = |held: &channel::Held| format!("{:?} {}", held.proven, stream.ours);
+                pairs.iter().map(names).collect::<Vec<_>>()
+            })
+            .collect();
+        assert!(others.is_empty(), "one stream and not also: {others:?}");
         stream.outbox.clone()
     }
 }

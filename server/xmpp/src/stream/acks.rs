@@ -25,7 +25,9 @@ pub(super) struct Acks {
 }
 
 impl Acks {
-    /// The feature, offered once the peer is known (SM-01).
+    /// The feature. It is offered with the last features before stanzas may flow (XEP-0198 4, SM-01): behind SASL, and where
+    /// only dialback can prove the peer, which no further features follow, before that. Switched on it is in either case
+    /// after authentication only.
     pub(super) fn feature() -> Element {
         Element::new("sm", ns::STREAM_MANAGEMENT)
     }
@@ -37,9 +39,11 @@ impl Acks {
         }
     }
 
-    /// As initiator: switches it on.
+    /// As initiator: switches it on, once.
     pub(super) fn enable(&mut self, out: &mut Actions) {
-        self.asked = true;
+        if std::mem::replace(&mut self.asked, true) {
+            return;
+        }
         out.send_str(ENABLE);
         out.push(Action::Event(Event::AcksBegin));
     }

@@ -159,6 +159,18 @@ impl<M: Machine> Side<M> {
         std::mem::take(&mut self.sent)
     }
 
+    /// What was answered to stanzas of dropped pairs, all in a row.
+    pub(super) fn refusals(&mut self) -> String {
+        let mut all = String::new();
+        for event in std::mem::take(&mut self.events) {
+            match event {
+                Event::Refusal(reply) => all.push_str(&String::from_utf8_lossy(reply.bytes())),
+                event => self.events.push(event),
+            }
+        }
+        all
+    }
+
     pub(super) fn accepted(&self) -> Vec<(String, &'static str)> {
         self.events
             .iter()

@@ -377,6 +377,8 @@ pub enum Event {
         /// The peer.
         remote: DomainName,
     },
+    /// An answer to a stanza of a dropped pair: it goes back on this very stream, no other way leads there.
+    Refusal(Box<Stanza>),
     /// The peer closed with an error.
     RemoteError(StreamError),
     /// The peer did not take our certificate: EXTERNAL was refused. Dialback follows where it can.

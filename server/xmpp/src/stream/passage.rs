@@ -80,7 +80,8 @@ impl Bar {
             return Err(self.error.clone());
         }
         self.answered += 1;
-        out.send(|bytes| bytes.extend_from_slice(reply.bytes()));
+        // By the way of all stanzas, which counts what the peer will acknowledge (XEP-0198).
+        out.push(Action::Event(Event::Refusal(Box::new(reply))));
         Ok(())
     }
 }

@@ -325,6 +325,9 @@ fn features(served: &Served, external: bool) -> Vec<Element> {
     }
     features.push(dialback_feature());
     features.push(Element::new("bidi", ns::BIDI_FEATURE));
+    if !external {
+        features.push(Acks::feature());
+    }
     features.push(limits_feature(served));
     features
 }

@@ -100,6 +100,8 @@ struct Ready {
     /// It may send stanzas of the accepted pairs (XEP-0288).
     bidi: bool,
     acks: Acks,
+    /// It offered acknowledgements before anybody was authenticated: for when dialback does that.
+    offers_acks: bool,
     pairs: Vec<Pair>,
     /// Pairs that were accepted, and may pass no longer.
     barred: Barred,
@@ -291,6 +293,7 @@ impl PeerOut {
                 peer_limits(&tree, out);
                 let mut ready = Box::new(Ready::new(id, dialback || offers_dialback));
                 ready.errors = errors;
+                ready.offers_acks = tree.find("sm", ns::STREAM_MANAGEMENT).is_some();
                 if self.purpose != Purpose::Verify && tree.find("bidi", ns::BIDI_FEATURE).is_some()
                 {
                     // BIDI-02
@@ -341,7 +344,7 @@ impl PeerOut {
         self.state = State::Ready(ready);
         if matches!(self.purpose, Purpose::Send { .. }) {
             if !dialback {
-                let why = "the peer offers neither EXTERNAL nor dialback";
+                let why = format!("{} offers neither EXTERNAL nor dialback", self.remote);
                 return self.give_up(why, out);
             }
             self.add_pair(self.local.clone(), self.remote.clone(), out);
@@ -361,12 +364,12 @@ impl PeerOut {
         }
     }
 
-    fn give_up(&mut self, why: &str, out: &mut Actions) {
+    fn give_up(&mut self, why: String, out: &mut Actions) {
         out.push(Action::Event(Event::PairRefused {
             local: self.local.clone(),
             remote: self.remote.clone(),
             reason: PairRefusal::NoWay,
-            why: why.to_owned(),
+            why,
         }));
         self.finish(out);
     }
@@ -380,6 +383,7 @@ impl Ready {
             errors: false,
             bidi: false,
             acks: Acks::default(),
+            offers_acks: false,
             pairs: Vec::new(),
             barred: Barred::default(),
             questions: Vec::new(),
@@ -450,7 +454,10 @@ impl PeerOut {
                 out.push(Action::StartTls(self.remote.clone()));
                 self.state = State::Handshake;
             }
-            State::StartTls => self.give_up("the peer does not take STARTTLS", out),
+            State::StartTls => {
+                let why = format!("{} does not take STARTTLS", self.remote);
+                self.give_up(why, out);
+            }
             State::Sasl(_) if raw.ns() == ns::SASL => self.sasl(raw, out),
             State::Ready(_) if raw.ns() == ns::DIALBACK => self.dialback(raw, out),
             _ if raw.ns() == ns::DIALBACK => {}

@@ -248,6 +248,13 @@ pub(super) const MEANINGS: &[Row] = &[
         "Check that the server records of {domain} are published; the checks of {domain} show it.",
     ),
     (
+        "dialback-authority-silent",
+        SignIn,
+        Theirs,
+        "{peer} called and said who it is, and the server that its DNS names was asked about that and had not answered when the call ended.",
+        "Ask its operator whether the SRV records of {peer} point at a server that runs and can be reached from here.",
+    ),
+    (
         "dialback-refused",
         SignIn,
         Theirs,

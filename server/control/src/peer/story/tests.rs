@@ -150,3 +150,27 @@ fn where_there_is_no_website_to_ask_the_certificate_is_what_has_to_be_mended() {
     }));
     assert_eq!(story.why, "The certificate of peer.example has expired.");
 }
+
+#[test]
+fn what_had_nothing_to_say_is_no_refusal() {
+    let story = tell(
+        "one.example",
+        "peer.example",
+        json!({
+            "direction": "out", "ok": true, "prooftype": "dialback", "dnssec": true,
+            "verdicts": [
+                {"prooftype": "pkix", "holds": false, "code": "certificate-expired", "text": "expired"},
+                {"prooftype": "posh", "holds": false, "code": "posh-not-published", "text": "no document", "minor": true},
+                {"prooftype": "dialback", "holds": true, "text": "the DNS leads there"},
+            ],
+        }),
+    );
+    assert_eq!(
+        story.steps[3].seen,
+        "pkix refused, nothing for posh, dialback holds"
+    );
+    let minor: Vec<_> = story.proofs.iter().map(|proof| proof.minor).collect();
+    assert_eq!(minor, [false, true, false]);
+    // XEP-0344: forged DNS was no way in here.
+    assert!(story.why.contains("signed DNS"), "{}", story.why);
+}

@@ -772,7 +772,7 @@ fn dos_10_a_dropped_pair_leaves_the_others_on_a_shared_stream() {
         }
         for _ in 0..super::super::passage::ANSWERED {
             side.read(MESSAGE);
-            let said = side.take();
+            let said = side.refusals();
             assert!(
                 said.starts_with("<message from='b@one.example' to='a@peer.example/x'")
                     && said.contains("<policy-violation "),
@@ -791,7 +791,7 @@ fn a_dropped_pair_may_be_proved_anew() {
     let mut side = shared(true);
     drop_pair(&mut side, "one.example", StreamCondition::Reset);
     side.read(MESSAGE);
-    assert!(side.take().contains("<not-authorized "));
+    assert!(side.refusals().contains("<not-authorized "));
     side.read("<db:result from='peer.example' to='one.example'>k</db:result>");
     judged(&mut side, "peer.example", PROVEN);
     side.read(MESSAGE);

@@ -61,6 +61,10 @@ impl PeerOut {
             Outcome::Valid => {
                 ready.pairs[asked].stage = Stage::Accepted;
                 ready.barred.remove(&response.to, &response.from);
+                if std::mem::take(&mut ready.offers_acks) {
+                    // XEP-0220 2.1.1: once a pair is valid other features may be negotiated; XEP-0198 3: not before.
+                    ready.acks.enable(out);
+                }
                 out.push(Action::Event(Event::PairAccepted {
                     local: response.to,
                     remote: response.from,

@@ -175,6 +175,13 @@ fn tls_15_42_starttls_is_asked_for_even_when_it_is_not_offered() {
     // TLS-42: never in plaintext.
     side.read("<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
     assert!(side.closed && !side.said.contains("db:result") && !side.said.contains("<auth"));
+    assert!(
+        side.events.iter().any(
+            |e| matches!(e, Event::PairRefused { why, .. } if why == "peer.example does not take STARTTLS")
+        ),
+        "{:?}",
+        side.events
+    );
 }
 
 #[test]
@@ -553,7 +560,6 @@ fn dos_10_a_dropped_pair_leaves_the_others_until_it_is_the_last() {
     });
     pair.run();
     assert_eq!(pair.out.accepted().len(), 2);
-    let answers = pair.out.said.len();
     pair.out
         .read("<message from='a@one.example' to='b@peer.example' id='1'><body>hi</body></message>");
     assert_eq!(pair.out.stanzas.len(), 1);
@@ -562,7 +568,7 @@ fn dos_10_a_dropped_pair_leaves_the_others_until_it_is_the_last() {
     pair.out
         .read("<message from='a@one.example' to='b@peer.example' id='2'><body>hi</body></message>");
     assert_eq!(pair.out.stanzas.len(), 1, "it may pass no longer");
-    let said = &pair.out.said[answers..];
+    let said = pair.out.refusals();
     assert!(
         said.starts_with("<message from='b@peer.example' to='a@one.example'")
             && said.contains("<not-authorized "),
@@ -574,4 +580,50 @@ fn dos_10_a_dropped_pair_leaves_the_others_until_it_is_the_last() {
     assert_eq!(pair.out.stanzas.len(), 2, "the other pair goes on");
     pair.order(drop("chat.peer.example"));
     assert!(pair.out.closed && pair.out.said.contains("<reset "));
+}
+
+/// XEP-0198 3, SM-01: dialback authenticates as SASL does; what the receiver offered before it is switched on behind it.
+#[test]
+fn sm_01_03_04_acknowledgements_both_ways_after_dialback() {
+    let mut pair = Pair::new(WEAK, PROVEN);
+    pair.run();
+    let (valid, enable) = (
+        pair.into.said.find("type='valid'"),
+        pair.into.said.find("<enabled xmlns='urn:xmpp:sm:3'/>"),
+    );
+    assert!(valid.is_some() && valid < enable, "{}", pair.into.said);
+    let began = |events: &[Event]| events.iter().any(|event| matches!(event, Event::AcksBegin));
+    assert!(began(&pair.out.events) && began(&pair.into.events));
+    // A further pair asks for nothing more.
+    pair.order(Order::AddPair {
+        local: domain("chat.peer.example"),
+        remote: domain("one.example"),
+    });
+    pair.run();
+    assert_eq!(pair.out.said.matches("<enable ").count(), 1);
+    pair.into.read(
+        "<message from='a@peer.example' to='b@one.example' id='1'><body>hi</body></message><r xmlns='urn:xmpp:sm:3'/>",
+    );
+    assert!(
+        pair.into
+            .take()
+            .contains("<a xmlns='urn:xmpp:sm:3' h='1'/>")
+    );
+}
+
+/// A peer that offers nothing is asked for nothing: an element it does not know would cost the stream.
+#[test]
+fn sm_nothing_is_asked_of_a_peer_that_offers_no_acknowledgements() {
+    let mut side = caller(false);
+    side.read("<stream:features><dialback xmlns='urn:xmpp:features:dialback'/></stream:features>");
+    let Some(Ask::MakeKey { local, remote, .. }) = side.asks.pop_front() else {
+        panic!("a key");
+    };
+    side.answer(Answer::Key {
+        local,
+        remote,
+        key: "k".into(),
+    });
+    side.read("<db:result from='peer.example' to='one.example' type='valid'/>");
+    assert!(!side.accepted().is_empty() && !side.said.contains("<enable"));
 }
