@@ -22,7 +22,7 @@ check:
 quick:
     cargo test --workspace --lib --bins
 
-# What each unit of work costs the server, beside Prosody; `just bench --help`
+# What each unit of work costs the server, beside Prosody and ejabberd; `just bench --help`
 bench *ARGS:
     cargo run --release -p domicile-bench -- {{ARGS}}
 

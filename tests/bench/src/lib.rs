@@ -121,7 +121,7 @@ async fn compare(arguments: &Arguments) -> Outcome<bool> {
         arguments.only.clone()
     };
     let kinds: Vec<Kind> = if arguments.servers.is_empty() {
-        [Kind::Domicile, Kind::Prosody]
+        Kind::ALL
             .into_iter()
             .filter(|kind| kind.installed())
             .collect()
@@ -152,8 +152,7 @@ async fn compare(arguments: &Arguments) -> Outcome<bool> {
             scenario: *scenario,
             words: scenario.words(),
             unit: scenario.unit(),
-            budget: scenario.budget().0,
-            stretch: scenario.budget().1,
+            budget: scenario.budget(),
             figures: BTreeMap::new(),
             failures: BTreeMap::new(),
         })

@@ -56,10 +56,8 @@ pub struct Row {
     pub words: &'static str,
     /// What the figures count.
     pub unit: Unit,
-    /// What it may cost.
-    pub budget: f64,
-    /// What it could cost.
-    pub stretch: f64,
+    /// What it may cost and what it could, if that is laid down.
+    pub budget: Option<(f64, f64)>,
     /// By server.
     pub figures: BTreeMap<Kind, Figure>,
     /// Where it did not come to figures: why.
@@ -136,14 +134,18 @@ impl Report {
                     (None, None) => "-".to_owned(),
                 });
             }
+            let Some((budget, stretch)) = row.budget else {
+                lines.push(line);
+                continue;
+            };
             let mark = match ours {
-                Some(ours) if ours <= row.stretch => " ✓✓",
-                Some(ours) if ours <= row.budget => " ✓",
+                Some(ours) if ours <= stretch => " ✓✓",
+                Some(ours) if ours <= budget => " ✓",
                 Some(_) => " ✗",
                 None => "",
             };
-            line.push(words(row.unit, row.budget) + mark);
-            line.push(words(row.unit, row.stretch));
+            line.push(words(row.unit, budget) + mark);
+            line.push(words(row.unit, stretch));
             lines.push(line);
         }
         let mut text = format!("{}\n{}\n{}\n\n", self.date, self.machine, self.command);

@@ -7,8 +7,11 @@ mod chat;
 mod idle;
 mod login;
 mod ping;
+mod presence;
+mod roster;
 
 use std::cell::Cell;
+use std::ops::Range;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -24,6 +27,14 @@ use crate::world::{PASSWORD, World, user};
 
 /// Without any unit done for this long, something is lost.
 const STALL: Duration = Duration::from_secs(20);
+/// How long the sessions of a scenario may take to come and go.
+const PREPARATION: Duration = Duration::from_secs(120);
+
+/// Accounts that have rosters, by number; the others have none.
+const ROSTERS: Range<usize> = 2 * chat::PAIRS..2 * chat::PAIRS + 50;
+/// Accounts of the groups whose members see each other's presence.
+const PRESENCES: Range<usize> =
+    ROSTERS.end..ROSTERS.end + presence::GROUPS * (presence::CONTACTS + 1);
 
 /// How the figure of a scenario reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -47,6 +58,12 @@ pub enum Scenario {
     ChatPaced,
     /// A ping of the server answered.
     Ping,
+    /// A roster of 20 contacts fetched.
+    Roster,
+    /// Presence told to 20 contacts, one in flight; each contact is one unit.
+    Presence,
+    /// The same, eight in flight.
+    Presence8,
     /// TCP, STARTTLS, SCRAM-SHA-256, bind, presence; and the goodbye.
     Login,
     /// TCP, STARTTLS and two streams.
@@ -63,7 +80,10 @@ impl Scenario {
         Self::Chat,
         Self::Chat8,
         Self::ChatPaced,
+        Self::Presence,
+        Self::Presence8,
         Self::Ping,
+        Self::Roster,
         Self::Login,
         Self::Handshake,
         Self::IdleSession,
@@ -79,6 +99,11 @@ impl Scenario {
             Self::Chat8 => "the same, 8 in flight",
             Self::ChatPaced => "the same, paced at 1,000 messages/s",
             Self::Ping => "iq ping answered",
+            Self::Roster => "roster of 20 fetched",
+            Self::Presence => "presence broadcast, per contact delivered, 20 contacts, 1 in flight",
+            Self::Presence8 => {
+                "presence broadcast, per contact delivered, 20 contacts, 8 in flight"
+            }
             Self::Login => "login and logout: TCP, STARTTLS, SCRAM-SHA-256, bind, presence",
             Self::Handshake => "TCP, STARTTLS and two streams only",
             Self::IdleSession => "memory per idle TLS session",
@@ -94,18 +119,22 @@ impl Scenario {
         }
     }
 
-    /// What it may cost, and what it could: budget and stretch, in the scenario's unit.
-    pub fn budget(self) -> (f64, f64) {
-        match self {
+    /// What it may cost, and what it could: budget and stretch, in the scenario's unit. `None`: nothing is asked.
+    pub fn budget(self) -> Option<(f64, f64)> {
+        Some(match self {
             Self::Chat => (9.0, 6.0),
             Self::Chat8 => (5.0, 3.5),
             Self::ChatPaced => (40.0, 30.0),
             Self::Ping => (7.0, 5.5),
+            Self::Roster => (15.0, 10.0),
+            // A write for each delivery costs more than this by itself: it is asked of what can be written together.
+            Self::Presence => return None,
+            Self::Presence8 => (3.5, 2.5),
             Self::Login => (450.0, 350.0),
             Self::Handshake => (300.0, 240.0),
             Self::IdleSession => (16e3, 13e3),
             Self::IdleProcess => (25e6, 15e6),
-        }
+        })
     }
 
     /// Accounts that it needs.
@@ -113,7 +142,7 @@ impl Scenario {
         match self {
             Self::IdleSession => size.idle_sessions,
             Self::IdleProcess => 1,
-            _ => 2 * chat::PAIRS,
+            _ => PRESENCES.end,
         }
     }
 }
@@ -157,11 +186,22 @@ pub async fn run(
         *running = Some(Subject::start(kind, world)?);
     }
     let subject = running.as_ref().ok_or("no server")?;
+    let all = Duration::from_secs_f64(size.seconds * (size.repeat + 1) as f64) + PREPARATION;
+    match tokio::time::timeout(all, on_time(scenario, subject, size)).await {
+        Ok(done) => done,
+        Err(_) => Err("its sessions do not come about: something is lost".into()),
+    }
+}
+
+async fn on_time(scenario: Scenario, subject: &Subject, size: &Size) -> Outcome<Vec<Sample>> {
     match scenario {
         Scenario::Chat => chat::run(subject, 1, size).await,
         Scenario::Chat8 => chat::run(subject, 8, size).await,
         Scenario::ChatPaced => chat::run_paced(subject, 1_000, size).await,
         Scenario::Ping => ping::run(subject, size).await,
+        Scenario::Roster => roster::run(subject, size).await,
+        Scenario::Presence => presence::run(subject, 1, size).await,
+        Scenario::Presence8 => presence::run(subject, 8, size).await,
         Scenario::Login => login::run(subject, login::Depth::Session, size).await,
         Scenario::Handshake => login::run(subject, login::Depth::Streams, size).await,
         Scenario::IdleSession | Scenario::IdleProcess => Ok(Vec::new()),

@@ -3,6 +3,7 @@
 //! A configuration there has places (`@ADDRESS@`) that are filled in for a run; everything else is as it is read.
 
 mod domicile;
+mod ejabberd;
 mod prosody;
 
 use std::fs;
@@ -29,14 +30,20 @@ pub enum Kind {
     Domicile,
     /// Debian's Prosody.
     Prosody,
+    /// Debian's ejabberd.
+    Ejabberd,
 }
 
 impl Kind {
+    /// All of them, ours first.
+    pub const ALL: [Self; 3] = [Self::Domicile, Self::Prosody, Self::Ejabberd];
+
     /// Its name in tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Domicile => "Domicile",
             Self::Prosody => "Prosody",
+            Self::Ejabberd => "ejabberd",
         }
     }
 
@@ -45,6 +52,7 @@ impl Kind {
         match self {
             Self::Domicile => true,
             Self::Prosody => Path::new("/usr/bin/prosody").exists(),
+            Self::Ejabberd => Path::new("/usr/sbin/ejabberdctl").exists(),
         }
     }
 
@@ -63,6 +71,7 @@ impl Kind {
                     .to_owned();
             }
             Self::Prosody => "prosody",
+            Self::Ejabberd => "ejabberd",
         };
         let asked = std::process::Command::new("dpkg-query")
             .args(["-W", "-f", "${Version}", package])
@@ -92,6 +101,7 @@ impl Subject {
         let started = match kind {
             Kind::Domicile => domicile::start(world),
             Kind::Prosody => prosody::start(world),
+            Kind::Ejabberd => ejabberd::start(world),
         };
         let (mut process, address) = started.map_err(|e| format!("{}: {e}", kind.name()))?;
         let at: SocketAddr = format!("{address}:5222").parse()?;
