@@ -6,7 +6,7 @@ mod harness;
 use std::path::PathBuf;
 
 use harness::demo::Demo;
-use harness::tools::{environment, program, repository, script};
+use harness::tools::{environment, node, repository, script};
 use harness::xmpp::Client;
 use serde_json::json;
 
@@ -33,11 +33,11 @@ fn a_new_customer_goes_from_sign_up_to_live_and_chats() {
     std::fs::write(&plan, text.to_string()).expect("plan");
     let args = [repository().join("tests/browser/onboarding.mjs"), plan]
         .map(|p| p.to_string_lossy().into_owned());
-    let node = environment().join("node").to_string_lossy().into_owned();
+    let modules = environment().join("node").to_string_lossy().into_owned();
     script(
-        &program_or_path("node"),
+        &node(),
         &args,
-        &[("TEST_NODE", node)],
+        &[("TEST_NODE", modules)],
         harness::DEADLINE * 10,
     );
 
@@ -59,13 +59,4 @@ fn a_new_customer_goes_from_sign_up_to_live_and_chats() {
     alice.until("carol-alice@one.example");
     alice.message("dave@three.example", "alice-dave", "welcome");
     dave.until("alice-dave");
-}
-
-/// Node comes from Debian or from wherever the machine has it.
-fn program_or_path(name: &str) -> PathBuf {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path)
-        .map(|dir| dir.join(name))
-        .find(|p| p.exists());
-    found.unwrap_or_else(|| program(name))
 }

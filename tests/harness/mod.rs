@@ -14,6 +14,7 @@
 pub mod bind;
 pub mod demo;
 pub mod http;
+pub mod line;
 pub mod peers;
 pub mod postgres;
 pub mod serve;

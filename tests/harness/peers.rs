@@ -1,12 +1,15 @@
-//! Real Prosody and ejabberd, each serving one domain of its own in the demo's sandbox world: its records are in the
-//! sandbox DNS, its certificate is from the sandbox CA, and it trusts and asks nothing else.
+//! Real Prosody and ejabberd, each serving one domain of its own in a little world: the demo's sandbox, or one that a test
+//! made. Its records are in that world's DNS, and it trusts and asks nothing else.
 
 use std::fmt::Write as _;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
-use super::demo::{Demo, loopback};
+use rustls::RootCertStore;
+
+use super::demo::{Demo, loopback, roots};
 use super::tools::{Service, domicile, nsupdate, program};
 use super::xmpp::{Client, Connection};
 
@@ -19,19 +22,58 @@ pub enum Trust {
     Dialback,
 }
 
+/// What a peer is given: a name, an address, files, and a world around it.
+pub struct Place {
+    pub domain: String,
+    pub addr: Ipv4Addr,
+    /// Holds `DOMAIN.crt` (the chain) and `DOMAIN.key`; everything else of the peer goes there too.
+    pub dir: PathBuf,
+    /// Authorities that it believes, PEM.
+    pub ca: PathBuf,
+    pub dns: SocketAddr,
+    /// DNSKEY of that DNS's root.
+    pub trust_anchor: PathBuf,
+    /// What its own users trust.
+    pub roots: Arc<RootCertStore>,
+}
+
+/// How a peer behaves.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Manners {
+    /// Certificates only; otherwise dialback over TLS too.
+    pub strict: bool,
+    /// It looks at the TLSA records of whom it calls. Prosody only.
+    pub dane: bool,
+    /// Streams in both directions. Prosody only.
+    pub bidi: bool,
+    /// Stanzas are acknowledged. Prosody only.
+    pub smacks: bool,
+}
+
 /// A running peer server.
 pub struct Peer {
     pub domain: String,
     pub addr: Ipv4Addr,
     pub service: Service,
-    roots: PathBuf,
-    _dir: tempfile::TempDir,
+    roots: Arc<RootCertStore>,
+    /// Removed with it.
+    dir: Option<tempfile::TempDir>,
 }
 
 /// Accounts that every peer has: (localpart, password).
 pub const USERS: [(&str, &str); 2] = [("romeo", "peer-secret-1"), ("mercutio", "peer-secret-2")];
 
 impl Peer {
+    fn of(place: Place, service: Service) -> Self {
+        Self {
+            domain: place.domain,
+            addr: place.addr,
+            service,
+            roots: place.roots,
+            dir: None,
+        }
+    }
+
     /// Logs a user of the peer in, over STARTTLS with the peer's own certificate, and sends presence.
     pub fn online(&self, user: &str, resource: &str) -> Client {
         let password = USERS
@@ -40,7 +82,7 @@ impl Peer {
             .expect("a user of the peer")
             .1;
         let mut connection = Connection::open(SocketAddr::from((self.addr, 5222)), &self.domain);
-        connection.negotiate_tls(super::demo::roots(&self.roots));
+        connection.negotiate_tls(self.roots.clone());
         let mut client = Client::authenticate(connection, user, password, resource);
         client.send("<presence/>");
         let full = client.jid.clone();
@@ -49,15 +91,9 @@ impl Peer {
     }
 }
 
-struct Material {
-    dir: tempfile::TempDir,
-    chain: PathBuf,
-    key: PathBuf,
-    roots: PathBuf,
-}
-
-/// Records and certificate for `domain`, served at `addr`.
-fn prepare(demo: &Demo, domain: &str, addr: Ipv4Addr, trust: Trust) -> Material {
+/// Records and certificate for `domain` in the demo's world.
+fn prepare(demo: &Demo, domain: &str, trust: Trust) -> (Place, tempfile::TempDir) {
+    let addr = loopback();
     let host = format!("xmpp.{domain}");
     let records = [
         format!("update add {host}. 60 A {addr}"),
@@ -67,11 +103,7 @@ fn prepare(demo: &Demo, domain: &str, addr: Ipv4Addr, trust: Trust) -> Material 
     nsupdate(demo, domain, &records);
 
     let dir = tempfile::tempdir().expect("temporary directory");
-    let (chain, key) = (
-        dir.path().join(format!("{domain}.crt")),
-        dir.path().join(format!("{domain}.key")),
-    );
-    let roots = match trust {
+    let trusted = match trust {
         Trust::Strict => {
             let (data, out) = (
                 demo.data_dir.to_string_lossy(),
@@ -83,16 +115,24 @@ fn prepare(demo: &Demo, domain: &str, addr: Ipv4Addr, trust: Trust) -> Material 
             demo.info.ca.clone()
         }
         Trust::Dialback => {
+            let (chain, key) = (
+                dir.path().join(format!("{domain}.crt")),
+                dir.path().join(format!("{domain}.key")),
+            );
             self_signed(domain, &chain, &key);
-            chain.clone()
+            chain
         }
     };
-    Material {
-        dir,
-        chain,
-        key,
-        roots,
-    }
+    let place = Place {
+        domain: domain.into(),
+        addr,
+        dir: dir.path().to_path_buf(),
+        ca: demo.info.ca.clone(),
+        dns: demo.info.dns,
+        trust_anchor: demo.info.trust_anchor.clone(),
+        roots: roots(&trusted),
+    };
+    (place, dir)
 }
 
 fn self_signed(domain: &str, chain: &Path, key: &Path) {
@@ -128,79 +168,6 @@ fn self_signed(domain: &str, chain: &Path, key: &Path) {
     );
 }
 
-/// Starts Debian's Prosody for `domain`.
-pub fn prosody(demo: &Demo, domain: &str, trust: Trust) -> Peer {
-    let addr = loopback();
-    let m = prepare(demo, domain, addr, trust);
-    let dir = m.dir.path().to_path_buf();
-    let dns = demo.info.dns;
-    let secure = trust == Trust::Strict;
-    // The strict one is also the modern one: streams in both directions, stanzas acknowledged.
-    let modern = if secure {
-        r#", "s2s_bidi", "smacks""#
-    } else {
-        ""
-    };
-    let config = format!(
-        r#"
-run_as_root = true
-pidfile = "{dir}/prosody.pid"
-data_path = "{dir}/data"
-certificates = "{dir}"
-interfaces = {{ "{addr}" }}
-local_interfaces = {{ "{addr}" }}
-c2s_ports = {{ 5222 }}
-s2s_ports = {{ 5269 }}
-s2s_direct_tls_ports = {{ 5270 }}
-http_ports = {{}}
-https_ports = {{}}
-modules_enabled = {{ "roster", "saslauth", "tls", "dialback", "disco", "ping", "posix"{modern} }}
-authentication = "internal_hashed"
-c2s_require_encryption = true
-s2s_require_encryption = true
-s2s_secure_auth = {secure}
-unbound = {{ resolvconf = false; forward = "{ip}@{port}"; hoststxt = false; trustfile = "{anchor}" }}
-ssl = {{ cafile = "{ca}"; capath = "{dir}/none" }}
-log = {{ debug = "*console" }}
-VirtualHost "{domain}"
-"#,
-        dir = dir.display(),
-        ip = dns.ip(),
-        port = dns.port(),
-        anchor = demo.info.trust_anchor.display(),
-        ca = demo.info.ca.display(),
-    );
-    let file = dir.join("prosody.cfg.lua");
-    std::fs::create_dir_all(dir.join("data")).expect("data directory");
-    std::fs::write(&file, config).expect("configuration");
-    for (user, password) in USERS {
-        let out = Command::new(program("prosodyctl"))
-            .arg("--config")
-            .arg(&file)
-            .args(["register", user, domain, password])
-            .output()
-            .expect("prosodyctl");
-        assert!(
-            out.status.success(),
-            "prosodyctl: {}",
-            String::from_utf8_lossy(&out.stderr)
-        );
-    }
-    let mut command = Command::new(program("prosody"));
-    command.arg("--config").arg(&file).arg("-F");
-    let mut service = Service::start("prosody", &mut command, dir.join("prosody.log"));
-    for port in [5222, 5269, 5270] {
-        service.listening((addr, port).into());
-    }
-    Peer {
-        domain: domain.into(),
-        addr,
-        service,
-        roots: m.roots,
-        _dir: m.dir,
-    }
-}
-
 /// The SRV targets of the demo's domains as lines of a hosts file.
 fn hosts_of(demo: &Demo) -> String {
     let dns = demo.info.dns;
@@ -219,19 +186,112 @@ fn hosts_of(demo: &Demo) -> String {
     hosts
 }
 
-/// Starts Debian's ejabberd for `domain`, as one Erlang process without distribution.
+/// Starts Debian's Prosody in the demo's world.
+pub fn prosody(demo: &Demo, domain: &str, trust: Trust) -> Peer {
+    let (place, dir) = prepare(demo, domain, trust);
+    let strict = trust == Trust::Strict;
+    // The strict one is also the modern one: streams in both directions, stanzas acknowledged.
+    let manners = Manners {
+        strict,
+        bidi: strict,
+        smacks: strict,
+        dane: false,
+    };
+    Peer {
+        dir: Some(dir),
+        ..prosody_at(place, manners)
+    }
+}
+
+/// Starts Debian's ejabberd in the demo's world.
 pub fn ejabberd(demo: &Demo, domain: &str, trust: Trust) -> Peer {
-    let addr = loopback();
-    let m = prepare(demo, domain, addr, trust);
-    let dir = m.dir.path().to_path_buf();
-    let read = |p: &Path| std::fs::read_to_string(p).expect("PEM");
+    let (place, dir) = prepare(demo, domain, trust);
+    Peer {
+        dir: Some(dir),
+        ..ejabberd_at(place, trust == Trust::Strict, &hosts_of(demo))
+    }
+}
+
+/// Starts Debian's Prosody.
+pub fn prosody_at(place: Place, manners: Manners) -> Peer {
+    let modules: String = [(manners.bidi, "s2s_bidi"), (manners.smacks, "smacks")]
+        .iter()
+        .filter(|(on, _)| *on)
+        .map(|(_, module)| format!(", \"{module}\""))
+        .collect();
+    let config = format!(
+        r#"
+run_as_root = true
+pidfile = "{dir}/prosody.pid"
+data_path = "{dir}/data"
+certificates = "{dir}"
+interfaces = {{ "{addr}" }}
+local_interfaces = {{ "{addr}" }}
+c2s_ports = {{ 5222 }}
+s2s_ports = {{ 5269 }}
+s2s_direct_tls_ports = {{ 5270 }}
+http_ports = {{}}
+https_ports = {{}}
+modules_enabled = {{ "roster", "saslauth", "tls", "dialback", "disco", "ping", "posix"{modules} }}
+authentication = "internal_hashed"
+c2s_require_encryption = true
+s2s_require_encryption = true
+s2s_secure_auth = {strict}
+use_dane = {dane}
+unbound = {{ resolvconf = false; forward = "{ip}@{port}"; hoststxt = false; trustfile = "{anchor}" }}
+ssl = {{ cafile = "{ca}"; capath = "{dir}/none" }}
+log = {{ debug = "*console" }}
+VirtualHost "{domain}"
+"#,
+        dir = place.dir.display(),
+        addr = place.addr,
+        domain = place.domain,
+        strict = manners.strict,
+        dane = manners.dane,
+        ip = place.dns.ip(),
+        port = place.dns.port(),
+        anchor = place.trust_anchor.display(),
+        ca = place.ca.display(),
+    );
+    let file = place.dir.join("prosody.cfg.lua");
+    std::fs::create_dir_all(place.dir.join("data")).expect("data directory");
+    std::fs::write(&file, config).expect("configuration");
+    for (user, password) in USERS {
+        let out = Command::new(program("prosodyctl"))
+            .arg("--config")
+            .arg(&file)
+            .args(["register", user, &place.domain, password])
+            .output()
+            .expect("prosodyctl");
+        assert!(
+            out.status.success(),
+            "prosodyctl: {}",
+            String::from_utf8_lossy(&out.stderr)
+        );
+    }
+    let mut command = Command::new(program("prosody"));
+    command.arg("--config").arg(&file).arg("-F");
+    let mut service = Service::start("prosody", &mut command, place.dir.join("prosody.log"));
+    for port in [5222, 5269, 5270] {
+        service.listening((place.addr, port).into());
+    }
+    Peer::of(place, service)
+}
+
+/// Starts Debian's ejabberd, as one Erlang process without distribution. `hosts`: a hosts file, for it asks the DNS for SRV
+/// records only and leaves addresses to libc, whose resolver takes no port; so it is in a mount namespace of its own.
+pub fn ejabberd_at(place: Place, strict: bool, hosts: &str) -> Peer {
+    let (dir, domain) = (&place.dir, &place.domain);
+    let read = |end: &str| {
+        std::fs::read_to_string(dir.join(format!("{domain}.{end}"))).expect("PEM of the peer")
+    };
     let pem = dir.join("both.pem");
-    std::fs::write(&pem, read(&m.chain) + &read(&m.key)).expect("PEM");
+    std::fs::write(&pem, read("crt") + &read("key")).expect("PEM");
     // `required_trusted` no longer exists: without mod_s2s_dialback only EXTERNAL is left.
-    let dialback = if trust == Trust::Dialback {
-        "  mod_s2s_dialback: {}\n"
-    } else {
+    let dialback = if strict {
         ""
+    } else {
+        "  mod_s2s_dialback: {}\n"
     };
     let config = format!(
         r#"hosts: ["{domain}"]
@@ -253,20 +313,20 @@ modules:
   mod_roster: {{}}
 {dialback}"#,
         pem = pem.display(),
-        ca = demo.info.ca.display(),
+        ca = place.ca.display(),
+        addr = place.addr,
     );
     let file = dir.join("ejabberd.yml");
     std::fs::write(&file, config).expect("configuration");
-    let dns = demo.info.dns;
-    let std::net::IpAddr::V4(ip) = dns.ip() else {
-        panic!("the sandbox DNS is on IPv4 loopback")
+    let IpAddr::V4(ip) = place.dns.ip() else {
+        panic!("the DNS is on IPv4 loopback")
     };
     let [a, b, c, d] = ip.octets();
     let inetrc = dir.join("inetrc");
     let lines = format!(
         // Without the first, /etc/resolv.conf would replace the name server.
         "{{resolv_conf,\"\"}}.\n{{lookup,[file,dns]}}.\n{{nameserver,{{{a},{b},{c},{d}}},{}}}.\n{{cache_size,0}}.\n",
-        dns.port()
+        place.dns.port()
     );
     std::fs::write(&inetrc, lines).expect("inetrc");
     let mut register = String::new();
@@ -277,15 +337,13 @@ modules:
         );
     }
     register.push_str("io:format(\"accounts ready~n\").");
-    // ejabberd asks the DNS for SRV records only; addresses it leaves to libc, whose resolver takes no port. So it sees a
-    // hosts file of its own, in a mount namespace of its own.
-    let hosts = dir.join("hosts");
-    std::fs::write(&hosts, hosts_of(demo)).expect("hosts");
+    let hosts_file = dir.join("hosts");
+    std::fs::write(&hosts_file, hosts).expect("hosts");
     let mut command = Command::new(program("unshare"));
     command
         .args(["--mount", "--", "sh", "-c"])
         .arg("mount --bind \"$0\" /etc/hosts && exec \"$@\"")
-        .arg(&hosts)
+        .arg(&hosts_file)
         .arg(program("erl"))
         .args(["-noinput", "-start_epmd", "false", "-mnesia", "dir"])
         .arg(format!("\"{}/mnesia\"", dir.display()))
@@ -294,17 +352,11 @@ modules:
         .env("EJABBERD_CONFIG_PATH", &file)
         .env("ERL_LIBS", "/usr/lib/x86_64-linux-gnu")
         .env("ERL_CRASH_DUMP", dir.join("crash.dump"))
-        .current_dir(&dir);
+        .current_dir(dir);
     let mut service = Service::start("ejabberd", &mut command, dir.join("ejabberd.log"));
     for port in [5222, 5269] {
-        service.listening((addr, port).into());
+        service.listening((place.addr, port).into());
     }
     service.says("accounts ready");
-    Peer {
-        domain: domain.into(),
-        addr,
-        service,
-        roots: m.roots,
-        _dir: m.dir,
-    }
+    Peer::of(place, service)
 }

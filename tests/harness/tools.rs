@@ -31,6 +31,15 @@ pub fn program(name: &str) -> PathBuf {
         .unwrap_or_else(|| panic!("{name} is not installed; run tests/install"))
 }
 
+/// Node, from Debian or from wherever the machine has it.
+pub fn node() -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path)
+        .map(|dir| dir.join("node"))
+        .find(|p| p.exists());
+    found.unwrap_or_else(|| program("node"))
+}
+
 /// A background program, ended with the test.
 pub struct Service {
     child: Child,

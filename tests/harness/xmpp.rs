@@ -1,28 +1,21 @@
-//! A raw XMPP connection: bytes out, whole top-level items in. It knows XML only as far as finding their ends.
+//! A client's raw XMPP connection, and a bound session on it.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::{ClientConfig, RootCertStore};
 
 use super::DEADLINE;
 use super::demo::Demo;
-
-enum Socket {
-    Plain(TcpStream),
-    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
-    Gone,
-}
+pub use super::line::between;
+use super::line::{Ended, Line};
 
 /// One connection, before or after TLS.
 pub struct Connection {
-    socket: Socket,
-    buffer: Vec<u8>,
+    line: Line,
     pub domain: String,
 }
 
@@ -43,11 +36,8 @@ impl Connection {
     pub fn open(addr: SocketAddr, domain: &str) -> Self {
         let tcp =
             TcpStream::connect_timeout(&addr, DEADLINE).unwrap_or_else(|e| panic!("{addr}: {e}"));
-        tcp.set_read_timeout(Some(DEADLINE)).expect("timeout");
-        tcp.set_nodelay(true).expect("nodelay");
         Self {
-            socket: Socket::Plain(tcp),
-            buffer: Vec::new(),
+            line: Line::over(tcp),
             domain: domain.into(),
         }
     }
@@ -66,24 +56,12 @@ impl Connection {
 
     /// Wraps the socket in TLS and completes the handshake.
     pub fn start_tls(&mut self, config: ClientConfig, name: &str) -> io::Result<()> {
-        let Socket::Plain(mut tcp) = std::mem::replace(&mut self.socket, Socket::Gone) else {
-            panic!("TLS is up already");
-        };
-        let name = ServerName::try_from(name.to_owned()).expect("server name");
-        let mut tls = ClientConnection::new(Arc::new(config), name).expect("TLS client");
-        while tls.is_handshaking() {
-            tls.complete_io(&mut tcp)?;
-        }
-        self.socket = Socket::Tls(Box::new(StreamOwned::new(tls, tcp)));
-        Ok(())
+        self.line.tls_client(config, name)
     }
 
     /// The leaf certificate that the other side presented (DER).
     pub fn peer_leaf(&self) -> Vec<u8> {
-        let Socket::Tls(tls) = &self.socket else {
-            panic!("no TLS")
-        };
-        tls.conn.peer_certificates().expect("certificate")[0].to_vec()
+        self.line.presented().first().expect("certificate").to_vec()
     }
 
     pub fn send(&mut self, text: &str) {
@@ -93,54 +71,18 @@ impl Connection {
 
     /// Writes bytes that the server may refuse by closing.
     pub fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match &mut self.socket {
-            Socket::Plain(s) => s.write_all(bytes),
-            Socket::Tls(s) => s.write_all(bytes).and_then(|()| s.flush()),
-            Socket::Gone => Err(io::ErrorKind::NotConnected.into()),
-        }
+        self.line.write(bytes)
     }
 
     /// The next whole item: a stream header, a complete element, `</stream:stream>`, or `None` at the end.
     pub fn next(&mut self) -> Option<String> {
-        let end = Instant::now() + DEADLINE;
-        loop {
-            let skip = self
-                .buffer
-                .iter()
-                .take_while(|b| b.is_ascii_whitespace())
-                .count();
-            self.buffer.drain(..skip);
-            if let Some(n) = item_end(&self.buffer) {
-                let item: Vec<u8> = self.buffer.drain(..n).collect();
-                return Some(String::from_utf8(item).expect("the server sends UTF-8"));
-            }
-            assert!(
-                Instant::now() < end,
+        match self.line.next() {
+            Ok(item) => Some(item),
+            Err(Ended::Closed) => None,
+            Err(Ended::Quiet) => panic!(
                 "nothing complete within the deadline; have {:?}",
-                self.pending()
-            );
-            let mut chunk = [0u8; 16384];
-            let read = match &mut self.socket {
-                Socket::Plain(s) => s.read(&mut chunk),
-                Socket::Tls(s) => s.read(&mut chunk),
-                Socket::Gone => Ok(0),
-            };
-            match read {
-                Ok(0) => return None,
-                Ok(n) => self.buffer.extend_from_slice(&chunk[..n]),
-                Err(e)
-                    if matches!(
-                        e.kind(),
-                        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
-                    ) =>
-                {
-                    panic!(
-                        "the server said nothing within the deadline; have {:?}",
-                        self.pending()
-                    )
-                }
-                Err(_) => return None,
-            }
+                self.line.pending()
+            ),
         }
     }
 
@@ -167,10 +109,6 @@ impl Connection {
             all.push_str(&item);
         }
         all
-    }
-
-    fn pending(&self) -> String {
-        String::from_utf8_lossy(&self.buffer).into_owned()
     }
 
     /// Sends an initial stream header to the connection's domain and returns the response header.
@@ -335,55 +273,4 @@ impl Client {
         let rest = self.connection.rest();
         assert!(rest.ends_with("</stream:stream>"), "{rest}");
     }
-}
-
-/// Text between two marks.
-pub fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
-    let from = text.find(start)? + start.len();
-    Some(&text[from..from + text[from..].find(end)?])
-}
-
-/// Length of the first whole item, if it is all there.
-pub fn item_end(buffer: &[u8]) -> Option<usize> {
-    let mut depth = 0usize;
-    let mut at = 0;
-    while at < buffer.len() {
-        if buffer[at] != b'<' {
-            at += 1;
-            continue;
-        }
-        let end = tag_end(&buffer[at..])? + at;
-        let tag = &buffer[at..end];
-        at = end;
-        if tag.starts_with(b"<?") {
-            continue;
-        }
-        if tag.starts_with(b"<stream:stream") || tag.starts_with(b"</stream:stream") {
-            return Some(at);
-        }
-        if tag.starts_with(b"</") {
-            depth = depth.checked_sub(1).expect("the server's XML is balanced");
-        } else if !tag.ends_with(b"/>") {
-            depth += 1;
-        }
-        if depth == 0 {
-            return Some(at);
-        }
-    }
-    None
-}
-
-/// Index behind the `>` that ends a tag; `>` inside attribute values does not count.
-fn tag_end(tag: &[u8]) -> Option<usize> {
-    let mut quote = None;
-    for (i, &b) in tag.iter().enumerate() {
-        match (quote, b) {
-            (Some(q), _) if q == b => quote = None,
-            (Some(_), _) => {}
-            (None, b'\'' | b'"') => quote = Some(b),
-            (None, b'>') => return Some(i + 1),
-            (None, _) => {}
-        }
-    }
-    None
 }

@@ -1,10 +1,9 @@
 //! One s2s connection as bytes, at either end, with any certificate or none. It checks nothing by itself: what a peer must
 //! refuse has to be sayable here.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::Instant;
 
 use base64::Engine as _;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -12,29 +11,20 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, DistinguishedName, ServerConfig,
-    ServerConnection, SignatureScheme, StreamOwned,
+    ClientConfig, DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme,
 };
 
 use crate::authority::Identity;
 use crate::harness::DEADLINE;
-use crate::harness::xmpp::item_end;
+use crate::harness::line::{Line, between};
 
 pub const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
 pub const STARTTLS: &str = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
 pub const PROCEED: &str = "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
 
-enum Socket {
-    Plain(TcpStream),
-    Client(Box<StreamOwned<ClientConnection, TcpStream>>),
-    Server(Box<StreamOwned<ServerConnection, TcpStream>>),
-    Gone,
-}
-
 /// A connection between servers.
 pub struct Wire {
-    socket: Socket,
-    buffer: Vec<u8>,
+    line: Line,
     /// Everything that arrived, in order.
     pub seen: Vec<String>,
 }
@@ -58,19 +48,9 @@ impl Wire {
     }
 
     pub fn over(tcp: TcpStream) -> Self {
-        tcp.set_read_timeout(Some(DEADLINE)).expect("timeout");
-        tcp.set_nodelay(true).expect("nodelay");
         Self {
-            socket: Socket::Plain(tcp),
-            buffer: Vec::new(),
+            line: Line::over(tcp),
             seen: Vec::new(),
-        }
-    }
-
-    fn take_plain(&mut self) -> TcpStream {
-        match std::mem::replace(&mut self.socket, Socket::Gone) {
-            Socket::Plain(tcp) => tcp,
-            _ => panic!("TLS is up already"),
         }
     }
 
@@ -81,7 +61,6 @@ impl Wire {
         name: &str,
         alpn: &[&str],
     ) -> io::Result<()> {
-        let mut tcp = self.take_plain();
         let builder = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .expect("versions")
@@ -94,85 +73,35 @@ impl Wire {
             None => builder.with_no_client_auth(),
         };
         config.alpn_protocols = alpn.iter().map(|p| p.as_bytes().to_vec()).collect();
-        let name = ServerName::try_from(name.to_owned()).expect("name");
-        let mut tls = ClientConnection::new(Arc::new(config), name).expect("TLS");
-        while tls.is_handshaking() {
-            tls.complete_io(&mut tcp)?;
-        }
-        self.socket = Socket::Client(Box::new(StreamOwned::new(tls, tcp)));
-        Ok(())
+        self.line.tls_client(config, name)
     }
 
     /// Handshake as the side that was connected to.
     pub fn tls_server(&mut self, identity: &Identity) -> io::Result<()> {
-        let mut tcp = self.take_plain();
         let config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .expect("versions")
             .with_client_cert_verifier(Arc::new(Anything))
             .with_single_cert(identity.chain.clone(), identity.key())
             .expect("identity");
-        let mut tls = ServerConnection::new(Arc::new(config)).expect("TLS");
-        while tls.is_handshaking() {
-            tls.complete_io(&mut tcp)?;
-        }
-        self.socket = Socket::Server(Box::new(StreamOwned::new(tls, tcp)));
-        Ok(())
+        self.line.tls_server(config)
     }
 
     /// What the other side presented, leaf first.
     pub fn presented(&self) -> Vec<CertificateDer<'static>> {
-        let shown = match &self.socket {
-            Socket::Client(s) => s.conn.peer_certificates(),
-            Socket::Server(s) => s.conn.peer_certificates(),
-            _ => None,
-        };
-        shown.map(<[_]>::to_vec).unwrap_or_default()
+        self.line.presented()
     }
 
     /// Writes; `false` when the other side has gone.
     pub fn say(&mut self, text: &str) -> bool {
-        let bytes = text.as_bytes();
-        match &mut self.socket {
-            Socket::Plain(s) => s.write_all(bytes),
-            Socket::Client(s) => s.write_all(bytes).and_then(|()| s.flush()),
-            Socket::Server(s) => s.write_all(bytes).and_then(|()| s.flush()),
-            Socket::Gone => Err(io::ErrorKind::NotConnected.into()),
-        }
-        .is_ok()
+        self.line.write(text.as_bytes()).is_ok()
     }
 
     /// The next whole item: a header, an element, the end of the stream; `None` at the end of the connection.
     pub fn next(&mut self) -> Option<String> {
-        let end = Instant::now() + DEADLINE;
-        loop {
-            let skip = self
-                .buffer
-                .iter()
-                .take_while(|b| b.is_ascii_whitespace())
-                .count();
-            self.buffer.drain(..skip);
-            if let Some(n) = item_end(&self.buffer) {
-                let item: Vec<u8> = self.buffer.drain(..n).collect();
-                let item = String::from_utf8(item).expect("UTF-8");
-                self.seen.push(item.clone());
-                return Some(item);
-            }
-            if Instant::now() > end {
-                return None;
-            }
-            let mut chunk = [0u8; 16384];
-            let read = match &mut self.socket {
-                Socket::Plain(s) => s.read(&mut chunk),
-                Socket::Client(s) => s.read(&mut chunk),
-                Socket::Server(s) => s.read(&mut chunk),
-                Socket::Gone => Ok(0),
-            };
-            match read {
-                Ok(n) if n > 0 => self.buffer.extend_from_slice(&chunk[..n]),
-                _ => return None,
-            }
-        }
+        let item = self.line.next().ok()?;
+        self.seen.push(item.clone());
+        Some(item)
     }
 
     /// The next item, which must be there.
@@ -266,9 +195,7 @@ pub fn header(from: &str, to: &str, id: Option<&str>) -> String {
 /// Value of an attribute of the first tag in `item` that has it.
 pub fn attribute(item: &str, name: &str) -> Option<String> {
     for quote in ['\'', '"'] {
-        if let Some(value) =
-            crate::harness::xmpp::between(item, &format!(" {name}={quote}"), &quote.to_string())
-        {
+        if let Some(value) = between(item, &format!(" {name}={quote}"), &quote.to_string()) {
             return Some(value.to_owned());
         }
     }
