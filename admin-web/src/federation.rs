@@ -99,8 +99,8 @@ pub(crate) struct Attempt {
     pub(crate) at: String,
     /// Did it succeed?
     pub(crate) ok: bool,
-    /// One sentence.
-    pub(crate) headline: String,
+    /// Who called whom.
+    pub(crate) who: String,
     /// The way, with where it broke.
     pub(crate) steps: Vec<Step>,
     /// Each prooftype.
@@ -123,7 +123,6 @@ impl Attempt {
         const SHOWN: &[&str] = &[
             "at",
             "ok",
-            "summary",
             "fault",
             "refusals",
             "verdicts",
@@ -135,7 +134,7 @@ impl Attempt {
             .iter()
             .filter(|(key, _)| !SHOWN.contains(&key.as_str()))
             .map(|(key, value)| match key.as_str() {
-                "direction" => (label(key), direction(&text(value))),
+                "direction" => (label(key), direction(&text(value)).to_owned()),
                 _ => (label(key), words::plain_times(&text(value))),
             })
             .filter(|(_, said)| !said.is_empty())
@@ -145,7 +144,7 @@ impl Attempt {
         Self {
             at: words::plain_times(story.fact("at")),
             ok: story.ok(),
-            headline: story.fact("summary").to_owned(),
+            who: crate::error::capital(direction(story.fact("direction"))),
             steps: story.steps.clone(),
             proofs: story.proofs.clone(),
             why: story.why.clone(),
@@ -186,6 +185,7 @@ const ORDER: &[(&str, &str)] = &[
     ("bidi", "One connection for both ways"),
     ("pairs", "Domains on that connection"),
     ("code", "Code"),
+    ("summary", "In the log"),
 ];
 
 fn label(key: &str) -> String {
@@ -195,11 +195,11 @@ fn label(key: &str) -> String {
     }
 }
 
-fn direction(word: &str) -> String {
+fn direction(word: &str) -> &str {
     match word {
-        "out" => "we called them".to_owned(),
-        "in" => "they called us".to_owned(),
-        other => other.to_owned(),
+        "out" => "we called them",
+        "in" => "they called us",
+        other => other,
     }
 }
 
@@ -274,13 +274,22 @@ mod tests {
             "remote_error": "go away",
         }));
         let labels: Vec<_> = attempt.facts.iter().map(|(l, _)| l.as_str()).collect();
-        assert_eq!(labels, ["Direction", "Address", "Encryption", "Zeta fact"]);
+        assert_eq!(
+            labels,
+            [
+                "Direction",
+                "Address",
+                "Encryption",
+                "In the log",
+                "Zeta fact"
+            ]
+        );
         assert_eq!(attempt.proofs[0].text, "expired");
         assert_eq!(attempt.proofs[1].prooftype, "policy");
         assert_eq!(attempt.said, "go away");
         assert_eq!(attempt.at, "2026-11-25 20:00 UTC");
         assert!(attempt.side.starts_with("Theirs"));
         assert!(!attempt.ok);
-        assert_eq!(read(json!("odd")).headline, "odd");
+        assert_eq!(read(json!("odd")).facts[0].1, "odd");
     }
 }

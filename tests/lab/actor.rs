@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Instant;
 
@@ -33,16 +33,22 @@ pub enum Answers {
 pub struct Script {
     /// What it presents when it is called; `None`: it offers no TLS at all.
     pub identity_called: bool,
+    /// It proceeds to TLS, and then there is none.
+    pub breaks_tls: bool,
     /// STARTTLS is among the features (it works even if not).
     pub advertises_tls: bool,
     /// EXTERNAL is offered to who shows a certificate.
     pub external: bool,
     /// EXTERNAL, once asked for, succeeds.
     pub external_succeeds: bool,
-    /// Dialback is among the features.
+    /// It knows dialback.
     pub dialback: bool,
+    /// The dialback feature says that it answers errors (XEP-0220 2.4.2).
+    pub errors: bool,
     /// It says that our keys are good.
     pub takes_keys: bool,
+    /// Except those of this domain.
+    pub turns_away: Option<&'static str>,
     pub answers: Answers,
     /// TLS from the first byte.
     pub direct: bool,
@@ -54,11 +60,14 @@ impl Default for Script {
     fn default() -> Self {
         Self {
             identity_called: true,
+            breaks_tls: false,
             advertises_tls: true,
             external: true,
             external_succeeds: true,
             dialback: true,
+            errors: true,
             takes_keys: true,
+            turns_away: None,
             answers: Answers::Honest,
             direct: false,
             features: "",
@@ -75,6 +84,7 @@ struct Inner {
     /// Everything that anybody said to it.
     heard: Mutex<Vec<String>>,
     news: Condvar,
+    connections: AtomicUsize,
 }
 
 /// A running peer. Its threads end with the process; its port is closed when it is dropped.
@@ -115,11 +125,13 @@ impl Actor {
             keys: Mutex::default(),
             heard: Mutex::default(),
             news: Condvar::new(),
+            connections: AtomicUsize::new(0),
         });
         let serving = inner.clone();
         std::thread::spawn(move || {
             for tcp in listener.incoming().flatten() {
                 let inner = serving.clone();
+                inner.connections.fetch_add(1, Ordering::SeqCst);
                 std::thread::spawn(move || inner.serve(tcp));
             }
         });
@@ -133,7 +145,12 @@ impl Actor {
 
     /// Records that lead to it, for [`crate::zones::Zones::add`].
     pub fn records(&self) -> Vec<String> {
-        let (domain, ip, port) = (&self.domain, self.address.ip(), self.address.port());
+        self.records_of(&self.domain)
+    }
+
+    /// Records that lead to it for another domain that it serves: it answers to every name.
+    pub fn records_of(&self, domain: &str) -> Vec<String> {
+        let (ip, port) = (self.address.ip(), self.address.port());
         let service = if self.inner.script.direct {
             "_xmpps-server"
         } else {
@@ -147,6 +164,11 @@ impl Actor {
 
     pub fn ip(&self) -> IpAddr {
         self.address.ip()
+    }
+
+    /// Connections that were made to it so far.
+    pub fn connections(&self) -> usize {
+        self.inner.connections.load(Ordering::SeqCst)
     }
 
     /// A key for a stream that this peer opened; it will stand by it.
@@ -224,6 +246,10 @@ impl Inner {
                     return;
                 }
                 wire.say(PROCEED);
+                if self.script.breaks_tls {
+                    wire.say("<no-tls-after-all/>");
+                    return;
+                }
                 secured = true;
                 let done = wire.tls_server(&self.identity).is_ok();
                 if !done {
@@ -242,18 +268,21 @@ impl Inner {
                 }
             } else if item.starts_with("<db:verify") && !item.contains(" type=") {
                 self.answer(&mut wire, &item)
+            } else if item.starts_with("<db:result") && !self.script.dialback {
+                wire.say(
+                    "<stream:error><unsupported-stanza-type xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>\
+                     </stream:error></stream:stream>",
+                );
+                false
             } else if item.starts_with("<db:result") && !item.contains(" type=") {
                 let (from, to) = (attribute(&item, "from"), attribute(&item, "to"));
+                let takes = self.script.takes_keys && from.as_deref() != self.script.turns_away;
                 // Whether the key is theirs is asked in the tests of dialback; here it is the peer's own affair (DIALBACK-08).
                 wire.say(&format!(
                     "<db:result from='{}' to='{}' type='{}'/>",
                     to.unwrap_or_default(),
                     from.unwrap_or_default(),
-                    if self.script.takes_keys {
-                        "valid"
-                    } else {
-                        "invalid"
-                    }
+                    if takes { "valid" } else { "invalid" }
                 ))
             } else if item.contains("</stream:stream") {
                 wire.say("</stream:stream>");
@@ -287,13 +316,16 @@ impl Inner {
                 );
             }
             if self.script.dialback {
-                features += "<dialback xmlns='urn:xmpp:features:dialback'><errors/></dialback>";
+                let errors = if self.script.errors { "<errors/>" } else { "" };
+                features +=
+                    &format!("<dialback xmlns='urn:xmpp:features:dialback'>{errors}</dialback>");
             }
         }
         if secured {
             features += self.script.features;
         }
-        wire.say(&header(&self.domain, &to, Some(id)));
+        let name = attribute(item, "to").unwrap_or_else(|| self.domain.clone());
+        wire.say(&header(&name, &to, Some(id)));
         wire.say(&format!("<stream:features>{features}</stream:features>"))
     }
 
@@ -301,7 +333,7 @@ impl Inner {
     fn answer(&self, wire: &mut Wire, item: &str) -> bool {
         let part = |name| attribute(item, name).unwrap_or_default();
         let (from, to, id) = (part("from"), part("to"), part("id"));
-        let key = crate::harness::xmpp::between(item, ">", "<").unwrap_or_default();
+        let key = crate::harness::line::between(item, ">", "<").unwrap_or_default();
         let made = (id.clone(), key.to_owned());
         let known = self.keys.lock().expect("lock").contains(&made);
         let valid = match self.script.answers {

@@ -5,8 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, OtherNameValue, SanType,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CrlDistributionPoint,
+    DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair,
+    KeyUsagePurpose, OtherNameValue, RevocationReason, RevokedCertParams, SanType, SerialNumber,
 };
 use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -67,15 +68,18 @@ pub struct Identity {
     pub spki: Vec<u8>,
     pub chain_pem: String,
     pub key_pem: String,
-    /// The authority behind it, where that is one nobody trusts.
-    stranger: Option<CertificateDer<'static>>,
+    /// The authority behind it, where that is one nobody trusts: certificate and SubjectPublicKeyInfo.
+    stranger: Option<(CertificateDer<'static>, Vec<u8>)>,
 }
 
 impl Identity {
     /// Anchors of who believes this one certificate's issuer all the same.
     pub fn roots(&self) -> Arc<RootCertStore> {
         let mut store = RootCertStore::empty();
-        let anchor = self.stranger.as_ref().unwrap_or(&self.chain[0]);
+        let anchor = self
+            .stranger
+            .as_ref()
+            .map_or(&self.chain[0], |(der, _)| der);
         store.add(anchor.clone()).expect("anchor");
         Arc::new(store)
     }
@@ -101,6 +105,30 @@ impl Identity {
         format!("3 0 1 {}", sha256_hex(&self.chain[0]))
     }
 
+    /// Data of a TLSA record about this certificate, or about the authority that nobody trusts behind it (usages 0 and 2).
+    pub fn tlsa(&self, usage: u8, selector: u8, matching: u8) -> String {
+        let (certificate, spki) = match (&self.stranger, usage) {
+            (Some((der, spki)), 0 | 2) => (der, spki),
+            _ => (&self.chain[0], &self.spki),
+        };
+        let content: &[u8] = if selector == 0 { certificate } else { spki };
+        let data = match matching {
+            0 => data_encoding::HEXLOWER.encode(content),
+            1 => sha256_hex(content),
+            _ => sha512_hex(content),
+        };
+        format!("{usage} {selector} {matching} {data}")
+    }
+
+    /// With the certificate of the authority that nobody trusts behind the leaf, as DANE-08 wants it.
+    #[must_use]
+    pub fn with_authority(mut self) -> Self {
+        let (der, _) = self.stranger.clone().expect("an unknown authority");
+        self.chain_pem += &pem("CERTIFICATE", &der);
+        self.chain.push(der);
+        self
+    }
+
     /// Base64 of the SHA-256 of the leaf, for a POSH document (RFC 7711 3.1).
     pub fn posh(&self) -> String {
         use base64::Engine as _;
@@ -112,6 +140,11 @@ impl Identity {
 pub fn sha256_hex(data: &[u8]) -> String {
     use sha2::Digest as _;
     data_encoding::HEXLOWER.encode(&sha2::Sha256::digest(data))
+}
+
+fn sha512_hex(data: &[u8]) -> String {
+    use sha2::Digest as _;
+    data_encoding::HEXLOWER.encode(&sha2::Sha512::digest(data))
 }
 
 /// An authority with an intermediate.
@@ -140,6 +173,7 @@ fn authority_params(name: &str) -> CertificateParams {
     params.key_usages = vec![
         KeyUsagePurpose::KeyCertSign,
         KeyUsagePurpose::DigitalSignature,
+        KeyUsagePurpose::CrlSign,
     ];
     params
 }
@@ -190,6 +224,41 @@ impl Authority {
             ExtendedKeyUsagePurpose::ClientAuth,
         ];
         self.sign(leaf, Shape::ServerAuth)
+    }
+
+    /// A good certificate whose authority says at `url` whether it is revoked.
+    pub fn listed(&self, domain: &str, serial: u64, url: &str) -> Identity {
+        let mut leaf = params(domain);
+        let name = SanType::DnsName(domain.try_into().expect("IA5"));
+        leaf.subject_alt_names = vec![name];
+        leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        leaf.serial_number = Some(SerialNumber::from(serial));
+        leaf.crl_distribution_points = vec![CrlDistributionPoint {
+            uris: vec![url.to_owned()],
+        }];
+        self.sign(leaf, Shape::ServerAuth)
+    }
+
+    /// A list of the certificates that this authority has revoked, DER (RFC 5280 5).
+    pub fn revoked(&self, serials: &[u64]) -> Vec<u8> {
+        let revoked_certs = serials.iter().map(|serial| RevokedCertParams {
+            serial_number: SerialNumber::from(*serial),
+            revocation_time: rcgen::date_time_ymd(2025, 1, 1),
+            reason_code: Some(RevocationReason::KeyCompromise),
+            invalidity_date: None,
+        });
+        CertificateRevocationListParams {
+            this_update: rcgen::date_time_ymd(2025, 1, 1),
+            next_update: rcgen::date_time_ymd(2044, 1, 1),
+            crl_number: SerialNumber::from(1u64),
+            issuing_distribution_point: None,
+            revoked_certs: revoked_certs.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        }
+        .signed_by(&self.root)
+        .expect("a list")
+        .der()
+        .to_vec()
     }
 
     /// A certificate of the given shape that is presented for `domain`.
@@ -245,7 +314,8 @@ impl Authority {
                 let nobody = KeyPair::generate().expect("key");
                 let params = authority_params("Nobody");
                 let anchor = params.self_signed(&nobody).expect("root");
-                stranger = Some(anchor.der().clone());
+                let spki = rcgen::PublicKeyData::subject_public_key_info(&nobody);
+                stranger = Some((anchor.der().clone(), spki));
                 leaf.signed_by(&key, &Issuer::new(params, nobody))
             }
             _ => leaf.signed_by(&key, &self.root),

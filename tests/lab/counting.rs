@@ -1,81 +1,140 @@
 //! What strangers cost: a known peer no look-up at all, a new one a bounded number, a flood of streams that claim one name no
-//! more than one of them.
+//! more than one of them. Counted where it is asked: at the name server, at the website, at the peer.
 
-use crate::actor::{Answers, Script};
+use crate::actor::{Actor, Answers, Script};
 use crate::authority::Shape;
 use crate::house::unique;
 use crate::meeting::inbound;
+use crate::table::check_lines;
 use crate::wire::Wire;
-use crate::world::{OPEN, STRICT, world};
+use crate::world::{OPEN, World, world};
 
 /// Most DNS questions for a peer that is new: SRV of two services, address and TLSA of its one target in both families, its
 /// website's addresses, and what DNSSEC asks for on the way (names between the domain and its zone).
 const QUESTIONS: usize = 24;
 
-#[test]
-fn dna_a_known_peer_costs_no_look_up_and_a_new_one_few() {
-    let world = world();
-    let domain = format!("{}.signed.example", unique("counted"));
-    let identity = world.ca.shaped(&domain, Shape::Untrusted);
-    world.posh(&domain, &[&identity]);
-    let actor = world.peer_with(&domain, identity, Script::default());
-    // What publishing its records has asked already is not ours.
-    let before = world.zones.asked(&domain);
-    let cost = || {
-        (
-            world.zones.asked(&domain) - before,
-            world.site.asked(&domain),
-        )
-    };
+const HEAD: &str = "| who calls | streams | DNS questions | documents fetched | connections made |\n|---|---|---|---|---|";
 
-    let met = inbound(world, STRICT, &actor, Some(&actor.identity));
-    assert_eq!(met.said(), ("EXTERNAL", "posh", "delivered"));
-    let (questions, documents) = cost();
-    assert!(
-        questions <= QUESTIONS,
-        "{questions} questions for one new peer"
-    );
-    assert_eq!(documents, 1);
+/// What has been asked about a domain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Cost {
+    questions: usize,
+    documents: usize,
+    connections: usize,
+}
 
-    let remembered = world
-        .house
-        .metric("domicile_evidence_total{kind=\"posh\",result=\"remembered\"");
-    for _ in 0..3 {
-        let met = inbound(world, STRICT, &actor, Some(&actor.identity));
-        assert_eq!(met.said(), ("EXTERNAL", "posh", "delivered"));
+const NOTHING: Cost = Cost {
+    questions: 0,
+    documents: 0,
+    connections: 0,
+};
+
+impl Cost {
+    fn so_far(world: &World, actor: &Actor) -> Self {
+        Self {
+            questions: world.zones.asked(&actor.domain),
+            documents: world.site.asked(&actor.domain),
+            connections: actor.connections(),
+        }
     }
-    assert_eq!(
-        cost(),
-        (questions, documents),
-        "a known peer is not looked up"
-    );
-    let now = world
-        .house
-        .metric("domicile_evidence_total{kind=\"posh\",result=\"remembered\"");
-    assert!(
-        now >= remembered + 3,
-        "{remembered} then {now}: {}",
-        world.house.metrics()
-    );
+
+    fn since(world: &World, actor: &Actor, before: Self) -> Self {
+        let now = Self::so_far(world, actor);
+        Self {
+            questions: now.questions - before.questions,
+            documents: now.documents - before.documents,
+            connections: now.connections - before.connections,
+        }
+    }
+
+    fn is_within(self, most: Self) -> bool {
+        self.questions <= most.questions
+            && self.documents <= most.documents
+            && self.connections <= most.connections
+    }
+
+    fn line(self, who: &str, streams: &str) -> String {
+        let most = |count: usize| match count {
+            0 => "none".to_owned(),
+            1 => "at most 1".to_owned(),
+            many => format!("at most {many}"),
+        };
+        format!(
+            "| {who} | {streams} | {} | {} | {} |",
+            most(self.questions),
+            most(self.documents),
+            most(self.connections)
+        )
+    }
+}
+
+/// DNA-28, POSH-46: a new peer and then the same one again, for each way to be proven.
+fn one_after_the_other(world: &World) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (shape, posh, proof, who, most) in [
+        (
+            Shape::ServerAuth,
+            false,
+            ("EXTERNAL", "pkix"),
+            "a peer with a good certificate",
+            NOTHING,
+        ),
+        (
+            Shape::Untrusted,
+            true,
+            ("EXTERNAL", "posh"),
+            "a peer known by POSH",
+            Cost {
+                questions: QUESTIONS,
+                documents: 1,
+                connections: 0,
+            },
+        ),
+        (
+            Shape::Untrusted,
+            false,
+            ("dialback", "dialback"),
+            "a peer known by dialback",
+            Cost {
+                questions: QUESTIONS,
+                documents: 0,
+                connections: 1,
+            },
+        ),
+    ] {
+        let domain = format!("{}.signed.example", unique("counted"));
+        let identity = world.ca.shaped(&domain, shape);
+        if posh {
+            world.posh(&domain, &[&identity]);
+        }
+        let actor = world.peer_with(&domain, identity, Script::default());
+        for (streams, calls, most) in [("the first", 1, most), ("each one after it", 3, NOTHING)] {
+            // What publishing its records has asked already is not ours.
+            let before = Cost::so_far(world, &actor);
+            for _ in 0..calls {
+                let met = inbound(world, OPEN, &actor, Some(&actor.identity));
+                assert_eq!(met.said(), (proof.0, proof.1, "delivered"));
+            }
+            let cost = Cost::since(world, &actor, before);
+            assert!(cost.is_within(most), "{who}, {streams}: {cost:?}");
+            lines.push(most.line(who, streams));
+        }
+    }
+    lines
 }
 
 /// POSH-46, DOS-08: streams that prove nothing share one look-up, and cost no more than one peer does.
-#[test]
-fn posh_46_a_flood_of_streams_for_one_name_asks_once() {
-    let world = world();
+fn at_once(world: &World) -> String {
     let domain = format!("{}.signed.example", unique("flood"));
     let identity = world.ca.shaped(&domain, Shape::Untrusted);
     world.web(&domain);
-    let actor = world.peer_with(
-        &domain,
-        identity,
-        Script {
-            answers: Answers::AlwaysInvalid,
-            ..Script::default()
-        },
-    );
+    let script = Script {
+        answers: Answers::AlwaysInvalid,
+        ..Script::default()
+    };
+    let actor = world.peer_with(&domain, identity, script);
     let stranger = world.ca.shaped(&domain, Shape::SelfSigned);
-    let before = world.zones.asked(&domain);
+    let before = Cost::so_far(world, &actor);
     std::thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
@@ -88,14 +147,32 @@ fn posh_46_a_flood_of_streams_for_one_name_asks_once() {
             });
         }
     });
-    let questions = world.zones.asked(&domain) - before;
+    let cost = Cost::since(world, &actor, before);
+    let most = Cost {
+        questions: QUESTIONS,
+        documents: 1,
+        connections: 0,
+    };
+    assert!(cost.is_within(most), "{cost:?} for 32 streams");
+    most.line(
+        "somebody who claims a name and proves nothing",
+        "32 at once",
+    )
+}
+
+#[test]
+fn posh_46_a_known_peer_costs_no_look_up_and_a_new_one_few() {
+    let world = world();
+    let series = "domicile_evidence_total{kind=\"posh\",result=\"remembered\"";
+    let remembered = world.house.metric(series);
+    let mut lines = one_after_the_other(world);
+    let now = world.house.metric(series);
+    // Nothing was asked because it was remembered, and the metrics say so.
     assert!(
-        questions <= QUESTIONS,
-        "{questions} questions for 32 streams"
+        now >= remembered + 3,
+        "{remembered} then {now}: {}",
+        world.house.metrics()
     );
-    assert!(
-        world.site.asked(&domain) <= 1,
-        "{} requests for 32 streams",
-        world.site.asked(&domain)
-    );
+    lines.push(at_once(world));
+    check_lines("cost", HEAD, &lines);
 }

@@ -230,5 +230,30 @@ fn tampered() -> Vec<Row> {
             rows.push(met.row("scripted", presents, policy, "out"));
         }
     }
+    // Who calls from such a zone: its certificate says who it is, and no DNS is asked for that. Without a good one, whoever
+    // would have to be asked cannot be found.
+    let self_signed = world.ca.shaped("lie.bogus.example", Shape::SelfSigned);
+    for (actor, identity, presents, proof) in [
+        (
+            &lie,
+            &lie.identity,
+            "serverAuth only, SRV tampered with",
+            "pkix",
+        ),
+        (&lie, &self_signed, "self-signed, SRV tampered with", "none"),
+        (
+            &tlsa,
+            &tlsa.identity,
+            "unknown authority, TLSA tampered with",
+            "none",
+        ),
+    ] {
+        for (local, policy) in [(OPEN, "encrypted"), (STRICT, "authenticated")] {
+            let met = inbound(world, local, actor, Some(identity));
+            assert_eq!(met.proof, proof, "{presents} in, {policy}: {met:?}");
+            assert_eq!(actor.count("<db:verify"), 0, "nobody is asked");
+            rows.push(met.row("scripted", presents, policy, "in"));
+        }
+    }
     rows
 }

@@ -1,150 +1,309 @@
-//! Ten and more induced faults, and what `domicile peer show` says about each: a code of its own, a sentence of its own, whose
-//! side it is.
+//! Two dozen induced faults, and what is said about each: on the peer's page in a real browser, at two widths, light and
+//! dark, and by `domicile peer show`: a code, a sentence, whose side it is and a remedy, each fault's its own.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::actor::{Actor, Answers, Script, network};
-use crate::authority::Shape;
+use crate::authority::{Identity, Shape};
+use crate::harness::DEADLINE;
+use crate::harness::tools::{environment, node, repository, script};
 use crate::house::unique;
-use crate::meeting::outbound;
+use crate::http::Page;
+use crate::kept::directory;
+use crate::meeting::{Met, written};
 use crate::table::{Row, check};
-use crate::world::{OPEN, STRICT, World, world};
+use crate::world::{BLOCKED, BOTH, CHOOSY, CLOSED, OPEN, PINNED, STRICT, World, world};
 
-/// A fault, the hosted domain that meets it, and the peer that has it.
-fn faults(world: &World) -> Vec<(&'static str, &'static str, Actor)> {
+/// A fault, the hosted domain that meets it, and who has it.
+struct Fault {
+    words: &'static str,
+    local: &'static str,
+    peer: String,
+    /// Listens for as long as it is needed.
+    actor: Option<Actor>,
+}
+
+impl Fault {
+    fn of(words: &'static str, local: &'static str, actor: Actor) -> Self {
+        Self {
+            words,
+            local,
+            peer: actor.domain.clone(),
+            actor: Some(actor),
+        }
+    }
+
+    /// Nobody there.
+    fn nobody(words: &'static str, local: &'static str, peer: &str) -> Self {
+        Self {
+            words,
+            local,
+            peer: peer.into(),
+            actor: None,
+        }
+    }
+}
+
+/// What is wrong with the certificate.
+fn of_certificates(world: &World) -> Vec<Fault> {
     let shaped = |shape| world.peer("fault", "unsigned.example", shape, Script::default());
-    let scripted = |script| world.peer("fault", "unsigned.example", Shape::ServerAuth, script);
-    let unheard = |domain: String| {
-        let identity = world.ca.shaped(&domain, Shape::ServerAuth);
-        // Listens where nobody is led.
-        Actor::start(&domain, identity, Script::default())
+    let mut faults: Vec<Fault> = [
+        ("its certificate has expired", Shape::Expired),
+        ("its certificate is not valid yet", Shape::NotYetValid),
+        ("its certificate is self-signed", Shape::SelfSigned),
+        ("its certificate names somebody else", Shape::WrongName),
+        ("its certificate is for clients only", Shape::ClientAuth),
+        ("it leaves its intermediate out", Shape::MissingIntermediate),
+    ]
+    .map(|(words, shape)| Fault::of(words, STRICT, shaped(shape)))
+    .into();
+
+    let revoked = format!("{}.unsigned.example", unique("fault"));
+    let lists = format!("lists.{revoked}");
+    world.web(&lists);
+    let list = Page::Binary(world.ca.revoked(&[9_000]));
+    world.site.page(&lists, "/it.crl", list);
+    let url = format!("http://{lists}/it.crl");
+    let identity = world.ca.listed(&revoked, 9_000, &url);
+    faults.push(Fault::of(
+        "its certificate has been revoked",
+        STRICT,
+        world.peer_with(&revoked, identity, Script::default()),
+    ));
+
+    let changed = PINNED[0];
+    let identity = world.ca.shaped(changed, Shape::ServerAuth);
+    faults.push(Fault::of(
+        "its authority is not the pinned one",
+        CHOOSY,
+        world.peer_with(changed, identity, Script::default()),
+    ));
+    faults
+}
+
+/// What DNS and website announce is something else.
+fn of_announcements(world: &World) -> Vec<Fault> {
+    let peer = |zone: &str, shape, announce: &dyn Fn(&str, &Identity)| {
+        let domain = format!("{}.{zone}", unique("fault"));
+        let identity = world.ca.shaped(&domain, shape);
+        announce(&domain, &identity);
+        world.peer_with(&domain, identity, Script::default())
     };
-    let nobody = unheard(format!("{}.unsigned.example", unique("nobody")));
-    let deaf = unheard(format!("{}.unsigned.example", unique("deaf")));
-    world.zones.add(&[
-        format!("xmpp.{} A {}", deaf.domain, network()),
-        format!(
-            "_xmpp-server._tcp.{} SRV 0 5 5269 xmpp.{}.",
-            deaf.domain, deaf.domain
-        ),
-    ]);
-    let addressless = unheard(format!("{}.unsigned.example", unique("addressless")));
-    world.zones.add(&[format!(
-        "_xmpp-server._tcp.{} SRV 0 5 5269 nowhere.{}.",
-        addressless.domain, addressless.domain
-    )]);
-    let wrong_key = format!("{}.signed.example", unique("fault"));
-    world.tlsa(
-        &format!("xmpp.{wrong_key}"),
-        &format!("3 1 1 {}", crate::authority::sha256_hex(b"another key")),
-    );
-    let wrong_key = {
-        let identity = world.ca.shaped(&wrong_key, Shape::ServerAuth);
-        world.peer_with(&wrong_key, identity, Script::default())
-    };
-    let stale = format!("{}.unsigned.example", unique("fault"));
-    let other = world.ca.shaped(&stale, Shape::Untrusted);
-    world.posh(&stale, &[&other]);
-    let stale = {
-        let identity = world.ca.shaped(&stale, Shape::Untrusted);
-        world.peer_with(&stale, identity, Script::default())
-    };
+    let other = |domain: &str| world.ca.shaped(domain, Shape::Untrusted);
     vec![
-        (
-            "its certificate has expired",
+        Fault::of(
+            "its TLSA record is of another key",
             STRICT,
-            shaped(Shape::Expired),
+            peer("signed.example", Shape::ServerAuth, &|domain, _| {
+                world.tlsa(&format!("xmpp.{domain}"), &other(domain).tlsa_311());
+            }),
         ),
-        (
-            "its certificate is not valid yet",
+        Fault::of(
+            "its POSH document is of another certificate",
             STRICT,
-            shaped(Shape::NotYetValid),
+            peer("unsigned.example", Shape::Untrusted, &|domain, _| {
+                world.posh(domain, &[&other(domain)]);
+            }),
         ),
-        (
-            "its certificate is self-signed",
+        Fault::of(
+            "its POSH document makes no sense",
             STRICT,
-            shaped(Shape::SelfSigned),
+            peer("unsigned.example", Shape::Untrusted, &|domain, _| {
+                world.web(domain);
+                let page = Page::Json("<html/>".into());
+                world.site.page(domain, crate::world::POSH_PATH, page);
+            }),
         ),
-        (
-            "its certificate names somebody else",
+        Fault::of(
+            "the website that vouches for it has a bad certificate",
             STRICT,
-            shaped(Shape::WrongName),
+            peer("unsigned.example", Shape::Untrusted, &|domain, identity| {
+                world.posh(domain, &[identity]);
+                let stranger = world.ca.shaped(domain, Shape::SelfSigned);
+                world.site.identity(domain, &stranger);
+            }),
         ),
-        (
-            "its certificate is for clients only",
-            STRICT,
-            shaped(Shape::ClientAuth),
-        ),
-        (
-            "it leaves its intermediate out",
-            STRICT,
-            shaped(Shape::MissingIntermediate),
-        ),
-        ("its TLSA record is of another key", STRICT, wrong_key),
-        ("its POSH document is of another certificate", STRICT, stale),
-        ("the DNS does not know it", OPEN, nobody),
-        ("its SRV target has no address", OPEN, addressless),
-        ("nobody listens where it should be", OPEN, deaf),
-        (
+    ]
+}
+
+/// What is wrong with the way there.
+fn of_the_way(world: &World) -> Vec<Fault> {
+    let lost = format!("{}.unsigned.example", unique("nobody"));
+    let deaf = format!("{}.unsigned.example", unique("deaf"));
+    let addressless = format!("{}.unsigned.example", unique("addressless"));
+    let srv = |domain: &str, host: &str| {
+        format!("_xmpp-server._tcp.{domain} SRV 0 5 5269 {host}.{domain}.")
+    };
+    world.zones.add(&[
+        format!("xmpp.{deaf} A {}", network()),
+        srv(&deaf, "xmpp"),
+        srv(&addressless, "nowhere"),
+    ]);
+    vec![
+        Fault::nobody("the DNS does not know it", OPEN, &lost),
+        Fault::nobody("its SRV target has no address", OPEN, &addressless),
+        Fault::nobody("its zone is wrongly signed", BOTH, "lie.bogus.example"),
+        Fault::nobody("its name servers are silent", OPEN, "fault.silent.example"),
+        Fault::nobody("nobody listens where it should be", OPEN, &deaf),
+        Fault::nobody("it is blocked", CHOOSY, BLOCKED),
+        Fault::nobody("it is not on the list of allowed ones", CLOSED, &lost),
+    ]
+}
+
+/// What is wrong with how it talks.
+fn of_talking(world: &World) -> Vec<Fault> {
+    let scripted = |script| world.peer("fault", "unsigned.example", Shape::ServerAuth, script);
+    let good = Script::default;
+    vec![
+        Fault::of(
             "it refuses TLS",
             OPEN,
             scripted(Script {
                 identity_called: false,
-                ..Script::default()
+                ..good()
             }),
         ),
-        (
+        Fault::of(
+            "its TLS breaks",
+            OPEN,
+            scripted(Script {
+                breaks_tls: true,
+                ..good()
+            }),
+        ),
+        Fault::of(
+            "it offers neither EXTERNAL nor dialback",
+            OPEN,
+            scripted(Script {
+                external: false,
+                dialback: false,
+                ..good()
+            }),
+        ),
+        Fault::of(
+            "it takes no certificate without clientAuth",
+            OPEN,
+            scripted(Script {
+                external_succeeds: false,
+                dialback: false,
+                ..good()
+            }),
+        ),
+        Fault::of(
             "it refutes our dialback keys",
             OPEN,
             scripted(Script {
                 external: false,
                 answers: Answers::AlwaysInvalid,
                 takes_keys: false,
-                ..Script::default()
+                ..good()
             }),
         ),
     ]
 }
 
-/// What is said first about the last attempt: the code, whose side, the sentence.
-fn explanation(world: &World, local: &str, remote: &str) -> (String, String, String) {
-    let (code, text) = world
-        .house
-        .command(&["peer", "show", local, remote, "--json"]);
-    assert_eq!(code, 0, "{text}");
-    let shown: Value = serde_json::from_str(&text).expect("JSON");
-    let last = shown["attempts"]
-        .as_array()
-        .expect("attempts")
-        .last()
-        .expect("an attempt")
-        .clone();
-    let refusal = last["refusals"]
-        .as_array()
-        .and_then(|list| list.last())
-        .filter(|_| last["code"].is_null());
-    let part = |key: &str| {
-        let value = refusal.map_or(&last[key], |refusal| &refusal[key]);
-        value.as_str().unwrap_or_default().to_owned()
-    };
-    let summary = last["summary"].as_str().unwrap_or_default().to_owned();
-    (part("code"), part("fault"), summary)
+/// What the peer's page says about the last attempt, as a person reads it.
+struct Read {
+    why: String,
+    side: String,
+    remedy: String,
 }
 
+/// Opens the page of every fault in Chromium, signed in as the operator, and reads it.
+fn read_in_the_panel(world: &World, faults: &[Fault]) -> Vec<Read> {
+    let shots = std::env::var_os("PANEL_SHOTS")
+        .map_or_else(|| directory().join("shots"), std::path::PathBuf::from);
+    let pages: Vec<Value> = faults
+        .iter()
+        .map(|fault| {
+            let name = fault.words.replace(' ', "-");
+            let path = format!("/domains/{}/federation/{}", fault.local, fault.peer);
+            json!({ "name": name, "path": path })
+        })
+        .collect();
+    let (login, password) = crate::house::OPERATOR;
+    let plan = directory().join("faults-plan.json");
+    let text = json!({
+        "panel": format!("http://{}:8080", world.house.ip),
+        "operator": { "login": login, "password": password },
+        "list": format!("/domains/{OPEN}/federation"),
+        "pages": pages,
+        "shots": shots,
+    });
+    std::fs::write(&plan, text.to_string()).expect("plan");
+    let args = [repository().join("tests/browser/faults.mjs"), plan]
+        .map(|path| path.to_string_lossy().into_owned());
+    let env = environment().join("node").to_string_lossy().into_owned();
+    let said = script(&node(), &args, &[("TEST_NODE", env)], DEADLINE * 5);
+    let said: Vec<Value> = serde_json::from_str(&said).expect("JSON");
+    assert_eq!(said.len(), faults.len());
+    said.iter()
+        .zip(faults)
+        .map(|(page, fault)| {
+            let part = |key: &str| {
+                let text = page[key].as_str().unwrap_or_default();
+                assert!(!text.is_empty(), "{}: no {key}: {page:#}", fault.words);
+                // What the sentences have in common but the names.
+                let text = text.replace(&fault.peer, "the peer");
+                text.replace(fault.local, "the hosted domain")
+            };
+            Read {
+                why: part("why"),
+                side: part("side"),
+                remedy: part("remedy"),
+            }
+        })
+        .collect()
+}
+
+/// Whose side, and the whole last attempt, as `domicile peer show` says them.
+fn shown(world: &World, fault: &Fault) -> (String, Value) {
+    let args = ["peer", "show", fault.local, &fault.peer, "--json"];
+    let (code, text) = world.house.command(&args);
+    assert_eq!(code, 0, "{text}");
+    let shown: Value = serde_json::from_str(&text).expect("JSON");
+    let last = shown["attempts"][0].clone();
+    (last["side"].as_str().unwrap_or_default().to_owned(), last)
+}
+
+/// No two faults share what is said about them.
+fn all_different<'a>(what: &str, said: impl Iterator<Item = (&'static str, &'a str)>) {
+    let mut seen = BTreeMap::new();
+    for (fault, text) in said {
+        if let Some(other) = seen.insert(text.to_owned(), fault) {
+            panic!("{fault:?} and {other:?} have the same {what}: {text}");
+        }
+    }
+}
+
+/// DNA-20: what went wrong is exposed, so that a person can tell whose side has to change what.
 #[test]
 fn dna_20_every_fault_has_an_explanation_of_its_own() {
     let world = world();
-    let faults = faults(world);
-    let told: Vec<_> = std::thread::scope(|scope| {
+    let faults: Vec<Fault> = [
+        of_certificates(world),
+        of_announcements(world),
+        of_the_way(world),
+        of_talking(world),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let met: Vec<Met> = std::thread::scope(|scope| {
         let running: Vec<_> = faults
             .iter()
-            .map(|(fault, local, actor)| {
+            .map(|fault| {
                 scope.spawn(move || {
-                    let met = outbound(world, local, actor);
-                    assert!(met.outcome.starts_with("bounced"), "{fault}: {met:?}");
-                    (met, explanation(world, local, &actor.domain))
+                    let arrived = |id: &str| fault.actor.as_ref().is_some_and(|a| a.count(id) > 0);
+                    let met = written(world, fault.local, &fault.peer, arrived);
+                    assert!(
+                        met.outcome.starts_with("bounced"),
+                        "{}: {met:?}",
+                        fault.words
+                    );
+                    met
                 })
             })
             .collect();
@@ -153,26 +312,49 @@ fn dna_20_every_fault_has_an_explanation_of_its_own() {
             .map(|thread| thread.join().expect("a fault"))
             .collect()
     });
+    let read = read_in_the_panel(world, &faults);
+    let words = || faults.iter().map(|fault| fault.words);
+    all_different(
+        "explanation",
+        words().zip(read.iter().map(|r| r.why.as_str())),
+    );
+    all_different(
+        "remedy",
+        words().zip(read.iter().map(|r| r.remedy.as_str())),
+    );
+
     let mut rows: Vec<Row> = Vec::new();
-    let (mut codes, mut sentences) = (BTreeSet::new(), BTreeSet::new());
-    for ((fault, local, actor), (met, (code, side, sentence))) in faults.iter().zip(told) {
-        assert!(
-            !code.is_empty() && !side.is_empty(),
-            "{fault}: {code:?} {side:?} {sentence:?}"
-        );
-        assert!(!sentence.is_empty(), "{fault}");
-        codes.insert(code.clone());
-        sentences.insert(sentence.replace(&actor.domain, "the peer"));
-        let policy = if *local == STRICT {
-            "authenticated"
-        } else {
-            "encrypted"
+    let mut codes = Vec::new();
+    for ((fault, met), read) in faults.iter().zip(met).zip(&read) {
+        let (side, last) = shown(world, fault);
+        let told = last["why"].as_str().unwrap_or_default();
+        let told = told
+            .replace(&fault.peer, "the peer")
+            .replace(fault.local, "the hosted domain");
+        assert_eq!(told, read.why, "{}", fault.words);
+        let owner = match side.as_str() {
+            "theirs" | "dns" => "Theirs",
+            "network" => "Nobody",
+            "ours" => "Ours",
+            _ => "Yours",
         };
-        let mut row = met.row("scripted", fault, policy, "out");
-        row.refusal = format!("{code}, side: {side}");
+        assert!(
+            read.side.starts_with(owner),
+            "{}: {}",
+            fault.words,
+            read.side
+        );
+        let policy = match fault.local {
+            STRICT => "authenticated",
+            _ => "encrypted",
+        };
+        let mut row = met.row("scripted", fault.words, policy, "out");
+        codes.push(row.refusal.clone());
+        row.refusal += &format!("; side: {side}");
         rows.push(row);
     }
-    assert!(codes.len() >= 10, "{codes:?}");
-    assert!(sentences.len() >= 10, "{sentences:#?}");
+    codes.sort();
+    codes.dedup();
+    assert!(codes.len() >= 20, "{codes:?}");
     check("faults", &rows);
 }

@@ -2,14 +2,16 @@
 //! it is served all the while.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use crate::actor::{Actor, Answers, Script};
 use crate::authority::Shape;
 use crate::house::unique;
+use crate::http::Page;
 use crate::meeting::{Met, call, dial_back, inbound, outbound};
 use crate::table::check;
 use crate::wire::{STARTTLS, Wire, condition, header};
-use crate::world::{OPEN, STRICT, World, world};
+use crate::world::{OPEN, POSH_PATH, STRICT, World, world};
 
 /// A peer whose certificate proves nothing, so that dialback decides.
 fn dialback_peer(world: &World, answers: Answers) -> Actor {
@@ -18,6 +20,12 @@ fn dialback_peer(world: &World, answers: Answers) -> Actor {
         ..Script::default()
     };
     world.peer("hostile", "signed.example", Shape::SelfSigned, script)
+}
+
+/// A peer that everybody believes.
+fn good_peer(world: &World) -> Actor {
+    let script = Script::default();
+    world.peer("good", "signed.example", Shape::ServerAuth, script)
 }
 
 fn message(from: &str, to: &str, id: &str) -> String {
@@ -70,10 +78,8 @@ fn dialback_10_to_15_an_authority_that_lies_proves_nothing() {
     check("authorities", &rows);
 }
 
-/// A forged key is refuted by the true authority, and the forger's own server is never asked.
-#[test]
-fn dna_09_who_claims_a_domain_is_checked_where_the_dns_says() {
-    let world = world();
+/// A forged key is refuted by the true authority, and the forger's own server is never asked (DNA-09).
+fn forged(world: &World) -> Met {
     let victim = dialback_peer(world, Answers::Honest);
     let forger = dialback_peer(world, Answers::AlwaysValid);
     let mut wire = Wire::connect(world.house.s2s());
@@ -88,19 +94,14 @@ fn dna_09_who_claims_a_domain_is_checked_where_the_dns_says() {
     );
     let asked = victim.until("<db:verify");
     assert!(asked.contains(&format!("id='{}'", opened.id)), "{asked}");
-    let end = says_in_vain(
-        world,
-        OPEN,
-        &mut wire,
-        &format!("romeo@{}/x", victim.domain),
-    );
+    let from = format!("romeo@{}/x", victim.domain);
+    let end = says_in_vain(world, OPEN, &mut wire, &from);
     assert!(!end.contains("type='valid'"), "{end}");
+    Met::new("dialback", "none", "refused: invalid")
 }
 
-/// A key that was good on one stream is worth nothing on another.
-#[test]
-fn dialback_10_a_replayed_key_is_refuted() {
-    let world = world();
+/// A key that was good on one stream is worth nothing on another (DIALBACK-10).
+fn replayed(world: &World) -> Met {
     let peer = dialback_peer(world, Answers::Honest);
     let mut first = Wire::connect(world.house.s2s());
     let opened = first.secure(&peer.domain, OPEN, None);
@@ -111,18 +112,13 @@ fn dialback_10_a_replayed_key_is_refuted() {
     second.secure(&peer.domain, OPEN, None);
     let answer = dial_back(&mut second, &peer.domain, OPEN, &key);
     assert!(answer.contains("type='invalid'"), "{answer}");
-    says_in_vain(
-        world,
-        OPEN,
-        &mut second,
-        &format!("romeo@{}/x", peer.domain),
-    );
+    let from = format!("romeo@{}/x", peer.domain);
+    says_in_vain(world, OPEN, &mut second, &from);
+    Met::new("dialback", "none", "refused: invalid")
 }
 
 /// Answers to questions that were never asked open nothing (DIALBACK-12).
-#[test]
-fn dialback_12_unsolicited_answers_are_dropped() {
-    let world = world();
+fn unsolicited(world: &World) -> Met {
     let peer = dialback_peer(world, Answers::Honest);
     let mut wire = Wire::connect(world.house.s2s());
     let opened = wire.secure(&peer.domain, OPEN, None);
@@ -132,7 +128,70 @@ fn dialback_12_unsolicited_answers_are_dropped() {
             peer.domain, opened.id
         ));
     }
-    says_in_vain(world, OPEN, &mut wire, &format!("romeo@{}/x", peer.domain));
+    let from = format!("romeo@{}/x", peer.domain);
+    let end = says_in_vain(world, OPEN, &mut wire, &from);
+    assert_eq!(peer.connections(), 0, "nobody is asked");
+    Met::new(
+        "none",
+        "none",
+        &format!("stream closed: {}", condition(&end)),
+    )
+}
+
+/// The certificate of the connection that brings the key is another one than the authority's: the key decides, and that both
+/// legs showed a certificate does not (DIALBACK-23).
+fn swapped(world: &World, shape: Shape, good: bool) -> Met {
+    let script = Script::default();
+    let peer = world.peer("swapped", "signed.example", shape, script);
+    let other = world.ca.shaped(&peer.domain, Shape::SelfSigned);
+    let mut wire = Wire::connect_from(peer.ip(), world.house.s2s()).expect("connection");
+    let opened = wire.secure(&peer.domain, OPEN, Some(&other));
+    let key = match good {
+        true => peer.key(&opened.id),
+        false => "made-up".to_owned(),
+    };
+    let answer = dial_back(&mut wire, &peer.domain, OPEN, &key);
+    let from = format!("romeo@{}/x", peer.domain);
+    if good {
+        assert!(answer.contains("type='valid'"), "{answer}");
+        let mut alice = world.alice(OPEN);
+        let id = unique("swapped");
+        wire.say(&message(&from, &alice.jid, &id));
+        alice.until(&id);
+        alice.close();
+        return Met::new("", "", "delivered").explained(world, OPEN, &peer.domain, "in");
+    }
+    assert!(answer.contains("type='invalid'"), "{answer}");
+    says_in_vain(world, OPEN, &mut wire, &from);
+    Met::new("dialback", "none", "refused: invalid")
+}
+
+#[test]
+fn dialback_10_to_23_keys_that_are_not_what_they_seem() {
+    let world = world();
+    let rows: Vec<_> = [
+        (
+            "another's domain, with a key that its own server would confirm",
+            forged(world),
+        ),
+        ("a key that was good on another stream", replayed(world)),
+        (
+            "answers to questions that nobody asked",
+            unsolicited(world),
+        ),
+        (
+            "a good key, over another certificate than its authority's",
+            swapped(world, Shape::SelfSigned, true),
+        ),
+        (
+            "a made-up key, over another certificate than its authority's, which would prove the domain",
+            swapped(world, Shape::ServerAuth, false),
+        ),
+    ]
+    .into_iter()
+    .map(|(presents, met)| met.row("scripted", presents, "encrypted", "in"))
+    .collect();
+    check("keys", &rows);
 }
 
 /// We make keys for our own streams only: a key that somebody made up is not ours, for whichever stream and domain.
@@ -222,15 +281,8 @@ fn tls_15_and_42_stripping_starttls_gains_nothing() {
 }
 
 /// TLS-08: what is written in the clear behind `<starttls/>` never becomes part of the stream.
-#[test]
-fn tls_08_nothing_is_smuggled_past_the_handshake() {
-    let world = world();
-    let peer = world.peer(
-        "smuggler",
-        "signed.example",
-        Shape::ServerAuth,
-        Script::default(),
-    );
+fn smuggled(world: &World) -> Met {
+    let peer = good_peer(world);
     let mut wire = Wire::connect(world.house.s2s());
     wire.open(&peer.domain, OPEN);
     let mut alice = world.alice(OPEN);
@@ -242,12 +294,16 @@ fn tls_08_nothing_is_smuggled_past_the_handshake() {
     ));
     wire.until("<proceed");
     // The server may hang up, or go on as if the bytes had never been there.
-    if wire.tls_client(Some(&peer.identity), OPEN, &[]).is_ok() {
+    let outcome = if wire.tls_client(Some(&peer.identity), OPEN, &[]).is_ok() {
         let opened = wire.open(&peer.domain, OPEN);
         assert!(opened.offers_external(), "{}", opened.features);
-    }
+        "dropped"
+    } else {
+        "connection closed"
+    };
     assert!(!alice.settle().iter().any(|item| item.contains(&id)));
     alice.close();
+    Met::new("none", "none", outcome)
 }
 
 /// A proven stream carries its own pair and nothing else (DNA-19, LAYER-06, LAYER-07): no relaying, in either name.
@@ -316,26 +372,19 @@ fn dna_19_a_proven_peer_speaks_for_itself_only() {
 }
 
 /// DNA-06, DNA-29: showing a certificate is not yet having proven anything.
-#[test]
-fn dna_29_no_stanza_before_the_proof() {
-    let world = world();
-    let peer = world.peer(
-        "early",
-        "signed.example",
-        Shape::ServerAuth,
-        Script::default(),
-    );
+fn early(world: &World) -> Met {
+    let peer = good_peer(world);
     let mut wire = Wire::connect(world.house.s2s());
     let opened = wire.secure(&peer.domain, OPEN, Some(&peer.identity));
     assert!(opened.offers_external());
     let end = says_in_vain(world, OPEN, &mut wire, &format!("romeo@{}/x", peer.domain));
     assert!(end.contains("<stream:error"), "{end}");
+    let closed = format!("stream closed: {}", condition(&end));
+    Met::new("none", "none", &closed)
 }
 
-/// ROUTE-08: nobody on the outside speaks for a domain that is hosted here, whatever the DNS says.
-#[test]
-fn route_08_hosted_domains_do_not_come_from_outside() {
-    let world = world();
+/// ROUTE-08: nobody on the outside speaks for a domain that is hosted here, whatever it shows and whatever the DNS says.
+fn stolen(world: &World) -> Met {
     let stolen = world.ca.shaped(STRICT, Shape::ServerAuth);
     let mut wire = Wire::connect(world.house.s2s());
     let opened = wire.secure(STRICT, OPEN, Some(&stolen));
@@ -344,50 +393,35 @@ fn route_08_hosted_domains_do_not_come_from_outside() {
         "{}",
         opened.features
     );
+    let refused = format!("refused: {}", condition(&opened.features));
+    Met::new("none", "none", &refused)
 }
 
-/// The certificate of the connection that brings the key is another one than the authority's: the key decides, and
-/// the certificate short cut (DIALBACK-23) does not.
 #[test]
-fn dialback_23_certificates_swapped_between_the_legs() {
+fn dna_29_nothing_before_the_proof() {
     let world = world();
-    let peer = dialback_peer(world, Answers::Honest);
-    let other = world.ca.shaped(&peer.domain, Shape::SelfSigned);
-    // A good key with another certificate: valid, by the key.
-    let mut wire = Wire::connect(world.house.s2s());
-    let opened = wire.secure(&peer.domain, OPEN, Some(&other));
-    let answer = dial_back(&mut wire, &peer.domain, OPEN, &peer.key(&opened.id));
-    assert!(answer.contains("type='valid'"), "{answer}");
-    // A bad key with another certificate than the authority's, which would itself prove the domain.
-    let proving = world.peer(
-        "swapped",
-        "signed.example",
-        Shape::ServerAuth,
-        Script::default(),
-    );
-    let other = world.ca.shaped(&proving.domain, Shape::SelfSigned);
-    let mut wire = Wire::connect(world.house.s2s());
-    wire.secure(&proving.domain, OPEN, Some(&other));
-    let answer = dial_back(&mut wire, &proving.domain, OPEN, "made-up");
-    assert!(answer.contains("type='invalid'"), "{answer}");
-    says_in_vain(
-        world,
-        OPEN,
-        &mut wire,
-        &format!("romeo@{}/x", proving.domain),
-    );
+    let rows: Vec<_> = [
+        (
+            "a stanza before the proof, a good certificate",
+            early(world),
+        ),
+        (
+            "a stanza in the clear, behind its request for TLS",
+            smuggled(world),
+        ),
+        ("a domain that we host, a good certificate", stolen(world)),
+    ]
+    .into_iter()
+    .map(|(presents, met)| met.row("scripted", presents, "encrypted", "in"))
+    .collect();
+    check("early", &rows);
 }
 
 /// DOS-01, DOS-08: a thousand connections that say hello and no more, and the good peer does not notice.
 #[test]
 fn dos_01_a_thousand_half_open_streams_beside_a_good_one() {
     let world = world();
-    let good = world.peer(
-        "good",
-        "signed.example",
-        Shape::ServerAuth,
-        Script::default(),
-    );
+    let good = good_peer(world);
     let (mut wire, mechanism, _) = call(world, OPEN, &good, Some(&good.identity));
     assert_eq!(mechanism, "EXTERNAL");
     let mut half_open = Vec::new();
@@ -414,13 +448,9 @@ fn dos_01_a_thousand_half_open_streams_beside_a_good_one() {
     ));
     alice.until(&id);
     alice.close();
+    let open = Met::new("", "", "delivered").explained(world, OPEN, &good.domain, "in");
     // … and a new good one comes about.
-    let newcomer = world.peer(
-        "newcomer",
-        "signed.example",
-        Shape::ServerAuth,
-        Script::default(),
-    );
+    let newcomer = good_peer(world);
     let met = inbound(world, OPEN, &newcomer, Some(&newcomer.identity));
     assert_eq!(met.said(), ("EXTERNAL", "pkix", "delivered"));
     // None of them was worth a look-up: nothing has been proven or refused for the name they gave.
@@ -430,41 +460,79 @@ fn dos_01_a_thousand_half_open_streams_beside_a_good_one() {
             .attempts(OPEN, "nobody.signed.example")
             .is_empty()
     );
+    let beside = "beside a thousand half-open streams";
+    check(
+        "flood",
+        &[
+            open.row(
+                "scripted",
+                &format!("{beside}, a stream that was open"),
+                "encrypted",
+                "in",
+            ),
+            met.row(
+                "scripted",
+                &format!("{beside}, a new one"),
+                "encrypted",
+                "in",
+            ),
+        ],
+    );
 }
 
-/// Name servers that never answer hold up who depends on them, and nobody else.
-#[test]
-fn dna_a_silent_name_server_holds_up_its_own_domain_only() {
-    let world = world();
-    let silent = world.ca.shaped("slow.silent.example", Shape::SelfSigned);
-    let actor = Actor::start("slow.silent.example", silent, Script::default());
-    let mut rows = Vec::new();
-    let met = std::thread::scope(|scope| {
-        let slow = scope.spawn(|| outbound(world, OPEN, &actor));
-        let good = world.peer(
-            "prompt",
-            "signed.example",
-            Shape::ServerAuth,
-            Script::default(),
-        );
-        let met = outbound(world, OPEN, &good);
-        assert_eq!(met.said(), ("EXTERNAL", "pkix", "delivered"));
+/// Whatever is slow holds up who depends on it, and nobody else: a good peer calls and is called all the while.
+fn beside_a_good_one(world: &World, slow: impl FnOnce() -> Met + Send) -> Met {
+    std::thread::scope(|scope| {
+        let slow = scope.spawn(slow);
+        let mut met = 0;
+        while met == 0 || !slow.is_finished() {
+            let good = good_peer(world);
+            let out = outbound(world, OPEN, &good);
+            assert_eq!(out.said(), ("EXTERNAL", "pkix", "delivered"));
+            let back = inbound(world, OPEN, &good, Some(&good.identity));
+            assert_eq!(back.said(), ("EXTERNAL", "pkix", "delivered"));
+            met += 1;
+            std::thread::park_timeout(Duration::from_millis(250));
+        }
         slow.join().expect("the slow one ends")
-    });
-    assert!(met.outcome.starts_with("bounced"), "{met:?}");
-    rows.push(met.row(
-        "scripted",
-        "its name servers never answer",
-        "encrypted",
-        "out",
-    ));
-    let met = inbound(world, OPEN, &actor, Some(&actor.identity));
-    assert!(met.outcome.starts_with("refused"), "{met:?}");
-    rows.push(met.row(
-        "scripted",
-        "its name servers never answer",
-        "encrypted",
-        "in",
-    ));
-    check("silent", &rows);
+    })
+}
+
+/// DNA-21, POSH-46, DIALBACK-24: name servers and websites that are slow, silent, or never come to an end.
+#[test]
+fn posh_46_slow_name_servers_and_websites_hold_up_their_own_domain_only() {
+    let world = world();
+    let identity = |domain: &str| world.ca.shaped(domain, Shape::SelfSigned);
+    let mut rows = Vec::new();
+    let mut meet = |actor: &Actor, presents: &str, proof: (&str, &str)| {
+        for (direction, proof) in [("in", proof.0), ("out", proof.1)] {
+            let met = beside_a_good_one(world, || match direction {
+                "in" => inbound(world, OPEN, actor, Some(&actor.identity)),
+                _ => outbound(world, OPEN, actor),
+            });
+            assert_eq!(met.proof, proof, "{presents} {direction}: {met:?}");
+            rows.push(met.row("scripted", presents, "encrypted", direction));
+        }
+    };
+
+    let domain = format!("{}.silent.example", unique("slow"));
+    let silent = Actor::start(&domain, identity(&domain), Script::default());
+    meet(&silent, "its name servers never answer", ("none", "none"));
+    let domain = format!("{}.slow.example", unique("slow"));
+    let at = world.zones.slow_peers;
+    let slow = Actor::start_at(at, &domain, identity(&domain), Script::default());
+    let presents = "its name servers take their time over every answer";
+    meet(&slow, presents, ("dialback", "dialback"));
+
+    for (page, presents) in [
+        (Page::Silence, "its website never answers"),
+        (Page::Drip, "its website never comes to an end"),
+    ] {
+        let peer = dialback_peer(world, Answers::Honest);
+        world.web(&peer.domain);
+        world.site.page(&peer.domain, POSH_PATH, page);
+        meet(&peer, presents, ("dialback", "dialback"));
+        assert!(world.site.asked(&peer.domain) > 0, "{presents}");
+    }
+    check("slow", &rows);
 }

@@ -22,6 +22,8 @@ use crate::zones::Zones;
 
 /// Password of every account and operator here.
 const PASSWORD: &str = "a-long-enough-secret";
+/// Login and password of who runs a house.
+pub const OPERATOR: (&str, &str) = ("lab@hosting.example", PASSWORD);
 
 /// A domain that is hosted.
 pub struct Hosted {
@@ -29,6 +31,25 @@ pub struct Hosted {
     /// XEP-0238 level.
     pub policy: &'static str,
     pub identity: Identity,
+    /// Its SRV records lead to the direct TLS door too.
+    pub direct: bool,
+    /// More of `domain set`.
+    pub settings: &'static [&'static str],
+    /// Peers with anchors of their own, and those anchors as PEM.
+    pub pins: Vec<(&'static str, String)>,
+}
+
+impl Hosted {
+    pub fn new(name: &'static str, policy: &'static str, identity: Identity) -> Self {
+        Self {
+            name,
+            policy,
+            identity,
+            direct: true,
+            settings: &[],
+            pins: Vec::new(),
+        }
+    }
 }
 
 /// A running `domicile serve`.
@@ -67,8 +88,8 @@ impl House {
         let setup = Setup { dir };
         setup.run(&["tenant", "add", "laboratory"], "");
         setup.run(
-            &["operator", "add", "lab@hosting.example", "--password-stdin"],
-            PASSWORD,
+            &["operator", "add", OPERATOR.0, "--password-stdin"],
+            OPERATOR.1,
         );
         for domain in hosted {
             setup.domain(zones, domain);
@@ -88,7 +109,10 @@ impl House {
             "POST",
             "/api/v1/login",
             "",
-            &format!(r#"{{"login":"lab@hosting.example","password":"{PASSWORD}"}}"#),
+            &format!(
+                r#"{{"login":"{}","password":"{}"}}"#,
+                OPERATOR.0, OPERATOR.1
+            ),
         );
         assert_eq!(answer.status, 200, "{}", answer.body);
         let cookie = answer
@@ -237,20 +261,12 @@ impl Setup<'_> {
             &["domain", "add", name, "--tenant", "laboratory", "--json"],
             "",
         );
-        self.run(
-            &[
-                "domain",
-                "set",
-                name,
-                "--mode",
-                "uploaded",
-                "--services",
-                "",
-                "--policy",
-                domain.policy,
-            ],
-            "",
-        );
+        let set = ["domain", "set", name, "--mode", "uploaded"];
+        let set = [&set[..], &["--services", "", "--policy", domain.policy]].concat();
+        self.run(&[&set, domain.settings].concat(), "");
+        for (peer, anchors) in &domain.pins {
+            self.run(&["peer", "pin", name, peer, "-"], anchors);
+        }
         let page = self.run(&["domain", "records", name, "--json"], "");
         let page: Value = serde_json::from_str(&page).expect("JSON");
         let records: Vec<String> = page["records"]
@@ -259,6 +275,10 @@ impl Setup<'_> {
             .iter()
             .map(|view| view.get("record").unwrap_or(view))
             .filter(|record| record["rtype"] == "TXT" || record["rtype"] == "SRV")
+            .filter(|record| {
+                let name = record["name"].as_str().unwrap_or_default();
+                domain.direct || !name.starts_with("_xmpps-")
+            })
             .map(|record| {
                 let part = |key: &str| record[key].as_str().expect("text").to_owned();
                 format!("{} {} {}", part("name"), part("rtype"), part("value_text"))

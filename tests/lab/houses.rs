@@ -45,25 +45,33 @@ const PAIRS: &[(&str, &str, Shape, &str, &str)] = &[
     ),
 ];
 
-struct Second {
-    house: House,
+/// Two domains of the second house that share a certificate.
+pub const SHARED: [&str; 2] = [
+    "one.shared.two.signed.example",
+    "other.shared.two.signed.example",
+];
+
+pub struct Second {
+    pub house: House,
     identities: Vec<(&'static str, Identity)>,
 }
 
-fn second() -> &'static Second {
+pub fn second() -> &'static Second {
     static SECOND: LazyLock<Second> = LazyLock::new(|| on_the_keeper(start));
     &SECOND
 }
 
 fn start() -> Second {
     let world = world();
+    let shared = world.ca.issue(&SHARED);
     let hosted: Vec<Hosted> = PAIRS
         .iter()
-        .map(|(name, policy, shape, ..)| Hosted {
-            name,
-            policy,
-            identity: world.ca.shaped(name, *shape),
-        })
+        .map(|(name, policy, shape, ..)| Hosted::new(name, policy, world.ca.shaped(name, *shape)))
+        .chain(SHARED.map(|name| Hosted {
+            // One door, so that both are served at the same place whichever record is drawn.
+            direct: false,
+            ..Hosted::new(name, "encrypted", shared.clone())
+        }))
         .collect();
     let dir = directory().join("second");
     let house = House::start(

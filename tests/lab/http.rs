@@ -1,5 +1,5 @@
-//! Just enough HTTP/1.1: a client for the panel's API and the internal door, and an HTTPS site for POSH documents that
-//! counts who asks and can be slow.
+//! Just enough HTTP/1.1: a client for the panel's API and the internal door, and a site, HTTPS and HTTP, for POSH documents
+//! and lists of revoked certificates, that counts who asks and can be slow.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -48,8 +48,12 @@ pub fn request(to: SocketAddr, method: &str, path: &str, headers: &str, body: &s
 pub enum Page {
     Json(String),
     Redirect(String),
+    /// A list of revoked certificates, say.
+    Binary(Vec<u8>),
     /// The connection stays open and nothing is said.
     Silence,
+    /// A byte at a time, for ever: always something new, never the end.
+    Drip,
 }
 
 #[derive(Default)]
@@ -61,7 +65,7 @@ struct Shared {
     asked: Mutex<Vec<String>>,
 }
 
-/// An HTTPS server for any number of names at port 443 of its address.
+/// A web server for any number of names, HTTPS at port 443 of its address and HTTP at port 80.
 pub struct Site {
     pub ip: Ipv4Addr,
     shared: Arc<Shared>,
@@ -70,22 +74,24 @@ pub struct Site {
 impl Site {
     pub fn start() -> Self {
         let ip = loopback();
-        let listener = TcpListener::bind((ip, 443)).unwrap_or_else(|e| panic!("{ip}:443: {e}"));
         let shared = Arc::new(Shared::default());
+        let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(ByName(shared.clone())));
+        let config = Arc::new(config);
         let serving = shared.clone();
-        std::thread::spawn(move || {
-            let config =
-                ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-                    .with_safe_default_protocol_versions()
-                    .expect("versions")
-                    .with_no_client_auth()
-                    .with_cert_resolver(Arc::new(ByName(serving.clone())));
-            let config = Arc::new(config);
-            for tcp in listener.incoming().flatten() {
-                let (config, shared) = (config.clone(), serving.clone());
-                std::thread::spawn(move || serve(tcp, config, &shared));
+        listen(ip, 443, move |tcp| {
+            if let Ok(tls) = ServerConnection::new(config.clone()) {
+                let mut stream = StreamOwned::new(tls, tcp);
+                serve(&mut stream, &serving);
+                stream.conn.send_close_notify();
+                let _ = stream.flush();
             }
         });
+        let serving = shared.clone();
+        listen(ip, 80, move |mut tcp| serve(&mut tcp, &serving));
         Self { ip, shared }
     }
 
@@ -127,12 +133,20 @@ impl ResolvesServerCert for ByName {
     }
 }
 
-fn serve(tcp: TcpStream, config: Arc<ServerConfig>, shared: &Shared) {
-    let _ = tcp.set_read_timeout(Some(DEADLINE));
-    let Ok(tls) = ServerConnection::new(config) else {
-        return;
-    };
-    let mut stream = StreamOwned::new(tls, tcp);
+/// Each connection on a thread of its own.
+fn listen(ip: Ipv4Addr, port: u16, serve: impl Fn(TcpStream) + Send + Sync + 'static) {
+    let listener = TcpListener::bind((ip, port)).unwrap_or_else(|e| panic!("{ip}:{port}: {e}"));
+    let serve = Arc::new(serve);
+    std::thread::spawn(move || {
+        for tcp in listener.incoming().flatten() {
+            let _ = tcp.set_read_timeout(Some(DEADLINE));
+            let serve = serve.clone();
+            std::thread::spawn(move || serve(tcp));
+        }
+    });
+}
+
+fn serve(stream: &mut (impl Read + Write), shared: &Shared) {
     let mut head = Vec::new();
     let mut byte = [0u8; 1];
     while !head.ends_with(b"\r\n\r\n") {
@@ -163,22 +177,45 @@ fn serve(tcp: TcpStream, config: Arc<ServerConfig>, shared: &Shared) {
         .expect("lock")
         .get(&(host, path))
         .cloned();
+    let good = |kind: &str, length: usize| {
+        format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+        )
+    };
     let answer = match page {
-        Some(Page::Json(body)) => format!(
-            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-            body.len()
-        ),
+        Some(Page::Json(body)) => {
+            let head = good("application/json", body.len());
+            [head.into_bytes(), body.into_bytes()].concat()
+        }
+        Some(Page::Binary(body)) => {
+            [good("application/pkix-crl", body.len()).into_bytes(), body].concat()
+        }
         Some(Page::Redirect(to)) => format!(
             "HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-        ),
+        )
+        .into_bytes(),
         Some(Page::Silence) => {
             // Until the other side has had enough.
             let _ = stream.read(&mut byte);
             return;
         }
-        None => "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".into(),
+        Some(Page::Drip) => {
+            let head = good("application/json", 1_000_000);
+            let mut next = head.bytes().chain(std::iter::repeat(b' '));
+            while next.next().is_some_and(|byte| {
+                stream
+                    .write_all(&[byte])
+                    .and_then(|()| stream.flush())
+                    .is_ok()
+            }) {
+                std::thread::park_timeout(std::time::Duration::from_millis(50));
+            }
+            return;
+        }
+        None => {
+            b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_vec()
+        }
     };
-    let _ = stream.write_all(answer.as_bytes());
-    stream.conn.send_close_notify();
+    let _ = stream.write_all(&answer);
     let _ = stream.flush();
 }

@@ -156,12 +156,26 @@ pub fn inbound(world: &World, local: &str, actor: &Actor, identity: Option<&Iden
 
 /// Alice writes to somebody at the peer.
 pub fn outbound(world: &World, local: &str, actor: &Actor) -> Met {
+    let met = outbound_to(world, local, actor, &actor.domain);
+    Met {
+        mechanism: actor.mechanism().to_owned(),
+        ..met
+    }
+}
+
+/// Alice writes to somebody at another domain that the peer serves; the mechanism is what our side says it was.
+pub fn outbound_to(world: &World, local: &str, actor: &Actor, remote: &str) -> Met {
+    written(world, local, remote, |id| actor.count(id) > 0)
+}
+
+/// Alice writes to somebody at `remote`; `arrived` says whether an item with this text has come there.
+pub fn written(world: &World, local: &str, remote: &str, arrived: impl Fn(&str) -> bool) -> Met {
     let mut alice = world.alice(local);
     let id = unique("out");
-    alice.message(&format!("romeo@{}", actor.domain), &id, "out");
+    alice.message(&format!("romeo@{remote}"), &id, "out");
     let end = Instant::now() + DEADLINE;
     let bounced = loop {
-        if actor.count(&id) > 0 {
+        if arrived(&id) {
             break None;
         }
         let seen = alice.settle();
@@ -176,10 +190,9 @@ pub fn outbound(world: &World, local: &str, actor: &Actor) -> Met {
         std::thread::park_timeout(Duration::from_millis(20));
     };
     alice.close();
-    let mechanism = actor.mechanism();
     let outcome = bounced.map_or_else(
         || "delivered".to_owned(),
         |condition| format!("bounced: {condition}"),
     );
-    Met::new(mechanism, "", &outcome).explained(world, local, &actor.domain, "out")
+    Met::new("", "", &outcome).explained(world, local, remote, "out")
 }

@@ -27,14 +27,51 @@ pub const POSH: &str = "posh.signed.example";
 /// Proves itself by dialback alone.
 pub const BARE: &str = "bare.signed.example";
 
-/// Hosted domain, policy, what it presents.
-const HOSTED: &[(&str, &str, Shape)] = &[
-    (OPEN, "encrypted", Shape::ServerAuth),
-    (STRICT, "authenticated", Shape::ServerAuth),
-    (BOTH, "encrypted", Shape::ServerAndClientAuth),
-    (DANE, "encrypted", Shape::Untrusted),
-    (POSH, "encrypted", Shape::Untrusted),
-    (BARE, "encrypted", Shape::Untrusted),
+/// Takes whoever is verified.
+pub const VERIFIED: &str = "verified.signed.example";
+/// Takes whoever it can.
+pub const PERMISSIVE: &str = "permissive.signed.example";
+/// Blocks [`BLOCKED`], and has pinned what proves some peers.
+pub const CHOOSY: &str = "choosy.signed.example";
+/// Talks with [`ALLOWED`] only.
+pub const CLOSED: &str = "closed.signed.example";
+
+pub const BLOCKED: &str = "blocked.unsigned.example";
+pub const ALLOWED: &str = "allowed.unsigned.example";
+
+/// Peers whose own authority the choosy domain has pinned.
+pub const PINNED: [&str; 5] = [
+    "changed.pinned.unsigned.example",
+    "private.pinned.unsigned.example",
+    "public.pinned.unsigned.example",
+    "posh.pinned.unsigned.example",
+    "dane.pinned.signed.example",
+];
+/// A peer whose self-signed certificate the choosy domain has pinned.
+pub const PINNED_ITSELF: &str = "itself.pinned.unsigned.example";
+
+/// Hosted domain, policy, what it presents, more settings.
+const HOSTED: &[(&str, &str, Shape, &[&str])] = &[
+    (OPEN, "encrypted", Shape::ServerAuth, &[]),
+    (STRICT, "authenticated", Shape::ServerAuth, &[]),
+    (BOTH, "encrypted", Shape::ServerAndClientAuth, &[]),
+    (DANE, "encrypted", Shape::Untrusted, &[]),
+    (POSH, "encrypted", Shape::Untrusted, &[]),
+    (BARE, "encrypted", Shape::Untrusted, &[]),
+    (VERIFIED, "verified", Shape::ServerAuth, &[]),
+    (PERMISSIVE, "permissive", Shape::ServerAuth, &[]),
+    (
+        CHOOSY,
+        "encrypted",
+        Shape::ServerAuth,
+        &["--block", BLOCKED],
+    ),
+    (
+        CLOSED,
+        "encrypted",
+        Shape::ServerAuth,
+        &["--allow", ALLOWED],
+    ),
 ];
 
 pub struct World {
@@ -45,6 +82,27 @@ pub struct World {
     pub roots: Arc<RootCertStore>,
     identities: Vec<(&'static str, Identity)>,
     pub bogus: Bogus,
+    pub pins: Pins,
+}
+
+/// What the choosy domain knows some peers by.
+pub struct Pins {
+    /// No public list has it; pinned for each of [`PINNED`].
+    pub authority: Authority,
+    /// Of [`PINNED_ITSELF`].
+    pub itself: Identity,
+}
+
+impl Pins {
+    fn of(&self, hosted: &str) -> Vec<(&'static str, String)> {
+        if hosted != CHOOSY {
+            return Vec::new();
+        }
+        let root = &self.authority.root_pem;
+        let mut pins: Vec<_> = PINNED.map(|peer| (peer, root.clone())).into();
+        pins.push((PINNED_ITSELF, self.itself.chain_pem.clone()));
+        pins
+    }
 }
 
 /// Peers in the zone whose signatures are wrong.
@@ -105,12 +163,16 @@ impl World {
         };
         let (records, tampering) = bogus.zone();
         let zones = Zones::start(&dir.join("dns"), &records, &tampering);
+        let pins = Pins {
+            authority: Authority::new("Laboratory of a school"),
+            itself: ca.shaped(PINNED_ITSELF, Shape::SelfSigned),
+        };
         let hosted: Vec<Hosted> = HOSTED
             .iter()
-            .map(|(name, policy, shape)| Hosted {
-                name,
-                policy,
-                identity: ca.shaped(name, *shape),
+            .map(|(name, policy, shape, settings)| Hosted {
+                settings,
+                pins: pins.of(name),
+                ..Hosted::new(name, policy, ca.shaped(name, *shape))
             })
             .collect();
         let site = Site::start();
@@ -127,6 +189,7 @@ impl World {
             house,
             identities: by_name,
             bogus,
+            pins,
         };
         world.tlsa(&world.target(DANE), &world.identity(DANE).tlsa_311());
         world.posh(POSH, &[world.identity(POSH)]);

@@ -1,5 +1,8 @@
 //! The laboratory's DNS: one BIND that is the root, `example` and the zones below it: signed, unsigned, signed without a DS in
-//! its parent (`island`), signed but tampered with (`bogus`), one that never answers (`silent`), and the platform's.
+//! its parent (`island`), signed but tampered with (`bogus`), one that never answers (`silent`), one that takes its time
+//! (`slow`), and the platform's.
+
+mod slow;
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
@@ -16,6 +19,8 @@ pub struct Zones {
     pub key: PathBuf,
     /// DNSKEY of the root.
     pub trust_anchor: PathBuf,
+    /// Where everything in `slow.example` is served.
+    pub slow_peers: Ipv4Addr,
     _service: Service,
     /// Takes questions about `silent.example` and says nothing.
     _silent: UdpSocket,
@@ -36,6 +41,8 @@ impl Zones {
         let ip: IpAddr = Ipv4Addr::LOCALHOST.into();
         let address = SocketAddr::new(ip, free_port(ip));
         let silent = UdpSocket::bind((ip, 0)).expect("socket");
+        let slow_peers = crate::actor::network();
+        let slow = slow::start(slow_peers);
         let key = dir.join("update.key");
         let made = Command::new(program("tsig-keygen"))
             .args(["-a", "hmac-sha256", "laboratory"])
@@ -55,7 +62,10 @@ impl Zones {
                 }
             }
         }
-        example += "silent IN NS ns.silent\nns.silent IN A 127.0.0.1\nns.hosting IN A 127.0.0.1\n";
+        for zone in ["silent", "slow"] {
+            let _ = writeln!(example, "{zone} IN NS ns.{zone}\nns.{zone} IN A 127.0.0.1");
+        }
+        example += "ns.hosting IN A 127.0.0.1\n";
         example += "bogus IN NS ns.hosting\n";
         example += &tampered(dir, bogus, tampering);
         write(dir, "example", &example);
@@ -71,7 +81,11 @@ impl Zones {
         let trust_anchor = dir.join("root.key");
         std::fs::write(&trust_anchor, public_key(dir, ".")).expect("trust anchor");
 
-        let config = configuration(dir, &key, address, silent.local_addr().expect("address"));
+        let forwarded = [
+            ("silent.example", silent.local_addr().expect("address")),
+            ("slow.example", slow),
+        ];
+        let config = configuration(dir, &key, address, forwarded);
         let file = dir.join("named.conf");
         std::fs::write(&file, config).expect("configuration");
         let mut command = kept(&program("named"));
@@ -83,6 +97,7 @@ impl Zones {
             address,
             key,
             trust_anchor,
+            slow_peers,
             _service: service,
             _silent: silent,
         };
@@ -272,20 +287,32 @@ fn tampered(dir: &Path, records: &str, tampering: &[(String, String)]) -> String
     ds
 }
 
-fn configuration(dir: &Path, key: &Path, address: SocketAddr, silent: SocketAddr) -> String {
+/// `forwarded`: zones whose questions go elsewhere.
+fn configuration(
+    dir: &Path,
+    key: &Path,
+    address: SocketAddr,
+    forwarded: [(&str, SocketAddr); 2],
+) -> String {
     let mut config = format!(
         r#"include "{key}";
 options {{ directory "{dir}"; key-directory "{dir}"; pid-file none; session-keyfile none; listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }};
   recursion yes; allow-recursion {{ 127.0.0.0/8; }}; dnssec-validation no; notify no; querylog yes; }};
 controls {{}};
-zone "silent.example" {{ type forward; forward only; forwarders {{ 127.0.0.1 port {silent}; }}; }};
 zone "bogus.example" {{ type primary; file "bogus.signed"; }};
 "#,
         key = key.display(),
         dir = dir.display(),
         port = address.port(),
-        silent = silent.port(),
     );
+    for (zone, to) in forwarded {
+        let _ = writeln!(
+            config,
+            "zone \"{zone}\" {{ type forward; forward only; forwarders {{ {} port {}; }}; }};",
+            to.ip(),
+            to.port()
+        );
+    }
     let signing = "dnssec-policy default; inline-signing no;";
     for (zone, signed) in DYNAMIC.into_iter().chain([(".", true), ("example", true)]) {
         let _ = writeln!(

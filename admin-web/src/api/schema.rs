@@ -371,7 +371,10 @@ pub(super) struct Peer {
     peer: String,
     prooftype: Option<String>,
     ok: bool,
+    /// The last attempt, as the log has it.
     summary: String,
+    /// What came of it, in plain words.
+    why: String,
     last: String,
     connected: bool,
 }

@@ -545,6 +545,7 @@ pub(super) fn peers() -> Vec<PeerView> {
         prooftype: prooftype.map(str::to_owned),
         ok,
         summary: summary.into(),
+        why: summary.into(),
         last: at(-400),
         connected,
     };

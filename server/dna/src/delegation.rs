@@ -99,7 +99,8 @@ impl Nowhere {
     /// Stable code for the record of attempts. A wrong signature has the code that the judge gives it.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::NotOffered(_) | Self::Failed(..) => "dns-nowhere",
+            Self::NotOffered(_) => "dns-nowhere",
+            Self::Failed(..) => "dns-unanswered",
             Self::Bogus(_) => "delegation-bogus",
         }
     }

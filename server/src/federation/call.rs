@@ -139,7 +139,7 @@ impl Search<'_> {
                 .targets(&mut |most| rand::random_range(0..=most))
                 .map_err(|nowhere| (nowhere.code(), nowhere.to_string())),
             Err(_) => Err((
-                "dns-nowhere",
+                "dns-unanswered",
                 format!("the DNS did not say in time where {remote} is served"),
             )),
         };
@@ -244,7 +244,15 @@ impl Search<'_> {
                 why: ": the DNS did not answer in time".to_owned(),
             },
         };
-        Err(not_dialled(Attempt::towards(target), &error))
+        let mut failed = not_dialled(Attempt::towards(target), &error);
+        if !target.delegated && matches!(error, DialError::NoAddress { .. }) {
+            // No record names a server, and the domain itself was only a guess (S2S-07).
+            let remote = self.remote;
+            let why = format!("the DNS names no server for {remote}, and it has no address itself");
+            failed.attempt.failed("dns-nowhere", Fault::Dns, why);
+            failed.attempt.target = None;
+        }
+        Err(failed)
     }
 }
 

@@ -31,6 +31,8 @@ use crate::net::tls::{Identity, Secure};
 use crate::session::Outbox;
 use crate::tenancy::Domain;
 
+/// Code of a peer that does not take our certificate as a client's.
+const REJECTED: &str = "peer-rejects-serverauth-cert";
 /// Port of `<see-other-host/>` without one.
 const PORT: u16 = 5269;
 
@@ -56,6 +58,8 @@ pub(super) struct OutHost {
     external_refused: Option<Refusal>,
     refused: Option<(PairRefusal, String)>,
     tls_error: Option<String>,
+    /// It closed the stream over a dialback element.
+    knows_no_dialback: bool,
     other_host: Option<String>,
 }
 
@@ -95,6 +99,7 @@ impl OutHost {
             external_refused: None,
             refused: None,
             tls_error: None,
+            knows_no_dialback: false,
             other_host: None,
         }
     }
@@ -315,6 +320,10 @@ impl OutHost {
                 last_word = true;
                 ("dialback-unverified", Fault::Ours, why)
             }
+            Some((PairRefusal::NoWay, why)) if self.attempt.tls.is_none() => {
+                self.attempt.stage = Stage::Tls;
+                ("tls-required", Fault::Peer, why)
+            }
             Some((PairRefusal::NoWay, why)) => ("no-common-proof", Fault::Peer, why),
             None => self.without_a_word(&ended.broken),
         };
@@ -335,9 +344,18 @@ impl OutHost {
 
     fn without_a_word(&self, broken: &Option<io::Error>) -> (&'static str, Fault, String) {
         let remote = &self.remote;
-        if let Some(said) = &self.attempt.remote_error {
+        let mut refusals = self.attempt.refusals.iter();
+        if let Some(rejected) = refusals.find(|refusal| refusal.code == REJECTED) {
+            // What followed was only the second best.
+            let said = self.attempt.remote_error.as_deref().unwrap_or("no answer");
+            let why = format!("{}; that ended with: {said}", rejected.text);
+            (REJECTED, Fault::Peer, why)
+        } else if let Some(said) = &self.attempt.remote_error {
             let why = format!("{remote} closed the stream: {said}");
-            ("peer-closed-with-error", Fault::Peer, why)
+            match self.knows_no_dialback {
+                true => ("no-common-proof", Fault::Peer, why),
+                false => ("peer-closed-with-error", Fault::Peer, why),
+            }
         } else if let Some(error) = broken {
             let why = format!("the connection to {remote} was lost: {error}");
             ("connection-lost", Fault::Network, why)
@@ -372,7 +390,7 @@ impl OutHost {
     fn external_refused(&mut self, why: String) {
         let refusal = Refusal::new(
             None,
-            "peer-rejects-serverauth-cert",
+            REJECTED,
             Fault::Peer,
             format!(
                 "{} does not take our certificate as a client's ({why}); dialback over TLS follows",
@@ -506,6 +524,8 @@ impl Host for OutHost {
             }
             Event::RemoteError(error) => {
                 self.attempt.remote_error = Some(error.to_string());
+                // On a stream that is not accepted yet we have said nothing but dialback (XEP-0220 2.4.2).
+                self.knows_no_dialback = error.condition == StreamCondition::UnsupportedStanzaType;
                 self.other_host = error.other_host;
             }
             Event::ExternalRefused { why } => self.external_refused(why),

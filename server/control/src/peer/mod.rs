@@ -27,8 +27,10 @@ pub struct PeerView {
     pub prooftype: Option<String>,
     /// Did the last attempt succeed?
     pub ok: bool,
-    /// One sentence on the last attempt.
+    /// One sentence on the last attempt, as the log has it.
     pub summary: String,
+    /// What came of it, in plain words.
+    pub why: String,
     /// Last attempt.
     #[serde(serialize_with = "crate::time::at")]
     pub last: Timestamp,
@@ -71,7 +73,7 @@ impl Control {
             .peer_list(PEERS)
             .await?
             .iter()
-            .map(|peer| view(peer, &now))
+            .map(|peer| view(row.name.as_str(), peer, &now))
             .collect();
         views.sort_by_key(|view| std::cmp::Reverse(view.last));
         Ok(views)
@@ -89,7 +91,7 @@ impl Control {
         let now = self.parts.live.peers(&row.name);
         match found {
             Some(found) => Ok(PeerShow {
-                view: view(&found, &now),
+                view: view(row.name.as_str(), &found, &now),
                 pinned,
                 attempts: attempts(&found)
                     .into_iter()
@@ -102,6 +104,7 @@ impl Control {
                     prooftype: None,
                     ok: true,
                     summary: "No contact yet.".into(),
+                    why: "No contact yet.".into(),
                     last: row.created,
                     connected: false,
                 },
@@ -159,7 +162,7 @@ fn ok(attempt: &Value) -> bool {
     attempt.get("ok").and_then(Value::as_bool).unwrap_or(false)
 }
 
-fn view(row: &PeerRow, now: &[PeerNow]) -> PeerView {
+fn view(domain: &str, row: &PeerRow, now: &[PeerNow]) -> PeerView {
     let attempts = attempts(row);
     let last = attempts.first();
     let stream = now.iter().find(|peer| peer.peer == row.peer);
@@ -176,6 +179,9 @@ fn view(row: &PeerRow, now: &[PeerNow]) -> PeerView {
         ok: last.is_some_and(ok),
         summary: last
             .and_then(|attempt| text(attempt, "summary"))
+            .unwrap_or_default(),
+        why: last
+            .map(|attempt| tell(domain, &row.peer, attempt.clone()).why)
             .unwrap_or_default(),
         last: row.updated,
         connected: stream.is_some_and(|stream| stream.outbound || stream.inbound),

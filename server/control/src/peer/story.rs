@@ -134,24 +134,32 @@ pub fn tell(domain: &str, peer: &str, attempt: Value) -> Story {
     story
 }
 
-/// The code that tells why. Where there was simply no website to ask, the certificate's own fault is what has to be mended.
+/// There was simply no website to ask.
+const NO_HELP: &[&str] = &[
+    "posh-not-published",
+    "posh-http-status",
+    "posh-no-address",
+    "posh-address-private",
+    "posh-unreachable",
+    "posh-timeout",
+    "posh-busy",
+];
+
+/// The code that tells why. Where there was simply no website to ask, the certificate's own fault is what has to be mended;
+/// where one means to vouch for an authority that nobody knows, and fails to, that is.
 fn decisive(story: &Story) -> &str {
-    const NO_HELP: &[&str] = &[
-        "posh-not-published",
-        "posh-http-status",
-        "posh-no-address",
-        "posh-address-private",
-        "posh-unreachable",
-        "posh-timeout",
-        "posh-busy",
-    ];
     let code = story.fact("code");
-    if !NO_HELP.contains(&code) {
-        return code;
+    let mut refused = story.proofs.iter().map(|proof| proof.code.as_str());
+    if NO_HELP.contains(&code) {
+        let mut of_certificates = refused.filter(|code| code.starts_with("certificate-"));
+        of_certificates.next().unwrap_or(code)
+    } else if code == "certificate-issuer-unknown" {
+        refused
+            .find(|code| code.starts_with("posh-") && !NO_HELP.contains(code))
+            .unwrap_or(code)
+    } else {
+        code
     }
-    let refused = story.proofs.iter().map(|proof| proof.code.as_str());
-    let mut of_certificates = refused.filter(|code| code.starts_with("certificate-"));
-    of_certificates.next().unwrap_or(code)
 }
 
 fn success(story: &Story, peer: &str) -> String {
@@ -223,32 +231,16 @@ fn proofs(story: &Story) -> Vec<Proof> {
 /// The five steps. Where it broke is what the code says; what was seen says how far it came at least.
 fn steps(story: &Story, meaning: Option<&Meaning>) -> Vec<Step> {
     let inbound = story.fact("direction") == "in";
-    let tls = match (story.fact("tls"), story.fact("cipher")) {
-        ("", _) => String::new(),
-        (version, "") => plain_tls(version),
-        (version, cipher) => format!("{}, {cipher}", plain_tls(version)),
-    };
-    let identity = story
-        .proofs
-        .iter()
-        .map(|proof| match (proof.holds, proof.prooftype.as_str()) {
-            (true, by) => format!("{by} holds"),
-            (false, "policy") => proof.text.clone(),
-            (false, by) if proof.minor => format!("nothing for {by}"),
-            (false, by) => format!("{by} refused"),
-        })
-        .collect::<Vec<_>>()
-        .join(", ");
     let dns = match (story.fact("target"), story.fact("dns")) {
         ("", _) if inbound => "they called us".to_owned(),
         (target, "") => target.to_owned(),
-        (target, security) => format!("{target}, DNSSEC {security}"),
+        (target, security) => format!("{target}, by {}", signed(security)),
     };
     let seen = [
         dns,
         story.fact("address").to_owned(),
-        tls,
-        identity,
+        plain_tls(story.fact("tls")),
+        identity(story),
         story.fact("mechanism").to_owned(),
     ];
     // Federation may say itself where it ended.
@@ -271,6 +263,42 @@ fn steps(story: &Story, meaning: Option<&Meaning>) -> Vec<Step> {
             seen,
         })
         .collect()
+}
+
+/// What each way to prove a name came to; a website that is not there is not worth a word beside others.
+fn identity(story: &Story) -> String {
+    let said = |proof: &Proof| {
+        let by = match proof.prooftype.as_str() {
+            "pkix" => "certificate",
+            "dane" => "signed DNS (DANE)",
+            "posh" => "website (POSH)",
+            other => other,
+        };
+        match (proof.holds, proof.minor) {
+            (true, _) => format!("{by} holds"),
+            (false, true) => format!("nothing by {by}"),
+            (false, false) => format!("{by} does not hold"),
+        }
+    };
+    // What is no proof is told elsewhere: lists, and what the peer makes of us.
+    let proofs = || story.proofs.iter().filter(|p| p.prooftype != "policy");
+    let worth = |proof: &&Proof| !NO_HELP.contains(&proof.code.as_str());
+    let told: Vec<_> = proofs().filter(worth).map(said).collect();
+    match told.is_empty() {
+        true => proofs().map(said).collect::<Vec<_>>(),
+        false => told,
+    }
+    .join(", ")
+}
+
+fn signed(security: &str) -> &str {
+    match security {
+        "secure" => "signed DNS",
+        "insecure" => "unsigned DNS",
+        "bogus" => "wrongly signed DNS",
+        "unknown" => "DNS of unknown standing",
+        other => other,
+    }
 }
 
 /// The way, in the order of `Place`.

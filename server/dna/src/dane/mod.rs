@@ -219,10 +219,14 @@ fn mismatch(owner: &str, usable: &[&Record], chain: &PresentedChain) -> String {
         .and_then(pkix::describe)
         .map(|leaf| format!("; what was shown is 3 1 1 {}", hex(&leaf.spki_sha256)))
         .unwrap_or_default();
-    format!(
-        "none of the {} usable TLSA records at {owner} matches the certificate shown{shown}",
-        usable.len()
-    )
+    match usable.len() {
+        1 => {
+            format!("the usable TLSA record at {owner} does not match the certificate shown{shown}")
+        }
+        many => format!(
+            "none of the {many} usable TLSA records at {owner} matches the certificate shown{shown}"
+        ),
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {

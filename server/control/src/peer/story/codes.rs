@@ -52,6 +52,13 @@ pub(super) const MEANINGS: &[Row] = &[
         "Check the spelling; otherwise ask the owner of {peer} to publish SRV records (_xmpp-server._tcp.{peer}).",
     ),
     (
+        "dns-unanswered",
+        Dns,
+        Side::Dns,
+        "The name servers of {peer} do not answer, so nobody knows where it is served.",
+        "It is tried again by itself; if it stays so, ask the owner of {peer} to look at the name servers of the zone.",
+    ),
+    (
         "delegation-bogus",
         Dns,
         Side::Dns,
@@ -96,9 +103,9 @@ pub(super) const MEANINGS: &[Row] = &[
     (
         "tls-required",
         Tls,
-        Policy,
-        "{peer} talks without encryption only, and {domain} asks for it.",
-        "Ask its operator to switch TLS on; encryption is worth more than the contact.",
+        Theirs,
+        "{peer} talks without encryption only, and nothing leaves {domain} in the clear.",
+        "Ask its operator to switch TLS on.",
     ),
     (
         "certificate-missing",

@@ -108,11 +108,11 @@ fn the_way_shows_what_was_seen_up_to_where_it_broke() {
             (
                 "dns",
                 Reached::Done,
-                "xmpp.peer.example:5269, DNSSEC secure"
+                "xmpp.peer.example:5269, by signed DNS"
             ),
             ("connect", Reached::Done, "192.0.2.1:5269"),
-            ("tls", Reached::Done, "TLS 1.3, AES"),
-            ("identity", Reached::Broken, "pkix refused"),
+            ("tls", Reached::Done, "TLS 1.3"),
+            ("identity", Reached::Broken, "certificate does not hold"),
             ("sign-in", Reached::Later, ""),
         ]
     );
@@ -167,10 +167,31 @@ fn what_had_nothing_to_say_is_no_refusal() {
     );
     assert_eq!(
         story.steps[3].seen,
-        "pkix refused, nothing for posh, dialback holds"
+        "certificate does not hold, dialback holds"
     );
     let minor: Vec<_> = story.proofs.iter().map(|proof| proof.minor).collect();
     assert_eq!(minor, [false, true, false]);
     // XEP-0344: forged DNS was no way in here.
     assert!(story.why.contains("signed DNS"), "{}", story.why);
+}
+
+#[test]
+fn where_a_website_means_to_vouch_and_fails_to_that_is_what_has_to_be_mended() {
+    let by_site = |code: &str| {
+        let story = told(json!({
+            "ok": false, "code": "certificate-issuer-unknown", "fault": "peer",
+            "verdicts": [
+                {"prooftype": "pkix", "holds": false, "code": "certificate-issuer-unknown", "text": "whose?"},
+                {"prooftype": "posh", "holds": false, "code": code, "text": "no", "minor": true},
+            ],
+        }));
+        let seen = story.steps[3].seen.clone();
+        (story.why, seen)
+    };
+    let (why, seen) = by_site("posh-malformed");
+    assert!(why.contains("cannot be understood"), "{why}");
+    assert_eq!(seen, "certificate does not hold, nothing by website (POSH)");
+    let (why, seen) = by_site("posh-no-address");
+    assert!(why.contains("not publicly known"), "{why}");
+    assert_eq!(seen, "certificate does not hold");
 }
