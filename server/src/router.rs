@@ -518,31 +518,40 @@ impl Router {
             Hook::Refused => Route::Refused,
             _ => Route::Module,
         });
-        Some(Box::pin(async move {
-            let cx = router.modules.context(&domain.hosted, &*router, now());
-            match hook {
-                Hook::IqToServer => hooks::iq_to_server(&cx, &stanza).await,
-                Hook::IqToAccount => hooks::iq_to_account(&cx, &stanza).await,
-                Hook::PresenceOutbound => hooks::presence_outbound(&cx, &stanza).await,
-                Hook::PresenceInbound => hooks::presence_inbound(&cx, &stanza).await,
-                Hook::Undeliverable => hooks::message_undeliverable(&cx, &stanza).await,
-                Hook::Refused => hooks::message_refused(&cx, &stanza).await,
-                Hook::IqToSession => {
-                    let (Some(to), Some(from)) = (stanza.to(), stanza.from()) else {
-                        return;
-                    };
-                    // IM-39: to a stranger a session looks like none.
-                    let taken = hooks::shares_presence(&cx, to, from).await
-                        && router
-                            .sessions
-                            .get(to)
-                            .is_some_and(|s| router.push(&s, &stanza).is_ok());
-                    if !taken {
-                        router.bounce(&stanza, Condition::ServiceUnavailable);
-                    }
-                }
-            }
-        }))
+        /// A future of its own for each hook: one for all would be as large as the largest of them.
+        macro_rules! boxed {
+            ($hook:path) => {
+                Box::pin(async move {
+                    let cx = router.modules.context(&domain.hosted, &*router, now());
+                    $hook(&cx, &stanza).await;
+                })
+            };
+        }
+        Some(match hook {
+            Hook::IqToServer => boxed!(hooks::iq_to_server),
+            Hook::IqToAccount => boxed!(hooks::iq_to_account),
+            Hook::PresenceOutbound => boxed!(hooks::presence_outbound),
+            Hook::PresenceInbound => boxed!(hooks::presence_inbound),
+            Hook::Undeliverable => boxed!(hooks::message_undeliverable),
+            Hook::Refused => boxed!(hooks::message_refused),
+            Hook::IqToSession => Box::pin(async move { router.to_session(&domain, stanza).await }),
+        })
+    }
+
+    /// IM-39: to a stranger a session looks like none.
+    async fn to_session(&self, domain: &Domain, iq: Stanza) {
+        let (Some(to), Some(from)) = (iq.to(), iq.from()) else {
+            return;
+        };
+        let cx = self.modules.context(&domain.hosted, self, now());
+        let taken = hooks::shares_presence(&cx, to, from).await
+            && self
+                .sessions
+                .get(to)
+                .is_some_and(|session| self.push(&session, &iq).is_ok());
+        if !taken {
+            self.bounce(&iq, Condition::ServiceUnavailable);
+        }
     }
 }
 

@@ -485,3 +485,22 @@ async fn lists_stand_between_hosted_domains_too_whichever_has_them() {
         }
     }
 }
+
+/// One hook's future in the box of all would cost every ping an allocation of several pages, and the copying of it.
+#[tokio::test]
+async fn what_a_stanza_waits_for_is_small() {
+    const BYTES: usize = 1024;
+    let net = Net::new().await;
+    let alice = net.bind("alice@one.example/a", Some(0)).await;
+    for what in [
+        "<iq type='get' id='1' to='one.example'><ping xmlns='urn:xmpp:ping'/></iq>",
+        "<iq type='get' id='1'><query xmlns='jabber:iq:roster'/></iq>",
+        "<presence/>",
+        CHAT,
+    ] {
+        let stanza = stanza(what).with_from(&alice.jid);
+        let later = net.router.from_client(&alice, stanza);
+        let size = std::mem::size_of_val(&*later.expect("the long way"));
+        assert!(size <= BYTES, "{size} bytes for {what}");
+    }
+}

@@ -150,7 +150,8 @@ impl Context<'_> {
         if let Some(known) = self.modules.rosters.get(account) {
             return Ok(known);
         }
-        self.load(account)
+        // Boxed: every request that asks for a roster would carry room for reading one.
+        Box::pin(self.load(account))
             .await
             .map_err(|e| store_failed(&e, account, "reading a roster"))
     }

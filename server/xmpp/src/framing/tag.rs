@@ -213,24 +213,32 @@ pub(crate) fn referenced(name: &str) -> Option<char> {
 
 /// Writes text so that it can stand in an attribute value between apostrophes or quotation marks, or as character data.
 pub(crate) fn escape_into(out: &mut Vec<u8>, text: &str) {
-    let bytes = text.as_bytes();
-    let mut written = 0;
-    for (i, b) in bytes.iter().enumerate() {
-        let with: &[u8] = match b {
+    let mut rest = text.as_bytes();
+    // Nearly every text is plain: it is looked through by table and copied whole.
+    while let Some(at) = rest.iter().position(|b| ESCAPED[usize::from(*b)]) {
+        out.extend_from_slice(&rest[..at]);
+        out.extend_from_slice(match rest[at] {
             b'&' => b"&amp;",
             b'<' => b"&lt;",
             b'>' => b"&gt;",
             b'\'' => b"&apos;",
             b'"' => b"&quot;",
-            // Otherwise lost to normalisation at the receiver.
             b'\t' => b"&#x9;",
             b'\n' => b"&#xA;",
-            b'\r' => b"&#xD;",
-            _ => continue,
-        };
-        out.extend_from_slice(&bytes[written..i]);
-        out.extend_from_slice(with);
-        written = i + 1;
+            _ => b"&#xD;",
+        });
+        rest = &rest[at + 1..];
     }
-    out.extend_from_slice(&bytes[written..]);
+    out.extend_from_slice(rest);
 }
+
+/// Bytes that [`escape_into`] does not copy; of the white space, what normalisation at the receiver would lose.
+const ESCAPED: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut i = 0;
+    while i < 8 {
+        table[b"&<>'\"\t\n\r"[i] as usize] = true;
+        i += 1;
+    }
+    table
+};
