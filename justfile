@@ -26,6 +26,10 @@ quick:
 bench *ARGS:
     cargo run --release -p domicile-bench -- {{ARGS}}
 
+# Instructions of the hot path's pieces against the record (needs valgrind); `just instructions record` writes it anew
+instructions *ARGS:
+    cargo run -q --profile counted -p domicile-instructions -- {{ARGS}}
+
 # Micro-benchmarks of framing, stanzas, judging and routing
 bench-micro *ARGS:
     cargo bench --workspace --benches {{ARGS}}

@@ -90,6 +90,7 @@ fn crates_depend_downwards_only() {
         ),
         // The benchmark sees the server from outside.
         ("tests/bench", &[]),
+        ("tests/bench/instructions", &["xmpp"]),
     ]);
     let rooms: BTreeSet<&str> = [
         "xmpp",
