@@ -40,7 +40,7 @@ pub struct Metrics {
     pub logins: Family<ResultLabel, Counter>,
     /// Federated streams proved or refused: direction `in` or `out`; result `pkix`, `dialback`, `refused`, `unreachable`.
     pub federation: Family<FederationLabel, Counter>,
-    /// Evidence about peers: kind `delegation`, `endpoint`, `tlsa`, `posh`, `crl`; result `asked`, `remembered`, `joined`
+    /// Evidence about peers: kind `delegation`, `endpoint`, `tlsa`, `posh`, `crl`, `ocsp`; result `asked`, `remembered`, `joined`
     /// (somebody else was asking), `declined` (too many strangers ask).
     pub evidence: Family<EvidenceLabel, Counter>,
     /// Stanzas by way.

@@ -146,12 +146,22 @@ impl World {
 
     /// Gives the domain a new certificate for these names.
     pub(crate) async fn certificate(&self, id: DomainId, name: &str, names: &[&str]) {
+        self.certificate_with(id, name, names, |_| {}).await;
+    }
+
+    /// The same, with something unusual about it.
+    pub(crate) async fn certificate_with(
+        &self,
+        id: DomainId,
+        name: &str,
+        names: &[&str],
+        shape: impl FnOnce(&mut CertificateParams),
+    ) {
         let key = KeyPair::generate().expect("a key");
         let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
-        let leaf = CertificateParams::new(names)
-            .expect("names")
-            .signed_by(&key, &self.ca)
-            .expect("a certificate");
+        let mut params = CertificateParams::new(names).expect("names");
+        shape(&mut params);
+        let leaf = params.signed_by(&key, &self.ca).expect("a certificate");
         let identity = Identity {
             chain_pem: leaf.pem(),
             key_pem: key.serialize_pem().into(),

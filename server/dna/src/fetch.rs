@@ -1,4 +1,4 @@
-//! The door to the web, as judging needs it: one GET, nothing followed, everything bounded.
+//! The door to the web, as judging needs it: one request, nothing followed, everything bounded.
 //!
 //! The live server implements [`Fetch`] over real sockets, tests over a table. What may be fetched, and which redirects are
 //! followed, is decided here ([`crate::posh`]); whom the implementation connects to is guarded there.
@@ -87,4 +87,13 @@ pub trait Fetch: Send + Sync {
     /// One GET of an `https:` or `http:` address, with a body of at most `limit` bytes. Redirects are not followed. Always
     /// answers, within the implementation's time limit.
     async fn get(&self, url: &Url, limit: usize) -> Result<Reply, FetchError>;
+
+    /// One POST of a body of this media type, otherwise like [`Self::get`].
+    async fn post(
+        &self,
+        url: &Url,
+        media_type: &'static str,
+        body: Vec<u8>,
+        limit: usize,
+    ) -> Result<Reply, FetchError>;
 }

@@ -459,7 +459,7 @@ fn tls_config(
     versions: &[&'static SupportedProtocolVersion],
 ) -> Result<Arc<ClientConfig>, rustls::Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let verifier = Arc::new(AnyServer(provider.clone()));
+    let verifier = Arc::new(AnyServer::new(provider.clone()));
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(versions)?
         .dangerous()

@@ -324,6 +324,16 @@ impl Lookup for Nobody {
 
 #[async_trait]
 impl Fetch for Nobody {
+    async fn post(
+        &self,
+        url: &Url,
+        _: &'static str,
+        _: Vec<u8>,
+        limit: usize,
+    ) -> Result<Reply, FetchError> {
+        self.get(url, limit).await
+    }
+
     async fn get(&self, url: &Url, _: usize) -> Result<Reply, FetchError> {
         Err(FetchError::NoAddress {
             host: url.host_str().unwrap_or_default().into(),

@@ -242,6 +242,8 @@ sections! {
         roots: PathBuf = PathBuf::new(),
         /// Look for peers' certificates in the lists of revoked ones that they name (CRL).
         crl: bool = true,
+        /// Ask the responders that peers' certificates name whether they are revoked (OCSP), where no list has said so.
+        ocsp: bool = true,
         /// PEM file with the authorities whose certificates prove clients (SASL EXTERNAL): the certificate names the account
         /// as XmppAddr. Empty: clients are asked for no certificate, unless their domain names authorities of its own.
         client_authorities: PathBuf = PathBuf::new(),

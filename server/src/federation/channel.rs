@@ -43,8 +43,8 @@ pub(super) struct Basis {
     pub(super) remote: DomainName,
     pub(super) role: Role,
     pub(super) tls: Arc<TlsInfo>,
-    /// Whether an OCSP response came; `None` where nobody could tell.
-    pub(super) stapled: Option<bool>,
+    /// The OCSP response that came with the certificate, empty where none came; `None` where none can come.
+    pub(super) staple: Option<Arc<[u8]>>,
     /// Where the stream leads; streams that we opened only.
     pub(super) target: Option<Target>,
     /// Signed records led there, down to the address (XEP-0344).

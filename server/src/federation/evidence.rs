@@ -1,5 +1,5 @@
-//! Evidence about peers, gathered for the judge: where a peer is served, TLSA records, POSH documents, lists of revoked
-//! certificates.
+//! Evidence about peers, gathered for the judge: where a peer is served, TLSA records, POSH documents, and whether certificates
+//! are revoked.
 //!
 //! Each is looked up when a judgement needs it and not before, then kept for as long as it says itself and a cap allows,
 //! absence and trouble for less; a question that is under way is not asked twice. What a stream costs: nothing for a peer
@@ -13,11 +13,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dna::dane::{self, Association, Endpoint};
+use dna::pkix::ocsp::{self, Question};
 use dna::pkix::revocation::{self, List};
 use dna::posh::{self, Material, Nothing};
 use dna::{
-    Claim, Delegation, Evidence, Fetch, FetchError, Lookup, Policy, PresentedChain, Prooftype,
-    Proven, Refusal, Role, Service, Target, Url, Verdict,
+    Anchors, Claim, Delegation, Evidence, Fetch, FetchError, Lookup, Policy, PresentedChain,
+    Prooftype, Proven, Refusal, Role, Service, Target, Url, Verdict,
 };
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
@@ -39,6 +40,8 @@ use crate::tenancy::Domain;
 const KEPT: usize = 10_000;
 /// Lists of revoked certificates remembered; they may be large.
 const LISTS: usize = 256;
+/// Answers of responders remembered.
+const ANSWERS: usize = 1_000;
 /// Largest list, in bytes.
 const LIST_BYTES: usize = 8 * 1024 * 1024;
 /// Nothing of the DNS is believed longer.
@@ -74,6 +77,8 @@ pub struct Rules {
     pkix_ta: bool,
     /// Lists of revoked certificates are fetched.
     lists: bool,
+    /// Responders are asked.
+    responders: bool,
 }
 
 impl Rules {
@@ -86,6 +91,7 @@ impl Rules {
             dane_inbound: config.dns.dane_inbound,
             pkix_ta: config.dns.dane_pkix_ta,
             lists: config.tls.crl,
+            responders: config.tls.ocsp,
         }
     }
 }
@@ -101,6 +107,7 @@ pub(super) struct Gatherer {
     associations: Arc<Memory<DomainName, Arc<Vec<Association>>>>,
     documents: Arc<Memory<(DomainName, &'static str), Arc<posh::Evidence>>>,
     lists: Arc<Memory<String, Option<List>>>,
+    answers: Arc<Memory<String, Option<ocsp::Answer>>>,
     strangers: Arc<Strangers>,
 }
 
@@ -121,6 +128,7 @@ impl Gatherer {
             associations: Memory::new(KEPT),
             documents: Memory::new(KEPT),
             lists: Memory::new(LISTS),
+            answers: Memory::new(ANSWERS),
             strangers: Arc::new(Strangers::default()),
         }
     }
@@ -149,7 +157,8 @@ impl Gatherer {
         if verdict.proven().is_some_and(Proven::may_be_revoked)
             && let Some(chain) = &evidence.chain
         {
-            evidence.revocation = self.revocation(chain).await;
+            let anchors = evidence.pinned.as_ref().unwrap_or(&evidence.anchors);
+            evidence.revocation = self.revocation(chain, anchors).await;
         }
     }
 
@@ -303,18 +312,57 @@ impl Gatherer {
         }
     }
 
-    /// The lists that speak of a chain which holds otherwise; `None` where there are none.
-    async fn revocation(&self, chain: &PresentedChain) -> Option<revocation::Evidence> {
-        if !self.rules.lists {
-            return None;
+    /// What authorities say of a chain which holds otherwise: by lists, and by responders where no list in force has said
+    /// as much; `None` where nobody says anything.
+    async fn revocation(
+        &self,
+        chain: &PresentedChain,
+        anchors: &Anchors,
+    ) -> Option<revocation::Evidence> {
+        let mut said = HashMap::new();
+        if self.rules.lists {
+            let sources = revocation::sources(chain);
+            let found = join_all(sources.iter().map(|url| self.list(url))).await;
+            said.extend(sources.into_iter().zip(found));
         }
-        let sources = revocation::sources(chain);
-        let found = join_all(sources.iter().map(|url| self.list(url))).await;
-        let lists: Vec<List> = found.into_iter().flatten().collect();
-        (!lists.is_empty()).then(|| revocation::Evidence {
-            until: now().after(LIST_LONGEST),
+        let in_force = |source: &String| {
+            let list = said.get(source).and_then(Option::as_ref);
+            list.is_some_and(|list| list.next_update.is_some_and(|next| next > now()))
+        };
+        let mut answers = Vec::new();
+        if self.rules.responders {
+            let mut questions = ocsp::questions(chain, anchors, now());
+            questions.retain(|question| !question.list.as_ref().is_some_and(in_force));
+            let found = join_all(questions.iter().map(|question| self.answer(question)));
+            answers.extend(found.await.into_iter().flatten());
+        }
+        let lists: Vec<List> = said.into_values().flatten().collect();
+        // CERT-24: a live stream asks again near the end of what was said, or after a day.
+        let ends = answers.iter().map(|answer| answer.lasts(now()));
+        let until = ends.min().unwrap_or(LIST_LONGEST);
+        (!lists.is_empty() || !answers.is_empty()).then(|| revocation::Evidence {
+            until: now().after(until.clamp(LIST_TROUBLE, LIST_LONGEST)),
             lists,
+            answers,
         })
+    }
+
+    async fn answer(&self, question: &Question) -> Option<ocsp::Answer> {
+        let ask = || {
+            let (fetch, question) = (self.fetch.clone(), question.clone());
+            async move {
+                let answer = ocsp::ask(&*fetch, &question).await;
+                let lasts = match &answer {
+                    Some(answer) => answer.lasts(now()).clamp(LIST_TROUBLE, LIST_LONGEST),
+                    None => LIST_TROUBLE,
+                };
+                (answer, lasts)
+            }
+            .boxed()
+        };
+        let (answer, way) = self.answers.ask(&question.address(), ask).await;
+        self.count("ocsp", way);
+        answer
     }
 
     async fn list(&self, source: &str) -> Option<List> {
@@ -488,7 +536,7 @@ impl Federation {
         };
         let evidence = Evidence {
             tls: true,
-            chain: PresentedChain::new(&basis.tls.peer_chain, basis.stapled),
+            chain: PresentedChain::new(&basis.tls.peer_chain, basis.staple.clone()),
             target: basis.target.clone(),
             pinned: domain.pinned.get(&basis.remote).cloned(),
             ..Evidence::none(self.parts.anchors.clone())

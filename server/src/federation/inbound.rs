@@ -101,7 +101,7 @@ impl InHost {
             remote: remote.clone(),
             role: Role::Receiver,
             tls: self.tls.clone(),
-            stapled: None,
+            staple: None,
             target: None,
             dnssec: false,
             address: self.from.ip(),

@@ -16,7 +16,6 @@ mod outbound;
 mod outgoing;
 mod pair;
 mod standing;
-mod staple;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -275,7 +274,7 @@ impl Federation {
         let mut config = ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AnyServer(provider.clone())))
+            .with_custom_certificate_verifier(Arc::new(AnyServer::new(provider.clone())))
             .with_no_client_auth();
         config.resumption = Resumption::disabled();
         if direct {

@@ -22,12 +22,11 @@ use super::call::{Call, Failed, Job, Outcome};
 use super::channel::{Basis, Channel};
 use super::link::Link;
 use super::pair::Pair;
-use super::staple::Staple;
 use super::verify::{Authority, Verifier};
 use super::{Federation, judgement};
 use crate::net::limits::Patience;
 use crate::net::pump::{Ended, Host};
-use crate::net::tls::{Identity, Secure};
+use crate::net::tls::{Identity, Secure, Staple};
 use crate::session::Outbox;
 use crate::tenancy::Domain;
 
@@ -128,7 +127,7 @@ impl OutHost {
             remote: self.remote.clone(),
             role: Role::Initiator,
             tls: self.tls.clone(),
-            stapled: Some(self.staple.came()),
+            staple: Some(self.staple.taken()),
             target: Some(self.target.clone()),
             dnssec: self.dnssec,
             address: self.address.ip(),

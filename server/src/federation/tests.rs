@@ -2,6 +2,7 @@
 //! other, and what becomes of stanzas when they do not.
 
 mod diagnosis;
+mod revocation;
 mod standing;
 
 use std::future::poll_fn;
@@ -65,6 +66,8 @@ struct Table(
     Mutex<HashMap<(String, RecordType), Vec<RecordData>>>,
     /// Every answer is signed.
     std::sync::atomic::AtomicBool,
+    /// These are wrongly.
+    Mutex<Vec<(String, RecordType)>>,
 );
 
 impl Table {
@@ -109,6 +112,7 @@ impl Lookup for Table {
                 None => Outcome::NoRecords { nxdomain: true },
             },
             security: match self.1.load(std::sync::atomic::Ordering::Relaxed) {
+                _ if self.2.lock().contains(&(name, rtype)) => Security::Bogus,
                 true => Security::Secure,
                 false => Security::Insecure,
             },
@@ -143,9 +147,21 @@ impl House {
         roots: CertificateDer<'static>,
         direct: bool,
     ) -> Self {
+        Self::start_with(world, name, dns, roots, direct, |_| {}).await
+    }
+
+    /// The same, with something unusual about its certificate.
+    async fn start_with(
+        world: World,
+        name: &str,
+        dns: &Arc<Table>,
+        roots: CertificateDer<'static>,
+        direct: bool,
+        shape: impl FnOnce(&mut rcgen::CertificateParams),
+    ) -> Self {
         let id = world.domain_without_certificate(name).await;
         let names = [name, &format!("rooms.{name}")];
-        world.certificate(id, name, &names).await;
+        world.certificate_with(id, name, &names, shape).await;
         world.user(id, name, "user").await;
         let mut config = Config::default();
         let loopback = || vec![([127, 0, 0, 1], 0).into()];

@@ -1,4 +1,4 @@
-//! The web as `dna` asks for it: one GET over HTTPS or, for lists of revoked certificates, HTTP.
+//! The web as `dna` asks for it: one request over HTTPS or, for what authorities say of their certificates, HTTP.
 //!
 //! The name is resolved by our own resolver, each address is checked by the [`Guard`], and the connection goes to exactly the
 //! address that was checked, so that no second look-up can lead elsewhere. The certificate must hold for the name asked
@@ -13,7 +13,7 @@ use axum::body::Body;
 use dna::{Anchors, Fetch, FetchError, Lookup, RecordType, Reply, Security, Url};
 use futures_util::StreamExt as _;
 use hyper::Request;
-use hyper::header::{ACCEPT, HOST, LOCATION, USER_AGENT};
+use hyper::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HOST, LOCATION, USER_AGENT};
 use hyper_util::rt::TokioIo;
 use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
@@ -69,7 +69,24 @@ impl Web {
         })
     }
 
-    async fn fetch(&self, url: &Url, limit: usize) -> Result<Reply, FetchError> {
+    async fn within(
+        &self,
+        url: &Url,
+        post: Option<Post>,
+        limit: usize,
+    ) -> Result<Reply, FetchError> {
+        match tokio::time::timeout(self.timeout, self.fetch(url, post, limit)).await {
+            Ok(fetched) => fetched,
+            Err(_) => Err(FetchError::TimedOut { host: host(url) }),
+        }
+    }
+
+    async fn fetch(
+        &self,
+        url: &Url,
+        post: Option<Post>,
+        limit: usize,
+    ) -> Result<Reply, FetchError> {
         let host = host(url);
         let protocol = |why: &str| FetchError::Protocol {
             host: host.clone(),
@@ -80,7 +97,7 @@ impl Web {
             .ok_or_else(|| protocol("no port"))?;
         let tcp = self.connect(&host, port).await?;
         match url.scheme() {
-            "http" => exchange(tcp, url, &host, limit).await,
+            "http" => exchange(tcp, url, &host, post, limit).await,
             "https" => {
                 let name = ServerName::try_from(host.clone())
                     .map_err(|_| protocol("its name cannot be in a certificate"))?;
@@ -88,7 +105,7 @@ impl Web {
                 let stream = Box::pin(tls.connect(name, tcp))
                     .await
                     .map_err(|error| handshake(&host, &error))?;
-                exchange(stream, url, &host, limit).await
+                exchange(stream, url, &host, post, limit).await
             }
             _ => Err(protocol("not a web address")),
         }
@@ -151,11 +168,25 @@ impl Web {
 #[async_trait]
 impl Fetch for Web {
     async fn get(&self, url: &Url, limit: usize) -> Result<Reply, FetchError> {
-        match tokio::time::timeout(self.timeout, self.fetch(url, limit)).await {
-            Ok(fetched) => fetched,
-            Err(_) => Err(FetchError::TimedOut { host: host(url) }),
-        }
+        self.within(url, None, limit).await
     }
+
+    async fn post(
+        &self,
+        url: &Url,
+        media_type: &'static str,
+        body: Vec<u8>,
+        limit: usize,
+    ) -> Result<Reply, FetchError> {
+        let post = Post { media_type, body };
+        self.within(url, Some(post), limit).await
+    }
+}
+
+/// What is posted.
+struct Post {
+    media_type: &'static str,
+    body: Vec<u8>,
 }
 
 /// Without the brackets of IPv6.
@@ -188,6 +219,7 @@ async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     url: &Url,
     host: &str,
+    post: Option<Post>,
     limit: usize,
 ) -> Result<Reply, FetchError> {
     let protocol = |why: String| FetchError::Protocol {
@@ -205,11 +237,23 @@ async fn exchange(
         Some(port) => format!("{}:{port}", url.host_str().unwrap_or_default()),
         None => url.host_str().unwrap_or_default().to_owned(),
     };
-    let request = Request::get(target)
+    let (request, body) = match post {
+        None => (Request::get(target), Body::empty()),
+        Some(Post { media_type, body }) => {
+            let request = Request::post(target)
+                .header(CONTENT_TYPE, media_type)
+                .header(CONTENT_LENGTH, body.len());
+            (request, Body::from(body))
+        }
+    };
+    let request = request
         .header(HOST, authority)
-        .header(ACCEPT, "application/json, application/pkix-crl, */*")
+        .header(
+            ACCEPT,
+            "application/json, application/pkix-crl, application/ocsp-response, */*",
+        )
         .header(USER_AGENT, concat!("domicile/", env!("CARGO_PKG_VERSION")))
-        .body(Body::empty())
+        .body(body)
         .map_err(|error| protocol(error.to_string()))?;
     let answered = async {
         let response = sender

@@ -11,6 +11,7 @@
 mod client;
 mod describe;
 mod names;
+pub mod ocsp;
 pub mod revocation;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -106,17 +107,22 @@ impl Anchors {
 pub struct PresentedChain {
     /// DER, leaf first.
     pub certificates: Arc<[Vec<u8>]>,
-    /// Whether an OCSP response came stapled, where we asked for one; `None`: we did not ask (CERT-28).
-    pub stapled: Option<bool>,
+    /// The OCSP response that came stapled, empty where none came; `None`: we did not ask for one (CERT-28).
+    pub staple: Option<Arc<[u8]>>,
 }
 
 impl PresentedChain {
     /// A chain as TLS gives it; `None` when the peer showed none.
-    pub fn new(certificates: &[Vec<u8>], stapled: Option<bool>) -> Option<Self> {
+    pub fn new(certificates: &[Vec<u8>], staple: Option<Arc<[u8]>>) -> Option<Self> {
         (!certificates.is_empty()).then(|| Self {
             certificates: certificates.into(),
-            stapled,
+            staple,
         })
+    }
+
+    /// The stapled response, where one came that can be read.
+    fn staple(&self) -> Option<ocsp::Answer> {
+        ocsp::Answer::from_der(self.staple.as_deref()?)
     }
 
     /// The end-entity certificate.
@@ -228,11 +234,8 @@ pub(crate) fn validate(
 ) -> Result<Matched, Problem> {
     let mut until = check_path(chain, anchors, now, revocation, through)?;
     let leaf = parse(chain.leaf().unwrap_or_default())?;
-    if chain.stapled == Some(false) && must_staple(&leaf) {
-        return Err(Problem::StapleMissing);
-    }
     if let Some(revocation) = revocation
-        && !revocation.lists.is_empty()
+        && !(revocation.lists.is_empty() && revocation.answers.is_empty())
     {
         until = until.min(revocation.until);
     }
@@ -353,7 +356,7 @@ impl Problem {
             ),
             Self::StapleMissing => (
                 "staple-missing",
-                "demands a stapled OCSP response, and none came".into(),
+                "demands a stapled OCSP response, and none came that vouches for it".into(),
             ),
             Self::Name(found) if found.is_empty() => (
                 "certificate-name-mismatch",
@@ -428,6 +431,26 @@ fn check_path_for(
     }
     if revocation.is_some_and(|lists| lists.revoke(&leaf, anchors, intermediates, now)) {
         return Err(Problem::Revoked);
+    }
+    let asked = revocation.map_or(&[][..], |revocation| &revocation.answers);
+    if ocsp::standing(&path, asked.iter(), now).revoked {
+        return Err(Problem::Revoked);
+    }
+    if chain.staple.is_none() {
+        return Ok(until);
+    }
+    let stapled = match chain.staple() {
+        Some(answer) => ocsp::standing(&path, std::iter::once(&answer), now),
+        None => ocsp::Standing::silent(),
+    };
+    if stapled.revoked {
+        return Err(Problem::Revoked);
+    }
+    match stapled.leaf_good {
+        Some(good) => until = until.min(good),
+        // CERT-28: a response that vouches for nothing is as good as none.
+        None if must_staple(&parse(leaf_der)?) => return Err(Problem::StapleMissing),
+        None => {}
     }
     Ok(until)
 }

@@ -1,10 +1,9 @@
-//! Certificates taken back before their end, by CRL (RFC 5280 5, CERT-16).
+//! Certificates taken back before their end, by CRL (RFC 5280 5, CERT-16) or by what a responder says ([`ocsp`]).
 //!
 //! A list says that a certificate is revoked, or says nothing: one that cannot be had, is signed by somebody else or is
 //! out of date changes no verdict, as unknown is never failed. Only certificates that hold otherwise are worth fetching
-//! lists for ([`sources`]), so that nobody but a trusted authority chooses which addresses are asked. Refuses: OCSP. Public
-//! authorities have switched their responders off; a certificate that demands a stapled response is looked after in the
-//! handshake (CERT-28).
+//! lists for ([`sources`]), so that nobody but a trusted authority chooses which addresses are asked. Refuses: believing
+//! a list that somebody else signed.
 
 use std::sync::Arc;
 
@@ -18,7 +17,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::revocation_list::CertificateRevocationList;
 use xmpp::timestamp::Timestamp;
 
-use super::{CHAIN_LENGTH, FOR_SERVERS, PresentedChain, describe, unix};
+use super::{CHAIN_LENGTH, FOR_SERVERS, PresentedChain, describe, ocsp, unix};
 
 /// Most lists that one chain is checked against.
 pub const LISTS: usize = 4;
@@ -44,11 +43,13 @@ impl List {
     }
 }
 
-/// The lists gathered for a chain.
+/// What was gathered for a chain.
 #[derive(Clone, Debug)]
 pub struct Evidence {
-    /// What could be had.
+    /// Lists that could be had.
     pub lists: Vec<List>,
+    /// Answers of responders.
+    pub answers: Vec<ocsp::Answer>,
     /// When to look again.
     pub until: Timestamp,
 }
@@ -104,7 +105,12 @@ impl Evidence {
         ) else {
             return false;
         };
-        self.revoke(&leaf, &[anchor.to_owned()], &[], now)
+        let said = |answer: &ocsp::Answer| {
+            X509Certificate::from_der(&ders[0]).is_ok_and(|(_, certificate)| {
+                answer.about(&certificate, &anchor, now) == ocsp::Status::Revoked
+            })
+        };
+        self.answers.iter().any(said) || self.revoke(&leaf, &[anchor.to_owned()], &[], now)
     }
 }
 
@@ -127,7 +133,8 @@ pub fn sources(chain: &PresentedChain) -> Vec<String> {
     found
 }
 
-fn source(certificate: &X509Certificate<'_>) -> Option<String> {
+/// The same of one certificate.
+pub(super) fn source(certificate: &X509Certificate<'_>) -> Option<String> {
     certificate.extensions().iter().find_map(|extension| {
         let ParsedExtension::CRLDistributionPoints(points) = extension.parsed_extension() else {
             return None;

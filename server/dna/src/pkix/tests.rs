@@ -30,6 +30,8 @@ pub(crate) struct Shape {
     pub(crate) serial: Option<u64>,
     /// Where lists of revoked certificates are.
     pub(crate) lists: Vec<String>,
+    /// Whom to ask whether it is revoked.
+    pub(crate) responder: Option<&'static str>,
     /// Signed by an intermediate that is sent along; `Some(false)`: whose keyUsage does not allow it.
     pub(crate) intermediate: Option<bool>,
 }
@@ -124,6 +126,9 @@ impl Authority {
                     uris: vec![uri.clone()],
                 });
         }
+        if let Some(url) = shape.responder {
+            leaf.custom_extensions.push(access(url));
+        }
         let key = KeyPair::generate().expect("a key");
         let mut ders = Vec::new();
         match shape.intermediate {
@@ -144,6 +149,33 @@ impl Authority {
             }
         }
         PresentedChain::new(&ders, None).expect("a chain")
+    }
+}
+
+/// Authority information access with one responder (RFC 5280 4.2.2.1).
+fn access(url: &str) -> CustomExtension {
+    let of = |tag: u8, content: &[u8]| {
+        let mut der = vec![tag, u8::try_from(content.len()).expect("short")];
+        der.extend_from_slice(content);
+        der
+    };
+    let method = of(6, &[0x2b, 6, 1, 5, 5, 7, 0x30, 1]);
+    let description = of(0x30, &[method, of(0x86, url.as_bytes())].concat());
+    CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 1], of(0x30, &description))
+}
+
+impl Authority {
+    /// Somebody who may answer for it, by a certificate for this use.
+    pub(super) fn responder(&self, usage: ExtendedKeyUsagePurpose) -> (KeyPair, Vec<u8>) {
+        let key = KeyPair::generate().expect("a key");
+        let mut own = params("Responder");
+        own.extended_key_usages = vec![usage];
+        let der = signed(&own, &key, &self.issuer);
+        (key, der)
+    }
+
+    pub(super) fn sign(&self, data: &[u8]) -> Vec<u8> {
+        rcgen::SigningKey::sign(self.issuer.key(), data).expect("signed")
     }
 }
 
@@ -168,7 +200,7 @@ pub(crate) fn self_signed(names: &[&str]) -> PresentedChain {
 }
 
 /// `ok`, or the code of the refusal, for `peer.example`.
-fn check(ca: &Authority, chain: &PresentedChain, role: Role) -> String {
+pub(super) fn check(ca: &Authority, chain: &PresentedChain, role: Role) -> String {
     let name = |name| DomainName::parse(name).expect("a domain");
     let claim = Claim {
         local: name("one.example"),
@@ -379,19 +411,19 @@ fn cert_28_must_staple() {
             ..Shape::default()
         },
     );
-    for (stapled, expected) in [
+    for (staple, expected) in [
         (None, "ok"),
-        (Some(true), "ok"),
-        (Some(false), "staple-missing"),
+        (Some(&b""[..]), "staple-missing"),
+        (Some(b"nothing that can be read"), "staple-missing"),
     ] {
         let chain = PresentedChain {
-            stapled,
+            staple: staple.map(Into::into),
             ..chain.clone()
         };
         assert_eq!(check(&ca, &chain, Role::Initiator), expected);
     }
     let without = PresentedChain {
-        stapled: Some(false),
+        staple: Some([].into()),
         ..ca.chain(&["peer.example"], Shape::default())
     };
     assert_eq!(check(&ca, &without, Role::Initiator), "ok");
@@ -459,6 +491,7 @@ fn cert_16_a_list_that_its_issuer_signed_revokes() {
             chain: Some(chain.clone()),
             revocation: Some(revocation::Evidence {
                 lists,
+                answers: Vec::new(),
                 until: now().after(std::time::Duration::from_secs(60)),
             }),
             ..Evidence::none(ca.anchors())

@@ -166,6 +166,16 @@ impl Table {
 
 #[async_trait]
 impl Fetch for Table {
+    async fn post(
+        &self,
+        url: &Url,
+        _: &'static str,
+        _: Vec<u8>,
+        limit: usize,
+    ) -> Result<Reply, FetchError> {
+        self.get(url, limit).await
+    }
+
     async fn get(&self, url: &Url, limit: usize) -> Result<Reply, FetchError> {
         assert_eq!(limit, DOCUMENT_BYTES);
         self.asked
@@ -528,6 +538,7 @@ fn posh_32_33_dates_use_and_revocation_still_count() {
         let found = check(&seven, list, |evidence| {
             evidence.revocation = Some(revocation::Evidence {
                 lists: vec![ca.list(&[revoked])],
+                answers: Vec::new(),
                 until: now(),
             });
         });

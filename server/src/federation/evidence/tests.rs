@@ -62,6 +62,16 @@ impl Lookup for Outside {
 
 #[async_trait]
 impl Fetch for Outside {
+    async fn post(
+        &self,
+        url: &Url,
+        _: &'static str,
+        _: Vec<u8>,
+        limit: usize,
+    ) -> Result<Reply, FetchError> {
+        self.get(url, limit).await
+    }
+
     async fn get(&self, url: &Url, _: usize) -> Result<Reply, FetchError> {
         self.fetches.fetch_add(1, Ordering::SeqCst);
         let _permit = self.gate.acquire().await;

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 
-fn pem(der: &CertificateDer<'_>) -> String {
+pub(super) fn pem(der: &CertificateDer<'_>) -> String {
     let text = data_encoding::BASE64.encode(der);
     format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
 }

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+use rustls::ClientConfig;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -25,7 +27,40 @@ pub(super) struct IssuedClient(
 
 /// For streams that we open.
 #[derive(Debug)]
-pub struct AnyServer(pub Arc<CryptoProvider>);
+pub struct AnyServer(Arc<CryptoProvider>, Staple);
+
+impl AnyServer {
+    /// One that keeps nothing of what is shown; any number of connections may share it.
+    pub fn new(provider: Arc<CryptoProvider>) -> Self {
+        Self(provider, Staple::default())
+    }
+}
+
+/// The OCSP response that came stapled to a server's certificate on one connection (CERT-28). rustls asks for one and hands it
+/// to the verifier only, so it is kept from there.
+#[derive(Clone, Debug, Default)]
+pub struct Staple(Arc<Mutex<Arc<[u8]>>>);
+
+impl Staple {
+    /// What came; empty where nothing did.
+    pub fn taken(&self) -> Arc<[u8]> {
+        self.0.lock().clone()
+    }
+
+    /// The same configuration, for the one connection whose response is kept here.
+    pub fn watched(
+        &self,
+        config: &ClientConfig,
+        provider: &Arc<CryptoProvider>,
+    ) -> Arc<ClientConfig> {
+        let mut config = config.clone();
+        let verifier = AnyServer(provider.clone(), self.clone());
+        config
+            .dangerous()
+            .set_certificate_verifier(Arc::new(verifier));
+        Arc::new(config)
+    }
+}
 
 macro_rules! signatures_are_checked {
     () => {
@@ -111,9 +146,12 @@ impl ServerCertVerifier for AnyServer {
         _: &CertificateDer<'_>,
         _: &[CertificateDer<'_>],
         _: &ServerName<'_>,
-        _: &[u8],
+        response: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        if !response.is_empty() {
+            *self.1.0.lock() = response.into();
+        }
         Ok(ServerCertVerified::assertion())
     }
 

@@ -182,7 +182,7 @@ impl Identity {
         if let Some(config) = cell.get() {
             return Ok(config.clone());
         }
-        let verifier = Arc::new(AnyServer(self.provider.clone()));
+        let verifier = Arc::new(AnyServer::new(self.provider.clone()));
         let mut config = ClientConfig::builder_with_provider(self.provider.clone())
             .with_safe_default_protocol_versions()?
             .dangerous()

@@ -22,7 +22,7 @@ use xmpp::jid::DomainName;
 use xmpp::stream::TlsInfo;
 
 pub use self::cache::{Certificates, Identities, Material, Unavailable};
-pub use self::deferred::{AnyClient, AnyServer};
+pub use self::deferred::{AnyClient, AnyServer, Staple};
 pub use self::identity::{Door, Identity, IdentityError};
 
 /// Fatal `unrecognized_name` (RFC 6066 3) as a plaintext record: the handshake has not begun when we know.

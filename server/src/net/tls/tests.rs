@@ -79,7 +79,7 @@ fn client(
     let mut config = builder
         .expect("versions")
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(AnyServer(provider)))
+        .with_custom_certificate_verifier(Arc::new(AnyServer::new(provider)))
         .with_no_client_auth();
     config.resumption = Resumption::in_memory_sessions(10);
     config.alpn_protocols = alpn.iter().map(|p| p.as_bytes().to_vec()).collect();
