@@ -2,6 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
+use dna::dane;
+
 use super::*;
 
 /// XEP-0344, DNA-20: signed records led to whom was asked, and the attempts of both directions say so.
@@ -57,4 +59,70 @@ async fn dialback_16_an_authority_that_stays_silent_is_told() {
             && marks.contains(&(&"pkix".into(), &false.into())),
         "{attempt}"
     );
+}
+
+impl House {
+    /// TLSA records at its door that describe another certificate.
+    fn describe_another(&self) {
+        let owner = dane::owner(&format!("xmpp.{}", self.domain), self.door.0.port());
+        let other = RecordData::Tlsa {
+            usage: 3,
+            selector: 1,
+            matching: 1,
+            data: vec![7; 32],
+        };
+        self.dns.1.store(true, Ordering::Relaxed);
+        let mut table = self.dns.0.lock();
+        table.insert((owner, RecordType::Tlsa), vec![other]);
+    }
+}
+
+/// DANE-25, DANE-35: nobody is asked about a key where TLSA records describe another certificate than is shown, though for
+/// dialback alone any certificate would do.
+#[tokio::test]
+async fn dane_35_a_key_is_not_verified_where_tlsa_records_speak_against_it() {
+    let (one, two) = houses(false, false, false).await;
+    two.describe_another();
+    // It calls, and is to be asked back.
+    two.send(&one, "d1").await;
+    let error = two.got().await;
+    assert!(
+        error.contains("id='d1'") && error.contains("type='error'"),
+        "{error}"
+    );
+    let attempt = one.attempts(&two, |a| a["direction"] == "out").await;
+    assert_eq!(attempt["code"], "tlsa-mismatch", "{attempt}");
+    assert_eq!(attempt["stage"], "identity", "{attempt}");
+    let attempt = one.attempts(&two, |a| a["direction"] == "in").await;
+    assert_eq!(attempt["ok"], false, "{attempt}");
+    assert!(one.peers().is_empty() && two.peers().is_empty());
+}
+
+/// DANE-26: a target whose TLSA records are wrongly signed is not connected to.
+#[tokio::test]
+async fn dane_26_a_barred_target_is_not_called() {
+    let (one, two) = houses(true, true, false).await;
+    let door = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let address = door.local_addr().expect("bound");
+    one.dns
+        .serve("two.example", (address, false), &[[127, 0, 0, 1]]);
+    let owner = dane::owner("xmpp.two.example", address.port());
+    one.dns.1.store(true, Ordering::Relaxed);
+    one.dns.2.lock().push((owner, RecordType::Tlsa));
+    one.send(&two, "b1").await;
+    let error = one.got().await;
+    assert!(
+        error.contains("id='b1'") && error.contains("wrongly signed"),
+        "{error}"
+    );
+    let attempt = one.attempts(&two, |_| true).await;
+    assert_eq!(
+        (&attempt["code"], &attempt["stage"]),
+        (&"tlsa-bogus".into(), &"dns".into())
+    );
+    assert_eq!(attempt["fault"], "dns", "{attempt}");
+    let called = futures_util::FutureExt::now_or_never(door.accept());
+    assert!(called.is_none(), "nobody came to the door");
 }
