@@ -48,6 +48,29 @@ impl Acks {
         out.push(Action::Event(Event::AcksBegin));
     }
 
+    /// What the other side shall know before our closing tag, so that it sends nothing again that has arrived (XEP-0198 4).
+    pub(super) fn last_word(&self, out: &mut Actions) {
+        if self.on {
+            out.send_str(&self.answer());
+        }
+    }
+
+    fn answer(&self) -> String {
+        format!("<a xmlns='urn:xmpp:sm:3' h='{}'/>", self.handled)
+    }
+
+    /// An element that comes behind our closing tag: what the other side has handled still counts. Gives back whether a
+    /// stanza does. Where it is acknowledged it does not: we can say no more that it has come, so it comes again.
+    pub(super) fn behind_the_end(&self, raw: &RawElement<'_>, out: &mut Actions) -> bool {
+        if self.on
+            && raw.is("a", ns::STREAM_MANAGEMENT)
+            && let Some(handled) = raw.attr("h").and_then(|h| h.trim().parse().ok())
+        {
+            out.push(Action::Event(Event::Acked { handled }));
+        }
+        !self.on
+    }
+
     /// An element of the namespace, `open` once stanzas may flow.
     pub(super) fn element(
         &mut self,
@@ -76,7 +99,7 @@ impl Acks {
             }
             "r" if self.on => {
                 // SM-04. Whatever came before it has been handled: the stream waits for each stanza (ROUTE-01).
-                out.send_str(&format!("<a xmlns='urn:xmpp:sm:3' h='{}'/>", self.handled));
+                out.send_str(&self.answer());
             }
             "a" if self.on => {
                 let handled = raw.attr("h").and_then(|h| h.trim().parse().ok());

@@ -44,6 +44,12 @@ pub(super) trait Ending {
     fn open_to_fail(&mut self, out: &mut Actions);
     /// Takes on [`Voice::Closing`] or [`Voice::Closed`].
     fn end(&mut self, voice: Voice);
+    /// What is still to be said before our closing tag, where the stream ends without an error.
+    fn last_word(&mut self, _out: &mut Actions) {}
+    /// Takes on [`Voice::Closing`] where there was no error: the other side may not have finished (RFC 6120 4.4).
+    fn end_gently(&mut self) {
+        self.end(Voice::Closing);
+    }
 
     /// Whether nothing more will be said.
     fn is_over(&self) -> bool {
@@ -72,17 +78,23 @@ pub(super) trait Ending {
             Voice::Closing | Voice::Closed => return,
             Voice::Mute => return self.drop_dead(out),
             Voice::Unopened => {}
-            Voice::Open => out.send(|bytes| bytes.extend_from_slice(CLOSE)),
+            Voice::Open => {
+                self.last_word(out);
+                out.send(|bytes| bytes.extend_from_slice(CLOSE));
+            }
         }
         out.push(Action::Close);
-        self.end(Voice::Closing);
+        self.end_gently();
     }
 
     /// The peer closed: answer with our closing tag unless it is out already, then close (STREAM-08).
     fn peer_closed(&mut self, out: &mut Actions) {
         match self.voice() {
             Voice::Closed => return,
-            Voice::Open => out.send(|bytes| bytes.extend_from_slice(CLOSE)),
+            Voice::Open => {
+                self.last_word(out);
+                out.send(|bytes| bytes.extend_from_slice(CLOSE));
+            }
             Voice::Closing | Voice::Mute | Voice::Unopened => {}
         }
         self.drop_dead(out);

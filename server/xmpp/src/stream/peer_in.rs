@@ -55,8 +55,9 @@ enum State {
     TlsJudge(Box<Served>, StreamHeader, DomainName),
     /// TLS and both headers are there.
     Ready(Box<Ready>),
-    /// Our closing tag is out.
-    Closing,
+    /// Our closing tag is out. What the peer had under way is still taken, where we closed without an error
+    /// (RFC 6120 4.4).
+    Closing(Option<Box<Ready>>),
     /// Over.
     Closed,
     /// Left behind while a step holds the state; never seen between two steps.
@@ -149,7 +150,7 @@ impl Machine for PeerIn {
     fn phase(&self) -> Phase {
         match &self.state {
             State::Ready(ready) if !ready.restarting && !ready.proved.is_empty() => Phase::Open,
-            State::Closing => Phase::Closing,
+            State::Closing(_) => Phase::Closing,
             State::Closed | State::Between => Phase::Closed,
             _ => Phase::Unauthenticated,
         }
@@ -346,6 +347,13 @@ fn dialback_feature() -> Element {
 
 impl PeerIn {
     fn element(&mut self, raw: &RawElement<'_>, out: &mut Actions) {
+        if let State::Closing(Some(ready)) = &mut self.state {
+            if ready.acks.behind_the_end(raw, out) && raw.ns() == ns::SERVER {
+                // Whatever is wrong with it: the stream is ending anyway.
+                let _ = ready.stanza(raw, out);
+            }
+            return;
+        }
         if self.is_over() {
             return;
         }
@@ -561,7 +569,7 @@ impl Ending for PeerIn {
     fn voice(&self) -> Voice {
         match &self.state {
             State::Handshake => Voice::Mute,
-            State::Closing => Voice::Closing,
+            State::Closing(_) => Voice::Closing,
             State::Closed => Voice::Closed,
             // SASL ended the document before; the next has not begun.
             State::Ready(ready) if ready.restarting => Voice::Unopened,
@@ -576,8 +584,21 @@ impl Ending for PeerIn {
 
     fn end(&mut self, voice: Voice) {
         self.state = match voice {
-            Voice::Closing => State::Closing,
+            Voice::Closing => State::Closing(None),
             _ => State::Closed,
+        };
+    }
+
+    fn last_word(&mut self, out: &mut Actions) {
+        if let State::Ready(ready) = &self.state {
+            ready.acks.last_word(out);
+        }
+    }
+
+    fn end_gently(&mut self) {
+        self.state = match std::mem::replace(&mut self.state, State::Between) {
+            State::Ready(ready) => State::Closing(Some(ready)),
+            _ => State::Closing(None),
         };
     }
 }

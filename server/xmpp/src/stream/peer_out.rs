@@ -82,8 +82,9 @@ enum State {
     LastFeatures(Box<Ready>),
     /// Pairs can be proved, keys asked about, stanzas sent.
     Ready(Box<Ready>),
-    /// Our closing tag is out.
-    Closing,
+    /// Our closing tag is out. What the peer had under way is still taken, where we closed without an error
+    /// (RFC 6120 4.4).
+    Closing(Option<Box<Ready>>),
     /// Over.
     Closed,
     /// Left behind while a step holds the state; never seen between two steps.
@@ -179,7 +180,7 @@ impl Machine for PeerOut {
                     Phase::Unauthenticated
                 }
             }
-            State::Closing => Phase::Closing,
+            State::Closing(_) => Phase::Closing,
             State::Closed | State::Between => Phase::Closed,
             _ => Phase::Unauthenticated,
         }
@@ -439,6 +440,13 @@ fn start_tls(out: &mut Actions) -> State {
 
 impl PeerOut {
     fn element(&mut self, raw: &RawElement<'_>, out: &mut Actions) {
+        if let State::Closing(Some(ready)) = &mut self.state {
+            if ready.acks.behind_the_end(raw, out) && raw.ns() == ns::SERVER && ready.bidi {
+                // Whatever is wrong with it: the stream is ending anyway.
+                let _ = ready.stanza(raw, self.lang.as_deref(), out);
+            }
+            return;
+        }
         if self.is_over() {
             return;
         }
@@ -546,7 +554,7 @@ impl Ending for PeerOut {
         match self.state {
             // Before there is a transport, and while it is neither plain nor TLS.
             State::Start | State::Handshake => Voice::Mute,
-            State::Closing => Voice::Closing,
+            State::Closing(_) => Voice::Closing,
             State::Closed => Voice::Closed,
             _ => Voice::Open,
         }
@@ -558,8 +566,21 @@ impl Ending for PeerOut {
 
     fn end(&mut self, voice: Voice) {
         self.state = match voice {
-            Voice::Closing => State::Closing,
+            Voice::Closing => State::Closing(None),
             _ => State::Closed,
+        };
+    }
+
+    fn last_word(&mut self, out: &mut Actions) {
+        if let State::Ready(ready) = &self.state {
+            ready.acks.last_word(out);
+        }
+    }
+
+    fn end_gently(&mut self) {
+        self.state = match std::mem::replace(&mut self.state, State::Between) {
+            State::Ready(ready) => State::Closing(Some(ready)),
+            _ => State::Closing(None),
         };
     }
 }

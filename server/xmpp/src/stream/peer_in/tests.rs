@@ -797,3 +797,53 @@ fn a_dropped_pair_may_be_proved_anew() {
     side.read(MESSAGE);
     assert_eq!(side.stanzas.len(), 1, "{}", side.said);
 }
+
+/// RFC 6120 4.4 (2): whoever closes refrains from sending, and goes on taking what was under way.
+#[test]
+fn stream_08_what_comes_behind_our_end_is_taken() {
+    let mut side = open();
+    side.feed(Input::Order(Order::Finish));
+    assert!(side.take().ends_with("</stream:stream>"));
+    side.read(MESSAGE);
+    side.read(&MESSAGE.replace("peer.example", "other.example"));
+    assert_eq!((side.stanzas.len(), side.take().as_str()), (1, ""));
+    side.read("</stream:stream>");
+    assert!(side.disconnected);
+    // Behind an error nothing is.
+    let mut side = open();
+    side.feed(Input::Order(Order::Close(StreamCondition::Reset.into())));
+    side.read(MESSAGE);
+    assert!(side.stanzas.is_empty());
+}
+
+/// XEP-0198 4: what has arrived is acknowledged before our end; what comes behind it cannot be any more, so it is left to come
+/// again, while what the peer acknowledges still counts.
+#[test]
+fn sm_what_has_arrived_is_acknowledged_before_the_end() {
+    let mut side = open();
+    side.read("<enable xmlns='urn:xmpp:sm:3'/>");
+    side.read(MESSAGE);
+    side.take();
+    side.feed(Input::Order(Order::Finish));
+    assert_eq!(
+        side.take(),
+        "<a xmlns='urn:xmpp:sm:3' h='1'/></stream:stream>"
+    );
+    side.read(MESSAGE);
+    side.read("<a xmlns='urn:xmpp:sm:3' h='3'/>");
+    assert_eq!(side.stanzas.len(), 1);
+    assert!(matches!(
+        side.events.last(),
+        Some(Event::Acked { handled: 3 })
+    ));
+    // The same where the peer closes first.
+    let mut side = open();
+    side.read("<enable xmlns='urn:xmpp:sm:3'/>");
+    side.read(MESSAGE);
+    side.take();
+    side.read("</stream:stream>");
+    assert_eq!(
+        side.take(),
+        "<a xmlns='urn:xmpp:sm:3' h='1'/></stream:stream>"
+    );
+}

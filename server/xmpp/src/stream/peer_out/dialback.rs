@@ -99,7 +99,7 @@ impl PeerOut {
 
     pub(super) fn order(&mut self, order: Order, out: &mut Actions) {
         match &self.state {
-            State::Closing | State::Closed => return,
+            State::Closing(_) | State::Closed => return,
             State::Ready(_) => {}
             _ => return self.early.push(order),
         }
