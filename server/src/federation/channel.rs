@@ -69,6 +69,8 @@ pub(super) struct Channel {
     pub(super) federation: Arc<Federation>,
     pub(super) outbox: Arc<Outbox>,
     number: u64,
+    /// We opened it.
+    ours: bool,
     /// Pairs that go over it, in either direction or both. One in nearly every case.
     pairs: Pairs,
     /// Pairs whose stanzas may go out.
@@ -133,6 +135,7 @@ impl Channel {
             federation: federation.clone(),
             outbox,
             number,
+            ours,
             pairs,
             carried: Vec::new(),
             former: Vec::new(),
@@ -190,11 +193,22 @@ impl Channel {
 
     /// Stanzas of the pair may go out.
     pub(super) fn carry(&mut self, pair: Arc<Pair>, proven: &Proven) {
-        let carrier = Carrier::new(&self.outbox, proven.clone(), self.max_bytes);
+        let its = |held: &Held| held.incoming && held.proven.covers(&pair.local, &pair.remote);
+        let both_ways = self.pairs.lock().iter().any(its);
+        let way = (self.ours, both_ways);
+        let carrier = Carrier::new(&self.outbox, proven.clone(), self.max_bytes, way);
         for (stanza, error) in pair.accepted(carrier) {
             self.federation.parts.router.bounce(&stanza, *error);
         }
         self.carried.push(pair);
+    }
+
+    /// Whether the stream is one of two that go both ways for its only pair, and not the one that stays.
+    pub(super) fn is_superseded(&self) -> bool {
+        match &self.carried[..] {
+            [pair] => self.pairs() == 1 && pair.goes_elsewhere(&self.outbox),
+            _ => false,
+        }
     }
 
     /// How many pairs go over the stream.

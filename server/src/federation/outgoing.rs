@@ -5,6 +5,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use dna::{Fault, Proven, Refusal, Role, Target};
@@ -32,6 +33,9 @@ use crate::tenancy::Domain;
 
 /// Code of a peer that does not take our certificate as a client's.
 const REJECTED: &str = "peer-rejects-serverauth-cert";
+/// Silence after which a stream is closed whose pair goes both ways on another too. Long enough for what comes in answer to
+/// what came.
+const SUPERSEDED: Duration = Duration::from_secs(10);
 /// Port of `<see-other-host/>` without one.
 const PORT: u16 = 5269;
 
@@ -489,7 +493,11 @@ impl Host for OutHost {
 
     fn patience(&self) -> Option<Patience> {
         let mut patience = self.channel.patience();
-        patience.idle = Some(self.job.idle(&self.channel.federation.parts.settings));
+        let idle = self.job.idle(&self.channel.federation.parts.settings);
+        patience.idle = Some(match self.channel.is_superseded() {
+            true => idle.min(SUPERSEDED),
+            false => idle,
+        });
         Some(patience)
     }
 

@@ -36,6 +36,8 @@ pub(super) struct Pair {
 
 struct State {
     way: Way,
+    /// Another stream that goes both ways and carries the pair, for when the one in use ends or has to.
+    spare: Option<Carrier>,
     /// Failures in a row.
     failures: u32,
     /// Streams in a row that ended early with something unwritten.
@@ -64,22 +66,40 @@ pub(super) struct Carrier {
     pub(super) proven: Proven,
     /// The largest stanza that the peer takes, in bytes, if it has said so (XEP-0478).
     pub(super) max_bytes: Option<usize>,
+    /// We opened the stream.
+    ours: bool,
+    /// The peer's stanzas of the pair come in on it too (XEP-0288).
+    both_ways: bool,
     since: Instant,
 }
 
 impl Carrier {
-    pub(super) fn new(outbox: &Arc<Outbox>, proven: Proven, max_bytes: Option<usize>) -> Self {
+    pub(super) fn new(
+        outbox: &Arc<Outbox>,
+        proven: Proven,
+        max_bytes: Option<usize>,
+        (ours, both_ways): (bool, bool),
+    ) -> Self {
         Self {
             outbox: outbox.clone(),
             lane: outbox.lane(),
             proven,
             max_bytes,
+            ours,
+            both_ways,
             since: Instant::now(),
         }
     }
 
     fn is(&self, outbox: &Arc<Outbox>) -> bool {
         Arc::ptr_eq(&self.outbox, outbox)
+    }
+
+    /// Where both sides called at once, two streams go both ways and one would do. XEP-0288 has no rule which; ours is one that
+    /// both sides come to without a word: the stream stays that the domain with the lesser name opened.
+    fn stays(&self) -> bool {
+        let lesser = self.proven.local().as_str() < self.proven.remote().as_str();
+        self.both_ways && self.ours == lesser
     }
 
     fn push(&self, stanza: &Stanza) -> Result<(), Refused> {
@@ -144,6 +164,7 @@ impl Pair {
             remote,
             state: Mutex::new(State {
                 way: Way::Rest,
+                spare: None,
                 failures: 0,
                 rounds: 0,
             }),
@@ -153,6 +174,8 @@ impl Pair {
     /// Takes a stanza for the peer, in order (ROUTE-02).
     pub(super) fn take(&self, stanza: Stanza, now: Instant, settings: &Settings) -> Taken {
         let mut state = self.state.lock();
+        let state = &mut *state;
+        state.settle();
         match &mut state.way {
             Way::Open(carrier) => match carrier.push(&stanza) {
                 Ok(()) => Taken::Yes,
@@ -187,10 +210,21 @@ impl Pair {
     /// stays where it is, since its order is kept there.
     pub(super) fn accepted(&self, carrier: Carrier) -> Left {
         let mut state = self.state.lock();
+        let state = &mut *state;
         state.failures = 0;
         let mut left = Vec::new();
         match &mut state.way {
-            Way::Open(now) if !now.outbox.is_closed() => return left,
+            Way::Open(now) if !now.outbox.is_closed() => {
+                let kept = state.spare.as_ref();
+                let better = kept.is_none_or(|kept| kept.outbox.is_closed() || !kept.stays());
+                if now.both_ways && carrier.both_ways && better {
+                    // Whoever runs them asks how long they are to wait for more.
+                    now.outbox.nudge();
+                    carrier.outbox.nudge();
+                    state.spare = Some(carrier);
+                }
+                return left;
+            }
             Way::Connecting(queue) | Way::Ending(_, queue) => {
                 for stanza in std::mem::take(queue).stanzas {
                     match carrier.push(&stanza) {
@@ -211,20 +245,34 @@ impl Pair {
 
     /// The stream that carries it has been judged again.
     pub(super) fn proven_anew(&self, outbox: &Arc<Outbox>, proven: &Proven) {
-        if let Way::Open(carrier) = &mut self.state.lock().way
-            && carrier.is(outbox)
-        {
-            carrier.proven = proven.clone();
+        for carrier in self.state.lock().carriers() {
+            if carrier.is(outbox) {
+                carrier.proven = proven.clone();
+            }
         }
     }
 
     /// The peer has changed what it takes at most.
     pub(super) fn limited(&self, outbox: &Arc<Outbox>, max_bytes: usize) {
-        if let Way::Open(carrier) = &mut self.state.lock().way
-            && carrier.is(outbox)
-        {
-            carrier.max_bytes = Some(max_bytes);
+        for carrier in self.state.lock().carriers() {
+            if carrier.is(outbox) {
+                carrier.max_bytes = Some(max_bytes);
+            }
         }
+    }
+
+    /// Whether this stream does nothing for the pair that another, which stays, would not do as well.
+    pub(super) fn goes_elsewhere(&self, outbox: &Arc<Outbox>) -> bool {
+        let mut state = self.state.lock();
+        let (mut here, mut there) = (false, false);
+        for carrier in state.carriers() {
+            if carrier.is(outbox) {
+                here = !carrier.stays();
+            } else {
+                there |= carrier.stays() && !carrier.outbox.is_closed();
+            }
+        }
+        here && there
     }
 
     /// A stream that carried the pair has ended, with this of it unwritten.
@@ -235,6 +283,21 @@ impl Pair {
         }
         let mut state = self.state.lock();
         let state = &mut *state;
+        state
+            .spare
+            .take_if(|spare| spare.is(outbox) || spare.outbox.is_closed());
+        if let Way::Open(carrier) | Way::Ending(carrier, _) = &state.way
+            && carrier.is(outbox)
+            && let Some(spare) = state.spare.take()
+        {
+            // The other stream carries on.
+            let was = std::mem::replace(&mut state.way, Way::Open(spare));
+            if let Way::Ending(_, later) = was {
+                for stanza in later.stanzas {
+                    queue.push(stanza);
+                }
+            }
+        }
         match std::mem::replace(&mut state.way, Way::Rest) {
             Way::Open(carrier) if carrier.is(outbox) => {
                 if queue.stanzas.is_empty() {
@@ -325,6 +388,7 @@ impl Pair {
     pub(super) fn leave(&self, outbox: &Arc<Outbox>) -> Next {
         let mut state = self.state.lock();
         let state = &mut *state;
+        state.spare.take_if(|spare| spare.is(outbox));
         let mut queue = Queue::default();
         match std::mem::replace(&mut state.way, Way::Rest) {
             Way::Open(carrier) if carrier.is(outbox) => {
@@ -360,6 +424,29 @@ impl Pair {
 }
 
 impl State {
+    fn carriers(&mut self) -> impl Iterator<Item = &mut Carrier> {
+        let now = match &mut self.way {
+            Way::Open(carrier) => Some(carrier),
+            _ => None,
+        };
+        now.into_iter().chain(&mut self.spare)
+    }
+
+    /// Goes over to the stream that stays, once the peer has said that it has everything that went over the other: so order
+    /// holds (ROUTE-02). A peer that says no such thing is left where it is, until that stream ends.
+    fn settle(&mut self) {
+        if let Way::Open(now) = &mut self.way
+            && let Some(spare) = &mut self.spare
+            && spare.stays()
+            && !now.stays()
+            && !spare.outbox.is_closed()
+            && now.outbox.acknowledges()
+            && now.outbox.is_drained(now.lane)
+        {
+            std::mem::swap(now, spare);
+        }
+    }
+
     /// Another stream is wanted, unless there have been too many.
     fn again(&mut self, carrier: &Carrier, queue: Queue) -> Next {
         self.rounds = if carrier.since.elapsed() >= LASTED {
@@ -444,7 +531,16 @@ mod tests {
 
     fn carrier(outbox: &Arc<Outbox>) -> Carrier {
         let proven = super::super::tests::proven("one.example", "peer.example");
-        Carrier::new(outbox, proven, None)
+        Carrier::new(outbox, proven, None, (true, false))
+    }
+
+    /// `one.example` is the lesser name: a stream of ours stays.
+    fn both_ways(outbox: &Arc<Outbox>, ours: bool) -> Carrier {
+        Carrier {
+            ours,
+            both_ways: true,
+            ..carrier(outbox)
+        }
     }
 
     fn stanzas(bytes: Vec<Bytes>) -> Vec<Stanza> {
@@ -522,6 +618,52 @@ mod tests {
         pair.accepted(carrier(&three));
         assert!(matches!(pair.ended(&one, unwritten), Next::Nothing));
         assert_eq!(ids(&stanzas(three.close())), ["1", "2"]);
+    }
+
+    /// Both sides called at once: one stream stays, and nothing is lost or overtaken on the way there.
+    #[test]
+    fn bidi_of_two_streams_both_ways_the_lesser_names_stays() {
+        let (pair, now, settings) = (pair(), Instant::now(), settings());
+        let (theirs, ours) = (Outbox::new(10_000), Outbox::new(10_000));
+        theirs.keep();
+        pair.take(stanza(1), now, &settings);
+        pair.accepted(both_ways(&theirs, false));
+        assert!(!pair.goes_elsewhere(&theirs));
+        pair.accepted(both_ways(&ours, true));
+        assert!(pair.goes_elsewhere(&theirs) && !pair.goes_elsewhere(&ours));
+        // What is not acknowledged is not overtaken.
+        pair.take(stanza(2), now, &settings);
+        assert_eq!(ids(&stanzas(ours.close_after(Vec::new()))), [""; 0]);
+        let ours = Outbox::new(10_000);
+        pair.accepted(both_ways(&ours, true));
+        let waker = std::task::Waker::noop();
+        let mut taken = crate::session::outbox::Taken::default();
+        let mut context = std::task::Context::from_waker(waker);
+        let _ = theirs.poll_take(&mut context, true, &mut Vec::new(), &mut taken);
+        theirs.acked(2).expect("sent");
+        pair.take(stanza(3), now, &settings);
+        // The other's end finds the pair where it stays, with what came since.
+        assert!(matches!(
+            pair.ended(&theirs, stanzas(theirs.close())),
+            Next::Nothing
+        ));
+        pair.take(stanza(4), now, &settings);
+        assert_eq!(ids(&stanzas(ours.close())), ["3", "4"]);
+    }
+
+    #[test]
+    fn bidi_a_stream_that_ends_leaves_the_pair_to_the_other() {
+        let (pair, now, settings) = (pair(), Instant::now(), settings());
+        let (theirs, ours) = (Outbox::new(10_000), Outbox::new(10_000));
+        pair.take(stanza(1), now, &settings);
+        pair.accepted(both_ways(&theirs, false));
+        pair.accepted(both_ways(&ours, true));
+        // Nothing says that it has arrived: it goes first on the other.
+        pair.take(stanza(2), now, &settings);
+        let unwritten = stanzas(theirs.close());
+        pair.take(stanza(3), now, &settings);
+        assert!(matches!(pair.ended(&theirs, unwritten), Next::Nothing));
+        assert_eq!(ids(&stanzas(ours.close())), ["1", "2", "3"]);
     }
 
     #[test]

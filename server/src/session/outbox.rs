@@ -279,6 +279,11 @@ impl Outbox {
         }
     }
 
+    /// Whether the other side acknowledges.
+    pub fn acknowledges(&self) -> bool {
+        self.state.lock().unacked.is_some()
+    }
+
     /// How many items have gone out and are not acknowledged.
     pub fn unacknowledged(&self) -> usize {
         let state = self.state.lock();

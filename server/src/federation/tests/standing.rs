@@ -34,6 +34,47 @@ impl House {
     }
 }
 
+/// BIDI-04: both call at the same time, and of the two streams that go both ways one is left: the one that the lesser name
+/// opened. What is sent meanwhile arrives.
+#[tokio::test]
+async fn bidi_of_two_streams_both_ways_one_is_left() {
+    let (one, two) = houses(true, true, false).await;
+    // Neither side can tell, before it is too late, that the other is calling.
+    let (near, far) = (wire(&one).await, wire(&two).await);
+    tokio::join!(one.send(&two, "m1"), two.send(&one, "m2"));
+    let doors = tokio::join!(near.accept(), far.accept());
+    for (door, house) in [(doors.0, &one), (doors.1, &two)] {
+        let (mut caller, _) = door.expect("a call");
+        let mut behind = TcpStream::connect(house.door.0).await.expect("a door");
+        tokio::spawn(async move {
+            let _ = tokio::io::copy_bidirectional(&mut caller, &mut behind).await;
+        });
+    }
+    assert!(two.got().await.contains("id='m1'") && one.got().await.contains("id='m2'"));
+    assert_eq!((one.connections(), two.connections()), (2, 2));
+    chat(&one, &two).await;
+    eventually(async || one.connections() == 1 && two.connections() == 1).await;
+    let streams = |house: &House| {
+        let streams = house.server.federation().streams.lock();
+        let mut ours = streams.open.values().filter(|s| !s.pairs.lock().is_empty());
+        ours.next().map(|stream| stream.ours)
+    };
+    assert_eq!((streams(&one), streams(&two)), (Some(true), Some(false)));
+    chat(&one, &two).await;
+    assert_eq!((one.connections(), two.connections()), (1, 1));
+}
+
+/// A door before a house's own.
+async fn wire(house: &House) -> tokio::net::TcpListener {
+    let door = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let address = door.local_addr().expect("bound");
+    let name = house.domain.as_str();
+    house.dns.serve(name, (address, false), &[[127, 0, 0, 1]]);
+    door
+}
+
 /// CERT-22: an anchor that the peer's certificate does not lead to ends what rested on another at once, and the reason is
 /// kept; one that it leads to ends nothing.
 #[tokio::test]
