@@ -76,6 +76,11 @@ impl Gate {
         }))
     }
 
+    /// Where it leads.
+    pub fn server(&self) -> SocketAddr {
+        self.0.server
+    }
+
     /// The domain.
     pub fn domain(&self) -> &str {
         &self.0.domain

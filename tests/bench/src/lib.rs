@@ -4,7 +4,10 @@
 //! receives, and prints a table. Wall-clock time decides nothing. Refuses: a figure from a run in which anything was lost,
 //! doubled, out of order or altered.
 
+pub mod authority;
 pub mod client;
+pub mod docs;
+pub mod floor;
 pub mod machine;
 pub mod report;
 pub mod scan;
@@ -17,10 +20,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
 use crate::report::{Figure, Report, Row};
-use crate::scenario::{Scenario, Size};
+use crate::scenario::{Scenario, Size, State};
 use crate::subject::Kind;
 use crate::world::World;
 
@@ -53,15 +56,45 @@ struct Arguments {
     /// Sessions of the memory scenario
     #[arg(long, default_value_t = 5_000, value_name = "N")]
     sessions: usize,
+    /// Domains of the scenarios with many
+    #[arg(long, default_value_t = 1_000, value_name = "N")]
+    domains: usize,
     /// Write the figures to this file as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Write table and chart into docs/
+    #[arg(long)]
+    write_docs: bool,
+    /// Install Prosody and ejabberd from Debian's packages where they are missing
+    #[arg(long)]
+    install: bool,
+    #[command(subcommand)]
+    other: Option<Other>,
+}
+
+/// What else it does than comparing.
+#[derive(Debug, Subcommand)]
+enum Other {
+    /// The echo server of the floor, by itself
+    #[command(hide = true)]
+    FloorServe {
+        address: std::net::SocketAddr,
+        chain: PathBuf,
+        key: PathBuf,
+    },
 }
 
 /// Reads the arguments and does what they say.
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
-    let done = start(&arguments);
+    let done = match &arguments.other {
+        Some(Other::FloorServe {
+            address,
+            chain,
+            key,
+        }) => floor::serve(*address, chain, key).map(|()| true),
+        None => start(&arguments),
+    };
     match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -108,18 +141,42 @@ fn binary(arguments: &Arguments) -> Outcome<PathBuf> {
     Ok(target().join("release/domicile"))
 }
 
+/// Prosody and ejabberd, from packages.
+fn install() -> Outcome<()> {
+    let done = Command::new("apt-get")
+        .args([
+            "install",
+            "-y",
+            "-q",
+            "--no-install-recommends",
+            "prosody",
+            "ejabberd",
+        ])
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .status()?;
+    if done.success() {
+        Ok(())
+    } else {
+        Err("the peers cannot be installed".into())
+    }
+}
+
 /// Every scenario on every server; whether all went well.
 async fn compare(arguments: &Arguments) -> Outcome<bool> {
     let size = Size {
         repeat: arguments.repeat.max(1),
         seconds: arguments.seconds,
         idle_sessions: arguments.sessions,
+        domains: arguments.domains,
     };
     let scenarios = if arguments.only.is_empty() {
         Scenario::ALL.to_vec()
     } else {
         arguments.only.clone()
     };
+    if arguments.install {
+        install()?;
+    }
     let kinds: Vec<Kind> = if arguments.servers.is_empty() {
         Kind::ALL
             .into_iter()
@@ -150,7 +207,7 @@ async fn compare(arguments: &Arguments) -> Outcome<bool> {
         .iter()
         .map(|scenario| Row {
             scenario: *scenario,
-            words: scenario.words(),
+            words: scenario.words(&size),
             unit: scenario.unit(),
             budget: scenario.budget(),
             figures: BTreeMap::new(),
@@ -158,11 +215,12 @@ async fn compare(arguments: &Arguments) -> Outcome<bool> {
         })
         .collect();
     for kind in &kinds {
-        let mut running = None;
+        let mut state = State::default();
         for row in &mut rows {
             eprint!("{}: {} … ", kind.name(), row.words);
-            match scenario::run(row.scenario, *kind, &world, &size, &mut running).await {
-                Ok(samples) => {
+            match scenario::run(row.scenario, *kind, &world, &size, &mut state).await {
+                Ok(None) => eprintln!("-"),
+                Ok(Some(samples)) => {
                     let figure = Figure::of(samples);
                     eprintln!("{}", report::words(row.unit, figure.median));
                     row.figures.insert(*kind, figure);
@@ -171,7 +229,7 @@ async fn compare(arguments: &Arguments) -> Outcome<bool> {
                     eprintln!("FAILED: {error}");
                     row.failures.insert(*kind, error.to_string());
                     // What others find must not be what this one left behind.
-                    running = None;
+                    state = State::default();
                 }
             }
         }
@@ -191,6 +249,9 @@ async fn compare(arguments: &Arguments) -> Outcome<bool> {
         rows,
     };
     println!("{}", report.table());
+    if arguments.write_docs {
+        docs::write(&report, root())?;
+    }
     if let Some(file) = &arguments.json {
         std::fs::write(file, serde_json::to_string_pretty(&report)? + "\n")?;
     }

@@ -53,7 +53,7 @@ pub struct Row {
     /// Which.
     pub scenario: Scenario,
     /// In words.
-    pub words: &'static str,
+    pub words: String,
     /// What the figures count.
     pub unit: Unit,
     /// What it may cost and what it could, if that is laid down.
@@ -88,6 +88,7 @@ pub fn words(unit: Unit, value: f64) -> String {
         v => format!("{v:.0}"),
     };
     match unit {
+        Unit::Micros if value >= 1e6 => format!("{} s", digits(value / 1e6)),
         Unit::Micros if value >= 10_000.0 => format!("{} ms", digits(value / 1e3)),
         Unit::Micros if value >= 1_000.0 => format!("{:.1} ms", value / 1e3),
         Unit::Micros => format!("{} µs", digits(value)),
@@ -107,6 +108,27 @@ impl Report {
         self.rows.iter().any(|row| !row.failures.is_empty())
     }
 
+    /// One server's figure in a row, in words.
+    pub fn cell(&self, row: &Row, kind: Kind) -> String {
+        let ours = row.figures.get(&Kind::Domicile).map(|figure| figure.median);
+        match (row.figures.get(&kind), row.failures.get(&kind)) {
+            (Some(figure), _) => {
+                let mut text = words(row.unit, figure.median);
+                if figure.samples.len() > 1 {
+                    let _ = write!(text, " ±{:.0}%", figure.spread() / 2.0);
+                }
+                if let Some(ours) = ours
+                    && kind != Kind::Domicile
+                {
+                    let _ = write!(text, " ({:.1}×)", figure.median / ours);
+                }
+                text
+            }
+            (None, Some(_)) => "FAILED".to_owned(),
+            (None, None) => "-".to_owned(),
+        }
+    }
+
     /// For a terminal.
     pub fn table(&self) -> String {
         let kinds = self.kinds();
@@ -116,23 +138,10 @@ impl Report {
         head.extend(["budget".to_owned(), "stretch".to_owned()]);
         lines.push(head);
         for row in &self.rows {
-            let mut line = vec![row.words.to_owned()];
+            let mut line = vec![row.words.clone()];
             let ours = row.figures.get(&Kind::Domicile).map(|figure| figure.median);
             for kind in &kinds {
-                line.push(match (row.figures.get(kind), row.failures.get(kind)) {
-                    (Some(figure), _) => {
-                        let mut text = words(row.unit, figure.median);
-                        let _ = write!(text, " ±{:.0}%", figure.spread() / 2.0);
-                        if let Some(ours) = ours
-                            && *kind != Kind::Domicile
-                        {
-                            let _ = write!(text, " ({:.1}×)", figure.median / ours);
-                        }
-                        text
-                    }
-                    (None, Some(_)) => "FAILED".to_owned(),
-                    (None, None) => "-".to_owned(),
-                });
+                line.push(self.cell(row, *kind));
             }
             let Some((budget, stretch)) = row.budget else {
                 lines.push(line);

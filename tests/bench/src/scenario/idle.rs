@@ -16,7 +16,7 @@ const GLANCE: Duration = Duration::from_millis(1_500);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Memory (PSS) of the process once it changes no more.
-pub(super) async fn at_rest(process: &Process) -> Outcome<f64> {
+pub async fn at_rest(process: &Process) -> Outcome<f64> {
     let begun = Instant::now();
     let mut clock = tokio::time::interval(GLANCE);
     clock.tick().await;
@@ -28,6 +28,22 @@ pub(super) async fn at_rest(process: &Process) -> Outcome<f64> {
             return Ok(now);
         }
         last = now;
+    }
+}
+
+/// Waits until the process uses less than a hundredth of its core: whatever it does after a start is done, or it will
+/// never be.
+pub(super) async fn quiet(process: &Process) -> Outcome<()> {
+    let begun = Instant::now();
+    let mut clock = tokio::time::interval(GLANCE);
+    clock.tick().await;
+    loop {
+        let before = process.used()?;
+        clock.tick().await;
+        let used = process.used()?.since(before).micros();
+        if used < GLANCE.as_micros() as f64 / 100.0 || begun.elapsed() > PATIENCE {
+            return Ok(());
+        }
     }
 }
 

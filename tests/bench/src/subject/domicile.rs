@@ -4,10 +4,14 @@ use std::process::Command;
 
 use super::configure;
 use crate::Outcome;
+use crate::authority::{self, Domains};
 use crate::machine::Process;
 use crate::world::{World, copy};
 
-pub(super) fn start(world: &World) -> Outcome<(Process, String)> {
+/// The demo's tenant.
+const CUSTOMER: &str = "Demo customer";
+
+pub(super) fn start(world: &World, domains: Option<&Domains>) -> Outcome<(Process, String)> {
     let dir = world.fresh("domicile")?;
     copy(&world.home(), &dir)?;
     let address = world.address(2);
@@ -17,6 +21,21 @@ pub(super) fn start(world: &World) -> Outcome<(Process, String)> {
         &config,
         &[("ADDRESS", &address), ("DIR", &dir.to_string_lossy())],
     )?;
+    if let Some(domains) = domains {
+        let list: String = (0..domains.count)
+            .map(|number| {
+                let (name, (chain, key)) = (authority::domain(number), domains.files(number));
+                format!("{name},{},{}\n", chain.display(), key.display())
+            })
+            .collect();
+        let file = dir.join("domains.csv");
+        std::fs::write(&file, list)?;
+        let file = file.to_string_lossy();
+        world.command(
+            &dir,
+            &["domain", "import", &file, "--tenant", CUSTOMER, "--proven"],
+        )?;
+    }
     let mut command = Command::new(&world.binary);
     command.arg("serve").arg("--config").arg(&config);
     Ok((

@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::{configure, peers};
 use crate::Outcome;
+use crate::authority::{self, Domains};
 use crate::machine::Process;
 use crate::scram;
 use crate::world::{DOMAIN, PASSWORD, World};
@@ -19,7 +20,7 @@ const SALT: &[u8] = b"0123456789abcdef";
 /// ejabberd's default.
 const ITERATIONS: u32 = 4_096;
 
-pub(super) fn start(world: &World) -> Outcome<(Process, String)> {
+pub(super) fn start(world: &World, domains: Option<&Domains>) -> Outcome<(Process, String)> {
     let dir = world.fresh("ejabberd")?;
     let address = world.address(4);
     let (chain, key) = world.certificate();
@@ -36,6 +37,23 @@ pub(super) fn start(world: &World) -> Outcome<(Process, String)> {
             ("ROOTS", &world.roots().to_string_lossy()),
         ],
     )?;
+    if let Some(domains) = domains {
+        let mut hosts = String::from(DOMAIN);
+        for number in 0..domains.count {
+            let (name, (chain, key)) = (authority::domain(number), domains.files(number));
+            hosts += &format!("\", \"{name}");
+            fs::write(
+                dir.join(format!("{name}.pem")),
+                read(&chain)? + &read(&key)?,
+            )?;
+        }
+        let text = fs::read_to_string(&config)?;
+        let text = text.replace(
+            &format!("hosts: [\"{DOMAIN}\"]"),
+            &format!("hosts: [\"{hosts}\"]"),
+        );
+        fs::write(&config, text.replace("/both.pem", "/*.pem"))?;
+    }
     let (stored, server) = scram::verifier(PASSWORD, SALT, ITERATIONS);
     // #passwd{} with #scram{} inside, as ejabberd_auth_mnesia writes them.
     let accounts = format!(

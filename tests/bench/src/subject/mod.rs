@@ -15,6 +15,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::Outcome;
+use crate::authority::Domains;
 use crate::client::Gate;
 use crate::machine::Process;
 use crate::world::{DOMAIN, World};
@@ -32,11 +33,13 @@ pub enum Kind {
     Prosody,
     /// Debian's ejabberd.
     Ejabberd,
+    /// A bare echo server on tokio and rustls.
+    Floor,
 }
 
 impl Kind {
     /// All of them, ours first.
-    pub const ALL: [Self; 3] = [Self::Domicile, Self::Prosody, Self::Ejabberd];
+    pub const ALL: [Self; 4] = [Self::Domicile, Self::Prosody, Self::Ejabberd, Self::Floor];
 
     /// Its name in tables.
     pub fn name(self) -> &'static str {
@@ -44,13 +47,14 @@ impl Kind {
             Self::Domicile => "Domicile",
             Self::Prosody => "Prosody",
             Self::Ejabberd => "ejabberd",
+            Self::Floor => "floor",
         }
     }
 
     /// Whether it can be started here.
     pub fn installed(self) -> bool {
         match self {
-            Self::Domicile => true,
+            Self::Domicile | Self::Floor => true,
             Self::Prosody => Path::new("/usr/bin/prosody").exists(),
             Self::Ejabberd => Path::new("/usr/sbin/ejabberdctl").exists(),
         }
@@ -70,6 +74,7 @@ impl Kind {
                     .trim()
                     .to_owned();
             }
+            Self::Floor => return "(tokio and rustls, an echo server)".to_owned(),
             Self::Prosody => "prosody",
             Self::Ejabberd => "ejabberd",
         };
@@ -98,10 +103,16 @@ pub struct Subject {
 impl Subject {
     /// Starts a server with a fresh copy of the world's domain and accounts, and returns when it answers.
     pub fn start(kind: Kind, world: &World) -> Outcome<Self> {
+        Self::start_with(kind, world, None)
+    }
+
+    /// The same with more domains.
+    pub fn start_with(kind: Kind, world: &World, domains: Option<&Domains>) -> Outcome<Self> {
         let started = match kind {
-            Kind::Domicile => domicile::start(world),
-            Kind::Prosody => prosody::start(world),
-            Kind::Ejabberd => ejabberd::start(world),
+            Kind::Domicile => domicile::start(world, domains),
+            Kind::Prosody => prosody::start(world, domains),
+            Kind::Ejabberd => ejabberd::start(world, domains),
+            Kind::Floor => Err("it speaks no XMPP".into()),
         };
         let (mut process, address) = started.map_err(|e| format!("{}: {e}", kind.name()))?;
         let at: SocketAddr = format!("{address}:5222").parse()?;

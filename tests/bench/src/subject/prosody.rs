@@ -1,10 +1,12 @@
 //! Debian's Prosody, accounts written as its internal storage keeps them.
 
 use std::fs;
+use std::io::Write as _;
 use std::process::Command;
 
 use super::configure;
 use crate::Outcome;
+use crate::authority::{self, Domains};
 use crate::machine::Process;
 use crate::scram;
 use crate::world::{DOMAIN, PASSWORD, World, user};
@@ -18,7 +20,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
-pub(super) fn start(world: &World) -> Outcome<(Process, String)> {
+pub(super) fn start(world: &World, domains: Option<&Domains>) -> Outcome<(Process, String)> {
     let dir = world.fresh("prosody")?;
     let address = world.address(3);
     let (chain, key) = world.certificate();
@@ -50,6 +52,18 @@ pub(super) fn start(world: &World) -> Outcome<(Process, String)> {
             ("KEY", &key.to_string_lossy()),
         ],
     )?;
+    if let Some(domains) = domains {
+        let mut file = fs::OpenOptions::new().append(true).open(&config)?;
+        for number in 0..domains.count {
+            let (name, (chain, key)) = (authority::domain(number), domains.files(number));
+            writeln!(file, "VirtualHost \"{name}\"")?;
+            let (chain, key) = (chain.display(), key.display());
+            writeln!(
+                file,
+                "    ssl = {{ certificate = \"{chain}\", key = \"{key}\" }}"
+            )?;
+        }
+    }
     let mut command = Command::new("prosody");
     command.arg("--config").arg(&config).arg("-F");
     Ok((
