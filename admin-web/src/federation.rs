@@ -165,6 +165,11 @@ pub(crate) fn standing(reached: &Reached) -> (&'static str, &'static str, &'stat
     }
 }
 
+/// Where a line about hosts may be broken: behind each label.
+pub(crate) fn labels(text: &str) -> impl Iterator<Item = &str> {
+    text.split_inclusive('.')
+}
+
 /// Known facts in the order of the story.
 const ORDER: &[(&str, &str)] = &[
     ("direction", "Direction"),

@@ -307,6 +307,7 @@ acme: {{auto: false}}
 listen:
   - {{port: 5222, ip: "{addr}", module: ejabberd_c2s, starttls_required: true}}
   - {{port: 5269, ip: "{addr}", module: ejabberd_s2s_in}}
+  - {{port: 5270, ip: "{addr}", module: ejabberd_s2s_in, tls: true}}
 modules:
   mod_disco: {{}}
   mod_ping: {{}}
@@ -354,7 +355,7 @@ modules:
         .env("ERL_CRASH_DUMP", dir.join("crash.dump"))
         .current_dir(dir);
     let mut service = Service::start("ejabberd", &mut command, dir.join("ejabberd.log"));
-    for port in [5222, 5269] {
+    for port in [5222, 5269, 5270] {
         service.listening((place.addr, port).into());
     }
     service.says("accounts ready");

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use crate::actor::{Actor, Answers, Script};
 use crate::authority::Shape;
-use crate::house::unique;
+use crate::house::{PEER_STANZAS_PER_SECOND, unique};
 use crate::http::Page;
 use crate::meeting::{Met, call, dial_back, inbound, outbound};
-use crate::table::check;
+use crate::table::{Row, check};
 use crate::wire::{STARTTLS, Wire, condition, header};
 use crate::world::{OPEN, POSH_PATH, STRICT, World, world};
 
@@ -461,23 +461,81 @@ fn dos_01_a_thousand_half_open_streams_beside_a_good_one() {
             .is_empty()
     );
     let beside = "beside a thousand half-open streams";
-    check(
-        "flood",
-        &[
-            open.row(
-                "scripted",
-                &format!("{beside}, a stream that was open"),
-                "encrypted",
-                "in",
-            ),
-            met.row(
-                "scripted",
-                &format!("{beside}, a new one"),
-                "encrypted",
-                "in",
-            ),
-        ],
+    let mut rows = vec![
+        open.row(
+            "scripted",
+            &format!("{beside}, a stream that was open"),
+            "encrypted",
+            "in",
+        ),
+        met.row(
+            "scripted",
+            &format!("{beside}, a new one"),
+            "encrypted",
+            "in",
+        ),
+    ];
+    rows.extend(above_its_rate(world));
+    check("flood", &rows);
+}
+
+/// DOS-07: a proven peer that writes faster than a peer may is read more slowly, by itself; nothing of it is lost, and nobody
+/// is closed for it.
+fn above_its_rate(world: &World) -> Vec<Row> {
+    // Ten seconds' worth may come at once.
+    const MESSAGES: usize = 20 * PEER_STANZAS_PER_SECOND;
+    let (eager, good) = (good_peer(world), good_peer(world));
+    let (mut wire, ..) = call(world, OPEN, &eager, Some(&eager.identity));
+    let mut alice = world.alice(OPEN);
+    let slowed = "domicile_limited_total{limit=\"peer_stanzas_per_second\"";
+    let before = world.house.metric(slowed);
+    let (from, word) = (format!("romeo@{}/x", eager.domain), unique("eager"));
+    let to = alice.jid.clone();
+    let beside = std::thread::scope(|scope| {
+        let writing = scope.spawn(|| {
+            for n in 0..MESSAGES {
+                assert!(wire.say(&message(&from, &to, &format!("{word}-{n}."))));
+            }
+        });
+        alice.until(&format!("{word}-0."));
+        let met = inbound(world, OPEN, &good, Some(&good.identity));
+        let mut seen = alice.settle();
+        // Alice's other devices come and go meanwhile.
+        seen.retain(|item| item.contains(&word));
+        let last = format!("{word}-{}.", MESSAGES - 1);
+        let through = |item: &String| item.contains(&last);
+        assert!(!seen.iter().any(through), "the good one waited for it");
+        let mut seen = seen.into_iter();
+        for n in 1..MESSAGES {
+            // In order, and none is missing.
+            let item = seen.next().unwrap_or_else(|| alice.until(&word));
+            assert!(item.contains(&format!("{word}-{n}.")), "{n}: {item}");
+        }
+        writing.join().expect("everything is written");
+        met
+    });
+    assert!(
+        world.house.metric(slowed) > before,
+        "{}",
+        world.house.metrics()
     );
+    alice.close();
+    let eager = Met::new("", "", "delivered, slowed down").explained_as(
+        world,
+        OPEN,
+        &eager.domain,
+        "in",
+        true,
+    );
+    vec![
+        eager.row(
+            "scripted",
+            "far more than a peer may write",
+            "encrypted",
+            "in",
+        ),
+        beside.row("scripted", "a new one beside that", "encrypted", "in"),
+    ]
 }
 
 /// Whatever is slow holds up who depends on it, and nobody else: a good peer calls and is called all the while.

@@ -25,6 +25,9 @@ const PASSWORD: &str = "a-long-enough-secret";
 /// Login and password of who runs a house.
 pub const OPERATOR: (&str, &str) = ("lab@hosting.example", PASSWORD);
 
+/// What one peer may write here without being slowed down.
+pub const PEER_STANZAS_PER_SECOND: usize = 50;
+
 /// A domain that is hosted.
 pub struct Hosted {
     pub name: &'static str,
@@ -346,6 +349,7 @@ domains_per_tenant = 100
 connections_per_address = 100000
 connects_per_address_and_minute = 100000
 sessions_per_account = 1000
+peer_stanzas_per_second = {PEER_STANZAS_PER_SECOND}
 [posh]
 timeout_seconds = 3
 [federation]

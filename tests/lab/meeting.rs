@@ -33,6 +33,18 @@ impl Met {
     /// With what the diagnosis says about an attempt in this direction.
     pub fn explained(self, world: &World, local: &str, remote: &str, direction: &str) -> Self {
         let good = self.outcome == "delivered";
+        self.explained_as(world, local, remote, direction, good)
+    }
+
+    /// The same, of an attempt that was `good` or not, whatever the outcome is called.
+    pub fn explained_as(
+        self,
+        world: &World,
+        local: &str,
+        remote: &str,
+        direction: &str,
+        good: bool,
+    ) -> Self {
         let attempt = world.house.attempt(local, remote, |a| {
             let reversed = direction == "out" && a["bidi"] == true;
             a["ok"] == good && (a["direction"] == direction || (reversed && good))

@@ -382,6 +382,14 @@ fn ejabberd_in_each_mode() {
         ),
         (
             Mode {
+                words: "strict, direct TLS",
+                direct: true,
+                ..STRICT_PEER
+            },
+            &[(BOTH, ("pkix", "pkix"))],
+        ),
+        (
+            Mode {
                 announced: Announced::Posh,
                 ..DIALBACK_PEER
             },
