@@ -30,6 +30,7 @@ mod kept;
 mod meeting;
 mod posh;
 mod real;
+mod renegotiation;
 mod revocation;
 mod riding;
 mod rules;

@@ -6,7 +6,6 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
-use tokio_rustls::TlsStream;
 use xmpp::framing::Framer;
 use xmpp::stream::TlsInfo;
 
@@ -22,7 +21,7 @@ pub enum Transport<S> {
     /// Before STARTTLS.
     Plain(S),
     /// TLS.
-    Tls(Box<TlsStream<S>>),
+    Tls(Box<tls::Secured<S>>),
     /// A handshake took it and failed.
     Gone,
 }

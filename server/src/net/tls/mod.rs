@@ -9,6 +9,7 @@
 mod cache;
 mod deferred;
 mod identity;
+mod records;
 
 use std::io;
 use std::sync::Arc;
@@ -24,6 +25,10 @@ use xmpp::stream::TlsInfo;
 pub use self::cache::{Certificates, Identities, Material, Unavailable};
 pub use self::deferred::{AnyClient, AnyServer, Staple};
 pub use self::identity::{Door, Identity, IdentityError};
+pub use self::records::Watched;
+
+/// TLS that is up, over a transport on which there is no second handshake (TLS-14).
+pub type Secured<S> = TlsStream<Watched<S>>;
 
 /// Fatal `unrecognized_name` (RFC 6066 3) as a plaintext record: the handshake has not begun when we know.
 const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
@@ -66,22 +71,27 @@ impl Secure {
     ///
     /// # Errors
     /// The other side's alert, ours, or the transport's.
-    pub async fn handshake<S>(self, io: S) -> io::Result<(TlsStream<S>, TlsInfo)>
+    pub async fn handshake<S>(self, io: S) -> io::Result<(Secured<S>, TlsInfo)>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
+        let io = Watched::new(io);
         match self {
             Self::Server { identity, door } => {
                 let config = identity
                     .config(door)
                     .map_err(|error| io::Error::other(error.to_string()))?;
-                let stream = TlsAcceptor::from(config).accept(io).await?;
-                let info = server_info(stream.get_ref().1, &identity);
+                let mut stream = TlsAcceptor::from(config).accept(io).await?;
+                let (io, connection) = stream.get_mut();
+                io.established(connection.protocol_version());
+                let info = server_info(connection, &identity);
                 Ok((stream.into(), info))
             }
             Self::Client { config, name } => {
-                let stream = TlsConnector::from(config).connect(name, io).await?;
-                let info = client_info(stream.get_ref().1);
+                let mut stream = TlsConnector::from(config).connect(name, io).await?;
+                let (io, connection) = stream.get_mut();
+                io.established(connection.protocol_version());
+                let info = client_info(connection);
                 Ok((stream.into(), info))
             }
         }
@@ -98,11 +108,11 @@ pub async fn accept<S>(
     door: Door,
     identities: &Identities,
     names: &dyn Names,
-) -> io::Result<(TlsStream<S>, TlsInfo)>
+) -> io::Result<(Secured<S>, TlsInfo)>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let start = LazyConfigAcceptor::new(Acceptor::default(), io).await?;
+    let start = LazyConfigAcceptor::new(Acceptor::default(), Watched::new(io)).await?;
     let asked = start.client_hello().server_name().map(str::to_owned);
     let identity = match asked.as_deref().map(DomainName::parse) {
         None => identities.platform(),
@@ -131,8 +141,10 @@ where
     let config = identity
         .config(door)
         .map_err(|error| io::Error::other(error.to_string()))?;
-    let stream = start.into_stream(config).await?;
-    let info = server_info(stream.get_ref().1, &identity);
+    let mut stream = start.into_stream(config).await?;
+    let (io, connection) = stream.get_mut();
+    io.established(connection.protocol_version());
+    let info = server_info(connection, &identity);
     Ok((stream.into(), info))
 }
 

@@ -104,7 +104,7 @@ async fn both_ends(
     door: Door,
     config: Arc<ClientConfig>,
     sni: &str,
-) -> (ClientStream, TlsInfo, TlsStream<DuplexStream>) {
+) -> (ClientStream, TlsInfo, Secured<DuplexStream>) {
     let (ours, theirs) = duplex(64 * 1024);
     let name = ServerName::try_from(sni.to_owned()).expect("a name");
     let server = Secure::Server { identity, door }.handshake(ours);
@@ -288,6 +288,60 @@ async fn the_cache_is_bounded() {
     }
 }
 
+/// A record that would begin a handshake: HelloRequest, or the start of a hello that is longer.
+const HANDSHAKE_RECORD: [u8; 9] = [22, 3, 3, 0, 4, 0, 0, 0, 0];
+
+/// The library alone would answer the first attempt with a warning and go on (RFC 6120 5.3.5).
+#[tokio::test]
+async fn tls_14_who_renegotiates_is_heard_to_that_point_and_gets_no_answer() {
+    let source = two();
+    let one = identities(&source)
+        .get(&domain("one.example"))
+        .await
+        .expect("one");
+    let tls12 = client(Some(&rustls::version::TLS12), &[]);
+    let (mut client, _, mut server) =
+        both_ends(one, Door::Client, tls12, "one.example").await;
+    client.write_all(b"before").await.expect("written");
+    let raw = client.get_mut().0;
+    raw.write_all(&HANDSHAKE_RECORD).await.expect("written");
+    let mut said = Vec::new();
+    let end = server.read_to_end(&mut said).await.expect_err("an end");
+    assert_eq!(said, b"before");
+    assert!(end.to_string().contains("renegotiate"), "{end}");
+    drop(server);
+    let mut answer = Vec::new();
+    raw.read_to_end(&mut answer).await.expect("the end");
+    assert!(answer.is_empty(), "{answer:?}");
+}
+
+#[tokio::test]
+async fn tls_14_a_server_that_asks_us_for_another_handshake_is_left() {
+    let source = two();
+    let one = identities(&source)
+        .get(&domain("one.example"))
+        .await
+        .expect("one");
+    let (ours, theirs) = duplex(64 * 1024);
+    let secure = Secure::Client {
+        config: client(Some(&rustls::version::TLS12), &[]),
+        name: ServerName::try_from("one.example").expect("a name"),
+    };
+    let server = TlsAcceptor::from(one.config(Door::Peer).expect("a configuration"));
+    let (client, server) = tokio::join!(secure.handshake(ours), server.accept(theirs));
+    let (mut client, info) = client.expect("our handshake");
+    assert_eq!(info.version, "TLSv1.2");
+    let mut server = server.expect("the server's handshake");
+    let raw = server.get_mut().0;
+    raw.write_all(&HANDSHAKE_RECORD).await.expect("written");
+    let end = client.read_u8().await.expect_err("an end");
+    assert!(end.to_string().contains("renegotiate"), "{end}");
+    drop(client);
+    let mut answer = Vec::new();
+    raw.read_to_end(&mut answer).await.expect("the end");
+    assert!(answer.is_empty(), "{answer:?}");
+}
+
 // --- direct TLS ---
 
 async fn direct(
@@ -414,7 +468,7 @@ async fn tls_21_what_signs_and_which_curves() {
 }
 
 /// Both ends of a stream that is up, for those who test what carries it.
-pub(crate) async fn secured() -> (ClientStream, TlsStream<DuplexStream>) {
+pub(crate) async fn secured() -> (ClientStream, Secured<DuplexStream>) {
     let one = identities(&two())
         .get(&domain("one.example"))
         .await
