@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, LazyLock, Mutex};
 use std::time::Instant;
 
 use crate::authority::Identity;
@@ -54,6 +54,12 @@ pub struct Script {
     pub direct: bool,
     /// More features, as XML.
     pub features: &'static str,
+    /// Once TLS is up it sends whoever calls to this host (RFC 6120 4.9.3.19).
+    pub moved: Option<String>,
+    /// It does so in plaintext already.
+    pub moved_early: bool,
+    /// Connections that open and then say nothing more; those that follow answer.
+    pub silent: usize,
 }
 
 impl Default for Script {
@@ -71,6 +77,9 @@ impl Default for Script {
             answers: Answers::Honest,
             direct: false,
             features: "",
+            moved: None,
+            moved_early: false,
+            silent: 0,
         }
     }
 }
@@ -100,8 +109,24 @@ static NEXT_ID: AtomicU32 = AtomicU32::new(1);
 /// An address in a network of its own: what one network may ask for is rationed.
 pub fn network() -> Ipv4Addr {
     static NEXT: AtomicU32 = AtomicU32::new(1);
-    let run = std::process::id() % 8;
-    let [.., high, low] = (run * 1024 + NEXT.fetch_add(1, Ordering::Relaxed)).to_be_bytes();
+    /// Runs that go on at the same time take addresses of different ranges; a port in the range says that it is taken.
+    static RUN: LazyLock<(u32, Option<TcpListener>)> = LazyLock::new(|| {
+        let first = std::process::id() % RUNS;
+        let mut ranges = (first..RUNS).chain(0..first);
+        let taken = ranges.find_map(|run| {
+            let door = TcpListener::bind((in_range(run, 0), 5268)).ok()?;
+            Some((run, Some(door)))
+        });
+        taken.unwrap_or((first, None))
+    });
+    in_range(RUN.0, NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Ranges of addresses.
+const RUNS: u32 = 8;
+
+fn in_range(run: u32, number: u32) -> Ipv4Addr {
+    let [.., high, low] = (run * 1024 + number).to_be_bytes();
     Ipv4Addr::new(127, 200 + high, low, 1)
 }
 
@@ -131,8 +156,8 @@ impl Actor {
         std::thread::spawn(move || {
             for tcp in listener.incoming().flatten() {
                 let inner = serving.clone();
-                inner.connections.fetch_add(1, Ordering::SeqCst);
-                std::thread::spawn(move || inner.serve(tcp));
+                let earlier = inner.connections.fetch_add(1, Ordering::SeqCst);
+                std::thread::spawn(move || inner.serve(tcp, earlier));
             }
         });
         Self {
@@ -189,6 +214,21 @@ impl Actor {
         self.heard().iter().filter(|i| i.contains(needle)).count()
     }
 
+    /// Waits until it has heard `times` items with `needle`.
+    pub fn until_times(&self, needle: &str, times: usize) {
+        let end = Instant::now() + DEADLINE;
+        let mut heard = self.inner.heard.lock().expect("lock");
+        while heard.iter().filter(|item| item.contains(needle)).count() < times {
+            let left = end.saturating_duration_since(Instant::now());
+            assert!(
+                !left.is_zero(),
+                "{} never heard {needle:?} {times} times: {heard:#?}",
+                self.domain
+            );
+            heard = self.inner.news.wait_timeout(heard, left).expect("lock").0;
+        }
+    }
+
     /// Waits until it has heard an item with `needle`, and gives it.
     pub fn until(&self, needle: &str) -> String {
         let end = Instant::now() + DEADLINE;
@@ -225,8 +265,11 @@ impl Inner {
         self.news.notify_all();
     }
 
-    fn serve(&self, tcp: TcpStream) {
+    /// Serves a connection; `earlier`: how many there were before it.
+    fn serve(&self, tcp: TcpStream, earlier: usize) {
         let mut wire = Wire::over(tcp);
+        let silent = earlier < self.script.silent;
+        let mut handled = 0;
         let mut secured = false;
         if self.script.direct {
             if wire.tls_server(&self.identity).is_err() {
@@ -237,6 +280,18 @@ impl Inner {
         let mut authenticated = false;
         while let Some(item) = wire.next() {
             self.hear(&item);
+            handled += usize::from(
+                ["<message", "<iq", "<presence"]
+                    .iter()
+                    .any(|tag| item.starts_with(tag)),
+            );
+            let negotiates = item.starts_with("<?xml") || item.starts_with("<stream:stream");
+            if silent && authenticated && !negotiates {
+                if item.starts_with("<enable") {
+                    wire.say("<enabled xmlns='urn:xmpp:sm:3'/>");
+                }
+                continue;
+            }
             let more = if item.contains("<stream:stream") {
                 let id = fresh("stream");
                 self.welcome(&mut wire, &item, &id, secured, authenticated)
@@ -284,6 +339,18 @@ impl Inner {
                     from.unwrap_or_default(),
                     if takes { "valid" } else { "invalid" }
                 ))
+            } else if item.starts_with("<enable") {
+                wire.say("<enabled xmlns='urn:xmpp:sm:3'/>")
+            } else if item.starts_with("<r ") {
+                wire.say(&format!("<a xmlns='urn:xmpp:sm:3' h='{handled}'/>"))
+            } else if item.contains("urn:xmpp:ping") {
+                let part = |name| attribute(&item, name).unwrap_or_default();
+                wire.say(&format!(
+                    "<iq type='result' from='{}' to='{}' id='{}'/>",
+                    part("to"),
+                    part("from"),
+                    part("id")
+                ))
             } else if item.contains("</stream:stream") {
                 wire.say("</stream:stream>");
                 false
@@ -305,6 +372,18 @@ impl Inner {
         authenticated: bool,
     ) -> bool {
         let to = attribute(item, "from").unwrap_or_default();
+        if let Some(host) = self
+            .script
+            .moved
+            .as_ref()
+            .filter(|_| secured || self.script.moved_early)
+        {
+            wire.say(&header(&self.domain, &to, Some(id)));
+            wire.say(&format!(
+                "<stream:error><see-other-host xmlns='urn:ietf:params:xml:ns:xmpp-streams'>{host}</see-other-host></stream:error></stream:stream>"
+            ));
+            return true;
+        }
         let mut features = String::new();
         if !secured && self.script.advertises_tls {
             features += "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls>";

@@ -71,7 +71,7 @@ pub fn unique(what: &str) -> String {
 }
 
 impl House {
-    /// Sets everything up and starts it. `more`: lines appended to the configuration.
+    /// Sets everything up and starts it. `more`: lines of the configuration's section on federation.
     pub fn start(
         dir: &Path,
         zones: &Zones,
@@ -352,10 +352,10 @@ sessions_per_account = 1000
 peer_stanzas_per_second = {PEER_STANZAS_PER_SECOND}
 [posh]
 timeout_seconds = 3
-[federation]
-connect_seconds = 15
 [log]
 filter = "info,domicile::federation=debug"
+[federation]
+connect_seconds = 15
 "#,
         dir = dir.display(),
         dns = zones.address,

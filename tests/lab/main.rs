@@ -28,6 +28,7 @@ mod houses;
 mod http;
 mod kept;
 mod meeting;
+mod moved;
 mod posh;
 mod real;
 mod renegotiation;

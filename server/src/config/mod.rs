@@ -239,6 +239,7 @@ impl Config {
         for (key, value) in [
             ("clients.keepalive_seconds", self.clients.keepalive_seconds),
             ("clients.pong_seconds", self.clients.pong_seconds),
+            ("federation.pong_seconds", self.federation.pong_seconds),
             (
                 "limits.negotiation_seconds",
                 self.limits.negotiation_seconds,

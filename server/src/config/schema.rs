@@ -395,6 +395,10 @@ sections! {
         connect_seconds: u32 = 30,
         /// A stream without stanzas is closed after this time.
         idle_seconds: u32 = 600,
+        /// Silence of a server after which it is asked whether it is there, where it can be asked. 0: never.
+        ping_seconds: u32 = 300,
+        /// How long it has to say anything at all then; what it has not acknowledged goes out on another connection.
+        pong_seconds: u32 = 60,
         /// Stanzas that may wait for a stream, per pair of domains.
         queue_stanzas: u32 = 1000,
     }

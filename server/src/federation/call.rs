@@ -3,7 +3,7 @@
 //! A stream that is open already is used where it may be (see `link`). Else targets are tried in the order of the DNS, each
 //! with all its addresses, whether the connection, TLS or the stream fails on one of them (S2S-05). What each attempt met is
 //! remembered. Refuses: a look-up for a pair whose stream is open, plaintext, a second EXTERNAL where the first was refused
-//! together with the connection, and more than one `<see-other-host/>` (STREAM-32).
+//! together with the connection, and being sent from host to host without end (STREAM-32).
 
 use std::collections::VecDeque;
 use std::io;
@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dna::delegation::SERVER_PORT;
 use dna::{Fault, Refusal, Security, Target};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -32,6 +33,9 @@ use crate::tenancy::Domain;
 
 /// A stream for questions about keys is closed when nothing was asked for this long.
 const VERIFY_IDLE: Duration = Duration::from_secs(60);
+
+/// How often one search goes where a peer sends it (STREAM-32: 2 to 5).
+const MOVES: u8 = 3;
 
 /// What a stream is opened for.
 #[derive(Clone)]
@@ -160,7 +164,7 @@ impl Search<'_> {
         domain: &Arc<Domain>,
         mut targets: VecDeque<Target>,
     ) -> Result<(), Box<StanzaError>> {
-        let (mut resolved, mut last, mut redirected) = (false, None, false);
+        let (mut resolved, mut last, mut moves) = (false, None, 0);
         while let Some(target) = targets.pop_front() {
             let (mut addresses, dnssec) = match self.resolve(&target).await {
                 Ok(found) => found,
@@ -204,16 +208,15 @@ impl Search<'_> {
                             || Instant::now() >= self.deadline
                             || self.federation.stop.is_cancelled();
                         last = Some(failed.error);
-                        if let Some((host, port)) = failed.other_host.filter(|_| !redirected) {
-                            redirected = true;
-                            // DNA-03: the name to be proved stays the same, and the host's own proves nothing.
-                            targets.push_front(Target {
-                                host,
-                                port,
-                                security: Security::Insecure,
-                                delegated: false,
-                                ..target.clone()
-                            });
+                        if let Some(other) = failed.other_host {
+                            moves += 1;
+                            if moves > MOVES || enough {
+                                return Err(give_up(last, resolved));
+                            }
+                            for elsewhere in self.elsewhere(other, &target).await.into_iter().rev()
+                            {
+                                targets.push_front(elsewhere);
+                            }
                             break;
                         }
                         if enough {
@@ -224,6 +227,36 @@ impl Search<'_> {
             }
         }
         Err(give_up(last, resolved))
+    }
+
+    /// Where the peer says to go instead of `from` (STREAM-32). The name to be proved stays the same, and what leads there
+    /// proves nothing (DNA-03).
+    async fn elsewhere(&self, other: OtherHost, from: &Target) -> Vec<Target> {
+        let at = |host, port, direct| Target {
+            host,
+            port,
+            direct,
+            priority: from.priority,
+            security: Security::Insecure,
+            delegated: false,
+        };
+        let OtherHost { host, port } = other;
+        if let Some(port) = port {
+            return vec![at(host, port, from.direct)];
+        }
+        let Ok(domain) = DomainName::parse(&host) else {
+            return vec![at(host, SERVER_PORT, false)];
+        };
+        // RFC 6120 4.9.3.19: resolved as if it were the domain (3.2).
+        let lookup = self.federation.gatherer.delegation(&domain);
+        let Ok(found) = tokio::time::timeout_at(self.deadline, lookup).await else {
+            return Vec::new();
+        };
+        let targets = found.targets(&mut |most| rand::random_range(0..=most));
+        let targets = targets.unwrap_or_default().into_iter();
+        targets
+            .map(|target| at(target.host, target.port, target.direct))
+            .collect()
     }
 
     /// Addresses of a target, and whether signed records lead to them.
@@ -286,7 +319,15 @@ pub(super) struct Failed {
     /// Other addresses and targets would not say otherwise.
     pub(super) last_word: bool,
     /// Where the peer says to go instead, said on a stream on which it was judged.
-    pub(super) other_host: Option<(String, u16)>,
+    pub(super) other_host: Option<OtherHost>,
+}
+
+/// What `<see-other-host/>` names.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct OtherHost {
+    /// A-labels, or an address without brackets.
+    pub(super) host: String,
+    pub(super) port: Option<u16>,
 }
 
 /// One connection to be made.

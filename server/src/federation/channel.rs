@@ -9,7 +9,6 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use dna::{Proven, Role, Target};
@@ -32,9 +31,6 @@ use crate::net::limits::Patience;
 use crate::net::now;
 use crate::router::Later;
 use crate::session::{Lane, Outbox};
-
-/// Silence of a peer after which it is asked whether it is there (XEP-0199, STREAM-11).
-const PING: Duration = Duration::from_secs(300);
 
 /// What a proof on a stream rests on: everything that judging one pair of it needs beside the world outside.
 #[derive(Clone, Debug)]
@@ -280,7 +276,7 @@ impl Channel {
     pub(super) fn patience(&self) -> Patience {
         let patience = self.federation.parts.settings.limits.patience;
         Patience {
-            ping: patience.ping.or(Some(PING)).filter(|_| self.can_ping()),
+            ping: patience.ping.filter(|_| self.can_ping()),
             ..patience
         }
     }

@@ -52,7 +52,7 @@ use crate::config::Config;
 use crate::metrics::{FederationLabel, Metrics};
 use crate::net::PeerDoor;
 use crate::net::guard::Guard;
-use crate::net::limits::{Admission, StreamLimits};
+use crate::net::limits::{Admission, Patience, StreamLimits};
 use crate::net::pump::Transport;
 use crate::net::tls::{AnyServer, Identities, Identity};
 use crate::router::{Remote, Router};
@@ -89,7 +89,11 @@ impl Settings {
             bytes_per_second: config.limits.peer_bytes_per_second,
             stanzas_per_second: config.limits.peer_stanzas_per_second,
             outbox_bytes: config.limits.outbox_bytes as usize,
-            ..StreamLimits::default()
+            patience: Patience {
+                ping: Some(seconds(config.federation.ping_seconds)).filter(|ping| !ping.is_zero()),
+                pong: seconds(config.federation.pong_seconds),
+                ..Patience::default()
+            },
         };
         Self {
             connect: seconds(config.federation.connect_seconds),

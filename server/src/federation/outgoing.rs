@@ -19,7 +19,7 @@ use xmpp::stream::{
 };
 
 use super::attempts::{Attempt, Stage};
-use super::call::{Call, Failed, Job, Outcome};
+use super::call::{Call, Failed, Job, OtherHost, Outcome};
 use super::channel::{Basis, Channel};
 use super::link::Link;
 use super::pair::Pair;
@@ -36,8 +36,6 @@ const REJECTED: &str = "peer-rejects-serverauth-cert";
 /// Silence after which a stream is closed whose pair goes both ways on another too. Long enough for what comes in answer to
 /// what came.
 const SUPERSEDED: Duration = Duration::from_secs(10);
-/// Port of `<see-other-host/>` without one.
-const PORT: u16 = 5269;
 
 pub(super) struct OutHost {
     channel: Channel,
@@ -425,31 +423,31 @@ async fn judge(federation: &Federation, basis: &Basis, address: SocketAddr) -> (
 }
 
 /// STREAM-31: `host`, `host:port`, `[address]`, `[address]:port`.
-fn other_host(text: &str) -> Option<(String, u16)> {
+fn other_host(text: &str) -> Option<OtherHost> {
     let text = text.trim();
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let (address, port) = rest.split_once(']')?;
             address.parse::<std::net::Ipv6Addr>().ok()?;
-            (
-                address,
-                port.strip_prefix(':').or(port.is_empty().then_some("")),
-            )
+            match port.strip_prefix(':') {
+                Some(port) => (address, Some(port)),
+                None => (address, port.is_empty().then_some(None)?),
+            }
         }
         None => match text.split_once(':') {
             Some((host, port)) => (host, Some(port)),
-            None => (text, Some("")),
+            None => (text, None),
         },
     };
-    let port = match port? {
-        "" => PORT,
-        port => port.parse().ok().filter(|port| *port != 0)?,
+    let port = match port {
+        Some(port) => Some(port.parse().ok().filter(|port| *port != 0)?),
+        None => None,
     };
-    if host.parse::<std::net::IpAddr>().is_ok() {
-        return Some((host.to_owned(), port));
-    }
-    let host = DomainName::parse(host).ok()?.to_ascii().into_owned();
-    Some((host, port))
+    let host = match host.parse::<std::net::IpAddr>() {
+        Ok(_) => host.to_owned(),
+        Err(_) => DomainName::parse(host).ok()?.to_ascii().into_owned(),
+    };
+    Some(OtherHost { host, port })
 }
 
 impl Host for OutHost {
@@ -573,19 +571,23 @@ mod tests {
     #[test]
     fn stream_31_other_hosts() {
         for (text, wanted) in [
-            ("other.example", Some(("other.example", 5269))),
-            (" other.example:9222\n", Some(("other.example", 9222))),
-            ("192.0.2.1", Some(("192.0.2.1", 5269))),
-            ("[2001:db8::1]:9222", Some(("2001:db8::1", 9222))),
-            ("[2001:db8::1]", Some(("2001:db8::1", 5269))),
+            ("other.example", Some(("other.example", None))),
+            (" other.example:9222\n", Some(("other.example", Some(9222)))),
+            ("192.0.2.1", Some(("192.0.2.1", None))),
+            ("[2001:db8::1]:9222", Some(("2001:db8::1", Some(9222)))),
+            ("[2001:db8::1]", Some(("2001:db8::1", None))),
             ("[other.example]", None),
             ("[2001:db8::1]x", None),
+            ("[2001:db8::1]:", None),
             ("https://other.example/", None),
             ("other.example:0", None),
             ("other.example:99999", None),
             ("", None),
         ] {
-            let wanted = wanted.map(|(host, port): (&str, u16)| (host.to_owned(), port));
+            let wanted = wanted.map(|(host, port): (&str, _)| OtherHost {
+                host: host.to_owned(),
+                port,
+            });
             assert_eq!(other_host(text), wanted, "{text}");
         }
     }
