@@ -412,6 +412,45 @@ fSvZ3HyJeyWZxzUZ4iE/v1s6TLbD32vjIhSZH6q8XPAt4qyDc0JLmXcyHqOR4A==
     }
 
     #[test]
+    fn cert_01_what_a_certificate_in_use_must_be() {
+        let of = |change: fn(&mut rcgen::CertificateParams)| {
+            let key = rcgen::KeyPair::generate().unwrap();
+            let mut params = rcgen::CertificateParams::new(vec!["example.com".to_owned()]).unwrap();
+            (params.not_before, params.not_after) = (
+                rcgen::date_time_ymd(1970, 1, 2),
+                rcgen::date_time_ymd(1970, 4, 2),
+            );
+            change(&mut params);
+            let pem = params.self_signed(&key).unwrap().pem();
+            let domain = DomainName::parse("example.com").unwrap();
+            inspect(&pem, &key.serialize_pem().into(), &domain, NOW)
+                .map(|_| ())
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(of(|_| {}), Ok(()));
+        let authority = of(|params| {
+            params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        });
+        assert!(authority.unwrap_err().contains("authority's"));
+        assert_eq!(
+            of(|params| params.is_ca = rcgen::IsCa::ExplicitNoCa),
+            Ok(())
+        );
+        // C-07: authorities leave the subject empty where the names say it all; a subject alone says nothing.
+        let nobody = |params: &mut rcgen::CertificateParams| {
+            params.distinguished_name = rcgen::DistinguishedName::new();
+        };
+        assert_eq!(of(nobody), Ok(()));
+        let nameless = of(|params| {
+            params.subject_alt_names = Vec::new();
+            params
+                .distinguished_name
+                .push(rcgen::DnType::CommonName, "example.com");
+        });
+        assert!(nameless.unwrap_err().contains("no host name at all"));
+    }
+
+    #[test]
     fn each_fault_is_named() {
         let (good, ca) = made(&["example.com"], None);
         let (other, other_ca) = made(&["example.com"], None);

@@ -575,6 +575,51 @@ async fn dane_22_without_srv_records_there_is_no_dane() {
     assert_eq!(endpoint.four.len(), 1);
 }
 
+/// The whole way without SRV records: the domain's own addresses (RFC 6120 3.2.2), and no question about TLSA.
+#[tokio::test]
+async fn dna_23_without_srv_records_the_domain_itself_is_called() {
+    let address = found(Security::Secure, RecordData::A([192, 0, 2, 1].into()));
+    let table = Table::default().with("peer.example", RecordType::A, address);
+    let domain = domain("peer.example");
+    let delegation = Delegation::look_up(&table, &domain, Service::Server).await;
+    let targets = delegation.targets(&mut |_| 0).expect("a target");
+    let endpoint = endpoint(&table, &targets[0], now()).await;
+    assert_eq!((targets.len(), targets[0].port), (1, 5269));
+    assert_eq!(endpoint.four, [std::net::IpAddr::from([192, 0, 2, 1])]);
+    assert!(!table.asked().iter().any(|asked| asked.starts_with("TLSA")));
+}
+
+/// Under the host and port that the SRV record names, and all of it in A-labels.
+#[tokio::test]
+async fn dane_01_02_where_tlsa_records_are_looked_for() {
+    let srv = RecordData::Srv {
+        priority: 0,
+        weight: 5,
+        port: 443,
+        target: "XMPP.xn--hst-rna.example.".into(),
+    };
+    let host = "xmpp.xn--hst-rna.example";
+    let address = RecordData::A([192, 0, 2, 1].into());
+    let table = Table::default()
+        .with(
+            "_xmpp-server._tcp.xn--bcher-kva.example",
+            RecordType::Srv,
+            found(Security::Secure, srv),
+        )
+        .with(host, RecordType::A, found(Security::Secure, address));
+    let domain = domain("B\u{fc}cher.example");
+    let delegation = Delegation::look_up(&table, &domain, Service::Server).await;
+    let targets = delegation.targets(&mut |_| 0).expect("a target");
+    endpoint(&table, &targets[0], now()).await;
+    let asked = table.asked();
+    let tlsa: Vec<_> = asked.iter().filter(|q| q.starts_with("TLSA")).collect();
+    assert_eq!(tlsa, [&format!("TLSA _443._tcp.{host}")]);
+    assert!(
+        asked.iter().all(|question| question.is_ascii()),
+        "{asked:?}"
+    );
+}
+
 #[tokio::test]
 async fn dane_43_the_end_of_an_alias_comes_first() {
     let aliased = Answer {

@@ -191,7 +191,7 @@ fn no_endless_list_of_targets() {
 }
 
 #[test]
-fn names_are_asked_for_in_a_labels() {
+fn s2s_01_names_are_asked_for_in_a_labels() {
     let domain = DomainName::parse("b\u{fc}cher.example").expect("a domain");
     assert_eq!(
         srv_name(&domain, Service::Server, true),

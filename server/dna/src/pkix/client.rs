@@ -143,8 +143,16 @@ mod tests {
     }
 
     #[test]
-    fn sasl_14_cert_20_other_authorities_prove_no_client() {
+    fn sasl_14_cert_20_other_authorities_and_its_own_word_prove_no_client() {
         let (ours, theirs) = (authority(), authority());
+        let mut own = CertificateParams::new(Vec::new()).expect("no names");
+        own.subject_alt_names = vec![SanType::OtherName((
+            vec![1, 3, 6, 1, 5, 5, 7, 8, 5],
+            OtherNameValue::Utf8String("juliet@example.com".into()),
+        ))];
+        let key = KeyPair::generate().expect("a key");
+        let own = own.self_signed(&key).expect("a certificate");
+        assert!(client_addresses(&[own.der().to_vec()], &ours.anchors, now()).is_err());
         let chain = leaf(&theirs, &[], &["juliet@example.com"]);
         assert!(client_addresses(&chain, &ours.anchors, now()).is_err());
         assert!(client_addresses(&[vec![1, 2, 3]], &ours.anchors, now()).is_err());

@@ -525,12 +525,16 @@ impl ExtendedKeyUsageValidator for Purpose {
     }
 }
 
-/// C-07: an issuer's keyUsage, where it has one, allows signing certificates. webpki leaves this extension to us.
+/// CERT-03, as C-07 has it: an issuer has a name (RFC 5280 4.1.2.6), and its keyUsage, where there is one, allows signing
+/// certificates. webpki leaves both to us.
 fn issuers_may_sign(path: &VerifiedPath<'_>) -> Result<(), webpki::Error> {
     for certificate in path.intermediate_certificates() {
         let der = certificate.der();
         let (_, parsed) =
             X509Certificate::from_der(&der).map_err(|_| webpki::Error::EndEntityUsedAsCa)?;
+        if parsed.subject().iter().next().is_none() {
+            return Err(webpki::Error::EndEntityUsedAsCa);
+        }
         let usage = parsed
             .key_usage()
             .map_err(|_| webpki::Error::EndEntityUsedAsCa)?;

@@ -34,6 +34,8 @@ pub(crate) struct Shape {
     pub(crate) responder: Option<&'static str>,
     /// Signed by an intermediate that is sent along; `Some(false)`: whose keyUsage does not allow it.
     pub(crate) intermediate: Option<bool>,
+    /// What else is different about that intermediate.
+    pub(crate) middle: Option<fn(&mut CertificateParams)>,
 }
 
 /// A certificate authority.
@@ -143,6 +145,9 @@ impl Authority {
                 } else {
                     KeyUsagePurpose::DigitalSignature
                 }];
+                if let Some(change) = shape.middle {
+                    change(&mut middle);
+                }
                 let middle_der = signed(&middle, &middle_key, &self.issuer);
                 ders.push(signed(&leaf, &key, &Issuer::new(middle, middle_key)));
                 ders.push(middle_der);
@@ -322,7 +327,102 @@ fn cert_10_the_common_name_is_no_name() {
     );
 }
 
-/// CERT-03: an intermediate that may not sign is no issuer.
+/// As far as C-07 goes: public authorities leave digitalSignature out of their intermediates.
+#[test]
+fn cert_03_what_an_issuer_must_be() {
+    const MAY_NOT: &str = "certificate-issuer-may-not-sign";
+    let ca = Authority::new("Authority");
+    type Change = fn(&mut CertificateParams);
+    let changes: [(Change, &str); 7] = [
+        (|_| {}, "ok"),
+        (
+            |middle| middle.key_usages.push(KeyUsagePurpose::DigitalSignature),
+            "ok",
+        ),
+        (|middle| middle.key_usages = Vec::new(), "ok"),
+        (
+            |middle| middle.key_usages = vec![KeyUsagePurpose::DigitalSignature],
+            MAY_NOT,
+        ),
+        (|middle| middle.is_ca = IsCa::NoCa, MAY_NOT),
+        (|middle| middle.is_ca = IsCa::ExplicitNoCa, MAY_NOT),
+        (
+            |middle| middle.distinguished_name = DistinguishedName::new(),
+            MAY_NOT,
+        ),
+    ];
+    for (at, (change, expected)) in changes.into_iter().enumerate() {
+        let shape = Shape {
+            intermediate: Some(true),
+            middle: Some(change),
+            ..Shape::default()
+        };
+        let chain = ca.chain(&["peer.example"], shape);
+        for role in [Role::Initiator, Role::Receiver] {
+            assert_eq!(check(&ca, &chain, role), expected, "{at}");
+        }
+    }
+}
+
+/// Made by OpenSSL from `subjectAltName=otherName:id-on-xmppAddr;UTF8:peer.example`.
+const BY_NAME: &str = "-----BEGIN CERTIFICATE-----
+MIIBlzCCATygAwIBAgIUCoqsFHAxhzQmnP1nKPLqJ2Pp4XAwCgYIKoZIzj0EAwIw
+DzENMAsGA1UEAwwEcGVlcjAgFw0yNjExMjYwNzM2MjZaGA8yMTI2MTEwMjA3MzYy
+NlowDzENMAsGA1UEAwwEcGVlcjBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABGez
+Ic9CFGtHm7ZWL5Y16tI8Sh0VHBEI/juXk4bXr7aqBDlg4xn3o4KuKU5bgq1egKm1
+F+SNvr8ul3uowtKl96yjdDByMB0GA1UdDgQWBBRjtRf6eDrf/dV21etjWS524vYS
+5zAfBgNVHSMEGDAWgBRjtRf6eDrf/dV21etjWS524vYS5zAlBgNVHREEHjAcoBoG
+CCsGAQUFBwgFoA4MDHBlZXIuZXhhbXBsZTAJBgNVHRMEAjAAMAoGCCqGSM49BAMC
+A0kAMEYCIQDlg4Ib/bnoDw9nksBgtfJj/hypW4/0MfgpxnDlOxo8AgIhAOojmlp0
+4oFmqTZiNqOEuTI73UzHIk2T3WEgxDyUdTai
+-----END CERTIFICATE-----
+";
+/// The same from `otherName:1.3.6.1.5.5.7.8.5;UTF8:peer.example`.
+const DOTTED: &str = "-----BEGIN CERTIFICATE-----
+MIIBlzCCATygAwIBAgIUMNr7AniHyVwBuCj8CU+nkwOlEjcwCgYIKoZIzj0EAwIw
+DzENMAsGA1UEAwwEcGVlcjAgFw0yNjExMjYwNzM2MjZaGA8yMTI2MTEwMjA3MzYy
+NlowDzENMAsGA1UEAwwEcGVlcjBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABNHP
+0h6DOIDyxftkomtf1Iib+81JUC8fGy8VT4HggqXxjnzejmli6ASk+j6is4nM9xfX
+B3QBjlioUAao2Ef6X0ujdDByMB0GA1UdDgQWBBT+jXKNzjrw4RTVauoRqA3QpzSU
+LTAfBgNVHSMEGDAWgBT+jXKNzjrw4RTVauoRqA3QpzSULTAlBgNVHREEHjAcoBoG
+CCsGAQUFBwgFoA4MDHBlZXIuZXhhbXBsZTAJBgNVHRMEAjAAMAoGCCqGSM49BAMC
+A0kAMEYCIQCCNR6sSsbtOC2gSCkFIQ31ePj4w4Vm+702cfR477eObwIhAPkrORjI
+myABf0CR1PwCQpyUNekf9a2W7L2ITkuYIaR+
+-----END CERTIFICATE-----
+";
+
+/// A certificate holds the same bytes however whoever asked for it wrote the identifier: by name, dotted, or as
+/// `urn:oid:1.3.6.1.5.5.7.8.5`, which OpenSSL does not read (RFC 6120 13.7.1.4).
+#[test]
+fn cert_07_xmpp_addr_is_a_utf8_string_under_its_object_identifier() {
+    use rustls_pki_types::pem::PemObject as _;
+    /// `[0] EXPLICIT UTF8String`, behind the OBJECT IDENTIFIER.
+    const ENCODED: &[u8] = b"\x06\x08\x2b\x06\x01\x05\x05\x07\x08\x05\xa0\x0e\x0c\x0cpeer.example";
+    for pem in [BY_NAME, DOTTED] {
+        let der = CertificateDer::from_pem_slice(pem.as_bytes()).expect("PEM");
+        assert!(der.windows(ENCODED.len()).any(|part| part == ENCODED));
+        let found = identifiers(&parse(&der).expect("a certificate"));
+        assert_eq!(found, [Identifier::Xmpp("peer.example".into())]);
+    }
+    let ca = Authority::new("Authority");
+    for (last, text, found) in [
+        (
+            5,
+            "b\u{fc}cher.example",
+            vec![Identifier::Xmpp("b\u{fc}cher.example".into())],
+        ),
+        (4, "peer.example", vec![]),
+    ] {
+        let shape = Shape {
+            others: vec![(vec![1, 3, 6, 1, 5, 5, 7, 8, last], text.to_owned())],
+            ..Shape::default()
+        };
+        let chain = ca.chain(&[], shape);
+        let leaf = parse(chain.leaf().expect("a leaf")).expect("a certificate");
+        assert_eq!(identifiers(&leaf), found, "{last}");
+    }
+}
+
 #[test]
 fn dates_issuers_and_paths() {
     let ca = Authority::new("Authority");

@@ -232,7 +232,7 @@ async fn look(replies: &[(&str, Result<Reply, FetchError>)]) -> (String, Vec<Str
 }
 
 #[tokio::test]
-async fn posh_02_26_client_and_server_services_apart() {
+async fn posh_02_dna_26_client_and_server_services_apart() {
     let domain = DomainName::parse("b\u{fc}cher.example").expect("a domain");
     for (service, path) in [
         (Service::Server, "xmpp-server.json"),

@@ -169,21 +169,29 @@ async fn a_ticket_of_one_domain_is_worthless_at_another() {
     }
 }
 
-/// Nor may a stream that comes after `<reset/>` go on from what the old one negotiated.
+/// Nor may a stream that comes after `<reset/>` go on from what the old one negotiated, whichever side opens it.
 #[tokio::test]
 async fn cert_25_peers_are_judged_on_every_stream_so_nothing_resumes() {
     let source = two();
-    let one = identities(&source)
-        .get(&domain("one.example"))
-        .await
-        .expect("one");
-    let config = client(None, &[]);
-    for _ in 0..2 {
-        let (stream, _) = starttls(one.clone(), Door::Peer, config.clone(), "one.example").await;
-        assert_ne!(
-            stream.get_ref().1.handshake_kind(),
-            Some(HandshakeKind::Resumed)
-        );
+    let identities = identities(&source);
+    let one = identities.get(&domain("one.example")).await.expect("one");
+    let two = identities.get(&domain("two.example")).await.expect("two");
+    for (door, config, shown) in [
+        // A peer that would resume, in either version, …
+        (Door::Peer, client(Some(&rustls::version::TLS13), &[]), 0),
+        (Door::Peer, client(Some(&rustls::version::TLS12), &[]), 0),
+        // … and we, where the other side would.
+        (Door::Client, two.client_config(false).expect("ours"), 0),
+        (Door::Peer, two.client_config(false).expect("ours"), 1),
+    ] {
+        for _ in 0..2 {
+            let (stream, info) = starttls(one.clone(), door, config.clone(), "one.example").await;
+            assert_ne!(
+                stream.get_ref().1.handshake_kind(),
+                Some(HandshakeKind::Resumed)
+            );
+            assert_eq!(info.peer_chain.len(), shown, "shown every time");
+        }
     }
 }
 
@@ -300,8 +308,7 @@ async fn tls_14_who_renegotiates_is_heard_to_that_point_and_gets_no_answer() {
         .await
         .expect("one");
     let tls12 = client(Some(&rustls::version::TLS12), &[]);
-    let (mut client, _, mut server) =
-        both_ends(one, Door::Client, tls12, "one.example").await;
+    let (mut client, _, mut server) = both_ends(one, Door::Client, tls12, "one.example").await;
     client.write_all(b"before").await.expect("written");
     let raw = client.get_mut().0;
     raw.write_all(&HANDSHAKE_RECORD).await.expect("written");

@@ -17,6 +17,15 @@ impl House {
 
     /// A client with a certificate for these addresses.
     fn certified(&self, addresses: &[&str]) -> Arc<ClientConfig> {
+        self.certified_by(addresses, Some(&self.world.ca))
+    }
+
+    /// By this authority, or by itself.
+    fn certified_by(
+        &self,
+        addresses: &[&str],
+        ca: Option<&rcgen::Issuer<'static, KeyPair>>,
+    ) -> Arc<ClientConfig> {
         let mut params = CertificateParams::new(Vec::new()).expect("no names");
         params.subject_alt_names = addresses
             .iter()
@@ -28,9 +37,11 @@ impl House {
             })
             .collect();
         let key = KeyPair::generate().expect("a key");
-        let leaf = params
-            .signed_by(&key, &self.world.ca)
-            .expect("a certificate");
+        let leaf = match ca {
+            Some(ca) => params.signed_by(&key, ca),
+            None => params.self_signed(&key),
+        }
+        .expect("a certificate");
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -51,7 +62,16 @@ impl House {
         addresses: &[&str],
         from: &str,
     ) -> (Wire<TlsStream<TcpStream>>, String) {
-        let tls = self.certified(addresses);
+        self.offered_to(self.certified(addresses), domain, from)
+            .await
+    }
+
+    async fn offered_to(
+        &self,
+        tls: Arc<ClientConfig>,
+        domain: &str,
+        from: &str,
+    ) -> (Wire<TlsStream<TcpStream>>, String) {
         let mut wire = self.secure_as(domain, tls).await;
         wire.say(&format!(
             "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='{domain}' \
@@ -116,6 +136,65 @@ async fn sasl_44_several_addresses_need_an_authzid_that_is_one_of_them() {
     }
     wire.say(&auth("bob@one.example")).await;
     wire.until("<success ").await;
+}
+
+/// Several addresses: the one that the header claims, else the one at the domain that the stream is for.
+#[tokio::test]
+async fn cert_19_from_and_to_choose_among_several_addresses() {
+    let house = House::with_authority().await;
+    drop(house.external(&["alice@one.example"]).await);
+    for (addresses, from, account) in [
+        (
+            ["alice@one.example", "bob@one.example"],
+            " from='bob@one.example'",
+            "bob@one.example",
+        ),
+        (
+            ["carol@two.example", "alice@one.example"],
+            "",
+            "alice@one.example",
+        ),
+        (
+            ["carol@two.example", "bob@one.example"],
+            " from='bob@one.example'",
+            "bob@one.example",
+        ),
+    ] {
+        let (mut wire, features) = house.offered("one.example", &addresses, from).await;
+        assert!(features.contains(EXTERNAL), "{addresses:?}: {features}");
+        wire.say(&auth("")).await;
+        wire.until("<success ").await;
+        wire.open("one.example").await;
+        wire.say("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>")
+            .await;
+        let bound = wire.until("</jid>").await;
+        assert!(bound.contains(&format!("<jid>{account}/")), "{bound}");
+    }
+}
+
+/// No address in a hosted domain, an authority that nobody here knows, no authority at all: EXTERNAL is not to be had, and a
+/// password is as good as ever.
+#[tokio::test]
+async fn cert_20_certificates_that_prove_no_account() {
+    let house = House::with_authority().await;
+    drop(house.external(&["alice@one.example"]).await);
+    let stranger = crate::testing::World::new().await;
+    let alice = ["alice@one.example"];
+    for (tls, what) in [
+        (house.certified(&[]), "no address"),
+        (house.certified(&["alice@elsewhere.example"]), "not hosted"),
+        (house.certified(&["one.example"]), "no account"),
+        (house.certified_by(&alice, Some(&stranger.ca)), "unknown"),
+        (house.certified_by(&alice, None), "self-signed"),
+    ] {
+        let (mut wire, features) = house.offered_to(tls, "one.example", "").await;
+        assert!(!features.contains(EXTERNAL), "{what}: {features}");
+        wire.say(&auth("alice@one.example")).await;
+        let said = wire.until("</failure>").await;
+        assert!(said.contains("<invalid-mechanism/>"), "{what}: {said}");
+        wire.plain("alice").await;
+        wire.until("<success ").await;
+    }
 }
 
 /// CERT-15: the reference is the `from` of the header. CERT-20: an address elsewhere, or an authority not believed, is none.
