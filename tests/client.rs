@@ -49,6 +49,7 @@ fn header_with(attributes: &str) -> String {
 
 // ---- identity by `to` ------------------------------------------------------------------------------------------
 
+/// DNA-01: what is proved on a client's stream is the name that the client asked for.
 #[test]
 fn vhost_01_each_domain_presents_its_own_certificate() {
     // Verification against the domain's own name is what rustls does here; the leaves must also differ.
@@ -516,6 +517,21 @@ fn route_08_domains_of_one_service_chat_without_leaving_it() {
     }
     bob.message(&a, "back", "again");
     alice.until("back");
+}
+
+/// What a client says and what it hears go over the one connection it has made.
+#[test]
+fn stream_09_one_connection_carries_both_directions() {
+    let mut alice = Client::online(&DEMO, "alice@one.example", "both");
+    let mut bob = Client::online(&DEMO, "bob@two.example", "both");
+    let (a, b) = (alice.jid.clone(), bob.jid.clone());
+    for i in 0..20 {
+        // Both ways at once, again and again.
+        alice.message(&b, &format!("there-{i:02}"), "there");
+        bob.message(&a, &format!("back-{i:02}"), "back");
+        alice.until(&format!("back-{i:02}"));
+        bob.until(&format!("there-{i:02}"));
+    }
 }
 
 #[test]

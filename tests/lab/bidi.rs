@@ -6,6 +6,7 @@ use crate::actor::Script;
 use crate::authority::Shape;
 use crate::harness::DEADLINE;
 use crate::house::unique;
+use crate::meeting::dial_back;
 use crate::wire::Wire;
 use crate::world::{OPEN, world};
 
@@ -70,6 +71,31 @@ fn bidi_03_nothing_comes_back_before_the_proof() {
     wire.say("</stream:stream>");
     let rest = wire.rest();
     assert!(!rest.contains(&id), "{rest}");
+}
+
+/// The key comes over a stream that goes both ways; the question about it does not go back there.
+#[test]
+fn bidi_05_a_key_is_checked_over_another_connection_than_it_came_on() {
+    let world = world();
+    let peer = world.peer(
+        "bidi",
+        "signed.example",
+        Shape::SelfSigned,
+        Script::default(),
+    );
+    let mut wire = Wire::connect_from(peer.ip(), world.house.s2s()).expect("connection");
+    let opened = wire.secure(&peer.domain, OPEN, None);
+    wire.say(BIDI);
+    let answer = dial_back(&mut wire, &peer.domain, OPEN, &peer.key(&opened.id));
+    assert!(answer.contains("type='valid'"), "{answer}");
+    assert_eq!((peer.connections(), peer.count("<db:verify")), (1, 1));
+    assert!(!wire.seen.iter().any(|item| item.contains("<db:verify")));
+    // What is for the peer does come back (BIDI-04).
+    let mut alice = world.alice(OPEN);
+    let id = unique("back");
+    alice.message(&format!("romeo@{}", peer.domain), &id, "back");
+    wire.until(&id);
+    alice.close();
 }
 
 /// XEP-0368: the same rules on direct TLS, with the ALPN name of servers (TLS-33, TLS-34).

@@ -29,6 +29,7 @@ mod http;
 mod kept;
 mod meeting;
 mod moved;
+mod paths;
 mod posh;
 mod real;
 mod renegotiation;

@@ -374,7 +374,7 @@ fn layer_09_what_was_said_before_tls_is_dropped() {
         "looked up again"
     );
     side.answer(Answer::Host(served("one.example")));
-    // CERT-14: judged is the `from` of this header.
+    // CERT-14, DNA-04: judged is the `from` of this header.
     assert!(matches!(
         side.asks.back(),
         Some(Ask::Judge { local, remote })

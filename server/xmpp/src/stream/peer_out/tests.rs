@@ -28,7 +28,7 @@ fn sasl_46_external_when_the_certificate_proves_us() {
 }
 
 #[test]
-fn dialback_07_tls_38_without_a_certificate_that_proves_us() {
+fn dialback_07_dna_08_tls_38_without_a_certificate_that_proves_us() {
     let mut pair = Pair::new(WEAK, PROVEN);
     pair.run();
     assert!(pair.open());
