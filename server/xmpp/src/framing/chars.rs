@@ -4,17 +4,17 @@
 
 use super::FrameError;
 
-/// What a byte may be; bytes from 0x80 on are decoded and asked as characters.
-const CLASS: [u8; 128] = classes();
+/// What a byte may be; bytes from 0x80 on are in no class: they are decoded and asked as characters.
+const CLASS: [u8; 256] = classes();
 
 const NAME_START: u8 = 1;
 const NAME: u8 = 2;
 const SPACE: u8 = 4;
 
-const fn classes() -> [u8; 128] {
-    let mut table = [0; 128];
+const fn classes() -> [u8; 256] {
+    let mut table = [0; 256];
     let mut b = 0;
-    while b < 128 {
+    while b < 256 {
         table[b] = match b as u8 {
             b'a'..=b'z' | b'A'..=b'Z' | b'_' => NAME_START | NAME,
             b'0'..=b'9' | b'-' | b'.' => NAME,
@@ -27,7 +27,7 @@ const fn classes() -> [u8; 128] {
 }
 
 fn class(b: u8) -> u8 {
-    CLASS.get(usize::from(b)).copied().unwrap_or(0)
+    CLASS[usize::from(b)]
 }
 
 /// XML production 3.
@@ -64,24 +64,25 @@ fn is_name(c: char) -> bool {
 pub(super) fn qualified_name(text: &str, from: usize) -> Result<(usize, usize), FrameError> {
     let bytes = text.as_bytes();
     let (mut at, mut colon, mut first) = (from, 0, true);
-    while let Some(&b) = bytes.get(at) {
-        let width = if b < 0x80 {
-            match class(b) {
-                c if c & NAME_START != 0 || (c & NAME != 0 && !first) => 1,
-                _ if b == b':' && colon == 0 && !first => {
-                    (colon, first) = (at, true);
-                    at += 1;
-                    continue;
-                }
-                _ => break,
-            }
+    while let Some(rest) = bytes.get(at..)
+        && let Some(&b) = rest.first()
+    {
+        if class(b) & (if first { NAME_START } else { NAME }) != 0 {
+            // Nearly every name is one run of ASCII.
+            let run = rest.iter().position(|b| class(*b) & NAME == 0);
+            at += run.unwrap_or(rest.len());
+        } else if b == b':' && colon == 0 && !first {
+            (colon, first) = (at, true);
+            at += 1;
+            continue;
+        } else if b < 0x80 {
+            break;
         } else {
             match text.get(at..).and_then(|rest| rest.chars().next()) {
-                Some(c) if is_name_start(c) || (is_name(c) && !first) => c.len_utf8(),
+                Some(c) if is_name_start(c) || (is_name(c) && !first) => at += c.len_utf8(),
                 _ => break,
             }
-        };
-        at += width;
+        }
         first = false;
     }
     // `first` here: nothing was read, or nothing after the colon. A second colon stops the loop and is then unexpected
@@ -127,12 +128,23 @@ pub(super) fn reference(text: &str, at: usize) -> Result<usize, FrameError> {
     Ok(at + prefix + length + 1)
 }
 
-/// One pass for what may occur nowhere: control characters, U+FFFE, U+FFFF. Tells whether there is a carriage return.
-pub(super) fn forbidden(bytes: &[u8]) -> Result<bool, FrameError> {
-    let (mut control, mut returns, mut high) = (false, false, false);
+/// White space other than blanks, which XML normalises in attribute values and at line ends.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct White {
+    /// A carriage return.
+    pub(super) returns: bool,
+    /// A carriage return, a tab or a line feed.
+    pub(super) any: bool,
+}
+
+/// One pass for what may occur nowhere: control characters, U+FFFE, U+FFFF. Tells which white space there is.
+pub(super) fn forbidden(bytes: &[u8]) -> Result<White, FrameError> {
+    let (mut control, mut returns, mut any, mut high) = (false, false, false, false);
     // No early exit: the compiler makes this 16 or 32 bytes at a time.
     for &b in bytes {
-        control |= b < 0x20 && b != b'\t' && b != b'\n' && b != b'\r';
+        let white = b == b'\t' || b == b'\n' || b == b'\r';
+        control |= b < 0x20 && !white;
+        any |= white;
         returns |= b == b'\r';
         high |= b == 0xEF;
     }
@@ -143,5 +155,5 @@ pub(super) fn forbidden(bytes: &[u8]) -> Result<bool, FrameError> {
     {
         return Err(FrameError::NotWellFormed("character not allowed in XML"));
     }
-    Ok(returns)
+    Ok(White { returns, any })
 }

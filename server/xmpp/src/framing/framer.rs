@@ -4,7 +4,7 @@
 //! Refuses early what can be known early: markup that XMPP restricts, text between first-level elements.
 
 use super::declaration::xml_declaration;
-use super::validate::{Checked, Validator, markup_error};
+use super::validate::{Validator, markup_error};
 use super::{Frame, FrameError, Limits, RawElement, StreamHeader, chars, tag};
 
 /// Cuts a byte stream into frames. All state is in here, so a read may be cancelled at any time.
@@ -103,34 +103,22 @@ impl Framer {
         if let Some(error) = self.failed {
             return Err(error);
         }
-        // Borrowed results cannot be returned from a match that also stores the error (the borrow would last), so the
-        // error is stored by the two steps that can fail.
         let (from, cut) = match self.cut() {
             Ok(Some(found)) => found,
             Ok(None) => return Ok(None),
             Err(error) => return Err(self.fail(error)),
         };
-        let checked = match self.check(from, &cut) {
-            Ok(checked) => checked,
-            Err(error) => return Err(self.fail(error)),
-        };
-        Ok(Some(match cut {
-            Cut::Header => Frame::Header(self.header.clone()),
-            Cut::Close => Frame::Close,
-            Cut::Element => {
-                let Some(checked) = checked else {
-                    return Ok(None);
-                };
-                // Checked to be UTF-8 a moment ago; asking again costs 16 ns and spares an unsafe block.
-                let text = std::str::from_utf8(&self.buffer[from..self.start]).unwrap_or_default();
-                Frame::Element(RawElement::assemble(
-                    text,
-                    &self.header,
-                    checked,
-                    &self.validator,
-                ))
-            }
-        }))
+        match cut {
+            Cut::Element => self.element(from).map(Some),
+            Cut::Header => match self.read_header(from) {
+                Ok(()) => Ok(Some(Frame::Header(self.header.clone()))),
+                Err(error) => Err(self.fail(error)),
+            },
+            Cut::Close => match self.read_close(from) {
+                Ok(()) => Ok(Some(Frame::Close)),
+                Err(error) => Err(self.fail(error)),
+            },
+        }
     }
 
     /// Bytes pushed and not yet handed out in a frame. After `<starttls/>` this must be 0 (RFC 6120 5.4.3.3): whatever
@@ -393,35 +381,57 @@ impl Framer {
         }
     }
 
-    /// Validates the frame between `from` and `start`.
-    fn check(&mut self, from: usize, cut: &Cut) -> Result<Option<Checked>, FrameError> {
-        let text = std::str::from_utf8(&self.buffer[from..self.start])
-            .map_err(|_| FrameError::Encoding)?;
-        match cut {
-            Cut::Element => {
-                return self
-                    .validator
-                    .element(text, &self.header, self.limits)
-                    .map(Some);
-            }
-            Cut::Header => {
-                self.header = self.validator.header(text, self.limits)?;
-                self.root = tag::StartTag::read(text, 0)
-                    .map(|t| t.name.to_owned())
-                    .unwrap_or_default();
-            }
-            // Empty for `<stream:stream/>`, which needs no end tag.
-            Cut::Close if text.is_empty() => {}
-            Cut::Close => {
-                let name = text
-                    .strip_prefix("</")
-                    .and_then(|t| t.strip_suffix('>'))
-                    .unwrap_or_default();
-                if name.trim_end_matches([' ', '\t', '\r', '\n']) != self.root {
-                    return Err(FrameError::NotWellFormed("end tag of another element"));
-                }
+    /// Validates the element between `from` and `start`, and lends it. The buffer of a failed stream stays until it is dropped
+    /// or read again: what is lent may not be freed here.
+    fn element(&mut self, from: usize) -> Result<Frame<'_>, FrameError> {
+        let Self {
+            buffer,
+            start,
+            header,
+            validator,
+            limits,
+            failed,
+            ..
+        } = self;
+        let checked = std::str::from_utf8(&buffer[from..*start])
+            .map_err(|_| FrameError::Encoding)
+            .and_then(|text| Ok((text, validator.element(text, header, *limits)?)));
+        match checked {
+            Ok((text, checked)) => Ok(Frame::Element(RawElement::assemble(
+                text, header, checked, validator,
+            ))),
+            Err(error) => {
+                *failed = Some(error);
+                Err(error)
             }
         }
-        Ok(None)
+    }
+
+    fn read_header(&mut self, from: usize) -> Result<(), FrameError> {
+        let text = std::str::from_utf8(&self.buffer[from..self.start])
+            .map_err(|_| FrameError::Encoding)?;
+        self.header = self.validator.header(text, self.limits)?;
+        self.root = tag::StartTag::read(text, 0)
+            .map(|t| t.name.to_owned())
+            .unwrap_or_default();
+        Ok(())
+    }
+
+    fn read_close(&self, from: usize) -> Result<(), FrameError> {
+        let text = std::str::from_utf8(&self.buffer[from..self.start])
+            .map_err(|_| FrameError::Encoding)?;
+        // Empty for `<stream:stream/>`, which needs no end tag.
+        if text.is_empty() {
+            return Ok(());
+        }
+        let name = text
+            .strip_prefix("</")
+            .and_then(|t| t.strip_suffix('>'))
+            .unwrap_or_default();
+        if name.trim_end_matches([' ', '\t', '\r', '\n']) == self.root {
+            Ok(())
+        } else {
+            Err(FrameError::NotWellFormed("end tag of another element"))
+        }
     }
 }

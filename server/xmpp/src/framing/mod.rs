@@ -16,7 +16,7 @@ mod validate;
 
 pub use self::framer::Framer;
 pub use self::raw::RawElement;
-pub(crate) use self::raw::with_element;
+pub(crate) use self::raw::{RawAttribute, with_element};
 use crate::stream::StreamCondition;
 
 /// What one stream may ask of us (RFC 6120 13.12).

@@ -4,8 +4,7 @@
 
 use std::borrow::Cow;
 
-use super::tag::{self, Attributes};
-use super::validate::{Checked, Validator};
+use super::validate::{Attribute, Checked, Validator};
 use super::{FrameError, Limits, StreamHeader};
 use crate::element::Element;
 use crate::ns;
@@ -16,7 +15,32 @@ pub struct RawElement<'a> {
     text: &'a str,
     header: &'a StreamHeader,
     ns: &'a str,
+    attributes: &'a [Attribute],
     checked: Checked,
+}
+
+/// An attribute of the start tag.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RawAttribute<'a> {
+    text: &'a str,
+    attribute: &'a Attribute,
+}
+
+impl<'a> RawAttribute<'a> {
+    /// Qualified name.
+    pub(crate) fn name(&self) -> &'a str {
+        self.attribute.name(self.text)
+    }
+
+    /// Value as written.
+    pub(crate) fn raw(&self) -> &'a str {
+        self.attribute.raw(self.text)
+    }
+
+    /// Value, unescaped.
+    pub(crate) fn value(&self) -> Cow<'a, str> {
+        self.attribute.value(self.text)
+    }
 }
 
 impl<'a> RawElement<'a> {
@@ -30,6 +54,7 @@ impl<'a> RawElement<'a> {
             text,
             header,
             ns: validator.ns_str(checked.ns, text, header),
+            attributes: validator.own_attributes(),
             checked,
         }
     }
@@ -62,13 +87,15 @@ impl<'a> RawElement<'a> {
     /// Value of an attribute of the start tag, by its name as written (`to`, `xml:lang`), unescaped.
     pub fn attr(&self, name: &str) -> Option<Cow<'a, str>> {
         self.attributes()
-            .find(|(n, _)| *n == name)
-            .map(|(_, value)| tag::unescape(value))
+            .find(|attribute| attribute.name() == name)
+            .map(|attribute| attribute.value())
     }
 
-    /// Attributes as written: qualified name and raw value.
-    pub(crate) fn attributes(&self) -> Attributes<'a> {
-        Attributes::new(&self.text[self.checked.name_end..self.checked.tag_end])
+    /// Attributes of the start tag, in order.
+    pub(crate) fn attributes(&self) -> impl Iterator<Item = RawAttribute<'a>> + use<'a> {
+        let text = self.text;
+        let attributes = self.attributes.iter();
+        attributes.map(move |attribute| RawAttribute { text, attribute })
     }
 
     /// The element from `>` or `/>` of its start tag on.

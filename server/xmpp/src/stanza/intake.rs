@@ -10,8 +10,8 @@ use bytes::Bytes;
 
 use super::reply::{Reply, open};
 use super::{Condition, From, Kind, Stanza, StanzaError, StanzaSyntaxError, StanzaType, Text};
-use crate::framing::tag::{Children, escape_into, unescape};
-use crate::framing::{self, Limits, RawElement};
+use crate::framing::tag::{Children, escape_into};
+use crate::framing::{self, Limits, RawAttribute, RawElement};
 use crate::jid::Jid;
 use crate::ns;
 
@@ -31,25 +31,25 @@ pub(super) fn take_in(
         return Err(StanzaSyntaxError::NotAStanza);
     }
     let (mut to, mut from, mut type_, mut id, mut lang) = (None, None, None, None, None);
-    for (name, value) in raw.attributes() {
-        match name {
-            "to" => to = Some(value),
-            "from" => from = Some(value),
-            "type" => type_ = Some(value),
-            "id" => id = Some(value),
-            "xml:lang" => lang = Some(value),
+    for attribute in raw.attributes() {
+        match attribute.name() {
+            "to" => to = Some(attribute),
+            "from" => from = Some(attribute),
+            "type" => type_ = Some(attribute),
+            "id" => id = Some(attribute),
+            "xml:lang" => lang = Some(attribute),
             _ => {}
         }
     }
-    let type_name = type_.map(unescape);
+    let type_name = type_.map(|given| given.value());
     let type_ = stanza_type(kind, type_name.as_deref());
     let parsed_from = match stamp {
         From::Stamp(jid) => Ok(Some(jid.clone())),
-        From::Keep => from.map(|raw| Jid::parse(&unescape(raw))).transpose(),
+        From::Keep => from.map(|given| Jid::parse(&given.value())).transpose(),
     };
-    let parsed_to = to.map(|raw| Jid::parse(&unescape(raw))).transpose();
+    let parsed_to = to.map(|given| Jid::parse(&given.value())).transpose();
     let refused = |error: StanzaError| {
-        let id = id.map(unescape);
+        let id = id.map(|given| given.value());
         // The offending address is left out of the answer (RFC 6120 8.3.1 rule 2).
         let reply = Reply {
             kind,
@@ -73,7 +73,7 @@ pub(super) fn take_in(
         ));
     };
     if kind == Kind::Iq
-        && let Err(text) = check_iq(raw, type_, id)
+        && let Err(text) = check_iq(raw, type_, id.is_some())
     {
         return Err(refused(
             StanzaError::new(Condition::BadRequest).with_text(text),
@@ -85,14 +85,15 @@ pub(super) fn take_in(
     open(&mut out, kind, from.as_ref(), to.as_ref());
     let rest = out.len();
     let (mut id, mut lang_at) = (Text::None, Text::None);
-    for (name, value) in raw.attributes() {
+    for attribute in raw.attributes() {
+        let name = attribute.name();
         if matches!(name, "to" | "from" | "xmlns") {
             continue;
         }
-        let (from, to) = raw_attribute(&mut out, name, value);
+        let (from, to) = raw_attribute(&mut out, name, attribute.raw());
         match name {
-            "id" => id = Text::of(value, from - rest, to - rest),
-            "xml:lang" => lang_at = Text::of(value, from - rest, to - rest),
+            "id" => id = Text::of(attribute, from - rest, to - rest),
+            "xml:lang" => lang_at = Text::of(attribute, from - rest, to - rest),
             _ => {}
         }
     }
@@ -125,8 +126,8 @@ pub(super) fn take_in(
 }
 
 impl Text {
-    fn of(raw: &str, from: usize, to: usize) -> Self {
-        match unescape(raw) {
+    fn of(attribute: RawAttribute<'_>, from: usize, to: usize) -> Self {
+        match attribute.value() {
             Cow::Borrowed(_) => Self::Raw(from, to),
             Cow::Owned(value) => Self::Unescaped(Arc::from(value)),
         }
@@ -156,8 +157,8 @@ fn stanza_type(kind: Kind, name: Option<&str>) -> Option<StanzaType> {
 }
 
 /// STANZA-06.
-fn check_iq(raw: &RawElement<'_>, type_: StanzaType, id: Option<&str>) -> Result<(), &'static str> {
-    if id.is_none() {
+fn check_iq(raw: &RawElement<'_>, type_: StanzaType, id: bool) -> Result<(), &'static str> {
+    if !id {
         return Err("an iq needs an id");
     }
     let after = raw.after_attributes();

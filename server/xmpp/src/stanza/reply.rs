@@ -80,7 +80,12 @@ pub(super) fn open(out: &mut Vec<u8>, kind: Kind, from: Option<&Jid>, to: Option
     for (name, jid) in [(&b" from='"[..], from), (b" to='", to)] {
         if let Some(jid) = jid {
             out.extend_from_slice(name);
-            escape_into(out, jid.as_str());
+            // Only a resourcepart can hold what has to be escaped (RFC 7622 3.2, 3.3.1).
+            out.extend_from_slice(jid.bare_str().as_bytes());
+            if let Some(resource) = jid.resource() {
+                out.push(b'/');
+                escape_into(out, resource);
+            }
             out.push(b'\'');
         }
     }

@@ -31,6 +31,7 @@ impl Pass<'_, '_> {
                             header_prefixes: 0,
                             unusual: false,
                         });
+                        self.v.own = self.v.attributes.len();
                     }
                     at = tag.end;
                     if tag.empty {
@@ -66,7 +67,7 @@ impl Pass<'_, '_> {
         let bytes = self.text.as_bytes();
         let byte = |i: usize| bytes.get(i).copied().unwrap_or(0);
         let (name_end, colon) = qualified_name(self.text, at + 1)?;
-        self.v.attributes.clear();
+        self.v.attributes.truncate(self.v.own);
         let mut p = name_end;
         let (tag_end, end, empty) = loop {
             let before = p;
@@ -90,7 +91,7 @@ impl Pass<'_, '_> {
             end,
             empty,
         };
-        let default = if self.v.attributes.is_empty() {
+        let default = if self.v.attributes.len() == self.v.own {
             default
         } else {
             self.declarations(default)?
@@ -119,6 +120,7 @@ impl Pass<'_, '_> {
         }
         p += 1;
         let from = p;
+        let mut plain = !self.white.any;
         loop {
             let Some(i) = bytes
                 .get(p..)
@@ -129,11 +131,14 @@ impl Pass<'_, '_> {
             p += i;
             match bytes[p] {
                 b'<' => return Err(ill("< in an attribute value")),
-                b'&' => p = self.reference(p)?,
+                b'&' => {
+                    plain = false;
+                    p = self.reference(p)?;
+                }
                 _ => break,
             }
         }
-        if self.v.attributes.len() >= self.limits.attributes {
+        if self.v.attributes.len() - self.v.own >= self.limits.attributes {
             return Err(FrameError::TooManyAttributes);
         }
         self.v.attributes.push(Attribute {
@@ -143,6 +148,7 @@ impl Pass<'_, '_> {
             },
             colon,
             value: Span { from, to: p },
+            plain,
         });
         Ok(p + 1)
     }

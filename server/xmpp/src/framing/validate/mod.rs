@@ -9,14 +9,19 @@
 mod markup;
 mod namespaces;
 
-use super::chars::forbidden;
+use std::borrow::Cow;
+
+use super::chars::{White, forbidden};
 use super::{FrameError, Limits, StreamHeader, tag};
 use crate::ns;
 
 /// Scratch of the validator.
 #[derive(Debug, Default)]
 pub(super) struct Validator {
+    /// Those of the element's own tag, then those of the tag being read.
     attributes: Vec<Attribute>,
+    /// How many are the element's own.
+    own: usize,
     open: Vec<Open>,
     bindings: Vec<Binding>,
     /// Namespace names that needed unescaping.
@@ -58,10 +63,12 @@ pub(super) struct Span {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Attribute {
+pub(super) struct Attribute {
     name: Span,
     colon: usize,
     value: Span,
+    /// Stands for itself: no reference, no white space to normalise.
+    plain: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -115,6 +122,7 @@ struct Pass<'v, 't> {
     limits: Limits,
     header_prefixes: u64,
     unusual: bool,
+    white: White,
 }
 
 impl Validator {
@@ -126,14 +134,15 @@ impl Validator {
         limits: Limits,
     ) -> Result<Checked, FrameError> {
         self.clear();
-        let returns = forbidden(text.as_bytes())?;
+        let white = forbidden(text.as_bytes())?;
         let mut pass = Pass {
             v: self,
             text,
             header,
             limits,
             header_prefixes: 0,
-            unusual: returns,
+            unusual: white.returns,
+            white,
         };
         pass.whole()
     }
@@ -145,7 +154,7 @@ impl Validator {
         limits: Limits,
     ) -> Result<StreamHeader, FrameError> {
         self.clear();
-        forbidden(text.as_bytes())?;
+        let white = forbidden(text.as_bytes())?;
         let nothing = StreamHeader::default();
         let mut pass = Pass {
             v: self,
@@ -154,6 +163,7 @@ impl Validator {
             limits,
             header_prefixes: 0,
             unusual: false,
+            white,
         };
         let (tag, default) = pass.start_tag(0, Ns::None)?;
         let root = pass.element_ns(&tag, default)?;
@@ -193,9 +203,14 @@ impl Validator {
                 }
                 _ => continue,
             };
-            *slot = Some(tag::unescape(attribute.value.of(text)).into_owned());
+            *slot = Some(attribute.value(text).into_owned());
         }
         Ok(read)
+    }
+
+    /// Attributes of the element that was validated last.
+    pub(super) fn own_attributes(&self) -> &[Attribute] {
+        self.attributes.get(..self.own).unwrap_or_default()
     }
 
     /// Text of a namespace found by the last validation of `text`.
@@ -212,6 +227,7 @@ impl Validator {
 
     fn clear(&mut self) {
         self.attributes.clear();
+        self.own = 0;
         self.open.clear();
         self.bindings.clear();
         self.unescaped.clear();
@@ -222,6 +238,26 @@ impl Validator {
 const MAX_HEADER_PREFIXES: usize = 64;
 
 impl Attribute {
+    /// Qualified name.
+    pub(super) fn name<'a>(&self, text: &'a str) -> &'a str {
+        self.name.of(text)
+    }
+
+    /// Value as written.
+    pub(super) fn raw<'a>(&self, text: &'a str) -> &'a str {
+        self.value.of(text)
+    }
+
+    /// Value with references replaced and white space normalised.
+    pub(super) fn value<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let raw = self.raw(text);
+        if self.plain {
+            Cow::Borrowed(raw)
+        } else {
+            tag::unescape(raw)
+        }
+    }
+
     fn local<'a>(&self, text: &'a str) -> &'a str {
         Span {
             from: self.colon + 1,

@@ -3,8 +3,7 @@
 //!
 //! Why apart: XML-03 is its own specification. Refuses: undeclared prefixes, reserved names, prefixes on stanzas.
 
-use super::{Binding, FrameError, Ns, Open, Pass, Span, Tag, ill};
-use crate::framing::tag;
+use super::{Attribute, Binding, FrameError, Ns, Open, Pass, Span, Tag, ill};
 use crate::ns;
 
 impl Pass<'_, '_> {
@@ -46,10 +45,11 @@ impl Pass<'_, '_> {
         let text = self.text;
         let mut prefixed = false;
         // By index: the loop adds bindings. The number of attributes is limited, so comparing each with each is bounded.
-        for i in 0..self.v.attributes.len() {
+        let first = self.v.own;
+        for i in first..self.v.attributes.len() {
             let a = self.v.attributes[i];
             let name = a.name.bytes(text);
-            if self.v.attributes[..i]
+            if self.v.attributes[first..i]
                 .iter()
                 .any(|b| b.name.len() == name.len() && b.name.bytes(text) == name)
             {
@@ -57,14 +57,14 @@ impl Pass<'_, '_> {
             }
             if a.colon == 0 {
                 if name == b"xmlns" {
-                    default = self.declared(a.value, "")?;
+                    default = self.declared(a, "")?;
                     self.v.bindings.push(Binding {
                         prefix: Span { from: 0, to: 0 },
                         ns: default,
                     });
                 }
             } else if name.starts_with(b"xmlns:") {
-                let ns = self.declared(a.value, a.local(text))?;
+                let ns = self.declared(a, a.local(text))?;
                 self.v.bindings.push(Binding {
                     prefix: Span {
                         from: a.colon + 1,
@@ -84,7 +84,8 @@ impl Pass<'_, '_> {
 
     pub(super) fn expanded_names(&mut self) -> Result<(), FrameError> {
         let text = self.text;
-        for i in 0..self.v.attributes.len() {
+        let first = self.v.own;
+        for i in first..self.v.attributes.len() {
             let a = self.v.attributes[i];
             if a.colon == 0 || a.name.of(text).starts_with("xmlns:") {
                 continue;
@@ -93,7 +94,7 @@ impl Pass<'_, '_> {
                 from: a.name.from,
                 to: a.colon,
             })?;
-            for j in 0..i {
+            for j in first..i {
                 let b = self.v.attributes[j];
                 if b.colon == 0
                     || b.name.of(text).starts_with("xmlns:")
@@ -114,22 +115,18 @@ impl Pass<'_, '_> {
     }
 
     /// Checks one `xmlns` or `xmlns:prefix` (Namespaces in XML 3, 5).
-    pub(super) fn declared(&mut self, value: Span, prefix: &str) -> Result<Ns, FrameError> {
-        let raw = value.of(self.text);
-        let ns = if raw.is_empty() {
+    pub(super) fn declared(&mut self, given: Attribute, prefix: &str) -> Result<Ns, FrameError> {
+        let ns = if given.value.len() == 0 {
             Ns::None
-        } else if raw
-            .bytes()
-            .any(|b| matches!(b, b'&' | b'\t' | b'\n' | b'\r'))
-        {
+        } else if given.plain {
+            Ns::Text(given.value)
+        } else {
             let from = self.v.unescaped.len();
-            self.v.unescaped.push_str(&tag::unescape(raw));
+            self.v.unescaped.push_str(&given.value(self.text));
             Ns::Unescaped(Span {
                 from,
                 to: self.v.unescaped.len(),
             })
-        } else {
-            Ns::Text(value)
         };
         let name = self.str(ns);
         let fine = match prefix {
