@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CrlDistributionPoint,
-    DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair,
-    KeyUsagePurpose, OtherNameValue, RevocationReason, RevokedCertParams, SanType, SerialNumber,
+    CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod,
+    KeyPair, KeyUsagePurpose, OtherNameValue, RevocationReason, RevokedCertParams, SanType,
+    SerialNumber,
 };
 use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -68,6 +69,8 @@ pub struct Identity {
     pub spki: Vec<u8>,
     pub chain_pem: String,
     pub key_pem: String,
+    /// An OCSP response to be stapled in handshakes; empty: none.
+    pub staple: Vec<u8>,
     /// The authority behind it, where that is one nobody trusts: certificate and SubjectPublicKeyInfo.
     stranger: Option<(CertificateDer<'static>, Vec<u8>)>,
 }
@@ -152,6 +155,8 @@ pub struct Authority {
     root: Issuer<'static, KeyPair>,
     root_der: CertificateDer<'static>,
     pub root_pem: String,
+    /// For a responder that speaks for it.
+    pub root_key_pem: String,
     middle: Issuer<'static, KeyPair>,
     middle_der: CertificateDer<'static>,
 }
@@ -184,6 +189,7 @@ impl Authority {
         let params = authority_params(name);
         let cert = params.self_signed(&key).expect("root");
         let (root_der, root_pem) = (cert.der().clone(), cert.pem());
+        let root_key_pem = key.serialize_pem();
         let root = Issuer::new(params, key);
         let middle_key = KeyPair::generate().expect("key");
         let params = authority_params(&format!("{name} intermediate"));
@@ -196,6 +202,7 @@ impl Authority {
             root,
             root_der,
             root_pem,
+            root_key_pem,
             middle: Issuer::new(params, middle_key),
             middle_der,
         }
@@ -226,16 +233,27 @@ impl Authority {
         self.sign(leaf, Shape::ServerAuth)
     }
 
-    /// A good certificate whose authority says at `url` whether it is revoked.
-    pub fn listed(&self, domain: &str, serial: u64, url: &str) -> Identity {
+    /// A good certificate that says how to learn whether it is revoked.
+    pub fn revocable(&self, domain: &str, serial: u64, how: &Told) -> Identity {
         let mut leaf = params(domain);
         let name = SanType::DnsName(domain.try_into().expect("IA5"));
         leaf.subject_alt_names = vec![name];
         leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         leaf.serial_number = Some(SerialNumber::from(serial));
-        leaf.crl_distribution_points = vec![CrlDistributionPoint {
-            uris: vec![url.to_owned()],
-        }];
+        match how {
+            Told::List(url) => {
+                let uris = vec![url.clone()];
+                leaf.crl_distribution_points = vec![CrlDistributionPoint { uris }];
+            }
+            Told::Responder(url) => leaf.custom_extensions.push(responder(url)),
+            Told::Staple => {
+                // status_request (5) among the TLS features (RFC 7633).
+                let features = vec![0x30, 3, 2, 1, 5];
+                let oid = [1, 3, 6, 1, 5, 5, 7, 1, 24];
+                let feature = CustomExtension::from_oid_content(&oid, features);
+                leaf.custom_extensions.push(feature);
+            }
+        }
         self.sign(leaf, Shape::ServerAuth)
     }
 
@@ -333,9 +351,32 @@ impl Authority {
             spki: rcgen::PublicKeyData::subject_public_key_info(&key),
             chain_pem,
             key_pem: key.serialize_pem(),
+            staple: Vec::new(),
             stranger,
         }
     }
+}
+
+/// Where a certificate is revoked, if it is.
+pub enum Told {
+    /// A list at this address.
+    List(String),
+    /// A responder at this one.
+    Responder(String),
+    /// A stapled response, and none is no good.
+    Staple,
+}
+
+/// Authority information access with an OCSP responder (RFC 5280 4.2.2.1).
+fn responder(url: &str) -> CustomExtension {
+    let tagged = |tag: u8, content: &[u8]| {
+        let length = u8::try_from(content.len()).expect("a short form");
+        [&[tag, length], content].concat()
+    };
+    let ocsp = tagged(6, &[0x2b, 6, 1, 5, 5, 7, 0x30, 1]);
+    let place = tagged(0x86, url.as_bytes());
+    let access = tagged(0x30, &tagged(0x30, &[ocsp, place].concat()));
+    CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 1], access)
 }
 
 fn pem(label: &str, der: &[u8]) -> String {

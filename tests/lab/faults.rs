@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::actor::{Actor, Answers, Script, network};
-use crate::authority::{Identity, Shape};
+use crate::authority::{Identity, Shape, Told};
 use crate::harness::DEADLINE;
 use crate::harness::tools::{environment, node, repository, script};
 use crate::house::unique;
@@ -66,7 +66,7 @@ fn of_certificates(world: &World) -> Vec<Fault> {
     let list = Page::Binary(world.ca.revoked(&[9_000]));
     world.site.page(&lists, "/it.crl", list);
     let url = format!("http://{lists}/it.crl");
-    let identity = world.ca.listed(&revoked, 9_000, &url);
+    let identity = world.ca.revocable(&revoked, 9_000, &Told::List(url));
     faults.push(Fault::of(
         "its certificate has been revoked",
         STRICT,

@@ -82,7 +82,11 @@ impl Wire {
             .with_safe_default_protocol_versions()
             .expect("versions")
             .with_client_cert_verifier(Arc::new(Anything))
-            .with_single_cert(identity.chain.clone(), identity.key())
+            .with_single_cert_with_ocsp(
+                identity.chain.clone(),
+                identity.key(),
+                identity.staple.clone(),
+            )
             .expect("identity");
         self.line.tls_server(config)
     }
