@@ -155,7 +155,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().io).poll_write_vectored(cx, slices)
+        let io = Pin::new(&mut self.get_mut().io);
+        match slices {
+            // One record, as nearly always: the system is spared what it does about lists.
+            [record] => io.poll_write(cx, record),
+            _ => io.poll_write_vectored(cx, slices),
+        }
     }
 
     fn is_write_vectored(&self) -> bool {
