@@ -167,8 +167,11 @@ fn issuer_of(
         return anchor(der);
     }
     // An anchor's name is kept without its outermost tag.
+    let mut reader = SliceReader::new(name).ok()?;
+    let inside = Header::decode(&mut reader).ok()?.length;
+    let inside = reader.read_slice(inside).ok()?;
     let mut known = anchors.list().iter();
-    let known = known.find(|anchor| name.ends_with(anchor.subject.as_ref()))?;
+    let known = known.find(|anchor| anchor.subject.as_ref() == inside)?;
     Some(known.clone())
 }
 
