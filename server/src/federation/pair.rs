@@ -331,18 +331,7 @@ impl Pair {
                 state.way = Way::Ending(carrier, queue);
                 Next::Nothing
             }
-            Way::Open(carrier) => {
-                let refused = queue
-                    .stanzas
-                    .into_iter()
-                    .filter(|stanza| carrier.push(stanza).is_err())
-                    .collect::<Vec<_>>();
-                state.way = Way::Open(carrier);
-                match refused.is_empty() {
-                    true => Next::Nothing,
-                    false => Next::GiveUp(refused),
-                }
-            }
+            Way::Open(carrier) => state.goes_on(carrier, queue),
             way => {
                 state.way = way;
                 Next::Nothing
@@ -398,9 +387,6 @@ impl Pair {
                         queue.push(stanza);
                     }
                 }
-                if queue.stanzas.is_empty() {
-                    return Next::Nothing;
-                }
             }
             // What came since the stream ended; the rest comes with the report of its end.
             Way::Ending(carrier, later) if carrier.is(outbox) => queue = later,
@@ -408,6 +394,12 @@ impl Pair {
                 state.way = way;
                 return Next::Nothing;
             }
+        }
+        if let Some(spare) = state.spare.take().filter(|spare| !spare.outbox.is_closed()) {
+            return state.goes_on(spare, queue);
+        }
+        if queue.stanzas.is_empty() {
+            return Next::Nothing;
         }
         state.way = Way::Connecting(queue);
         Next::Start
@@ -430,6 +422,19 @@ impl State {
             _ => None,
         };
         now.into_iter().chain(&mut self.spare)
+    }
+
+    /// The pair goes on over this stream, and what waits goes first.
+    fn goes_on(&mut self, carrier: Carrier, queue: Queue) -> Next {
+        let waiting = queue.stanzas.into_iter();
+        let refused: Vec<_> = waiting
+            .filter(|stanza| carrier.push(stanza).is_err())
+            .collect();
+        self.way = Way::Open(carrier);
+        match refused.is_empty() {
+            true => Next::Nothing,
+            false => Next::GiveUp(refused),
+        }
     }
 
     /// Goes over to the stream that stays, once the peer has said that it has everything that went over the other: so order
@@ -664,6 +669,15 @@ mod tests {
         pair.take(stanza(3), now, &settings);
         assert!(matches!(pair.ended(&theirs, unwritten), Next::Nothing));
         assert_eq!(ids(&stanzas(ours.close())), ["1", "2", "3"]);
+        // The same where the pair comes off a stream that goes on for others.
+        let (theirs, ours) = (Outbox::new(10_000), Outbox::new(10_000));
+        pair.accepted(both_ways(&theirs, false));
+        pair.accepted(both_ways(&ours, true));
+        pair.take(stanza(4), now, &settings);
+        assert!(matches!(pair.leave(&theirs), Next::Nothing));
+        pair.take(stanza(5), now, &settings);
+        assert_eq!(ids(&stanzas(theirs.close())), [""; 0]);
+        assert_eq!(ids(&stanzas(ours.close())), ["4", "5"]);
     }
 
     #[test]
