@@ -3,7 +3,8 @@
 //! Each step of a login waits for the answer of the one before, as common clients do. TLS is 1.3 with X25519, which all
 //! three servers speak, without resumption: every handshake is a full one.
 
-use std::net::SocketAddr;
+use std::cell::Cell;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Range;
 use std::path::Path;
 use std::rc::Rc;
@@ -15,7 +16,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -36,7 +37,10 @@ struct Inner {
     server: SocketAddr,
     domain: String,
     tls: TlsConnector,
-    known: Known,
+    known: Rc<Known>,
+    /// Each connection comes from another address.
+    spread: bool,
+    turn: Cell<u32>,
 }
 
 /// A TLS client configuration that trusts the certificates in the file and nobody else.
@@ -62,7 +66,9 @@ impl Gate {
             server,
             domain: domain.to_owned(),
             tls: TlsConnector::from(Arc::new(tls(roots)?)),
-            known: Known::default(),
+            known: Rc::default(),
+            spread: false,
+            turn: Cell::new(0),
         })))
     }
 
@@ -72,7 +78,21 @@ impl Gate {
             server: self.0.server,
             domain: domain.to_owned(),
             tls: self.0.tls.clone(),
-            known: Known::default(),
+            known: self.0.known.clone(),
+            spread: self.0.spread,
+            turn: Cell::new(0),
+        }))
+    }
+
+    /// The same way, each connection from an address of its own.
+    pub fn spread(&self) -> Self {
+        Self(Rc::new(Inner {
+            server: self.0.server,
+            domain: self.0.domain.clone(),
+            tls: self.0.tls.clone(),
+            known: self.0.known.clone(),
+            spread: true,
+            turn: Cell::new(0),
         }))
     }
 
@@ -89,7 +109,16 @@ impl Gate {
     /// TCP, a stream, STARTTLS, a second stream: everything before the login. Returns the connection and what is offered.
     pub async fn greet(&self) -> Outcome<(Connection, String)> {
         let inner = &self.0;
-        let tcp = TcpStream::connect(inner.server).await?;
+        let socket = TcpSocket::new_v4()?;
+        if inner.spread {
+            // As if from many networks: limits per address are not what is looked for.
+            let turn = inner.turn.get();
+            inner.turn.set(turn.wrapping_add(1));
+            let [_, high, low, _] = (turn % 60_000 + 300).to_be_bytes();
+            let last = (turn % 250) as u8 + 1;
+            socket.bind((Ipv4Addr::new(127, high + 200, low, last), 0).into())?;
+        }
+        let tcp = socket.connect(inner.server).await?;
         tcp.set_nodelay(true)?;
         let mut connection = Connection::new(Io::Plain(tcp));
         connection.open(&inner.domain).await?;
@@ -147,6 +176,13 @@ impl Gate {
         })
     }
 
+    /// Logs in and says that it is available; what comes of it is left to be read.
+    pub async fn online_raw(&self, user: &str, password: &str) -> Outcome<Client> {
+        let mut client = self.log_in(user, password).await?;
+        client.connection.send(b"<presence/>").await?;
+        Ok(client)
+    }
+
     /// Logs in and is available.
     pub async fn online(&self, user: &str, password: &str) -> Outcome<Client> {
         let mut client = self.log_in(user, password).await?;
@@ -195,6 +231,23 @@ impl Client {
             self.bare().split_once('@').map_or("", |(_, domain)| domain)
         );
         self.ask(&ping, "settle").await.map(drop)
+    }
+
+    /// Messages that come before everything sent so far has been worked through.
+    pub async fn until_settled(&mut self) -> Outcome<usize> {
+        let domain = self.bare().split_once('@').map_or("", |(_, domain)| domain);
+        let ping =
+            format!("<iq type='get' id='settled' to='{domain}'><ping xmlns='urn:xmpp:ping'/></iq>");
+        self.connection.send(ping.as_bytes()).await?;
+        let mut messages = 0;
+        loop {
+            let item = self.connection.element().await?;
+            if scan::is(item.as_bytes(), "message") {
+                messages += 1;
+            } else if scan::attribute(item.as_bytes(), "id") == Some(b"settled") {
+                return Ok(messages);
+            }
+        }
     }
 
     /// Says goodbye and waits until the server has closed.

@@ -6,13 +6,17 @@
 
 pub mod authority;
 pub mod client;
+pub mod curves;
 pub mod docs;
 pub mod floor;
 pub mod machine;
+pub mod overload;
+pub mod profile;
 pub mod report;
 pub mod scan;
 pub mod scenario;
 pub mod scram;
+pub mod soak;
 pub mod subject;
 pub mod world;
 
@@ -75,6 +79,35 @@ struct Arguments {
 /// What else it does than comparing.
 #[derive(Debug, Subcommand)]
 enum Other {
+    /// How the cost grows with sessions and domains
+    Curves {
+        /// Sessions online, from point to point
+        #[arg(long, value_delimiter = ',', default_values_t = [10, 100, 1_000, 10_000])]
+        sessions: Vec<usize>,
+        /// Domains hosted, from point to point
+        #[arg(long, value_delimiter = ',', default_values_t = [1, 100, 10_000])]
+        domains: Vec<usize>,
+    },
+    /// Mixed traffic for a long time; nothing may be left of it
+    Soak {
+        /// How long
+        #[arg(long, default_value_t = 10.0)]
+        minutes: f64,
+    },
+    /// Twice as many log-ins as it can do
+    Overload {
+        /// How long
+        #[arg(long, default_value_t = 30.0)]
+        seconds: f64,
+    },
+    /// perf of one scenario, and the top of it
+    Profile {
+        /// Which
+        scenario: Scenario,
+        /// Where the record is left [default: target/bench/profile]
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
     /// The echo server of the floor, by itself
     #[command(hide = true)]
     FloorServe {
@@ -93,7 +126,7 @@ pub fn run() -> ExitCode {
             chain,
             key,
         }) => floor::serve(*address, chain, key).map(|()| true),
-        None => start(&arguments),
+        _ => start(&arguments),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -110,7 +143,68 @@ fn start(arguments: &Arguments) -> Outcome<bool> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    tokio::task::LocalSet::new().block_on(&runtime, compare(arguments))
+    tokio::task::LocalSet::new().block_on(&runtime, dispatch(arguments))
+}
+
+async fn dispatch(arguments: &Arguments) -> Outcome<bool> {
+    let size = arguments.size();
+    let kind = arguments.servers.first().copied().unwrap_or(Kind::Domicile);
+    match &arguments.other {
+        None | Some(Other::FloorServe { .. }) => compare(arguments).await,
+        Some(Other::Curves { sessions, domains }) => {
+            let users = sessions.iter().copied().max().unwrap_or(0).max(100);
+            enough_files(users)?;
+            let world = arguments.world(users)?;
+            let (text, flat) = curves::sessions(kind, &world, sessions, &size).await?;
+            println!("{text}");
+            let (text, also) = curves::domains(kind, &world, domains, 500).await?;
+            println!("{text}");
+            Ok(flat && also)
+        }
+        Some(Other::Soak { minutes }) => {
+            let time = std::time::Duration::try_from_secs_f64(minutes * 60.0)?;
+            soak::run(&arguments.world(soak::USERS)?, time).await
+        }
+        Some(Other::Overload { seconds }) => {
+            let time = std::time::Duration::try_from_secs_f64(*seconds)?;
+            overload::run(&arguments.world(overload::USERS)?, time).await
+        }
+        Some(Other::Profile { scenario, out }) => {
+            let world = arguments.world(scenario.users(&size))?;
+            let out = out.clone().unwrap_or_else(|| world.base.join("profile"));
+            println!(
+                "{}",
+                profile::run(*scenario, kind, &world, &size, &out).await?
+            );
+            println!("\nmore in {}", out.display());
+            Ok(true)
+        }
+    }
+}
+
+/// Whether so many connections can be open.
+fn enough_files(connections: usize) -> Outcome<()> {
+    let most = machine::open_files();
+    if connections as u64 + 100 > most {
+        return Err(format!("{most} open files are too few for {connections} sessions").into());
+    }
+    Ok(())
+}
+
+impl Arguments {
+    fn size(&self) -> Size {
+        Size {
+            repeat: self.repeat.max(1),
+            seconds: self.seconds,
+            idle_sessions: self.sessions,
+            domains: self.domains,
+        }
+    }
+
+    fn world(&self, users: usize) -> Outcome<World> {
+        let base = self.dir.clone().unwrap_or_else(|| target().join("bench"));
+        World::prepare(&binary(self)?, &base, users)
+    }
 }
 
 /// The repository.
@@ -163,12 +257,7 @@ fn install() -> Outcome<()> {
 
 /// Every scenario on every server; whether all went well.
 async fn compare(arguments: &Arguments) -> Outcome<bool> {
-    let size = Size {
-        repeat: arguments.repeat.max(1),
-        seconds: arguments.seconds,
-        idle_sessions: arguments.sessions,
-        domains: arguments.domains,
-    };
+    let size = arguments.size();
     let scenarios = if arguments.only.is_empty() {
         Scenario::ALL.to_vec()
     } else {
@@ -185,24 +274,13 @@ async fn compare(arguments: &Arguments) -> Outcome<bool> {
     } else {
         arguments.servers.clone()
     };
-    if size.idle_sessions as u64 + 100 > machine::open_files() {
-        return Err(format!(
-            "{} open files are too few for {} sessions",
-            machine::open_files(),
-            size.idle_sessions
-        )
-        .into());
-    }
+    enough_files(size.idle_sessions)?;
     let users = scenarios
         .iter()
         .map(|scenario| scenario.users(&size))
         .max()
         .unwrap_or(1);
-    let base = arguments
-        .dir
-        .clone()
-        .unwrap_or_else(|| target().join("bench"));
-    let world = World::prepare(&binary(arguments)?, &base, users)?;
+    let world = arguments.world(users)?;
     let mut rows: Vec<Row> = scenarios
         .iter()
         .map(|scenario| Row {

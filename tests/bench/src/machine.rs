@@ -264,6 +264,14 @@ pub fn held(root: u32) -> Outcome<Held> {
     Ok(sum)
 }
 
+/// Open descriptors of the process and everything below it.
+pub fn descriptors(root: u32) -> usize {
+    let each = tree(root)
+        .into_iter()
+        .map(|id| fs::read_dir(format!("/proc/{id}/fd")).map_or(0, Iterator::count));
+    each.sum()
+}
+
 /// What this machine is: processor, cores, kernel.
 pub fn describe() -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();

@@ -62,6 +62,41 @@ pub fn verifier(password: &str, salt: &[u8], iterations: u32) -> ([u8; 32], [u8;
     (hash(&keys.client), keys.server)
 }
 
+/// The password's verifiers as RFC 5803 writes them, for each hash that Domicile keeps, separated by blanks.
+pub fn rfc5803(password: &str, salt: &[u8], iterations: u32) -> String {
+    let count = NonZeroU32::new(iterations).unwrap_or(NonZeroU32::MIN);
+    let all = [
+        (
+            "1",
+            pbkdf2::PBKDF2_HMAC_SHA1,
+            hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
+            &digest::SHA1_FOR_LEGACY_USE_ONLY,
+        ),
+        (
+            "256",
+            pbkdf2::PBKDF2_HMAC_SHA256,
+            hmac::HMAC_SHA256,
+            &digest::SHA256,
+        ),
+        (
+            "512",
+            pbkdf2::PBKDF2_HMAC_SHA512,
+            hmac::HMAC_SHA512,
+            &digest::SHA512,
+        ),
+    ];
+    let each = all.map(|(name, slow, quick, plain)| {
+        let mut salted = vec![0u8; plain.output_len()];
+        pbkdf2::derive(slow, count, salt, password.as_bytes(), &mut salted);
+        let key = hmac::Key::new(quick, &salted);
+        let stored = digest::digest(plain, hmac::sign(&key, b"Client Key").as_ref());
+        let (salt, stored) = (BASE64.encode(salt), BASE64.encode(stored));
+        let server = BASE64.encode(hmac::sign(&key, b"Server Key"));
+        format!("SCRAM-SHA-{name}${iterations}:{salt}${stored}:{server}")
+    });
+    each.join(" ")
+}
+
 /// One exchange.
 pub struct Exchange {
     bare: String,
@@ -135,6 +170,15 @@ impl Exchange {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn verifiers_are_those_of_the_examples() {
+        let salt = BASE64.decode("W22ZaJ0SNY7soEsUEjb6gQ==").expect("base64");
+        let all = rfc5803("pencil", &salt, 4096);
+        let known = "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:\
+                     wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=";
+        assert_eq!(all.split(' ').nth(1), Some(known));
+    }
 
     /// RFC 7677 3.
     #[test]

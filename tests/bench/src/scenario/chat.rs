@@ -20,7 +20,7 @@ pub(super) const PAIRS: usize = 100;
 const BODY: usize = 200;
 
 /// Writes the body of message `number` of `pair` to the end of `out`.
-fn body(out: &mut Vec<u8>, pair: usize, number: u64) {
+pub(crate) fn body(out: &mut Vec<u8>, pair: usize, number: u64) {
     let start = out.len();
     out.extend_from_slice(format!("{pair}/{number} ").as_bytes());
     let mut state = (pair as u64) << 32 ^ number ^ 0x9e37_79b9_7f4a_7c15;
@@ -34,7 +34,7 @@ fn body(out: &mut Vec<u8>, pair: usize, number: u64) {
 }
 
 /// The writing half of a pair: what it has sent.
-struct Writer {
+pub(crate) struct Writer {
     client: Client,
     to: String,
     pair: usize,
@@ -44,7 +44,7 @@ struct Writer {
 
 impl Writer {
     /// Sends so many messages in one write.
-    async fn send(&mut self, messages: u64) -> Outcome<()> {
+    pub(crate) async fn send(&mut self, messages: u64) -> Outcome<()> {
         self.buffer.clear();
         for _ in 0..messages {
             let head = format!(
@@ -61,7 +61,7 @@ impl Writer {
 }
 
 /// The reading half of a pair: what it has seen.
-struct Reader {
+pub(crate) struct Reader {
     client: Client,
     from: String,
     pair: usize,
@@ -71,7 +71,7 @@ struct Reader {
 
 impl Reader {
     /// Waits until something has arrived; how many messages it was.
-    async fn arrived(&mut self) -> Outcome<u64> {
+    pub(crate) async fn arrived(&mut self) -> Outcome<u64> {
         let mut count = 0;
         loop {
             while let Some((kind, range)) = self.client.connection.ready() {
@@ -106,7 +106,11 @@ impl Reader {
 }
 
 async fn pairs(subject: &Subject) -> Outcome<Vec<(Writer, Reader)>> {
-    let mut clients = online(&subject.gate, 0..2 * PAIRS).await?;
+    paired(online(&subject.gate, 0..2 * PAIRS).await?).await
+}
+
+/// Pairs of these, each with its neighbour.
+pub(crate) async fn paired(mut clients: Vec<Client>) -> Outcome<Vec<(Writer, Reader)>> {
     for client in &mut clients {
         client.settle().await?;
     }
@@ -136,7 +140,7 @@ async fn pairs(subject: &Subject) -> Outcome<Vec<(Writer, Reader)>> {
 }
 
 /// Nothing but what was sent may have come to anybody, and nothing more comes.
-async fn end(mut writer: Writer, mut reader: Reader) -> Outcome<()> {
+pub(crate) async fn end(mut writer: Writer, mut reader: Reader) -> Outcome<()> {
     let pair = writer.pair;
     for client in [&mut writer.client, &mut reader.client] {
         quiet(&mut client.connection, pair)?;

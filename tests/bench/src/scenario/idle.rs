@@ -15,15 +15,15 @@ const GLANCE: Duration = Duration::from_millis(1_500);
 /// No longer than this is waited for it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Memory (PSS) of the process once it changes no more.
+/// Resident memory of the process once it changes no more. Not PSS: that depends on who else runs the same binary.
 pub async fn at_rest(process: &Process) -> Outcome<f64> {
     let begun = Instant::now();
     let mut clock = tokio::time::interval(GLANCE);
     clock.tick().await;
-    let mut last = process.held()?.pss;
+    let mut last = process.held()?.rss;
     loop {
         clock.tick().await;
-        let now = process.held()?.pss;
+        let now = process.held()?.rss;
         if (now - last).abs() < REST || begun.elapsed() > PATIENCE {
             return Ok(now);
         }
@@ -33,7 +33,7 @@ pub async fn at_rest(process: &Process) -> Outcome<f64> {
 
 /// Waits until the process uses less than a hundredth of its core: whatever it does after a start is done, or it will
 /// never be.
-pub(super) async fn quiet(process: &Process) -> Outcome<()> {
+pub(crate) async fn quiet(process: &Process) -> Outcome<()> {
     let begun = Instant::now();
     let mut clock = tokio::time::interval(GLANCE);
     clock.tick().await;

@@ -3,9 +3,9 @@
 //! A scenario connects its sessions, lets them work, and looks at the server's CPU time and at the count of units done at
 //! the beginning and the end of each repetition. Whatever is lost, doubled, out of order or altered fails the run.
 
-mod chat;
+pub(crate) mod chat;
 pub mod domains;
-mod idle;
+pub(crate) mod idle;
 mod login;
 mod ping;
 mod presence;
@@ -274,13 +274,14 @@ async fn measured(
     }
     let subject = state.running.as_ref().ok_or("no server")?;
     let all = Duration::from_secs_f64(size.seconds * (size.repeat + 1) as f64) + PREPARATION;
-    match tokio::time::timeout(all, on_time(scenario, subject, size)).await {
+    match tokio::time::timeout(all, run_on(scenario, subject, size)).await {
         Ok(done) => done,
         Err(_) => Err("its sessions do not come about: something is lost".into()),
     }
 }
 
-async fn on_time(scenario: Scenario, subject: &Subject, size: &Size) -> Outcome<Vec<Sample>> {
+/// Runs a scenario that measures time on a server that runs.
+pub async fn run_on(scenario: Scenario, subject: &Subject, size: &Size) -> Outcome<Vec<Sample>> {
     match scenario {
         Scenario::Chat => chat::run(subject, 1, size).await,
         Scenario::Chat8 => chat::run(subject, 8, size).await,
@@ -358,7 +359,7 @@ impl Crew {
     }
 
     /// Lets the tasks work for so long. A task that ends before it is told has failed; so has work that stands still.
-    async fn work(&mut self, time: Duration) -> Outcome<()> {
+    pub async fn work(&mut self, time: Duration) -> Outcome<()> {
         let end = tokio::time::Instant::now() + time;
         let mut last = (self.meter.done.get(), Instant::now());
         loop {

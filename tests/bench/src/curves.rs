@@ -1,0 +1,178 @@
+//! How the cost grows: per message with the sessions that are online, per domain with the domains that are hosted. A curve
+//! says what it must be and marks where it is not.
+
+use std::fmt::Write as _;
+
+use crate::Outcome;
+use crate::authority::{self, Domains};
+use crate::client::Gate;
+use crate::report::{align, words};
+use crate::scenario::chat;
+use crate::scenario::idle::{at_rest, quiet};
+use crate::scenario::{Crew, Size, Unit, offline, online};
+use crate::subject::{Kind, Subject};
+use crate::world::{PASSWORD, World, user};
+
+/// Messages in flight in all, whatever the number of sessions.
+const LANES: usize = 4;
+/// A flat curve may differ by this much from its first point: caches of the processor are not the server's doing.
+const FLAT: f64 = 1.5;
+
+/// A point of a curve.
+struct Point {
+    at: usize,
+    value: f64,
+}
+
+/// A curve in words; whether it is flat.
+fn flat(name: &str, unit: Unit, points: &[Point], text: &mut String) -> bool {
+    let Some(first) = points.first() else {
+        return true;
+    };
+    let mut lines = vec![vec![
+        String::new(),
+        name.to_owned(),
+        "must be flat".to_owned(),
+    ]];
+    let mut good = true;
+    for point in points {
+        let ratio = point.value / first.value;
+        let mark = if ratio > FLAT { "BENDS" } else { "" };
+        good &= ratio <= FLAT;
+        lines.push(vec![
+            point.at.to_string(),
+            words(unit, point.value),
+            format!("{ratio:.2}× {mark}"),
+        ]);
+    }
+    let _ = writeln!(text, "{}", align(&lines));
+    good
+}
+
+/// Messages at so many sessions. Always the same number is in flight; every session has its turn.
+pub async fn sessions(
+    kind: Kind,
+    world: &World,
+    counts: &[usize],
+    size: &Size,
+) -> Outcome<(String, bool)> {
+    let mut points = Vec::new();
+    for count in counts {
+        eprintln!("{}: {count} sessions …", kind.name());
+        let subject = Subject::start(kind, world)?;
+        let mut lanes: Vec<Vec<_>> = (0..LANES).map(|_| Vec::new()).collect();
+        for (at, pair) in chat::paired(online(&subject.gate, 0..*count).await?)
+            .await?
+            .into_iter()
+            .enumerate()
+        {
+            lanes[at % LANES].push(pair);
+        }
+        let mut crew = Crew::default();
+        for mut lane in lanes.into_iter().filter(|lane| !lane.is_empty()) {
+            let meter = crew.meter.clone();
+            crew.add(async move {
+                let mut turn = 0;
+                while !meter.stop.get() {
+                    let (writer, reader) = &mut lane[turn];
+                    writer.send(1).await?;
+                    meter.add(reader.arrived().await?);
+                    turn = (turn + 1) % lane.len();
+                }
+                for (writer, reader) in lane {
+                    chat::end(writer, reader).await?;
+                }
+                Ok(())
+            });
+        }
+        let samples = crew.measure(&subject.process, size).await?;
+        let value = crate::report::Figure::of(samples).median;
+        points.push(Point { at: *count, value });
+    }
+    let mut text = String::new();
+    let good = flat(
+        "CPU time per message, by sessions online",
+        Unit::Micros,
+        &points,
+        &mut text,
+    );
+    Ok((text, good))
+}
+
+/// What it costs to have so many domains, and to come to one of them.
+pub async fn domains(
+    kind: Kind,
+    world: &World,
+    counts: &[usize],
+    logins: usize,
+) -> Outcome<(String, bool)> {
+    let mut curves: [(&str, Unit, Vec<Point>); 4] = [
+        ("sign-in, by domains hosted", Unit::Micros, Vec::new()),
+        (
+            "first handshake of a domain, by domains hosted",
+            Unit::Micros,
+            Vec::new(),
+        ),
+        ("memory of each further domain", Unit::Bytes, Vec::new()),
+        ("start, each further domain", Unit::Micros, Vec::new()),
+    ];
+    let mut origin: Option<(f64, f64)> = None;
+    for count in counts {
+        eprintln!("{}: {count} domains …", kind.name());
+        let all = Domains::make(&world.fresh("domains")?, *count)?;
+        let subject = Subject::start_with(kind, world, Some(&all))?;
+        offline(online(&subject.gate, 0..1).await?).await?;
+        let start = subject.process.used()?.micros();
+        quiet(&subject.process).await?;
+        let held = at_rest(&subject.process).await?;
+        match origin {
+            None => origin = Some((start, held)),
+            Some((first_start, first_held)) => {
+                let further = (*count - counts[0]) as f64;
+                curves[2].2.push(Point {
+                    at: *count,
+                    value: (held - first_held) / further,
+                });
+                curves[3].2.push(Point {
+                    at: *count,
+                    value: (start - first_start) / further,
+                });
+            }
+        }
+        let before = subject.process.used()?;
+        for turn in 0..logins {
+            subject
+                .gate
+                .online(&user(turn % 100), PASSWORD)
+                .await?
+                .log_out()
+                .await?;
+        }
+        let used = subject.process.used()?.since(before).micros() / logins as f64;
+        curves[0].2.push(Point {
+            at: *count,
+            value: used,
+        });
+        let gate = Gate::new(subject.gate.server(), &authority::domain(0), &all.roots())?;
+        let first = (*count).min(logins);
+        // One domain's handshake is less than the clock can tell.
+        if first >= 50 {
+            let before = subject.process.used()?;
+            for number in 0..first {
+                let name = authority::domain(number * count / first);
+                gate.to(&name).greet().await?.0.close().await?;
+            }
+            let used = subject.process.used()?.since(before).micros() / first as f64;
+            curves[1].2.push(Point {
+                at: *count,
+                value: used,
+            });
+        }
+    }
+    let mut text = String::new();
+    let mut good = true;
+    for (name, unit, points) in &curves {
+        good &= flat(name, *unit, points, &mut text);
+    }
+    Ok((text, good))
+}
