@@ -138,9 +138,13 @@ pub async fn run(world: &World, time: Duration) -> Outcome<bool> {
     for (why, count) in tally.why.borrow().iter() {
         println!("  {count} × {why}");
     }
+    let could = rate * time.as_secs_f64();
     judge(
-        format!("{} got in during the storm", tally.done.get()),
-        tally.done.get() > 0,
+        format!(
+            "{} got in; in this time it can let in {could:.0}",
+            tally.done.get()
+        ),
+        tally.done.get() as f64 > could * USEFUL,
     );
     judge(
         format!(

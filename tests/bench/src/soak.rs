@@ -202,20 +202,20 @@ pub async fn run(world: &World, time: Duration) -> Outcome<bool> {
         good &= holds;
     };
     // Cut connections are noticed when the kernel tells, and closed ones are let go a little later.
-    let (mut sessions, mut connections, mut left) = (1.0, 1.0, usize::MAX);
     let (mut clock, over) = (
         tokio::time::interval(Duration::from_millis(500)),
         Instant::now(),
     );
-    while over.elapsed() < PATIENCE {
+    let (sessions, connections, left) = loop {
         clock.tick().await;
-        sessions = metric(&subject, "sessions").await?;
-        connections = metric(&subject, "connections").await?;
-        left = descriptors(id);
-        if sessions == 0.0 && connections == 0.0 && left <= files + SPARE {
-            break;
+        let sessions = metric(&subject, "sessions").await?;
+        let connections = metric(&subject, "connections").await?;
+        let left = descriptors(id);
+        let gone = sessions == 0.0 && connections == 0.0 && left <= files + SPARE;
+        if gone || over.elapsed() > PATIENCE {
+            break (sessions, connections, left);
         }
-    }
+    };
     println!(
         "{:.1} s after the last goodbye:",
         over.elapsed().as_secs_f64()
@@ -225,11 +225,9 @@ pub async fn run(world: &World, time: Duration) -> Outcome<bool> {
         format!("{connections} connections left"),
         connections == 0.0,
     );
-    let left = descriptors(id);
-    // The doors of the web and the database may keep a few.
     judge(
         format!("{left} descriptors, {files} before"),
-        left <= files + 8,
+        left <= files + SPARE,
     );
     let third = held.get(3).copied().unwrap_or(f64::NAN);
     let last = held.last().copied().unwrap_or(f64::NAN);
