@@ -53,6 +53,11 @@ fn dialback_10_to_15_an_authority_that_lies_proves_nothing() {
         assert_eq!(met.mechanism, "dialback");
         assert!(met.outcome.starts_with("refused"), "{presents}: {met:?}");
         actor.until("<db:verify");
+        // What its owner has to mend is not the certificate.
+        let told = world
+            .house
+            .attempt(OPEN, &actor.domain, |a| a["ok"] == false);
+        assert_eq!(told["code"], "dialback-refused", "{told:#}");
         met.row("scripted", presents, "encrypted", "in")
     };
     let rows: Vec<_> = std::thread::scope(|scope| {

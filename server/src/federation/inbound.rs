@@ -298,10 +298,10 @@ fn refused(
     code: &'static str,
     why: String,
 ) {
+    // A dialback key that was not confirmed is the last word, whatever made dialback necessary.
     let mut told = attempt.refusals.iter().filter(|refusal| !refusal.minor);
-    let (code, fault) = told
-        .next()
-        .map_or((code, Fault::Peer), |r| (r.code, r.fault));
+    let told = told.next().filter(|_| code != "dialback-refused");
+    let (code, fault) = told.map_or((code, Fault::Peer), |r| (r.code, r.fault));
     attempt.failed(code, fault, why);
     federation.record(local, remote, &attempt);
     federation.count("in", "refused");
