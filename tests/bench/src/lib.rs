@@ -235,6 +235,18 @@ fn binary(arguments: &Arguments) -> Outcome<PathBuf> {
     Ok(target().join("release/domicile"))
 }
 
+/// The call as somebody else would make it: without where things lie on this machine.
+fn command(mut arguments: impl Iterator<Item = String>) -> String {
+    let mut words = vec!["domicile-bench".to_owned()];
+    while let Some(word) = arguments.next() {
+        match word.as_str() {
+            "--domicile" | "--dir" | "--json" => drop(arguments.next()),
+            _ => words.push(word),
+        }
+    }
+    words.join(" ")
+}
+
 /// Prosody and ejabberd, from packages.
 fn install() -> Outcome<()> {
     let done = Command::new("apt-get")
@@ -319,10 +331,7 @@ async fn compare(arguments: &Arguments) -> Outcome<bool> {
             .iter()
             .map(|kind| (*kind, kind.version(&world)))
             .collect(),
-        command: format!(
-            "domicile-bench {}",
-            std::env::args().skip(1).collect::<Vec<_>>().join(" ")
-        ),
+        command: command(std::env::args().skip(1)),
         size,
         rows,
     };
