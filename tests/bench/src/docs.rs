@@ -136,7 +136,7 @@ fn chart(report: &Report) -> String {
     }
     let _ = writeln!(
         svg,
-        "<text class='small' x='8' y='22'>CPU time or memory of the server, each row to its own scale; shorter is better</text>"
+        "<text class='small' x='8' y='22'>each row to its own scale; shorter is better</text>"
     );
     for (at, row) in rows.iter().enumerate() {
         let top = 44.0 + each * at as f64;
@@ -151,7 +151,7 @@ fn chart(report: &Report) -> String {
             top - 7.0,
             top - 7.0
         );
-        for (line, part) in wrap(&row.words, 62).into_iter().enumerate() {
+        for (line, part) in wrap(&row.words, 56).into_iter().enumerate() {
             let _ = writeln!(
                 svg,
                 "<text x='8' y='{}'>{part}</text>",
