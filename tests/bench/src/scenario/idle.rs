@@ -10,15 +10,17 @@ use crate::world::World;
 
 /// It is at rest when it has taken and given back less than this…
 const REST: f64 = 64.0 * 1024.0;
-/// … for this long.
+/// … for this long: servers tidy up behind a session a few seconds after it has fallen silent.
+const STILL: Duration = Duration::from_secs(8);
+/// The processor's use is looked at so often.
 const GLANCE: Duration = Duration::from_millis(1_500);
-/// No longer than this is waited for it.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// No longer than this is waited for either.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Resident memory of the process once it changes no more. Not PSS: that depends on who else runs the same binary.
 pub async fn at_rest(process: &Process) -> Outcome<f64> {
     let begun = Instant::now();
-    let mut clock = tokio::time::interval(GLANCE);
+    let mut clock = tokio::time::interval(STILL);
     clock.tick().await;
     let mut last = process.held()?.rss;
     loop {
