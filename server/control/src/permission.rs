@@ -140,8 +140,8 @@ table! {
     DomainShow "domain.show":                                 All All Own Own Own Own;
     /// Add a domain.
     DomainAdd "domain.add":                                   All All Own Own No No;
-    /// Add thousands, on the platform's word.
-    DomainImport "domain.import":                             All All No No No No;
+    /// Add thousands, on the word of whoever is at the machine, with files that lie there.
+    DomainImport "domain.import":                             All No No No No No;
     /// Look at the world now.
     DomainCheck "domain.check":                               All All Own Own Own No;
     /// Let the sandbox's DNS publish the records.

@@ -189,7 +189,10 @@ fn is_personal(operation: Operation) -> bool {
 fn is_platform(operation: Operation) -> bool {
     matches!(
         operation,
-        Operation::TenantAdd | Operation::PlatformTeam | Operation::PlatformOverview
+        Operation::DomainImport
+            | Operation::TenantAdd
+            | Operation::PlatformTeam
+            | Operation::PlatformOverview
     )
 }
 
