@@ -228,7 +228,7 @@ pub(super) async fn run(control: &Control, actor: &Actor, command: DomainCommand
             json,
         } => {
             let tenant = super::tenant::resolve(control, actor, &tenant).await?;
-            let list = super::read_list(&file)?;
+            let list = super::read_text(&file, "Give a list in UTF-8.")?;
             let beside = file.parent().unwrap_or_else(|| Path::new("."));
             let read = |name: &str| {
                 std::fs::read_to_string(beside.join(name))

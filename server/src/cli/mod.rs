@@ -296,8 +296,8 @@ pub(crate) fn draw_password() -> Secret {
     Secret::from(groups.join("-"))
 }
 
-/// The text of a list that is imported; `-` is standard input.
-fn read_list(file: &Path) -> Result<String, Failure> {
+/// The text of a file; `-` is standard input. `remedy` says what the file should hold.
+fn read_text(file: &Path, remedy: &str) -> Result<String, Failure> {
     let read = if file.as_os_str() == "-" {
         std::io::read_to_string(std::io::stdin())
     } else {
@@ -307,7 +307,7 @@ fn read_list(file: &Path) -> Result<String, Failure> {
         Failure::other(
             2,
             format!("{}: cannot be read: {error}", file.display()),
-            "The file holds UTF-8 text.",
+            remedy,
         )
     })
 }

@@ -4,8 +4,8 @@ use clap::Subcommand;
 use control::peer::{PeerPin, PeerShow, PinnedView, Reached, Side};
 use control::{Actor, Control};
 
+use super::Outcome;
 use super::output::{show, table};
-use super::{Failure, Outcome};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum PeerCommand {
@@ -80,7 +80,10 @@ pub(super) async fn run(control: &Control, actor: &Actor, command: PeerCommand) 
             json,
         } => {
             let pin = PeerPin {
-                anchors_pem: read(&anchors)?,
+                anchors_pem: super::read_text(
+                    &anchors,
+                    "Give a PEM file that holds certificates.",
+                )?,
             };
             let pinned = control.peer_pin(actor, &domain, &peer, pin).await?;
             show(json, &pinned, |pinned| {
@@ -93,21 +96,6 @@ pub(super) async fn run(control: &Control, actor: &Actor, command: PeerCommand) 
             Ok(0)
         }
     }
-}
-
-fn read(file: &std::path::Path) -> Result<String, Failure> {
-    let read = if file.as_os_str() == "-" {
-        std::io::read_to_string(std::io::stdin())
-    } else {
-        std::fs::read_to_string(file)
-    };
-    read.map_err(|error| {
-        Failure::other(
-            2,
-            format!("{}: cannot be read: {error}", file.display()),
-            "Give a PEM file that holds certificates.",
-        )
-    })
 }
 
 fn anchors_text(pinned: &PinnedView) -> String {

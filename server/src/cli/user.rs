@@ -161,7 +161,7 @@ pub(super) async fn run(control: &Control, actor: &Actor, command: UserCommand) 
             Ok(0)
         }
         UserCommand::Import { domain, file, json } => {
-            let csv = super::read_list(&file)?;
+            let csv = super::read_text(&file, "Give a list in UTF-8.")?;
             let report = control.account_import(actor, &domain, &csv).await?;
             let failed = !report.refused.is_empty();
             show(json, &report, |report| {

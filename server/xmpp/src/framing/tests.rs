@@ -521,6 +521,18 @@ fn an_error_is_final_and_frees_the_buffer() {
     assert!(error.is_some());
     framer.push(HEADER.as_bytes());
     assert_eq!(framer.next().err(), error);
+
+    let mut framer = Framer::new(Limits::default());
+    framer.push(format!("{HEADER}<a><b></a></a><c/>").as_bytes());
+    assert!(matches!(framer.next(), Ok(Some(Frame::Header(_)))));
+    let error = framer.next().err();
+    assert!(error.is_some());
+    assert_eq!(
+        framer.buffered(),
+        0,
+        "what comes behind a bad element is not kept"
+    );
+    assert_eq!(framer.next().err(), error);
 }
 
 #[test]
