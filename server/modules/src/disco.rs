@@ -11,6 +11,7 @@ use xmpp::ns;
 use xmpp::stanza::{Condition, Stanza};
 
 use crate::context::{Contact, Context, Refusal, Standing};
+use crate::form::{Field, Form};
 use crate::hooks::{Answer, Ask, Module, modules_of};
 use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Spec};
 
@@ -125,7 +126,6 @@ fn info<'a>(
         )
 }
 
-const DATA: &str = "jabber:x:data";
 const SERVER_INFO: &str = "http://jabber.org/network/serverinfo";
 
 /// XEP-0157 3.
@@ -133,26 +133,12 @@ fn contact_form(contacts: &[Contact]) -> Option<Element> {
     if contacts.is_empty() {
         return None;
     }
-    let field = |var: String, type_: &str, values: &[String]| {
-        Element::new("field", DATA)
-            .attr("var", var)
-            .attr("type", type_)
-            .children_from(
-                values
-                    .iter()
-                    .map(|v| Element::new("value", DATA).text(v.as_str())),
-            )
-    };
-    let form_type = field("FORM_TYPE".into(), "hidden", &[SERVER_INFO.to_owned()]);
-    let fields = contacts
-        .iter()
-        .map(|c| field(format!("{}-addresses", c.role), "list-multi", &c.addresses));
-    Some(
-        Element::new("x", DATA)
-            .attr("type", "result")
-            .child(form_type)
-            .children_from(fields),
-    )
+    let fields = contacts.iter().map(|contact| {
+        let field = Field::new(&format!("{}-addresses", contact.role), "list-multi");
+        contact.addresses.iter().fold(field, |f, uri| f.value(uri))
+    });
+    let form = fields.fold(Form::result(SERVER_INFO), Form::field);
+    Some(form.into_element())
 }
 
 #[cfg(test)]

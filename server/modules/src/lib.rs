@@ -14,6 +14,7 @@ pub mod memory;
 pub mod switchboard;
 
 mod disco;
+mod form;
 mod offline;
 mod ping;
 pub mod presence;
