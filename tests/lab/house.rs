@@ -34,8 +34,6 @@ pub struct Hosted {
     /// XEP-0238 level.
     pub policy: &'static str,
     pub identity: Identity,
-    /// Its SRV records lead to the direct TLS door too.
-    pub direct: bool,
     /// More of `domain set`.
     pub settings: &'static [&'static str],
     /// Peers with anchors of their own, and those anchors as PEM.
@@ -48,7 +46,6 @@ impl Hosted {
             name,
             policy,
             identity,
-            direct: true,
             settings: &[],
             pins: Vec::new(),
         }
@@ -278,10 +275,6 @@ impl Setup<'_> {
             .iter()
             .map(|view| view.get("record").unwrap_or(view))
             .filter(|record| record["rtype"] == "TXT" || record["rtype"] == "SRV")
-            .filter(|record| {
-                let name = record["name"].as_str().unwrap_or_default();
-                domain.direct || !name.starts_with("_xmpps-")
-            })
             .map(|record| {
                 let part = |key: &str| record[key].as_str().expect("text").to_owned();
                 format!("{} {} {}", part("name"), part("rtype"), part("value_text"))

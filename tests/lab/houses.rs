@@ -67,11 +67,7 @@ fn start() -> Second {
     let hosted: Vec<Hosted> = PAIRS
         .iter()
         .map(|(name, policy, shape, ..)| Hosted::new(name, policy, world.ca.shaped(name, *shape)))
-        .chain(SHARED.map(|name| Hosted {
-            // One door, so that both are served at the same place whichever record is drawn.
-            direct: false,
-            ..Hosted::new(name, "encrypted", shared.clone())
-        }))
+        .chain(SHARED.map(|name| Hosted::new(name, "encrypted", shared.clone())))
         .collect();
     let dir = directory().join("second");
     let house = House::start(

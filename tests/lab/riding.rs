@@ -1,11 +1,11 @@
 //! Further pairs on a stream that is open already (RFC 7712 4.4): by assertion, when another domain of who called asks to be
 //! heard, and by supposition, when another domain seems to be served at the end of a stream of ours.
 
-use crate::actor::{Actor, Answers, Script};
+use crate::actor::{Actor, Answers, Script, network};
 use crate::authority::Shape;
 use crate::house::unique;
 use crate::houses::{SHARED, second};
-use crate::meeting::{Met, call, dial_back, outbound_to};
+use crate::meeting::{Met, call, dial_back, outbound_to, written};
 use crate::table::{Row, check};
 use crate::wire::{Wire, condition};
 use crate::world::{BARE, BOTH, OPEN, STRICT, World, world};
@@ -298,8 +298,42 @@ fn dna_17_further_domains_where_ours_leads() {
         assert_eq!(there.connections() - before, own, "{presents}");
         rows.push(further(met, "scripted", presents, "encrypted", "out", own));
     }
+    rows.push(both_kinds(world));
     rows.extend(between_houses(world));
     check("supposed", &rows);
+}
+
+/// Eight domains of one peer, each with both kinds of record at equal priority: whichever door would be tried first, the one
+/// connection that is there does for all.
+fn both_kinds(world: &World) -> Row {
+    let names = [(); 8].map(|()| format!("{}.signed.example", unique("kinds")));
+    let all: Vec<&str> = names.iter().map(String::as_str).collect();
+    let identity = world.ca.issue(&all);
+    let ip = network();
+    let direct = Script {
+        direct: true,
+        ..Script::default()
+    };
+    let doors = [Script::default(), direct]
+        .map(|script| Actor::start_at(ip, &names[0], identity.clone(), script));
+    for name in &names {
+        for door in &doors {
+            world.zones.add(&door.records_of(name));
+        }
+    }
+    let connections = || doors.iter().map(Actor::connections).sum::<usize>();
+    let mut last = None;
+    for (index, name) in names.iter().enumerate() {
+        let arrived = |id: &str| doors.iter().any(|door| door.count(id) > 0);
+        let met = written(world, OPEN, name, arrived);
+        let mechanism = if index == 0 { "EXTERNAL" } else { "dialback" };
+        assert_eq!(met.said(), (mechanism, "pkix", "delivered"));
+        assert_eq!(connections(), 1, "{name}");
+        last = Some(met);
+    }
+    let presents = "seven more domains there, both kinds of record at equal priority";
+    let met = last.expect("the last of them");
+    further(met, "scripted", presents, "encrypted", "out", 0)
 }
 
 /// Both sides are ours: the second house serves two domains of one customer with one certificate.

@@ -22,6 +22,7 @@ use xmpp::stream::peer_out::{PeerOut, Purpose};
 
 use super::attempts::{Attempt, Stage};
 use super::channel::stopping;
+use super::link::Supposed;
 use super::outgoing::OutHost;
 use super::pair::Pair;
 use super::verify::Verifier;
@@ -164,6 +165,11 @@ impl Search<'_> {
         domain: &Arc<Domain>,
         mut targets: VecDeque<Target>,
     ) -> Result<(), Box<StanzaError>> {
+        if let Job::Pair(pair) = self.job
+            && self.ride_by_supposition(pair, &targets).await
+        {
+            return Ok(());
+        }
         let (mut resolved, mut last, mut moves) = (false, None, 0);
         while let Some(target) = targets.pop_front() {
             let (mut addresses, dnssec) = match self.resolve(&target).await {
@@ -175,14 +181,6 @@ impl Search<'_> {
                     continue;
                 }
             };
-            if let Job::Pair(pair) = self.job {
-                let riding =
-                    self.federation
-                        .ride_by_supposition(pair, &target, &addresses, self.deadline);
-                if riding.await {
-                    return Ok(());
-                }
-            }
             let mut rejected = None;
             while !addresses.is_empty() {
                 let one = Call {
@@ -227,6 +225,31 @@ impl Search<'_> {
             }
         }
         Err(give_up(last, resolved))
+    }
+
+    /// Looks for an open stream to any place that the DNS names for the peer, whichever would be called first (RFC 7712 4.4.2).
+    async fn ride_by_supposition(&self, pair: &Arc<Pair>, targets: &VecDeque<Target>) -> bool {
+        for target in targets {
+            if !self.federation.may_suppose(pair, target) {
+                continue;
+            }
+            // A place that cannot be had is reported when it is called.
+            let Ok((addresses, dnssec)) = self.resolve(target).await else {
+                continue;
+            };
+            let supposed = Supposed {
+                target,
+                addresses: &addresses,
+                dnssec,
+            };
+            let riding = self
+                .federation
+                .ride_by_supposition(pair, &supposed, self.deadline);
+            if riding.await {
+                return true;
+            }
+        }
+        false
     }
 
     /// Where the peer says to go instead of `from` (STREAM-32). The name to be proved stays the same, and what leads there

@@ -54,6 +54,14 @@ pub(super) struct Aboard {
     closed: bool,
 }
 
+/// Where a pair's peer is served, as its records say.
+pub(super) struct Supposed<'a> {
+    pub(super) target: &'a Target,
+    pub(super) addresses: &'a [SocketAddr],
+    /// Signed records lead there, down to the addresses.
+    pub(super) dnssec: bool,
+}
+
 /// A pair that waits for the peer's answer.
 pub(super) struct Rider {
     pub(super) pair: Arc<Pair>,
@@ -93,6 +101,15 @@ impl Link {
         aboard.waiting.clear();
     }
 
+    /// Whether a pair of another peer may be supposed here, if the addresses of that peer's target agree.
+    fn may_serve(&self, pair: &Pair, target: &Target) -> bool {
+        let direct = self.basis.target.as_ref().map(|own| own.direct);
+        self.errors
+            && self.basis.remote != pair.remote
+            && self.address.port() == target.port
+            && direct == Some(target.direct)
+    }
+
     /// Whether what the peer saw of us is as good for this domain as a connection of its own would be.
     async fn suits(&self, federation: &Federation, local: &DomainName) -> bool {
         if !self.by_certificate {
@@ -110,7 +127,7 @@ impl Link {
         &self,
         federation: &Arc<Federation>,
         pair: &Arc<Pair>,
-        target: Option<&Target>,
+        supposed: Option<&Supposed<'_>>,
         deadline: Instant,
     ) -> bool {
         if self.is_closed() || !self.suits(federation, &pair.local).await {
@@ -119,10 +136,18 @@ impl Link {
         let basis = Basis {
             local: pair.local.clone(),
             remote: pair.remote.clone(),
-            target: target.or(self.basis.target.as_ref()).cloned(),
             ..self.basis.clone()
         };
-        let Some((proven, under)) = self.judge(federation, &basis, target.is_some()).await else {
+        let basis = match supposed {
+            Some(supposed) => Basis {
+                target: Some(supposed.target.clone()),
+                dnssec: supposed.dnssec,
+                ..basis
+            },
+            None => basis,
+        };
+        let judged = self.judge(federation, &basis, supposed.is_some());
+        let Some((proven, under)) = judged.await else {
             return false;
         };
         let (done, answered) = oneshot::channel();
@@ -184,26 +209,24 @@ impl Federation {
         false
     }
 
-    /// Finds a stream for a pair among those that lead to one of `addresses` (DNA-17). `false`: there is none.
+    /// Whether any stream could lead to where this target is, so that its addresses are worth a look-up.
+    pub(super) fn may_suppose(&self, pair: &Pair, target: &Target) -> bool {
+        let links = self.links.lock();
+        links.iter().any(|link| link.may_serve(pair, target))
+    }
+
+    /// Finds a stream for a pair among those that lead to one of the addresses of a target (DNA-17). `false`: there is none.
     pub(super) async fn ride_by_supposition(
         self: &Arc<Self>,
         pair: &Arc<Pair>,
-        target: &Target,
-        addresses: &[SocketAddr],
+        supposed: &Supposed<'_>,
         deadline: Instant,
     ) -> bool {
         let there = |link: &Link| {
-            link.errors
-                && link.basis.remote != pair.remote
-                && addresses.contains(&link.address)
-                && link
-                    .basis
-                    .target
-                    .as_ref()
-                    .is_some_and(|t| t.direct == target.direct)
+            link.may_serve(pair, supposed.target) && supposed.addresses.contains(&link.address)
         };
         for link in self.links_where(there) {
-            if link.take(self, pair, Some(target), deadline).await {
+            if link.take(self, pair, Some(supposed), deadline).await {
                 return true;
             }
         }
