@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use crate::actor::Actor;
 use crate::authority::Identity;
 use crate::harness::DEADLINE;
-use crate::house::unique;
+use crate::house::{House, unique};
 use crate::table::Row;
 use crate::wire::{Wire, condition};
 use crate::world::World;
@@ -45,9 +47,21 @@ impl Met {
         direction: &str,
         good: bool,
     ) -> Self {
-        let attempt = world.house.attempt(local, remote, |a| {
-            let reversed = direction == "out" && a["bidi"] == true;
-            a["ok"] == good && (a["direction"] == direction || (reversed && good))
+        self.explained_by(&world.house, local, remote, direction, |a| a["ok"] == good)
+    }
+
+    /// The same, of an attempt that fits, in this direction or, for a good one, on a stream that goes both ways.
+    pub fn explained_by(
+        self,
+        house: &House,
+        local: &str,
+        remote: &str,
+        direction: &str,
+        fits: impl Fn(&Value) -> bool,
+    ) -> Self {
+        let attempt = house.attempt(local, remote, |a| {
+            let reversed = direction == "out" && a["bidi"] == true && a["ok"] == true;
+            (a["direction"] == direction || reversed) && fits(a)
         });
         let reversed = attempt["direction"] != direction;
         let mut codes: Vec<&str> = attempt["refusals"]

@@ -7,7 +7,8 @@ use crate::actor::{Actor, Script, network};
 use crate::authority::Shape;
 use crate::house::{Hosted, House, unique};
 use crate::kept::{directory, on_the_keeper};
-use crate::meeting::outbound;
+use crate::meeting::{Met, outbound};
+use crate::table::{Row, check};
 use crate::world::{STRICT, World, world};
 
 /// A peer in two places: the first, which the DNS knows, sends whoever calls to `host`, and the second, which serves as
@@ -28,11 +29,24 @@ fn moved(world: &World, place: Ipv4Addr, host: &str, name: &str) -> (Actor, Acto
     (old, new)
 }
 
+/// STREAM-32, DNA-03: who says that it has moved is followed where it may say so, and proves the same name there.
+#[test]
+fn stream_32_peers_that_have_moved() {
+    let world = world();
+    let mut rows = followed(world);
+    rows.push(the_other_name(world));
+    rows.extend(nobody_else_sends(world));
+    rows.push(nowhere(world));
+    check("moved", &rows);
+}
+
+fn row(met: Met, presents: &str) -> Row {
+    met.row("scripted", presents, "authenticated", "out")
+}
+
 /// Followed in every form that the name of the other host may have (STREAM-31), with the `to` of the first header, over TLS,
 /// and proved by the peer's own name.
-#[test]
-fn stream_32_a_peer_that_has_moved_is_followed_and_proves_the_same_name() {
-    let world = world();
+fn followed(world: &World) -> Vec<Row> {
     let named = format!("{}.signed.example", unique("elsewhere"));
     let places = [network(), network(), network()];
     world.zones.add(&[
@@ -40,12 +54,14 @@ fn stream_32_a_peer_that_has_moved_is_followed_and_proves_the_same_name() {
         format!("_xmpp-server._tcp.{named} SRV 0 5 5269 xmpp.{named}."),
         format!("xmpp.{named} A {}", places[2]),
     ]);
-    for (place, host) in [
-        (places[0], format!("{}:5269", places[0])),
-        (places[1], format!("{named}:5269")),
+    let forms = [
+        ("an address", places[0], format!("{}:5269", places[0])),
+        ("a host and port", places[1], format!("{named}:5269")),
         // Without a port it is resolved like any domain (RFC 6120 4.9.3.19, 3.2).
-        (places[2], named),
-    ] {
+        ("a domain", places[2], named),
+    ];
+    let mut rows = Vec::new();
+    for (form, place, host) in forms {
         let (old, new) = moved(world, place, &host, "");
         let met = outbound(world, STRICT, &new);
         assert_eq!(met.said(), ("EXTERNAL", "pkix", "delivered"), "{host}");
@@ -58,13 +74,13 @@ fn stream_32_a_peer_that_has_moved_is_followed_and_proves_the_same_name() {
         );
         let before_tls = new.heard();
         assert!(before_tls[1].starts_with("<starttls"), "{before_tls:?}");
+        rows.push(row(met, &format!("it has moved to {form}")));
     }
+    rows
 }
 
 /// Being sent there proves nothing about a host: its certificate must be for the name that was called.
-#[test]
-fn stream_32_dna_03_the_other_host_s_own_name_is_worth_nothing() {
-    let world = world();
+fn the_other_name(world: &World) -> Row {
     let place = network();
     let named = format!("{}.signed.example", unique("elsewhere"));
     world.zones.add(&[format!("{named} A {place}")]);
@@ -75,13 +91,27 @@ fn stream_32_dna_03_the_other_host_s_own_name_is_worth_nothing() {
         ("none", "bounced: remote-server-timeout")
     );
     assert_eq!(new.count("<message") + new.count("<auth "), 0);
+    // That of the host it was sent to.
+    let met = met.explained_by(&world.house, STRICT, &new.domain, "out", |attempt| {
+        attempt["refusals"].to_string().contains("name-mismatch")
+    });
+    row(
+        met,
+        "it has moved to a host whose certificate names that host only",
+    )
 }
 
 /// Who has not proved to be the peer, or not yet, sends nobody anywhere.
-#[test]
-fn stream_32_only_the_peer_itself_says_where_it_is() {
-    let world = world();
-    for (shape, moved_early) in [(Shape::WrongName, false), (Shape::ServerAuth, true)] {
+fn nobody_else_sends(world: &World) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (presents, shape, moved_early) in [
+        (
+            "its certificate names somebody else, and it says that it has moved",
+            Shape::WrongName,
+            false,
+        ),
+        ("it says so before TLS", Shape::ServerAuth, true),
+    ] {
         let place = network();
         let script = Script {
             moved: Some(format!("{place}:5269")),
@@ -94,12 +124,13 @@ fn stream_32_only_the_peer_itself_says_where_it_is() {
         let met = outbound(world, STRICT, &old);
         assert!(met.outcome.starts_with("bounced"), "{met:?}");
         assert_eq!(new.connections(), 0);
+        rows.push(row(met, presents));
     }
+    rows
 }
 
-#[test]
-fn stream_32_a_peer_that_is_nowhere_is_given_up() {
-    let world = world();
+/// STREAM-32: sent in a circle.
+fn nowhere(world: &World) -> Row {
     let place = network();
     let domain = format!("{}.signed.example", unique("circle"));
     let there = Script {
@@ -117,6 +148,7 @@ fn stream_32_a_peer_that_is_nowhere_is_given_up() {
     assert_eq!(met.outcome, "bounced: remote-server-timeout");
     let followed = first.connections() + second.connections() - 1;
     assert!((2..=5).contains(&followed), "{followed}");
+    row(met, "two places, each of which sends to the other")
 }
 
 const PINGING: &str = "pinging.signed.example";
@@ -142,10 +174,26 @@ fn pinging() -> &'static House {
     &PINGING_HOUSE
 }
 
-/// XEP-0198: what was written to a peer that then says nothing any more goes out again where it is heard.
+/// STREAM-10: silence is noticed where the other side can be made to speak.
 #[test]
-fn stream_10_what_a_dead_peer_has_not_acknowledged_goes_out_again() {
-    let (world, house) = (world(), pinging());
+fn stream_10_peers_that_fall_silent() {
+    let world = world();
+    let rows = [unacknowledged(world), unanswered(world)];
+    check("silent", &rows);
+}
+
+/// The stream that took the place of the silent one.
+fn again(peer: &Actor, presents: &str, outcome: &str) -> Row {
+    let met = Met::new("", "", outcome);
+    let met = met.explained_by(pinging(), PINGING, &peer.domain, "out", |attempt| {
+        attempt["ok"] == true
+    });
+    row(met, presents)
+}
+
+/// XEP-0198: what was written to a peer that then says nothing any more goes out again where it is heard.
+fn unacknowledged(world: &World) -> Row {
+    let house = pinging();
     let script = Script {
         silent: 1,
         features: "<sm xmlns='urn:xmpp:sm:3'/>",
@@ -174,12 +222,16 @@ fn stream_10_what_a_dead_peer_has_not_acknowledged_goes_out_again() {
     assert_eq!((peer.connections(), peer.count(&first)), (2, 2));
     assert!(!alice.settle().iter().any(|item| item.contains("<error")));
     alice.close();
+    again(
+        &peer,
+        "it acknowledged, and then says nothing any more",
+        "delivered again, in order, on a second connection",
+    )
 }
 
 /// XEP-0199, where the peer does not acknowledge but could answer.
-#[test]
-fn stream_10_a_peer_that_answers_no_ping_is_left() {
-    let (world, house) = (world(), pinging());
+fn unanswered(world: &World) -> Row {
+    let house = pinging();
     let script = Script {
         silent: 1,
         features: "<bidi xmlns='urn:xmpp:features:bidi'/>",
@@ -199,4 +251,9 @@ fn stream_10_a_peer_that_answers_no_ping_is_left() {
     peer.until_times("urn:xmpp:ping", 3);
     assert_eq!(peer.connections(), 2);
     alice.close();
+    again(
+        &peer,
+        "it goes both ways, and answers no ping",
+        "left; what is sent next is delivered on a second connection",
+    )
 }

@@ -3,15 +3,25 @@
 use crate::actor::{Actor, Script, network};
 use crate::authority::Shape;
 use crate::house::unique;
-use crate::meeting::{dial_back, outbound};
+use crate::meeting::{Met, dial_back, outbound};
+use crate::table::{Row, check};
 use crate::wire::{Wire, attribute};
-use crate::world::{OPEN, STRICT, world};
+use crate::world::{OPEN, STRICT, World, world};
 
-/// The records of the domain are asked for, and the header names both of the pair.
+/// DNA-02, S2S-06, DNA-14, DNA-15: where stanzas and questions go, and where not.
 #[test]
-fn dna_02_a_peer_is_looked_up_and_called_by_its_name() {
+fn dna_02_14_15_s2s_06_ways_of_stanzas_and_questions() {
     let world = world();
-    for local in [OPEN, STRICT] {
+    let mut rows = called_by_name(world);
+    rows.push(own_address(world));
+    rows.extend(asked_about(world));
+    check("paths", &rows);
+}
+
+/// DNA-02: the records of the domain are asked for, and the header names both of the pair.
+fn called_by_name(world: &World) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (local, policy) in [(OPEN, "encrypted"), (STRICT, "authenticated")] {
         let peer = world.peer(
             "named",
             "signed.example",
@@ -27,13 +37,14 @@ fn dna_02_a_peer_is_looked_up_and_called_by_its_name() {
             assert_eq!(attribute(header, "from").as_deref(), Some(local));
             assert_eq!(attribute(header, "to"), Some(peer.domain.clone()));
         }
+        let presents = "looked up and called by its name, ours in the header";
+        rows.push(met.row("scripted", presents, policy, "out"));
     }
+    rows
 }
 
-/// A perfect server at the domain's own address, which is not where the records lead.
-#[test]
-fn s2s_06_where_the_records_lead_nowhere_the_domain_s_own_address_is_left_alone() {
-    let world = world();
+/// S2S-06: a perfect server at the domain's own address, which is not where the records lead.
+fn own_address(world: &World) -> Row {
     let domain = format!("{}.signed.example", unique("fallback"));
     let identity = world.ca.shaped(&domain, Shape::ServerAuth);
     let own = Actor::start(&domain, identity, Script::default());
@@ -45,21 +56,32 @@ fn s2s_06_where_the_records_lead_nowhere_the_domain_s_own_address_is_left_alone(
     let met = outbound(world, OPEN, &own);
     assert_eq!(met.outcome, "bounced: remote-server-timeout");
     assert_eq!(own.connections(), 0);
+    let presents = "its records lead nowhere, a good server is at its own address";
+    met.row("scripted", presents, "encrypted", "out")
 }
 
-/// RFC 7712 4.4.1: the answer to who asserts a further domain comes on the stream it came on, the question goes to that
+/// RFC 7712 4.4.1 (DNA-14, DNA-15): the answer to who asserts a further domain comes on the stream it came on, the question goes to that
 /// domain's own server, and its certificate alone answers nothing.
-#[test]
-fn dna_14_15_a_further_sender_is_asked_about_at_its_own_server() {
-    let world = world();
+fn asked_about(world: &World) -> Vec<Row> {
+    let mut rows = Vec::new();
     let script = |takes| Script {
         answers: takes,
         ..Script::default()
     };
     use crate::actor::Answers::{AlwaysInvalid, Honest};
-    for (shape, answers, word) in [
-        (Shape::SelfSigned, Honest, "valid"),
-        (Shape::ServerAuth, AlwaysInvalid, "invalid"),
+    for (presents, shape, answers, word) in [
+        (
+            "a further domain, whose own server confirms the key",
+            Shape::SelfSigned,
+            Honest,
+            "valid",
+        ),
+        (
+            "a further domain, whose own server has a good certificate and refutes the key",
+            Shape::ServerAuth,
+            AlwaysInvalid,
+            "invalid",
+        ),
     ] {
         let first = world.peer(
             "first",
@@ -98,7 +120,11 @@ fn dna_14_15_a_further_sender_is_asked_about_at_its_own_server() {
             "<message from='romeo@{}/x' to='{}' id='{id}'><body>x</body></message>",
             further.domain, alice.jid
         ));
-        if word == "valid" {
+        let (proof, outcome, good) = match word {
+            "valid" => ("dialback", "delivered", true),
+            _ => ("none", "refused: invalid, then invalid-from", false),
+        };
+        if good {
             alice.until(&id);
         } else {
             let end = wire.rest();
@@ -106,5 +132,10 @@ fn dna_14_15_a_further_sender_is_asked_about_at_its_own_server() {
             assert!(!alice.settle().iter().any(|item| item.contains(&id)));
         }
         alice.close();
+        let met = Met::new("dialback", "", outcome);
+        let met = met.explained_as(world, OPEN, &further.domain, "in", good);
+        assert_eq!(met.proof, proof);
+        rows.push(met.row("scripted", presents, "encrypted", "in"));
     }
+    rows
 }

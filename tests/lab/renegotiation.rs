@@ -11,7 +11,10 @@ use crate::authority::Shape;
 use crate::harness::DEADLINE;
 use crate::harness::tools::program;
 use crate::house::unique;
-use crate::world::{OPEN, world};
+use crate::meeting::Met;
+use crate::table::{Row, check};
+use crate::wire::condition;
+use crate::world::{OPEN, World, world};
 
 /// Bytes as they come, until there are no more.
 #[derive(Default)]
@@ -125,8 +128,18 @@ fn relay(house: SocketAddr) -> (SocketAddr, Arc<Heard>) {
 }
 
 #[test]
-fn tls_14_who_renegotiates_loses_the_connection_and_gets_no_answer() {
+fn tls_14_who_renegotiates_loses_the_connection() {
     let world = world();
+    let rows = [they_do(world), they_ask_us_to(world)];
+    check("renegotiation", &rows);
+}
+
+fn row(met: Met, presents: &str, direction: &'static str) -> Row {
+    met.row("OpenSSL", presents, "encrypted", direction)
+}
+
+/// Clients and servers alike; nothing is answered.
+fn they_do(world: &World) -> Row {
     for (kind, port, offered) in [
         ("xmpp", 5222, "urn:ietf:params:xml:ns:xmpp-sasl"),
         ("xmpp-server", 5269, "urn:xmpp:features:dialback"),
@@ -159,11 +172,11 @@ fn tls_14_who_renegotiates_loses_the_connection_and_gets_no_answer() {
         assert_eq!(said.len(), before, "{kind}: nothing is answered");
         assert!(!client.heard.text().contains("</stream:stream>"), "{kind}");
     }
+    let met = Met::new("none", "none", "the connection ends without an answer");
+    row(met, "it renegotiates on TLS 1.2", "in")
 }
 
-#[test]
-fn tls_14_a_server_that_asks_us_to_renegotiate_is_left() {
-    let world = world();
+fn they_ask_us_to(world: &World) -> Row {
     let domain = format!("{}.signed.example", unique("anew"));
     let identity = world.ca.shaped(&domain, Shape::ServerAuth);
     let dir = world.house.dir.join("renegotiates");
@@ -201,4 +214,8 @@ fn tls_14_a_server_that_asks_us_to_renegotiate_is_left() {
     assert!(bounced.contains("type='error'"), "{bounced}");
     assert!(!peer.heard.text().contains("</stream:stream>"));
     alice.close();
+    let outcome = format!("bounced: {}", condition(&bounced));
+    let met = Met::new("none", "none", &outcome);
+    let met = met.explained_by(&world.house, OPEN, &domain, "out", |a| a["ok"] == false);
+    row(met, "it asks us to renegotiate on TLS 1.2", "out")
 }
