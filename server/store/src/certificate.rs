@@ -24,6 +24,8 @@ pub struct CertificateRow {
     pub created: Timestamp,
     /// Since when its key is in use: a renewal that keeps the key keeps this too.
     pub key_since: Timestamp,
+    /// When it came into its state; 0 for those from before this was kept.
+    pub since: Timestamp,
 }
 
 /// A certificate with its key, as TLS needs it.
@@ -60,9 +62,11 @@ impl std::fmt::Debug for OrderRow {
     }
 }
 
-type Tuple = (i64, String, i64, String, String, i64, i64);
+type Tuple = (i64, String, i64, String, String, i64, i64, i64);
 
-fn row((id, chain_pem, not_after, source, state, created, key_since): Tuple) -> CertificateRow {
+fn row(
+    (id, chain_pem, not_after, source, state, created, key_since, since): Tuple,
+) -> CertificateRow {
     CertificateRow {
         id,
         chain_pem,
@@ -71,6 +75,7 @@ fn row((id, chain_pem, not_after, source, state, created, key_since): Tuple) -> 
         state,
         created: Timestamp(created),
         key_since: Timestamp(key_since),
+        since: Timestamp(since),
     }
 }
 
@@ -93,7 +98,8 @@ impl Store {
 }
 
 impl DomainStore {
-    /// Stores a certificate. With state `current` it takes the place of the one in use, which is retired.
+    /// Stores a certificate. With state `current` it takes the place of the one in use, which is retired; with state `next` that
+    /// of one that was made ahead and not used yet, which is forgotten.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -115,12 +121,16 @@ impl DomainStore {
         let (id,): (i64,) = wr!(self.store, p => {
             let mut tx = p.begin().await?;
             if state == "current" {
-                sqlx::query("UPDATE certificates SET state = 'retired' WHERE domain = $1 AND state = 'current'")
+                sqlx::query("UPDATE certificates SET state = 'retired', since = $2 WHERE domain = $1 AND state = 'current'")
+                    .bind(self.id.0).bind(now.0).execute(&mut *tx).await?;
+            }
+            if state == "next" {
+                sqlx::query("DELETE FROM certificates WHERE domain = $1 AND state = 'next'")
                     .bind(self.id.0).execute(&mut *tx).await?;
             }
             let id = sqlx::query_as(
-                "INSERT INTO certificates (domain, chain_pem, key_sealed, not_after, source, state, created, key_since) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING id",
+                "INSERT INTO certificates (domain, chain_pem, key_sealed, not_after, source, state, created, key_since, since) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $7) RETURNING id",
             )
             .bind(self.id.0).bind(&identity.chain_pem).bind(&sealed).bind(not_after.0).bind(source).bind(state).bind(now.0)
             .bind(key_since.0).fetch_one(&mut *tx).await?;
@@ -138,6 +148,52 @@ impl DomainStore {
         Ok(id)
     }
 
+    /// The one made ahead comes into use, the one in use is retired. `false`: there is none.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn certificate_promote(&self, now: Timestamp) -> Result<bool> {
+        let same_key = match (self.identity_current().await, self.identity_next().await?) {
+            (Ok(Some(held)), Some(next)) => held.key_pem == next.key_pem,
+            _ => false,
+        };
+        let n = wr!(self.store, p => {
+            let mut tx = p.begin().await?;
+            let held: Option<(i64,)> =
+                sqlx::query_as("SELECT key_since FROM certificates WHERE domain = $1 AND state = 'current'")
+                    .bind(self.id.0).fetch_optional(&mut *tx).await?;
+            let key_since = held.filter(|_| same_key).map_or(now.0, |(since,)| since);
+            let next: Option<(i64,)> = sqlx::query_as("SELECT id FROM certificates WHERE domain = $1 AND state = 'next'")
+                .bind(self.id.0).fetch_optional(&mut *tx).await?;
+            let n = if let Some((id,)) = next {
+                sqlx::query("UPDATE certificates SET state = 'retired', since = $2 WHERE domain = $1 AND state = 'current'")
+                    .bind(self.id.0).bind(now.0).execute(&mut *tx).await?;
+                sqlx::query("UPDATE certificates SET state = 'current', since = $2, key_since = $3 WHERE id = $1")
+                    .bind(id).bind(now.0).bind(key_since).execute(&mut *tx).await?.rows_affected()
+            } else {
+                0
+            };
+            if n > 0 {
+                announce!(tx, Change::Certificate(self.name.to_string()), now);
+            }
+            tx.commit().await?;
+            n
+        });
+        self.store.tell();
+        Ok(n > 0)
+    }
+
+    /// Forgets what was made ahead.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn certificate_discard_next(&self) -> Result<()> {
+        wr!(self.store, p => {
+            sqlx::query("DELETE FROM certificates WHERE domain = $1 AND state = 'next'").bind(self.id.0).execute(p).await.map(|_| ())
+        })?;
+        Ok(())
+    }
+
     /// All certificates, newest first.
     ///
     /// # Errors
@@ -145,7 +201,7 @@ impl DomainStore {
     pub async fn certificate_list(&self) -> Result<Vec<CertificateRow>> {
         let found: Vec<Tuple> = rd!(self.store, p => {
             sqlx::query_as(
-                "SELECT id, chain_pem, not_after, source, state, created, key_since FROM certificates WHERE domain = $1 ORDER BY id DESC",
+                "SELECT id, chain_pem, not_after, source, state, created, key_since, since FROM certificates WHERE domain = $1 ORDER BY id DESC",
             )
             .bind(self.id.0).fetch_all(p).await
         })?;
@@ -159,7 +215,7 @@ impl DomainStore {
     pub async fn certificate_current(&self) -> Result<Option<CertificateRow>> {
         let found: Option<Tuple> = rd!(self.store, p => {
             sqlx::query_as(
-                "SELECT id, chain_pem, not_after, source, state, created, key_since FROM certificates \
+                "SELECT id, chain_pem, not_after, source, state, created, key_since, since FROM certificates \
                  WHERE domain = $1 AND state = 'current'",
             )
             .bind(self.id.0).fetch_optional(p).await
@@ -172,9 +228,21 @@ impl DomainStore {
     /// # Errors
     /// [`StoreError::Sealed`] with another master key.
     pub async fn identity_current(&self) -> Result<Option<Identity>> {
+        self.identity("current").await
+    }
+
+    /// The identity made ahead, with its key.
+    ///
+    /// # Errors
+    /// [`StoreError::Sealed`] with another master key.
+    pub async fn identity_next(&self) -> Result<Option<Identity>> {
+        self.identity("next").await
+    }
+
+    async fn identity(&self, state: &str) -> Result<Option<Identity>> {
         let found: Option<(String, Vec<u8>)> = rd!(self.store, p => {
-            sqlx::query_as("SELECT chain_pem, key_sealed FROM certificates WHERE domain = $1 AND state = 'current'")
-                .bind(self.id.0).fetch_optional(p).await
+            sqlx::query_as("SELECT chain_pem, key_sealed FROM certificates WHERE domain = $1 AND state = $2")
+                .bind(self.id.0).bind(state).fetch_optional(p).await
         })?;
         let Some((chain_pem, sealed)) = found else {
             return Ok(None);

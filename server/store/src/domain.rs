@@ -191,8 +191,8 @@ impl Store {
                 if let Some((identity, not_after)) = identity {
                     let key = self.seal_identity(DomainId(id), identity)?;
                     sqlx::query(
-                        "INSERT INTO certificates (domain, chain_pem, key_sealed, not_after, source, state, created, key_since) \
-                         VALUES ($1, $2, $3, $4, 'uploaded', 'current', $5, $5)",
+                        "INSERT INTO certificates (domain, chain_pem, key_sealed, not_after, source, state, created, key_since, since) \
+                         VALUES ($1, $2, $3, $4, 'uploaded', 'current', $5, $5, $5)",
                     )
                     .bind(id).bind(&identity.chain_pem).bind(&key).bind(not_after.0).bind(now.0)
                     .execute(&mut *tx).await?;

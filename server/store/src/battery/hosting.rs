@@ -162,6 +162,28 @@ battery! {
         assert_eq!(store.keys_rotate().await.expect("nothing to do"), 0);
     }
 
+    what_is_made_ahead_is_sealed_and_comes_into_use(store) {
+        let (_, _, d) = house(&store, "example.com", "aaa").await;
+        let identity = |n: u8| Identity { chain_pem: format!("chain {n}"), key_pem: Zeroizing::new(format!("key {n}")) };
+        let at = |n: i64| Timestamp(NOW.0 + n);
+        assert!(!d.certificate_promote(NOW).await.expect("asked"), "there is none");
+        d.certificate_add(&identity(1), at(100), "acme", "current", NOW).await.expect("added");
+        d.certificate_add(&identity(2), at(200), "acme", "next", at(1)).await.expect("made ahead");
+        d.certificate_add(&identity(3), at(200), "acme", "next", at(2)).await.expect("in its place");
+        assert_eq!(*d.identity_next().await.expect("opened").expect("there").key_pem, "key 3");
+        assert_eq!(*d.identity_current().await.expect("opened").expect("there").key_pem, "key 1");
+        assert!(d.certificate_promote(at(5)).await.expect("swapped"));
+        let all: Vec<_> = d.certificate_list().await.expect("read").into_iter().map(|c| (c.state, c.since, c.key_since)).collect();
+        assert_eq!(all, [("current".to_owned(), at(5), at(5)), ("retired".to_owned(), at(5), NOW)]);
+        d.certificate_add(&identity(3), at(300), "acme", "next", at(6)).await.expect("the same key");
+        assert!(d.certificate_promote(at(7)).await.expect("swapped"));
+        let now = d.certificate_current().await.expect("read").expect("there");
+        assert_eq!((now.since, now.key_since), (at(7), at(5)), "a key that was kept keeps its age");
+        d.certificate_add(&identity(4), at(300), "acme", "next", at(8)).await.expect("made ahead");
+        d.certificate_discard_next().await.expect("forgotten");
+        assert!(d.identity_next().await.expect("read").is_none());
+    }
+
     secrets_are_made_once(store) {
         assert!(store.setting_get("dialback").await.expect("read").is_none());
         assert_eq!(&**store.setting_get_or("dialback", b"one").await.expect("made"), b"one");
