@@ -47,6 +47,42 @@ impl fmt::Display for Record {
 }
 
 impl Record {
+    /// DANE-EE, SHA-256 of the public key (3 1 1): what survives renewals that keep the key (DANE-05).
+    pub fn of_key(spki_sha256: Vec<u8>) -> Self {
+        Self {
+            usage: 3,
+            selector: 1,
+            matching: 1,
+            data: spki_sha256,
+        }
+    }
+
+    /// As zone files spell it: `3 1 1 8a9a…` (RFC 6698 2.2, DANE-19).
+    pub fn spelled(&self) -> String {
+        let hex: String = self.data.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("{self} {hex}")
+    }
+
+    /// Reads a zone file's spelling; white space within the data is allowed.
+    pub fn read(text: &str) -> Option<Self> {
+        let mut words = text.split_ascii_whitespace();
+        let mut octet = || words.next()?.parse::<u8>().ok();
+        let (usage, selector, matching) = (octet()?, octet()?, octet()?);
+        let hex: String = words.collect();
+        if hex.is_empty() || hex.len() % 2 != 0 {
+            return None;
+        }
+        let data: Option<Vec<u8>> = (0..hex.len() / 2)
+            .map(|at| u8::from_str_radix(hex.get(2 * at..2 * at + 2)?, 16).ok())
+            .collect();
+        Some(Self {
+            usage,
+            selector,
+            matching,
+            data: data?,
+        })
+    }
+
     /// Its usage, if it is one that is known.
     pub fn usage(&self) -> Option<Usage> {
         Some(match self.usage {

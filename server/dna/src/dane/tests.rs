@@ -666,3 +666,26 @@ async fn dane_45_targets_of_a_peer_that_called_are_asked_for_where_the_delegatio
         assert_eq!(table.asked().len(), 2 + expected);
     }
 }
+
+#[test]
+fn dane_19_presentation_form_is_three_decimal_octets_and_hex() {
+    let record = Record::of_key(vec![0x8a; 32]);
+    let text = record.spelled();
+    assert_eq!(text, format!("3 1 1 {}", "8a".repeat(32)));
+    assert_eq!(Record::read(&text).as_ref(), Some(&record));
+    assert_eq!(
+        Record::read(&format!("3 1 1 {} {}", "8A".repeat(16), "8A".repeat(16))),
+        Some(record)
+    );
+    for bad in [
+        "",
+        "3 1",
+        "3 1 1",
+        "3 1 1 8",
+        "3 1 1 xx",
+        "300 1 1 8a",
+        "3 1 1 \u{e9}\u{e9}",
+    ] {
+        assert_eq!(Record::read(bad), None, "{bad}");
+    }
+}

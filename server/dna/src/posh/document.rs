@@ -68,6 +68,38 @@ pub struct Descriptor {
 }
 
 impl Descriptor {
+    /// As text, hash and lower-case hex: `sha-256 3f…`.
+    pub fn spelled(&self) -> String {
+        let hex: String = self
+            .digest
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        format!("{} {hex}", self.hash.name())
+    }
+
+    /// Every spelling under which a certificate (DER) may be listed.
+    pub fn spellings(der: &[u8]) -> Vec<String> {
+        Hash::ALL
+            .into_iter()
+            .map(|hash| {
+                let digest = hash.of(der);
+                Self { hash, digest }.spelled()
+            })
+            .collect()
+    }
+
+    /// Reads what [`Self::spelled`] wrote.
+    pub fn read(text: &str) -> Option<Self> {
+        let (name, hex) = text.split_once(' ')?;
+        let hash = Hash::ALL.into_iter().find(|hash| hash.name() == name)?;
+        let digest: Option<Vec<u8>> = (0..hex.len() / 2)
+            .map(|at| u8::from_str_radix(hex.get(2 * at..2 * at + 2)?, 16).ok())
+            .collect();
+        let digest = digest.filter(|digest| digest.len() == hash.length())?;
+        Some(Self { hash, digest })
+    }
+
     /// Whether it describes this certificate.
     pub fn describes(&self, der: &[u8]) -> bool {
         self.hash.of(der) == self.digest
@@ -132,6 +164,29 @@ impl Document {
             Self::Fingerprints { expires, .. } | Self::Reference { expires, .. } => *expires,
         }
     }
+}
+
+/// A fingerprints document for these certificates (DER), in this order: always by SHA-256, which both ends can rely on
+/// (POSH-05 to POSH-10). Never a key (POSH-42). `None` for no certificate: there is no such document (POSH-04).
+pub fn fingerprints<'a>(
+    certificates: impl IntoIterator<Item = &'a [u8]>,
+    expires_seconds: u32,
+) -> Option<String> {
+    let list: Vec<Value> = certificates
+        .into_iter()
+        .map(|der| {
+            let digest = base64::engine::general_purpose::STANDARD.encode(Hash::Sha256.of(der));
+            serde_json::json!({ Hash::Sha256.name(): digest })
+        })
+        .collect();
+    (!list.is_empty()).then(|| {
+        serde_json::json!({ "fingerprints": list, "expires": expires_seconds }).to_string()
+    })
+}
+
+/// A reference document that leads to `url`, an HTTPS address (POSH-17).
+pub fn reference(url: &str, expires_seconds: u32) -> String {
+    serde_json::json!({ "url": url, "expires": expires_seconds }).to_string()
 }
 
 fn descriptors(list: &[Value]) -> Result<Vec<Descriptor>, &'static str> {

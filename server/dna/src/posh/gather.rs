@@ -35,6 +35,47 @@ pub fn well_known(domain: &DomainName, service: Service, port: u16) -> Option<Ur
     .ok()
 }
 
+/// What a domain's website publishes, as it says so itself: for whoever answers for the website.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// What there is.
+    pub material: Material,
+    /// Address it came from in the end, or at which the search ended.
+    pub source: String,
+    /// How long it asks to be believed, the lower of the two where there is a reference; 0: there is nothing to believe.
+    pub expires_seconds: u64,
+}
+
+/// Fetches what a domain publishes, by the rules of everybody who verifies it (POSH-47).
+pub async fn published(
+    fetch: &dyn Fetch,
+    domain: &DomainName,
+    service: Service,
+    port: u16,
+) -> Published {
+    let Some(url) = well_known(domain, service, port) else {
+        return Published {
+            material: Material::Nothing(Nothing::NotPublished),
+            source: String::new(),
+            expires_seconds: 0,
+        };
+    };
+    let mut hops = Hops {
+        fetch,
+        url,
+        redirects: REDIRECTS,
+    };
+    let (material, expires_seconds) = match hops.fingerprints().await {
+        Ok((list, expires)) => (Material::Fingerprints(list), expires),
+        Err(nothing) => (Material::Nothing(nothing), 0),
+    };
+    Published {
+        material,
+        source: hops.url.to_string(),
+        expires_seconds,
+    }
+}
+
 /// Looks for the fingerprints of a domain. `port` is 443 but in private worlds.
 pub async fn look_up(
     fetch: &dyn Fetch,
@@ -43,35 +84,15 @@ pub async fn look_up(
     port: u16,
     now: Timestamp,
 ) -> Evidence {
-    let Some(url) = well_known(domain, service, port) else {
-        return Evidence {
-            material: Material::Nothing(Nothing::NotPublished),
-            source: String::new(),
-            until: now.after(NONE_LASTS),
-        };
-    };
-    let mut hops = Hops {
-        fetch,
-        url,
-        redirects: REDIRECTS,
-    };
-    let found = hops.fingerprints().await;
-    let (material, lasts) = match found {
-        Ok((list, expires)) => {
-            let lasts = Duration::from_secs(expires).min(LONGEST);
-            (Material::Fingerprints(list), lasts)
-        }
-        Err(nothing) => {
-            let lasts = match nothing {
-                Nothing::NotPublished => NONE_LASTS,
-                _ => TROUBLE_LASTS,
-            };
-            (Material::Nothing(nothing), lasts)
-        }
+    let found = published(fetch, domain, service, port).await;
+    let lasts = match &found.material {
+        Material::Fingerprints(_) => Duration::from_secs(found.expires_seconds).min(LONGEST),
+        Material::Nothing(Nothing::NotPublished) => NONE_LASTS,
+        Material::Nothing(_) => TROUBLE_LASTS,
     };
     Evidence {
-        material,
-        source: hops.url.to_string(),
+        material: found.material,
+        source: found.source,
         until: now.after(lasts),
     }
 }

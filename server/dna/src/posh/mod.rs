@@ -18,8 +18,8 @@ use std::time::Duration;
 
 use xmpp::timestamp::Timestamp;
 
-pub use self::document::{Descriptor, Document, Hash};
-pub use self::gather::{DOCUMENT_BYTES, look_up, well_known};
+pub use self::document::{Descriptor, Document, Hash, fingerprints, reference};
+pub use self::gather::{DOCUMENT_BYTES, Published, look_up, published, well_known};
 
 use crate::fetch::FetchError;
 use crate::pkix;

@@ -568,3 +568,39 @@ fn cert_22_posh_has_no_say_for_a_pinned_peer() {
     });
     assert_eq!(found, "certificate-self-signed");
 }
+
+/// POSH-05 to POSH-10, POSH-15, POSH-17, POSH-18, POSH-42: what we write is what verifiers read.
+#[test]
+fn posh_05_documents_as_we_publish_them() {
+    let leaves: [&[u8]; 2] = [b"one", b"two"];
+    let text = super::fingerprints(leaves, 3600).expect("a document");
+    let Document::Fingerprints { list, expires } = Document::parse(text.as_bytes()).expect("read")
+    else {
+        panic!("{text}")
+    };
+    assert_eq!((list.len(), expires), (2, 3600));
+    for (descriptor, leaf) in list.iter().zip(leaves) {
+        assert!(descriptor.describes(leaf) && descriptor.hash == super::Hash::Sha256);
+        assert_eq!(
+            super::Descriptor::read(&descriptor.spelled()).as_ref(),
+            Some(descriptor)
+        );
+        assert!(super::Descriptor::spellings(leaf).contains(&descriptor.spelled()));
+    }
+    let json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let members: Vec<_> = json.as_object().expect("an object").keys().collect();
+    assert_eq!(
+        members,
+        ["expires", "fingerprints"],
+        "nothing else, no url, no key"
+    );
+    assert_eq!(super::fingerprints([], 3600), None, "POSH-04: none at all");
+    let text = super::reference("https://host.example/a.json", 60);
+    assert_eq!(
+        Document::parse(text.as_bytes()),
+        Ok(Document::Reference {
+            url: "https://host.example/a.json".into(),
+            expires: 60
+        })
+    );
+}
