@@ -244,12 +244,11 @@ pub(crate) async fn settings_save(
     Posted { desk, fields }: Posted,
 ) -> Answer {
     let set = DomainSet {
-        streams: Default::default(),
         policy: Some(fields.text("policy").to_owned()).filter(|word| !word.is_empty()),
-        mode: None,
         services: Some(fields.all("service")),
         allow: Some(fields.list("allow")),
         block: Some(fields.list("block")),
+        ..DomainSet::default()
     };
     match desk
         .panel

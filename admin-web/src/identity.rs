@@ -3,6 +3,7 @@
 use askama::Template;
 use control::certificate::{CertificateUpload, CertificateView};
 use control::domain::DomainShow;
+use control::rollover::{KeyChange, RolloverView};
 use control::{ControlError, Secret};
 
 use crate::domains::view_of;
@@ -21,6 +22,7 @@ pub(crate) struct IdentityPage {
     pub(crate) urls: DomainUrls,
     pub(crate) certificates: Vec<CertificateView>,
     pub(crate) issuer: String,
+    pub(crate) rollover: RolloverView,
 }
 
 impl IdentityPage {
@@ -32,6 +34,14 @@ impl IdentityPage {
     fn others(&self) -> Vec<&CertificateView> {
         let certificates = self.certificates.iter();
         certificates.filter(|c| c.state != "current").collect()
+    }
+}
+
+/// Class of a step in the timeline.
+pub(crate) fn step(standing: &str) -> &'static str {
+    match standing {
+        "done" => "past",
+        _ => "",
     }
 }
 
@@ -61,10 +71,15 @@ async fn page(desk: &SignedIn, domain: &str, problem: Option<Problem>) -> Answer
         .certificate_list(&desk.actor, domain)
         .await
         .or_page(desk)?;
+    let rollover = control
+        .certificate_rollover(&desk.actor, domain)
+        .await
+        .or_page(desk)?;
     let page = IdentityPage {
         frame: desk.at(Here::Identity).about(&show.view).problem(problem),
         urls: DomainUrls::new(&show.view.ascii),
         certificates,
+        rollover,
         issuer: control.issuer().name,
         show,
     };
@@ -84,6 +99,22 @@ pub(crate) async fn order(Path(domain): Path<String>, Posted { desk, .. }: Poste
     }
 }
 
+/// Has another key made: in good order, or at once.
+pub(crate) async fn key(Path(domain): Path<String>, Posted { desk, fields }: Posted) -> Answer {
+    let change = KeyChange {
+        emergency: fields.text("how") == "emergency",
+    };
+    match desk
+        .panel
+        .control
+        .certificate_change_key(&desk.actor, &domain, change)
+        .await
+    {
+        Ok(()) => Ok(done(&DomainUrls::new(&domain).identity(), "another-key")),
+        Err(failure) => refused(&desk, &domain, failure).await,
+    }
+}
+
 /// Takes chain and key.
 pub(crate) async fn upload(Path(domain): Path<String>, Posted { desk, fields }: Posted) -> Answer {
     let upload = CertificateUpload {
@@ -96,7 +127,14 @@ pub(crate) async fn upload(Path(domain): Path<String>, Posted { desk, fields }: 
         .certificate_upload(&desk.actor, &domain, upload)
         .await
     {
-        Ok(_) => Ok(done(&DomainUrls::new(&domain).identity(), "uploaded")),
+        Ok(view) => {
+            let notice = if view.state == "next" {
+                "uploaded-ahead"
+            } else {
+                "uploaded"
+            };
+            Ok(done(&DomainUrls::new(&domain).identity(), notice))
+        }
         Err(failure) => refused(&desk, &domain, failure).await,
     }
 }

@@ -118,6 +118,7 @@ fn pages() -> Router<Shared> {
                 .layer(DefaultBodyLimit::max(CERTIFICATE_BYTES)),
         )
         .route(route::ORDER, post(identity::order))
+        .route(route::KEY, post(identity::key))
         .route(route::PEOPLE, get(people::list).post(people::add))
         .route(
             route::IMPORT,

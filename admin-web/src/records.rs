@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::IntoResponse;
-use control::records::{RecordValue, RecordView, RecordsPage as Records, Standing};
+use control::records::{RecordValue, RecordView, RecordsPage as Records, Standing, WebView};
 
 use crate::domains::view_of;
 use crate::door::Path;
@@ -50,6 +50,16 @@ pub(crate) fn standing(view: &RecordView) -> (&'static str, &'static str, &'stat
         (Standing::Missing, false) => ("not there yet", "dot", "you"),
         (Standing::Different, _) => ("something else is there", "warn", "warn"),
         (Standing::Unknown, _) => ("not looked yet", "hollow", "unknown"),
+    }
+}
+
+/// Word, icon and colour of an address of the website.
+pub(crate) fn web_standing(view: &WebView) -> (&'static str, &'static str, &'static str) {
+    match view.standing {
+        Standing::Seen => ("seen", "check-full", "ok"),
+        Standing::Missing => ("not there yet", "dot", "you"),
+        Standing::Different => ("something else is there", "warn", "warn"),
+        Standing::Unknown => ("not looked yet", "hollow", "unknown"),
     }
 }
 

@@ -48,6 +48,7 @@ pub(crate) mod route {
     pub(crate) const MODE: &str = "/domains/{domain}/verification/mode";
     pub(crate) const IDENTITY: &str = "/domains/{domain}/identity";
     pub(crate) const ORDER: &str = "/domains/{domain}/identity/order";
+    pub(crate) const KEY: &str = "/domains/{domain}/identity/key";
     pub(crate) const PEOPLE: &str = "/domains/{domain}/people";
     pub(crate) const IMPORT: &str = "/domains/{domain}/people/import";
     pub(crate) const PERSON: &str = "/domains/{domain}/people/{local}";
@@ -119,6 +120,10 @@ impl DomainUrls {
 
     pub(crate) fn order(&self) -> String {
         self.under("identity/order")
+    }
+
+    pub(crate) fn key(&self) -> String {
+        self.under("identity/key")
     }
 
     pub(crate) fn people(&self) -> String {
@@ -314,6 +319,7 @@ mod tests {
             (route::MODE, urls.mode()),
             (route::IDENTITY, urls.identity()),
             (route::ORDER, urls.order()),
+            (route::KEY, urls.key()),
             (route::PEOPLE, urls.people()),
             (route::IMPORT, urls.import()),
             (route::FEDERATION, urls.federation()),

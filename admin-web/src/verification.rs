@@ -2,6 +2,7 @@
 
 use askama::Template;
 use control::domain::{DomainSet, DomainShow, Seen, VerdictView};
+use control::records::{MODE_COSTS, ModeCost};
 
 use crate::domains::view_of;
 use crate::door::Path;
@@ -28,6 +29,20 @@ pub(crate) struct VerificationPage {
 }
 
 impl VerificationPage {
+    /// What the certificate comes from is for people to know, too.
+    fn costs(&self) -> [ModeCost; MODE_COSTS.len()] {
+        MODE_COSTS
+    }
+
+    /// Is it in force beside the mode?
+    fn beside(&self, word: &str) -> bool {
+        let on = match word {
+            "dane" => self.show.dane,
+            _ => self.show.posh,
+        };
+        on && self.show.mode.as_str() != word
+    }
+
     fn matrices(&self) -> Vec<Matrix<'_>> {
         matrices(&self.show.verdicts)
     }
@@ -111,8 +126,11 @@ async fn page(desk: &SignedIn, domain: &str, problem: Option<Problem>) -> Answer
 
 /// Chooses a mode.
 pub(crate) async fn mode(Path(domain): Path<String>, Posted { desk, fields }: Posted) -> Answer {
+    let beside = fields.all("beside");
     let set = DomainSet {
         mode: Some(fields.text("mode").to_owned()),
+        dane: Some(beside.iter().any(|word| word == "dane")),
+        posh: Some(beside.iter().any(|word| word == "posh")),
         ..DomainSet::default()
     };
     match desk

@@ -164,6 +164,10 @@ pub(crate) fn notice(word: &str) -> Option<&'static str> {
         "password-set" => "The password is set. Open sessions of this account end now.",
         "ordered" => "A certificate is being ordered. This page shows it as soon as it is here.",
         "uploaded" => "The certificate is in use.",
+        "uploaded-ahead" => {
+            "The certificate is kept for later: it is used as soon as every server may know it. The steps are below."
+        }
+        "another-key" => "Another key is being made. The steps are below.",
         "password-changed" => {
             "Your password is changed, and every login of yours has ended. Sign in with the new one."
         }

@@ -46,9 +46,10 @@ impl Running {
         // Parts that name no provider take this one; a second call finds it set already.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let store = wiring::open_store(&config).await?;
-        let lookup =
+        let lookup: Arc<dyn dna::Lookup> =
             Resolver::new(&config.dns).map_err(|problem| Failure::other(78, problem, ""))?;
         let anchors = Arc::new(wiring::anchors(&config)?);
+        let fetch = wiring::web(&config, &lookup, &anchors)?;
         let zone = wiring::zone(&config)?;
         let listeners = Listeners::bind(&config.listen).map_err(|error| {
             Failure::other(
@@ -80,6 +81,7 @@ impl Running {
         let control = Control::new(Parts {
             store: store.clone(),
             lookup,
+            fetch,
             issuer,
             zone: zone.clone(),
             owner_zone,

@@ -12,7 +12,7 @@ mod probe;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use admin_web::PanelSettings;
@@ -92,6 +92,8 @@ pub struct Server {
     metrics: Arc<Metrics>,
     live: Arc<LiveServer>,
     streams: Arc<accept::Streams>,
+    /// Control for the public door.
+    knows: Arc<OnceLock<Arc<Control>>>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -222,10 +224,12 @@ impl Server {
             tasks.spawn(files.follow(identities.clone(), stop.clone()));
         }
         accept::spawn(&mut listeners, Arc::new(doors), &stop)?;
+        let knows = Arc::<OnceLock<Arc<Control>>>::default();
         for socket in listeners.take_public() {
             let door = PublicDoor {
                 identities: identities.clone(),
                 names: tenancy.clone(),
+                control: knows.clone(),
             };
             let listener = tokio::net::TcpListener::from_std(socket)?;
             tasks.spawn(public::serve(listener, door, stop.clone()));
@@ -236,6 +240,7 @@ impl Server {
             metrics,
             live,
             streams,
+            knows,
             tasks,
             stop,
         })
@@ -272,6 +277,7 @@ impl Server {
         panel: PanelSettings,
     ) -> Result<(), std::io::Error> {
         let stop = self.stop.clone();
+        let _ = self.knows.set(control.clone());
         self.tasks.spawn(control::worker::run(
             control.clone(),
             stop.clone().cancelled_owned(),

@@ -131,6 +131,9 @@ pub fn platform_settings(config: &Config, pace: Pace) -> PlatformSettings {
             server_tls: config.platform.server_tls_port,
         },
         record_ttl_seconds: config.platform.ttl_seconds,
+        web: config.platform.web.clone(),
+        posh_expires_seconds: config.posh.expires_seconds.max(1),
+        website_port: config.posh.port,
         private_addresses: config.platform.private_addresses,
         sign_up: config.platform.sign_up,
         limits: tenant_limits(config),
@@ -299,14 +302,16 @@ pub fn offline_control(
     lookup: Arc<dyn dna::Lookup>,
 ) -> Result<Arc<Control>, WiringError> {
     let issuer = issuer(config, &store);
+    let anchors = Arc::new(anchors(config)?);
     Ok(Control::new(Parts {
         store,
+        fetch: web(config, &lookup, &anchors)?,
         lookup,
         issuer,
         zone: zone(config)?,
         owner_zone: None,
         live: Arc::new(control::outside::NotLive),
-        anchors: Arc::new(anchors(config)?),
+        anchors,
         clock: Arc::new(SystemClock),
         settings: platform_settings(config, Pace::real()),
     }))

@@ -12,7 +12,7 @@ use base64::Engine as _;
 use control::outside::{ZoneChange, ZoneError, ZonePublisher, ZoneValue};
 use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::rdata::tsig::{TsigAlgorithm, TsigError};
-use hickory_proto::rr::rdata::{A, AAAA, TXT};
+use hickory_proto::rr::rdata::{A, AAAA, TLSA, TXT};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType, TSigner};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -332,6 +332,12 @@ fn data(value: &ZoneValue) -> RData {
         ZoneValue::Txt(text) => {
             RData::TXT(TXT::from_bytes(text.as_bytes().chunks(TXT_BYTES).collect()))
         }
+        ZoneValue::Tlsa(record) => RData::TLSA(TLSA::new(
+            record.usage.into(),
+            record.selector.into(),
+            record.matching.into(),
+            record.data.clone(),
+        )),
     }
 }
 
@@ -374,6 +380,21 @@ mod tests {
             !shown.contains("secret") && !shown.contains("115"),
             "{shown}"
         );
+    }
+
+    #[test]
+    fn dane_19_the_wire_form_is_one_octet_each_and_the_data() {
+        use hickory_proto::serialize::binary::{BinEncodable as _, BinEncoder};
+        let digest: Vec<u8> = (0..32).collect();
+        let record = dna::dane::Record::of_key(digest.clone());
+        let mut bytes = Vec::new();
+        data(&ZoneValue::Tlsa(record.clone()))
+            .emit(&mut BinEncoder::new(&mut bytes))
+            .expect("encoded");
+        assert_eq!(bytes, [&[3, 1, 1][..], &digest].concat());
+        // And what a server would write into its zone file is what we show to people.
+        let shown = data(&ZoneValue::Tlsa(record.clone())).to_string();
+        assert_eq!(dna::dane::Record::read(&shown), Some(record));
     }
 
     #[test]

@@ -77,14 +77,23 @@ impl House {
         hosted: &[Hosted],
         more: &str,
     ) -> Self {
+        Self::start_as(dir, zones, label, roots_pem, hosted, |text| text + more)
+    }
+
+    /// The same with a configuration of its own, made from the usual one.
+    pub fn start_as(
+        dir: &Path,
+        zones: &Zones,
+        label: &str,
+        roots_pem: &str,
+        hosted: &[Hosted],
+        configured: impl FnOnce(String) -> String,
+    ) -> Self {
         let ip = loopback();
         std::fs::create_dir_all(dir).expect("directory");
         std::fs::write(dir.join("roots.pem"), roots_pem).expect("roots");
-        std::fs::write(
-            dir.join("domicile.toml"),
-            configuration(ip, dir, zones, label) + more,
-        )
-        .expect("configuration");
+        let text = configured(configuration(ip, dir, zones, label));
+        std::fs::write(dir.join("domicile.toml"), text).expect("configuration");
         let setup = Setup { dir };
         setup.run(&["tenant", "add", "laboratory"], "");
         setup.run(
@@ -208,6 +217,11 @@ impl House {
         let log = std::fs::read_to_string(self.dir.join("serve.log")).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(40)..].join("\n")
+    }
+
+    /// Runs a command of ours on this house, which must succeed; gives its output.
+    pub fn done(&self, args: &[&str], input: &str) -> String {
+        Setup { dir: &self.dir }.run(args, input)
     }
 
     /// Runs a command of ours on this house; gives exit code and output.

@@ -31,6 +31,7 @@ mod meeting;
 mod moved;
 mod paths;
 mod posh;
+mod publishing;
 mod real;
 mod renegotiation;
 mod revocation;

@@ -5,6 +5,7 @@ use axum::response::IntoResponse;
 use control::certificate::CertificateUpload;
 use control::domain::{DomainNew, DomainSet};
 use control::peer::PeerPin;
+use control::rollover::KeyChange;
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -25,6 +26,9 @@ pub(super) fn router() -> OpenApiRouter<Shared> {
         .routes(routes!(zone_file))
         .routes(routes!(certificates, certificate_upload))
         .routes(routes!(certificate_order))
+        .routes(routes!(rollover))
+        .routes(routes!(change_key))
+        .routes(routes!(modes))
         .routes(routes!(peers))
         .routes(routes!(peer))
         .routes(routes!(peer_pin, peer_unpin))
@@ -198,7 +202,7 @@ async fn certificates(caller: Caller, Path(domain): Path<String>) -> Reply {
         .or_problem()?)
 }
 
-/// Upload chain and key; in use at once
+/// Upload chain and key; in use at once, or as soon as all peers may know it where they have been told what to expect
 #[utoipa::path(post, path = "/domains/{domain}/certificates", tag = "domains", params(("domain" = String, Path)), request_body = schema::CertificateUpload,
     responses((status = 201, body = schema::Certificate), (status = 404, body = schema::Problem), (status = 422, body = schema::Problem)))]
 async fn certificate_upload(
@@ -225,6 +229,41 @@ async fn certificate_order(caller: Caller, Path(domain): Path<String>) -> Reply 
         .await
         .or_problem()?;
     accepted()
+}
+
+/// Where the change of keys and certificates stands, and what is published of them
+#[utoipa::path(get, path = "/domains/{domain}/rollover", tag = "domains", params(("domain" = String, Path)),
+    responses((status = 200, body = schema::Rollover), (status = 404, body = schema::Problem)))]
+async fn rollover(caller: Caller, Path(domain): Path<String>) -> Reply {
+    let control = &caller.panel.control;
+    ok(control
+        .certificate_rollover(&caller.actor, &domain)
+        .await
+        .or_problem()?)
+}
+
+/// Another key for the next certificate
+///
+/// In good order: it is used when every server may know it. As an emergency: at once; `/rollover` says what that costs.
+#[utoipa::path(post, path = "/domains/{domain}/certificates/key", tag = "domains", params(("domain" = String, Path)), request_body = schema::KeyChange,
+    responses((status = 202), (status = 404, body = schema::Problem), (status = 409, body = schema::Problem)))]
+async fn change_key(
+    caller: Caller,
+    Path(domain): Path<String>,
+    Body(change): Body<KeyChange>,
+) -> Reply {
+    let control = &caller.panel.control;
+    control
+        .certificate_change_key(&caller.actor, &domain, change)
+        .await
+        .or_problem()?;
+    accepted()
+}
+
+/// Ways of proof, and what each costs
+#[utoipa::path(get, path = "/modes", tag = "domains", security(()), responses((status = 200, body = Vec<schema::ModeCost>)))]
+async fn modes() -> Reply {
+    ok(control::records::MODE_COSTS)
 }
 
 /// Peers, the latest first

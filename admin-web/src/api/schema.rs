@@ -171,8 +171,12 @@ pub(super) struct DomainShow {
     view: Domain,
     /// Host that SRV records point at.
     target: String,
-    /// `delegated-challenge` or `uploaded`.
+    /// `delegated-challenge`, `uploaded`, `posh`, `dane`; see `/modes`.
     mode: String,
+    /// TLSA records are published for its target.
+    dane: bool,
+    /// POSH documents are published for it.
+    posh: bool,
     /// `permissive`, `verified`, `encrypted`, `authenticated`.
     policy: String,
     services: Vec<String>,
@@ -248,7 +252,14 @@ pub(super) struct DomainNew {
 #[derive(ToSchema)]
 pub(super) struct DomainSet {
     policy: Option<String>,
+    /// See `/modes`.
     mode: Option<String>,
+    /// TLSA records beside a mode that holds a certificate.
+    dane: Option<bool>,
+    /// POSH documents beside it.
+    posh: Option<bool>,
+    /// A renewal changes the key when that is older than this many days; 0: keys are kept.
+    key_days: Option<u32>,
     services: Option<Vec<String>>,
     allow: Option<Vec<String>>,
     block: Option<Vec<String>>,
@@ -339,6 +350,75 @@ pub(super) struct Records {
     dns_host: String,
     dns_hint: String,
     records: Vec<RecordStanding>,
+    /// What the owner's website is to answer; empty unless POSH is chosen.
+    web: Vec<WebAddress>,
+}
+
+/// An address of the owner's website.
+#[derive(ToSchema)]
+pub(super) struct WebAddress {
+    /// `xmpp-client`, `xmpp-server`.
+    service: String,
+    address: String,
+    /// Redirect it there; empty: publish the document.
+    redirect: String,
+    /// Or answer with this.
+    document: String,
+    why: String,
+    /// `seen`, `missing`, `different`, `unknown`.
+    standing: String,
+}
+
+/// A way of proof and its price.
+#[derive(ToSchema)]
+pub(super) struct ModeCost {
+    mode: String,
+    title: String,
+    owner: String,
+    held: String,
+    issuable: String,
+    accepted: String,
+    /// May it be added to another mode?
+    addable: bool,
+}
+
+/// Where the change of identities stands.
+#[derive(ToSchema)]
+pub(super) struct Rollover {
+    /// `calm`, `publishing`, `waiting`, `settling`, `late`.
+    phase: String,
+    text: String,
+    steps: Vec<RolloverStep>,
+    tlsa: Vec<Tlsa>,
+    /// Fingerprints of the POSH documents, SHA-256 in hex.
+    posh: Vec<String>,
+    believed_seconds: u32,
+    key_days: Option<u32>,
+    /// What changing the key at once would cost.
+    emergency: String,
+}
+
+#[derive(ToSchema)]
+pub(super) struct RolloverStep {
+    /// `make`, `publish`, `wait`, `swap`, `retire`.
+    step: String,
+    /// `done`, `now`, `later`, `late`.
+    standing: String,
+    at: Option<String>,
+    text: String,
+}
+
+#[derive(ToSchema)]
+pub(super) struct Tlsa {
+    owner: String,
+    /// `3 1 1 8a9a…`
+    records: Vec<String>,
+}
+
+#[derive(ToSchema)]
+pub(super) struct KeyChange {
+    /// Others may know the key: change it at once, whatever peers have been told.
+    emergency: bool,
 }
 
 #[derive(ToSchema)]
@@ -350,7 +430,7 @@ pub(super) struct Certificate {
     not_after: String,
     renew_at: Option<String>,
     days_left: i64,
-    /// `acme` or `uploaded`.
+    /// `acme`, `uploaded`, or `own`: made by us for our own host.
     source: String,
     /// `current`, `next`, `retired`.
     state: String,

@@ -9,8 +9,9 @@ use control::findings::{FindingView, Severity};
 use control::operator::{LoginView, OperatorView, TokenView};
 use control::peer::{AnchorView, PeerShow, PeerView, PinnedView, Story};
 use control::records::{
-    DesiredRecord, Mode, Purpose, RecordValue, RecordView, RecordsPage, Standing,
+    DesiredRecord, Mode, Purpose, RecordValue, RecordView, RecordsPage, Standing, WebView,
 };
+use control::rollover::{RolloverView, StepView, TlsaView};
 use control::settings::Limits;
 use control::tenant::{Overview, TenantView, Used};
 
@@ -320,6 +321,8 @@ pub(super) fn show_live() -> DomainShow {
         streams: Default::default(),
         target: "d7f3k2.on.hosting.example".into(),
         mode: Mode::DelegatedChallenge,
+        dane: true,
+        posh: true,
         policy: "authenticated".into(),
         services: vec!["rooms".into()],
         allow: Vec::new(),
@@ -438,6 +441,51 @@ fn record(
     }
 }
 
+pub(super) fn rollover() -> RolloverView {
+    let step = |step, standing, at: Option<i64>, text: &str| StepView {
+        step,
+        standing,
+        at: at.map(|seconds| Timestamp(NOW.0 + seconds * 1_000_000)),
+        text: text.into(),
+    };
+    RolloverView {
+        phase: "waiting",
+        text: "The next certificate is known; older copies run out at 2026-12-17T20:00:00Z, then it is used.".into(),
+        steps: vec![
+            step("make", "done", Some(-7200), "The next certificate was made, with another key, and put aside sealed."),
+            step("publish", "done", Some(-3600), "Seen in the platform's zone everywhere."),
+            step("publish", "now", None, "To be seen on your website."),
+            step("wait", "now", Some(7200), "Older copies in other servers' memory run out."),
+            step("swap", "later", Some(7200), "It comes into use; nobody is disconnected."),
+        ],
+        tlsa: vec![TlsaView {
+            owner: "_5269._tcp.d7f3k2.on.hosting.example".into(),
+            records: vec![format!("3 1 1 {}", "8a".repeat(32)), format!("3 1 1 {}", "3c".repeat(32))],
+        }],
+        posh: vec!["5d".repeat(32)],
+        believed_seconds: 14_400,
+        key_days: Some(365),
+        emergency: "Until their copies have run out, at 2026-12-17T20:00:00Z at the latest, servers with DANE or POSH that remember the old key refuse new connections to you.".into(),
+    }
+}
+
+fn web() -> Vec<WebView> {
+    let of = |service: &'static str, standing| WebView {
+        service,
+        address: format!("https://bakery.example/.well-known/posh/{service}.json"),
+        redirect: format!("https://web.hosting.example/posh/d7f3k2/{service}.json"),
+        document: format!(
+            r#"{{"expires":14400,"url":"https://web.hosting.example/posh/d7f3k2/{service}.json"}}"#
+        ),
+        why: "Lets servers that know POSH see that we speak for you.",
+        standing,
+    };
+    vec![
+        of("xmpp-client", Standing::Seen),
+        of("xmpp-server", Standing::Missing),
+    ]
+}
+
 pub(super) fn records() -> RecordsPage {
     let srv = |port| RecordValue::Srv {
         priority: 0,
@@ -461,6 +509,7 @@ pub(super) fn records() -> RecordsPage {
         zone: "bakery.example.".into(),
         dns_host: "Hetzner".into(),
         dns_hint: "Its form adds the zone's name by itself: type the relative name, and end the target with a dot.".into(),
+        web: web(),
         records: vec![
             view(record(Purpose::Ownership, "_domicile", txt, "Shows that the domain is yours. Keep it: it is looked at again from time to time.", false), Standing::Seen, &[]),
             view(record(Purpose::Challenge, "_acme-challenge", cname, "Lets us obtain and renew the certificate for bakery.example; it would also let us obtain one for your website.", false), Standing::Missing, &[]),

@@ -219,6 +219,24 @@ fn ways() -> Vec<Way> {
             "/api/v1/domains/{D}/certificates/order",
             none,
         ),
+        (
+            Op::CertificateList,
+            get.clone(),
+            "/api/v1/domains/{D}/rollover",
+            none,
+        ),
+        (
+            Op::CertificateChangeKey,
+            post.clone(),
+            "/domains/{D}/identity/key",
+            none,
+        ),
+        (
+            Op::CertificateChangeKey,
+            post.clone(),
+            "/api/v1/domains/{D}/certificates/key",
+            empty,
+        ),
         (Op::AccountList, get.clone(), "/domains/{D}/people", none),
         (
             Op::AccountList,

@@ -80,12 +80,40 @@ impl Lookup for World {
 }
 
 #[async_trait]
+impl dna::Fetch for World {
+    async fn get(&self, url: &dna::Url, _limit: usize) -> Result<dna::Reply, dna::FetchError> {
+        Err(dna::FetchError::TimedOut {
+            host: url.host_str().unwrap_or_default().into(),
+        })
+    }
+
+    async fn post(
+        &self,
+        url: &dna::Url,
+        _media_type: &'static str,
+        _body: Vec<u8>,
+        limit: usize,
+    ) -> Result<dna::Reply, dna::FetchError> {
+        self.get(url, limit).await
+    }
+}
+
+#[async_trait]
 impl ZonePublisher for World {
     async fn apply(&self, changes: &[ZoneChange]) -> Result<(), ZoneError> {
         let data = |value: &ZoneValue| match value {
             ZoneValue::A(address) => ("A", RecordData::A(*address)),
             ZoneValue::Aaaa(address) => ("AAAA", RecordData::Aaaa(*address)),
             ZoneValue::Txt(text) => ("TXT", RecordData::Txt(text.clone())),
+            ZoneValue::Tlsa(record) => (
+                "TLSA",
+                RecordData::Tlsa {
+                    usage: record.usage,
+                    selector: record.selector,
+                    matching: record.matching,
+                    data: record.data.clone(),
+                },
+            ),
         };
         let mut records = self.0.lock().unwrap();
         for change in changes {
@@ -159,9 +187,10 @@ impl OwnerZone for World {
 impl Live for World {
     fn announce(&self, _change: Change) {}
 
-    async fn probe(&self, _domain: &DomainName) -> Probe {
+    async fn probe(&self, _domain: &DomainName, _own: Option<&str>) -> Probe {
         Probe::Passed {
             seen: "192.0.2.1:5222, TLS 1.3".into(),
+            leaf: String::new(),
         }
     }
 
@@ -233,6 +262,7 @@ impl House {
         let control = Control::new(Parts {
             store: store::Store::open(&url, sealer).await.unwrap(),
             lookup: world.clone(),
+            fetch: world.clone(),
             anchors: Arc::new(dna::Anchors::default()),
             issuer: world.clone(),
             zone: world.clone(),
@@ -245,6 +275,9 @@ impl House {
                 addresses: vec![IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))],
                 ports: Ports::default(),
                 record_ttl_seconds: 3600,
+                web: "https://web.hosting.example".into(),
+                posh_expires_seconds: 14_400,
+                website_port: 443,
                 private_addresses: false,
                 sign_up: true,
                 limits: Limits {

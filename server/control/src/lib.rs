@@ -8,7 +8,7 @@
 //! another's.
 //!
 //! Codemap, in reading order: [`domain`] the states; [`records`] what must be published; [`observe`] what the world shows;
-//! [`findings`] the difference, with codes; [`certificate`] identities; [`account`] people; [`tenant`] customers;
+//! [`findings`] the difference, with codes; [`certificate`] identities; [`rollover`] when one may be replaced; [`account`] people; [`tenant`] customers;
 //! [`operator`] logins; [`audit`]; [`worker`] the loop; [`error`] and [`permission`] what is said when it cannot be.
 
 pub mod account;
@@ -25,6 +25,7 @@ pub mod outside;
 pub mod peer;
 pub mod permission;
 pub mod records;
+pub mod rollover;
 pub mod secret;
 pub mod settings;
 pub mod tenant;
@@ -60,6 +61,8 @@ pub struct Parts {
     pub store: Store,
     /// Eyes on the DNS.
     pub lookup: Arc<dyn dna::Lookup>,
+    /// Eyes on owners' websites.
+    pub fetch: Arc<dyn dna::Fetch>,
     /// The roots by which a peer would judge us.
     pub anchors: Arc<dna::Anchors>,
     /// The certificate authority.

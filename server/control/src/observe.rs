@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::Seen;
 use crate::findings::{doubled_name, holds, rtype};
-use crate::records::{DesiredRecord, DomainFacts, Purpose, RecordValue};
+use crate::records::{DesiredRecord, DomainFacts, Purpose, RecordValue, SERVICES};
 
 /// Record types that are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -177,6 +177,54 @@ pub struct TargetView {
     pub addresses: Vec<IpAddr>,
     /// Does it resolve?
     pub resolves: Seen,
+    /// Are its addresses DNSSEC-secure?
+    #[serde(default)]
+    pub secure: bool,
+}
+
+/// What an owner's website publishes for one kind of streams.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PoshView {
+    /// Where it came from in the end, or where the search ended.
+    pub source: String,
+    /// Certificates listed, each by its strongest digest ([`dna::posh::Descriptor::spelled`]).
+    pub listed: Vec<String>,
+    /// How long it asks to be believed, in seconds.
+    pub expires_seconds: u64,
+    /// Code of the judge for what is in the way of using it; empty: nothing.
+    pub code: String,
+    /// The same in words.
+    pub said: String,
+    /// It could not be asked.
+    pub unknown: bool,
+}
+
+impl From<dna::posh::Published> for PoshView {
+    fn from(found: dna::posh::Published) -> Self {
+        use dna::FetchError::{Busy, TimedOut, Unreachable};
+        use dna::posh::{Material, Nothing};
+        let mut view = Self {
+            source: found.source,
+            expires_seconds: found.expires_seconds,
+            ..Self::default()
+        };
+        match found.material {
+            Material::Fingerprints(list) => {
+                view.listed = list.iter().map(dna::posh::Descriptor::spelled).collect();
+            }
+            Material::Nothing(nothing) => {
+                view.code = nothing.code().into();
+                view.said = nothing.to_string();
+                // Perhaps the fault is ours, or the network's between.
+                view.unknown = matches!(
+                    nothing,
+                    Nothing::Fetch(Busy | TimedOut { .. } | Unreachable { .. })
+                );
+            }
+        }
+        view
+    }
 }
 
 /// The CAA set that decides for a name (RFC 8659 3).
@@ -216,6 +264,9 @@ pub struct Observation {
     pub targets: BTreeMap<String, TargetView>,
     /// Deciding CAA sets by name.
     pub caa: BTreeMap<String, CaaView>,
+    /// POSH documents by service (`xmpp-client`), where POSH is chosen.
+    #[serde(default)]
+    pub posh: BTreeMap<String, PoshView>,
 }
 
 /// Key of a question in [`Observation::sets`].
@@ -239,13 +290,24 @@ const PARALLEL: usize = 8;
 /// A host with more targets than this is not looked into further.
 const TARGETS: usize = 8;
 
+/// What is ours of what a domain's peers are told.
+#[derive(Clone, Copy)]
+pub struct Ours<'a> {
+    /// Its SRV target.
+    pub target: &'a str,
+    /// Names of its TLSA sets; none unless DANE is chosen.
+    pub tlsa: &'a [String],
+    /// Eyes on its website, and the port of that; asked only where POSH is chosen.
+    pub web: (&'a dyn dna::Fetch, u16),
+}
+
 /// Looks at a domain: one round of questions for the zone and every desired record, a second for what the first turned up
 /// (targets, doubled names). Every question ends after `patience`, and then is one that could not be asked.
 pub async fn look(
     lookup: &dyn Lookup,
     domain: &DomainFacts,
     desired: &[DesiredRecord],
-    own_target: &str,
+    ours: Ours<'_>,
     patience: Duration,
 ) -> Observation {
     let ascii = domain.ascii();
@@ -268,6 +330,7 @@ pub async fn look(
         }
         questions.insert((rtype(record), name));
     }
+    questions.extend(ours.tlsa.iter().map(|owner| (Rtype::Tlsa, owner.clone())));
     let caa_names: BTreeSet<String> = desired
         .iter()
         .filter(|record| record.purpose == Purpose::Challenge)
@@ -278,18 +341,33 @@ pub async fn look(
                 .map_or_else(|| ascii.clone(), |label| format!("{label}.{ascii}"))
         })
         .collect();
-    let (sets, caa) = tokio::join!(eyes.ask_all(questions), async {
-        let views = stream::iter(caa_names).map(|name| async move {
-            let view = eyes.caa(&name).await;
-            (name, view)
-        });
-        views
-            .buffer_unordered(PARALLEL)
-            .collect::<BTreeMap<_, _>>()
-            .await
-    });
+    let services = if domain.posh { &SERVICES[..] } else { &[] };
+    let posh = async {
+        let mut found = BTreeMap::new();
+        for service in services {
+            let (fetch, port) = ours.web;
+            let published = dna::posh::published(fetch, &domain.name, *service, port).await;
+            found.insert(service.name().to_owned(), PoshView::from(published));
+        }
+        found
+    };
+    let (sets, caa, posh) = tokio::join!(
+        eyes.ask_all(questions),
+        async {
+            let views = stream::iter(caa_names).map(|name| async move {
+                let view = eyes.caa(&name).await;
+                (name, view)
+            });
+            views
+                .buffer_unordered(PARALLEL)
+                .collect::<BTreeMap<_, _>>()
+                .await
+        },
+        posh
+    );
     seen.sets = sets;
     seen.caa = caa;
+    seen.posh = posh;
 
     // What the first round turned up.
     let doubled: BTreeSet<_> = desired
@@ -306,7 +384,7 @@ pub async fn look(
         })
         .map(|record| (rtype(record), doubled_name(domain, record)))
         .collect();
-    let mut targets: BTreeSet<String> = BTreeSet::from([own_target.to_owned()]);
+    let mut targets: BTreeSet<String> = BTreeSet::from([ours.target.to_owned()]);
     for view in desired
         .iter()
         .filter(|record| matches!(record.value, RecordValue::Srv { .. }))
@@ -502,6 +580,7 @@ impl Eyes<'_> {
             alias: None,
             addresses: Vec::new(),
             resolves: Seen::No,
+            secure: true,
         };
         let mut failed = false;
         for answer in [v4, v6] {
@@ -509,17 +588,19 @@ impl Eyes<'_> {
                 view.alias = Some(canonical(alias));
             }
             match answer.outcome {
-                Outcome::Found(records) => view.addresses.extend(records.into_iter().filter_map(
-                    |record| match record.data {
-                        RecordData::A(address) => Some(IpAddr::V4(address)),
-                        RecordData::Aaaa(address) => Some(IpAddr::V6(address)),
-                        _ => None,
-                    },
-                )),
+                Outcome::Found(records) => {
+                    view.secure &= answer.security == Security::Secure;
+                    view.addresses.extend(
+                        records
+                            .into_iter()
+                            .filter_map(|record| record.data.address()),
+                    );
+                }
                 Outcome::NoRecords { .. } => {}
                 Outcome::Failed(_) => failed = true,
             }
         }
+        view.secure &= !view.addresses.is_empty();
         view.resolves = match (view.addresses.is_empty(), failed) {
             (false, _) => Seen::Yes,
             (true, true) => Seen::Unknown,

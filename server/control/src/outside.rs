@@ -186,7 +186,7 @@ pub enum ZoneChange {
         /// The record.
         value: ZoneValue,
     },
-    /// Every record of the name goes; it is no error if there is none.
+    /// Every record of the name goes, of every type; it is no error if there is none.
     Erase {
         /// Owner name.
         name: String,
@@ -202,6 +202,8 @@ pub enum ZoneValue {
     Aaaa(Ipv6Addr),
     /// One TXT record; the publisher cuts it into strings of 255 bytes.
     Txt(String),
+    /// Certificate association (RFC 6698).
+    Tlsa(dna::dane::Record),
 }
 
 /// Why the zone did not take a change.
@@ -248,8 +250,9 @@ pub trait Live: Send + Sync {
     /// later, so an announcement may be lost without harm.
     fn announce(&self, change: Change);
     /// Goes through the public door as a client would: address of the SRV target, TLS with the domain's name, certificate
-    /// valid for it, stream features. Never blocks longer than a few seconds.
-    async fn probe(&self, domain: &DomainName) -> Probe;
+    /// valid for it, stream features. With `own`, the SHA-256 (lower-case hex) of an identity that no authority vouches for,
+    /// the certificate must be that one instead. Never blocks longer than a few seconds.
+    async fn probe(&self, domain: &DomainName, own: Option<&str>) -> Probe;
     /// Does the server run in this process? Where it does not, a probe says nothing, and the server's last one stands.
     fn is_here(&self) -> bool {
         true
@@ -279,6 +282,9 @@ pub enum Probe {
     Passed {
         /// `192.0.2.1:5222, TLS 1.3, certificate for example.com`.
         seen: String,
+        /// SHA-256 of the certificate that was shown, lower-case hex; empty in what older versions remember.
+        #[serde(default)]
+        leaf: String,
     },
     /// A client would be stopped.
     Failed {
@@ -319,7 +325,7 @@ impl Live for NotLive {
         false
     }
 
-    async fn probe(&self, _domain: &DomainName) -> Probe {
+    async fn probe(&self, _domain: &DomainName, _own: Option<&str>) -> Probe {
         Probe::Unknown {
             why: "this process does not run the server".into(),
         }

@@ -163,6 +163,8 @@ table! {
     CertificateUpload "certificate.upload":                   All All Own Own No No;
     /// Order now.
     CertificateOrder "certificate.order":                     All All Own Own No No;
+    /// Another key for the next certificate, in good order or at once.
+    CertificateChangeKey "certificate.change-key":            All All Own Own No No;
 
     /// List accounts.
     AccountList "account.list":                               All All Own Own Own Own;

@@ -18,6 +18,13 @@ pub struct PlatformSettings {
     pub ports: Ports,
     /// TTL we ask owners to use, and use ourselves.
     pub record_ttl_seconds: u32,
+    /// Address of the public web door under the platform's own name, without a path: `https://web.hosting.example`. Owners'
+    /// websites lead to it. Empty: it has none.
+    pub web: String,
+    /// How long a POSH document may be believed, in seconds; less when a certificate is about to end.
+    pub posh_expires_seconds: u32,
+    /// Port of owners' websites: 443 but in private worlds.
+    pub website_port: u16,
     /// Accept private and loopback addresses as targets: only where the whole internet is on loopback.
     pub private_addresses: bool,
     /// May customers sign up by themselves?

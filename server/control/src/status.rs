@@ -63,7 +63,11 @@ fn sentence(row: &DomainRow, state: State) -> String {
         State::Verified => "The domain is yours. Publish the other records next.".into(),
         State::Publishing => "Records are appearing; the certificate comes next.".into(),
         State::Ready => "Everything on our side stands. Point the service records at us whenever you like; there is no gap.".into(),
-        State::Live => "People can sign in, and other servers can verify you by certificate.".into(),
+        State::Live => match Mode::parse(&row.mode) {
+            Some(Mode::Dane) => "Other servers can verify you by your signed DNS.".into(),
+            Some(Mode::Posh) => "Other servers can verify you by your website.".into(),
+            _ => "People can sign in, and other servers can verify you by certificate.".into(),
+        },
         State::Degraded => "Something that people feel is wrong; see the first row below.".into(),
         State::Suspended if row.suspended_by == BY_LAPSE => {
             "Stopped, because the record that shows the domain is yours has been gone too long.".into()
@@ -127,6 +131,7 @@ impl Story<'_> {
             .any(|check| check.code == findings::OWNERSHIP_LAPSED);
         let order = !self.memory.order.said.is_empty();
         let upload = Mode::parse(&self.row.mode) == Some(Mode::Uploaded);
+        let own = Mode::parse(&self.row.mode).is_some_and(Mode::is_own);
         vec![
             Station {
                 name: "Ownership",
@@ -151,6 +156,11 @@ impl Story<'_> {
                 name: "Identity",
                 standing: standing(2, identity, order && !identity),
                 text: match (self.certificate, order, upload) {
+                    (Some(certificate), ..) if own => format!(
+                        "A key of our own, {} days left; nobody else vouches for it.",
+                        certificate.days_left
+                    ),
+                    (None, ..) if own => "We make it with the next look.".into(),
                     (Some(certificate), ..) => format!(
                         "Certificate from {}, {} days left.",
                         certificate.issuer, certificate.days_left

@@ -15,7 +15,9 @@ use crate::certificate::read;
 use crate::domain::{Choices, Memory, Seen, VerdictView};
 use crate::error::Result;
 use crate::findings::standing;
-use crate::records::{DesiredRecord, Purpose, Standing, desired};
+use crate::observe::{PoshView, Rtype};
+use crate::records::{DesiredRecord, DomainFacts, Purpose, Standing, desired};
+use crate::settings::PlatformSettings;
 
 /// What is shown to those who judge us.
 struct Shown<'a> {
@@ -24,7 +26,26 @@ struct Shown<'a> {
     /// Does the DNS lead other servers here?
     led_here: Seen,
     target: &'a str,
+    /// What we publish for those who look beyond certificates; only about the domain itself.
+    publishing: bool,
+    /// SRV, addresses and TLSA records of the host, as the validating resolver has them; `None`: unknown.
+    tlsa: Option<Tlsa>,
+    /// What the website says.
+    posh: Option<&'a PoshView>,
     now: Timestamp,
+}
+
+/// What the DNS says of the host's certificate.
+enum Tlsa {
+    /// Something on the way is not signed; what.
+    Insecure(String),
+    /// Nothing is there.
+    Absent,
+    /// Signed records.
+    Secure {
+        owner: String,
+        records: Vec<dna::dane::Record>,
+    },
 }
 
 impl Control {
@@ -54,6 +75,12 @@ impl Control {
                 anchors: &self.parts.anchors,
                 led_here: led_here(&wanted, memory, service.as_deref()),
                 target: &target,
+                publishing: service.is_none() && (facts.dane || facts.posh),
+                tlsa: tlsa(&facts, &wanted, memory, self.settings()),
+                posh: memory
+                    .seen
+                    .as_ref()
+                    .and_then(|seen| seen.posh.get(Service::Server.name())),
                 now: self.now(),
             };
             views.extend(judge_all(&name, service.is_none(), &shown));
@@ -74,6 +101,46 @@ fn led_here(wanted: &[DesiredRecord], memory: &Memory, service: Option<&str>) ->
         },
         _ => Seen::Unknown,
     }
+}
+
+fn tlsa(
+    facts: &DomainFacts,
+    wanted: &[DesiredRecord],
+    memory: &Memory,
+    settings: &PlatformSettings,
+) -> Option<Tlsa> {
+    let seen = memory.seen.as_ref()?;
+    let target = facts.target(settings);
+    let owner = dna::dane::owner(&target, settings.ports.server);
+    if !facts.dane {
+        return Some(Tlsa::Absent);
+    }
+    let srv = wanted
+        .iter()
+        .find(|record| record.purpose == Purpose::Server && record.service.is_none())?;
+    let resolved = |rtype, name: &str| seen.set(rtype, name)?.resolver.as_ref();
+    let delegation = resolved(Rtype::Srv, &srv.name)?;
+    let host = seen.targets.get(&target)?;
+    let records = resolved(Rtype::Tlsa, &owner)?;
+    let steps = [
+        (delegation.secure, "your SRV record is"),
+        (host.secure, "our host's addresses are"),
+        (records.secure, "our host's TLSA records are"),
+    ];
+    if let Some((_, what)) = steps.into_iter().find(|(secure, _)| !secure) {
+        return Some(Tlsa::Insecure(format!("{what} not signed (DNSSEC)")));
+    }
+    let records: Vec<_> = records
+        .sight
+        .data()
+        .iter()
+        .filter_map(|data| dna::dane::Record::read(&data.to_string()))
+        .collect();
+    Some(if records.is_empty() {
+        Tlsa::Absent
+    } else {
+        Tlsa::Secure { owner, records }
+    })
 }
 
 fn judge_all(name: &DomainName, people: bool, shown: &Shown<'_>) -> Vec<VerdictView> {
@@ -97,23 +164,26 @@ fn judge_all(name: &DomainName, people: bool, shown: &Shown<'_>) -> Vec<VerdictV
         "pkix",
         by_certificate(name, Service::Server, shown),
     ));
-    let instead = "so they look at the certificate instead";
-    views.push(view(
-        "servers with DANE",
-        "dane",
-        (
-            Seen::No,
-            format!("No TLSA record is published for the host, {instead}."),
-        ),
-    ));
-    views.push(view(
-        "servers with POSH",
-        "posh",
-        (
-            Seen::No,
-            format!("No POSH document is published, {instead}."),
-        ),
-    ));
+    if shown.publishing {
+        views.push(view("servers with DANE", "dane", by_dane(name, shown)));
+        views.push(view("servers with POSH", "posh", by_posh(name, shown)));
+    } else {
+        let instead = "so they look at the certificate instead";
+        for (who, prooftype, what) in [
+            (
+                "servers with DANE",
+                "dane",
+                "TLSA record is published for the host",
+            ),
+            ("servers with POSH", "posh", "POSH document is published"),
+        ] {
+            views.push(view(
+                who,
+                prooftype,
+                (Seen::No, format!("No {what}, {instead}.")),
+            ));
+        }
+    }
     views.push(view("older servers", "dialback", by_dialback(name, shown)));
     views
 }
@@ -159,6 +229,100 @@ fn by_certificate(name: &DomainName, service: Service, shown: &Shown<'_>) -> (Se
         ),
         None => (Seen::No, verdict.summary()),
     }
+}
+
+/// The verdict of a server that believes nothing but this.
+fn strict(name: &DomainName, shown: &Shown<'_>, evidence: Evidence) -> (Seen, String) {
+    let Some(chain) = shown
+        .chain
+        .as_deref()
+        .and_then(|chain| PresentedChain::new(chain, None))
+    else {
+        return (Seen::No, "There is no certificate yet.".into());
+    };
+    let evidence = Evidence {
+        tls: true,
+        chain: Some(chain),
+        ..evidence
+    };
+    let policy = Policy {
+        level: PolicyLevel::Authenticated,
+        ..Policy::default()
+    };
+    let verdict = dna::judge(&claim(name, Service::Server), &evidence, &policy, shown.now);
+    match verdict.proven() {
+        Some(proven) => (Seen::Yes, format!("It fits {}.", proven.identifier())),
+        None => (Seen::No, verdict.summary()),
+    }
+}
+
+fn by_dane(name: &DomainName, shown: &Shown<'_>) -> (Seen, String) {
+    let no = |why: String| {
+        (
+            Seen::No,
+            format!("{why}, so they look at the certificate instead."),
+        )
+    };
+    match &shown.tlsa {
+        None => (Seen::Unknown, "The records could not be looked up.".into()),
+        Some(Tlsa::Absent) => no("No TLSA record is published for the host".into()),
+        Some(Tlsa::Insecure(what)) => no(format!("It does not count: {what}")),
+        Some(Tlsa::Secure { owner, records }) => {
+            let association = dna::dane::Association {
+                owner: owner.clone(),
+                host: shown.target.to_owned(),
+                tlsa: dna::dane::Tlsa::Secure(records.clone()),
+                until: Timestamp(i64::MAX),
+            };
+            let evidence = Evidence {
+                tlsa: Some(dna::dane::Evidence {
+                    associations: vec![association],
+                    pkix_ta: false,
+                }),
+                // They would believe nothing else: no authority is known to them.
+                ..Evidence::none(Arc::new(Anchors::default()))
+            };
+            strict(name, shown, evidence)
+        }
+    }
+}
+
+fn by_posh(name: &DomainName, shown: &Shown<'_>) -> (Seen, String) {
+    let Some(view) = shown.posh else {
+        return (
+            Seen::No,
+            "No POSH document is published, so they look at the certificate instead.".into(),
+        );
+    };
+    if view.unknown {
+        return (
+            Seen::Unknown,
+            format!("Your website could not be asked: {}.", view.said),
+        );
+    }
+    if !view.code.is_empty() {
+        return (
+            Seen::No,
+            format!(
+                "It cannot be used ({}), so they look at the certificate instead.",
+                view.said
+            ),
+        );
+    }
+    let list = view
+        .listed
+        .iter()
+        .filter_map(|entry| dna::posh::Descriptor::read(entry))
+        .collect();
+    let evidence = Evidence {
+        posh: Some(dna::posh::Evidence {
+            material: dna::posh::Material::Fingerprints(list),
+            source: view.source.clone(),
+            until: Timestamp(i64::MAX),
+        }),
+        ..Evidence::none(Arc::new(Anchors::default()))
+    };
+    strict(name, shown, evidence)
 }
 
 fn by_dialback(name: &DomainName, shown: &Shown<'_>) -> (Seen, String) {
@@ -232,6 +396,9 @@ mod tests {
             anchors,
             led_here,
             target: "d.on.hosting.example",
+            publishing: false,
+            tlsa: None,
+            posh: None,
             now: Timestamp(DAY),
         };
         judge_all(&name, true, &shown)

@@ -12,17 +12,17 @@ use store::{DomainId, DomainRow, FindingRow};
 use tokio::task::JoinSet;
 use xmpp::timestamp::Timestamp;
 
-use crate::domain::{BY_LAPSE, Facts, Memory, Seen, State, next, state_of};
+use crate::domain::{BY_LAPSE, Choices, Facts, Memory, Seen, State, next, state_of};
 use crate::error::{ControlError, Result};
 use crate::event::EventKind;
-use crate::findings::{self, Finding, Severity, Surroundings, checks, standing};
-use crate::observe::{Observation, look};
+use crate::findings::{self, Finding, Publishing, Severity, Surroundings, checks, standing};
+use crate::observe::{Observation, Ours, look};
 use crate::outside::{Probe, ZoneChange, ZoneValue};
 use crate::permission::Operation;
-use crate::records::{DesiredRecord, DomainFacts, Purpose, Standing, desired};
+use crate::records::{DesiredRecord, DomainFacts, Mode, Purpose, Standing, desired};
 use crate::tenant::to_json;
 use crate::time::{DAY, plus};
-use crate::{Actor, Control, password};
+use crate::{Actor, Control, password, rollover};
 
 /// A lease ends by itself after this time, when its holder has died.
 const LEASE_SECONDS: i64 = 60;
@@ -32,6 +32,8 @@ const LEASE_RENEWED: Duration = Duration::from_secs(20);
 const TICK: Duration = Duration::from_secs(1);
 /// Pause after a step that failed on our side.
 const STUMBLE_SECONDS: u32 = 30;
+/// A look that something is due for comes no sooner than this.
+const SOON_SECONDS: u32 = 1;
 /// Patience with one DNS question.
 const QUESTION: Duration = Duration::from_secs(5);
 
@@ -189,7 +191,18 @@ impl Control {
             self.publish_target(&row, &target, &mut memory).await;
         }
         let patience = QUESTION.min(Duration::from_secs(u64::from(pace.look_seconds)));
-        let mut seen = look(&*self.parts.lookup, &facts, &wanted, &target, patience).await;
+        let tlsa = memory
+            .rollover
+            .tlsa
+            .as_ref()
+            .map(|published| published.owners.clone())
+            .unwrap_or_default();
+        let ours = Ours {
+            target: &target,
+            tlsa: &tlsa,
+            web: (&*self.parts.fetch, self.settings().website_port),
+        };
+        let mut seen = look(&*self.parts.lookup, &facts, &wanted, ours, patience).await;
         // A zone is not forgotten because one question went unanswered.
         seen.zone = seen.zone.or_else(|| facts.zone.clone());
         // Where the owner's zone is ours it comes into being with the first record.
@@ -216,12 +229,17 @@ impl Control {
         if state_of(&row).is_served() {
             self.publish_target(&row, &target, &mut memory).await;
             self.order(&row, &wanted, &seen, &mut memory.order).await?;
+            self.roll(&row, &facts, &seen, &mut memory).await?;
+            let held = rollover::held(self, &row).await?;
             memory.probe = match self.current_facts(&row).await? {
                 // The command line knocks at no door; what the server met last still stands.
-                Some((certificate, _)) if valid(&certificate, self.now()) => {
+                Some((certificate, _)) if valid(&certificate, facts.mode, self.now()) => {
                     match memory.probe.take() {
                         Some(last) if !self.parts.live.is_here() => Some(last),
-                        _ => Some(self.parts.live.probe(&row.name).await),
+                        _ => {
+                            let own = held.own_leaf();
+                            Some(self.parts.live.probe(&row.name, own.as_deref()).await)
+                        }
                     }
                 }
                 _ => None,
@@ -249,7 +267,11 @@ impl Control {
         self.store()
             .domain_looked(row.id, &to_json(&memory), now)
             .await?;
-        let next_check = self.next_check(&row, now);
+        // What the change of an identity waits for is not slept through.
+        let due = memory.rollover.again_at.map(Timestamp);
+        let next_check = self
+            .next_check(&row, now)
+            .map(|at| due.map_or(at, |due| at.min(due.max(plus(now, SOON_SECONDS)))));
         self.tell(&row, EventKind::DomainChecked { changed });
         Ok(next_check)
     }
@@ -272,7 +294,8 @@ impl Control {
                 .is_some_and(|since| self.now() > plus(Timestamp(since), pace.proof_grace_seconds)),
             any_record: any_record(wanted, seen),
             records: records(facts, wanted, seen, self.settings()),
-            identity: certificate.is_some_and(|(certificate, _)| valid(&certificate, self.now())),
+            identity: certificate
+                .is_some_and(|(certificate, _)| valid(&certificate, facts.mode, self.now())),
             probe: match &memory.probe {
                 Some(Probe::Passed { .. }) => Seen::Yes,
                 Some(Probe::Failed { .. }) => Seen::No,
@@ -433,6 +456,9 @@ impl Control {
     ) -> Result<Vec<FindingRow>> {
         let issuer = self.parts.issuer.describe();
         let pace = self.settings().pace;
+        let kept = rollover::held(self, row).await?;
+        let compromised = Choices::of(row).given_up_keys;
+        let plan = rollover::plan(&kept.situation(self, row, memory, &compromised));
         let around = Surroundings {
             state: state_of(row),
             certificate: self.current_facts(row).await?.map(|(facts, _)| facts),
@@ -442,6 +468,11 @@ impl Control {
             order_failed: Some(memory.order.said.clone()).filter(|said| !said.is_empty()),
             taken: memory.taken,
             probe: memory.probe.clone(),
+            publishing: Some(Publishing {
+                kept: &kept,
+                plan: &plan,
+                memory: &memory.rollover,
+            }),
             settings: self.settings(),
             issuer: &issuer,
             now: self.now(),
@@ -490,8 +521,11 @@ fn stored(finding: Finding, now: Timestamp) -> FindingRow {
     }
 }
 
-fn valid(certificate: &findings::CertificateFacts, now: Timestamp) -> bool {
-    certificate.covers_domain && certificate.not_before <= now && now < certificate.not_after
+/// Is it good for what the mode wants of it? An identity of our own names no domain.
+fn valid(certificate: &findings::CertificateFacts, mode: Mode, now: Timestamp) -> bool {
+    (certificate.covers_domain || mode.is_own())
+        && certificate.not_before <= now
+        && now < certificate.not_after
 }
 
 /// Is the token there? Every name server that answers must say so; an answer that DNSSEC calls bogus proves nothing.

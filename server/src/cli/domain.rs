@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use control::domain::{DomainNew, DomainSet, DomainShow, StreamSet, import_rows};
 use control::findings::{FindingView, Severity};
-use control::records::{DesiredRecord, RecordsPage};
+use control::records::{DesiredRecord, MODE_COSTS, Mode, RecordsPage};
 use control::{Actor, Control};
 
 use super::output::{first_lines, show, table};
@@ -57,6 +57,12 @@ pub(super) enum DomainCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Print the ways of proof, and what each costs
+    Modes {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Print the records that the owner publishes
     Records {
         /// Domain
@@ -91,9 +97,18 @@ pub(super) enum DomainCommand {
         /// What it asks of other servers: permissive, verified, encrypted, authenticated
         #[arg(long)]
         policy: Option<String>,
-        /// How its identity is obtained: delegated-challenge, uploaded
+        /// How its identity is obtained: delegated-challenge, uploaded, posh, dane; `domicile domain modes` says what each costs
         #[arg(long)]
         mode: Option<String>,
+        /// TLSA records for its host, beside a certificate
+        #[arg(long, value_name = "true|false")]
+        dane: Option<bool>,
+        /// POSH documents, beside a certificate
+        #[arg(long, value_name = "true|false")]
+        posh: Option<bool>,
+        /// Days after which a renewal changes the key; 0: keys are kept
+        #[arg(long, value_name = "DAYS")]
+        key_days: Option<u32>,
         /// Services that are switched on, separated by commas; "" for none
         #[arg(long)]
         services: Option<String>,
@@ -287,6 +302,17 @@ pub(super) async fn run(control: &Control, actor: &Actor, command: DomainCommand
             let shown = control.domain_show(actor, &domain).await?;
             show(json, &shown, show_text)
         }
+        DomainCommand::Modes { json } => show(json, &MODE_COSTS, |costs| {
+            let texts = costs.iter().map(|cost| {
+                let (owner, held, issuable, accepted) =
+                    (cost.owner, cost.held, cost.issuable, cost.accepted);
+                format!(
+                    "{}: {}\n  {owner}\n  {held} {issuable}\n  {accepted}\n",
+                    cost.mode, cost.title
+                )
+            });
+            texts.collect::<String>()
+        }),
         DomainCommand::Records {
             domain,
             zone_file: true,
@@ -322,6 +348,9 @@ pub(super) async fn run(control: &Control, actor: &Actor, command: DomainCommand
             domain,
             policy,
             mode,
+            dane,
+            posh,
+            key_days,
             services,
             allow,
             block,
@@ -331,6 +360,9 @@ pub(super) async fn run(control: &Control, actor: &Actor, command: DomainCommand
                 streams: streams.set()?,
                 policy,
                 mode,
+                dane,
+                posh,
+                key_days,
                 services: services.map(list),
                 allow: allow.map(list),
                 block: block.map(list),
@@ -392,6 +424,16 @@ fn records_text(page: &RecordsPage) -> String {
             ]
         }),
     );
+    for view in &page.web {
+        let or = match view.redirect.as_str() {
+            "" => String::new(),
+            redirect => format!("redirects (302) to {redirect}, or "),
+        };
+        text.push_str(&format!(
+            "\n{} {or}answers (application/json) {}",
+            view.address, view.document
+        ));
+    }
     for view in page.records.iter().filter(|view| !view.replaces.is_empty()) {
         text.push_str(&format!(
             "\n{} {} replaces, so delete: {}",
@@ -414,8 +456,20 @@ fn show_text(shown: &DomainShow) -> String {
         text.push_str(&format!("DNS name      {}\n", shown.view.ascii));
     }
     text.push_str(&format!(
-        "SRV target    {}\npolicy        {}\n",
-        shown.target, shown.policy
+        "SRV target    {}\nmode          {}{}{}\npolicy        {}\n",
+        shown.target,
+        shown.mode.as_str(),
+        if shown.dane && shown.mode != Mode::Dane {
+            " + dane"
+        } else {
+            ""
+        },
+        if shown.posh && shown.mode != Mode::Posh {
+            " + posh"
+        } else {
+            ""
+        },
+        shown.policy
     ));
     if let Some(certificate) = &shown.certificate {
         text.push_str(&format!(

@@ -195,6 +195,10 @@ sections! {
         server_tls_port: u16 = 5270,
         /// TTL of records, ours and those we ask for.
         ttl_seconds: u32 = 300,
+        /// Address of the public door under the platform's own name, to which owners' websites lead for POSH:
+        /// "https://web.hosting.example.net". tls.platform_certificate must be for that name. Empty: owners publish the
+        /// fingerprints themselves, anew for every certificate.
+        web: String = String::new(),
         /// May customers sign up by themselves?
         sign_up: bool = true,
         /// Accept private and loopback addresses, in checks and of peers: only where the whole internet is your own network.
@@ -234,6 +238,9 @@ sections! {
         timeout_seconds: u32 = 5,
         /// Port of websites. Anything but 443 is for private worlds.
         port: u16 = 443,
+        /// How long our own domains' documents may be believed. A new certificate waits that long before it is used, and a key
+        /// that must go at once is believed that long.
+        expires_seconds: u32 = 14_400,
     }
 
     /// Whom we believe.

@@ -2,20 +2,23 @@
 //!
 //! It answers for the domain that the TLS handshake named and for no other: a `Host` that says something else is
 //! misdirected (RFC 9110 15.5.20). It serves only what the world may see of a domain, shares nothing with the panel, and
-//! sets no cookie. A connection is bounded in handshake time, header time and life.
+//! sets no cookie. Under the platform's own name it serves what owners' websites lead to: POSH documents, over HTTPS and in
+//! no other way (RFC 7711 3, POSH-01). A connection is bounded in handshake time, header time and life.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Extension, Request};
+use axum::extract::{Extension, Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
+use control::Control;
+use control::records::PoshOf;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -40,6 +43,9 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// No connection lives longer.
 const LIFE: Duration = Duration::from_secs(300);
 
+/// HTTP keeps nothing of what POSH says: documents have an end of their own (POSH-37).
+const POSH_CACHE: &str = "no-cache";
+
 /// What the door needs of the live server.
 #[derive(Clone)]
 pub struct PublicDoor {
@@ -47,6 +53,8 @@ pub struct PublicDoor {
     pub identities: Arc<Identities>,
     /// Which names are served.
     pub names: Arc<dyn Names>,
+    /// Who knows what is published; set once control is there.
+    pub control: Arc<OnceLock<Arc<Control>>>,
 }
 
 /// The hosted domain that the handshake named.
@@ -57,7 +65,10 @@ struct Served(DomainName);
 pub async fn serve(listener: TcpListener, door: PublicDoor, stop: CancellationToken) {
     let tasks = TaskTracker::new();
     let room = Arc::new(Semaphore::new(CONNECTIONS));
-    let app = router();
+    let apps = Apps {
+        domain: router(door.control.clone()),
+        platform: platform_router(door.control.clone()),
+    };
     loop {
         let Ok(permit) = room.clone().acquire_owned().await else {
             break;
@@ -75,10 +86,10 @@ pub async fn serve(listener: TcpListener, door: PublicDoor, stop: CancellationTo
                 continue;
             }
         };
-        let (door, app, stop) = (door.clone(), app.clone(), stop.clone());
+        let (door, apps, stop) = (door.clone(), apps.clone(), stop.clone());
         tasks.spawn(async move {
             let _permit = permit;
-            if let Err(error) = connection(tcp, address, door, app, stop).await {
+            if let Err(error) = connection(tcp, address, door, apps, stop).await {
                 debug!(%error, "a connection of the public door ended early");
             }
         });
@@ -91,15 +102,15 @@ async fn connection(
     tcp: TcpStream,
     _address: SocketAddr,
     door: PublicDoor,
-    app: Router,
+    apps: Apps,
     stop: CancellationToken,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let handshake = Box::pin(tls::accept(tcp, Door::Web, &door.identities, &*door.names));
     let (stream, info) = timeout(HANDSHAKE, handshake).await??;
-    let served = info.identity;
-    let app = match served {
-        Some(domain) => app.layer(Extension(Served(domain))),
-        None => Router::new().fallback(nothing_here),
+    let app = match (info.identity, info.sni.as_deref().map(DomainName::parse)) {
+        (Some(domain), _) => apps.domain.layer(Extension(Served(domain))),
+        (None, Some(Ok(name))) => apps.platform.layer(Extension(Served(name))),
+        (None, _) => Router::new().fallback(nothing_here),
     };
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -117,11 +128,72 @@ async fn connection(
     Ok(ended?)
 }
 
-fn router() -> Router {
+/// What is served under a hosted domain's name, and under the platform's own.
+#[derive(Clone)]
+struct Apps {
+    domain: Router,
+    platform: Router,
+}
+
+/// Control, once it is there.
+type Knows = Arc<OnceLock<Arc<Control>>>;
+
+fn router(control: Knows) -> Router {
     Router::new()
         .route("/", get(page))
+        .route("/.well-known/posh/{file}", get(posh_of_domain))
         .fallback(nothing_here)
+        .with_state(control)
         .layer(middleware::from_fn(guard))
+}
+
+/// Where owners' websites lead: nothing but what they may lead to.
+fn platform_router(control: Knows) -> Router {
+    Router::new()
+        .route("/posh/{label}/{file}", get(posh_of_label))
+        .fallback(nothing_here)
+        .with_state(control)
+        .layer(middleware::from_fn(guard))
+}
+
+/// Where this door is the domain's own website.
+async fn posh_of_domain(
+    State(control): State<Knows>,
+    Extension(Served(domain)): Extension<Served>,
+    Path(file): Path<String>,
+) -> Response {
+    posh(&control, &file, PoshOf::Domain(&domain)).await
+}
+
+/// Where the domain's website leads here, by redirect or by `url`.
+async fn posh_of_label(
+    State(control): State<Knows>,
+    Path((label, file)): Path<(String, String)>,
+) -> Response {
+    posh(&control, &file, PoshOf::Label(&label)).await
+}
+
+/// A fingerprints document or 404 (POSH-04); names as written, without underscores (POSH-02).
+async fn posh(control: &Knows, file: &str, whose: PoshOf<'_>) -> Response {
+    let unavailable = || StatusCode::SERVICE_UNAVAILABLE.into_response();
+    if !matches!(file, "xmpp-client.json" | "xmpp-server.json") {
+        return nothing_here().await;
+    }
+    let Some(control) = control.get() else {
+        return unavailable();
+    };
+    let cached = (header::CACHE_CONTROL, POSH_CACHE);
+    match control.posh_document(whose).await {
+        Ok(Some(document)) => {
+            let json = (header::CONTENT_TYPE, "application/json");
+            ([cached, json], document).into_response()
+        }
+        Ok(None) => ([cached], nothing_here().await).into_response(),
+        Err(error) => {
+            tracing::error!(error = error.log_text(), "a POSH document cannot be read");
+            unavailable()
+        }
+    }
 }
 
 /// Refuses a `Host` that is not the domain of the handshake, and adds the headers every answer has.
@@ -185,7 +257,7 @@ mod tests {
 
     async fn ask(served: &str, host: &str, path: &str) -> (StatusCode, String) {
         use tower_service::Service as _;
-        let mut app = router().layer(Extension(Served(
+        let mut app = router(Knows::default()).layer(Extension(Served(
             DomainName::parse(served).expect("domain"),
         )));
         let request = Request::builder()

@@ -42,7 +42,7 @@ impl Live for LiveServer {
         }
     }
 
-    async fn probe(&self, domain: &DomainName) -> Probe {
+    async fn probe(&self, domain: &DomainName, own: Option<&str>) -> Probe {
         let public = self
             .config
             .platform
@@ -50,7 +50,7 @@ impl Live for LiveServer {
             .iter()
             .map(|ip| SocketAddr::new(*ip, self.config.platform.client_port));
         let addresses: Vec<_> = public.chain(self.local.iter().copied()).collect();
-        probe::probe(domain, &addresses, &self.anchors, &self.identities).await
+        probe::probe(domain, own, &addresses, &self.anchors, &self.identities).await
     }
 
     fn sessions(&self, domain: &DomainName) -> usize {

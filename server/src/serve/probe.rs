@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use control::outside::Probe;
 use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
+use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -17,7 +19,7 @@ use xmpp::jid::DomainName;
 use xmpp::ns;
 use xmpp::stream::{Opening, StreamError};
 
-use crate::net::tls::Identities;
+use crate::net::tls::{AnyServer, Identities};
 
 /// The whole probe.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -25,6 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(8);
 /// Tries the addresses in order; the first that can be connected to decides.
 pub(super) async fn probe(
     domain: &DomainName,
+    own: Option<&str>,
     addresses: &[SocketAddr],
     anchors: &dna::Anchors,
     identities: &Identities,
@@ -39,9 +42,13 @@ pub(super) async fn probe(
                     continue;
                 }
             };
-            return match knock(tcp, domain, anchors, identities).await {
-                Ok(version) => Probe::Passed {
-                    seen: format!("{address}, {version}, certificate for {domain}"),
+            return match knock(tcp, domain, own, anchors, identities).await {
+                Ok((version, leaf)) => Probe::Passed {
+                    seen: match own {
+                        None => format!("{address}, {version}, certificate for {domain}"),
+                        Some(_) => format!("{address}, {version}, the certificate made for it"),
+                    },
+                    leaf,
                 },
                 Err(error) => Probe::Failed {
                     seen: error.to_string(),
@@ -61,9 +68,10 @@ pub(super) async fn probe(
 async fn knock(
     mut tcp: TcpStream,
     domain: &DomainName,
+    own: Option<&str>,
     anchors: &dna::Anchors,
     identities: &Identities,
-) -> io::Result<&'static str> {
+) -> io::Result<(&'static str, String)> {
     expect(&mut tcp, domain, "starttls", ns::TLS).await?;
     tcp.write_all(b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
         .await?;
@@ -74,13 +82,19 @@ async fn knock(
             "STARTTLS is refused: there is no certificate yet",
         ));
     }
-    let roots = RootCertStore {
-        roots: anchors.list().to_vec(),
-    };
     let provider = identities.provider().clone();
-    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone())
-        .build()
-        .map_err(io::Error::other)?;
+    let verifier: Arc<dyn ServerCertVerifier> = match own {
+        // No authority is asked about it: which certificate it is, is looked at below.
+        Some(_) => Arc::new(AnyServer::new(provider.clone())),
+        None => {
+            let roots = RootCertStore {
+                roots: anchors.list().to_vec(),
+            };
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone())
+                .build()
+                .map_err(io::Error::other)?
+        }
+    };
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?
@@ -91,6 +105,16 @@ async fn knock(
     let mut stream = TlsConnector::from(Arc::new(config))
         .connect(name, tcp)
         .await?;
+    let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    let leaf = shown
+        .first()
+        .map(|der| data_encoding::HEXLOWER.encode(&Sha256::digest(der)))
+        .unwrap_or_default();
+    if own.is_some_and(|own| own != leaf) {
+        return Err(io::Error::other(
+            "another certificate is shown than the one made for the domain",
+        ));
+    }
     expect(&mut stream, domain, "mechanisms", ns::SASL).await?;
     let version = match stream.get_ref().1.protocol_version() {
         Some(rustls::ProtocolVersion::TLSv1_3) => "TLS 1.3",
@@ -98,7 +122,7 @@ async fn knock(
     };
     stream.write_all(b"</stream:stream>").await?;
     stream.shutdown().await?;
-    Ok(version)
+    Ok((version, leaf))
 }
 
 /// Opens a stream and reads up to its features, which must hold this one.

@@ -383,13 +383,13 @@ async fn the_probe_gets_in_where_a_client_would() {
     let live = house.server.live();
     let good = DomainName::parse("one.example").expect("a name");
     assert!(matches!(
-        live.probe(&good).await,
+        live.probe(&good, None).await,
         control::outside::Probe::Passed { .. }
     ));
     house.world.domain_without_certificate("bare.example").await;
     let bare = DomainName::parse("bare.example").expect("a name");
     assert!(!matches!(
-        live.probe(&bare).await,
+        live.probe(&bare, None).await,
         control::outside::Probe::Passed { .. }
     ));
 }

@@ -12,10 +12,10 @@ use xmpp::timestamp::Timestamp;
 
 pub use self::inspect::{Inspected, inspect, read};
 pub(crate) use self::inspect::{der_of, hex_colons, pem};
-use self::order::spread;
+pub(crate) use self::order::spread;
 pub use self::order::{pause_seconds, renew_at};
 
-use crate::domain::{Choices, State, state_of};
+use crate::domain::{Choices, Memory, State, state_of};
 use crate::error::{ControlError, Result};
 use crate::event::EventKind;
 use crate::findings::CertificateFacts;
@@ -25,7 +25,7 @@ use crate::records::Mode;
 use crate::secret::Secret;
 use crate::tenant::to_json;
 use crate::time::DAY;
-use crate::{Actor, Control, rate};
+use crate::{Actor, Control, rate, rollover};
 
 /// A certificate.
 #[derive(Debug, Clone, Serialize)]
@@ -47,7 +47,7 @@ pub struct CertificateView {
     pub renew_at: Option<Timestamp>,
     /// Whole days left.
     pub days_left: i64,
-    /// `acme` or `uploaded`.
+    /// `acme`, `uploaded`, or `own`: made by us, for a host of ours and no domain.
     pub source: String,
     /// `current`, `next`, `retired`.
     pub state: String,
@@ -95,7 +95,8 @@ impl Control {
         Ok(views)
     }
 
-    /// Takes chain and key, checks them, uses them at once.
+    /// Takes chain and key, checks them, uses them at once; where TLSA records or POSH documents tell peers what to expect, as
+    /// soon as all of them may know it.
     pub async fn certificate_upload(
         &self,
         actor: &Actor,
@@ -115,7 +116,8 @@ impl Control {
             });
         }
         let inspected = inspect(&upload.chain_pem, &upload.key_pem, &row.name, self.now())?;
-        self.install(&row, &inspected, UPLOADED).await?;
+        let ahead = self.is_awaited(&row).await?;
+        self.install(&row, &inspected, UPLOADED, ahead).await?;
         self.audit(
             actor,
             Some(row.tenant),
@@ -125,9 +127,16 @@ impl Control {
         )
         .await?;
         self.soon(&row).await?;
-        self.current_certificate(&row)
+        let state = if ahead { "next" } else { "current" };
+        self.certificate_in(&row, state)
             .await?
             .ok_or_else(|| ControlError::internal("the uploaded certificate is not there"))
+    }
+
+    /// Are there peers that have been told what the certificate in use is, and must be told of another one first?
+    pub(crate) async fn is_awaited(&self, row: &DomainRow) -> Result<bool> {
+        let watched = Memory::of(row).rollover.is_watched();
+        Ok(watched && self.current(row).await?.is_some())
     }
 
     /// Has the worker order a certificate now (after the same pre-flight as ever); returns before it has.
@@ -135,10 +144,10 @@ impl Control {
         let row = self
             .domain_row(actor, Operation::CertificateOrder, domain)
             .await?;
-        if Mode::parse(&row.mode) != Some(Mode::DelegatedChallenge) {
+        if !Mode::parse(&row.mode).is_some_and(Mode::orders) {
             return Err(ControlError::State {
                 name: row.name.to_string(),
-                state: "set to uploaded certificates".into(),
+                state: format!("set to \"{}\"", row.mode),
                 problem: "we order none for it".into(),
                 remedy: "Change the way it is verified first, or upload one.".into(),
             });
@@ -169,10 +178,18 @@ impl Control {
         &self,
         row: &DomainRow,
     ) -> Result<Option<CertificateView>> {
+        self.certificate_in(row, "current").await
+    }
+
+    async fn certificate_in(
+        &self,
+        row: &DomainRow,
+        state: &str,
+    ) -> Result<Option<CertificateView>> {
         let rows = self.domain_store(row).certificate_list().await?;
         Ok(rows
             .iter()
-            .find(|held| held.state == "current")
+            .find(|held| held.state == state)
             .and_then(|held| self.view(row, held)))
     }
 
@@ -188,6 +205,18 @@ impl Control {
         }))
     }
 
+    /// Facts of the newest certificate, made ahead or in use, and whether its renewal is due.
+    fn latest_facts(
+        &self,
+        row: &DomainRow,
+        kept: &rollover::Kept,
+    ) -> Option<(CertificateFacts, bool)> {
+        let (_, held) = kept.latest()?;
+        let facts = read(&held.chain_pem, &row.name)?.facts;
+        let due = renew_at(facts.not_before, facts.not_after, spread(row)) <= self.now();
+        Some((facts, due))
+    }
+
     async fn current(&self, row: &DomainRow) -> Result<Option<CertificateRow>> {
         Ok(self.domain_store(row).certificate_current().await?)
     }
@@ -195,7 +224,7 @@ impl Control {
     fn view(&self, row: &DomainRow, held: &CertificateRow) -> Option<CertificateView> {
         let inspected = read(&held.chain_pem, &row.name)?;
         let facts = inspected.facts;
-        let ordered = held.source == ORDERED;
+        let ordered = held.source != UPLOADED;
         Some(CertificateView {
             id: held.id,
             names: facts.names,
@@ -211,8 +240,15 @@ impl Control {
         })
     }
 
-    /// Puts a checked certificate into use; the former one is kept as retired.
-    async fn install(&self, row: &DomainRow, inspected: &Inspected, source: &str) -> Result<()> {
+    /// Puts a checked certificate into use; the former one is kept as retired. With `ahead` it is kept for later instead, until
+    /// every peer may know it ([`crate::rollover`]).
+    pub(crate) async fn install(
+        &self,
+        row: &DomainRow,
+        inspected: &Inspected,
+        source: &str,
+        ahead: bool,
+    ) -> Result<()> {
         let identity = Identity {
             chain_pem: inspected.chain_pem.clone(),
             key_pem: inspected.key_pem.expose().to_owned().into(),
@@ -222,10 +258,14 @@ impl Control {
                 &identity,
                 inspected.facts.not_after,
                 source,
-                "current",
+                if ahead { "next" } else { "current" },
                 self.now(),
             )
             .await?;
+        if !ahead {
+            // Whatever was made ahead was made for another beginning.
+            self.domain_store(row).certificate_discard_next().await?;
+        }
         self.parts
             .live
             .announce(Change::Certificate(row.name.clone()));

@@ -20,7 +20,7 @@ use crate::outside::{
 };
 use crate::permission::Operation;
 use crate::records::{DesiredRecord, Mode, Purpose, Standing};
-use crate::{Actor, Control};
+use crate::{Actor, Control, rollover};
 
 /// Longest time an order may take before it is given up, and resumed later.
 const ORDER_SECONDS: u64 = 180;
@@ -56,7 +56,7 @@ impl Control {
     ) -> Result<bool> {
         let now = self.now();
         let choices = Choices::of(row);
-        if Mode::parse(&row.mode) != Some(Mode::DelegatedChallenge) || !state_of(row).is_served() {
+        if !Mode::parse(&row.mode).is_some_and(Mode::orders) || !state_of(row).is_served() {
             return Ok(false);
         }
         let asked = choices.order_wanted > memory.tried;
@@ -75,9 +75,13 @@ impl Control {
         if names.is_empty() {
             return Ok(false);
         }
-        let current = self.current(row).await?;
         let store = self.domain_store(row);
-        if !asked && let Some((facts, due)) = self.current_facts(row).await? {
+        let kept = rollover::held(self, row).await?;
+        let another_key = kept.needs_another_key(&choices);
+        if !asked
+            && !another_key
+            && let Some((facts, due)) = self.latest_facts(row, &kept)
+        {
             let lacking = names.iter().any(|name| {
                 !facts
                     .names
@@ -89,15 +93,8 @@ impl Control {
             }
         }
         // A renewal keeps the key (ACME-12); an uploaded one's key is the owner's, and stays theirs alone.
-        let key = match &current {
-            Some(held) if held.source == ORDERED => store
-                .identity_current()
-                .await?
-                .map_or(KeyChoice::New, |identity| {
-                    KeyChoice::Keep(identity.key_pem.as_str().into())
-                }),
-            _ => KeyChoice::New,
-        };
+        let key = kept.key_to_keep(&choices, ORDERED, now, &store).await?;
+        let key = key.map_or(KeyChoice::New, KeyChoice::Keep);
         let resume = store.order_get().await?.map(|order| PendingOrder {
             url: order.url,
             key_pem: order.key_pem.as_str().into(),
@@ -127,7 +124,8 @@ impl Control {
             Ok(Ok(issued)) => {
                 match inspect(&issued.chain_pem, &issued.key_pem, &row.name, self.now()) {
                     Ok(inspected) => {
-                        self.install(row, &inspected, ORDERED).await?;
+                        let ahead = self.is_awaited(row).await?;
+                        self.install(row, &inspected, ORDERED, ahead).await?;
                         store.order_clear().await?;
                         *memory = OrderMemory {
                             tried: now.0,
@@ -235,7 +233,7 @@ fn order_names(
 }
 
 /// A number of the domain's own, for spreading renewals.
-pub(super) fn spread(row: &DomainRow) -> u64 {
+pub(crate) fn spread(row: &DomainRow) -> u64 {
     let digest = Sha256::digest(row.label.as_bytes());
     u64::from(u16::from_be_bytes([digest[0], digest[1]]))
 }

@@ -11,7 +11,7 @@ use crate::outside::{Change, ZoneChange};
 use crate::permission::Operation;
 use crate::records::{self, DesiredRecord, DomainFacts, Mode, Standing};
 use crate::tenant::to_json;
-use crate::{Actor, Control, findings, password};
+use crate::{Actor, Control, findings, password, rollover};
 
 /// Rows read at once.
 const PAGE: u32 = 1000;
@@ -262,14 +262,13 @@ impl Control {
             self.move_to(row, State::Releasing, "", "").await?;
         }
         let facts = self.facts_of(row, &Memory::of(row));
-        let changes = [
-            ZoneChange::Erase {
-                name: facts.target(self.settings()),
-            },
-            ZoneChange::Erase {
-                name: facts.challenge(self.settings()),
-            },
-        ];
+        let target = facts.target(self.settings());
+        // Whether or not it has TLSA records now: what is not there is no error.
+        let changes: Vec<_> = rollover::tlsa_owners(&target, self.settings().ports)
+            .into_iter()
+            .chain([target, facts.challenge(self.settings())])
+            .map(|name| ZoneChange::Erase { name })
+            .collect();
         if let Err(error) = self.parts.zone.apply(&changes).await {
             tracing::warn!(domain = %row.name, error = %ControlError::from(error).log_text(), "leaving is held up by the platform's zone");
             return self.soon(row).await;
@@ -318,12 +317,16 @@ impl Control {
 
     /// What the records depend on.
     pub(crate) fn facts_of(&self, row: &DomainRow, memory: &Memory) -> DomainFacts {
+        let mode = Mode::parse(&row.mode).unwrap_or_default();
+        let choices = Choices::of(row);
         DomainFacts {
             name: row.name.clone(),
             label: row.label.clone(),
             token: row.token.clone(),
-            mode: Mode::parse(&row.mode).unwrap_or_default(),
-            services: Choices::of(row).services,
+            mode,
+            dane: mode == Mode::Dane || choices.dane,
+            posh: mode == Mode::Posh || choices.posh,
+            services: choices.services,
             zone: memory.seen.as_ref().and_then(|seen| seen.zone.clone()),
         }
     }

@@ -8,6 +8,7 @@ use store::DomainRow;
 use crate::domain::StreamChoices;
 use crate::observe::Observation;
 use crate::outside::Probe;
+use crate::rollover::Caches;
 
 /// What the owner chose beside the columns (JSON in `settings`). The worker only reads it.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -17,6 +18,17 @@ pub(crate) struct Choices {
     pub services: Vec<String>,
     /// When the owner last asked for a certificate now (µs).
     pub order_wanted: i64,
+    /// TLSA records are published beside a mode that holds a certificate.
+    pub dane: bool,
+    /// POSH documents are, likewise.
+    pub posh: bool,
+    /// A renewal changes the key when that is older than this (days); `None`: keys are kept.
+    pub key_days: Option<u32>,
+    /// When the owner last asked for another key (µs).
+    pub key_wanted: i64,
+    /// Keys that were reported compromised (SHA-256 of the public key, hex): never asked for again.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub given_up_keys: Vec<String>,
     /// What concerns clients' streams and modules.
     #[serde(flatten)]
     pub streams: StreamChoices,
@@ -49,6 +61,35 @@ pub(crate) struct Memory {
     pub target_published: bool,
     /// Orders.
     pub order: OrderMemory,
+    /// What is published of our identities, and what was seen of it.
+    pub rollover: RolloverMemory,
+}
+
+/// What is kept of what peers may know of our identities.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct RolloverMemory {
+    /// Copies of TLSA sets; `None`: no peer knows any.
+    pub dane: Option<Caches>,
+    /// Copies of POSH documents, likewise.
+    pub posh: Option<Caches>,
+    /// What the platform's name server has taken.
+    pub tlsa: Option<TlsaPublished>,
+    /// Why it did not take the last change; empty: it did.
+    pub refused: String,
+    /// When something is due (µs).
+    pub again_at: Option<i64>,
+}
+
+/// TLSA sets as published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TlsaPublished {
+    /// Keys, each as 3 1 1.
+    pub keys: Vec<String>,
+    /// Names that hold the set.
+    pub owners: Vec<String>,
+    /// When (µs).
+    pub at: i64,
 }
 
 /// What is kept of certificate orders.

@@ -13,7 +13,7 @@ mod streams;
 
 pub use self::import::{DomainImport, DomainRefused, DomainsImported, import_rows};
 pub use self::list::DomainPage;
-pub(crate) use self::memory::{Choices, Memory, OrderMemory};
+pub(crate) use self::memory::{Choices, Memory, OrderMemory, RolloverMemory, TlsaPublished};
 pub use self::set::DomainSet;
 pub use self::state::{Facts, Seen, State, next};
 pub use self::streams::{StreamChoices, StreamSet};
@@ -113,6 +113,10 @@ pub struct DomainShow {
     pub target: String,
     /// How its identity is obtained.
     pub mode: Mode,
+    /// TLSA records are published for its target.
+    pub dane: bool,
+    /// POSH documents are published for it.
+    pub posh: bool,
     /// Federation policy.
     pub policy: String,
     /// Services that are switched on.
@@ -430,6 +434,8 @@ impl Control {
         Ok(DomainShow {
             target: facts.target(self.settings()),
             mode: facts.mode,
+            dane: facts.dane,
+            posh: facts.posh,
             policy: row.policy.clone(),
             services: facts.services,
             allow: row.allow.clone(),

@@ -12,6 +12,8 @@ use crate::tenant::to_json;
 
 /// Entries of an allow or block list.
 const LIST: usize = 1000;
+/// Shortest and longest life of a key that may be chosen, in days.
+const KEY_DAYS: (u32, u32) = (7, 3650);
 /// Words of XEP-0238, the most open first.
 const POLICIES: [&str; 4] = ["permissive", "verified", "encrypted", "authenticated"];
 
@@ -24,6 +26,15 @@ pub struct DomainSet {
     /// How its identity is obtained (words of [`Mode`]).
     #[serde(default)]
     pub mode: Option<String>,
+    /// TLSA records beside a mode that holds a certificate.
+    #[serde(default)]
+    pub dane: Option<bool>,
+    /// POSH documents beside it.
+    #[serde(default)]
+    pub posh: Option<bool>,
+    /// A renewal changes the key when that is older than this many days; 0: keys are kept.
+    #[serde(default)]
+    pub key_days: Option<u32>,
     /// Labels of services that are switched on.
     #[serde(default)]
     pub services: Option<Vec<String>>,
@@ -62,7 +73,18 @@ impl DomainSet {
                 "mode",
                 mode.as_str(),
                 "there is no such mode",
-                "Use delegated-challenge or uploaded.",
+                format!("Use {}.", Mode::ALL.map(Mode::as_str).join(", ")),
+            ));
+        }
+        if let Some(days) = self.key_days
+            && days != 0
+            && !(KEY_DAYS.0..=KEY_DAYS.1).contains(&days)
+        {
+            return Err(ControlError::invalid(
+                "key_days",
+                days.to_string(),
+                format!("a key lives {} to {} days", KEY_DAYS.0, KEY_DAYS.1),
+                "Use 0 to keep keys.",
             ));
         }
         if let Some(unknown) = self
@@ -95,6 +117,11 @@ impl DomainSet {
         put(&self.policy, &mut row.policy);
         put(&self.mode, &mut row.mode);
         let mut choices = Choices::of(row);
+        choices.dane = self.dane.unwrap_or(choices.dane);
+        choices.posh = self.posh.unwrap_or(choices.posh);
+        if let Some(days) = self.key_days {
+            choices.key_days = (days > 0).then_some(days);
+        }
         if let Some(services) = &self.services {
             choices.services.clone_from(services);
         }
@@ -115,9 +142,13 @@ impl DomainSet {
         let many = |what: &str, values: &Option<Vec<String>>| {
             values.as_ref().map(|v| format!("{what} {}", v.join(" ")))
         };
+        let plain = |what: &str, value: Option<String>| value.map(|v| format!("{what} {v}"));
         [
             one("policy", &self.policy),
             one("mode", &self.mode),
+            plain("dane", self.dane.map(|on| on.to_string())),
+            plain("posh", self.posh.map(|on| on.to_string())),
+            plain("key_days", self.key_days.map(|days| days.to_string())),
             many("services", &self.services),
             many("allow", &self.allow),
             many("block", &self.block),

@@ -4,7 +4,7 @@ use super::codes::{CAA_FORBIDS, RESOLVER_UNKNOWN};
 use super::{Finding, Severity, finding};
 use crate::observe::{CaaView, Observation};
 use crate::outside::IssuerInfo;
-use crate::records::{DomainFacts, Mode};
+use crate::records::DomainFacts;
 
 /// CAA of the domain (ACME-09).
 pub(super) fn caa(
@@ -12,7 +12,7 @@ pub(super) fn caa(
     seen: &Observation,
     issuer: &IssuerInfo,
 ) -> Option<Finding> {
-    if domain.mode != Mode::DelegatedChallenge {
+    if !domain.mode.orders() {
         return None;
     }
     let name = domain.ascii();

@@ -55,5 +55,16 @@ codes! {
     PROBE_FAILED "probe-failed" "Going in by the public door as an app would, we were stopped." "If everything above is good, this is ours to mend; we have been told.";
     TTL_TOO_LONG "ttl-too-long" "The record may be remembered for more than a day, so a change takes as long to be seen." "Lower its TTL to an hour.";
     CLAIMED_ELSEWHERE "claimed-elsewhere" "Another customer of this service has shown that the domain is theirs." "Ask whoever set it up, or the operator of this service.";
+    DANE_SRV_INSECURE "dane-srv-insecure" "The record that leads to the service is not signed (DNSSEC), so no server can use DANE with it." "Sign your zone, and have your registrar publish its DS record.";
+    DANE_HOST_INSECURE "dane-host-insecure" "The addresses or TLSA records of our own host are not signed (DNSSEC). This is ours to mend." "Nothing to do on your side; we have been told.";
+    TLSA_REFUSED "tlsa-refused" "The platform's name server did not take a change of the TLSA records. This is ours to mend." "Nothing to do: it is tried again by itself, and no key changes before.";
+    TLSA_MISSING "tlsa-missing" "The TLSA records of our host are not there." "Nothing to do: we publish them again by ourselves.";
+    TLSA_MISMATCH "tlsa-mismatch" "The TLSA records of our host describe another key than the one in use, so servers with DANE refuse you." "Nothing to do: we publish the right ones by ourselves.";
+    TLSA_DRIFT "tlsa-drift" "The TLSA records of our host are not the ones that we published; somebody else has changed them." "Nothing to do: we publish ours again by ourselves.";
+    POSH_MISSING "posh-missing" "Your website has no POSH document." "Let your website answer the address as shown on the records page.";
+    POSH_BROKEN "posh-broken" "Your website's POSH document cannot be used." "Let your website answer the address as shown on the records page.";
+    POSH_MISMATCH "posh-mismatch" "Your website's POSH document does not list the certificate in use, so servers that rely on it refuse you." "Let the address lead to us, or publish the document shown on the records page.";
+    POSH_STALE "posh-stale" "Your website's POSH document does not list the next certificate yet, which is not used before it does." "Let the address lead to us, or publish the document shown on the records page.";
+    ROLLOVER_LATE "rollover-late" "The next certificate is not known everywhere, and the one in use is about to end." "See what is in the way in the rows about TLSA and POSH.";
     OWNERSHIP_LAPSED "ownership-lapsed" "The record that shows the domain is yours has gone." "Publish it again before the date shown, or the domain is stopped.";
 }

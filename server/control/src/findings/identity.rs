@@ -14,6 +14,12 @@ pub(super) fn identity(domain: &DomainFacts, around: &Surroundings<'_>) -> Vec<F
     let served = matches!(around.state, State::Live | State::Degraded);
     let wanted = format!("a certificate for {}", domain.name);
     let upload = domain.mode == Mode::Uploaded;
+    let own = domain.mode.is_own();
+    let wanted = if own {
+        "an identity of our own".to_owned()
+    } else {
+        wanted
+    };
     let mend = if upload {
         "Upload a new certificate and its key."
     } else {
@@ -34,6 +40,8 @@ pub(super) fn identity(domain: &DomainFacts, around: &Surroundings<'_>) -> Vec<F
             "this server",
             if upload {
                 "Upload a certificate and its key.".into()
+            } else if own {
+                "Nothing to do: we make it with the next look.".into()
             } else {
                 "Publish the challenge record; we then order the certificate by ourselves.".into()
             },
@@ -42,7 +50,7 @@ pub(super) fn identity(domain: &DomainFacts, around: &Surroundings<'_>) -> Vec<F
             let left = facts.not_after.0 - around.now.0;
             let lifetime = (facts.not_after.0 - facts.not_before.0).max(1);
             let until = facts.not_after.to_xep0082();
-            if !facts.covers_domain {
+            if !facts.covers_domain && !own {
                 findings.push(finding(
                     CERTIFICATE_WRONG_NAME,
                     Severity::Critical,
@@ -84,7 +92,7 @@ pub(super) fn identity(domain: &DomainFacts, around: &Surroundings<'_>) -> Vec<F
                 ));
             }
             for label in domain.services.iter().filter(|label| {
-                around
+                !own && around
                     .settings
                     .service_names
                     .iter()
@@ -137,7 +145,7 @@ pub(super) fn door(domain: &DomainFacts, around: &Surroundings<'_>) -> Option<Fi
     let subject = format!("sign-in {}", domain.ascii());
     let expected = "an app gets in by the public door";
     Some(match around.probe.as_ref()? {
-        Probe::Passed { seen } => {
+        Probe::Passed { seen, .. } => {
             finding(OK, Severity::Ok, subject, expected, seen, "", String::new())
         }
         Probe::Unknown { why } => finding(

@@ -8,6 +8,7 @@ mod caa;
 mod codes;
 mod dns;
 mod identity;
+mod publishing;
 
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ pub use self::caa::{caa_allows, caa_line};
 pub use self::codes::*;
 pub(crate) use self::dns::doubled_name;
 pub(crate) use self::identity::covers;
+pub use self::publishing::Publishing;
 
 use crate::domain::State;
 use crate::observe::{Data, Observation, Rtype, SetView, Sight};
@@ -159,6 +161,8 @@ pub struct Surroundings<'a> {
     pub order_failed: Option<String>,
     /// The probe, if one was made.
     pub probe: Option<Probe>,
+    /// What is published of the domain's identities; `None`: that is not looked at.
+    pub publishing: Option<Publishing<'a>>,
     /// The platform.
     pub settings: &'a PlatformSettings,
     /// Who issues.
@@ -220,6 +224,7 @@ pub fn checks(
         ));
     }
     rows.extend(identity::identity(domain, around));
+    rows.extend(publishing::publishing(domain, desired, seen, around));
     rows.extend(identity::door(domain, around));
     for row in &mut rows {
         soften(row, around);

@@ -23,6 +23,9 @@ fn settings() -> PlatformSettings {
         addresses: vec!["192.0.2.1".parse().unwrap()],
         ports: Ports::default(),
         record_ttl_seconds: 3600,
+        web: String::new(),
+        posh_expires_seconds: 14_400,
+        website_port: 443,
         private_addresses: false,
         sign_up: true,
         limits: Limits::default(),
@@ -49,6 +52,8 @@ fn facts() -> DomainFacts {
         label: "d7f3k2".into(),
         token: "tok".into(),
         mode: Mode::DelegatedChallenge,
+        dane: false,
+        posh: false,
         services: vec![],
         zone: Some(ZONE.into()),
     }
@@ -109,6 +114,7 @@ fn host(address: &str) -> TargetView {
         alias: None,
         addresses: vec![address.parse().unwrap()],
         resolves: Seen::Yes,
+        secure: true,
     }
 }
 
@@ -258,6 +264,7 @@ fn s2s_09_srv_target_is_an_alias() {
                     alias: Some(TARGET.into()),
                     addresses: vec!["192.0.2.1".parse().unwrap()],
                     resolves: Seen::Yes,
+                    secure: true,
                 },
             );
         },
@@ -574,6 +581,7 @@ fn our_own_target_lacks_an_address() {
                     alias: None,
                     addresses: vec![],
                     resolves: Seen::No,
+                    secure: false,
                 },
             );
         },
@@ -595,7 +603,9 @@ fn around<'a>(settings: &'a PlatformSettings, issuer: &'a IssuerInfo) -> Surroun
         order_failed: None,
         probe: Some(Probe::Passed {
             seen: "192.0.2.1:5222".into(),
+            leaf: String::new(),
         }),
+        publishing: None,
         settings,
         issuer,
         now: Timestamp(DAY),

@@ -1,15 +1,20 @@
 //! What a domain's owner publishes: a pure function of (domain, platform settings), and its three spellings (table, zone-file
 //! fragment, JSON).
 
+mod cost;
 mod hosts;
 #[cfg(test)]
 mod tests;
+mod web;
 mod zone_file;
 
 use serde::Serialize;
 use xmpp::jid::DomainName;
 
+pub use self::cost::{MODE_COSTS, ModeCost};
 use self::hosts::dns_host;
+pub(crate) use self::web::SERVICES;
+pub use self::web::{PoshOf, WebView, posh_url};
 use self::zone_file::txt_strings;
 pub use self::zone_file::zone_fragment;
 use crate::domain::Memory;
@@ -28,22 +33,44 @@ pub enum Mode {
     DelegatedChallenge,
     /// A certificate that the owner uploads and renews.
     Uploaded,
+    /// No certificate for the domain: its website vouches for an identity of ours (RFC 7711).
+    Posh,
+    /// No certificate for the domain: its signed DNS leads to our host, whose records describe an identity of ours (RFC 7673).
+    Dane,
 }
 
 impl Mode {
+    /// Every mode, the most usual first.
+    pub const ALL: [Self; 4] = [
+        Self::DelegatedChallenge,
+        Self::Uploaded,
+        Self::Posh,
+        Self::Dane,
+    ];
+
     /// Word of the store, JSON and CLI.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::DelegatedChallenge => "delegated-challenge",
             Self::Uploaded => "uploaded",
+            Self::Posh => "posh",
+            Self::Dane => "dane",
         }
     }
 
     /// The mode of this word.
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::DelegatedChallenge, Self::Uploaded]
-            .into_iter()
-            .find(|mode| mode.as_str() == word)
+        Self::ALL.into_iter().find(|mode| mode.as_str() == word)
+    }
+
+    /// Do we order a certificate for the domain?
+    pub fn orders(self) -> bool {
+        matches!(self, Self::DelegatedChallenge)
+    }
+
+    /// Do we show an identity of our own making, which is for our host and no domain?
+    pub fn is_own(self) -> bool {
+        matches!(self, Self::Posh | Self::Dane)
     }
 }
 
@@ -58,6 +85,10 @@ pub struct DomainFacts {
     pub token: String,
     /// How we get its identity.
     pub mode: Mode,
+    /// TLSA records are published for its target, as its mode or beside it.
+    pub dane: bool,
+    /// POSH documents are, likewise.
+    pub posh: bool,
     /// Labels of the services that are switched on (`rooms`).
     pub services: Vec<String>,
     /// Apex of the zone that holds the domain, A-labels without last dot, when observed; names are relative to it. `None`:
@@ -175,6 +206,8 @@ pub struct RecordsPage {
     pub dns_hint: String,
     /// The records.
     pub records: Vec<RecordView>,
+    /// What the owner's website is to answer; empty unless POSH is chosen.
+    pub web: Vec<WebView>,
 }
 
 /// Prefix of the ownership TXT.
@@ -388,6 +421,7 @@ impl Control {
         let facts = self.facts_of(&row, &memory);
         let seen = memory.seen.unwrap_or_default();
         let (dns_host, dns_hint) = dns_host(&seen.name_servers);
+        let web = self.web_views(&row, &facts, &seen).await?;
         let records = desired(&facts, self.settings())
             .into_iter()
             .map(|record| RecordView {
@@ -402,6 +436,7 @@ impl Control {
             dns_host,
             dns_hint,
             records,
+            web,
         })
     }
 

@@ -11,6 +11,9 @@ fn settings() -> PlatformSettings {
         addresses: vec![],
         ports: Ports::default(),
         record_ttl_seconds: 3600,
+        web: String::new(),
+        posh_expires_seconds: 14_400,
+        website_port: 443,
         private_addresses: false,
         sign_up: true,
         limits: Limits::default(),
@@ -29,6 +32,8 @@ fn facts(name: &str, zone: Option<&str>) -> DomainFacts {
         label: "d7f3k2".into(),
         token: "tok".into(),
         mode: Mode::DelegatedChallenge,
+        dane: false,
+        posh: false,
         services: vec![],
         zone: zone.map(str::to_owned),
     }

@@ -3,6 +3,7 @@
 mod certificates;
 mod ownership;
 mod people;
+mod publishing;
 
 use futures_util::FutureExt as _;
 

@@ -114,6 +114,10 @@ async fn call(house: &House, operation: Operation, actor: &Actor, of: &Objects) 
                 .map(drop)
         }
         Operation::CertificateOrder => control.certificate_order(actor, domain).await,
+        Operation::CertificateChangeKey => {
+            let change = crate::rollover::KeyChange::default();
+            control.certificate_change_key(actor, domain, change).await
+        }
         Operation::AccountList => control
             .account_list(actor, domain, None, 10)
             .await

@@ -19,7 +19,10 @@ use crate::settings::{Limits, Pace, PlatformSettings, Ports, ServiceName};
 use crate::tenant::{SignUp, SignedUp};
 use crate::time::{DAY, SECOND};
 use crate::{Actor, Control, Parts};
-use dna::{Answer, Lookup, Outcome, Record, RecordData, RecordType, Security, ServerAnswer};
+use dna::{
+    Answer, Fetch, FetchError, Lookup, Outcome, Record, RecordData, RecordType, Reply, Security,
+    ServerAnswer, Url,
+};
 use store::Store;
 
 /// Everything outside, shared by the traits below.
@@ -32,6 +35,8 @@ pub(crate) struct World {
     pub orders: Mutex<Vec<Vec<String>>>,
     pub keys: Mutex<Vec<String>>,
     pub changes: Mutex<Vec<Change>>,
+    /// What websites answer, by address; everything else is "not found".
+    pub pages: Mutex<BTreeMap<String, Reply>>,
 }
 
 /// What goes wrong.
@@ -39,6 +44,9 @@ pub(crate) struct World {
 pub(crate) struct Faults {
     pub dns_silent: bool,
     pub dns_bogus: bool,
+    /// Every answer of the resolver is signed.
+    pub dns_signed: bool,
+    pub web_silent: bool,
     pub zone_unreachable: bool,
     pub door_closed: bool,
     pub issuer: Option<IssueError>,
@@ -105,7 +113,10 @@ impl World {
         let faults = self.faults.lock().unwrap().clone();
         let answer = |outcome, security| Answer {
             outcome,
-            security,
+            security: match security {
+                Security::Insecure if faults.dns_signed => Security::Secure,
+                other => other,
+            },
             ttl_seconds: 300,
             asked: "resolver".into(),
             aliases: Vec::new(),
@@ -191,6 +202,33 @@ impl Lookup for Handle {
 }
 
 #[async_trait]
+impl Fetch for Handle {
+    async fn get(&self, url: &Url, _limit: usize) -> Result<Reply, FetchError> {
+        if self.0.faults.lock().unwrap().web_silent {
+            return Err(FetchError::TimedOut {
+                host: url.host_str().unwrap_or_default().into(),
+            });
+        }
+        let pages = self.0.pages.lock().unwrap();
+        Ok(pages.get(url.as_str()).cloned().unwrap_or(Reply {
+            status: 404,
+            location: None,
+            body: Vec::new(),
+        }))
+    }
+
+    async fn post(
+        &self,
+        url: &Url,
+        _media_type: &'static str,
+        _body: Vec<u8>,
+        limit: usize,
+    ) -> Result<Reply, FetchError> {
+        self.get(url, limit).await
+    }
+}
+
+#[async_trait]
 impl ZonePublisher for Handle {
     async fn apply(&self, changes: &[ZoneChange]) -> Result<(), ZoneError> {
         if self.0.faults.lock().unwrap().zone_unreachable {
@@ -203,6 +241,15 @@ impl ZonePublisher for Handle {
             ZoneValue::A(address) => ("A", RecordData::A(*address)),
             ZoneValue::Aaaa(address) => ("AAAA", RecordData::Aaaa(*address)),
             ZoneValue::Txt(text) => ("TXT", RecordData::Txt(text.clone())),
+            ZoneValue::Tlsa(record) => (
+                "TLSA",
+                RecordData::Tlsa {
+                    usage: record.usage,
+                    selector: record.selector,
+                    matching: record.matching,
+                    data: record.data.clone(),
+                },
+            ),
         };
         let mut records = self.0.records.lock().unwrap();
         for change in changes {
@@ -266,7 +313,7 @@ impl Live for Handle {
         self.0.changes.lock().unwrap().push(change);
     }
 
-    async fn probe(&self, _domain: &DomainName) -> Probe {
+    async fn probe(&self, _domain: &DomainName, _own: Option<&str>) -> Probe {
         if self.0.faults.lock().unwrap().door_closed {
             Probe::Failed {
                 seen: "connection refused".into(),
@@ -275,6 +322,7 @@ impl Live for Handle {
         } else {
             Probe::Passed {
                 seen: "192.0.2.1:5222, TLS 1.3".into(),
+                leaf: String::new(),
             }
         }
     }
@@ -403,6 +451,9 @@ pub(crate) fn settings() -> PlatformSettings {
         addresses: vec![IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))],
         ports: Ports::default(),
         record_ttl_seconds: 3600,
+        web: "https://web.hosting.example".into(),
+        posh_expires_seconds: 14_400,
+        website_port: 443,
         private_addresses: false,
         sign_up: true,
         limits: Limits {
@@ -436,6 +487,7 @@ impl House {
         let control = Control::new(Parts {
             store: open_store(folder.path()).await,
             lookup: handle(),
+            fetch: handle(),
             anchors: Arc::new(dna::Anchors::default()),
             issuer: handle(),
             zone: handle(),
