@@ -317,6 +317,9 @@ impl DomainStore {
             let mut tx = p.begin().await?;
             let n = sqlx::query("DELETE FROM accounts WHERE domain = $1 AND local = $2")
                 .bind(self.id.0).bind(local).execute(&mut *tx).await?.rows_affected();
+            // Whoever gets the name next is nobody in the domain's rooms.
+            sqlx::query("DELETE FROM room_affiliations WHERE jid = $2 AND room IN (SELECT id FROM rooms WHERE domain = $1)")
+                .bind(self.id.0).bind(format!("{local}@{}", self.name)).execute(&mut *tx).await?;
             announce!(tx, self.jid(local), now);
             tx.commit().await?;
             n

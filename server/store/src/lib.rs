@@ -9,7 +9,7 @@
 //! is no way from it to another domain.
 //!
 //! Codemap: [`tenant`] and [`operator`] customers and their people; [`domain`], [`certificate`], [`finding`], [`peer`] what is
-//! known of a hosted domain; [`account`], [`roster`], [`offline`] what is known of its users; [`audit`], [`setting`],
+//! known of a hosted domain; [`account`], [`roster`], [`offline`] what is known of its users; [`room`] where they meet; [`audit`], [`setting`],
 //! [`change`] the rest; [`seal`] secrets at rest; [`group`] shared commits; [`error`].
 
 pub mod account;
@@ -24,6 +24,7 @@ mod moment;
 pub mod offline;
 pub mod operator;
 pub mod peer;
+pub mod room;
 pub mod roster;
 pub mod seal;
 pub mod setting;
@@ -55,6 +56,7 @@ pub use finding::FindingRow;
 pub use offline::OfflineMessage;
 pub use operator::{LoginRow, OperatorRow, TokenRow};
 pub use peer::PeerRow;
+pub use room::{ListedRoom, RoomAffiliation, RoomRow};
 pub use roster::{
     Applied, ItemEdit, RequestEdit, Roster, RosterChange, RosterEdit, RosterItem, Subscription,
 };
@@ -83,6 +85,8 @@ ids! {
     AccountId,
     /// Row of a person of the panel.
     OperatorId,
+    /// Row of a room.
+    RoomId,
 }
 
 /// Runs a query on whichever engine is open, for reading.

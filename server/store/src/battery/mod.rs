@@ -13,6 +13,7 @@ use xmpp::timestamp::Timestamp;
 mod faults;
 mod hosting;
 mod people;
+mod rooms;
 mod together;
 
 const NOW: Timestamp = Timestamp(1_000_000_000);
