@@ -68,6 +68,7 @@ enum Hook {
     PresenceInbound,
     Undeliverable,
     Refused,
+    Service,
 }
 
 impl Router {
@@ -177,16 +178,20 @@ impl Router {
     /// An answer or error on its way back to whoever it is for.
     pub fn reply(&self, reply: Stanza) {
         let Some(to) = reply.to() else { return };
-        if !self.tenancy.hosts(to.domain()) {
+        let Some(domain) = self.tenancy.get(to.domain()) else {
             return self.send_remote(reply);
-        }
-        if to.resource().is_some() {
+        };
+        if domain.service.is_some() {
+            // What a service sent has not arrived, for one: it wants to know.
+            if let Some(later) = self.local(&domain, reply) {
+                tokio::spawn(later);
+            }
+        } else if to.resource().is_some() {
             if let Some(session) = self.sessions.get(to) {
                 // A session that is too slow or has ended loses the answer with everything else.
                 let _ = self.push(&session, &reply);
             }
         } else if reply.kind() == Kind::Presence
-            && let Some(domain) = self.tenancy.get(to.domain())
             && let Some(later) = self.local(&domain, reply)
         {
             // A subscription that could not be delivered: the account has asked, not a session (IM-11).
@@ -364,6 +369,9 @@ impl Router {
             }
             return None;
         }
+        if domain.service.is_some() {
+            return self.later(domain, stanza, Hook::Service);
+        }
         let to = stanza.to()?;
         let request = matches!(stanza.type_(), StanzaType::Get | StanzaType::Set);
         match (stanza.kind(), to.local().is_some()) {
@@ -391,11 +399,12 @@ impl Router {
         if from == name || stanza.type_() == StanzaType::Error {
             return false;
         }
-        domain.shuts_out(from)
-            || self
-                .tenancy
-                .get(from)
-                .is_some_and(|sender| sender.shuts_out(name))
+        let sender = self.tenancy.get(from);
+        if sender.as_ref().is_some_and(|sender| sender.id == domain.id) {
+            // A domain and its services: the lists are about others.
+            return false;
+        }
+        domain.shuts_out(from) || sender.is_some_and(|sender| sender.shuts_out(name))
     }
 
     /// The hot path.
@@ -534,6 +543,12 @@ impl Router {
             Hook::PresenceInbound => boxed!(hooks::presence_inbound),
             Hook::Undeliverable => boxed!(hooks::message_undeliverable),
             Hook::Refused => boxed!(hooks::message_refused),
+            Hook::Service => Box::pin(async move {
+                let cx = router.modules.context(&domain.hosted, &*router, now());
+                if let Some(service) = domain.service {
+                    hooks::to_service(&cx, service, &stanza).await;
+                }
+            }),
             Hook::IqToSession => Box::pin(async move { router.to_session(&domain, stanza).await }),
         })
     }

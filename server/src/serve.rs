@@ -375,6 +375,13 @@ impl LiveServer {
 
     async fn domain_changed(&self, name: &DomainName) {
         let before = self.tenancy.get(name.as_str());
+        let services: Vec<_> = self
+            .tenancy
+            .service_names(name)
+            .filter_map(|service| Some((self.tenancy.get(service.as_str())?, service)))
+            // A domain of this name stands before the service.
+            .filter(|(domain, _)| domain.service.is_some())
+            .collect();
         let became = match self.tenancy.refresh(name).await {
             Ok(became) => became,
             Err(error) => {
@@ -384,6 +391,15 @@ impl LiveServer {
         };
         self.identities.invalidate(name);
         self.federation.recheck(name, before.as_deref());
+        for (before, service) in &services {
+            self.identities.invalidate(service);
+            if self.tenancy.hosts(service.as_str()) {
+                self.federation.recheck(service, Some(before));
+            } else {
+                let gone = StreamCondition::HostGone.into();
+                self.federation.close_domain(service, &gone);
+            }
+        }
         let error = match became {
             Became::Served => {
                 if let Some(domain) = self.tenancy.get(name.as_str()) {
@@ -395,6 +411,9 @@ impl LiveServer {
                 .with_text("this domain is suspended; ask whoever runs it"),
             Became::Gone => StreamCondition::HostGone.into(),
         };
+        for (_, service) in &services {
+            self.federation.close_domain(service, &error);
+        }
         self.router.modules().forget_domain(name);
         self.router.close_domain(name, &error);
         self.federation.close_domain(name, &error);

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use control::domain::State;
 use dashmap::DashMap;
 use dna::Anchors;
-use modules::{Contact, DomainSettings, Hosted, Quota};
+use modules::{Contact, DomainSettings, Hosted, Quota, Service, hooks};
 use parking_lot::Mutex;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -61,6 +61,8 @@ pub struct Domain {
     pub patience: Patience,
     /// Whose certificates prove its clients (SASL EXTERNAL); `None`: nobody's, and none is asked for.
     pub client_anchors: Option<Arc<dna::Anchors>>,
+    /// Where this is a service of a domain (`rooms.one.example`): which. All else is what the domain has; it has no accounts.
+    pub service: Option<&'static Service>,
     /// What it takes now; shared with the entry that replaces this one.
     usage: Arc<Usage>,
     /// What its tenant takes now; shared by all its domains.
@@ -76,6 +78,31 @@ impl Domain {
     /// Name.
     pub fn name(&self) -> &DomainName {
         &self.hosted.domain
+    }
+
+    /// The same under the name of one of its services.
+    fn as_service(&self, service: &'static Service, name: DomainName) -> Self {
+        Self {
+            id: self.id,
+            tenant: self.tenant,
+            hosted: Hosted {
+                domain: name,
+                ..self.hosted.clone()
+            },
+            served: self.served,
+            state: self.state.clone(),
+            label: self.label.clone(),
+            policy: self.policy.clone(),
+            allow: self.allow.clone(),
+            block: self.block.clone(),
+            plain: self.plain,
+            pinned: self.pinned.clone(),
+            patience: self.patience,
+            client_anchors: None,
+            service: Some(service),
+            usage: self.usage.clone(),
+            tenant_usage: self.tenant_usage.clone(),
+        }
     }
 
     /// Whether its lists shut another domain out, hosted here or not.
@@ -206,6 +233,8 @@ pub struct Tenancy {
     /// The platform's zone: `LABEL.zone` is a domain's SRV target (VHOST-09).
     zone: Option<DomainName>,
     domains: DashMap<DomainName, Arc<Domain>, ahash::RandomState>,
+    /// Services of domains that somebody has asked for since the domain was read.
+    services: DashMap<DomainName, Arc<Domain>, ahash::RandomState>,
     labels: DashMap<String, DomainName, ahash::RandomState>,
     tenants: DashMap<TenantId, Arc<Tenant>, ahash::RandomState>,
     defaults: Defaults,
@@ -225,6 +254,7 @@ impl Tenancy {
             store,
             zone,
             domains: DashMap::default(),
+            services: DashMap::default(),
             labels: DashMap::default(),
             tenants: DashMap::default(),
             defaults,
@@ -250,14 +280,50 @@ impl Tenancy {
         Ok(Arc::new(tenancy))
     }
 
-    /// The domain of this name (canonical form), served or not.
+    /// The domain of this name (canonical form), served or not, or the service of a domain.
     pub fn get(&self, name: &str) -> Option<Arc<Domain>> {
-        self.domains.get(name).map(|entry| entry.clone())
+        let domain = self.domains.get(name).map(|entry| entry.clone());
+        domain.or_else(|| self.service(name))
     }
 
     /// Whether the name is ours; such a name never leaves the process (ROUTE-08).
     pub fn hosts(&self, name: &str) -> bool {
-        self.domains.contains_key(name)
+        self.domains.contains_key(name) || self.service(name).is_some()
+    }
+
+    /// Names of a domain's services, whether it has them on or not.
+    pub fn service_names(&self, domain: &DomainName) -> impl Iterator<Item = DomainName> {
+        // A name that is too long for a label before it has no service there.
+        hooks::services()
+            .filter_map(|service| DomainName::parse(&format!("{}.{domain}", service.label)).ok())
+    }
+
+    /// A service is made when it is first asked for: a domain whose services nobody uses does not pay for them.
+    fn service(&self, name: &str) -> Option<Arc<Domain>> {
+        let (label, rest) = name.split_once('.')?;
+        let parent = self.domains.get(rest).map(|entry| entry.clone())?;
+        if let Some(made) = self.services.get(name) {
+            return Some(made.clone());
+        }
+        let service = hooks::services_of(&parent.hosted).find(|s| s.label == label)?;
+        let name = DomainName::parse(name).ok()?;
+        let made = Arc::new(parent.as_service(service, name.clone()));
+        self.services.insert(name.clone(), made.clone());
+        // Read again meanwhile? Then what was made is of yesterday, and the next who asks makes it anew.
+        let still = self
+            .domains
+            .get(rest)
+            .is_some_and(|now| Arc::ptr_eq(&now, &parent));
+        if !still {
+            self.services.remove(&name);
+        }
+        Some(made)
+    }
+
+    fn forget_services(&self, domain: &DomainName) {
+        for name in self.service_names(domain) {
+            self.services.remove(&name);
+        }
     }
 
     /// How many there are.
@@ -293,6 +359,7 @@ impl Tenancy {
                 if let Some((_, old)) = self.domains.remove(name) {
                     self.labels.remove(&old.label);
                 }
+                self.forget_services(name);
                 Ok(Became::Gone)
             }
         }
@@ -373,10 +440,12 @@ impl Tenancy {
             pinned: settings.pinned,
             patience: settings.patience,
             client_anchors: settings.client_anchors,
+            service: None,
             usage,
             tenant_usage: tenant.usage.clone(),
         };
-        self.domains.insert(row.name, Arc::new(domain));
+        self.domains.insert(row.name.clone(), Arc::new(domain));
+        self.forget_services(&row.name);
         served
     }
 }
@@ -420,6 +489,7 @@ impl Settings {
             pinned: pinned(&json["pinned"]),
             modules: DomainSettings {
                 off: choices.modules_off,
+                services: control::domain::services(row, hooks::services().map(|s| s.label)),
                 contacts: contacts
                     .map(|(role, addresses)| Contact { role, addresses })
                     .collect(),
@@ -448,7 +518,8 @@ fn pinned(json: &serde_json::Value) -> HashMap<DomainName, Arc<Anchors>> {
 
 impl tls::Names for Tenancy {
     fn served_by(&self, name: &DomainName) -> Option<tls::ServedBy> {
-        let served = |name: &str| self.get(name).is_some_and(|domain| domain.served);
+        // A service is shown the certificate of its domain where that is for it too.
+        let served = |name: &str| self.domains.get(name).is_some_and(|domain| domain.served);
         if served(name.as_str()) {
             return Some(tls::ServedBy::Itself(name.clone()));
         }

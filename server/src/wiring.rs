@@ -138,8 +138,13 @@ pub fn platform_settings(config: &Config, pace: Pace) -> PlatformSettings {
         sign_up: config.platform.sign_up,
         limits: tenant_limits(config),
         pace,
-        // None is offered as long as none answers.
-        service_names: Vec::<ServiceName>::new(),
+        service_names: modules::hooks::services()
+            .map(|service| ServiceName {
+                label: service.label.to_owned(),
+                purpose: service.about.to_owned(),
+                federated: true,
+            })
+            .collect(),
     }
 }
 

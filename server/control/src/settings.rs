@@ -169,6 +169,15 @@ impl Pace {
     }
 }
 
+impl PlatformSettings {
+    /// Labels of the services that a domain may have.
+    pub(crate) fn service_labels(&self) -> impl Iterator<Item = &str> {
+        self.service_names
+            .iter()
+            .map(|service| service.label.as_str())
+    }
+}
+
 /// A service beside the domain itself that may be hosted under it (S2S-10, ACME-01).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ServiceName {

@@ -260,7 +260,7 @@ impl Story<'_> {
             None if self.certificate.is_some() => {
                 "You uploaded it, so you renew it: we remind you in time.".into()
             }
-            None if !Choices::of(self.row).services.is_empty() => {
+            None if Choices::of(self.row).services != Some(Vec::new()) => {
                 "It will hold the domain and its services.".into()
             }
             None => String::new(),

@@ -63,7 +63,7 @@ impl Control {
         let target = facts.target(self.settings());
         let wanted = desired(&facts, self.settings());
         let mut names = vec![(row.name.clone(), None)];
-        for label in Choices::of(row).services {
+        for label in facts.services.clone() {
             if let Ok(name) = DomainName::parse(&format!("{label}.{}", row.name)) {
                 names.push((name, Some(label)));
             }

@@ -101,6 +101,8 @@ impl Quota {
 pub struct DomainSettings {
     /// Names of modules turned off; names that are unknown or not switchable are ignored.
     pub off: Vec<String>,
+    /// Labels of the services it has ([`crate::info::Service`]).
+    pub services: Vec<String>,
     /// Addresses for people with questions (XEP-0157).
     pub contacts: Vec<Contact>,
 }
@@ -181,15 +183,19 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Hands an answer (iq result, any error) to whoever asked: straight into the session's queue if it is one of ours.
+    /// Hands an answer (iq result, any error) to whoever asked.
     pub fn answer(&self, reply: Stanza) {
-        let Some(to) = reply.to() else { return };
-        if to.resource().is_some() && self.switchboard.hosts(to.domain()) {
-            let to = to.clone();
-            // A session that has ended meanwhile needs no answer.
-            self.switchboard.deliver(&to, reply);
-        } else {
-            self.send(reply);
+        self.hand(reply);
+    }
+
+    /// Hands a stanza to a session that is known to want it: straight into its queue if it is one of ours.
+    pub fn hand(&self, stanza: Stanza) {
+        let Some(to) = stanza.to().filter(|to| to.resource().is_some()) else {
+            return self.send(stanza);
+        };
+        // A session that has ended meanwhile is left to the rules of delivery, like anybody elsewhere.
+        if !self.switchboard.deliver(&to.clone(), stanza.clone()) {
+            self.send(stanza);
         }
     }
 

@@ -12,7 +12,7 @@ use xmpp::stanza::{Condition, Stanza};
 
 use crate::context::{Contact, Context, Refusal, Standing};
 use crate::form::{Field, Form};
-use crate::hooks::{Answer, Ask, Module, modules_of};
+use crate::hooks::{Answer, Ask, Module, modules_of, services_of};
 use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Spec};
 
 /// The module.
@@ -57,8 +57,13 @@ impl Module for Disco {
             return Err(Condition::ItemNotFound.into());
         }
         if query_ns == ns::DISCO_ITEMS {
-            // Services of the domain's own; there are none yet.
-            return Ok(Answer::Payload(Element::new("query", ns::DISCO_ITEMS)));
+            let services = services_of(cx.hosted).map(|service| {
+                Element::new("item", ns::DISCO_ITEMS)
+                    .attr("jid", format!("{}.{}", service.label, cx.hosted.domain))
+                    .attr("name", service.about)
+            });
+            let items = Element::new("query", ns::DISCO_ITEMS).children_from(services);
+            return Ok(Answer::Payload(items));
         }
         let features = modules_of(cx.hosted).flat_map(|m| m.info().server_features);
         let mut info = info("server", "im", Some("Domicile"), features);
@@ -170,7 +175,8 @@ mod tests {
             .await;
         house.sent(
             "<iq from='one.example' to='peer.example' type='result' id='q'>\
-             <query xmlns='http://jabber.org/protocol/disco#items'/></iq>",
+             <query xmlns='http://jabber.org/protocol/disco#items'>\
+             <item jid='rooms.one.example' name='group chats'/></query></iq>",
         );
     }
 

@@ -16,6 +16,7 @@
 //! | a session that ended, after removing it | [`session_gone`] |
 //! | a mark that a module put into a session's queue, once written | [`session_written`] |
 //! | iq get or set to a full JID that matches | [`shares_presence`] first (IM-39) |
+//! | any stanza to a service of a domain (`rooms.one.example`) | [`to_service`] |
 //!
 //! Presence to the domain itself, results and errors of iq to the domain or a bare JID are ignored by the router.
 
@@ -26,7 +27,7 @@ use xmpp::stanza::{Condition, Kind, Stanza, StanzaType};
 
 use crate::ALL;
 use crate::context::{Context, Hosted, Refusal, Standing};
-use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo};
+use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Service};
 use crate::switchboard::SessionView;
 
 /// One extension. A module holds no state of its own: what it remembers between calls is in [`crate::Modules`].
@@ -65,6 +66,17 @@ pub trait Module: Send + Sync {
     /// A message that no session can take.
     async fn message_undeliverable(&self, _: &Context<'_>, _: &Stanza) -> Undeliverable {
         Undeliverable::Pass
+    }
+
+    /// The name beside the domain at which it answers.
+    fn service(&self) -> Option<&'static Service> {
+        None
+    }
+
+    /// A stanza to its service, or to an address there. The context's domain is the service's name; its rows are those of
+    /// the domain that the service belongs to.
+    async fn to_service(&self, _: &Context<'_>, _: &Stanza) -> Result<(), Refusal> {
+        Err(Condition::ServiceUnavailable.into())
     }
 
     /// An account is about to be removed by its owner; what it means to others must be taken back.
@@ -210,6 +222,32 @@ pub async fn message_refused(cx: &Context<'_>, message: &Stanza) {
         cx.refuse(message, Condition::ServiceUnavailable);
     }
     finish(cx).await;
+}
+
+/// A stanza to a service of a domain, from whomever; `cx` is that of the service.
+pub async fn to_service(cx: &Context<'_>, service: &Service, stanza: &Stanza) {
+    let module = modules_of(cx.hosted).find(|module| module.service() == Some(service));
+    let outcome = match module {
+        Some(module) => module.to_service(cx, stanza).await,
+        None => Err(Condition::ServiceUnavailable.into()),
+    };
+    if let Err(error) = outcome {
+        cx.refuse(stanza, error);
+    }
+    finish(cx).await;
+}
+
+/// Services that modules have, whether or not a domain has them on.
+pub fn services() -> impl Iterator<Item = &'static Service> {
+    ALL.iter().filter_map(|module| module.service())
+}
+
+/// Services that the domain has on: chosen, and their module not switched off.
+pub fn services_of(hosted: &Hosted) -> impl Iterator<Item = &'static Service> {
+    let on = |service: &&Service| hosted.settings.services.iter().any(|l| l == service.label);
+    modules_of(hosted)
+        .filter_map(|module| module.service())
+        .filter(on)
 }
 
 /// The owner removes the account; called before its rows go.

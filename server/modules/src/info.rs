@@ -47,6 +47,20 @@ impl fmt::Display for Spec {
     }
 }
 
+/// A name of its own beside the domain, `LABEL.DOMAIN`, at which a module answers everything. Other servers ask for it like
+/// for any domain; it has no accounts.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Service {
+    /// Left-most label.
+    pub label: &'static str,
+    /// What it is to people, in a few words.
+    pub about: &'static str,
+    /// Category of its identity in disco (XEP-0030 3.1).
+    pub category: &'static str,
+    /// Type of its identity in disco.
+    pub type_: &'static str,
+}
+
 /// One payload namespace and who gets an answer.
 #[derive(Debug)]
 pub struct IqDoor {

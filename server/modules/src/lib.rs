@@ -19,6 +19,7 @@ mod offline;
 mod ping;
 pub mod presence;
 mod register;
+mod rooms;
 mod roster;
 mod time;
 mod version;
@@ -28,7 +29,7 @@ mod testing;
 
 pub use context::{Contact, Context, DomainSettings, Hosted, Quota, Refusal, Standing};
 pub use hooks::{Answer, Ask, Module, Undeliverable};
-pub use info::{ModuleInfo, Spec};
+pub use info::{ModuleInfo, Service, Spec};
 pub use memory::{Limits, Modules};
 pub use switchboard::{SessionUpdate, SessionView, Switchboard};
 
@@ -42,6 +43,7 @@ pub static ALL: &[&dyn Module] = &[
     &version::Version,
     &time::Time,
     &register::Register,
+    &rooms::RoomsModule,
 ];
 
 /// The table of modules for the README.

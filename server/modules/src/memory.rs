@@ -15,6 +15,7 @@ use xmpp::timestamp::Timestamp;
 use crate::context::{Context, Hosted};
 use crate::offline::Handed;
 use crate::presence::{Directed, Known};
+use crate::rooms::Rooms;
 use crate::roster::RosterCache;
 use crate::switchboard::Switchboard;
 
@@ -41,6 +42,16 @@ pub struct Limits {
     pub password_characters: usize,
     /// Bytes of rosters kept in memory, all accounts of the process together.
     pub roster_cache_bytes: usize,
+    /// Rooms of a domain.
+    pub rooms: u32,
+    /// Sessions in one room; a room's owner may choose fewer.
+    pub room_occupants: u32,
+    /// People who are something in one room: members, admins, owners, outcasts.
+    pub room_people: usize,
+    /// Messages that one room keeps in memory for those who enter.
+    pub room_history: u32,
+    /// Bytes of an occupant's presence.
+    pub room_presence_bytes: usize,
 }
 
 impl Default for Limits {
@@ -56,6 +67,11 @@ impl Default for Limits {
             directed: 1_000,
             password_characters: 8,
             roster_cache_bytes: 64 << 20,
+            rooms: 1_000,
+            room_occupants: 1_000,
+            room_people: 10_000,
+            room_history: 50,
+            room_presence_bytes: 16 << 10,
         }
     }
 }
@@ -69,6 +85,7 @@ pub struct Modules {
     pub(crate) handed: Handed,
     pub(crate) left: Aging<BareJid, Timestamp>,
     pub(crate) known: Known,
+    pub(crate) rooms: Rooms,
     turns: Turns,
 }
 
@@ -87,6 +104,7 @@ impl Modules {
             handed: Handed::default(),
             left: Aging::new(LEFT_REMEMBERED),
             known: Known::default(),
+            rooms: Rooms::default(),
             turns: Turns::default(),
             limits,
         }
@@ -106,11 +124,13 @@ impl Modules {
     pub fn forget_account(&self, account: &BareJid) {
         self.rosters.forget(account);
         self.left.remove(account);
+        self.rooms.forget_account(account);
     }
 
     /// A domain was changed as a whole (removed, imported).
     pub fn forget_domain(&self, domain: &DomainName) {
         self.rosters.forget_domain(domain.as_str());
+        self.rooms.forget_domain(domain.as_str());
     }
 
     /// The turn to change an account's roster: whoever holds it reads, decides, commits and pushes, so that pushes leave in

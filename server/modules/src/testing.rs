@@ -1,7 +1,7 @@
 //! A house in memory for the modules' tests: two hosted domains on a real SQLite store, a switchboard that records.
 //!
-//! `one.example` has alice, bob and carol, `two.example` has dave; everybody else is remote. Stanzas are compared as text,
-//! in the order in which they came.
+//! `one.example` has alice, bob and carol and the service `rooms.one.example`, `two.example` has dave; everybody else is
+//! remote. Stanzas are compared as text, in the order in which they came.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -79,9 +79,16 @@ impl House {
                 quota: Arc::default(),
                 domain,
                 store,
-                settings: DomainSettings::default(),
+                settings: DomainSettings {
+                    services: vec!["rooms".into()],
+                    ..DomainSettings::default()
+                },
             });
         }
+        hosted.push(Hosted {
+            domain: DomainName::parse("rooms.one.example").expect("a name"),
+            ..hosted[0].clone()
+        });
         let state = State {
             now: START,
             ..State::default()
@@ -101,6 +108,8 @@ impl House {
 
     pub(crate) fn settings(&mut self, change: impl FnOnce(&mut DomainSettings)) {
         change(&mut self.hosted[0].settings);
+        // Its service has what it has.
+        self.hosted[2].settings = self.hosted[0].settings.clone();
     }
 
     pub(crate) fn modules(&self) -> &Modules {
@@ -188,6 +197,19 @@ impl House {
         } else {
             hooks::iq_to_server(&cx, iq).await;
         }
+    }
+
+    /// A stanza to the service of rooms.
+    pub(crate) async fn at_service(&self, from: &str, to: &str, xml: &str) {
+        let address = |text: &str| Jid::parse(text).expect("an address");
+        let stanza = stanza(xml).with_from(&address(from)).with_to(&address(to));
+        self.to_service(&stanza).await;
+    }
+
+    async fn to_service(&self, stanza: &Stanza) {
+        let cx = self.context("rooms.one.example");
+        let service = hooks::services().next().expect("a service");
+        hooks::to_service(&cx, service, stanza).await;
     }
 
     /// A message for which the router found nobody.
@@ -416,11 +438,18 @@ impl Switchboard for House {
 
     async fn local(&self, stanza: Stanza) {
         let to = stanza.to().expect("an addressee").clone();
-        if stanza.kind() == Kind::Presence && to.local().is_some() {
+        if to.domain() == "rooms.one.example" {
+            self.to_service(&stanza).await;
+        } else if stanza.kind() == Kind::Presence && to.local().is_some() {
             let cx = self.context(to.domain());
             hooks::presence_inbound(&cx, &stanza).await;
         } else if to.resource().is_some() {
             self.deliver(&to, stanza);
+        } else if stanza.kind() == Kind::Message {
+            let sessions = self.sessions(&to.bare());
+            if let Some(session) = sessions.iter().find(|session| session.available()) {
+                self.deliver(&session.jid, stanza);
+            }
         }
     }
 

@@ -38,7 +38,12 @@ impl Live for LiveServer {
         match change {
             // The store's feed says these at once, whichever process made them; nothing is lost by leaving them to it.
             Change::Domain(_) | Change::Account(_) => {}
-            Change::Certificate(domain) => self.identities.invalidate(&domain),
+            Change::Certificate(domain) => {
+                self.identities.invalidate(&domain);
+                for service in self.tenancy.service_names(&domain) {
+                    self.identities.invalidate(&service);
+                }
+            }
         }
     }
 

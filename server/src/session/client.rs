@@ -95,7 +95,9 @@ impl ClientDoor {
         place: Arc<Mutex<Option<Occupied>>>,
         shown: Arc<[Vec<u8>]>,
     ) -> HostAnswer {
-        let Some(domain) = self.tenancy.get(to.as_str()) else {
+        // A service has no accounts.
+        let domain = self.tenancy.get(to.as_str());
+        let Some(domain) = domain.filter(|domain| domain.service.is_none()) else {
             return if self.tenancy.departed(&to).await {
                 HostAnswer::Gone
             } else {

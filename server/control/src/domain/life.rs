@@ -4,7 +4,7 @@
 use store::{DomainId, DomainRow, DomainStore, StoreError, TenantId};
 use xmpp::jid::DomainName;
 
-use super::{BY_LAPSE, Choices, Memory, State, state_of};
+use super::{BY_LAPSE, Memory, State, services, state_of};
 use crate::error::{ControlError, Result};
 use crate::event::{Event, EventKind};
 use crate::outside::{Change, ZoneChange};
@@ -326,7 +326,7 @@ impl Control {
             mode,
             dane: mode == Mode::Dane || choices.dane,
             posh: mode == Mode::Posh || choices.posh,
-            services: choices.services,
+            services: services(row, self.settings().service_labels()),
             zone: memory.seen.as_ref().and_then(|seen| seen.zone.clone()),
         }
     }

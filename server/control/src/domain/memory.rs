@@ -14,8 +14,8 @@ use crate::rollover::Caches;
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Choices {
-    /// Services that are switched on.
-    pub services: Vec<String>,
+    /// Labels of the services that are switched on; nothing chosen: all that there are.
+    pub services: Option<Vec<String>>,
     /// When the owner last asked for a certificate now (µs).
     pub order_wanted: i64,
     /// TLSA records are published beside a mode that holds a certificate.
@@ -42,6 +42,18 @@ pub(crate) struct Choices {
 impl Choices {
     pub(crate) fn of(row: &DomainRow) -> Self {
         serde_json::from_str(&row.settings).unwrap_or_default()
+    }
+}
+
+/// Labels of the services that a domain has on; `known` are those there are.
+pub fn services<'a>(row: &DomainRow, known: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    let known = known.into_iter();
+    match Choices::of(row).services {
+        Some(chosen) => known
+            .filter(|label| chosen.iter().any(|one| one == label))
+            .map(str::to_owned)
+            .collect(),
+        None => known.map(str::to_owned).collect(),
     }
 }
 

@@ -13,6 +13,7 @@ mod streams;
 
 pub use self::import::{DomainImport, DomainRefused, DomainsImported, import_rows};
 pub use self::list::DomainPage;
+pub use self::memory::services;
 pub(crate) use self::memory::{Choices, Memory, OrderMemory, RolloverMemory, TlsaPublished};
 pub use self::set::DomainSet;
 pub use self::state::{Facts, Seen, State, next};

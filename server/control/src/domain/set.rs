@@ -123,7 +123,7 @@ impl DomainSet {
             choices.key_days = (days > 0).then_some(days);
         }
         if let Some(services) = &self.services {
-            choices.services.clone_from(services);
+            choices.services = Some(services.clone());
         }
         self.streams.apply(&mut choices.streams);
         row.settings = to_json(&choices);

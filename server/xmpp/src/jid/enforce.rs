@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use precis_core::{IdentifierClass, StringClass, profile::Rules};
-use precis_profiles::{OpaqueString, UsernameCaseMapped};
+use precis_profiles::{Nickname, OpaqueString, UsernameCaseMapped};
 use unicode_bidi::BidiClass;
 
 use super::JidError;
@@ -72,6 +72,24 @@ pub(super) fn resource(text: &str) -> Result<Cow<'_, str>, JidError> {
 pub(crate) fn opaque_string(text: &str) -> Option<Cow<'_, str>> {
     use precis_core::profile::Profile;
     stable(text, |s| OpaqueString::new().enforce(s).ok())
+}
+
+/// By which two nicknames in a room are compared (RFC 8266 2.4, ADDR-15): the same for names that people would take for one
+/// another's, in spaces, case and compatibility forms. A name that the profile refuses is compared as it is.
+pub fn nickname_key(nick: &str) -> String {
+    if nick.is_ascii() {
+        let words: Vec<&str> = nick.split(' ').filter(|word| !word.is_empty()).collect();
+        return words.join(" ").to_ascii_lowercase();
+    }
+    stable(nick, compared_nickname).map_or_else(|| nick.to_owned(), Cow::into_owned)
+}
+
+fn compared_nickname(text: &str) -> Option<Cow<'_, str>> {
+    use precis_core::profile::Profile;
+    let profile = Nickname::new();
+    let s = profile.enforce(text).ok()?;
+    let s = profile.case_mapping_rule(s).ok()?;
+    profile.normalization_rule(s).ok()
 }
 
 /// Whether every code point of the label is PVALID, or allowed in its context, by the IdentifierClass.

@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 pub use self::domain::DomainName;
 pub use self::enforce::PART_BYTES;
+pub use self::enforce::nickname_key;
 pub(crate) use self::enforce::opaque_string;
 
 /// Why a string is not an address. Whose fault: whoever wrote it; on a stanza the answer is `<jid-malformed/>`.

@@ -1,0 +1,211 @@
+//! What a service and its rooms tell of themselves (XEP-0045 6), and questions to occupants (6.6, XEP-0410).
+
+use xmpp::element::Element;
+use xmpp::jid::{Jid, nickname_key};
+use xmpp::ns;
+use xmpp::stanza::{Condition, Stanza, StanzaType};
+
+use super::rank::Affiliation;
+use super::room::Room;
+use super::{MUC, MUC_ADMIN, MUC_OWNER, OCCUPANT_IDS, SERVICE, VCARD, affiliate, owner, register};
+use crate::context::{Context, Refusal, store_failed};
+use crate::hooks::Answer;
+
+/// Rooms in one list.
+const LISTED: u32 = 500;
+/// A client may ask whether it is still in (XEP-0410 3.2).
+const SELF_PING: &str = "http://jabber.org/protocol/muc#self-ping-optimization";
+const STABLE_ID: &str = "http://jabber.org/protocol/muc#stable_id";
+/// Node of disco by which somebody asks for their own nickname (XEP-0045 7.12).
+const OWN_NICK: &str = "x-roomuser-item";
+
+/// A get or set to the service itself.
+pub(super) async fn of_service(cx: &Context<'_>, iq: &Stanza) -> Result<Answer, Refusal> {
+    let asked = iq.first_child();
+    if iq.type_() == StanzaType::Set {
+        return Err(Condition::ServiceUnavailable.into());
+    }
+    match asked {
+        Some(("query", ns::DISCO_INFO)) => {
+            let identity = identity(SERVICE.category, SERVICE.type_, Some(SERVICE.about));
+            let features = [
+                ns::DISCO_INFO,
+                ns::DISCO_ITEMS,
+                ns::PING,
+                MUC,
+                SELF_PING,
+                OCCUPANT_IDS,
+            ];
+            Ok(Answer::Payload(info(identity, features)))
+        }
+        Some(("query", ns::DISCO_ITEMS)) => rooms(cx).await,
+        Some(("ping", ns::PING)) => Ok(Answer::Empty),
+        _ => Err(Condition::ServiceUnavailable.into()),
+    }
+}
+
+/// Rooms that everybody may find (XEP-0045 6.3).
+async fn rooms(cx: &Context<'_>) -> Result<Answer, Refusal> {
+    let service = cx.hosted.domain.as_str();
+    let item = |jid: &str, name: &str| {
+        Element::new("item", ns::DISCO_ITEMS)
+            .attr("jid", jid)
+            .attr("name", if name.is_empty() { jid } else { name })
+    };
+    let kept = cx.store().rooms_listed("", LISTED).await;
+    let kept = kept.map_err(|e| {
+        store_failed(
+            &e,
+            &Jid::from(cx.hosted.domain.clone()).bare(),
+            "listing rooms",
+        )
+    })?;
+    let mut list = Element::new("query", ns::DISCO_ITEMS);
+    for room in kept {
+        list.push(item(&format!("{}@{service}", room.local), &room.name));
+    }
+    // Those that end with their last occupant are nowhere but in memory.
+    for (jid, place) in cx.modules.rooms.of(service) {
+        if let Some(room) = place.lock().await.as_ref()
+            && room.row.is_none()
+            && room.config.public
+            && !room.locked
+        {
+            list.push(item(jid.as_str(), &room.config.name));
+        }
+    }
+    Ok(Answer::Payload(list))
+}
+
+/// A get or set to a room.
+pub(super) async fn of_room(
+    cx: &Context<'_>,
+    slot: &mut Option<Room>,
+    iq: &Stanza,
+) -> Result<Answer, Refusal> {
+    let get = iq.type_() == StanzaType::Get;
+    if iq.first_child() == Some(("query", MUC_OWNER)) {
+        return owner::iq(cx, slot, iq).await;
+    }
+    let Some(room) = slot else {
+        return Err(Condition::ItemNotFound.into());
+    };
+    match iq.first_child() {
+        Some(("query", MUC_ADMIN)) => {
+            let answer = affiliate::iq(cx, room, iq).await?;
+            super::entrance::close_if_over(cx, slot).await;
+            Ok(answer)
+        }
+        Some(("query", ns::REGISTER)) => register::iq(cx, room, iq).await,
+        Some(("query", ns::DISCO_INFO)) if get => described(room, iq),
+        // Who is there is known by going there.
+        Some(("query", ns::DISCO_ITEMS)) if get => {
+            Ok(Answer::Payload(Element::new("query", ns::DISCO_ITEMS)))
+        }
+        Some(("ping", ns::PING)) if get => Ok(Answer::Empty),
+        _ => Err(Condition::ServiceUnavailable.into()),
+    }
+}
+
+fn described(room: &Room, iq: &Stanza) -> Result<Answer, Refusal> {
+    let from = iq.from().ok_or(Condition::BadRequest)?;
+    let payload = iq
+        .payload()
+        .map_err(|_| Refusal::from(Condition::BadRequest))?;
+    let query = payload
+        .find("query", ns::DISCO_INFO)
+        .ok_or(Condition::BadRequest)?;
+    match query.get_attr("node") {
+        None | Some("") => {}
+        Some(OWN_NICK) => {
+            let empty = Element::new("query", ns::DISCO_INFO).attr("node", OWN_NICK);
+            let nick = room.reserved(&from.bare());
+            let identity = nick.map(|nick| identity("conference", "text", Some(nick)));
+            return Ok(Answer::Payload(empty.child_opt(identity)));
+        }
+        Some(_) => return Err(Condition::ItemNotFound.into()),
+    }
+    if room.affiliation(&from.bare()) == Affiliation::Outcast {
+        return Err(Condition::Forbidden.into());
+    }
+    let name = Some(room.config.name.as_str()).filter(|name| !name.is_empty());
+    let always = [
+        ns::DISCO_INFO,
+        ns::DISCO_ITEMS,
+        ns::PING,
+        ns::REGISTER,
+        MUC,
+        SELF_PING,
+        STABLE_ID,
+        OCCUPANT_IDS,
+        "http://jabber.org/protocol/muc#request",
+    ];
+    let features = always.into_iter().chain(room.config.features());
+    let subject = room.subject.as_ref().and_then(|past| {
+        let tree = past.stanza.payload().ok()?;
+        Some(tree.find("subject", ns::CLIENT)?.text_content())
+    });
+    let about = room.config.info(room.occupants.len(), subject.as_deref());
+    let identity = identity(SERVICE.category, SERVICE.type_, name);
+    Ok(Answer::Payload(info(identity, features).child(about)))
+}
+
+/// An iq to an occupant: answered here where it is a question to oneself, passed on otherwise.
+pub(super) fn to_occupant(
+    cx: &Context<'_>,
+    room: Option<&Room>,
+    iq: &Stanza,
+) -> Result<(), Refusal> {
+    let (Some(from), Some(to)) = (iq.from(), iq.to()) else {
+        return Ok(());
+    };
+    let is_answer = matches!(iq.type_(), StanzaType::Result | StanzaType::Error);
+    let sender = room.and_then(|room| {
+        let known = room.occupant_of(from).map(|(_, occupant)| occupant);
+        // A vCard is answered by the account.
+        known.or_else(|| {
+            let who = from.bare();
+            let theirs = room
+                .occupants
+                .values()
+                .find(|occupant| occupant.real == who);
+            theirs.filter(|_| is_answer && from.is_bare())
+        })
+    });
+    let (Some(room), Some(sender)) = (room, sender) else {
+        // EXT-27: whoever is not in, hears so.
+        return Err(Condition::NotAcceptable.into());
+    };
+    let nick = to.resource().unwrap_or_default();
+    let addressee = room.occupants.get(&nickname_key(nick));
+    let addressee = addressee.ok_or(Condition::ItemNotFound)?;
+    let ping = iq.first_child() == Some(("ping", ns::PING));
+    if ping && iq.type_() == StanzaType::Get && addressee.shown == sender.shown {
+        cx.hand(iq.iq_result(None));
+        return Ok(());
+    }
+    let out = iq.with_from(&sender.shown);
+    if iq.first_child().is_some_and(|(_, ns)| ns == VCARD) && !is_answer {
+        cx.send(out.with_to(&Jid::from(addressee.real.clone())));
+        return Ok(());
+    }
+    match addressee.visits.last() {
+        Some(visit) => cx.hand(out.with_to(&visit.jid)),
+        None => return Err(Condition::ItemNotFound.into()),
+    }
+    Ok(())
+}
+
+fn identity(category: &str, type_: &str, name: Option<&str>) -> Element {
+    Element::new("identity", ns::DISCO_INFO)
+        .attr("category", category)
+        .attr("type", type_)
+        .attr_opt("name", name)
+}
+
+fn info<'a>(identity: Element, features: impl IntoIterator<Item = &'a str>) -> Element {
+    let features = features.into_iter();
+    Element::new("query", ns::DISCO_INFO)
+        .child(identity)
+        .children_from(features.map(|var| Element::new("feature", ns::DISCO_INFO).attr("var", var)))
+}

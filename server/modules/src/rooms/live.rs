@@ -1,0 +1,98 @@
+//! Rooms that are in memory: those with somebody in them, and those that are being asked about.
+//!
+//! Whoever works on a room holds its turn, so that everything in it happens in one order; a room that nobody is in and that
+//! the store has is let go. Refuses: two turns at a time.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::Mutex as Turn;
+use xmpp::jid::{BareJid, Jid};
+
+use super::room::Room;
+use crate::context::{Context, Refusal, store_failed};
+use crate::memory::{Sharded, lock};
+
+/// A place for a room; none is there if the name is free.
+pub(super) type Place = Arc<Turn<Option<Room>>>;
+
+/// The rooms of the process.
+#[derive(Debug, Default)]
+pub(crate) struct Rooms(Sharded<Mutex<HashMap<BareJid, Place>>>);
+
+impl Rooms {
+    /// Where the room of this name is, or would be.
+    pub(super) fn place(&self, room: &BareJid) -> Place {
+        let mut places = lock(self.0.of(room.as_str()));
+        places.entry(room.clone()).or_default().clone()
+    }
+
+    /// Lets a place go that nobody needs; `place` is the caller's hold on it, whose turn has ended.
+    pub(super) fn settle(&self, room: &BareJid, place: Place) {
+        let mut places = lock(self.0.of(room.as_str()));
+        // The map's hold and the caller's: nobody else can be waiting for its turn.
+        if Arc::strong_count(&place) > 2 {
+            return;
+        }
+        let needed = place
+            .try_lock()
+            .is_ok_and(|slot| slot.as_ref().is_some_and(is_needed));
+        if !needed {
+            places.remove(room);
+        }
+    }
+
+    /// Rooms of a service that are in memory now, and of which the store may know nothing.
+    pub(super) fn of(&self, service: &str) -> Vec<(BareJid, Place)> {
+        self.matching(|room| room.domain() == service)
+    }
+
+    /// An account has gone: whoever gets its name next is nobody in the rooms that are in memory, as in the store.
+    pub(crate) fn forget_account(&self, account: &BareJid) {
+        for (_, place) in self.matching(|room| is_service_of(room.domain(), account.domain())) {
+            let account = account.clone();
+            tokio::spawn(async move {
+                if let Some(room) = place.lock().await.as_mut() {
+                    room.people.remove(&account);
+                }
+            });
+        }
+    }
+
+    /// A domain has gone, and its rooms with it.
+    pub(crate) fn forget_domain(&self, domain: &str) {
+        for places in self.0.all() {
+            lock(places).retain(|room, _| !is_service_of(room.domain(), domain));
+        }
+    }
+
+    fn matching(&self, which: impl Fn(&BareJid) -> bool) -> Vec<(BareJid, Place)> {
+        let mut found = Vec::new();
+        for places in self.0.all() {
+            let places = lock(places);
+            let matching = places.iter().filter(|(room, _)| which(room));
+            found.extend(matching.map(|(room, place)| (room.clone(), place.clone())));
+        }
+        found
+    }
+}
+
+fn is_service_of(service: &str, domain: &str) -> bool {
+    service
+        .split_once('.')
+        .is_some_and(|(_, rest)| rest == domain)
+}
+
+/// A room that is empty is in the store, or nowhere.
+fn is_needed(room: &Room) -> bool {
+    !room.occupants.is_empty()
+}
+
+/// Brings a room in from the store, if it is there.
+pub(super) async fn load(cx: &Context<'_>, jid: &Jid) -> Result<Option<Room>, Refusal> {
+    let local = jid.local().unwrap_or_default();
+    match cx.store().room_load(local).await {
+        Ok(found) => Ok(found.map(|(id, row, people)| Room::stored(jid.clone(), id, &row, people))),
+        Err(error) => Err(store_failed(&error, &jid.bare(), "reading a room")),
+    }
+}

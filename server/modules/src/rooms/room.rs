@@ -1,0 +1,269 @@
+//! A room: what was chosen about it, who is something in it, and who is there.
+//!
+//! Occupants are kept by nickname, sessions by real address; one person may be there under one nickname from several
+//! devices. Nothing in here sends anything.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use store::{RoomAffiliation, RoomId, RoomRow};
+use xmpp::jid::{BareJid, Jid, nickname_key};
+use xmpp::stanza::Stanza;
+use xmpp::timestamp::Timestamp;
+
+use super::config::Config;
+use super::rank::{Affiliation, Role};
+
+/// What somebody is in the room beyond a visit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Affiliated {
+    pub(super) affiliation: Affiliation,
+    /// The nickname that nobody else may take.
+    pub(super) nick: Option<String>,
+    pub(super) reason: Option<String>,
+}
+
+/// Somebody in the room.
+#[derive(Debug)]
+pub(super) struct Occupant {
+    /// Address in the room.
+    pub(super) shown: Jid,
+    /// Who it is.
+    pub(super) real: BareJid,
+    pub(super) role: Role,
+    /// Devices, never none; the last is the one whose presence was heard last, and is what others see.
+    pub(super) visits: Vec<Visit>,
+}
+
+/// One session of an occupant.
+#[derive(Debug)]
+pub(super) struct Visit {
+    /// Real full address.
+    pub(super) jid: Jid,
+    /// Its last presence, as others see it but for what the room says of the occupant.
+    pub(super) presence: Stanza,
+}
+
+/// A message that those who enter are shown.
+#[derive(Debug)]
+pub(super) struct Past {
+    pub(super) at: Timestamp,
+    /// As it went out, without an addressee.
+    pub(super) stanza: Stanza,
+}
+
+/// A room.
+#[derive(Debug)]
+pub(super) struct Room {
+    /// Its address.
+    pub(super) jid: Jid,
+    /// Its row, if it is persistent.
+    pub(super) row: Option<RoomId>,
+    pub(super) config: Config,
+    /// Key of the occupants' ids (XEP-0421).
+    pub(super) salt: [u8; 32],
+    pub(super) people: BTreeMap<BareJid, Affiliated>,
+    /// By nickname as [`nickname_key`] has it.
+    pub(super) occupants: BTreeMap<String, Occupant>,
+    /// Real address → nickname.
+    visits: HashMap<Jid, String>,
+    pub(super) subject: Option<Past>,
+    pub(super) history: VecDeque<Past>,
+    /// Made, and waiting for its owner to say what it shall be (XEP-0045 10.1.1).
+    pub(super) locked: bool,
+    pub(super) created: Timestamp,
+}
+
+impl Room {
+    /// A new one, locked, of this owner.
+    pub(super) fn new(jid: Jid, owner: BareJid, now: Timestamp) -> Self {
+        let owned = Affiliated {
+            affiliation: Affiliation::Owner,
+            ..Affiliated::default()
+        };
+        Self {
+            jid,
+            row: None,
+            config: Config::default(),
+            salt: rand::random(),
+            people: BTreeMap::from([(owner, owned)]),
+            occupants: BTreeMap::new(),
+            visits: HashMap::new(),
+            subject: None,
+            history: VecDeque::new(),
+            locked: true,
+            created: now,
+        }
+    }
+
+    /// As the store has it; nobody is there.
+    pub(super) fn stored(
+        jid: Jid,
+        id: RoomId,
+        row: &RoomRow,
+        people: Vec<RoomAffiliation>,
+    ) -> Self {
+        let mut salt = [0; 32];
+        for (byte, kept) in salt.iter_mut().zip(&row.salt) {
+            *byte = *kept;
+        }
+        let people = people.into_iter().filter_map(|one| {
+            let affiliated = Affiliated {
+                affiliation: Affiliation::from_name(&one.affiliation)?,
+                nick: one.nick,
+                reason: one.reason,
+            };
+            Some((one.jid, affiliated))
+        });
+        let subject = row.subject.as_ref().and_then(|(bytes, at)| {
+            let stanza = Stanza::from_bytes(bytes).ok()?;
+            Some(Past { at: *at, stanza })
+        });
+        Self {
+            jid,
+            row: Some(id),
+            config: Config::from_json(&row.config),
+            salt,
+            people: people.collect(),
+            occupants: BTreeMap::new(),
+            visits: HashMap::new(),
+            subject,
+            history: VecDeque::new(),
+            locked: false,
+            created: row.created,
+        }
+    }
+
+    /// As the store keeps it.
+    pub(super) fn row(&self) -> RoomRow {
+        let subject = self.subject.as_ref();
+        RoomRow {
+            local: self.jid.local().unwrap_or_default().to_owned(),
+            name: self.config.name.clone(),
+            listed: self.config.public,
+            config: self.config.to_json(),
+            salt: self.salt.to_vec(),
+            subject: subject.map(|past| (past.stanza.bytes().to_vec(), past.at)),
+            created: self.created,
+        }
+    }
+
+    /// What somebody is here.
+    pub(super) fn affiliation(&self, who: &BareJid) -> Affiliation {
+        self.people
+            .get(who)
+            .map(|one| one.affiliation)
+            .unwrap_or_default()
+    }
+
+    /// Everybody of this affiliation.
+    pub(super) fn with(
+        &self,
+        affiliation: Affiliation,
+    ) -> impl Iterator<Item = (&BareJid, &Affiliated)> {
+        self.people
+            .iter()
+            .filter(move |(_, one)| one.affiliation == affiliation)
+    }
+
+    /// The nickname that is reserved for somebody.
+    pub(super) fn reserved(&self, who: &BareJid) -> Option<&str> {
+        self.people.get(who)?.nick.as_deref()
+    }
+
+    /// Whether somebody other than `who` has the nickname, now or reserved.
+    pub(super) fn is_taken(&self, key: &str, who: &BareJid) -> bool {
+        let now = self
+            .occupants
+            .get(key)
+            .is_some_and(|occupant| occupant.real != *who);
+        now || self.people.iter().any(|(jid, one)| {
+            jid != who
+                && one
+                    .nick
+                    .as_deref()
+                    .is_some_and(|nick| nickname_key(nick) == key)
+        })
+    }
+
+    /// The occupant that a real full address is, with its nickname's key.
+    pub(super) fn occupant_of(&self, real: &Jid) -> Option<(&str, &Occupant)> {
+        let key = self.visits.get(real)?;
+        Some((key, self.occupants.get(key)?))
+    }
+
+    /// Nickname keys of everybody who is this person; more than one where two devices chose differently.
+    pub(super) fn keys_of(&self, who: &BareJid) -> Vec<String> {
+        let theirs = self
+            .occupants
+            .iter()
+            .filter(|(_, occupant)| occupant.real == *who);
+        theirs.map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Sessions there.
+    pub(super) fn sessions(&self) -> usize {
+        self.visits.len()
+    }
+
+    /// Every session there, with who it is.
+    pub(super) fn everybody(&self) -> impl Iterator<Item = (&Occupant, &Visit)> {
+        let occupants = self.occupants.values();
+        occupants.flat_map(|occupant| occupant.visits.iter().map(move |visit| (occupant, visit)))
+    }
+
+    /// Puts a session in under a nickname that is free for it.
+    pub(super) fn enter(&mut self, key: String, shown: Jid, role: Role, visit: Visit) {
+        self.visits.insert(visit.jid.clone(), key.clone());
+        let real = visit.jid.bare();
+        let occupant = self.occupants.entry(key).or_insert_with(|| Occupant {
+            shown,
+            real,
+            role,
+            visits: Vec::new(),
+        });
+        occupant.visits.push(visit);
+    }
+
+    /// Takes a session out; the occupant too, if it was the last.
+    pub(super) fn leave(&mut self, real: &Jid) {
+        let Some(key) = self.visits.remove(real) else {
+            return;
+        };
+        if let Some(occupant) = self.occupants.get_mut(&key) {
+            occupant.visits.retain(|visit| visit.jid != *real);
+            if occupant.visits.is_empty() {
+                self.occupants.remove(&key);
+            }
+        }
+    }
+
+    /// Takes an occupant out with all sessions.
+    pub(super) fn remove(&mut self, key: &str) -> Option<Occupant> {
+        let occupant = self.occupants.remove(key)?;
+        for visit in &occupant.visits {
+            self.visits.remove(&visit.jid);
+        }
+        Some(occupant)
+    }
+
+    /// Gives an occupant another nickname.
+    pub(super) fn rename(&mut self, key: &str, new: String, shown: Jid) {
+        let Some(mut occupant) = self.occupants.remove(key) else {
+            return;
+        };
+        for visit in &mut occupant.visits {
+            self.visits.insert(visit.jid.clone(), new.clone());
+            visit.presence = visit.presence.with_from(&shown);
+        }
+        occupant.shown = shown;
+        self.occupants.insert(new, occupant);
+    }
+
+    /// Keeps a message for those who enter, at most `most`.
+    pub(super) fn remember(&mut self, past: Past, most: usize) {
+        self.history.push_back(past);
+        while self.history.len() > most {
+            self.history.pop_front();
+        }
+    }
+}

@@ -1,0 +1,375 @@
+//! What is said: to everybody, to one occupant, and to the room itself (XEP-0045 7.4 to 7.8, 7.13, 8.1, 8.6).
+
+use xmpp::element::Element;
+use xmpp::jid::{BareJid, Jid, nickname_key};
+use xmpp::ns;
+use xmpp::stanza::{Condition, Stanza, StanzaError, StanzaType};
+
+use super::config::PrivateMessages;
+use super::entrance::{close_if_over, lost, show_again};
+use super::rank::{Affiliation, Role};
+use super::room::{Occupant, Past, Room};
+use super::{MUC_USER, REQUEST_FORM, affiliate, cleaned, occupant_id, register};
+use crate::context::{Context, Refusal, store_failed};
+use crate::form::{Field, Form, Submitted};
+
+/// A message to a room or to an address in it.
+pub(super) async fn message(
+    cx: &Context<'_>,
+    slot: &mut Option<Room>,
+    message: &Stanza,
+) -> Result<(), Refusal> {
+    let (Some(from), Some(to)) = (message.from(), message.to()) else {
+        return Ok(());
+    };
+    let Some(room) = slot else {
+        return Err(Condition::ItemNotFound.into());
+    };
+    match (message.type_(), to.resource()) {
+        (StanzaType::Error, _) => {
+            if is_unreachable(message) {
+                lost(cx, room, from);
+                close_if_over(cx, slot).await;
+            }
+            Ok(())
+        }
+        (StanzaType::Groupchat, None) => to_all(cx, room, message).await,
+        (StanzaType::Groupchat, Some(_)) => Err(Condition::BadRequest.into()),
+        (_, Some(nick)) => privately(cx, room, message, nick),
+        (_, None) => to_room(cx, room, message).await,
+    }
+}
+
+/// Whether an error says that its sender is not there any more, rather than that one stanza was not liked.
+fn is_unreachable(message: &Stanza) -> bool {
+    use Condition as C;
+    let error = message
+        .payload()
+        .ok()
+        .as_ref()
+        .and_then(StanzaError::from_stanza);
+    error.is_none_or(|error| {
+        matches!(
+            error.condition,
+            C::Gone
+                | C::InternalServerError
+                | C::ItemNotFound
+                | C::JidMalformed
+                | C::RecipientUnavailable
+                | C::Redirect
+                | C::RemoteServerNotFound
+                | C::RemoteServerTimeout
+                | C::ServiceUnavailable
+        )
+    })
+}
+
+/// The sender as an occupant (EXT-25).
+fn occupant<'a>(room: &'a Room, from: &Jid) -> Result<&'a Occupant, Refusal> {
+    let found = room.occupant_of(from).map(|(_, occupant)| occupant);
+    found.ok_or_else(|| Condition::NotAcceptable.into())
+}
+
+/// XEP-0045 7.4, 8.1.
+async fn to_all(cx: &Context<'_>, room: &mut Room, message: &Stanza) -> Result<(), Refusal> {
+    let Some(from) = message.from() else {
+        return Ok(());
+    };
+    let sender = occupant(room, from)?;
+    let subject = message.has_child("subject", ns::CLIENT)
+        && !message.has_child("body", ns::CLIENT)
+        && !message.has_child("thread", ns::CLIENT);
+    let may = match subject {
+        true if room.config.change_subject => sender.role >= Role::Participant,
+        true => sender.role == Role::Moderator,
+        false => sender.role >= Role::Participant,
+    };
+    if !may {
+        return Err(Condition::Forbidden.into());
+    }
+    let out = cleaned(message, &room.jid)?
+        .with_from(&sender.shown)
+        .with_child(&occupant_id(&room.salt, &sender.real));
+    if subject {
+        if let Some(row) = room.row {
+            let written = cx.store().room_subject(row, out.bytes(), cx.now).await;
+            written.map_err(|e| store_failed(&e, &room.jid.bare(), "keeping a subject"))?;
+        }
+        room.subject = Some(Past {
+            at: cx.now,
+            stanza: out.clone(),
+        });
+    }
+    for (_, visit) in room.everybody() {
+        cx.hand(out.with_to(&visit.jid));
+    }
+    if !subject && out.has_child("body", ns::CLIENT) {
+        let most = cx.modules.limits.room_history as usize;
+        room.remember(
+            Past {
+                at: cx.now,
+                stanza: out,
+            },
+            most,
+        );
+    }
+    Ok(())
+}
+
+/// XEP-0045 7.5.
+fn privately(cx: &Context<'_>, room: &Room, message: &Stanza, nick: &str) -> Result<(), Refusal> {
+    let Some(from) = message.from() else {
+        return Ok(());
+    };
+    let sender = occupant(room, from)?;
+    let may = match room.config.allow_pm {
+        PrivateMessages::Anyone => true,
+        PrivateMessages::Participants => sender.role >= Role::Participant,
+        PrivateMessages::Moderators => sender.role == Role::Moderator,
+        PrivateMessages::None => false,
+    };
+    if !may {
+        return Err(Condition::Forbidden.into());
+    }
+    let addressee = room.occupants.get(&nickname_key(nick));
+    let addressee = addressee.ok_or(Condition::ItemNotFound)?;
+    let out = cleaned(message, &room.jid)?
+        .with_from(&sender.shown)
+        .with_child(&occupant_id(&room.salt, &sender.real))
+        .with_child(&Element::new("x", MUC_USER));
+    for visit in &addressee.visits {
+        cx.hand(out.with_to(&visit.jid));
+    }
+    Ok(())
+}
+
+/// What is for the room itself: invitations, and forms.
+async fn to_room(cx: &Context<'_>, room: &mut Room, message: &Stanza) -> Result<(), Refusal> {
+    let payload = message
+        .payload()
+        .map_err(|_| Refusal::from(Condition::BadRequest))?;
+    if let Some(x) = payload.find("x", MUC_USER) {
+        if x.children().any(|child| child.is("invite", MUC_USER)) {
+            return invite(cx, room, message, x).await;
+        }
+        if let Some(decline) = x.find("decline", MUC_USER) {
+            return declined(cx, room, message, decline);
+        }
+    }
+    let Some(form) = Submitted::within(&payload) else {
+        return Err(Condition::BadRequest.into());
+    };
+    match form.form_type() {
+        Some(REQUEST_FORM) => voice(cx, room, message, &form),
+        Some(register::FORM) => register::decided(cx, room, message, &form).await,
+        _ => Err(Condition::BadRequest.into()),
+    }
+}
+
+/// XEP-0045 7.8.2. Whom somebody may invite into a members-only room becomes a member.
+async fn invite(
+    cx: &Context<'_>,
+    room: &mut Room,
+    message: &Stanza,
+    x: &Element,
+) -> Result<(), Refusal> {
+    /// Invitations in one message.
+    const AT_ONCE: usize = 20;
+    let Some(from) = message.from() else {
+        return Ok(());
+    };
+    let sender = occupant(room, from)?;
+    let affiliation = room.affiliation(&sender.real);
+    let may = if room.config.members_only {
+        affiliation >= Affiliation::Admin
+            || (room.config.allow_invites && sender.role >= Role::Participant)
+    } else {
+        sender.role >= Role::Participant
+    };
+    if !may {
+        return Err(Condition::Forbidden.into());
+    }
+    let inviter = if room.config.non_anonymous {
+        Jid::from(sender.real.clone())
+    } else {
+        sender.shown.clone()
+    };
+    let mut invited = Vec::new();
+    for invite in x
+        .children()
+        .filter(|c| c.is("invite", MUC_USER))
+        .take(AT_ONCE)
+    {
+        let to = invite.get_attr("to").ok_or(Condition::BadRequest)?;
+        let to = Jid::parse(to).map_err(|_| Refusal::from(Condition::JidMalformed))?;
+        if to.local().is_none() || room.affiliation(&to.bare()) == Affiliation::Outcast {
+            return Err(Condition::NotAcceptable.into());
+        }
+        invited.push((to, invite));
+    }
+    if room.config.members_only {
+        let new = invited.iter().map(|(to, _)| to.bare());
+        let new = new.filter(|to| room.affiliation(to) == Affiliation::None);
+        let new: Vec<_> = new.map(|to| (to, Affiliation::Member, None)).collect();
+        affiliate::write(cx, room, &new).await?;
+    }
+    for (to, invite) in invited {
+        let kept = invite
+            .children()
+            .filter(|child| child.is("reason", MUC_USER) || child.is("continue", MUC_USER));
+        let invitation = Element::new("invite", MUC_USER)
+            .attr("from", inviter.as_str())
+            .children_from(kept.cloned());
+        let password = &room.config.password;
+        let x = Element::new("x", MUC_USER).child(invitation).child_opt(
+            (!password.is_empty())
+                .then(|| Element::new("password", MUC_USER).text(password.as_str())),
+        );
+        send(cx, message_to(&room.jid, &to).child(x));
+    }
+    Ok(())
+}
+
+fn declined(
+    cx: &Context<'_>,
+    room: &Room,
+    message: &Stanza,
+    decline: &Element,
+) -> Result<(), Refusal> {
+    let Some(from) = message.from() else {
+        return Ok(());
+    };
+    let to = decline.get_attr("to").ok_or(Condition::BadRequest)?;
+    let to = Jid::parse(to).map_err(|_| Refusal::from(Condition::JidMalformed))?;
+    // The inviter is in the room, under either address; to others a room passes nothing on.
+    let sessions: Vec<Jid> = if to.bare_str() == room.jid.as_str() {
+        let nick = to.resource().map(nickname_key).unwrap_or_default();
+        let inviter = room.occupants.get(&nick).ok_or(Condition::ItemNotFound)?;
+        inviter
+            .visits
+            .iter()
+            .map(|visit| visit.jid.clone())
+            .collect()
+    } else {
+        let who = to.bare();
+        let theirs = room
+            .everybody()
+            .filter(|(occupant, _)| occupant.real == who);
+        theirs.map(|(_, visit)| visit.jid.clone()).collect()
+    };
+    let reason = decline.find("reason", MUC_USER).cloned();
+    for session in sessions {
+        let declined = Element::new("decline", MUC_USER)
+            .attr("from", from.bare_str())
+            .child_opt(reason.clone());
+        let x = Element::new("x", MUC_USER).child(declined);
+        send(cx, message_to(&room.jid, &session).child(x));
+    }
+    Ok(())
+}
+
+/// A request for voice goes to the moderators (XEP-0045 7.13); a moderator's answer is carried out (8.6).
+fn voice(
+    cx: &Context<'_>,
+    room: &mut Room,
+    message: &Stanza,
+    form: &Submitted,
+) -> Result<(), Refusal> {
+    let Some(from) = message.from() else {
+        return Ok(());
+    };
+    let bad = |_| Refusal::from(Condition::BadRequest);
+    let sender = occupant(room, from)?;
+    if let Some(allowed) = form.boolean("muc#request_allow").map_err(bad)? {
+        if sender.role != Role::Moderator {
+            return Err(Condition::Forbidden.into());
+        }
+        let nick = form.text("muc#roomnick").map_err(bad)?.unwrap_or_default();
+        let key = nickname_key(nick);
+        if allowed
+            && let Some(asked) = room.occupants.get_mut(&key)
+            && asked.role == Role::Visitor
+        {
+            asked.role = Role::Participant;
+            show_again(cx, room, &key);
+        }
+        return Ok(());
+    }
+    if form.text("muc#role").map_err(bad)? != Some("participant") {
+        return Err(Condition::BadRequest.into());
+    }
+    if sender.role >= Role::Participant {
+        return Ok(());
+    }
+    let nick = sender.shown.resource().unwrap_or_default();
+    let request = Form::asking(REQUEST_FORM)
+        .title("Somebody asks for voice")
+        .instructions("Grant it, and the person may speak in this room.")
+        .field(
+            Field::new("muc#role", "list-single")
+                .label("Role")
+                .value("participant"),
+        )
+        .field(
+            Field::new("muc#jid", "jid-single")
+                .label("Who")
+                .value(from.as_str()),
+        )
+        .field(
+            Field::new("muc#roomnick", "text-single")
+                .label("Nickname")
+                .value(nick),
+        )
+        .field(Field::boolean("muc#request_allow", false).label("Grant voice"))
+        .into_element();
+    for (_, visit) in room
+        .everybody()
+        .filter(|(other, _)| other.role == Role::Moderator)
+    {
+        send(cx, message_to(&room.jid, &visit.jid).child(request.clone()));
+    }
+    Ok(())
+}
+
+/// A message of the room to somebody.
+pub(super) fn message_to(room: &Jid, to: &Jid) -> Element {
+    Element::new("message", ns::CLIENT)
+        .attr("from", room.as_str())
+        .attr("to", to.as_str())
+}
+
+/// Sends what this service has written itself.
+pub(super) fn send(cx: &Context<'_>, message: Element) {
+    match Stanza::from_element(&message) {
+        Ok(stanza) => cx.hand(stanza),
+        Err(error) => tracing::error!(%error, "a room's own message is malformed"),
+    }
+}
+
+/// Tells everybody by status codes what has changed about the room (XEP-0045 10.2.1).
+pub(super) fn tell(cx: &Context<'_>, room: &Room, codes: &[u16]) {
+    if codes.is_empty() {
+        return;
+    }
+    let statuses = codes.iter().map(|code| super::notice::status(*code));
+    let x = Element::new("x", MUC_USER).children_from(statuses);
+    for (_, visit) in room.everybody() {
+        let message = message_to(&room.jid, &visit.jid).attr("type", "groupchat");
+        send(cx, message.child(x.clone()));
+    }
+}
+
+/// A message of the room to everybody of these affiliations, in the room or not.
+pub(super) fn to_affiliated(cx: &Context<'_>, room: &Room, least: Affiliation, content: &Element) {
+    let people = room
+        .people
+        .iter()
+        .filter(|(_, one)| one.affiliation >= least);
+    let people: Vec<BareJid> = people.map(|(jid, _)| jid.clone()).collect();
+    for who in people {
+        send(
+            cx,
+            message_to(&room.jid, &Jid::from(who)).child(content.clone()),
+        );
+    }
+}
