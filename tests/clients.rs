@@ -9,14 +9,16 @@ use serde_json::{Value, json};
 
 /// Runs `tests/clients/chat.py` with the given accounts.
 fn chat(demo: &Demo, accounts: &[Value]) -> Value {
-    let plan = demo.data_dir.join("chat-plan.json");
-    std::fs::write(
-        &plan,
-        json!({ "ca": demo.info.ca, "accounts": accounts }).to_string(),
-    )
-    .expect("plan");
+    let plan = json!({ "ca": demo.info.ca, "accounts": accounts });
+    clients(demo, "chat.py", &plan)
+}
+
+/// Runs one of the scripts in `tests/clients` with its plan; what it says in its last line.
+fn clients(demo: &Demo, name: &str, plan: &Value) -> Value {
+    let file = demo.data_dir.join(format!("{name}.plan.json"));
+    std::fs::write(&file, plan.to_string()).expect("plan");
     let python = environment().join("python/bin/python");
-    let args = [repository().join("tests/clients/chat.py"), plan]
+    let args = [repository().join("tests/clients").join(name), file]
         .map(|p| p.to_string_lossy().into_owned());
     let out = script(
         &python,
@@ -73,4 +75,39 @@ fn slixmpp_chats_with_a_user_of_prosody() {
         .collect();
     accounts.push(remote);
     chat(&demo, &accounts);
+}
+
+/// A room of a hosted domain, with people of that domain, of another one here, and of a real Prosody.
+#[test]
+fn slixmpp_meets_users_of_prosody_in_a_room() {
+    let demo = Demo::start();
+    let peer = harness::peers::prosody(&demo, "prosody.example", harness::peers::Trust::Strict);
+    let (user, password) = harness::peers::USERS[0];
+    let mut accounts: Vec<Value> = demo
+        .info
+        .users
+        .iter()
+        .map(|u| account(&demo, &u.jid, false))
+        .collect();
+    accounts.push(json!({
+        "jid": format!("{user}@{}", peer.domain), "password": password,
+        "host": peer.addr.to_string(), "port": 5222, "direct_tls": false,
+    }));
+    let domain = demo.info.users[0]
+        .jid
+        .split_once('@')
+        .expect("an address")
+        .1;
+    let plan = json!({
+        "ca": demo.info.ca, "accounts": accounts, "room": format!("coven@rooms.{domain}"),
+    });
+    let result = clients(&demo, "rooms.py", &plan);
+    assert_eq!(result["occupants"], json!(accounts.len()), "{result}");
+    assert_eq!(result["name"], json!(["Witches"]), "{result}");
+    assert_eq!(
+        result["rooms"],
+        json!(0),
+        "not listed before its owner wants it: {result}"
+    );
+    assert_eq!(result["self_ping"], json!(true), "{result}");
 }

@@ -378,6 +378,7 @@ impl LiveServer {
         let services: Vec<_> = self
             .tenancy
             .service_names(name)
+            .into_iter()
             .filter_map(|service| Some((self.tenancy.get(service.as_str())?, service)))
             // A domain of this name stands before the service.
             .filter(|(domain, _)| domain.service.is_some())

@@ -292,10 +292,11 @@ impl Tenancy {
     }
 
     /// Names of a domain's services, whether it has them on or not.
-    pub fn service_names(&self, domain: &DomainName) -> impl Iterator<Item = DomainName> {
+    pub fn service_names(&self, domain: &DomainName) -> Vec<DomainName> {
         // A name that is too long for a label before it has no service there.
         hooks::services()
             .filter_map(|service| DomainName::parse(&format!("{}.{domain}", service.label)).ok())
+            .collect()
     }
 
     /// A service is made when it is first asked for: a domain whose services nobody uses does not pay for them.

@@ -177,6 +177,11 @@ pub fn module_limits(config: &Config) -> modules::Limits {
         directed: limits.directed_presence as usize,
         password_characters: limits.password_characters as usize,
         roster_cache_bytes: limits.roster_cache_bytes as usize,
+        rooms: limits.rooms_per_domain,
+        room_occupants: limits.room_occupants,
+        room_people: limits.room_people as usize,
+        room_history: limits.room_history,
+        room_presence_bytes: limits.room_presence_bytes as usize,
     }
 }
 

@@ -12,7 +12,7 @@ use xmpp::timestamp::Timestamp;
 
 use crate::Control;
 use crate::certificate::read;
-use crate::domain::{Choices, Memory, Seen, VerdictView};
+use crate::domain::{Memory, Seen, VerdictView};
 use crate::error::Result;
 use crate::findings::standing;
 use crate::observe::{PoshView, Rtype};

@@ -378,6 +378,16 @@ sections! {
         offline_messages: u32 = 1_000,
         /// Addresses to which one session may send directed presence.
         directed_presence: u32 = 1_000,
+        /// Rooms (group chats) of a domain.
+        rooms_per_domain: u32 = 1_000,
+        /// Sessions in one room; a room's owner may choose fewer.
+        room_occupants: u32 = 1_000,
+        /// Members, admins, owners and outcasts of one room.
+        room_people: u32 = 10_000,
+        /// Messages of a room that are kept in memory for those who enter.
+        room_history: u32 = 50,
+        /// Bytes of an occupant's presence.
+        room_presence_bytes: u32 = 16_384,
         /// Shortest password that a user may choose over XMPP, in characters.
         password_characters: u32 = 8,
     }

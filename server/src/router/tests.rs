@@ -504,3 +504,81 @@ async fn what_a_stanza_waits_for_is_small() {
         assert!(size <= BYTES, "{size} bytes for {what}");
     }
 }
+
+const INTO_ROOM: &str = "<presence to='coven@rooms.one.example/NICK'><x xmlns='http://jabber.org/protocol/muc'/></presence>";
+
+/// A service of a domain is a hosted name like any other: stanzas to it never leave the process, what it sends reaches
+/// sessions here and servers elsewhere, and it ends with its domain's wish to have it.
+#[tokio::test]
+async fn a_service_answers_under_its_own_name() {
+    let net = Net::new().await;
+    let alice = net.bind("alice@one.example/a", Some(0)).await;
+    let carol = net.bind("carol@two.example/c", Some(0)).await;
+    net.send(&alice, &INTO_ROOM.replace("NICK", "Alice")).await;
+    assert!(got(&alice)[0].contains("<status code='201'/>"));
+    let instant = "<iq to='coven@rooms.one.example' type='set' id='c'><query xmlns='http://jabber.org/protocol/muc#owner'>\
+                   <x xmlns='jabber:x:data' type='submit'/></query></iq>";
+    net.send(&alice, instant).await;
+    net.send(&carol, &INTO_ROOM.replace("NICK", "Carol")).await;
+    assert!(
+        got(&carol)
+            .iter()
+            .any(|xml| xml.contains("from='coven@rooms.one.example/Alice'"))
+    );
+    got(&alice);
+    net.send(
+        &carol,
+        "<message to='coven@rooms.one.example' type='groupchat'><body>hail</body></message>",
+    )
+    .await;
+    assert!(got(&alice)[0].contains("<body>hail</body>"));
+    assert!(net.remote.0.lock().is_empty());
+
+    // Whoever has gone is noticed by what comes back.
+    let gone = stanza(
+        "<message from='carol@two.example/c' to='coven@rooms.one.example/Alice' type='error'>\
+        <error type='cancel'><gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>",
+    );
+    let seen = tokio::spawn({
+        let router = net.router.clone();
+        async move { router.reply(gone) }
+    });
+    seen.await.expect("done");
+    while !got(&alice)
+        .iter()
+        .any(|xml| xml.contains("<status code='333'/>"))
+    {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn vhost_a_service_is_hosted_as_long_as_its_domain_wants_it() {
+    let net = Net::new().await;
+    let tenancy = net.router.tenancy();
+    let service = tenancy.get("rooms.one.example").expect("hosted");
+    assert!(service.service.is_some() && service.served);
+    let parent = tenancy.get("one.example").expect("hosted").id;
+    assert_eq!(service.id, parent);
+    assert!(!tenancy.hosts("rooms.three.example") && !tenancy.hosts("other.one.example"));
+    let name = xmpp::jid::DomainName::parse("one.example").expect("a name");
+    net.world
+        .set_settings(parent, &serde_json::json!({ "services": [] }))
+        .await;
+    tenancy.refresh(&name).await.expect("read");
+    assert!(!tenancy.hosts("rooms.one.example"));
+    // A domain of that name stands before the service.
+    net.world.set_settings(parent, &serde_json::json!({})).await;
+    tenancy.refresh(&name).await.expect("read");
+    assert!(tenancy.hosts("rooms.one.example"));
+    net.world.domain("rooms.one.example", &[]).await;
+    let own = xmpp::jid::DomainName::parse("rooms.one.example").expect("a name");
+    tenancy.refresh(&own).await.expect("read");
+    assert!(
+        tenancy
+            .get("rooms.one.example")
+            .expect("hosted")
+            .service
+            .is_none()
+    );
+}

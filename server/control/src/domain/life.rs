@@ -4,7 +4,7 @@
 use store::{DomainId, DomainRow, DomainStore, StoreError, TenantId};
 use xmpp::jid::DomainName;
 
-use super::{BY_LAPSE, Memory, State, services, state_of};
+use super::{BY_LAPSE, Choices, Memory, State, services, state_of};
 use crate::error::{ControlError, Result};
 use crate::event::{Event, EventKind};
 use crate::outside::{Change, ZoneChange};

@@ -214,7 +214,11 @@ async fn acme_15_removal_leaves_nothing_and_says_what_dangles() {
         .domain_remove(&actor, "example.com")
         .await
         .unwrap();
-    assert_eq!(removed.dangling.len(), 6);
+    assert_eq!(
+        removed.dangling.len(),
+        8,
+        "six of the domain, two of its service"
+    );
     // Our zone could not be reached: it is leaving, and finished later.
     assert_eq!(state(&house, "example.com").await, State::Releasing);
     house.world.fault(|faults| faults.zone_unreachable = false);
