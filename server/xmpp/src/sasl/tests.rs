@@ -431,6 +431,7 @@ fn names_that_cannot_be_accounts_fail_late() {
     assert!(matches!(exchange.supply(None), Step::Challenge(_)));
 }
 
+/// LAYER-08: a SASL identity to act as is checked, whatever the password proves.
 #[test]
 fn sasl_12_authorization_identities() {
     let stored = || Some(verifier(Hash::Sha1, "pencil"));

@@ -39,16 +39,42 @@ struct Bar {
     answered: u8,
 }
 
+/// A pair on a stream's list.
+pub(super) trait Listed {
+    /// The hosted domain and the peer.
+    fn names(&self) -> (&DomainName, &DomainName);
+}
+
 impl Barred {
-    /// The pair is carried no longer, because of this.
-    pub(super) fn add(&mut self, local: DomainName, remote: DomainName, error: StreamError) {
+    /// Takes a pair off a stream's list because of `error`; `busy`: the stream has work besides its pairs.
+    ///
+    /// # Errors
+    /// Nothing is left on the stream, which is to be closed with the error.
+    pub(super) fn drop_pair<P: Listed>(
+        &mut self,
+        pairs: &mut Vec<P>,
+        busy: bool,
+        (local, remote): (DomainName, DomainName),
+        error: StreamError,
+        out: &mut Actions,
+    ) -> Result<(), StreamError> {
+        let same = |pair: &P| pair.names() == (&local, &remote);
+        let Some(at) = pairs.iter().position(same) else {
+            return Ok(());
+        };
+        if pairs.len() == 1 && !busy {
+            return Err(error);
+        }
+        pairs.swap_remove(at);
         self.remove(&local, &remote);
         self.0.push(Bar {
-            local,
-            remote,
+            local: local.clone(),
+            remote: remote.clone(),
             error,
             answered: 0,
         });
+        out.push(Action::Event(Event::PairDropped { local, remote }));
+        Ok(())
     }
 
     /// The pair has been proved anew.

@@ -19,7 +19,7 @@ use super::opening::{
     Ending, Reception, STARTTLS_FEATURES, Voice, lang_of, limits_feature, other_domain,
     peer_limits, proceed, sasl_failure,
 };
-use super::passage::{Barred, Pairs, pass};
+use super::passage::{Barred, Listed, Pairs, pass};
 use super::{
     Action, Actions, Answer, Ask, Event, Host, Input, Judgement, Machine, Order, PairRefusal,
     Phase, Seed, Served, StreamCondition, StreamError, TlsInfo, write_features,
@@ -141,7 +141,15 @@ impl Machine for PeerIn {
                 local,
                 remote,
                 error,
-            }) => self.drop_pair(local, remote, error, out),
+            }) => {
+                if let State::Ready(ready) = &mut self.state {
+                    let (busy, pair) = (!ready.pending.is_empty(), (local, remote));
+                    let pairs = &mut ready.proved;
+                    if let Err(error) = ready.barred.drop_pair(pairs, busy, pair, error, out) {
+                        self.fail(error, out);
+                    }
+                }
+            }
             // Orders for streams that we opened.
             Input::Order(_) => {}
         }
@@ -468,27 +476,9 @@ impl Ready {
     }
 }
 
-impl PeerIn {
-    fn drop_pair(
-        &mut self,
-        local: DomainName,
-        remote: DomainName,
-        error: StreamError,
-        out: &mut Actions,
-    ) {
-        let State::Ready(ready) = &mut self.state else {
-            return;
-        };
-        let same = |pair: &Proved| pair.local == local && pair.remote == remote;
-        let Some(at) = ready.proved.iter().position(same) else {
-            return;
-        };
-        if ready.proved.len() == 1 && ready.pending.is_empty() {
-            return self.fail(error, out);
-        }
-        ready.proved.swap_remove(at);
-        ready.barred.add(local.clone(), remote.clone(), error);
-        out.push(Action::Event(Event::PairDropped { local, remote }));
+impl Listed for Proved {
+    fn names(&self) -> (&DomainName, &DomainName) {
+        (&self.local, &self.remote)
     }
 }
 

@@ -14,7 +14,7 @@ mod tests;
 use super::acks::Acks;
 use super::dialback::send_key;
 use super::opening::{Ending, Voice, lang_of, peer_limits};
-use super::passage::{Barred, Pairs, pass};
+use super::passage::{Barred, Listed, Pairs, pass};
 use super::{
     Action, Actions, Answer, Ask, DEFAULT_LANG, Event, Input, Judgement, Machine, Opening, Order,
     PairRefusal, Phase, StreamCondition, StreamError, speaks_version_1,
@@ -406,6 +406,12 @@ impl Ready {
         pass(self, raw, lang, out)?;
         self.acks.count();
         Ok(())
+    }
+}
+
+impl Listed for Pair {
+    fn names(&self) -> (&DomainName, &DomainName) {
+        (&self.local, &self.remote)
     }
 }
 

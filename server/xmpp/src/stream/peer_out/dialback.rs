@@ -4,7 +4,7 @@
 
 use super::super::dialback::{self, Outcome, Request, Response};
 use super::super::opening::Ending;
-use super::super::{Action, Actions, Ask, Event, KeyOutcome, Order, PairRefusal, StreamError};
+use super::super::{Action, Actions, Ask, Event, KeyOutcome, Order, PairRefusal};
 use super::{Pair, PeerOut, Question, Stage, State};
 use crate::framing::RawElement;
 use crate::jid::DomainName;
@@ -109,7 +109,16 @@ impl PeerOut {
                 local,
                 remote,
                 error,
-            } => self.drop_pair(local, remote, error, out),
+            } => {
+                // Whether its key is out or it is accepted already.
+                if let State::Ready(ready) = &mut self.state {
+                    let (busy, pair) = (!ready.questions.is_empty(), (local, remote));
+                    let pairs = &mut ready.pairs;
+                    if let Err(error) = ready.barred.drop_pair(pairs, busy, pair, error, out) {
+                        self.fail(error, out);
+                    }
+                }
+            }
             Order::VerifyKey {
                 stream,
                 local,
@@ -168,31 +177,6 @@ impl PeerOut {
             local,
             remote,
         }));
-    }
-}
-
-impl PeerOut {
-    /// Whether its key is out or it is accepted already.
-    fn drop_pair(
-        &mut self,
-        local: DomainName,
-        remote: DomainName,
-        error: StreamError,
-        out: &mut Actions,
-    ) {
-        let State::Ready(ready) = &mut self.state else {
-            return;
-        };
-        let same = |pair: &Pair| pair.local == local && pair.remote == remote;
-        let Some(at) = ready.pairs.iter().position(same) else {
-            return;
-        };
-        if ready.pairs.len() == 1 && ready.questions.is_empty() {
-            return self.fail(error, out);
-        }
-        ready.pairs.swap_remove(at);
-        ready.barred.add(local.clone(), remote.clone(), error);
-        out.push(Action::Event(Event::PairDropped { local, remote }));
     }
 }
 

@@ -27,6 +27,7 @@ fn sasl_46_external_when_the_certificate_proves_us() {
     assert!(!pair.out.said.contains("db:result"));
 }
 
+/// DIALBACK-08: `valid` is all that is waited for, however the peer came to it.
 #[test]
 fn dialback_07_dna_08_tls_38_without_a_certificate_that_proves_us() {
     let mut pair = Pair::new(WEAK, PROVEN);
