@@ -13,19 +13,19 @@ use crate::scenario::{Crew, Size, Unit, offline, online};
 use crate::subject::{Kind, Subject};
 use crate::world::{PASSWORD, World, user};
 
-/// Messages in flight in all, whatever the number of sessions.
-const LANES: usize = 4;
+/// Messages in flight in all, whatever the number of sessions or peers.
+pub(crate) const LANES: usize = 4;
 /// A flat curve may differ by this much from its first point: caches of the processor are not the server's doing.
 const FLAT: f64 = 1.5;
 
 /// A point of a curve.
-struct Point {
-    at: usize,
-    value: f64,
+pub(crate) struct Point {
+    pub(crate) at: usize,
+    pub(crate) value: f64,
 }
 
 /// A curve in words; whether it is flat.
-fn flat(name: &str, unit: Unit, points: &[Point], text: &mut String) -> bool {
+pub(crate) fn flat(name: &str, unit: Unit, points: &[Point], text: &mut String) -> bool {
     let Some(first) = points.first() else {
         return true;
     };

@@ -8,8 +8,10 @@ pub mod authority;
 pub mod client;
 pub mod curves;
 pub mod docs;
+pub mod federated;
 pub mod floor;
 pub mod machine;
+pub mod names;
 pub mod overload;
 pub mod profile;
 pub mod report;
@@ -94,6 +96,12 @@ enum Other {
         #[arg(long, default_value_t = 10.0)]
         minutes: f64,
     },
+    /// Two servers of one kind: a message between them, a new stream, and how the cost grows with the peers
+    Federation {
+        /// Peers that a domain talks with, from point to point
+        #[arg(long, value_delimiter = ',', default_values_t = [1, 10, 100, 1_000])]
+        peers: Vec<usize>,
+    },
     /// Twice as many log-ins as it can do
     Overload {
         /// How long
@@ -164,6 +172,22 @@ async fn dispatch(arguments: &Arguments) -> Outcome<bool> {
         Some(Other::Soak { minutes }) => {
             let time = std::time::Duration::try_from_secs_f64(minutes * 60.0)?;
             soak::run(&arguments.world(soak::USERS)?, time).await
+        }
+        Some(Other::Federation { peers }) => {
+            let all = federated::accounts(peers);
+            enough_files(2 * all)?;
+            let world = arguments.world(all)?;
+            let kinds = match arguments.servers.is_empty() {
+                true => vec![Kind::Domicile, Kind::Prosody],
+                false => arguments.servers.clone(),
+            };
+            let mut good = true;
+            for kind in kinds.into_iter().filter(|kind| kind.installed()) {
+                let (text, kept) = federated::run(kind, &world, peers, &size).await?;
+                println!("{text}");
+                good &= kept;
+            }
+            Ok(good)
         }
         Some(Other::Overload { seconds }) => {
             let time = std::time::Duration::try_from_secs_f64(*seconds)?;

@@ -4,6 +4,7 @@
 
 mod domicile;
 mod ejabberd;
+pub mod federated;
 mod prosody;
 
 use std::fs;

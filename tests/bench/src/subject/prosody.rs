@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::path::Path;
 use std::process::Command;
 
 use super::configure;
@@ -20,14 +21,16 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
-pub(super) fn start(world: &World, domains: Option<&Domains>) -> Outcome<(Process, String)> {
-    let dir = world.fresh("prosody")?;
-    let address = world.address(3);
-    let (chain, key) = world.certificate();
-    // Its data directory has the host's name with everything but letters and digits escaped.
+/// Writes accounts of a host into its internal storage, by their numbers.
+pub(super) fn accounts(
+    dir: &Path,
+    host: &str,
+    numbers: impl IntoIterator<Item = usize>,
+) -> Outcome<()> {
+    // The data directory has the host's name with everything but letters and digits escaped.
     let accounts = dir
         .join("data")
-        .join(DOMAIN.replace('.', "%2e"))
+        .join(host.replace('.', "%2e"))
         .join("accounts");
     fs::create_dir_all(&accounts)?;
     let (stored, server) = scram::verifier(PASSWORD, SALT.as_bytes(), ITERATIONS);
@@ -37,9 +40,17 @@ pub(super) fn start(world: &World, domains: Option<&Domains>) -> Outcome<(Proces
         hex(&stored),
         hex(&server)
     );
-    for number in 0..world.users {
+    for number in numbers {
         fs::write(accounts.join(format!("{}.dat", user(number))), &account)?;
     }
+    Ok(())
+}
+
+pub(super) fn start(world: &World, domains: Option<&Domains>) -> Outcome<(Process, String)> {
+    let dir = world.fresh("prosody")?;
+    let address = world.address(3);
+    let (chain, key) = world.certificate();
+    accounts(&dir, DOMAIN, 0..world.users)?;
     let config = dir.join("prosody.cfg.lua");
     configure(
         "prosody.cfg.lua",

@@ -1,0 +1,32 @@
+-- One of two Prosodys that talk with each other, otherwise as in prosody.cfg.lua. Its hosts are written behind this.
+-- Places between @ are filled in by the benchmark.
+run_as_root = true
+pidfile = "@DIR@/prosody.pid"
+data_path = "@DIR@/data"
+interfaces = { "@ADDRESS@" }
+local_interfaces = { "@ADDRESS@" }
+c2s_ports = { 5222 }
+s2s_ports = { 5269 }
+http_ports = {}
+https_ports = {}
+
+network_backend = "epoll"
+network_settings = { nodelay = true, tcp_backlog = 1024 }
+gc = { mode = "generational" }
+
+-- Debian's list, without what needs a network outside, without `limits`, and with message carbons and acknowledgements.
+modules_enabled = {
+    "roster", "saslauth", "tls", "dialback", "disco", "posix",
+    "blocklist", "bookmarks", "carbons", "csi_simple", "ping", "pep", "private", "smacks", "time", "uptime",
+    "vcard4", "vcard_legacy", "version",
+}
+
+authentication = "internal_hashed"
+password_hash = "SHA-256"
+c2s_require_encryption = true
+s2s_require_encryption = true
+s2s_secure_auth = true
+unbound = { resolvconf = false; forward = "@DNS@"; hoststxt = false }
+ssl = { cafile = "@ROOTS@"; capath = "@DIR@/none" }
+storage = "internal"
+log = { warn = "*console" }
