@@ -9,7 +9,7 @@ use crate::actor::{Actor, Answers, Script, network};
 use crate::authority::{Identity, Shape, Told};
 use crate::harness::DEADLINE;
 use crate::harness::tools::{environment, node, repository, script};
-use crate::house::unique;
+use crate::house::{House, unique};
 use crate::http::Page;
 use crate::kept::directory;
 use crate::meeting::{Met, written};
@@ -17,16 +17,16 @@ use crate::table::{Row, check};
 use crate::world::{BLOCKED, BOTH, CHOOSY, CLOSED, OPEN, PINNED, STRICT, World, world};
 
 /// A fault, the hosted domain that meets it, and who has it.
-struct Fault {
-    words: &'static str,
-    local: &'static str,
-    peer: String,
+pub struct Fault {
+    pub words: &'static str,
+    pub local: &'static str,
+    pub peer: String,
     /// Listens for as long as it is needed.
     actor: Option<Actor>,
 }
 
 impl Fault {
-    fn of(words: &'static str, local: &'static str, actor: Actor) -> Self {
+    pub fn of(words: &'static str, local: &'static str, actor: Actor) -> Self {
         Self {
             words,
             local,
@@ -205,14 +205,14 @@ fn of_talking(world: &World) -> Vec<Fault> {
 }
 
 /// What the peer's page says about the last attempt, as a person reads it.
-struct Read {
-    why: String,
-    side: String,
-    remedy: String,
+pub struct Read {
+    pub why: String,
+    pub side: String,
+    pub remedy: String,
 }
 
 /// Opens the page of every fault in Chromium, signed in as the operator, and reads it.
-fn read_in_the_panel(world: &World, faults: &[Fault]) -> Vec<Read> {
+pub fn read_in_the_panel(house: &House, faults: &[Fault]) -> Vec<Read> {
     let shots = std::env::var_os("PANEL_SHOTS")
         .map_or_else(|| directory().join("shots"), std::path::PathBuf::from);
     let pages: Vec<Value> = faults
@@ -224,11 +224,11 @@ fn read_in_the_panel(world: &World, faults: &[Fault]) -> Vec<Read> {
         })
         .collect();
     let (login, password) = crate::house::OPERATOR;
-    let plan = directory().join("faults-plan.json");
+    let plan = house.dir.join("faults-plan.json");
     let text = json!({
-        "panel": format!("http://{}:8080", world.house.ip),
+        "panel": format!("http://{}:8080", house.ip),
         "operator": { "login": login, "password": password },
-        "list": format!("/domains/{OPEN}/federation"),
+        "list": format!("/domains/{}/federation", faults[0].local),
         "pages": pages,
         "shots": shots,
     });
@@ -259,9 +259,9 @@ fn read_in_the_panel(world: &World, faults: &[Fault]) -> Vec<Read> {
 }
 
 /// Whose side, and the whole last attempt, as `domicile peer show` says them.
-fn shown(world: &World, fault: &Fault) -> (String, Value) {
+pub fn shown(house: &House, fault: &Fault) -> (String, Value) {
     let args = ["peer", "show", fault.local, &fault.peer, "--json"];
-    let (code, text) = world.house.command(&args);
+    let (code, text) = house.command(&args);
     assert_eq!(code, 0, "{text}");
     let shown: Value = serde_json::from_str(&text).expect("JSON");
     let last = shown["attempts"][0].clone();
@@ -269,7 +269,7 @@ fn shown(world: &World, fault: &Fault) -> (String, Value) {
 }
 
 /// No two faults share what is said about them.
-fn all_different<'a>(what: &str, said: impl Iterator<Item = (&'static str, &'a str)>) {
+pub fn all_different<'a>(what: &str, said: impl Iterator<Item = (&'static str, &'a str)>) {
     let mut seen = BTreeMap::new();
     for (fault, text) in said {
         if let Some(other) = seen.insert(text.to_owned(), fault) {
@@ -312,7 +312,7 @@ fn dna_20_every_fault_has_an_explanation_of_its_own() {
             .map(|thread| thread.join().expect("a fault"))
             .collect()
     });
-    let read = read_in_the_panel(world, &faults);
+    let read = read_in_the_panel(&world.house, &faults);
     let words = || faults.iter().map(|fault| fault.words);
     all_different(
         "explanation",
@@ -326,7 +326,7 @@ fn dna_20_every_fault_has_an_explanation_of_its_own() {
     let mut rows: Vec<Row> = Vec::new();
     let mut codes = Vec::new();
     for ((fault, met), read) in faults.iter().zip(met).zip(&read) {
-        let (side, last) = shown(world, fault);
+        let (side, last) = shown(&world.house, fault);
         let told = last["why"].as_str().unwrap_or_default();
         let told = told
             .replace(&fault.peer, "the peer")

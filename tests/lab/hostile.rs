@@ -44,6 +44,7 @@ fn says_in_vain(world: &World, local: &str, wire: &mut Wire, from: &str) -> Stri
     end
 }
 
+/// DNA-10, DIALBACK-10 to DIALBACK-15: only `valid`, for the same domains and the same stream, proves anything.
 #[test]
 fn dialback_10_to_15_an_authority_that_lies_proves_nothing() {
     let world = world();

@@ -21,6 +21,7 @@ mod bidi;
 mod certificates;
 mod counting;
 mod dane;
+mod fallen;
 mod faults;
 mod hostile;
 mod house;

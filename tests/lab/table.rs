@@ -35,6 +35,7 @@ pub const SECTIONS: &[&str] = &[
     "flood",
     "cost",
     "faults",
+    "fallen",
 ];
 
 /// One line of the table.

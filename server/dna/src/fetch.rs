@@ -81,19 +81,34 @@ pub enum FetchError {
     Busy,
 }
 
+/// What is posted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Post {
+    /// Its media type.
+    pub media_type: &'static str,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
 /// Fetches from the web.
 #[async_trait]
 pub trait Fetch: Send + Sync {
-    /// One GET of an `https:` or `http:` address, with a body of at most `limit` bytes. Redirects are not followed. Always
-    /// answers, within the implementation's time limit.
-    async fn get(&self, url: &Url, limit: usize) -> Result<Reply, FetchError>;
-
-    /// One POST of a body of this media type, otherwise like [`Self::get`].
-    async fn post(
+    /// One request to an `https:` or `http:` address, a GET unless something is posted, for a body of at most `limit` bytes.
+    /// Redirects are not followed. Always answers, within the implementation's time limit.
+    async fn request(
         &self,
         url: &Url,
-        media_type: &'static str,
-        body: Vec<u8>,
+        post: Option<Post>,
         limit: usize,
     ) -> Result<Reply, FetchError>;
+
+    /// A GET.
+    async fn get(&self, url: &Url, limit: usize) -> Result<Reply, FetchError> {
+        self.request(url, None, limit).await
+    }
+
+    /// A POST.
+    async fn post(&self, url: &Url, post: Post, limit: usize) -> Result<Reply, FetchError> {
+        self.request(url, Some(post), limit).await
+    }
 }

@@ -24,7 +24,7 @@ use xmpp::jid::DomainName;
 use xmpp::timestamp::Timestamp;
 
 pub use self::delegation::{Delegation, Target};
-pub use self::fetch::{Fetch, FetchError, Reply, Url};
+pub use self::fetch::{Fetch, FetchError, Post, Reply, Url};
 pub use self::lookup::{
     Answer, Lookup, Outcome, Record, RecordData, RecordType, Security, ServerAnswer,
 };
@@ -86,6 +86,8 @@ pub struct Evidence {
     pub target: Option<Target>,
     /// The general trust anchors.
     pub anchors: Arc<Anchors>,
+    /// What is asked of certificates that lead to anchors.
+    pub profile: pkix::Profile,
     /// Anchors provisioned for this peer: then the general ones are not consulted (CERT-21, -22).
     pub pinned: Option<Arc<Anchors>>,
     /// What the DNS says about the certificate; of a peer that called, only where that is taken as proof (DANE-45).
@@ -106,6 +108,7 @@ impl Evidence {
             chain: None,
             target: None,
             anchors,
+            profile: pkix::Profile::default(),
             pinned: None,
             tlsa: None,
             posh: None,

@@ -283,6 +283,7 @@ fn check_row(role: Role, evidence: &Evidence, outcomes: &[&str], row: &[&str]) {
     }
 }
 
+/// DNA-05: a good name on a bad path proves as little as a good path to another name.
 #[test]
 fn dna_28_truth_table_of_streams_that_we_open() {
     let cast = Cast::new();

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use dna::{
-    Anchors, Answer, Fetch, FetchError, Lookup, Outcome, RecordType, Reply, Security, ServerAnswer,
-    Service, Target, Url,
+    Anchors, Answer, Fetch, FetchError, Lookup, Outcome, Post, RecordType, Reply, Security,
+    ServerAnswer, Service, Target, Url,
 };
 use xmpp::jid::DomainName;
 use xmpp::timestamp::Timestamp;
@@ -324,17 +324,7 @@ impl Lookup for Nobody {
 
 #[async_trait]
 impl Fetch for Nobody {
-    async fn post(
-        &self,
-        url: &Url,
-        _: &'static str,
-        _: Vec<u8>,
-        limit: usize,
-    ) -> Result<Reply, FetchError> {
-        self.get(url, limit).await
-    }
-
-    async fn get(&self, url: &Url, _: usize) -> Result<Reply, FetchError> {
+    async fn request(&self, url: &Url, _: Option<Post>, _: usize) -> Result<Reply, FetchError> {
         Err(FetchError::NoAddress {
             host: url.host_str().unwrap_or_default().into(),
             why: "nobody".into(),

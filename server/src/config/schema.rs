@@ -251,6 +251,10 @@ sections! {
         crl: bool = true,
         /// Ask the responders that peers' certificates name whether they are revoked (OCSP), where no list has said so.
         ocsp: bool = true,
+        /// Ask of other servers' certificates the full profile of RFC 6120 13.7.1.1: a subject in each, digitalSignature in
+        /// its issuers' key usage, and a place to ask whether it is revoked. Public authorities issue no such
+        /// certificates; for closed networks that have an authority of their own.
+        full_profile: bool = false,
         /// PEM file with the authorities whose certificates prove clients (SASL EXTERNAL): the certificate names the account
         /// as XmppAddr. Empty: clients are asked for no certificate, unless their domain names authorities of its own.
         client_authorities: PathBuf = PathBuf::new(),

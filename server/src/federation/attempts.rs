@@ -37,6 +37,7 @@ pub(super) enum Stage {
     Identity,
     /// EXTERNAL or dialback.
     SignIn,
+    /// The pair is carried, or was and has come off the stream.
     Open,
 }
 
@@ -265,7 +266,7 @@ struct Pending {
 impl Federation {
     /// Remembers an attempt of a pair.
     pub(super) fn record(&self, local: &DomainName, remote: &DomainName, attempt: &Attempt) {
-        if attempt.ok || attempt.direction == "out" {
+        if attempt.ok || attempt.direction == "out" || attempt.stage == Stage::Open {
             tracing::info!(
                 domain = %local, peer = %remote, direction = attempt.direction, ok = attempt.ok, code = attempt.code,
                 mechanism = attempt.mechanism, address = attempt.address, "{}", attempt.summary

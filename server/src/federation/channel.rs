@@ -26,7 +26,7 @@ use xmpp::stream::{
 
 use super::Federation;
 use super::pair::{Carrier, Pair};
-use super::standing::prove_anew;
+use super::standing::Fall;
 use crate::net::limits::Patience;
 use crate::net::now;
 use crate::router::Later;
@@ -371,15 +371,17 @@ impl Watch {
                 return;
             };
             let ruling = Box::pin(federation.judge(&self.basis, None)).await;
-            let again = ruling
-                .and_then(|ruling| ruling.verdict.into_proven())
-                .filter(|again| !due || again.until() > proven.until());
-            let Some(outbox) = self.outbox.upgrade() else {
+            // A domain that has left takes its pairs along by itself.
+            let (Some(verdict), Some(outbox)) =
+                (ruling.map(|ruling| ruling.verdict), self.outbox.upgrade())
+            else {
                 return;
             };
-            let Some(again) = again else {
-                let (local, remote) = (proven.local(), proven.remote());
-                return federation.drop_pair(&outbox, local, remote, &prove_anew());
+            let refusals = verdict.refusals().to_vec();
+            let again = verdict.into_proven();
+            let Some(again) = again.filter(|again| !due || again.until() > proven.until()) else {
+                let fall = Fall::of_proof(due, proven.by(), refusals);
+                return federation.fell(&outbox, &self.basis, fall);
             };
             for held in self.pairs.lock().iter_mut() {
                 if held.proven.covers(again.local(), again.remote()) {

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dna::dane::{self, Association, Endpoint};
+use dna::pkix::Profile;
 use dna::pkix::ocsp::{self, Question};
 use dna::pkix::revocation::{self, List};
 use dna::posh::{self, Material, Nothing};
@@ -79,6 +80,8 @@ pub struct Rules {
     lists: bool,
     /// Responders are asked.
     responders: bool,
+    /// What is asked of certificates (C-07).
+    profile: Profile,
 }
 
 impl Rules {
@@ -92,6 +95,10 @@ impl Rules {
             pkix_ta: config.dns.dane_pkix_ta,
             lists: config.tls.crl,
             responders: config.tls.ocsp,
+            profile: match config.tls.full_profile {
+                true => Profile::Full,
+                false => Profile::Public,
+            },
         }
     }
 }
@@ -538,6 +545,7 @@ impl Federation {
             tls: true,
             chain: PresentedChain::new(&basis.tls.peer_chain, basis.staple.clone()),
             target: basis.target.clone(),
+            profile: self.gatherer.rules.profile,
             pinned: domain.pinned.get(&basis.remote).cloned(),
             ..Evidence::none(self.parts.anchors.clone())
         };

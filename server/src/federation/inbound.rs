@@ -182,8 +182,8 @@ impl InHost {
             return self.channel.outbox.order(Order::Close(error));
         };
         let held = self.channel.hold(&proven, self.basis(local, remote), true);
-        if let Err(error) = federation.still_holds(&held, &under) {
-            return federation.drop_pair(&self.channel.outbox, local, remote, &error);
+        if let Err(fall) = federation.still_holds(&held, &under) {
+            return federation.fell(&self.channel.outbox, &held.basis, *fall);
         }
         if bidi {
             let pair = federation.pair(local, remote);

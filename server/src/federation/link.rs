@@ -11,7 +11,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dna::{Proven, Target};
+use dna::pkix::Names;
+use dna::{Proven, Security, Service, Target};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -27,6 +28,8 @@ use crate::tenancy::Domain;
 
 /// How long a further pair may wait for its answer before it gets a connection of its own (DIALBACK-24).
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Streams to one place that are judged for a further pair.
+const SUPPOSED: usize = 8;
 /// Pairs that may be on one stream or wait for it.
 const RIDERS: usize = 60;
 
@@ -36,6 +39,8 @@ pub(super) struct Link {
     /// What the first pair's proof rests on.
     pub(super) basis: Basis,
     pub(super) address: SocketAddr,
+    /// Whom the peer's certificate names.
+    pub(super) names: Names,
     /// What we showed.
     pub(super) identity: Option<Arc<Identity>>,
     /// The peer took it.
@@ -104,10 +109,16 @@ impl Link {
     /// Whether a pair of another peer may be supposed here, if the addresses of that peer's target agree.
     fn may_serve(&self, pair: &Pair, target: &Target) -> bool {
         let direct = self.basis.target.as_ref().map(|own| own.direct);
+        // Behind one address there may be thousands of peers, each with its own certificate: only those are judged whose
+        // certificate names the domain, or, behind signed records, need not.
+        let named = || {
+            target.security == Security::Secure || self.names.cover(&pair.remote, Service::Server)
+        };
         self.errors
             && self.basis.remote != pair.remote
             && self.address.port() == target.port
             && direct == Some(target.direct)
+            && named()
     }
 
     /// Whether what the peer saw of us is as good for this domain as a connection of its own would be.
@@ -225,7 +236,7 @@ impl Federation {
         let there = |link: &Link| {
             link.may_serve(pair, supposed.target) && supposed.addresses.contains(&link.address)
         };
-        for link in self.links_where(there) {
+        for link in self.links_where(there).iter().take(SUPPOSED) {
             if link.take(self, pair, Some(supposed), deadline).await {
                 return true;
             }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use dna::pkix::Names;
 use dna::{Fault, Proven, Refusal, Role, Target};
 use futures_util::future::{BoxFuture, ready};
 use parking_lot::Mutex;
@@ -207,9 +208,8 @@ impl OutHost {
     ) -> bool {
         let held = self.channel.hold(proven, basis, bidi);
         let federation = self.channel.federation.clone();
-        if let Err(error) = federation.still_holds(&held, under) {
-            let outbox = &self.channel.outbox;
-            federation.drop_pair(outbox, proven.local(), proven.remote(), &error);
+        if let Err(fall) = federation.still_holds(&held, under) {
+            federation.fell(&self.channel.outbox, &held.basis, *fall);
             return false;
         }
         self.channel.carry(pair.clone(), proven);
@@ -246,6 +246,7 @@ impl OutHost {
             outbox: self.channel.outbox.clone(),
             basis: self.basis(),
             address: self.address,
+            names: Names::of(self.tls.peer_chain.first().map_or(&[], Vec::as_slice)),
             identity: self.identity.clone(),
             by_certificate: self.attempt.mechanism == Some("EXTERNAL"),
             errors,

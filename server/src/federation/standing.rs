@@ -8,11 +8,12 @@
 
 use std::sync::Arc;
 
-use dna::{Policy, Prooftype};
+use dna::{Fault, Policy, Prooftype, Refusal, Role};
 use xmpp::jid::DomainName;
 use xmpp::stream::{Order, StreamCondition, StreamError};
 
-use super::channel::Held;
+use super::attempts::{Attempt, Stage};
+use super::channel::{Basis, Held};
 use super::pair::{Next, Pair};
 use super::{Federation, outbound, policy};
 use crate::session::Outbox;
@@ -24,7 +25,103 @@ enum Standing {
     Stays,
     /// It may stay; other evidence counts now than was looked at.
     Again,
-    Falls(StreamError),
+    Falls(Fall),
+}
+
+/// Why a pair comes off a stream that it was on.
+pub(super) struct Fall {
+    /// For the peer.
+    error: StreamError,
+    /// For the domain's owner; what concerns the domain as a whole is not told for each of its peers.
+    told: Option<Told>,
+}
+
+struct Told {
+    code: &'static str,
+    fault: Fault,
+    why: String,
+    /// What did not hold when it was looked at.
+    refusals: Vec<Refusal>,
+}
+
+impl Fall {
+    /// Of a domain with all its pairs.
+    fn of_domain(error: StreamError) -> Self {
+        Self { error, told: None }
+    }
+
+    fn shut_out(refusal: Refusal) -> Self {
+        Self {
+            error: changed(),
+            told: Some(Told {
+                code: "ended-shut-out",
+                fault: Fault::Policy,
+                why: format!("the lists were changed: {}", refusal.text),
+                refusals: vec![refusal],
+            }),
+        }
+    }
+
+    fn too_weak(by: Prooftype) -> Self {
+        Self {
+            error: changed(),
+            told: Some(Told {
+                code: "ended-policy",
+                fault: Fault::Policy,
+                why: format!(
+                    "the policy was changed, and the proof by {} is not enough any more",
+                    by.name()
+                ),
+                refusals: Vec::new(),
+            }),
+        }
+    }
+
+    fn pinned(refusals: Vec<Refusal>) -> Self {
+        Self {
+            error: prove_anew(),
+            told: Some(Told {
+                code: "ended-pin",
+                fault: Fault::Policy,
+                why: "the anchors pinned for it were changed, and its proof holds no longer".into(),
+                refusals,
+            }),
+        }
+    }
+
+    /// Judged again, the evidence did not hold; `due`: because its time had come, else because pins were changed.
+    pub(super) fn of_proof(due: bool, by: Prooftype, refusals: Vec<Refusal>) -> Self {
+        if !due {
+            return Self::pinned(refusals);
+        }
+        let revoked = refusals.iter().find(|r| r.code == "certificate-revoked");
+        let (code, why) = match (revoked, by) {
+            (Some(revoked), _) => ("ended-revoked", revoked.text.clone()),
+            (None, Prooftype::Dialback) => (
+                "ended-dialback",
+                "what dialback gave has run out, and it is asked back anew".into(),
+            ),
+            (None, _) => (
+                "ended-proof",
+                format!(
+                    "its proof by {} ran out, and looked at anew nothing proves it",
+                    by.name()
+                ),
+            ),
+        };
+        Self {
+            error: prove_anew(),
+            told: Some(Told {
+                code,
+                fault: match code {
+                    "ended-dialback" => Fault::Policy,
+                    _ => Fault::Peer,
+                },
+                why,
+                refusals,
+            }),
+        }
+    }
 }
 
 impl Federation {
@@ -47,11 +144,7 @@ impl Federation {
             match self.standing(&row, &policy, before, &held) {
                 Standing::Stays => {}
                 Standing::Again => held.again.notify_one(),
-                Standing::Falls(error) => {
-                    let remote = held.proven.remote();
-                    tracing::info!(%domain, peer = %remote, %error, "a pair comes off its stream");
-                    self.drop_pair(&outbox, domain, remote, &error);
-                }
+                Standing::Falls(fall) => self.fell(&outbox, &held.basis, fall),
             }
         }
         self.verifiers.close_where(&changed(), |local, remote| {
@@ -61,13 +154,14 @@ impl Federation {
 
     /// Whether a pair that has just been put on a stream, judged `under` what its domain was then, may stay there. Asked
     /// behind registering it, so that no change slips between: either it is seen here, or the pair is seen by it.
-    pub(super) fn still_holds(&self, held: &Held, under: &Arc<Domain>) -> Result<(), StreamError> {
+    pub(super) fn still_holds(&self, held: &Held, under: &Arc<Domain>) -> Result<(), Box<Fall>> {
         let Some(row) = self.parts.tenancy.get(held.proven.local().as_str()) else {
-            return Err(StreamCondition::HostGone.into());
+            return Err(Box::new(Fall::of_domain(StreamCondition::HostGone.into())));
         };
         if !row.served {
-            return Err(StreamError::new(StreamCondition::PolicyViolation)
-                .with_text("this domain is suspended"));
+            let error = StreamError::new(StreamCondition::PolicyViolation);
+            let error = error.with_text("this domain is suspended");
+            return Err(Box::new(Fall::of_domain(error)));
         }
         if Arc::ptr_eq(&row, under) {
             return Ok(());
@@ -78,7 +172,7 @@ impl Federation {
                 held.again.notify_one();
                 Ok(())
             }
-            Standing::Falls(error) => Err(error),
+            Standing::Falls(fall) => Err(Box::new(fall)),
         }
     }
 
@@ -90,8 +184,11 @@ impl Federation {
         held: &Held,
     ) -> Standing {
         let (remote, by) = (held.proven.remote(), held.proven.by());
-        if policy.shuts_out(remote).is_some() || !policy.takes(by) {
-            return Standing::Falls(changed());
+        if let Some(refusal) = policy.shuts_out(remote) {
+            return Standing::Falls(Fall::shut_out(refusal));
+        }
+        if !policy.takes(by) {
+            return Standing::Falls(Fall::too_weak(by));
         }
         let pin = |domain: &Domain| domain.pinned.get(remote).cloned();
         if before.is_some_and(|before| pin(before) == pin(row)) {
@@ -103,7 +200,7 @@ impl Federation {
         let verdict = dna::judge(&claim, &evidence, policy, crate::net::now());
         let settled = verdict.proven().is_none() && !verdict.is_open();
         match by {
-            _ if settled => Standing::Falls(prove_anew()),
+            _ if settled => Standing::Falls(Fall::pinned(verdict.refusals().to_vec())),
             // A key that the peer's own server confirmed says nothing of anchors, and none are asked for.
             Prooftype::Dialback if !pinned => Standing::Stays,
             _ => Standing::Again,
@@ -122,8 +219,27 @@ impl Federation {
         found
     }
 
+    /// A pair is on a stream no longer that it was on: the domain's owner is told why (DNA-20).
+    pub(super) fn fell(&self, outbox: &Arc<Outbox>, basis: &Basis, fall: Fall) {
+        let (local, remote) = (&basis.local, &basis.remote);
+        if let Some(told) = fall.told {
+            let mut attempt = match (&basis.target, basis.role) {
+                (Some(target), _) => Attempt::towards(target),
+                (None, Role::Initiator) => Attempt::new("out"),
+                (None, Role::Receiver) => Attempt::new("in"),
+            };
+            attempt.address = Some(basis.address.to_string());
+            attempt.secured(&basis.tls);
+            attempt.stage = Stage::Open;
+            attempt.refusals = told.refusals;
+            attempt.failed(told.code, told.fault, told.why);
+            self.record(local, remote, &attempt);
+        }
+        self.drop_pair(outbox, local, remote, &fall.error);
+    }
+
     /// Takes a pair off a stream. What waits there for it looks for another way, or bounces with why there is none.
-    pub(super) fn drop_pair(
+    fn drop_pair(
         &self,
         outbox: &Arc<Outbox>,
         local: &DomainName,
@@ -170,7 +286,7 @@ fn changed() -> StreamError {
 }
 
 /// A proof no longer counts, and another may.
-pub(super) fn prove_anew() -> StreamError {
+fn prove_anew() -> StreamError {
     StreamError::new(StreamCondition::Reset)
         .with_text("what proved you to this domain no longer counts; prove it anew")
 }

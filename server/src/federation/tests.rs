@@ -159,6 +159,19 @@ impl House {
         direct: bool,
         shape: impl FnOnce(&mut rcgen::CertificateParams),
     ) -> Self {
+        Self::start_as(world, name, dns, roots, direct, shape, |_| {}).await
+    }
+
+    /// The same, with something unusual about its configuration.
+    async fn start_as(
+        world: World,
+        name: &str,
+        dns: &Arc<Table>,
+        roots: CertificateDer<'static>,
+        direct: bool,
+        shape: impl FnOnce(&mut rcgen::CertificateParams),
+        configure: impl FnOnce(&mut Config),
+    ) -> Self {
         let id = world.domain_without_certificate(name).await;
         let names = [name, &format!("rooms.{name}")];
         world.certificate_with(id, name, &names, shape).await;
@@ -178,6 +191,7 @@ impl House {
         config.listen.s2s_tls = loopback();
         config.platform.private_addresses = true;
         config.federation.connect_seconds = 15;
+        configure(&mut config);
         let listeners = Listeners::bind(&config.listen).expect("free ports");
         let door = match direct {
             true => (listeners.s2s_tls()[0], true),
@@ -238,6 +252,17 @@ impl House {
         };
         tokio::time::timeout(DEADLINE, seen).await.expect("seen");
         bind(&self.server, name).await
+    }
+
+    /// A door to which the DNS leads from now on instead of the house's own, and that says nothing by itself.
+    async fn stand_in(&self) -> tokio::net::TcpListener {
+        let door = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port");
+        let address = door.local_addr().expect("bound");
+        let name = self.domain.as_str();
+        self.dns.serve(name, (address, false), &[[127, 0, 0, 1]]);
+        door
     }
 
     /// What the session is sent next.
@@ -466,6 +491,8 @@ async fn a_peer_that_is_blocked_loses_its_streams_and_gets_no_new_ones() {
     tokio::time::timeout(DEADLINE, closed)
         .await
         .expect("the streams end");
+    let ended = one.attempts(&two, |a| a["code"] == "ended-shut-out").await;
+    assert_eq!(ended["refusals"][0]["code"], "peer-blocked", "{ended}");
     one.send(&two, "m4").await;
     let got = one.got().await;
     assert!(got.contains("<not-allowed"), "{got}");
@@ -548,13 +575,8 @@ async fn s2s_05_every_address_of_a_target() {
 #[tokio::test]
 async fn what_waits_at_the_end_bounces() {
     let (one, two) = houses(true, true, false).await;
-    // A door that takes the connection and says nothing.
-    let silent = tokio::net::TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("a port");
-    let address = silent.local_addr().expect("bound");
-    one.dns
-        .serve("two.example", (address, false), &[[127, 0, 0, 1]]);
+    // It takes the connection and says nothing.
+    let silent = two.stand_in().await;
     one.send(&two, "w1").await;
     let (_held, _) = silent.accept().await.expect("called");
     one.server

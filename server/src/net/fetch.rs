@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::body::Body;
-use dna::{Anchors, Fetch, FetchError, Lookup, RecordType, Reply, Security, Url};
+use dna::{Anchors, Fetch, FetchError, Lookup, Post, RecordType, Reply, Security, Url};
 use futures_util::StreamExt as _;
 use hyper::Request;
 use hyper::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HOST, LOCATION, USER_AGENT};
@@ -167,26 +167,14 @@ impl Web {
 
 #[async_trait]
 impl Fetch for Web {
-    async fn get(&self, url: &Url, limit: usize) -> Result<Reply, FetchError> {
-        self.within(url, None, limit).await
-    }
-
-    async fn post(
+    async fn request(
         &self,
         url: &Url,
-        media_type: &'static str,
-        body: Vec<u8>,
+        post: Option<Post>,
         limit: usize,
     ) -> Result<Reply, FetchError> {
-        let post = Post { media_type, body };
-        self.within(url, Some(post), limit).await
+        self.within(url, post, limit).await
     }
-}
-
-/// What is posted.
-struct Post {
-    media_type: &'static str,
-    body: Vec<u8>,
 }
 
 /// Without the brackets of IPv6.

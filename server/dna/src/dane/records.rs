@@ -139,12 +139,12 @@ impl Record {
     ) -> Result<Timestamp, Option<Problem>> {
         let leaf = chain.leaf().unwrap_or_default();
         let revocation = evidence.revocation.as_ref();
-        let anchors = evidence.anchors.list();
+        let (anchors, profile) = (evidence.anchors.list(), evidence.profile);
         match self.usage() {
             // RFC 7671 5.1: neither names nor dates nor issuers (DANE-31).
             Some(Usage::DaneEe) if self.describes(leaf) => Ok(Timestamp(i64::MAX)),
             Some(Usage::PkixEe) if self.describes(leaf) => {
-                pkix::validate(chain, anchors, references, revocation, now, None)
+                pkix::validate(chain, anchors, references, revocation, now, (profile, None))
                     .map(|matched| matched.until)
                     .map_err(Some)
             }
@@ -154,7 +154,8 @@ impl Record {
                     return Err(None);
                 }
                 let shown = || chain.certificates.iter().skip(1);
-                match pkix::validate(chain, &authorities, references, revocation, now, None) {
+                let conditions = (profile, None);
+                match pkix::validate(chain, &authorities, references, revocation, now, conditions) {
                     Ok(matched) => Ok(matched.until),
                     // A whole authority in the record, and the chain has nothing to do with it.
                     Err(Problem::UnknownIssuer) if !shown().any(|der| self.describes(der)) => {
@@ -165,7 +166,8 @@ impl Record {
             }
             Some(Usage::PkixTa) => {
                 let through = |path: &VerifiedPath<'_>| self.is_on(path, chain);
-                match pkix::validate(chain, anchors, references, revocation, now, Some(&through)) {
+                let conditions: pkix::Conditions<'_> = (profile, Some(&through));
+                match pkix::validate(chain, anchors, references, revocation, now, conditions) {
                     Ok(matched) => Ok(matched.until),
                     // The path that holds does not lead through it, or there is none: PKIX says which.
                     Err(Problem::UnknownIssuer) => Err(None),

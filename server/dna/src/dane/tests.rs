@@ -141,6 +141,7 @@ fn dane_31_dane_ee_asks_for_neither_names_nor_dates_nor_use() {
     }
 }
 
+/// DNA-22, with the tests of DANE-31 and DANE-37: the leaf under usage 1 or 3, by value or hash, of itself or its key.
 #[test]
 fn dane_32_pkix_ee_asks_for_everything() {
     let (ca, stranger) = (Authority::new("Authority"), Authority::new("Stranger"));

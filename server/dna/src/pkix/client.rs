@@ -8,7 +8,8 @@ use xmpp::jid::{BareJid, Jid};
 use xmpp::timestamp::Timestamp;
 
 use super::{
-    Anchors, CLIENT_AUTH, Identifier, PresentedChain, Purpose, check_path_for, identifiers, parse,
+    Anchors, CLIENT_AUTH, Identifier, PresentedChain, Profile, Purpose, check_path_for,
+    identifiers, parse,
 };
 
 /// Addresses of one certificate that are looked at.
@@ -33,7 +34,8 @@ pub fn client_addresses(
     let Some(chain) = PresentedChain::new(chain, None) else {
         return Ok(Vec::new());
     };
-    check_path_for(FOR_CLIENTS, &chain, anchors.list(), now, None, None).map_err(refused)?;
+    let conditions = (Profile::Public, None);
+    check_path_for(FOR_CLIENTS, &chain, anchors.list(), now, None, conditions).map_err(refused)?;
     let leaf = parse(chain.leaf().unwrap_or_default()).map_err(refused)?;
     let mut found = Vec::new();
     for identifier in identifiers(&leaf) {

@@ -68,11 +68,26 @@ pub fn describe(der: &[u8]) -> Option<Description> {
     })
 }
 
-/// Whether a certificate names a domain for a service, by the rules peers apply. Says nothing about its issuer or dates.
+/// Whom a certificate names. Says nothing about its issuer or dates.
+#[derive(Clone, Debug, Default)]
+pub struct Names(Vec<Identifier>);
+
+impl Names {
+    /// Of a certificate; none where it cannot be read.
+    pub fn of(der: &[u8]) -> Self {
+        let parsed = X509Certificate::from_der(der);
+        Self(parsed.map_or_else(|_| Vec::new(), |(_, parsed)| identifiers(&parsed)))
+    }
+
+    /// Whether a domain is among them for a service, by the rules peers apply.
+    pub fn cover(&self, domain: &DomainName, service: Service) -> bool {
+        names::find(&self.0, &domain.to_ascii(), service).is_some()
+    }
+}
+
+/// Whether a certificate names a domain for a service.
 pub fn covers(der: &[u8], domain: &DomainName, service: Service) -> bool {
-    X509Certificate::from_der(der).is_ok_and(|(_, parsed)| {
-        names::find(&identifiers(&parsed), &domain.to_ascii(), service).is_some()
-    })
+    Names::of(der).cover(domain, service)
 }
 
 /// The hash of `tls-server-end-point` (RFC 5929 4.1).

@@ -27,7 +27,7 @@ use xmpp::jid::DomainName;
 use xmpp::timestamp::Timestamp;
 
 pub use self::client::{ClientRefused, client_addresses};
-pub use self::describe::{Description, EndPointHash, covers, describe, end_point_hash};
+pub use self::describe::{Description, EndPointHash, Names, covers, describe, end_point_hash};
 pub use self::names::{Identifier, identifiers};
 
 use crate::verdict::{Fault, Proof, Prooftype, Refusal};
@@ -166,7 +166,7 @@ fn prove(
         &references,
         evidence.revocation.as_ref(),
         now,
-        None,
+        (evidence.profile, None),
     )
     .map_err(|problem| problem.refusal(Prooftype::Pkix, &claim.remote, pinned))?;
     Ok(Proof {
@@ -220,8 +220,23 @@ pub(crate) struct Matched {
     pub(crate) until: Timestamp,
 }
 
+/// What is asked of the certificates on a path beside that the path holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Profile {
+    /// What public authorities issue today: an issuer has a name and, where it says what its key is for, may sign others
+    /// (C-07).
+    #[default]
+    Public,
+    /// All that RFC 6120 13.7.1.1 asks of a certificate and of those that issued it; the anchor itself is trusted as such. The
+    /// address of a responder, which it wants (SHOULD), may be that of a list.
+    Full,
+}
+
 /// A further condition on a path.
 pub(crate) type Through<'a> = &'a dyn Fn(&VerifiedPath<'_>) -> bool;
+
+/// Conditions on a path: what is asked of its certificates, and what else.
+pub(crate) type Conditions<'a> = (Profile, Option<Through<'a>>);
 
 /// Path, dates, usage, staple, revocation, names: everything that RFC 5280 and RFC 6125 ask for, from these anchors.
 pub(crate) fn validate(
@@ -230,9 +245,9 @@ pub(crate) fn validate(
     references: &References,
     revocation: Option<&revocation::Evidence>,
     now: Timestamp,
-    through: Option<Through<'_>>,
+    conditions: Conditions<'_>,
 ) -> Result<Matched, Problem> {
-    let mut until = check_path(chain, anchors, now, revocation, through)?;
+    let mut until = check_path(chain, anchors, now, revocation, conditions)?;
     let leaf = parse(chain.leaf().unwrap_or_default())?;
     if let Some(revocation) = revocation
         && !(revocation.lists.is_empty() && revocation.answers.is_empty())
@@ -309,6 +324,8 @@ pub(crate) enum Problem {
     CannotSign,
     Weak,
     StapleMissing,
+    /// It holds, and lacks what the operator asks of certificates.
+    Profile(&'static str),
     /// It names these, and not whom it should.
     Name(Vec<Identifier>),
     Other(webpki::Error),
@@ -358,6 +375,10 @@ impl Problem {
                 "staple-missing",
                 "demands a stapled OCSP response, and none came that vouches for it".into(),
             ),
+            Self::Profile(what) => (
+                "certificate-profile",
+                format!("lacks what this server asks of certificates (RFC 6120 13.7.1.1): {what}"),
+            ),
             Self::Name(found) if found.is_empty() => (
                 "certificate-name-mismatch",
                 "does not name it: there is no name in it that counts".into(),
@@ -386,9 +407,9 @@ fn check_path(
     anchors: &[TrustAnchor<'static>],
     now: Timestamp,
     revocation: Option<&revocation::Evidence>,
-    through: Option<Through<'_>>,
+    conditions: Conditions<'_>,
 ) -> Result<Timestamp, Problem> {
-    check_path_for(FOR_SERVERS, chain, anchors, now, revocation, through)
+    check_path_for(FOR_SERVERS, chain, anchors, now, revocation, conditions)
 }
 
 fn check_path_for(
@@ -397,7 +418,7 @@ fn check_path_for(
     anchors: &[TrustAnchor<'static>],
     now: Timestamp,
     revocation: Option<&revocation::Evidence>,
-    through: Option<Through<'_>>,
+    (profile, through): Conditions<'_>,
 ) -> Result<Timestamp, Problem> {
     let ders: Vec<CertificateDer<'_>> = chain
         .certificates
@@ -428,6 +449,9 @@ fn check_path_for(
     let mut until = end(leaf_der)?;
     for certificate in path.intermediate_certificates() {
         until = until.min(end(&certificate.der())?);
+    }
+    if profile == Profile::Full {
+        keeps_full_profile(leaf_der, &path)?;
     }
     if revocation.is_some_and(|lists| lists.revoke(&leaf, anchors, intermediates, now)) {
         return Err(Problem::Revoked);
@@ -540,6 +564,39 @@ fn issuers_may_sign(path: &VerifiedPath<'_>) -> Result<(), webpki::Error> {
             .map_err(|_| webpki::Error::EndEntityUsedAsCa)?;
         if usage.is_some_and(|usage| !usage.value.key_cert_sign()) {
             return Err(webpki::Error::EndEntityUsedAsCa);
+        }
+    }
+    Ok(())
+}
+
+/// RFC 6120 13.7.1.1, as far as RFC 5280's path validation and [`issuers_may_sign`] have not asked it already (CERT-03, C-07).
+fn keeps_full_profile(leaf: &[u8], path: &VerifiedPath<'_>) -> Result<(), Problem> {
+    let named = |certificate: &X509Certificate<'_>| certificate.subject().iter().next().is_some();
+    let revocable = |certificate: &X509Certificate<'_>| {
+        ocsp::responder(certificate).is_some() || revocation::source(certificate).is_some()
+    };
+    let parsed = parse(leaf)?;
+    if !named(&parsed) {
+        return Err(Problem::Profile("its subject is empty"));
+    }
+    if !revocable(&parsed) {
+        return Err(Problem::Profile(
+            "it says neither whom to ask nor where to look whether it is revoked",
+        ));
+    }
+    for certificate in path.intermediate_certificates() {
+        let der = certificate.der();
+        let issuer = parse(&der)?;
+        let usage = issuer.key_usage().map_err(|_| Problem::Unreadable)?;
+        if !usage.is_some_and(|usage| usage.value.digital_signature()) {
+            return Err(Problem::Profile(
+                "an issuer's keyUsage lacks digitalSignature",
+            ));
+        }
+        if !revocable(&issuer) {
+            return Err(Problem::Profile(
+                "an issuer's certificate says neither whom to ask nor where to look whether it is revoked",
+            ));
         }
     }
     Ok(())

@@ -34,6 +34,8 @@ pub(crate) struct Shape {
     pub(crate) responder: Option<&'static str>,
     /// Signed by an intermediate that is sent along; `Some(false)`: whose keyUsage does not allow it.
     pub(crate) intermediate: Option<bool>,
+    /// Its subject is empty.
+    pub(crate) nameless: bool,
     /// What else is different about that intermediate.
     pub(crate) middle: Option<fn(&mut CertificateParams)>,
 }
@@ -105,6 +107,9 @@ impl Authority {
             let value = OtherNameValue::Utf8String(text.clone());
             leaf.subject_alt_names
                 .push(SanType::OtherName((oid.clone(), value)));
+        }
+        if shape.nameless {
+            leaf.distinguished_name = DistinguishedName::new();
         }
         leaf.extended_key_usages = shape.usages;
         if shape.expired {
@@ -206,6 +211,10 @@ pub(crate) fn self_signed(names: &[&str]) -> PresentedChain {
 
 /// `ok`, or the code of the refusal, for `peer.example`.
 pub(super) fn check(ca: &Authority, chain: &PresentedChain, role: Role) -> String {
+    check_as(Profile::Public, ca, chain, role)
+}
+
+fn check_as(profile: Profile, ca: &Authority, chain: &PresentedChain, role: Role) -> String {
     let name = |name| DomainName::parse(name).expect("a domain");
     let claim = Claim {
         local: name("one.example"),
@@ -216,6 +225,7 @@ pub(super) fn check(ca: &Authority, chain: &PresentedChain, role: Role) -> Strin
     let evidence = Evidence {
         tls: true,
         chain: Some(chain.clone()),
+        profile,
         ..Evidence::none(ca.anchors())
     };
     let policy = Policy {
@@ -364,6 +374,97 @@ fn cert_03_what_an_issuer_must_be() {
     }
 }
 
+/// C-07: where the operator asks for it, the whole profile of RFC 6120 13.7.1.1, which public authorities do not keep. Each of
+/// its conditions broken once; none of them is asked otherwise. CERT-03, CERT-16, CERT-17
+#[test]
+fn cert_03_c_07_the_full_profile_where_it_is_asked_for() {
+    const LIST: &str = "http://lists.example/it.crl";
+    let lacks = "certificate-profile";
+    let ca = Authority::new("Authority");
+    type Change = fn(&mut CertificateParams);
+    fn good(middle: &mut CertificateParams) {
+        middle.key_usages.push(KeyUsagePurpose::DigitalSignature);
+        middle.custom_extensions.push(access("http://ask.example/"));
+    }
+    let responder = Some("http://ask.example/");
+    let list = || vec![LIST.to_owned()];
+    type Case = (
+        &'static str,
+        Option<Change>,
+        Option<&'static str>,
+        Vec<String>,
+        bool,
+        &'static str,
+    );
+    let cases: [Case; 8] = [
+        ("all of it", Some(good), responder, vec![], false, "ok"),
+        (
+            "a list instead of a responder",
+            Some(good),
+            None,
+            list(),
+            false,
+            "ok",
+        ),
+        (
+            "nothing above it but the anchor",
+            None,
+            responder,
+            vec![],
+            false,
+            "ok",
+        ),
+        ("nobody to ask", Some(good), None, vec![], false, lacks),
+        ("no subject", Some(good), responder, vec![], true, lacks),
+        (
+            "an issuer without digitalSignature",
+            Some(|middle| middle.custom_extensions.push(access("http://ask.example/"))),
+            responder,
+            vec![],
+            false,
+            lacks,
+        ),
+        (
+            "an issuer that does not say what its key is for",
+            Some(|middle| {
+                good(middle);
+                middle.key_usages = Vec::new();
+            }),
+            responder,
+            vec![],
+            false,
+            lacks,
+        ),
+        (
+            "nobody to ask about an issuer",
+            Some(|middle| middle.key_usages.push(KeyUsagePurpose::DigitalSignature)),
+            responder,
+            vec![],
+            false,
+            lacks,
+        ),
+    ];
+    for (what, middle, responder, lists, nameless, expected) in cases {
+        let shape = Shape {
+            intermediate: middle.map(|_| true),
+            middle,
+            responder,
+            lists,
+            nameless,
+            ..Shape::default()
+        };
+        let chain = ca.chain(&["peer.example"], shape);
+        for role in [Role::Initiator, Role::Receiver] {
+            assert_eq!(
+                check_as(Profile::Full, &ca, &chain, role),
+                expected,
+                "{what}"
+            );
+            assert_eq!(check(&ca, &chain, role), "ok", "{what}");
+        }
+    }
+}
+
 /// Made by OpenSSL from `subjectAltName=otherName:id-on-xmppAddr;UTF8:peer.example`.
 const BY_NAME: &str = "-----BEGIN CERTIFICATE-----
 MIIBlzCCATygAwIBAgIUCoqsFHAxhzQmnP1nKPLqJ2Pp4XAwCgYIKoZIzj0EAwIw
@@ -488,7 +589,14 @@ fn cert_23_until_is_the_earliest_end_on_the_path() {
     let ca = Authority::new("Authority");
     let end = |shape| {
         let chain = ca.chain(&["peer.example"], shape);
-        check_path(&chain, &ca.anchors().list, now(), None, None).expect("a path")
+        check_path(
+            &chain,
+            &ca.anchors().list,
+            now(),
+            None,
+            (Profile::Public, None),
+        )
+        .expect("a path")
     };
     let at = |text| Timestamp::parse_xep0082(text).expect("a time");
     assert_eq!(end(Shape::default()), at("2027-01-01T00:00:00Z"));

@@ -12,7 +12,7 @@ use xmpp::jid::DomainName;
 
 use super::*;
 use crate::PresentedChain;
-use crate::fetch::{Fetch, Reply, Url};
+use crate::fetch::{Fetch, Post, Reply, Url};
 use crate::pkix::revocation;
 use crate::pkix::tests::{Authority, Shape, now, self_signed};
 use crate::{Claim, Policy, PolicyLevel, Prooftype, Role, Service, judge};
@@ -166,17 +166,7 @@ impl Table {
 
 #[async_trait]
 impl Fetch for Table {
-    async fn post(
-        &self,
-        url: &Url,
-        _: &'static str,
-        _: Vec<u8>,
-        limit: usize,
-    ) -> Result<Reply, FetchError> {
-        self.get(url, limit).await
-    }
-
-    async fn get(&self, url: &Url, limit: usize) -> Result<Reply, FetchError> {
+    async fn request(&self, url: &Url, _: Option<Post>, limit: usize) -> Result<Reply, FetchError> {
         assert_eq!(limit, DOCUMENT_BYTES);
         self.asked
             .lock()
@@ -455,6 +445,7 @@ fn described(der: &[u8]) -> Vec<Descriptor> {
     ))
 }
 
+/// DNA-24: the certificate shown in TLS, by a hash from the well-known address of the domain; no signed DNS is needed.
 #[test]
 fn posh_29_30_any_descriptor_by_its_strongest_hash() {
     let (shown, other) = (

@@ -1,10 +1,10 @@
 //! Cases of gathering: how much is looked up for whom, counted at the doors to the DNS and the web.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use dna::{Anchors, Answer, Outcome, PolicyLevel, RecordType, Reply, Security, ServerAnswer};
+use dna::{Anchors, Answer, Outcome, PolicyLevel, Post, RecordType, Reply, Security, ServerAnswer};
 use rcgen::{CertificateParams, KeyPair};
 use tokio::sync::Semaphore;
 
@@ -14,6 +14,8 @@ use super::*;
 struct Outside {
     questions: AtomicUsize,
     fetches: AtomicUsize,
+    /// For how long its answers hold, in seconds.
+    ttl: AtomicU32,
     /// Documents by address.
     documents: HashMap<String, String>,
     /// Fetches that may be answered.
@@ -25,6 +27,7 @@ impl Outside {
         Arc::new(Self {
             questions: AtomicUsize::new(0),
             fetches: AtomicUsize::new(0),
+            ttl: AtomicU32::new(300),
             documents: documents
                 .iter()
                 .map(|(url, body)| ((*url).to_owned(), body.clone()))
@@ -49,7 +52,7 @@ impl Lookup for Outside {
         Answer {
             outcome: Outcome::NoRecords { nxdomain: true },
             security: Security::Insecure,
-            ttl_seconds: 300,
+            ttl_seconds: self.ttl.load(Ordering::SeqCst),
             asked: "table".into(),
             aliases: Vec::new(),
         }
@@ -62,17 +65,7 @@ impl Lookup for Outside {
 
 #[async_trait]
 impl Fetch for Outside {
-    async fn post(
-        &self,
-        url: &Url,
-        _: &'static str,
-        _: Vec<u8>,
-        limit: usize,
-    ) -> Result<Reply, FetchError> {
-        self.get(url, limit).await
-    }
-
-    async fn get(&self, url: &Url, _: usize) -> Result<Reply, FetchError> {
+    async fn request(&self, url: &Url, _: Option<Post>, _: usize) -> Result<Reply, FetchError> {
         self.fetches.fetch_add(1, Ordering::SeqCst);
         let _permit = self.gate.acquire().await;
         let body = self.documents.get(url.as_str());
@@ -255,5 +248,33 @@ fn networks_of_strangers() {
     ] {
         let of = |text: &str| network(text.parse().expect("an address"));
         assert_eq!(of(one) == of(other), same, "{one} {other}");
+    }
+}
+
+/// DANE-41: an answer of the DNS is believed for as long as it says, within bounds.
+#[tokio::test(start_paused = true)]
+async fn dane_41_times_to_live_are_kept() {
+    let outside = Outside::new(&[]);
+    let gatherer = gatherer(&outside);
+    let peer = domain("peer.example");
+    let mut asked = 0;
+    for (ttl, before, after) in [(20, 19, 2), (3_600, 59, 2)] {
+        outside.ttl.store(ttl, Ordering::SeqCst);
+        gatherer.delegation(&peer).await;
+        let first = outside.asked().0;
+        assert!(first > asked, "asked");
+        tokio::time::advance(Duration::from_secs(before)).await;
+        gatherer.delegation(&peer).await;
+        assert_eq!(outside.asked().0, first, "remembered");
+        tokio::time::advance(Duration::from_secs(after)).await;
+        asked = first;
+    }
+    gatherer.delegation(&peer).await;
+    assert!(
+        outside.asked().0 > asked,
+        "that there is nothing is not believed longer"
+    );
+    for (ttl, lasts) in [(0, 0), (5, 5), (3_600, 3_600), (86_400, 3_600)] {
+        assert_eq!(dns_lasts(ttl, true), Duration::from_secs(lasts));
     }
 }

@@ -27,12 +27,7 @@ async fn dna_20_whether_signed_dns_led_to_the_peer_is_kept() {
 async fn dialback_16_an_authority_that_stays_silent_is_told() {
     let (one, two) = houses(false, false, false).await;
     // Where `two.example` is served nobody says anything; it calls all the same.
-    let silent = tokio::net::TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("a port");
-    let address = silent.local_addr().expect("bound");
-    one.dns
-        .serve("two.example", (address, false), &[[127, 0, 0, 1]]);
+    let silent = two.stand_in().await;
     two.send(&one, "m1").await;
     let (_held, _) = silent.accept().await.expect("asked");
     two.server
@@ -102,13 +97,9 @@ async fn dane_35_a_key_is_not_verified_where_tlsa_records_speak_against_it() {
 #[tokio::test]
 async fn dane_26_a_barred_target_is_not_called() {
     let (one, two) = houses(true, true, false).await;
-    let door = tokio::net::TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("a port");
-    let address = door.local_addr().expect("bound");
-    one.dns
-        .serve("two.example", (address, false), &[[127, 0, 0, 1]]);
-    let owner = dane::owner("xmpp.two.example", address.port());
+    let door = two.stand_in().await;
+    let port = door.local_addr().expect("bound").port();
+    let owner = dane::owner("xmpp.two.example", port);
     one.dns.1.store(true, Ordering::Relaxed);
     one.dns.2.lock().push((owner, RecordType::Tlsa));
     one.send(&two, "b1").await;

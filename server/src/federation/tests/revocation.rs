@@ -14,7 +14,7 @@ use super::*;
 use crate::net::tls::Staple;
 
 /// Serial number of every certificate here.
-const SERIAL: u64 = 0x1001;
+pub(super) const SERIAL: u64 = 0x1001;
 
 /// `one.example`, and `two.example` with such a certificate, which it would believe.
 async fn houses_with(world: World, shape: impl FnOnce(&mut CertificateParams)) -> (House, House) {
@@ -93,14 +93,14 @@ async fn cert_16_a_list_is_fetched_from_where_the_certificate_says() {
 }
 
 /// `openssl ocsp`, which knows the one certificate as this.
-struct Responder {
+pub(super) struct Responder {
     address: SocketAddr,
     _process: Child,
     _directory: tempfile::TempDir,
 }
 
 impl Responder {
-    async fn start(world: &World, revoked: bool) -> Self {
+    pub(super) async fn start(world: &World, revoked: bool) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let write = |name: &str, text: &str| {
             let path = directory.path().join(name);
@@ -150,7 +150,7 @@ impl Responder {
     }
 
     /// Names it in a certificate.
-    fn access(&self) -> CustomExtension {
+    pub(super) fn access(&self) -> CustomExtension {
         let of = |tag: u8, content: &[u8]| {
             let mut der = vec![tag, u8::try_from(content.len()).expect("short")];
             der.extend_from_slice(content);
@@ -231,5 +231,42 @@ async fn cert_28_what_is_stapled_reaches_the_judge() {
         client.expect("connected");
         server.expect("accepted");
         assert_eq!(&*staple.taken(), response);
+    }
+}
+
+/// C-07: the full certificate profile is asked for where the operator says so, and of nobody else.
+#[tokio::test]
+async fn c_07_the_full_profile_is_a_key_of_the_configuration() {
+    for (asked, list, accepted) in [
+        (true, false, false),
+        (true, true, true),
+        (false, false, true),
+    ] {
+        let dns = Arc::<Table>::default();
+        let (own, world) = (World::new().await, World::new().await);
+        let (one_root, root) = (own.ca_der.clone(), world.ca_der.clone());
+        let configure = |config: &mut Config| {
+            config.tls.full_profile = asked;
+            config.tls.crl = false;
+        };
+        let one = House::start_as(own, "one.example", &dns, root, false, |_| {}, configure).await;
+        let shape = |params: &mut CertificateParams| {
+            if list {
+                let uris = vec!["http://lists.example/it.crl".to_owned()];
+                let point = rcgen::CrlDistributionPoint { uris };
+                params.crl_distribution_points.push(point);
+            }
+        };
+        let two = House::start_with(world, "two.example", &dns, one_root, false, shape).await;
+        one.change(|row| row.policy = "authenticated".into()).await;
+        if accepted {
+            chat(&one, &two).await;
+        } else {
+            one.send(&two, "p1").await;
+            let error = one.got().await;
+            assert!(error.contains("id='p1'") && error.contains("type='error'"));
+            let attempt = one.attempts(&two, |_| true).await;
+            assert_eq!(attempt["code"], "certificate-profile", "{attempt}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! What changes of a domain do to the streams that are open: only what it no longer allows ends, and at once.
 
 use serde_json::json;
+use xmpp::timestamp::Timestamp;
 
 use super::*;
 
@@ -40,7 +41,7 @@ impl House {
 async fn bidi_of_two_streams_both_ways_one_is_left() {
     let (one, two) = houses(true, true, false).await;
     // Neither side can tell, before it is too late, that the other is calling.
-    let (near, far) = (wire(&one).await, wire(&two).await);
+    let (near, far) = (one.stand_in().await, two.stand_in().await);
     tokio::join!(one.send(&two, "m1"), two.send(&one, "m2"));
     let doors = tokio::join!(near.accept(), far.accept());
     for (door, house) in [(doors.0, &one), (doors.1, &two)] {
@@ -64,17 +65,6 @@ async fn bidi_of_two_streams_both_ways_one_is_left() {
     assert_eq!((one.connections(), two.connections()), (1, 1));
 }
 
-/// A door before a house's own.
-async fn wire(house: &House) -> tokio::net::TcpListener {
-    let door = tokio::net::TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("a port");
-    let address = door.local_addr().expect("bound");
-    let name = house.domain.as_str();
-    house.dns.serve(name, (address, false), &[[127, 0, 0, 1]]);
-    door
-}
-
 /// CERT-22: an anchor that the peer's certificate does not lead to ends what rested on another at once, and the reason is
 /// kept; one that it leads to ends nothing.
 #[tokio::test]
@@ -93,8 +83,13 @@ async fn cert_22_a_changed_pin_ends_what_it_no_longer_proves() {
         got.contains("id='pinned'") && got.contains("type='error'"),
         "{got}"
     );
-    let attempt = one.attempts(&two, |a| a["ok"] == false).await;
-    assert_eq!(attempt["code"], "certificate-not-pinned", "{attempt}");
+    let said = |code: &'static str| move |a: &serde_json::Value| a["code"] == code;
+    one.attempts(&two, said("certificate-not-pinned")).await;
+    let ended = one.attempts(&two, said("ended-pin")).await;
+    assert_eq!(
+        ended["refusals"][0]["code"], "certificate-not-pinned",
+        "{ended}"
+    );
     // Without pins it is judged like everybody.
     one.pin(&two, None).await;
     two.send(&one, "free").await;
@@ -112,6 +107,7 @@ async fn cert_22_a_pin_taken_away_has_the_peer_judged_again() {
     assert_eq!(by(&one).as_deref(), Some("pkix"));
     one.pin(&two, None).await;
     eventually(async || stream.is_closed()).await;
+    one.attempts(&two, |a| a["code"] == "ended-pin").await;
     chat(&one, &two).await;
     assert_eq!(by(&one).as_deref(), Some("dialback"));
 }
@@ -181,4 +177,105 @@ async fn dos_10_a_suspended_domain_takes_nobody_along() {
     one.send_as(&further, &two.session.jid, "p2").await;
     assert!(two.got().await.contains("id='p2'"));
     assert!(Arc::ptr_eq(&near, &one.stream()) && !near.is_closed());
+}
+
+/// DNA-20, DNA-21: a domain that begins to ask for more than it was shown is told which peers that ended, on both sides of
+/// the streams.
+#[tokio::test]
+async fn dna_21_a_stricter_policy_ends_what_dialback_proved_and_says_so() {
+    let (one, two) = houses(false, false, false).await;
+    chat(&one, &two).await;
+    let stream = one.stream();
+    one.change(|row| row.policy = "authenticated".into()).await;
+    eventually(async || stream.is_closed()).await;
+    let ended = one.attempts(&two, |a| a["code"] == "ended-policy").await;
+    assert_eq!(
+        (&ended["ok"], &ended["direction"], &ended["fault"]),
+        (&false.into(), &"out".into(), &"policy".into()),
+        "{ended}"
+    );
+    assert!(ended["tls"].is_string() && ended["address"].is_string());
+    // Whoever receives over a stream ends it alike.
+    let (two, one) = houses(false, false, false).await;
+    chat(&two, &one).await;
+    one.change(|row| row.policy = "authenticated".into()).await;
+    let ended = one.attempts(&two, |a| a["code"] == "ended-policy").await;
+    assert_eq!(ended["direction"], "in", "{ended}");
+}
+
+/// CERT-23, DNA-20: what ended a proof is kept for the domain's owner.
+#[tokio::test]
+async fn dna_20_cert_23_why_a_proof_ended_is_told() {
+    let (one, two) = houses(true, true, false).await;
+    chat(&one, &two).await;
+    let federation = one.server.federation().clone();
+    let link = federation.links.lock()[0].clone();
+    let responder = revocation::Responder::start(&two.world, true).await;
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let ago = |seconds| std::time::SystemTime::now() - Duration::from_secs(seconds);
+    let shown = |revoked: bool| {
+        let names = vec!["two.example".to_owned()];
+        let mut params = rcgen::CertificateParams::new(names).expect("a name");
+        if revoked {
+            params.serial_number = Some(revocation::SERIAL.into());
+            params.custom_extensions.push(responder.access());
+        } else {
+            params.not_before = ago(86_400).into();
+            params.not_after = ago(5).into();
+        }
+        let leaf = params.signed_by(&key, &two.world.ca).expect("signed");
+        leaf.der().to_vec()
+    };
+    let lasted = i64::try_from(dna::dialback::LASTS.as_micros()).expect("a day");
+    let asked = || proven_at("one.example", "two.example", Timestamp(now().0 - lasted));
+    let expired = shown(false);
+    let by_certificate = {
+        let claim = Claim {
+            local: one.domain.clone(),
+            remote: two.domain.clone(),
+            role: Role::Initiator,
+            service: Service::Server,
+        };
+        let evidence = Evidence {
+            tls: true,
+            chain: dna::PresentedChain::new(std::slice::from_ref(&expired), None),
+            ..Evidence::none(Arc::new(Anchors::lenient([two.world.ca_der.clone()])))
+        };
+        let then = Timestamp(now().0 - 10_000_000);
+        let verdict = dna::judge(&claim, &evidence, &Policy::default(), then);
+        verdict.into_proven().expect("it held then")
+    };
+    for (chain, proof, code, refusal) in [
+        (vec![], asked(), "ended-dialback", "certificate-missing"),
+        (
+            vec![expired],
+            by_certificate,
+            "ended-proof",
+            "certificate-expired",
+        ),
+        (
+            vec![shown(true)],
+            asked(),
+            "ended-revoked",
+            "certificate-revoked",
+        ),
+    ] {
+        let watch = channel::Watch {
+            federation: Arc::downgrade(&federation),
+            outbox: Arc::downgrade(&link.outbox),
+            pairs: Arc::default(),
+            basis: Basis {
+                tls: Arc::new(TlsInfo {
+                    peer_chain: chain,
+                    ..(*link.basis.tls).clone()
+                }),
+                ..link.basis.clone()
+            },
+            again: Arc::default(),
+        };
+        watch.run(proof).await;
+        let ended = one.attempts(&two, |a| a["code"] == code).await;
+        let refused = ended["refusals"].to_string();
+        assert!(refused.contains(refusal), "{code}: {refused}");
+    }
 }
