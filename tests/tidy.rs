@@ -338,18 +338,26 @@ fn a_file_holds_what_a_reader_can_hold() {
     report("a file that is too long holds several things", broken);
 }
 
-#[test]
-fn requirement_names_are_of_known_groups() {
+/// Groups of requirements that CONTRIBUTING.md lists.
+fn groups() -> BTreeSet<String> {
     let contributing = text(&root().join("CONTRIBUTING.md"));
     let listed = contributing
         .split_once("The groups are: ")
         .expect("the list of groups")
         .1;
     let listed = listed.split_once("Where a number").expect("its end").0;
-    let groups: BTreeSet<String> = listed
+    listed
         .split(|c: char| !c.is_ascii_alphanumeric())
         .filter(|word| !word.is_empty() && word.chars().all(|c| !c.is_ascii_lowercase()))
-        .map(str::to_ascii_lowercase)
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn requirement_names_are_of_known_groups() {
+    let groups: BTreeSet<String> = groups()
+        .iter()
+        .map(|group| group.to_ascii_lowercase())
         .collect();
     let mut broken = Vec::new();
     for path in files(&["rs"]) {
@@ -540,4 +548,129 @@ fn every_finding_is_documented_and_found_by_something() {
     }
     assert!(seen > 20, "the list is read: {seen} codes");
     report("findings", broken);
+}
+
+/// What federation must and must not do (the rows with MUST of these groups, without those that only whoever publishes has to
+/// keep), by number.
+const OBLIGATIONS: &str = "
+DNA 01-10 14-15 17-29
+POSH 02 16 19 22-25 29 32-35 38 45
+DANE 01-02 20-21 23-38 40-41 45
+CERT 03-05 07 10-17 20 22 25-26 28 31
+LAYER 03-04 06-09
+TLS 01-02 04-10 12-19 21 24-28 30-34 36 42
+S2S 01-02 04-05 14
+DIALBACK 01-02 04-05 07-12 14-18 22
+BIDI 02-05 07
+";
+
+/// Requirements that the words of a line name, with ranges: `DNA-12 to DNA-15`, `POSH-23, -24`, `dna_14_15`, `dna_12_to_15`.
+#[derive(Default)]
+struct Cited {
+    found: BTreeSet<(String, u32)>,
+    last: Option<(String, u32)>,
+    range: bool,
+}
+
+impl Cited {
+    fn number(&mut self, group: &str, number: u32) {
+        let first = match &self.last {
+            Some((before, first)) if self.range && before == group => *first,
+            _ => number,
+        };
+        for each in first..=number {
+            self.found.insert((group.to_owned(), each));
+        }
+        self.last = Some((group.to_owned(), number));
+        self.range = false;
+    }
+
+    fn prose(&mut self, line: &str, groups: &BTreeSet<String>) {
+        self.last = None;
+        for word in line.split_whitespace() {
+            let word = word.trim_matches(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+            let number = |text: &str| (text.len() == 2).then(|| text.parse().ok()).flatten();
+            match (word, word.split_once('-')) {
+                ("to", _) => self.range = self.last.is_some(),
+                ("and", _) => {}
+                (_, Some((group, text))) if groups.contains(group) && number(text).is_some() => {
+                    self.number(group, number(text).unwrap_or_default());
+                }
+                (_, Some(("", text))) if self.last.is_some() && number(text).is_some() => {
+                    let group = self.last.clone().unwrap_or_default().0;
+                    self.number(&group, number(text).unwrap_or_default());
+                }
+                _ => {
+                    self.last = None;
+                    self.range = false;
+                }
+            }
+        }
+    }
+
+    fn name(&mut self, name: &str, groups: &BTreeSet<String>) {
+        let mut group = String::new();
+        self.last = None;
+        for part in name.split('_') {
+            let capital = part.to_ascii_uppercase();
+            match part {
+                "to" => self.range = self.last.is_some(),
+                "and" => {}
+                _ if groups.contains(&capital) => group = capital,
+                _ if part.len() == 2 && !group.is_empty() => match part.parse() {
+                    Ok(number) => self.number(&group.clone(), number),
+                    Err(_) => break,
+                },
+                _ => break,
+            }
+        }
+        self.range = false;
+    }
+}
+
+#[test]
+fn every_obligation_of_federation_is_named_by_a_test() {
+    let groups = groups();
+    let mut cited = Cited::default();
+    for path in files(&["rs"]) {
+        let all = text(&path);
+        let tests = match short(&path).starts_with("tests/") || is_test_room(&path) {
+            true => all.as_str(),
+            false => all
+                .split_once("#[cfg(test)]\nmod tests {")
+                .map_or("", |(_, tests)| tests),
+        };
+        // What a file says of itself proves nothing.
+        for line in tests.lines().filter(|line| !line.starts_with("//!")) {
+            if short(&path) != "tests/tidy.rs" {
+                cited.prose(line, &groups);
+            }
+            if let Some((_, name)) = line.split_once("fn ") {
+                cited.name(name.split('(').next().unwrap_or_default(), &groups);
+            }
+        }
+    }
+    let mut owed = Cited::default();
+    for line in OBLIGATIONS.lines() {
+        let (group, numbers) = line.split_once(' ').unwrap_or_default();
+        for part in numbers.split(' ').filter(|part| !part.is_empty()) {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            for number in [first, last] {
+                owed.number(group, number.parse().expect("a number"));
+                owed.range = number == first;
+            }
+            owed.range = false;
+        }
+    }
+    assert!(
+        owed.found.len() > 130,
+        "the list is read: {}",
+        owed.found.len()
+    );
+    let broken = owed
+        .found
+        .difference(&cited.found)
+        .map(|(group, number)| format!("{group}-{number:02}"))
+        .collect();
+    report("an obligation is named by the test that proves it", broken);
 }
