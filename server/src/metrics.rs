@@ -34,6 +34,10 @@ pub struct Metrics {
     registry: Registry,
     /// Client sessions bound now.
     pub sessions: Gauge,
+    /// Those of them whose client is not there and may come back (XEP-0198).
+    pub sessions_away: Gauge,
+    /// What became of sessions whose connection broke: `resumed`; `refused`, somebody came and there was none; `expired`.
+    resumptions: Family<ResultLabel, Counter>,
     /// Connections open now, by door: `c2s`, `c2s_tls`, `s2s`, `s2s_tls`.
     pub connections: Family<DoorLabel, Gauge>,
     /// Logins by result: `success`, `failure`.
@@ -125,6 +129,18 @@ impl Metrics {
         let mut registry = Registry::with_prefix("domicile");
         let sessions = Gauge::default();
         registry.register("sessions", "Client sessions bound now", sessions.clone());
+        let sessions_away = Gauge::default();
+        registry.register(
+            "sessions_away",
+            "Sessions that wait for their client to come back",
+            sessions_away.clone(),
+        );
+        let resumptions = Family::default();
+        registry.register(
+            "resumptions",
+            "Sessions without connection resumed, refused or expired",
+            resumptions.clone(),
+        );
         let connections = Family::default();
         registry.register("connections", "Connections open now", connections.clone());
         let logins = Family::default();
@@ -176,6 +192,8 @@ impl Metrics {
         Self {
             registry,
             sessions,
+            sessions_away,
+            resumptions,
             connections,
             logins,
             federation,
@@ -193,6 +211,13 @@ impl Metrics {
     /// Counts that a limit was reached; `limit` is its key in section `limits` of the configuration.
     pub fn limit(&self, limit: &'static str) {
         self.limited.get_or_create(&LimitLabel { limit }).inc();
+    }
+
+    /// Counts what became of a session whose connection broke.
+    pub fn resumed(&self, result: &'static str) {
+        self.resumptions
+            .get_or_create(&ResultLabel { result })
+            .inc();
     }
 
     /// Counts one stanza.

@@ -7,6 +7,7 @@
 //! very pair (LAYER-06, -07, ROUTE-06), and letting a hosted domain out of the process (ROUTE-08).
 
 pub mod delivery;
+mod resumption;
 mod switchboard;
 #[cfg(test)]
 mod tests;
@@ -19,8 +20,8 @@ use modules::{Modules, hooks};
 use tokio::time::Instant;
 use xmpp::jid::{BareJid, DomainName, Jid};
 use xmpp::ns;
-use xmpp::stanza::{Condition, Kind, Stanza, StanzaError, StanzaType};
-use xmpp::stream::{Order, StreamCondition, StreamError};
+use xmpp::stanza::{Condition, Kind, Stanza, StanzaError, StanzaType, delay};
+use xmpp::stream::{StreamCondition, StreamError};
 use xmpp::timestamp::Timestamp;
 
 use self::delivery::{Address, Fate, Resources, fate};
@@ -175,6 +176,12 @@ impl Router {
         Ok(self.local(&domain, stanza))
     }
 
+    /// What a client's stream answers by itself: it goes the way of everything else that the session is sent.
+    pub fn to_own(&self, session: &Arc<Session>, reply: &Stanza) {
+        // A session that cannot take it is about to end.
+        let _ = self.push(session, reply);
+    }
+
     /// An answer or error on its way back to whoever it is for.
     pub fn reply(&self, reply: Stanza) {
         let Some(to) = reply.to() else { return };
@@ -246,8 +253,7 @@ impl Router {
         self.metrics.sessions.inc();
         if let Some(old) = replaced {
             self.metrics.sessions.dec();
-            old.outbox
-                .order(Order::Close(StreamCondition::Conflict.into()));
+            self.close_session(&old, StreamCondition::Conflict.into());
             self.session_gone(&old).await;
         }
         Ok(session)
@@ -255,13 +261,23 @@ impl Router {
 
     /// A session's stream has ended. `unwritten` is what it could not be sent: messages among it find another way.
     pub async fn ended(&self, session: &Arc<Session>, unwritten: Vec<bytes::Bytes>) {
+        self.end(session, unwritten.into_iter().map(|item| (None, item)))
+            .await;
+    }
+
+    /// `items` are what it could not be sent, each with the time of the first attempt if that is long ago.
+    async fn end(
+        &self,
+        session: &Arc<Session>,
+        items: impl Iterator<Item = (Option<Timestamp>, bytes::Bytes)> + Send,
+    ) {
         if self.sessions.unbind(session) {
             self.metrics.sessions.dec();
             self.session_gone(session).await;
         }
-        for bytes in unwritten {
+        for (at, bytes) in items {
             if let Ok(stanza) = Stanza::from_bytes(&bytes)
-                && let Some(later) = self.redeliver(stanza)
+                && let Some(later) = self.redeliver(stanza, at)
             {
                 later.await;
             }
@@ -271,7 +287,7 @@ impl Router {
     /// Ends every session of a domain.
     pub fn close_domain(&self, domain: &DomainName, error: &StreamError) {
         for session in self.of_domain(domain) {
-            session.outbox.order(Order::Close(error.clone()));
+            self.close_session(&session, error.clone());
         }
     }
 
@@ -290,7 +306,7 @@ impl Router {
     /// Ends every session of an account whose login was proved before `at`; logins under way are not bound.
     pub fn revoke(&self, account: &BareJid, at: Timestamp, error: &StreamError) {
         for session in self.sessions.revoke(account, at) {
-            session.outbox.order(Order::Close(error.clone()));
+            self.close_session(&session, error.clone());
         }
     }
 
@@ -419,6 +435,9 @@ impl Router {
                 },
             };
             let fate = fate(stanza.type_(), address, resources(sessions));
+            if is_for_the_absent(fate, matched, sessions) && hooks::keeps(&domain.hosted, &stanza) {
+                return Some(Fate::Offline);
+            }
             let taken = match fate {
                 Fate::Match => matched.is_some_and(|s| self.push(s, &stanza).is_ok()),
                 Fate::Most => {
@@ -480,8 +499,13 @@ impl Router {
         None
     }
 
-    /// A message that was queued for a session which ended before it was written.
-    fn redeliver(&self, stanza: Stanza) -> Option<Later> {
+    /// A stanza that was queued for a session which ended before it was written, or before it was acknowledged; `at` is when
+    /// it came, if that is long ago. Messages go on as to a resource that is not there, requests are answered (SM-10).
+    fn redeliver(&self, stanza: Stanza, at: Option<Timestamp>) -> Option<Later> {
+        if stanza.kind() == Kind::Iq && at.is_some() {
+            self.bounce(&stanza, Condition::ServiceUnavailable);
+            return None;
+        }
         let kept = stanza.kind() == Kind::Message
             && matches!(stanza.type_(), StanzaType::Chat | StanzaType::Normal);
         let to = stanza.to().filter(|_| kept)?;
@@ -496,23 +520,31 @@ impl Router {
             };
             // A normal message to the bare address went to every other session already.
             (stanza.type_() == StanzaType::Normal && to.is_bare())
-                || self.push(other, &stanza).is_ok()
+                || self.push(other, &stamped(&stanza, at)).is_ok()
         });
         if taken {
             return None;
         }
-        self.later(&domain, stanza, Hook::Undeliverable)
+        let router = self.this.upgrade()?;
+        self.metrics.routed(Route::Offline);
+        Some(Box::pin(async move {
+            // Kept with the time it came.
+            let at = at.unwrap_or_else(now);
+            let cx = router.modules.context(&domain.hosted, &*router, at);
+            hooks::message_undeliverable(&cx, &stanza).await;
+        }))
     }
 
     /// Queues a stanza for one session. A reader so slow that its queue is full loses the session.
-    fn push(&self, session: &Session, stanza: &Stanza) -> Result<(), PushError> {
+    fn push(&self, session: &Arc<Session>, stanza: &Stanza) -> Result<(), PushError> {
         let result = session.outbox.push(stanza.bytes().clone());
         match result {
             Ok(()) => self.metrics.routed(Route::Session),
-            Err(PushError::Full) => session.outbox.order(Order::Close(
+            Err(PushError::Full) => self.close_session(
+                session,
                 StreamError::new(StreamCondition::PolicyViolation)
                     .with_text("too much is waiting to be read"),
-            )),
+            ),
             Err(PushError::Closed) => {}
         }
         result
@@ -570,6 +602,17 @@ impl Router {
     }
 }
 
+/// The message as another session gets it: with the time it came, said in the name of the account that it waited for
+/// (XEP-0203; what the offline store has delayed says so in the domain's).
+fn stamped(stanza: &Stanza, at: Option<Timestamp>) -> Stanza {
+    match (at, stanza.to()) {
+        (Some(at), Some(to)) if !stanza.has_child("delay", ns::DELAY) => {
+            stanza.with_child(&delay(&Jid::from(to.bare()), at))
+        }
+        _ => stanza.clone(),
+    }
+}
+
 /// Whether our own offline store has delayed this message (XEP-0160, XEP-0203).
 fn is_from_offline(stanza: &Stanza, domain: &str) -> bool {
     stanza.has_child("delay", ns::DELAY)
@@ -591,12 +634,38 @@ fn resources(sessions: &[Arc<Session>]) -> Resources {
     found
 }
 
-/// M: the highest priority; among equals the one bound last.
+/// M: one whose client is there rather than one that waits for it, then the highest priority; among equals the one bound
+/// last.
 fn most_available(sessions: &[Arc<Session>]) -> Option<&Arc<Session>> {
     sessions
         .iter()
         .filter(|s| s.priority().is_some_and(|p| p >= 0))
-        .max_by_key(|s| s.priority())
+        .max_by_key(|s| (!s.is_away(), s.priority()))
+}
+
+/// Whether a message would reach nobody now, only sessions that wait for their clients: what waits in memory is not durable,
+/// so it is committed first, and handed to such a session from there.
+fn is_for_the_absent(
+    fate: Fate,
+    matched: Option<&Arc<Session>>,
+    sessions: &[Arc<Session>],
+) -> bool {
+    let absent = match fate {
+        Fate::Match => matched.is_some_and(|session| session.is_away()),
+        Fate::Most | Fate::All => true,
+        _ => false,
+    };
+    // Few accounts get as far as this.
+    absent && {
+        let mut takers = sessions
+            .iter()
+            .filter(|s| s.priority().is_some_and(|p| p >= 0));
+        let mut any = false;
+        takers.all(|session| {
+            any = true;
+            session.is_away()
+        }) && any
+    }
 }
 
 impl std::fmt::Debug for Router {

@@ -209,6 +209,15 @@ impl Server {
             anchors,
             local: listeners.c2s().to_vec(),
         });
+        let kept = router
+            .restore_sessions(&store, stream_limits.outbox_bytes)
+            .await?;
+        if kept > 0 {
+            tracing::info!(
+                sessions = kept,
+                "sessions wait for their clients to come back"
+            );
+        }
         let doors = accept::Doors {
             clients,
             peers,
@@ -306,19 +315,25 @@ impl Server {
         Ok(())
     }
 
-    /// Takes no more connections, tells every stream `system-shutdown`, and waits a bounded time for them to end.
+    /// Takes no more connections, tells every stream `system-shutdown`, and waits a bounded time for them to end. Sessions that
+    /// outlive their connections go into the store.
     pub async fn shutdown(self) {
         tracing::info!("shutting down");
         self.stop.cancel();
         let error = StreamError::new(StreamCondition::SystemShutdown);
         self.live.federation.close_all(&error);
         self.streams.close(&error, FAREWELLS_AT_ONCE).await;
+        self.live.router.close_all(&error);
         self.tasks.close();
         if tokio::time::timeout(FAREWELL, self.tasks.wait())
             .await
             .is_err()
         {
             tracing::warn!(left = self.tasks.len(), "some streams did not end in time");
+        }
+        let kept = self.live.router.keep_sessions().await;
+        if kept > 0 {
+            tracing::info!(sessions = kept, "sessions kept for their clients");
         }
     }
 }

@@ -20,7 +20,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use store::{DomainId, DomainRow, Store, StoreError, TenantId};
 use tokio::time::Instant;
 use xmpp::jid::DomainName;
-use xmpp::stream::{StreamCondition, StreamError};
+use xmpp::stream::{Resumption, StreamCondition, StreamError};
 
 pub use self::usage::{Ceiling, Kind, Occupied, Usage};
 use crate::config::Config;
@@ -59,6 +59,8 @@ pub struct Domain {
     pub pinned: HashMap<DomainName, Arc<Anchors>>,
     /// Times of its clients' streams.
     pub patience: Patience,
+    /// Whether its clients' sessions outlive their connections, and for how long (XEP-0198).
+    pub resumption: Option<Box<Resumption>>,
     /// Whose certificates prove its clients (SASL EXTERNAL); `None`: nobody's, and none is asked for.
     pub client_anchors: Option<Arc<dna::Anchors>>,
     /// Where this is a service of a domain (`rooms.one.example`): which. All else is what the domain has; it has no accounts.
@@ -98,6 +100,8 @@ impl Domain {
             plain: self.plain,
             pinned: self.pinned.clone(),
             patience: self.patience,
+            // A service has no sessions.
+            resumption: None,
             client_anchors: None,
             service: Some(service),
             usage: self.usage.clone(),
@@ -171,6 +175,8 @@ pub struct Defaults {
     pub tenant: control::Limits,
     /// Times of clients' streams.
     pub patience: Patience,
+    /// How sessions outlive their connections; 0 seconds: not at all.
+    pub resumption: Resumption,
     /// Whose certificates prove clients of every domain that names nobody else.
     pub client_anchors: Option<Arc<dna::Anchors>>,
 }
@@ -198,6 +204,10 @@ impl Defaults {
                 ping: seconds(clients.ping_seconds),
                 pong: Duration::from_secs(clients.pong_seconds.into()),
                 idle: seconds(clients.idle_seconds),
+            },
+            resumption: Resumption {
+                seconds: clients.resume_seconds,
+                location: Some(clients.resume_location.clone()).filter(|l| !l.is_empty()),
             },
             client_anchors: None,
         }
@@ -440,6 +450,7 @@ impl Tenancy {
             plain: settings.plain,
             pinned: settings.pinned,
             patience: settings.patience,
+            resumption: settings.resumption,
             client_anchors: settings.client_anchors,
             service: None,
             usage,
@@ -457,6 +468,7 @@ struct Settings {
     pinned: HashMap<DomainName, Arc<Anchors>>,
     modules: DomainSettings,
     patience: Patience,
+    resumption: Option<Box<Resumption>>,
     client_anchors: Option<Arc<dna::Anchors>>,
 }
 
@@ -473,6 +485,10 @@ impl Settings {
         }
         if let Some(idle) = choices.idle_seconds {
             patience.idle = seconds(idle);
+        }
+        let mut resumption = defaults.resumption.clone();
+        if let Some(seconds) = choices.resume_seconds {
+            resumption.seconds = seconds;
         }
         let contacts = choices.contacts.into_iter();
         let own = choices.client_ca.filter(|pem| !pem.is_empty());
@@ -496,6 +512,7 @@ impl Settings {
                     .collect(),
             },
             patience,
+            resumption: Some(Box::new(resumption)).filter(|r| r.seconds > 0),
             client_anchors,
         }
     }

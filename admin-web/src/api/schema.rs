@@ -275,6 +275,8 @@ pub(super) struct DomainSet {
     ping_seconds: Option<u32>,
     /// Silence after which a client's stream is closed; 0: never.
     idle_seconds: Option<u32>,
+    /// How long a session waits for its client when the connection breaks (XEP-0198); 0: not at all.
+    resume_seconds: Option<u32>,
     /// Authorities whose certificates prove clients, PEM; empty: the platform's.
     client_ca: Option<String>,
 }
@@ -288,6 +290,7 @@ pub(super) struct StreamChoices {
     keepalive_seconds: Option<u32>,
     ping_seconds: Option<u32>,
     idle_seconds: Option<u32>,
+    resume_seconds: Option<u32>,
     client_ca: Option<String>,
 }
 

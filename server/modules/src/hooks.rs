@@ -14,6 +14,8 @@
 //! | a message that the table of RFC 6121 8.5.4 stores offline (O) | [`message_undeliverable`] |
 //! | a message for which the project's choice there is `x` | [`message_refused`] |
 //! | a session that ended, after removing it | [`session_gone`] |
+//! | a session from before a restart, once its client is back | [`session_returned`] |
+//! | a message to sessions whose clients are not there | [`keeps`], then [`message_undeliverable`] |
 //! | a mark that a module put into a session's queue, once written | [`session_written`] |
 //! | iq get or set to a full JID that matches | [`shares_presence`] first (IM-39) |
 //! | any stanza to a service of a domain (`rooms.one.example`) | [`to_service`] |
@@ -62,6 +64,14 @@ pub trait Module: Send + Sync {
 
     /// A session ended.
     async fn session_gone(&self, _: &Context<'_>, _: &SessionView) {}
+
+    /// Whether [`Module::message_undeliverable`] would keep this message.
+    fn keeps(&self, _: &Stanza) -> bool {
+        false
+    }
+
+    /// A session that was kept over a restart has its client back.
+    async fn session_returned(&self, _: &Context<'_>, _session: &Jid) {}
 
     /// A message that no session can take.
     async fn message_undeliverable(&self, _: &Context<'_>, _: &Stanza) -> Undeliverable {
@@ -312,6 +322,19 @@ pub fn stream_features(hosted: &Hosted) -> Vec<Element> {
         .flat_map(|m| m.info().stream_features)
         .map(|(name, ns)| Element::new(*name, *ns))
         .collect()
+}
+
+/// Whether a message to an account of the domain would be kept if nobody were there to take it.
+pub fn keeps(hosted: &Hosted, message: &Stanza) -> bool {
+    modules_of(hosted).any(|module| module.keeps(message))
+}
+
+/// A session that was kept while the server was not there has its client back: whatever else waits for it follows.
+pub async fn session_returned(cx: &Context<'_>, session: &Jid) {
+    for module in modules_of(cx.hosted) {
+        module.session_returned(cx, session).await;
+    }
+    finish(cx).await;
 }
 
 /// Modules that the domain has on, in order.

@@ -64,6 +64,14 @@ impl Module for Offline {
         &INFO
     }
 
+    fn keeps(&self, message: &Stanza) -> bool {
+        matches!(message.type_(), StanzaType::Normal | StanzaType::Chat) && worth_keeping(message)
+    }
+
+    async fn session_returned(&self, cx: &Context<'_>, session: &Jid) {
+        to_session(cx, session).await;
+    }
+
     async fn message_undeliverable(&self, cx: &Context<'_>, message: &Stanza) -> Undeliverable {
         if !matches!(message.type_(), StanzaType::Normal | StanzaType::Chat) {
             return Undeliverable::Pass;

@@ -85,6 +85,12 @@ impl SessionView {
         self.available() && self.priority >= 0
     }
 
+    /// What it has asked for, in words that last longer than the process ([`SessionUpdate::of_word`]).
+    pub fn words(&self) -> Vec<String> {
+        let interested = self.interested.then(|| "interested".to_owned());
+        interested.into_iter().collect()
+    }
+
     /// Applies an update.
     pub fn update(&mut self, update: SessionUpdate) {
         match update {
@@ -115,4 +121,11 @@ pub enum SessionUpdate {
     Unavailable,
     /// It asked for the roster.
     Interested,
+}
+
+impl SessionUpdate {
+    /// What a word of [`SessionView::words`] says; `None` for one of another version.
+    pub fn of_word(word: &str) -> Option<Self> {
+        (word == "interested").then_some(Self::Interested)
+    }
 }

@@ -169,6 +169,9 @@ pub(super) struct StreamArgs {
     /// Silence after which a client's stream is closed; 0: never
     #[arg(long, value_name = "SECONDS")]
     idle_seconds: Option<u32>,
+    /// How long a session waits for its client when the connection breaks; 0: not at all
+    #[arg(long, value_name = "SECONDS")]
+    resume_seconds: Option<u32>,
     /// File with the authorities whose certificates prove clients (SASL EXTERNAL), PEM; "" for the platform's
     #[arg(long, value_name = "FILE")]
     client_ca: Option<PathBuf>,
@@ -204,6 +207,7 @@ impl StreamArgs {
             keepalive_seconds: self.keepalive_seconds,
             ping_seconds: self.ping_seconds,
             idle_seconds: self.idle_seconds,
+            resume_seconds: self.resume_seconds,
             client_ca,
         })
     }

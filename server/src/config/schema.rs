@@ -406,6 +406,11 @@ sections! {
         pong_seconds: u32 = 60,
         /// A stream over which nothing went for this long is closed. 0: never.
         idle_seconds: u32 = 0,
+        /// How long a session waits for its client when the connection breaks (XEP-0198): so long its contacts see it, and what
+        /// is sent to it waits. 0: sessions end with their connections.
+        resume_seconds: u32 = 3_600,
+        /// Where clients had best connect to then, if not where they were: "host" or "host:port".
+        resume_location: String = String::new(),
     }
 
     /// Other servers.

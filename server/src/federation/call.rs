@@ -411,6 +411,7 @@ impl Call<'_> {
             Err(error) => {
                 host.tls_failed(&error);
                 let ended = Ended {
+                    left: false,
                     unwritten: Vec::new(),
                     broken: Some(error),
                 };

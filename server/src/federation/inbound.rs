@@ -463,5 +463,6 @@ async fn host(
         max_bytes: limits.stanza_bytes,
         external: Vec::new(),
         idle_seconds: limits.patience.idle_seconds(),
+        resumption: None,
     }))
 }

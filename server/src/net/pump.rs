@@ -63,6 +63,11 @@ pub trait Host: Send {
     }
     /// A limit slows the stream down; `limit` is its key in the configuration.
     fn slowed(&mut self, _limit: &'static str) {}
+    /// The connection has ended, and its session, which has handled so many stanzas of the other side, may go on without it
+    /// ([`Machine::left`]). `unwritten` is what it was not sent. `false`: the session ends all the same.
+    fn left(&mut self, _handled: u32, _unwritten: Vec<Bytes>) -> bool {
+        false
+    }
 }
 
 /// How a stream ended.
@@ -70,6 +75,8 @@ pub trait Host: Send {
 pub struct Ended {
     /// What was queued for it and not written, oldest first.
     pub unwritten: Vec<Bytes>,
+    /// Its session goes on without it.
+    pub left: bool,
     /// The connection broke, as opposed to having been closed by either side.
     pub broken: Option<io::Error>,
 }
@@ -114,6 +121,22 @@ where
         patience: limits.patience,
     };
     let broken = pump.run(tls).await.err();
+    if let Some(handled) = pump.machine.left() {
+        // What counts as handled is handled, before anybody is told how much that is.
+        if let Some(Waiting::Stanza(future)) = pump.waiting.take() {
+            future.await;
+        }
+        if pump.host.left(handled, pump.output.unwritten()) {
+            if broken.is_none() {
+                Box::pin(pump.transport.finish(&mut pump.output)).await;
+            }
+            return Ended {
+                unwritten: Vec::new(),
+                left: true,
+                broken,
+            };
+        }
+    }
     if broken.is_none() {
         Box::pin(pump.transport.finish(&mut pump.output)).await;
     }
@@ -124,7 +147,11 @@ where
     }
     let unwritten = pump.output.unwritten();
     let unwritten = pump.host.outbox().close_after(unwritten);
-    Ended { unwritten, broken }
+    Ended {
+        unwritten,
+        left: false,
+        broken,
+    }
 }
 
 struct Pump<'h, S, M, H> {

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use modules::{SessionUpdate, SessionView, Switchboard, hooks};
 use xmpp::jid::{BareJid, Jid};
 use xmpp::stanza::Stanza;
-use xmpp::stream::{Order, StreamCondition};
+use xmpp::stream::StreamCondition;
 
 use super::Router;
 use crate::net::now;
@@ -75,7 +75,7 @@ impl Switchboard for Router {
 
     fn close(&self, session: &Jid, condition: StreamCondition) {
         if let Some(session) = self.sessions.get(session) {
-            session.outbox.order(Order::Close(condition.into()));
+            self.close_session(&session, condition.into());
         }
     }
 }

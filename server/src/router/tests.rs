@@ -5,6 +5,7 @@ use std::task::{Context, Waker};
 use modules::SessionUpdate;
 use xmpp::element::Element;
 use xmpp::ns;
+use xmpp::stream::Order;
 
 use super::*;
 use crate::session::outbox::Taken;

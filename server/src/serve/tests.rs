@@ -3,6 +3,7 @@
 mod changes;
 mod external;
 mod limits;
+mod resumption;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -44,6 +45,16 @@ impl House {
         let world = World::new().await;
         let one = world.domain("one.example", &["alice", "bob"]).await;
         world.domain("two.example", &["carol"]).await;
+        Self::of(world, one, change).await
+    }
+
+    /// Stopped in order, and started again.
+    async fn restarted(self) -> Self {
+        self.server.shutdown().await;
+        Self::of(self.world, self.one, |_| {}).await
+    }
+
+    async fn of(world: World, one: DomainId, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::default();
         let port = || vec![SocketAddr::from(([127, 0, 0, 1], 0))];
         config.listen.c2s = port();
@@ -120,13 +131,19 @@ impl House {
             .expect("the change is heard")
     }
 
-    /// Logged in and available.
-    async fn login(&self, user: &str, domain: &str) -> Wire<TlsStream<TcpStream>> {
+    /// Logged in, nothing bound.
+    async fn authenticated(&self, user: &str, domain: &str) -> Wire<TlsStream<TcpStream>> {
         let mut wire = self.secure(domain).await;
         wire.open(domain).await;
         wire.plain(user).await;
         wire.until("<success ").await;
         wire.open(domain).await;
+        wire
+    }
+
+    /// Logged in and available.
+    async fn login(&self, user: &str, domain: &str) -> Wire<TlsStream<TcpStream>> {
+        let mut wire = self.authenticated(user, domain).await;
         wire.say("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>r</resource></bind></iq>")
             .await;
         wire.until("</bind></iq>").await;

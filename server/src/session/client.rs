@@ -18,8 +18,8 @@ use xmpp::sasl::Hash;
 use xmpp::stanza::Stanza;
 use xmpp::stream::client::Client;
 use xmpp::stream::{
-    Answer, Ask, Event, Host as HostAnswer, Seed, Served, StreamCondition, StreamError, TlsInfo,
-    Unavailable,
+    ACK_REQUEST, Answer, Ask, Event, Host as HostAnswer, Order, Resumed, Seed, Served,
+    StreamCondition, StreamError, TlsInfo, Unavailable, handled_too_much,
 };
 use xmpp::timestamp::Timestamp;
 
@@ -71,6 +71,7 @@ impl ClientDoor {
             place: Arc::default(),
             proved: Arc::default(),
             shown: Arc::default(),
+            left: false,
             admission,
             from,
         };
@@ -84,7 +85,9 @@ impl ClientDoor {
             (Some(error), None) => tracing::debug!(%from, %error, "connection lost before login"),
             (None, None) => tracing::debug!(%from, "stream closed before login"),
         }
-        if let Some(session) = host.session.get().cloned() {
+        if let Some(session) = host.session.get().cloned()
+            && !ended.left
+        {
             Box::pin(self.router.ended(&session, ended.unwritten)).await;
         }
     }
@@ -125,6 +128,7 @@ impl ClientDoor {
             max_bytes: self.limits.stanza_bytes,
             features: modules::hooks::stream_features(&domain.hosted),
             idle_seconds: domain.patience.idle_seconds(),
+            resumption: domain.resumption.clone(),
         }))
     }
 
@@ -205,13 +209,19 @@ struct ClientHost {
     proved: Arc<AtomicI64>,
     /// The certificate chain that the client showed.
     shown: Arc<[Vec<u8>]>,
+    /// Its session goes on without it.
+    left: bool,
     admission: Admission,
     from: SocketAddr,
 }
 
 impl Host for ClientHost {
+    /// The session's, which another connection may have had before.
     fn outbox(&self) -> &Arc<Outbox> {
-        &self.outbox
+        match self.session.get() {
+            Some(session) => &session.outbox,
+            None => &self.outbox,
+        }
     }
 
     fn ask(&mut self, ask: Ask) -> BoxFuture<'static, Answer> {
@@ -243,6 +253,22 @@ impl Host for ClientHost {
                         // The machine binds once; a second answer would find the slot taken and change nothing.
                         let _ = slot.set(session);
                         jid
+                    }))
+                })
+            }
+            Ask::Resume {
+                account,
+                previd,
+                handled,
+            } => {
+                let slot = self.session.clone();
+                Box::pin(async move {
+                    let taken = door.router.resume(&account, &previd, handled).await;
+                    Answer::Resumed(taken.map(|(session, handled)| {
+                        let jid = session.jid.clone();
+                        tracing::info!(session = %jid, "resumed");
+                        let _ = slot.set(session);
+                        Resumed { jid, handled }
                     }))
                 })
             }
@@ -280,6 +306,10 @@ impl Host for ClientHost {
 
     fn ping(&mut self) -> Option<Bytes> {
         let session = self.session.get()?;
+        if session.outbox.acknowledges() {
+            // It would be one stanza more than either side counts.
+            return Some(Bytes::from_static(ACK_REQUEST.as_bytes()));
+        }
         let ping = Element::new("iq", ns::CLIENT)
             .attr("type", "get")
             .attr("from", session.domain().name().as_str())
@@ -297,6 +327,14 @@ impl Host for ClientHost {
             "stanzas_per_second" => "client_stanzas_per_second",
             limit => limit,
         });
+    }
+
+    fn left(&mut self, handled: u32, unwritten: Vec<Bytes>) -> bool {
+        self.left = self
+            .session
+            .get()
+            .is_some_and(|session| self.door.router.left(session, handled, unwritten));
+        self.left
     }
 
     fn tls_failed(&mut self, error: &io::Error) {
@@ -325,6 +363,25 @@ impl Host for ClientHost {
             Event::RemoteError(error) => {
                 tracing::debug!(from = %self.from, %error, "the client closed with an error");
             }
+            Event::Reply(reply) => {
+                if let Some(session) = self.session.get() {
+                    self.door.router.to_own(session, &reply);
+                }
+            }
+            Event::AcksBegin => self.outbox().keep(),
+            Event::Resumable { id, seconds } => {
+                if let Some(session) = self.session.get() {
+                    let sessions = self.door.router.sessions();
+                    sessions.resumable(session, &id, seconds);
+                }
+            }
+            Event::Acked { handled } => match self.outbox().acked(handled) {
+                Ok(due) => due.into_iter().for_each(|then| drop(tokio::spawn(then))),
+                Err(sent) => {
+                    let error = handled_too_much(handled, sent);
+                    self.outbox().order(Order::Close(error));
+                }
+            },
             _ => {}
         }
     }
@@ -333,7 +390,10 @@ impl Host for ClientHost {
 impl Drop for ClientHost {
     /// Whatever ends the connection's task, a panic included, the session does not outlive it.
     fn drop(&mut self) {
-        self.outbox.close();
+        if self.left {
+            return;
+        }
+        self.outbox().close();
         let Some(session) = self.session.get().cloned() else {
             return;
         };

@@ -5,9 +5,10 @@
 
 pub mod client;
 pub mod outbox;
+pub mod resumption;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI16, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI16, AtomicU32, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
@@ -19,7 +20,8 @@ use tokio::time::Instant;
 use xmpp::jid::{BareJid, Jid};
 use xmpp::timestamp::Timestamp;
 
-pub use self::outbox::{Lane, Outbox, PushError};
+pub use self::outbox::{Lane, Outbox, PushError, Remains};
+use self::resumption::{Gone, Resumption};
 use crate::tenancy::{Domain, Kind, Occupied};
 
 /// Priority of a session that is connected and not available: below every real one (RFC 6121 4.7.2.3).
@@ -51,7 +53,11 @@ pub struct Session {
     slot: Mutex<Option<Occupied>>,
     /// Copy of the priority for delivery, which must not take the lock of `view`.
     priority: AtomicI16,
+    /// Its client is not there, and may come back.
+    away: AtomicBool,
     view: Mutex<SessionView>,
+    /// How it outlives its connections (XEP-0198 5), where it does.
+    resumption: Mutex<Option<Box<Resumption>>>,
 }
 
 impl Session {
@@ -67,6 +73,8 @@ impl Session {
             recipient: AtomicU64::new(0),
             slot: Mutex::default(),
             priority: AtomicI16::new(NOT_AVAILABLE),
+            away: AtomicBool::new(false),
+            resumption: Mutex::default(),
         })
     }
 
@@ -108,6 +116,11 @@ impl Session {
         i8::try_from(self.priority.load(Ordering::Relaxed)).ok()
     }
 
+    /// Whether its client is not there.
+    pub fn is_away(&self) -> bool {
+        self.away.load(Ordering::Relaxed)
+    }
+
     /// What modules see of it.
     pub fn view(&self) -> SessionView {
         self.view.lock().clone()
@@ -135,6 +148,10 @@ pub struct Sessions {
     accounts: DashMap<BareJid, Resources, ahash::RandomState>,
     /// Logins of these accounts that were proved before are worth nothing any more.
     revoked: DashMap<BareJid, Timestamp, ahash::RandomState>,
+    /// Sessions that outlive their connections, by what their clients call them.
+    resumable: DashMap<Box<str>, Arc<Session>, ahash::RandomState>,
+    /// What is still known of some that have ended.
+    gone: Mutex<Gone>,
     per_account: usize,
 }
 
@@ -153,11 +170,14 @@ impl Sessions {
         Self {
             accounts: DashMap::default(),
             revoked: DashMap::default(),
+            resumable: DashMap::default(),
+            gone: Mutex::default(),
             per_account: per_account.max(1),
         }
     }
 
-    /// Adds a session. One that had the same full address is taken out and returned (BIND-04).
+    /// Adds a session. One that had the same full address is taken out and returned (BIND-04); where the account has as many
+    /// as it may, the one that has waited longest for its client to come back.
     ///
     /// # Errors
     /// [`BindRefused`]
@@ -187,9 +207,12 @@ impl Sessions {
         {
             return Err(BindRefused::Revoked);
         }
-        let same = entry.iter().position(|other| other.jid == session.jid);
+        let mut same = entry.iter().position(|other| other.jid == session.jid);
         if same.is_none() && entry.len() >= self.per_account {
-            return Err(BindRefused::TooMany("sessions_per_account"));
+            same = resumption::longest_away(entry);
+            if same.is_none() {
+                return Err(BindRefused::TooMany("sessions_per_account"));
+            }
         }
         let replaced = same.map(|i| entry.remove(i));
         if let Some(old) = &replaced {
@@ -202,6 +225,9 @@ impl Sessions {
                 entry.extend(replaced);
                 return Err(BindRefused::TooMany(limit));
             }
+        }
+        if let Some(old) = &replaced {
+            self.resumable_no_more(old);
         }
         entry.push(session.clone());
         Ok(replaced)
@@ -236,6 +262,7 @@ impl Sessions {
             entry.remove();
         }
         session.slot.lock().take();
+        self.resumable_no_more(session);
         true
     }
 

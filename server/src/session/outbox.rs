@@ -2,7 +2,8 @@
 //!
 //! Anybody in the process may push; the one pump that owns the stream takes everything at once, so that what came together
 //! leaves in one TLS record and one system call. Where the other side acknowledges (XEP-0198), what was taken is kept until it
-//! has. A stream that several pairs of domains share gives each a [`Lane`] with a bound of its own, so that what waits for one
+//! has; a session that outlives its connection keeps its outbox, which goes on taking with nobody there, and gives the next
+//! connection first what the last one has not seen acknowledged. A stream that several pairs of domains share gives each a [`Lane`] with a bound of its own, so that what waits for one
 //! leaves no other without room (DOS-10). Refuses: waiting. A full outbox says so, and its owner decides what a slow reader
 //! loses.
 
@@ -14,6 +15,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use xmpp::stream::{ACK_REQUEST, Order};
+use xmpp::timestamp::Timestamp;
 
 /// Why something was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,9 +46,21 @@ struct State {
     then: Vec<BoxFuture<'static, ()>>,
     waker: Option<Waker>,
     nudged: bool,
-    closed: bool,
-    unacked: Option<Unacked>,
+    standing: Standing,
+    unacked: Option<Box<Unacked>>,
     lanes: Option<Box<Lanes>>,
+}
+
+/// Who is there to take what is pushed.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Standing {
+    /// A stream.
+    #[default]
+    Open,
+    /// Nobody, and a session waits for its next stream.
+    Away,
+    /// Nobody will be any more.
+    Closed,
 }
 
 /// Whose the items of a shared outbox are. Without it there is one lane, and it is counted as a whole.
@@ -97,9 +111,35 @@ struct Unacked {
     asked: bool,
     /// Another is due: something went out behind the last one.
     ask: bool,
+    /// What is to be done once so many of those that have gone out are acknowledged.
+    then: VecDeque<(u32, BoxFuture<'static, ()>)>,
+    /// While nobody is there.
+    away: Option<Away>,
+}
+
+/// An outbox that waits for its session's next stream.
+struct Away {
+    clock: fn() -> Timestamp,
+    /// When each item came, or when the stream went if it came before: first of those not acknowledged, then of the queue.
+    times: Vec<Timestamp>,
+}
+
+/// What a session leaves when its time is over, or is kept of it while the server is not there.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Remains {
+    /// How many items have gone out, those not acknowledged included, wrapping.
+    pub sent: u32,
+    /// How many of the items have gone out and are not acknowledged: the first of them.
+    pub unacknowledged: usize,
+    /// All that waits, with the time it came, oldest first.
+    pub items: Vec<(Timestamp, Bytes)>,
 }
 
 impl State {
+    fn is_open(&self) -> bool {
+        self.standing == Standing::Open
+    }
+
     fn held(&self) -> usize {
         self.bytes + self.unacked.as_ref().map_or(0, |unacked| unacked.bytes)
     }
@@ -114,6 +154,29 @@ impl State {
 
     fn wants_ack(&self) -> bool {
         self.unacked.as_ref().is_some_and(|unacked| unacked.ask)
+    }
+
+    /// Nothing is taken any more; the queue is left to whoever shuts.
+    fn shut(&mut self) {
+        self.standing = Standing::Closed;
+        self.bytes = 0;
+        self.orders = Vec::new();
+        self.then = Vec::new();
+        self.waker = None;
+        self.lanes = None;
+    }
+
+    /// The queue has been taken: what is to be done behind it waits until it is written, or acknowledged where it can be.
+    fn then_taken(&mut self, taken: &mut Taken) {
+        match &mut self.unacked {
+            Some(unacked) if !unacked.items.is_empty() => {
+                let sent = unacked.sent;
+                unacked
+                    .then
+                    .extend(self.then.drain(..).map(|then| (sent, then)));
+            }
+            _ => taken.then.append(&mut self.then),
+        }
     }
 }
 
@@ -130,6 +193,32 @@ impl Unacked {
             self.asked = true;
             items.push(Bytes::from_static(ACK_REQUEST.as_bytes()));
         }
+    }
+
+    /// The first `done` items have been handled; gives back what was to be done then.
+    fn handled(&mut self, handled: u32, done: usize) -> Vec<BoxFuture<'static, ()>> {
+        for item in self.items.drain(..done) {
+            self.bytes -= item.len();
+        }
+        let mut due = Vec::new();
+        while let Some((sent, _)) = self.then.front()
+            // Half of all numbers lie behind, half before (RFC 1982).
+            && handled.wrapping_sub(*sent) < 1 << 31
+        {
+            due.extend(self.then.pop_front().map(|(_, then)| then));
+        }
+        due
+    }
+
+    /// Whether this is one of the items, known by its place in memory: the pump has a share of the same bytes.
+    fn has(&self, item: &Bytes) -> bool {
+        self.items.iter().any(|kept| kept.as_ptr() == item.as_ptr())
+    }
+
+    /// How many of the items are handled when the other side says `handled`.
+    fn done(&self, handled: u32) -> Result<usize, u32> {
+        let left = self.sent.wrapping_sub(handled) as usize;
+        self.items.len().checked_sub(left).ok_or(self.sent)
     }
 }
 
@@ -159,8 +248,8 @@ impl Outbox {
     /// [`PushError`]; the bytes are not queued.
     pub fn push(&self, bytes: Bytes) -> Result<(), PushError> {
         let mut state = self.state.lock();
-        if state.closed {
-            return Err(PushError::Closed);
+        if !state.is_open() {
+            return self.push_away(&mut state, bytes);
         }
         if state.held() > 0 && state.held() + bytes.len() > self.limit {
             return Err(PushError::Full);
@@ -172,6 +261,23 @@ impl Outbox {
         if let Some(waker) = waker {
             waker.wake();
         }
+        Ok(())
+    }
+
+    /// Nobody is there, for a while or for ever.
+    fn push_away(&self, state: &mut State, bytes: Bytes) -> Result<(), PushError> {
+        let held = state.held();
+        let away = state
+            .unacked
+            .as_mut()
+            .and_then(|unacked| unacked.away.as_mut())
+            .ok_or(PushError::Closed)?;
+        if held > 0 && held + bytes.len() > self.limit {
+            return Err(PushError::Full);
+        }
+        away.times.push((away.clock)());
+        state.bytes += bytes.len();
+        state.queue.push(bytes);
         Ok(())
     }
 
@@ -192,7 +298,7 @@ impl Outbox {
     /// [`PushError`]; the bytes are not queued.
     pub fn push_in(&self, lane: Lane, bytes: Bytes) -> Result<(), PushError> {
         let mut state = self.state.lock();
-        if state.closed {
+        if !state.is_open() {
             return Err(PushError::Closed);
         }
         let limit = self.limit;
@@ -245,9 +351,14 @@ impl Outbox {
 
     /// Hands an order to the stream's machine. A stream that has ended ignores it.
     pub fn order(&self, order: Order) {
+        self.order_heard(order);
+    }
+
+    /// The same; `false`: there is no stream that could hear it.
+    pub fn order_heard(&self, order: Order) -> bool {
         let mut state = self.state.lock();
-        if state.closed {
-            return;
+        if !state.is_open() {
+            return false;
         }
         state.orders.push(order);
         let waker = state.waker.take();
@@ -255,12 +366,14 @@ impl Outbox {
         if let Some(waker) = waker {
             waker.wake();
         }
+        true
     }
 
-    /// Runs `then` once everything that is queued now has been written; drops it if the stream ends before.
+    /// Runs `then` once everything that is queued now has been written, or acknowledged where the other side does so; drops
+    /// it if the session ends before.
     pub fn when_written(&self, then: BoxFuture<'static, ()>) {
         let mut state = self.state.lock();
-        if state.closed {
+        if state.standing == Standing::Closed {
             return;
         }
         state.then.push(then);
@@ -274,7 +387,7 @@ impl Outbox {
     /// From now on whatever is taken is kept until the other side has acknowledged it. It counts towards the bound.
     pub fn keep(&self) {
         let mut state = self.state.lock();
-        if !state.closed {
+        if state.is_open() {
             state.unacked.get_or_insert_default();
         }
     }
@@ -306,28 +419,26 @@ impl Outbox {
         }
     }
 
-    /// The other side has handled `handled` of what was sent since [`Outbox::keep`] (SM-03).
+    /// The other side has handled `handled` of what was sent since [`Outbox::keep`] (SM-03). Gives back what was to be done
+    /// then ([`Outbox::when_written`]).
     ///
     /// # Errors
     /// That is more than was sent; the number sent (SM-05).
-    pub fn acked(&self, handled: u32) -> Result<(), u32> {
+    pub fn acked(&self, handled: u32) -> Result<Vec<BoxFuture<'static, ()>>, u32> {
         let mut guard = self.state.lock();
         let state = &mut *guard;
         let Some(unacked) = &mut state.unacked else {
-            return Ok(());
+            return Ok(Vec::new());
         };
-        let left = unacked.sent.wrapping_sub(handled) as usize;
-        let Some(done) = unacked.items.len().checked_sub(left) else {
-            return Err(unacked.sent);
-        };
-        for item in unacked.items.drain(..done) {
-            unacked.bytes -= item.len();
-            if let Some(lanes) = &mut state.lanes
-                && let Some(lane) = lanes.unacked.pop_front()
-            {
-                lanes.release(lane, item.len());
+        let done = unacked.done(handled)?;
+        if let Some(lanes) = &mut state.lanes {
+            for item in unacked.items.iter().take(done) {
+                if let Some(lane) = lanes.unacked.pop_front() {
+                    lanes.release(lane, item.len());
+                }
             }
         }
+        let due = unacked.handled(handled, done);
         unacked.asked = false;
         unacked.ask = !unacked.items.is_empty();
         let waker = unacked.ask.then(|| state.waker.take()).flatten();
@@ -335,7 +446,109 @@ impl Outbox {
         if let Some(waker) = waker {
             waker.wake();
         }
-        Ok(())
+        Ok(due)
+    }
+
+    /// The stream has ended and the session waits for another. `unwritten` is what the pump took and could not write; `clock`
+    /// tells when what comes now came. Gives back the orders that nobody has carried out; `None` if nothing is acknowledged
+    /// here, or the outbox is closed.
+    pub fn leave(&self, unwritten: Vec<Bytes>, clock: fn() -> Timestamp) -> Option<Vec<Order>> {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        if !state.is_open() {
+            return None;
+        }
+        let unacked = state.unacked.as_mut()?;
+        // What was taken before acknowledgements began: no stream can ask for it, but it is not lost either.
+        for item in unwritten.into_iter().rev() {
+            if !unacked.has(&item) {
+                unacked.bytes += item.len();
+                unacked.items.push_front(item);
+            }
+        }
+        unacked.asked = false;
+        unacked.ask = false;
+        let times = vec![clock(); unacked.items.len() + state.queue.len()];
+        unacked.away = Some(Away { clock, times });
+        state.standing = Standing::Away;
+        state.waker = None;
+        Some(std::mem::take(&mut state.orders))
+    }
+
+    /// Another stream takes the session up, whose client has handled `handled`: what it has not goes out again first (SM-07).
+    /// Gives back what was to be done when it had.
+    ///
+    /// # Errors
+    /// That is more than was sent; the number sent (SM-05). The outbox waits as before.
+    pub fn take_up(&self, handled: u32) -> Result<Vec<BoxFuture<'static, ()>>, u32> {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        let Some(unacked) = &mut state.unacked else {
+            return Ok(Vec::new());
+        };
+        let done = unacked.done(handled)?;
+        let due = unacked.handled(handled, done);
+        state.bytes += std::mem::take(&mut unacked.bytes);
+        let mut queue: Vec<Bytes> = unacked.items.drain(..).collect();
+        queue.append(&mut state.queue);
+        state.queue = queue;
+        unacked.sent = handled;
+        unacked.away = None;
+        state.standing = Standing::Open;
+        state.nudged = true;
+        Ok(due)
+    }
+
+    /// Closes an outbox that waits for a stream, and gives back all that is in it.
+    pub fn remains(&self) -> Remains {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        let unacked = state.unacked.take().unwrap_or_default();
+        let unacknowledged = unacked.items.len();
+        let sent = unacked.sent;
+        let mut times = unacked
+            .away
+            .map_or_else(Vec::new, |away| away.times)
+            .into_iter();
+        let items = unacked
+            .items
+            .into_iter()
+            .chain(std::mem::take(&mut state.queue));
+        let items = items
+            .map(|item| (times.next().unwrap_or_default(), item))
+            .collect();
+        state.shut();
+        Remains {
+            sent,
+            unacknowledged,
+            items,
+        }
+    }
+
+    /// The outbox of a session that was kept while the server was not there; it waits for a stream.
+    pub fn of_remains(limit: usize, remains: Remains, clock: fn() -> Timestamp) -> Arc<Self> {
+        let outbox = Self::new(limit);
+        let mut state = outbox.state.lock();
+        let mut unacked = Box::new(Unacked {
+            sent: remains.sent,
+            ..Unacked::default()
+        });
+        let mut times = Vec::with_capacity(remains.items.len());
+        for (at, item) in remains.items {
+            times.push(at);
+            if times.len() <= remains.unacknowledged {
+                unacked.bytes += item.len();
+                unacked.items.push_back(item);
+            } else {
+                state.bytes += item.len();
+                state.queue.push(item);
+            }
+        }
+        unacked.away = Some(Away { clock, times });
+        state.unacked = Some(unacked);
+        state.standing = Standing::Away;
+        drop(state);
+        outbox
     }
 
     /// Has the stream ask for its times again.
@@ -351,7 +564,7 @@ impl Outbox {
 
     /// Whether the stream has ended.
     pub fn is_closed(&self) -> bool {
-        self.state.lock().closed
+        self.state.lock().standing == Standing::Closed
     }
 
     /// Takes orders, and with `bytes` also the queue (whose place `items`, empty, takes). Pending when there is nothing.
@@ -378,11 +591,13 @@ impl Outbox {
         if bytes {
             debug_assert!(items.is_empty());
             std::mem::swap(&mut state.queue, items);
-            taken.then.append(&mut state.then);
             state.bytes = 0;
             state.lanes_taken(items);
             if let Some(unacked) = &mut state.unacked {
                 unacked.taken(items);
+            }
+            if !state.then.is_empty() {
+                state.then_taken(taken);
             }
         }
         Poll::Ready(())
@@ -406,16 +621,16 @@ impl Outbox {
     /// another way behind what waited here. That is returned, to be written before our own end (RFC 6120 4.4).
     pub fn finish(&self, taken: &mut Taken) -> Vec<Bytes> {
         let mut state = self.state.lock();
-        state.closed = true;
+        state.standing = Standing::Closed;
         state.bytes = 0;
         let mut items = std::mem::take(&mut state.queue);
-        taken.then.append(&mut state.then);
         state.lanes_taken(&items);
         if let Some(unacked) = &mut state.unacked {
             // No request behind them: no acknowledgement can come.
             unacked.asked = true;
             unacked.taken(&mut items);
         }
+        state.then_taken(taken);
         items
     }
 
@@ -423,13 +638,7 @@ impl Outbox {
     /// the pump took and could not write, what was not acknowledged, and what was never taken.
     pub fn close_after(&self, mut unwritten: Vec<Bytes>) -> Vec<Bytes> {
         let unacked = self.state.lock().unacked.take().unwrap_or_default();
-        // What was kept is known by its place in memory: the pump has a share of the same bytes.
-        unwritten.retain(|item| {
-            !unacked
-                .items
-                .iter()
-                .any(|kept| kept.as_ptr() == item.as_ptr())
-        });
+        unwritten.retain(|item| !unacked.has(item));
         unwritten.extend(unacked.items);
         unwritten.append(&mut self.close());
         unwritten
@@ -438,12 +647,7 @@ impl Outbox {
     /// The stream has ended: nothing is taken any more. Returns what was never handed to the pump.
     pub fn close(&self) -> Vec<Bytes> {
         let mut state = self.state.lock();
-        state.closed = true;
-        state.bytes = 0;
-        state.orders = Vec::new();
-        state.then = Vec::new();
-        state.waker = None;
-        state.lanes = None;
+        state.shut();
         std::mem::take(&mut state.queue)
     }
 }
@@ -454,7 +658,7 @@ impl std::fmt::Debug for Outbox {
         f.debug_struct("Outbox")
             .field("items", &state.queue.len())
             .field("bytes", &state.bytes)
-            .field("closed", &state.closed)
+            .field("closed", &(state.standing == Standing::Closed))
             .finish_non_exhaustive()
     }
 }
@@ -538,18 +742,105 @@ mod tests {
         outbox.push(Bytes::from_static(b"four")).expect("room");
         let (later, _) = take(&outbox, &count, true).expect("one");
         assert_eq!(later.concat(), b"four", "one request at a time");
-        outbox.acked(2).expect("no more than was sent");
+        assert!(outbox.acked(2).expect("no more than was sent").is_empty());
         let (request, _) = take(&outbox, &count, true).expect("a request");
         assert_eq!(
             request.concat(),
             ACK_REQUEST.as_bytes(),
             "for what came behind the last"
         );
-        assert_eq!(outbox.acked(7), Err(4), "SM-05");
+        assert_eq!(outbox.acked(7).err(), Some(4), "SM-05");
         outbox.push(Bytes::from_static(b"five")).expect("room");
         // The pump had not written the end of what it took.
         let unwritten = outbox.close_after(vec![taken[2].clone(), later[0].clone()]);
         assert_eq!(unwritten, ["three", "four", "five"]);
+    }
+
+    fn clock() -> Timestamp {
+        Timestamp(7)
+    }
+
+    /// SM-07: the next stream gets what was not handled, in order, and the numbers go on.
+    #[test]
+    fn sm_07_a_session_goes_on_where_its_client_is() {
+        let outbox = Outbox::new(100);
+        let count = Arc::<Count>::default();
+        outbox.keep();
+        for item in [&b"one"[..], b"two", b"three"] {
+            outbox.push(Bytes::copy_from_slice(item)).expect("room");
+        }
+        take(&outbox, &count, true).expect("three");
+        outbox.acked(1).expect("sent");
+        outbox.order(Order::Finish);
+        let orders = outbox.leave(Vec::new(), clock).expect("it may wait");
+        assert_eq!(orders.len(), 1, "nobody has carried it out");
+        assert!(!outbox.order_heard(Order::Finish), "nobody is there");
+        outbox.push(Bytes::from_static(b"four")).expect("room");
+        assert_eq!(outbox.take_up(4).err(), Some(3), "SM-05");
+        outbox.take_up(2).expect("one of the two had come");
+        let (items, _) = take(&outbox, &count, true).expect("the rest");
+        assert_eq!(
+            items.concat(),
+            [b"threefour", ACK_REQUEST.as_bytes()].concat()
+        );
+        assert_eq!(outbox.acked(5).err(), Some(4));
+        outbox.acked(4).expect("all");
+        assert_eq!(outbox.unacknowledged(), 0);
+    }
+
+    /// What waits with nobody there is bounded like everything else, and is known with the time it came.
+    #[test]
+    fn what_nobody_takes_up_is_given_back_with_its_times() {
+        let outbox = Outbox::new(10);
+        outbox.keep();
+        outbox.push(Bytes::from_static(b"one")).expect("room");
+        take(&outbox, &Arc::default(), true).expect("one");
+        outbox.push(Bytes::from_static(b"two")).expect("room");
+        outbox
+            .leave(Vec::new(), || Timestamp(5))
+            .expect("it may wait");
+        assert_eq!(
+            outbox.push(Bytes::from_static(b"12345")),
+            Err(PushError::Full)
+        );
+        outbox.push(Bytes::from_static(b"333")).expect("room");
+        let remains = outbox.remains();
+        assert_eq!((remains.sent, remains.unacknowledged), (1, 1));
+        let text = remains.items.iter().map(|(at, item)| (at.0, &item[..]));
+        assert!(text.eq([(5, &b"one"[..]), (5, b"two"), (5, b"333")]));
+        assert_eq!(outbox.push(Bytes::new()), Err(PushError::Closed));
+
+        let again = Outbox::of_remains(10, remains, clock);
+        assert_eq!(
+            again.push(Bytes::from_static(b"12345")),
+            Err(PushError::Full)
+        );
+        again.take_up(1).expect("the first had come");
+        let (items, _) = take(&again, &Arc::default(), true).expect("two");
+        assert_eq!(items.concat(), [b"two333", ACK_REQUEST.as_bytes()].concat());
+    }
+
+    /// What an offline store forgets when its messages have arrived waits for the acknowledgement, not for the socket.
+    #[test]
+    fn what_follows_waits_for_the_acknowledgement() {
+        let outbox = Outbox::new(100);
+        outbox.keep();
+        outbox.push(Bytes::from_static(b"one")).expect("room");
+        outbox.when_written(Box::pin(async {}));
+        let (mut items, mut taken) = (Vec::new(), Taken::default());
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(
+            outbox
+                .poll_take(&mut cx, true, &mut items, &mut taken)
+                .is_ready()
+        );
+        assert!(taken.then.is_empty(), "not when it is written");
+        outbox.push(Bytes::from_static(b"two")).expect("room");
+        outbox.leave(Vec::new(), clock).expect("it may wait");
+        assert!(outbox.take_up(0).expect("nothing had come").is_empty());
+        take(&outbox, &Arc::default(), true).expect("both");
+        assert_eq!(outbox.acked(1).expect("sent").len(), 1);
+        assert!(outbox.acked(2).expect("sent").is_empty(), "once");
     }
 
     #[test]

@@ -9,7 +9,7 @@
 //! is no way from it to another domain.
 //!
 //! Codemap: [`tenant`] and [`operator`] customers and their people; [`domain`], [`certificate`], [`finding`], [`peer`] what is
-//! known of a hosted domain; [`account`], [`roster`], [`offline`] what is known of its users; [`room`] where they meet; [`audit`], [`setting`],
+//! known of a hosted domain; [`account`], [`roster`], [`offline`], [`session`] what is known of its users; [`room`] where they meet; [`audit`], [`setting`],
 //! [`change`] the rest; [`seal`] secrets at rest; [`group`] shared commits; [`error`].
 
 pub mod account;
@@ -27,6 +27,7 @@ pub mod peer;
 pub mod room;
 pub mod roster;
 pub mod seal;
+pub mod session;
 pub mod setting;
 pub mod tenant;
 
@@ -61,6 +62,7 @@ pub use roster::{
     Applied, ItemEdit, RequestEdit, Roster, RosterChange, RosterEdit, RosterItem, Subscription,
 };
 pub use seal::Sealer;
+pub use session::KeptSession;
 pub use tenant::TenantRow;
 
 macro_rules! ids {

@@ -26,6 +26,9 @@ pub struct StreamChoices {
     pub ping_seconds: Option<u32>,
     /// Silence after which a client's stream is closed, in seconds; 0: never; `None`: as the platform does.
     pub idle_seconds: Option<u32>,
+    /// How long a session waits for its client when the connection breaks (XEP-0198), in seconds; 0: sessions end with their
+    /// connections; `None`: as the platform does.
+    pub resume_seconds: Option<u32>,
     /// Authorities whose certificates prove clients (SASL EXTERNAL, XEP-0178), PEM; `None`: the platform's.
     pub client_ca: Option<String>,
 }
@@ -39,6 +42,7 @@ impl Default for StreamChoices {
             keepalive_seconds: None,
             ping_seconds: None,
             idle_seconds: None,
+            resume_seconds: None,
             client_ca: None,
         }
     }
@@ -67,6 +71,8 @@ pub struct StreamSet {
     pub ping_seconds: Option<u32>,
     /// Seconds; 0: never.
     pub idle_seconds: Option<u32>,
+    /// Seconds; 0: not at all.
+    pub resume_seconds: Option<u32>,
     /// PEM; empty: the platform's.
     pub client_ca: Option<String>,
 }
@@ -139,6 +145,7 @@ impl StreamSet {
         }
         now.ping_seconds = self.ping_seconds.or(now.ping_seconds);
         now.idle_seconds = self.idle_seconds.or(now.idle_seconds);
+        now.resume_seconds = self.resume_seconds.or(now.resume_seconds);
         if let Some(pem) = self.client_ca.as_deref().map(str::trim) {
             now.client_ca = Some(pem.to_owned()).filter(|pem| !pem.is_empty());
         }
@@ -164,11 +171,12 @@ impl StreamSet {
         said
     }
 
-    fn times(&self) -> [(&'static str, Option<u32>); 3] {
+    fn times(&self) -> [(&'static str, Option<u32>); 4] {
         [
             ("keepalive_seconds", self.keepalive_seconds),
             ("ping_seconds", self.ping_seconds),
             ("idle_seconds", self.idle_seconds),
+            ("resume_seconds", self.resume_seconds),
         ]
     }
 }

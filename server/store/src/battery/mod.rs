@@ -235,6 +235,23 @@ async fn house(store: &Store, text: &str, label: &str) -> (TenantId, DomainRow, 
     (tenant, row, handle)
 }
 
+fn kept_session(id: &str) -> KeptSession {
+    KeptSession {
+        id: id.into(),
+        local: "juliet".into(),
+        resource: "balcony".into(),
+        presence: Some(b"<presence/>".to_vec()),
+        flags: vec!["interested".into()],
+        handled: u32::MAX,
+        sent: 7,
+        unacknowledged: 1,
+        stanzas: vec![(NOW, b"<message/>".to_vec()), (Timestamp(-1), Vec::new())],
+        proved: NOW,
+        since: Timestamp(NOW.0 + 1),
+        seconds: 60,
+    }
+}
+
 fn finding(code: &str, since: Timestamp) -> FindingRow {
     FindingRow {
         code: code.into(),

@@ -151,6 +151,28 @@ battery! {
         assert_eq!(d.offline_add(AccountId(999), NOW, b"x", 4).await.expect("asked"), None);
     }
 
+    sm_10_sessions_are_kept_whole_until_they_are_forgotten(store) {
+        let (_, row, d) = house(&store, "example.com", "aaa").await;
+        d.account_add("juliet", &[], NOW).await.expect("added");
+        assert!(d.session_keep(kept_session("one")).await.expect("kept"));
+        assert!(d.session_keep(kept_session("two")).await.expect("kept"));
+        let later = KeptSession { presence: None, flags: Vec::new(), sent: 8, ..kept_session("one") };
+        assert!(d.session_keep(later.clone()).await.expect("kept"), "in place of the older state");
+        let nobody = KeptSession { local: "romeo".into(), ..kept_session("three") };
+        assert!(!d.session_keep(nobody).await.expect("asked"));
+        let kept = store.session_kept("", 10).await.expect("read");
+        assert_eq!(kept, [(row.name.clone(), later), (row.name.clone(), kept_session("two"))]);
+        assert_eq!(store.session_kept("one", 10).await.expect("read"), kept[1..]);
+        let (_, _, other) = house(&store, "example.net", "bbb").await;
+        other.session_forget("one").await.expect("asked");
+        assert_eq!(store.session_kept("", 10).await.expect("read").len(), 2, "another domain's");
+        d.session_forget("one").await.expect("forgotten");
+        d.account_set_state("juliet", "suspended", NOW).await.expect("set");
+        assert_eq!(store.session_kept("", 10).await.expect("read"), []);
+        d.account_set_state("juliet", "active", NOW).await.expect("set");
+        assert_eq!(store.session_kept("", 10).await.expect("read").len(), 1);
+    }
+
     dos_10_a_handle_reaches_no_other_domain(store) {
         let (_, _, ours) = house(&store, "example.com", "aaa").await;
         let (_, _, theirs) = house(&store, "example.net", "bbb").await;

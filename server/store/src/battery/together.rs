@@ -12,6 +12,7 @@ battery! {
         ask(&d, a, &bare("a@b.example"), b"x", NOW).await;
         d.offline_add(a, NOW, b"x", 9).await.expect("kept");
         d.room_add(&rooms::room("coven"), &[rooms::affiliation("juliet@example.com", "owner")]).await.expect("added");
+        assert!(d.session_keep(kept_session("one")).await.expect("kept"));
         let identity = Identity { chain_pem: "c".into(), key_pem: Zeroizing::new("k".into()) };
         d.certificate_add(&identity, NOW, "acme", "current", NOW).await.expect("added");
         d.order_set(&OrderRow { url: "u".into(), key_pem: Zeroizing::new("k".into()), csr: vec![] }).await.expect("set");

@@ -1,8 +1,9 @@
-//! Acknowledged stanzas on server streams (XEP-0198), both ways and without resumption.
+//! Acknowledged stanzas (XEP-0198), both ways: what client and server streams have in common.
 //!
 //! What a peer has acknowledged it has taken over; whatever it has not goes to the pair's queue again when the stream ends,
-//! so a connection that dies loses nothing. Refuses: resuming. A server that has lost a connection calls again anyway, and a
-//! stream is proved afresh; `<resume/>` is answered with `<item-not-found/>` (SM-08).
+//! so a connection that dies loses nothing. Refuses: resuming server streams. A server that has lost a connection calls again
+//! anyway, and a stream is proved afresh; `<resume/>` is answered with `<item-not-found/>` (SM-08). Clients resume
+//! (`client/resume.rs`).
 
 use super::{Action, Actions, Event, StreamCondition, StreamError};
 use crate::element::Element;
@@ -25,6 +26,25 @@ pub(super) struct Acks {
 }
 
 impl Acks {
+    /// Switched on, with so many stanzas handled.
+    pub(super) fn from(handled: u32) -> Self {
+        Self {
+            on: true,
+            asked: false,
+            handled,
+        }
+    }
+
+    /// Whether they are switched on.
+    pub(super) fn is_on(&self) -> bool {
+        self.on
+    }
+
+    /// Stanzas handled.
+    pub(super) fn handled(&self) -> u32 {
+        self.handled
+    }
+
     /// The feature. It is offered with the last features before stanzas may flow (XEP-0198 4, SM-01): behind SASL, and where
     /// only dialback can prove the peer, which no further features follow, before that. Switched on it is in either case
     /// after authentication only.
@@ -114,7 +134,7 @@ impl Acks {
     }
 }
 
-fn failed(condition: Condition) -> String {
+pub(super) fn failed(condition: Condition) -> String {
     format!(
         "<failed xmlns='urn:xmpp:sm:3'><{} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>",
         condition.name()

@@ -5,6 +5,7 @@
 //! plaintext (TLS-04), a second domain on a channel that was authenticated as another (VHOST-03), stanzas of anyone not
 //! bound (STREAM-05, BIND-07, DOS-08).
 
+mod resume;
 mod sasl;
 mod session;
 #[cfg(test)]
@@ -25,10 +26,14 @@ use crate::ns;
 use crate::sasl::SaslFailure;
 use crate::timestamp::Timestamp;
 
+pub use self::resume::leaves_session;
+
 /// Server side of a client stream.
 pub struct Client {
     reception: Reception,
     state: State,
+    /// Our closing tag is out, and the session goes on without the stream: how many stanzas it has handled.
+    left: Option<u32>,
 }
 
 enum State {
@@ -72,6 +77,7 @@ impl Client {
         Self {
             reception: Reception::new(seed, provider, ns::CLIENT),
             state: State::Plain,
+            left: None,
         }
     }
 
@@ -99,8 +105,9 @@ impl Machine for Client {
             Input::Answer(answer) => self.answer(answer, out),
             Input::Close => self.peer_closed(out),
             Input::Broken(error) => self.fail(error, out),
-            Input::Order(Order::Close(error)) => self.fail(error, out),
+            Input::Order(Order::Close(error)) => self.close(error, out),
             Input::Order(Order::Finish) => self.finish(out),
+            Input::Order(Order::Yield) => self.give_way(out),
             // Orders for server streams only.
             Input::Order(_) => {}
         }
@@ -119,6 +126,13 @@ impl Machine for Client {
             State::Open(_) => Phase::Open,
             State::Closing => Phase::Closing,
             State::Closed | State::Between => Phase::Closed,
+        }
+    }
+
+    fn left(&self) -> Option<u32> {
+        match &self.state {
+            State::Open(session) => session.left(),
+            _ => self.left,
         }
     }
 }
@@ -238,7 +252,7 @@ impl Client {
             return self.finish(out);
         }
         match &mut self.state {
-            State::Open(session) => open_element(session, raw, out),
+            State::Open(session) => open_element(session, raw, &mut self.reception.seed, out),
             State::Closing | State::Closed => return,
             State::Bind(..) => return self.bind_element(raw, out),
             State::Sasl(_) => return self.sasl_element(raw, out),
@@ -295,6 +309,7 @@ impl Client {
                 self.sasl_failed(SaslFailure::TemporaryAuthFailure, out);
             }
             Answer::Bound(result) => self.bound(result, out),
+            Answer::Resumed(result) => self.resumed(result, out),
             // Answers for server streams only.
             _ => {}
         }
@@ -321,5 +336,11 @@ impl Ending for Client {
             Voice::Closing => State::Closing,
             _ => State::Closed,
         };
+    }
+
+    fn last_word(&mut self, out: &mut Actions) {
+        if let State::Open(session) = &self.state {
+            session.acks.last_word(out);
+        }
     }
 }

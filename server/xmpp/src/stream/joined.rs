@@ -29,6 +29,7 @@ pub(super) fn served(name: &str) -> Host {
         external: Vec::new(),
         max_bytes: 10_000,
         idle_seconds: 600,
+        resumption: None,
     }))
 }
 

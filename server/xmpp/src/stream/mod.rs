@@ -51,6 +51,11 @@ pub trait Machine: Send {
     fn handle(&mut self, input: Input<'_>, now: Timestamp, actions: &mut Actions);
     /// How far the stream is: the pump takes its limits and timeouts from it.
     fn phase(&self) -> Phase;
+    /// Where the session goes on without this stream (XEP-0198 5): how many stanzas of the other side it has handled. Asked
+    /// when the connection has ended.
+    fn left(&self) -> Option<u32> {
+        None
+    }
 }
 
 /// How far a stream is.
@@ -183,6 +188,15 @@ pub enum Ask {
         /// What to use if it asked for nothing: unpredictable (BIND-02).
         random: String,
     },
+    /// The session of this account that another connection has left behind (XEP-0198 5). Answered by [`Answer::Resumed`].
+    Resume {
+        /// The authenticated account; of another's session nothing is said (LAYER-12).
+        account: BareJid,
+        /// Which one, as it was told when it was enabled.
+        previd: String,
+        /// How many of our stanzas the client has handled.
+        handled: u32,
+    },
     /// What the certificate of this stream is worth for the pair, and what the pair's policy allows otherwise. Answered by
     /// [`Answer::Judged`].
     Judge {
@@ -233,6 +247,8 @@ pub enum Answer {
     Credentials(Result<Option<ScramVerifier>, Unavailable>),
     /// To [`Ask::Bind`].
     Bound(Result<Jid, Box<StanzaError>>),
+    /// To [`Ask::Resume`].
+    Resumed(Result<Resumed, NotResumed>),
     /// To [`Ask::Judge`].
     Judged {
         /// The hosted domain.
@@ -273,6 +289,44 @@ pub enum Answer {
     },
 }
 
+/// A session that goes on over this stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resumed {
+    /// Its full address.
+    pub jid: Jid,
+    /// How many stanzas of the client it has handled.
+    pub handled: u32,
+}
+
+/// Why no session goes on over this stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotResumed {
+    /// There is none of this name for this account (SM-08, LAYER-12); `handled` if it is still known how many stanzas of the
+    /// client it had handled.
+    Unknown {
+        /// `h`
+        handled: Option<u32>,
+    },
+    /// The client says it has handled more than it was sent (SM-05).
+    TooHigh {
+        /// How many it says.
+        handled: u32,
+        /// How many it was sent.
+        sent: u32,
+    },
+    /// Its old connection has not let go of it in time.
+    Busy,
+}
+
+/// How sessions of a domain outlive their connections (XEP-0198 5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resumption {
+    /// For how long, in seconds, unless the client wants less.
+    pub seconds: u32,
+    /// Where the client had best connect to for it: `host` or `host:port`, as in `<see-other-host/>` (SM-14).
+    pub location: Option<String>,
+}
+
 /// The question could not be answered now: our fault, and temporary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unavailable;
@@ -309,6 +363,8 @@ pub struct Served {
     pub features: Vec<Element>,
     /// Silence after which we look whether the peer is alive, in seconds (XEP-0478).
     pub idle_seconds: u32,
+    /// Whether sessions outlive their connections; on client streams only.
+    pub resumption: Option<Box<Resumption>>,
 }
 
 /// What the pair's policy says about a peer stream once its certificate has been judged.
@@ -411,6 +467,13 @@ pub enum Event {
     },
     /// Stanzas sent from now on are acknowledged (XEP-0198).
     AcksBegin,
+    /// The session outlives its connection from now on.
+    Resumable {
+        /// What the client will name it by, never the same twice (SM-06).
+        id: String,
+        /// For so many seconds.
+        seconds: u32,
+    },
     /// They are not after all.
     AcksRefused,
     /// The peer has handled so many of them.
@@ -418,7 +481,8 @@ pub enum Event {
         /// `h`, wrapping at 2^32 (SM-03).
         handled: u32,
     },
-    /// An answer to a peer's stanza that could not be processed: it goes back over a stream of ours.
+    /// An answer to a stanza that could not be processed, or that the stream itself answers. A client's goes out behind what
+    /// waits for it, and counts with that; a peer's goes back over a stream of ours.
     Reply(Box<Stanza>),
 }
 
@@ -442,6 +506,8 @@ pub enum Order {
     Close(StreamError),
     /// Close it without an error.
     Finish,
+    /// Another connection takes up its session: close it with `<conflict/>` and wait for nothing (SM-09).
+    Yield,
     /// Carry a pair no longer, in either direction. The stream of the last pair is closed with the error; one that others
     /// share goes on, and what the peer still sends for this pair is refused with it.
     DropPair {

@@ -2,8 +2,11 @@
 //!
 //! Refuses: stanzas of anyone not bound (STREAM-05, BIND-07), and a second resource on a stream.
 
+use super::super::acks::Acks;
 use super::super::opening::{Ending, limits_feature};
-use super::super::{Action, Actions, Ask, Served, StreamCondition, StreamError};
+use super::super::{
+    Action, Actions, Ask, Event, Resumption, Seed, Served, StreamCondition, StreamError,
+};
 use super::{Client, State, not_authorized};
 use crate::element::Element;
 use crate::framing::RawElement;
@@ -20,6 +23,8 @@ pub(super) struct Binding {
     failures: u8,
     /// `id` of the request being answered.
     asked: Option<String>,
+    /// `previd` of the session that is being looked for.
+    pub(super) resuming: Option<String>,
     lang: Option<String>,
 }
 
@@ -31,12 +36,34 @@ impl Binding {
             ..Self::default()
         }
     }
+
+    /// One more refusal; whether it was the last that is allowed (BIND-06).
+    pub(super) fn refused(&mut self) -> bool {
+        self.failures += 1;
+        self.failures >= BIND_FAILURES
+    }
+
+    /// A session that begins or goes on over the stream.
+    pub(super) fn session(&mut self, jid: Jid, served: &mut Served) -> Session {
+        Session {
+            jid,
+            lang: self.lang.take(),
+            acks: Acks::default(),
+            resumption: served.resumption.take(),
+            resumable: false,
+        }
+    }
 }
 
 pub(super) struct Session {
     pub(super) jid: Jid,
     /// `xml:lang` for stanzas without one (STREAM-18).
     lang: Option<String>,
+    pub(super) acks: Acks,
+    /// Whether and how it may outlive its connection …
+    pub(super) resumption: Option<Box<Resumption>>,
+    /// … and whether the client has asked for it.
+    pub(super) resumable: bool,
 }
 
 // --- features ---
@@ -48,6 +75,8 @@ pub(super) fn session_features(served: &Served) -> Vec<Element> {
         // COMPAT: clients older than RFC 6121 wait for it; `optional` lets the others skip it.
         Element::new("session", ns::SESSION).child(Element::new("optional", ns::SESSION)),
         limits_feature(served),
+        // SM-01
+        Acks::feature(),
     ];
     features.extend(served.features.iter().cloned());
     features
@@ -57,6 +86,9 @@ pub(super) fn session_features(served: &Served) -> Vec<Element> {
 
 impl Client {
     pub(super) fn bind_element(&mut self, raw: &RawElement<'_>, out: &mut Actions) {
+        if raw.ns() == ns::STREAM_MANAGEMENT {
+            return self.resume_element(raw, out);
+        }
         let State::Bind(account, binding) = &mut self.state else {
             return;
         };
@@ -94,7 +126,7 @@ impl Client {
     }
 
     pub(super) fn bound(&mut self, result: Result<Jid, Box<StanzaError>>, out: &mut Actions) {
-        let State::Bind(_, binding) = &mut self.state else {
+        let State::Bind(account, binding) = &mut self.state else {
             return;
         };
         let id = binding.asked.take().unwrap_or_default();
@@ -103,18 +135,17 @@ impl Client {
                 let address = Element::new("jid", ns::BIND).text(jid.as_str());
                 let result = iq("result", &id).child(Element::new("bind", ns::BIND).child(address));
                 out.send(|bytes| result.write(bytes, ns::CLIENT));
-                let lang = binding.lang.take();
-                self.state = State::Open(Box::new(Session { jid, lang }));
+                let session = binding.session(jid, &mut account.served);
+                self.state = State::Open(Box::new(session));
             }
             Err(error) => {
-                binding.failures += 1;
-                let failures = binding.failures;
+                let last = binding.refused();
                 let refusal = iq("error", &id).child(error.to_element());
                 out.send(|bytes| refusal.write(bytes, ns::CLIENT));
                 if error.condition == Condition::NotAuthorized {
                     // The login is worth nothing any more.
                     self.fail(not_authorized(), out);
-                } else if failures >= BIND_FAILURES {
+                } else if last {
                     self.fail(StreamCondition::PolicyViolation.into(), out);
                 }
             }
@@ -126,25 +157,28 @@ impl Client {
 
 /// A bound client's element: a stanza for the router, unless it belongs to the stream itself.
 pub(super) fn open_element(
-    session: &Session,
+    session: &mut Session,
     raw: &RawElement<'_>,
+    seed: &mut Seed,
     out: &mut Actions,
 ) -> Result<(), StreamError> {
     match Stanza::from_raw(raw, From::Stamp(&session.jid), session.lang.as_deref()) {
         Ok(stanza) => {
+            session.acks.count();
             if stanza.kind() == Kind::Iq && stanza.type_() == StanzaType::Set {
                 match stanza.first_child() {
                     Some(("session", ns::SESSION)) => {
-                        let id = stanza.id().unwrap_or_default();
-                        let result = iq("result", id);
-                        out.send(|bytes| result.write(bytes, ns::CLIENT));
+                        reply(Some(Box::new(stanza.iq_result(None))), out);
                         return Ok(());
                     }
                     Some(("bind", ns::BIND)) => {
                         // One resource a stream (RFC 6120 7 no longer knows more).
-                        if let Some(reply) = stanza.error_reply(&Condition::NotAllowed.into()) {
-                            out.send(|bytes| bytes.extend_from_slice(reply.bytes()));
-                        }
+                        reply(
+                            stanza
+                                .error_reply(&Condition::NotAllowed.into())
+                                .map(Box::new),
+                            out,
+                        );
                         return Ok(());
                     }
                     _ => {}
@@ -153,13 +187,23 @@ pub(super) fn open_element(
             out.push(Action::Stanza(stanza));
             Ok(())
         }
-        Err(StanzaSyntaxError::Refused { reply, .. }) => {
-            if let Some(reply) = reply {
-                out.send(|bytes| bytes.extend_from_slice(reply.bytes()));
-            }
+        Err(StanzaSyntaxError::Refused { reply: answer, .. }) => {
+            session.acks.count();
+            reply(answer, out);
             Ok(())
         }
+        Err(StanzaSyntaxError::NotAStanza) if raw.ns() == ns::STREAM_MANAGEMENT => {
+            session.managed(raw, seed, out)
+        }
         Err(StanzaSyntaxError::NotAStanza) => Err(not_a_stanza(raw)),
+    }
+}
+
+/// What the stream answers itself goes the way of all that is sent to the session, or the client would count one stanza more
+/// than we do (SM-03).
+fn reply(reply: Option<Box<Stanza>>, out: &mut Actions) {
+    if let Some(reply) = reply {
+        out.push(Action::Event(Event::Reply(reply)));
     }
 }
 

@@ -1,11 +1,13 @@
 //! The client machine against written-out clients: text in, text and actions out, nobody's clock.
 
 mod exchanges;
+mod resumption;
 mod stages;
 mod stanzas;
 
 use std::sync::Arc;
 
+use super::super::{NotResumed, Resumed, Resumption};
 use super::*;
 use crate::element::Element;
 use crate::framing::{Frame, Framer, Limits};
@@ -23,6 +25,7 @@ struct World {
     actions: Actions,
     sent: String,
     stanzas: Vec<Stanza>,
+    events: Vec<Event>,
     asked: Vec<String>,
     tls: Option<DomainName>,
     closing: bool,
@@ -42,6 +45,10 @@ fn served() -> Served {
         max_bytes: 262_144,
         features: vec![Element::new("ver", ns::ROSTER_VERSIONING)],
         idle_seconds: 300,
+        resumption: Some(Box::new(Resumption {
+            seconds: 600,
+            location: None,
+        })),
     }
 }
 
@@ -67,6 +74,7 @@ impl World {
             actions: Actions::new(),
             sent: String::new(),
             stanzas: Vec::new(),
+            events: Vec::new(),
             asked: Vec::new(),
             tls: None,
             closing: false,
@@ -132,7 +140,12 @@ impl World {
                 }
                 Action::Close => self.closing = true,
                 Action::Disconnect => self.disconnected = true,
-                Action::AskAside(_) | Action::Event(_) => {}
+                // As the server does it: behind what waits for the session.
+                Action::Event(Event::Reply(reply)) => {
+                    self.sent.push_str(&String::from_utf8_lossy(reply.bytes()));
+                }
+                Action::Event(event) => self.events.push(event),
+                Action::AskAside(_) => {}
             }
         }
     }
@@ -161,6 +174,19 @@ impl World {
                 wanted => Ok(account
                     .with_resource(wanted.unwrap_or(&random))
                     .expect("a resource")),
+            }),
+            Ask::Resume {
+                account,
+                previd,
+                handled,
+            } => Answer::Resumed(match previd.as_str() {
+                "left" if handled > 7 => Err(NotResumed::TooHigh { handled, sent: 7 }),
+                "left" => Ok(Resumed {
+                    jid: account.with_resource("before").expect("a resource"),
+                    handled: 41,
+                }),
+                "expired" => Err(NotResumed::Unknown { handled: Some(5) }),
+                _ => Err(NotResumed::Unknown { handled: None }),
             }),
             other => panic!("a client stream never asks {other:?}"),
         }

@@ -144,7 +144,7 @@ impl PeerOut {
                     remote,
                 });
             }
-            Order::Close(_) | Order::Finish => {}
+            Order::Close(_) | Order::Finish | Order::Yield => {}
         }
     }
 

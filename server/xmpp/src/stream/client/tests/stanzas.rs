@@ -120,7 +120,8 @@ fn stream_23_24_what_is_no_stanza() {
 fn the_old_session_request_is_answered() {
     let mut world = World::open();
     world.say("<iq type='set' id='s'><session xmlns='urn:ietf:params:xml:ns:xmpp-session'/></iq>");
-    assert_eq!(world.sent, "<iq type='result' id='s'/>");
+    assert!(world.sent.contains("type='result'"), "{}", world.sent);
+    assert!(world.sent.contains("id='s'"), "{}", world.sent);
     world.sent.clear();
     world.say(&bind("second"));
     assert!(world.sent.contains("<not-allowed "));

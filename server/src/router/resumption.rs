@@ -1,0 +1,327 @@
+//! Sessions whose connection is gone: kept for their time, taken up by another connection, or ended (XEP-0198 5). When the
+//! server stops they go into the store, and come back when it starts.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use modules::{SessionUpdate, hooks};
+use store::{KeptSession, Store, StoreError};
+use tokio::time::Instant;
+use xmpp::jid::BareJid;
+use xmpp::stanza::Stanza;
+use xmpp::stream::{NotResumed, Order, StreamError};
+use xmpp::timestamp::Timestamp;
+
+use super::{Router, is_from_offline};
+use crate::net::now;
+use crate::session::resumption::{Absence, TakeUp};
+use crate::session::{Outbox, Remains, Session};
+use crate::tenancy::Domain;
+
+/// Sessions written to the store at a time.
+const WRITTEN_AT_ONCE: usize = 64;
+/// Sessions read from it at a time.
+const PAGE: u32 = 100;
+/// However long the server was not there, clients have so long to come back.
+const AFTER_START: Duration = Duration::from_secs(60);
+/// Word for the priority of a session's presence in the store.
+const PRIORITY: &str = "priority:";
+/// How long a connection that still has a session may take to let go of it.
+const YIELD: Duration = Duration::from_secs(10);
+
+impl Router {
+    /// The connection of a session has ended; it may outlive it, and has handled `handled` stanzas of its client. `false`: it
+    /// ends like any other ([`Router::ended`]).
+    pub fn left(&self, session: &Arc<Session>, handled: u32, unwritten: Vec<Bytes>) -> bool {
+        let Some(absence) = session.leave(handled, unwritten) else {
+            return false;
+        };
+        self.metrics.sessions_away.inc();
+        self.wait_for(
+            session,
+            absence.since,
+            Duration::from_secs(absence.seconds.into()),
+        );
+        true
+    }
+
+    /// Ends the session after this time if nobody has come until then.
+    pub(crate) fn wait_for(&self, session: &Arc<Session>, since: Timestamp, time: Duration) {
+        let (router, session) = (self.this.clone(), session.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(time).await;
+            if let Some(router) = router.upgrade() {
+                router.end_absent(&session, Some(since)).await;
+            }
+        });
+    }
+
+    /// Gives a session of this account to another connection, whose client has handled `handled` of what it was sent. A
+    /// connection that has it still is told to let go of it (SM-09).
+    ///
+    /// # Errors
+    /// [`NotResumed`]; the session, if there is one, waits on.
+    pub async fn resume(
+        &self,
+        account: &BareJid,
+        previd: &str,
+        handled: u32,
+    ) -> Result<(Arc<Session>, u32), NotResumed> {
+        let taken = self.take_up(account, previd, handled).await;
+        self.metrics.resumed(match &taken {
+            Ok(_) => "resumed",
+            Err(_) => "refused",
+        });
+        taken
+    }
+
+    async fn take_up(
+        &self,
+        account: &BareJid,
+        previd: &str,
+        handled: u32,
+    ) -> Result<(Arc<Session>, u32), NotResumed> {
+        let session = self.sessions.resumable_of(account, previd)?;
+        let unknown = NotResumed::Unknown { handled: None };
+        let left = session.left().ok_or(unknown)?;
+        let deadline = Instant::now() + YIELD;
+        loop {
+            let mut told = pin!(left.notified());
+            told.as_mut().enable();
+            match session.take_up(handled) {
+                TakeUp::Taken(of_client, due) => {
+                    self.metrics.sessions_away.dec();
+                    if self.forget_stored(&session) {
+                        self.returned(&session);
+                    }
+                    due.into_iter().for_each(|then| drop(tokio::spawn(then)));
+                    return Ok((session, of_client));
+                }
+                TakeUp::No(why) => return Err(why),
+                TakeUp::Attached => {
+                    session.outbox.order(Order::Yield);
+                    let told = tokio::time::timeout_at(deadline, told).await;
+                    told.map_err(|_| NotResumed::Busy)?;
+                }
+            }
+        }
+    }
+
+    /// Closes the stream of a session, or ends the session if nobody is there.
+    pub fn close_session(&self, session: &Arc<Session>, error: StreamError) {
+        if session.outbox.order_heard(Order::Close(error)) {
+            return;
+        }
+        let (router, session) = (self.this.clone(), session.clone());
+        tokio::spawn(async move {
+            if let Some(router) = router.upgrade() {
+                router.end_absent(&session, None).await;
+            }
+        });
+    }
+
+    /// Ends a session at which nobody is, and has not been since `since` if that is given: messages that wait for it find
+    /// another way, with the time they came (SM-10).
+    async fn end_absent(&self, session: &Arc<Session>, since: Option<Timestamp>) {
+        if let Some(absence) = self.end_absence(session, since) {
+            self.metrics.resumed("expired");
+            self.sessions.remember_gone(session, absence);
+            let remains = session.outbox.remains();
+            let items = remains.items.into_iter();
+            self.end(session, items.map(|(at, item)| (Some(at), item)))
+                .await;
+            self.forget_stored(session);
+        }
+    }
+
+    /// It is kept in the store no longer: its client has come back, or what waited for it has gone another way.
+    fn forget_stored(&self, session: &Session) -> bool {
+        let Some(id) = session.forget_stored() else {
+            return false;
+        };
+        let rows = session.domain().hosted.store.clone();
+        tokio::spawn(async move {
+            if let Err(error) = rows.session_forget(&id).await {
+                tracing::error!(domain = rows.name(), %error, "a session that was resumed cannot be forgotten");
+            }
+        });
+        true
+    }
+
+    /// Its client is back after a restart: what modules keep for it follows what was kept with it.
+    fn returned(&self, session: &Arc<Session>) {
+        let (router, session) = (self.this.clone(), session.clone());
+        tokio::spawn(async move {
+            if let Some(router) = router.upgrade() {
+                let domain = Arc::clone(&session.domain());
+                let cx = router.modules.context(&domain.hosted, &*router, now());
+                hooks::session_returned(&cx, &session.jid).await;
+            }
+        });
+    }
+
+    // --- across a restart ---
+
+    /// Tells every session's stream to close, those that were another connection's before included.
+    pub fn close_all(&self, error: &StreamError) {
+        for session in self.sessions.matching(|_| true) {
+            session.outbox.order(Order::Close(error.clone()));
+        }
+    }
+
+    /// Writes the sessions at which nobody is to the store; how many. Their contacts go on seeing them.
+    pub async fn keep_sessions(&self) -> usize {
+        let keeping = self
+            .sessions
+            .away()
+            .into_iter()
+            .map(|session| async move { usize::from(self.keep_session(&session).await) });
+        let keeping = futures_util::stream::iter(keeping).buffer_unordered(WRITTEN_AT_ONCE);
+        keeping.fold(0, async |sum, kept| sum + kept).await
+    }
+
+    async fn keep_session(&self, session: &Arc<Session>) -> bool {
+        let (Some(id), Some(absence)) = (session.resumption_id(), self.end_absence(session, None))
+        else {
+            return false;
+        };
+        let mut remains = session.outbox.remains();
+        // What the offline store has is handed over from there again.
+        let mut at = 0;
+        remains.items.retain(|(_, item)| {
+            at += 1;
+            at <= remains.unacknowledged || !is_stored(item, session.jid.domain())
+        });
+        let view = session.view();
+        let mut flags = view.words();
+        flags.push(format!("{PRIORITY}{}", view.priority));
+        let stanzas = remains.items.iter().map(|(at, item)| (*at, item.to_vec()));
+        let kept = KeptSession {
+            id: id.into(),
+            local: session.jid.local().unwrap_or_default().to_owned(),
+            resource: session.jid.resource().unwrap_or_default().to_owned(),
+            presence: view.presence.map(|presence| presence.bytes().to_vec()),
+            flags,
+            handled: absence.handled,
+            sent: remains.sent,
+            unacknowledged: remains.unacknowledged,
+            stanzas: stanzas.collect(),
+            proved: session.proved,
+            since: absence.since,
+            seconds: absence.seconds,
+        };
+        let domain = Arc::clone(&session.domain());
+        match domain.hosted.store.session_keep(kept).await {
+            Ok(kept) => {
+                if self.sessions.unbind(session) {
+                    self.metrics.sessions.dec();
+                }
+                kept
+            }
+            Err(error) => {
+                tracing::error!(session = %session.jid, %error, "a session cannot be kept: it ends");
+                let items = remains.items.into_iter();
+                self.end(session, items.map(|(at, item)| (Some(at), item)))
+                    .await;
+                false
+            }
+        }
+    }
+
+    /// Takes up the sessions that were kept in the store; how many. `outbox_bytes` is the bound of what may wait for one.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn restore_sessions(
+        &self,
+        store: &Store,
+        outbox_bytes: usize,
+    ) -> Result<usize, StoreError> {
+        let (mut after, mut count) = (String::new(), 0);
+        loop {
+            let page = store.session_kept(&after, PAGE).await?;
+            let Some((_, last)) = page.last() else {
+                return Ok(count);
+            };
+            after.clone_from(&last.id);
+            for (name, kept) in page {
+                // One that is not served now keeps what it has.
+                let domain = self.tenancy.get(name.as_str());
+                if let Some(domain) = domain.filter(|domain| domain.served) {
+                    count += usize::from(self.restore(domain, kept, outbox_bytes));
+                }
+            }
+        }
+    }
+
+    fn restore(&self, domain: Arc<Domain>, kept: KeptSession, outbox_bytes: usize) -> bool {
+        let account = BareJid::new(Some(&kept.local), domain.name()).ok();
+        let Some(jid) = account.and_then(|account| account.with_resource(&kept.resource).ok())
+        else {
+            return false;
+        };
+        let items = kept.stanzas.into_iter();
+        let remains = Remains {
+            sent: kept.sent,
+            unacknowledged: kept.unacknowledged,
+            items: items.map(|(at, bytes)| (at, bytes.into())).collect(),
+        };
+        let outbox = Outbox::of_remains(outbox_bytes, remains, now);
+        let session = Session::new(jid, domain, outbox, kept.proved);
+        let priority = kept
+            .flags
+            .iter()
+            .find_map(|word| word.strip_prefix(PRIORITY));
+        let presence = kept
+            .presence
+            .and_then(|bytes| Stanza::from_bytes(&bytes).ok());
+        if let Some(presence) = presence {
+            let priority = priority.and_then(|p| p.parse().ok()).unwrap_or_default();
+            session.update(SessionUpdate::Available { presence, priority });
+        }
+        for update in kept
+            .flags
+            .iter()
+            .filter_map(|word| SessionUpdate::of_word(word))
+        {
+            session.update(update);
+        }
+        if let Err(refused) = self.sessions.bind(&session) {
+            tracing::warn!(session = %session.jid, ?refused, "a session that was kept cannot be bound");
+            return false;
+        }
+        let absence = Absence {
+            handled: kept.handled,
+            since: kept.since,
+            seconds: kept.seconds,
+        };
+        self.sessions.resumable_away(&session, &kept.id, absence);
+        self.metrics.sessions.inc();
+        self.metrics.sessions_away.inc();
+        let gone = u64::try_from(now().0.saturating_sub(kept.since.0)).unwrap_or_default();
+        let left = Duration::from_secs(kept.seconds.into())
+            .saturating_sub(Duration::from_micros(gone))
+            .max(AFTER_START);
+        self.wait_for(&session, kept.since, left);
+        true
+    }
+
+    /// From now on the session belongs to whoever called.
+    pub(crate) fn end_absence(
+        &self,
+        session: &Session,
+        since: Option<Timestamp>,
+    ) -> Option<Absence> {
+        let absence = session.end_absence(since)?;
+        self.metrics.sessions_away.dec();
+        Some(absence)
+    }
+}
+
+/// Whether the offline store has this.
+fn is_stored(item: &Bytes, domain: &str) -> bool {
+    Stanza::from_bytes(item).is_ok_and(|stanza| is_from_offline(&stanza, domain))
+}
