@@ -291,10 +291,8 @@ fn dane_13_posh_40_keys_change_and_nobody_is_refused() {
         let now = (shown(&house, BY_DANE).0, shown(&house, BY_POSH).1);
         dane.accept(&now.0, began);
         website.accept(&now.1, began);
-        let views = [BY_DANE, BY_POSH].map(|domain| {
-            check(&house, domain);
-            rollover(&house, domain)
-        });
+        // The running server does all of it; here it is only watched.
+        let views = [BY_DANE, BY_POSH].map(|domain| rollover(&house, domain));
         for view in &views {
             phases.insert(view["phase"].as_str().expect("a phase").to_owned());
         }
