@@ -81,20 +81,15 @@ impl Lookup for World {
 
 #[async_trait]
 impl dna::Fetch for World {
-    async fn get(&self, url: &dna::Url, _limit: usize) -> Result<dna::Reply, dna::FetchError> {
+    async fn request(
+        &self,
+        url: &dna::Url,
+        _post: Option<dna::Post>,
+        _limit: usize,
+    ) -> Result<dna::Reply, dna::FetchError> {
         Err(dna::FetchError::TimedOut {
             host: url.host_str().unwrap_or_default().into(),
         })
-    }
-
-    async fn post(
-        &self,
-        url: &dna::Url,
-        _media_type: &'static str,
-        _body: Vec<u8>,
-        limit: usize,
-    ) -> Result<dna::Reply, dna::FetchError> {
-        self.get(url, limit).await
     }
 }
 

@@ -20,8 +20,8 @@ use crate::tenant::{SignUp, SignedUp};
 use crate::time::{DAY, SECOND};
 use crate::{Actor, Control, Parts};
 use dna::{
-    Answer, Fetch, FetchError, Lookup, Outcome, Record, RecordData, RecordType, Reply, Security,
-    ServerAnswer, Url,
+    Answer, Fetch, FetchError, Lookup, Outcome, Post, Record, RecordData, RecordType, Reply,
+    Security, ServerAnswer, Url,
 };
 use store::Store;
 
@@ -203,7 +203,12 @@ impl Lookup for Handle {
 
 #[async_trait]
 impl Fetch for Handle {
-    async fn get(&self, url: &Url, _limit: usize) -> Result<Reply, FetchError> {
+    async fn request(
+        &self,
+        url: &Url,
+        _post: Option<Post>,
+        _limit: usize,
+    ) -> Result<Reply, FetchError> {
         if self.0.faults.lock().unwrap().web_silent {
             return Err(FetchError::TimedOut {
                 host: url.host_str().unwrap_or_default().into(),
@@ -215,16 +220,6 @@ impl Fetch for Handle {
             location: None,
             body: Vec::new(),
         }))
-    }
-
-    async fn post(
-        &self,
-        url: &Url,
-        _media_type: &'static str,
-        _body: Vec<u8>,
-        limit: usize,
-    ) -> Result<Reply, FetchError> {
-        self.get(url, limit).await
     }
 }
 
