@@ -23,7 +23,7 @@ class Guest(Client):
         self.add_event_handler("groupchat_message", lambda m: m["body"] and self.said.put_nowait(m))
 
     async def enter(self):
-        return await self["xep_0045"].join_muc_wait(self.room, self.nick, timeout=DEADLINE, maxstanzas=0)
+        return await self.plugin["xep_0045"].join_muc_wait(self.room, self.nick, timeout=DEADLINE, maxstanzas=0)
 
     async def hears(self, nick, body):
         message = await asyncio.wait_for(self.said.get(), DEADLINE)
@@ -33,17 +33,16 @@ class Guest(Client):
 
 async def configure(owner, room):
     """Opens the room as its owner wants it: with a name, and there to stay."""
-    form = await owner["xep_0045"].get_room_config(room)
-    names = set(form["fields"].keys())
-    form.reply()
+    form = await owner.plugin["xep_0045"].get_room_config(room)
+    names = set(form.get_fields())
     wanted = {"muc#roomconfig_persistentroom": "1", "muc#roomconfig_roomname": "Witches"}
-    answer = owner["xep_0004"].make_form(ftype="submit")
+    answer = owner.plugin["xep_0004"].make_form(ftype="submit")
     answer.add_field(var="FORM_TYPE", ftype="hidden", value="http://jabber.org/protocol/muc#roomconfig")
     for var, value in wanted.items():
         if var not in names:
             raise RuntimeError(f"the room offers no {var}: {sorted(names)}")
         answer.add_field(var=var, value=value)
-    await owner["xep_0045"].set_room_config(room, answer)
+    await owner.plugin["xep_0045"].set_room_config(room, answer)
 
 
 async def run(plan):
@@ -54,9 +53,9 @@ async def run(plan):
     for guest in guests:
         await asyncio.wait_for(guest.ready, DEADLINE)
     owner, others = guests[0], guests[1:]
-    entered = await owner.enter()
-    if "201" not in [str(code) for code in entered.own_presence["muc"]["status_codes"]]:
-        raise RuntimeError(f"the room was not made: {entered.own_presence}")
+    own_presence, *_ = await owner.enter()
+    if 201 not in own_presence["muc"]["status_codes"]:
+        raise RuntimeError(f"the room was not made: {own_presence}")
     await configure(owner, room)
     for guest in others:
         await guest.enter()
@@ -66,11 +65,11 @@ async def run(plan):
             guest.send_message(mto=room, mbody=body, mtype="groupchat")
             for other in guests:
                 await other.hears(guest.nick, body)
-    info = await owner["xep_0030"].get_info(jid=room)
-    rooms = await owner["xep_0030"].get_items(jid=room.split("@")[1])
-    pinged = await owner["xep_0199"].ping(f"{room}/{owner.nick}", timeout=DEADLINE)
+    info = await owner.plugin["xep_0030"].get_info(jid=room)
+    rooms = await owner.plugin["xep_0030"].get_items(jid=room.split("@")[1])
+    pinged = await owner.plugin["xep_0199"].ping(f"{room}/{owner.nick}", timeout=DEADLINE)
     for guest in others:
-        guest["xep_0045"].leave_muc(room, guest.nick)
+        guest.plugin["xep_0045"].leave_muc(room, guest.nick)
     for guest in guests:
         await guest.disconnect()
     print(json.dumps({
