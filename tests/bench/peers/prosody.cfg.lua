@@ -29,5 +29,8 @@ s2s_secure_auth = true
 storage = "internal"
 log = { warn = "*console" }
 
+Component "rooms.@DOMAIN@" "muc"
+    restrict_room_creation = "local"
+
 VirtualHost "@DOMAIN@"
     ssl = { certificate = "@CHAIN@", key = "@KEY@" }

@@ -9,6 +9,7 @@ pub(crate) mod idle;
 mod login;
 mod ping;
 mod presence;
+mod room;
 mod roster;
 
 use std::cell::Cell;
@@ -67,6 +68,10 @@ pub enum Scenario {
     Presence,
     /// The same, eight in flight.
     Presence8,
+    /// A message told to the 200 occupants of a room, one in flight; each occupant is one unit.
+    Room,
+    /// The same, eight in flight.
+    Room8,
     /// TCP, STARTTLS, SCRAM-SHA-256, bind, presence; and the goodbye.
     Login,
     /// TCP, STARTTLS and two streams.
@@ -93,6 +98,8 @@ impl Scenario {
         Self::ChatPaced,
         Self::Presence,
         Self::Presence8,
+        Self::Room,
+        Self::Room8,
         Self::Ping,
         Self::Roster,
         Self::Login,
@@ -118,6 +125,12 @@ impl Scenario {
             Self::Presence => "presence broadcast, per contact delivered, 20 contacts, 1 in flight",
             Self::Presence8 => {
                 "presence broadcast, per contact delivered, 20 contacts, 8 in flight"
+            }
+            Self::Room => {
+                "room message (XEP-0045), per occupant delivered, 200 occupants, 1 in flight"
+            }
+            Self::Room8 => {
+                "room message (XEP-0045), per occupant delivered, 200 occupants, 8 in flight"
             }
             Self::Login => "login and logout: TCP, STARTTLS, SCRAM-SHA-256, bind, presence",
             Self::Handshake => "TCP, STARTTLS and two streams only",
@@ -154,8 +167,9 @@ impl Scenario {
             Self::Ping => (7.0, 5.5),
             Self::Roster => (15.0, 10.0),
             // A write for each delivery costs more than this by itself: it is asked of what can be written together.
-            Self::Presence => return None,
+            Self::Presence | Self::Room => return None,
             Self::Presence8 => (3.5, 2.5),
+            Self::Room8 => (2.5, 1.5),
             Self::Login => (450.0, 350.0),
             Self::Handshake => (300.0, 240.0),
             Self::IdleSession => (16e3, 13e3),
@@ -190,11 +204,6 @@ pub const LATER: &[(&str, f64, f64)] = &[
         "chat, 1 in flight, archived (XEP-0313) for both sides",
         25.0,
         15.0,
-    ),
-    (
-        "room message (XEP-0045), per occupant delivered, 200 occupants",
-        2.5,
-        1.5,
     ),
 ];
 
@@ -290,6 +299,8 @@ pub async fn run_on(scenario: Scenario, subject: &Subject, size: &Size) -> Outco
         Scenario::Roster => roster::run(subject, size).await,
         Scenario::Presence => presence::run(subject, 1, size).await,
         Scenario::Presence8 => presence::run(subject, 8, size).await,
+        Scenario::Room => room::run(subject, 1, size).await,
+        Scenario::Room8 => room::run(subject, 8, size).await,
         Scenario::Login => login::run(subject, login::Depth::Session, size).await,
         Scenario::Handshake => login::run(subject, login::Depth::Streams, size).await,
         _ => Err("it is measured otherwise".into()),
