@@ -1,5 +1,7 @@
 //! A room (XEP-0045) with 200 occupants, one of whom speaks: one or some messages, and the next when all have heard.
 
+use tokio::task::JoinSet;
+
 use super::{Crew, PRESENCES, Sample, Size, online};
 use crate::Outcome;
 use crate::client::Client;
@@ -17,8 +19,9 @@ fn room(subject: &Subject) -> String {
 
 /// Enters, and has read all that is shown on entering: the subject comes last.
 async fn enter(client: &mut Client, room: &str, nick: usize) -> Outcome<()> {
-    let presence =
-        format!("<presence to='{room}/o{nick}'><x xmlns='{MUC}'><history maxstanzas='0'/></x></presence>");
+    let presence = format!(
+        "<presence to='{room}/o{nick}'><x xmlns='{MUC}'><history maxstanzas='0'/></x></presence>"
+    );
     client.connection.send(presence.as_bytes()).await?;
     loop {
         let item = client.connection.element().await?;
@@ -76,10 +79,13 @@ pub(super) async fn run(subject: &Subject, window: u64, size: &Size) -> Outcome<
         let padding = "x".repeat(180);
         let mut number = 0u64;
         while !meter.stop.get() {
-            let bodies: Vec<String> =
-                (number..number + window).map(|n| format!("{n:020}{padding}")).collect();
+            let bodies: Vec<String> = (number..number + window)
+                .map(|n| format!("{n:020}{padding}"))
+                .collect();
             let said = bodies.iter().fold(String::new(), |said, body| {
-                said + &format!("<message to='{room}' type='groupchat'><body>{body}</body></message>")
+                said + &format!(
+                    "<message to='{room}' type='groupchat'><body>{body}</body></message>"
+                )
             });
             occupants[0].connection.send(said.as_bytes()).await?;
             for occupant in &mut occupants {
@@ -90,8 +96,13 @@ pub(super) async fn run(subject: &Subject, window: u64, size: &Size) -> Outcome<
             }
             number += window;
         }
+        // All at once: each who goes is news to all who have not gone yet.
+        let mut going = JoinSet::new();
         for occupant in occupants {
-            occupant.log_out().await?;
+            going.spawn_local(occupant.log_out());
+        }
+        while let Some(gone) = going.join_next().await {
+            gone??;
         }
         Ok(())
     });
