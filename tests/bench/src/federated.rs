@@ -16,6 +16,7 @@ use crate::curves::{LANES, Point, flat};
 use crate::machine::{Process, Used};
 use crate::report::{Figure, align, words};
 use crate::scenario::chat::{self, Reader, Writer};
+use crate::scenario::idle::quiet;
 use crate::scenario::{Crew, Sample, Size, Unit, online};
 use crate::subject::Kind;
 use crate::subject::federated::{Accounts, Federated};
@@ -68,6 +69,8 @@ pub async fn run(
     let domains = Domains::make(&world.fresh("peers")?, most)?;
     let all = Duration::from_secs_f64(size.seconds * (size.repeat + 1) as f64) + PREPARATION;
     let mut both = Federated::start(kind, world, &domains, &far_accounts(&peers))?;
+    quiet(&both.far.process).await?;
+    quiet(&both.near.process).await?;
 
     eprintln!("{}: local messages …", kind.name());
     let local = tokio::time::timeout(all, local(&both, size)).await??;
@@ -265,6 +268,9 @@ async fn fresh(both: &mut Federated, peers: usize, size: &Size) -> Outcome<[Figu
     for round in 0..=size.repeat {
         both.far.restart()?;
         let pairs = between(both, peers, peers).await?;
+        // What a server does after a start is no part of a stream.
+        quiet(&both.far.process).await?;
+        quiet(&both.near.process).await?;
         let before = used(both)?;
         let mut tasks: JoinSet<Outcome<(Writer, Reader)>> = JoinSet::new();
         let mut waiting = pairs.into_iter();

@@ -64,11 +64,16 @@ impl Federated {
     ) -> Outcome<Self> {
         let places = Places::new(kind, world, domains)?;
         let dirs = [world.fresh("near")?, world.fresh("far")?];
+        if kind == Kind::Domicile {
+            copy(&world.home(), &dirs[0])?;
+        }
+        let mut calls = Vec::new();
+        for (at, dir) in dirs.iter().enumerate() {
+            calls.push(places.prepare(kind, world, domains, at, dir)?);
+        }
         match kind {
-            Kind::Domicile => {
-                copy(&world.home(), &dirs[0])?;
-                fill_domicile(world, &dirs[1], domains, accounts)?;
-            }
+            // By the limits of its configuration.
+            Kind::Domicile => fill_domicile(world, &dirs[1], domains, accounts)?,
             Kind::Prosody => {
                 prosody::accounts(&dirs[0], DOMAIN, 0..world.users)?;
                 for (domain, users) in accounts {
@@ -79,8 +84,7 @@ impl Federated {
             _ => return Err(format!("{}: not with itself", kind.name()).into()),
         }
         let mut sides = Vec::new();
-        for (at, dir) in dirs.iter().enumerate() {
-            let (program, arguments) = places.prepare(kind, world, domains, at, dir)?;
+        for (at, (program, arguments)) in calls.into_iter().enumerate() {
             let log = world
                 .base
                 .join(format!("{}-{}.log", kind.name(), ["near", "far"][at]));
@@ -160,7 +164,11 @@ impl Places {
                 format!("{}@{}", self.dns.ip(), self.dns.port()),
             ),
         };
-        let config = dir.join(name);
+        let config = dir.join(match kind {
+            // Where its commands look for it.
+            Kind::Domicile => "domicile.toml",
+            _ => name,
+        });
         let places = [
             ("ADDRESS", address.as_str()),
             ("DIR", &dir.to_string_lossy()),
