@@ -259,6 +259,17 @@ impl Router {
         Ok(session)
     }
 
+    /// A session that was bound just now asks for these; what modules say to that (XEP-0386 3.2).
+    pub async fn bound_with(
+        &self,
+        session: &Session,
+        wanted: &[xmpp::element::Element],
+    ) -> Vec<xmpp::element::Element> {
+        let domain = Arc::clone(&session.domain());
+        let cx = self.modules.context(&domain.hosted, self, now());
+        hooks::session_bound(&cx, &session.jid, wanted).await
+    }
+
     /// A session's stream has ended. `unwritten` is what it could not be sent: messages among it find another way.
     pub async fn ended(&self, session: &Arc<Session>, unwritten: Vec<bytes::Bytes>) {
         self.end(session, unwritten.into_iter().map(|item| (None, item)))
@@ -537,7 +548,11 @@ impl Router {
 
     /// Queues a stanza for one session. A reader so slow that its queue is full loses the session.
     fn push(&self, session: &Arc<Session>, stanza: &Stanza) -> Result<(), PushError> {
-        let result = session.outbox.push(stanza.bytes().clone());
+        let result = if session.is_unseen() {
+            Self::push_unseen(session, stanza)
+        } else {
+            session.outbox.push(stanza.bytes().clone())
+        };
         match result {
             Ok(()) => self.metrics.routed(Route::Session),
             Err(PushError::Full) => self.close_session(
@@ -548,6 +563,21 @@ impl Router {
             Err(PushError::Closed) => {}
         }
         result
+    }
+
+    /// Nobody looks: presence and chat states wait until something comes that cannot, of each sender the last (EXT-13).
+    fn push_unseen(session: &Session, stanza: &Stanza) -> Result<(), PushError> {
+        let bytes = stanza.bytes().clone();
+        let from = stanza.from().map(Jid::as_str).unwrap_or_default();
+        match stanza.kind() {
+            Kind::Presence if modules::hooks::is_plain_presence(stanza) => {
+                session.outbox.push_late(&format!("p {from}"), bytes)
+            }
+            Kind::Message if modules::hooks::is_of_the_moment(stanza) => {
+                session.outbox.push_late(&format!("m {from}"), bytes)
+            }
+            _ => session.outbox.push(bytes),
+        }
     }
 
     /// The long way: a module.

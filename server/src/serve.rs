@@ -167,6 +167,7 @@ impl Server {
                 forgiven_after: Duration::from_secs(limits.login_forgiven_seconds.into()),
                 most: limits.login_failures_at_most,
             }),
+            token_seconds: config.clients.token_days.saturating_mul(86_400),
         });
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();

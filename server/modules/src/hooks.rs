@@ -13,6 +13,7 @@
 //! | presence of any type to an account's bare or full JID here | [`presence_inbound`] |
 //! | a message that the table of RFC 6121 8.5.4 stores offline (O) | [`message_undeliverable`] |
 //! | a message for which the project's choice there is `x` | [`message_refused`] |
+//! | a session that was bound along with authentication | [`session_bound`] |
 //! | a session that ended, after removing it | [`session_gone`] |
 //! | a session from before a restart, once its client is back | [`session_returned`] |
 //! | a message to sessions whose clients are not there | [`keeps`], then [`message_undeliverable`] |
@@ -61,6 +62,22 @@ pub trait Module: Send + Sync {
 
     /// Everything up to a mark ([`crate::Switchboard::mark`]) has been written to the session's socket.
     async fn session_written(&self, _: &Context<'_>, _session: &Jid) {}
+
+    /// Namespaces of what a client may ask this module for along with binding (XEP-0386 3.1); each is a feature of disco too.
+    fn inline(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// A client that binds asks for something of [`Module::inline`]: it is done when this returns. What is answered, if
+    /// anything, goes into `<bound/>`.
+    async fn session_bound(
+        &self,
+        _: &Context<'_>,
+        _session: &Jid,
+        _wanted: &Element,
+    ) -> Option<Element> {
+        None
+    }
 
     /// A session ended.
     async fn session_gone(&self, _: &Context<'_>, _: &SessionView) {}
@@ -335,6 +352,37 @@ pub async fn session_returned(cx: &Context<'_>, session: &Jid) {
         module.session_returned(cx, session).await;
     }
     finish(cx).await;
+}
+
+/// Namespaces of what modules of the domain can be asked for along with binding (XEP-0386 3.1).
+pub fn inline(hosted: &Hosted) -> Vec<&'static str> {
+    modules_of(hosted)
+        .flat_map(|module| module.inline().iter().copied())
+        .collect()
+}
+
+/// A session has been bound, and its client asks for these along with it; what modules say to that.
+pub async fn session_bound(cx: &Context<'_>, session: &Jid, wanted: &[Element]) -> Vec<Element> {
+    let mut answers = Vec::new();
+    for wanted in wanted {
+        for module in modules_of(cx.hosted) {
+            if module.inline().contains(&wanted.ns()) {
+                answers.extend(module.session_bound(cx, session, wanted).await);
+            }
+        }
+    }
+    finish(cx).await;
+    answers
+}
+
+/// Whether this is presence proper, which the next one of the same sender makes worthless.
+pub fn is_plain_presence(presence: &Stanza) -> bool {
+    crate::context::is_plain_presence(presence.type_())
+}
+
+/// Whether a message is of chat states alone (XEP-0085), worthless a moment later.
+pub fn is_of_the_moment(message: &Stanza) -> bool {
+    crate::offline::is_of_the_moment(message)
 }
 
 /// Modules that the domain has on, in order.

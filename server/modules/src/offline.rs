@@ -165,12 +165,16 @@ fn worth_keeping(message: &Stanza) -> bool {
     if hint("no-store") || hint("no-permanent-store") {
         return false;
     }
+    !is_of_the_moment(message)
+}
+
+/// Whether it is of chat states alone, with or without a thread.
+pub(crate) fn is_of_the_moment(message: &Stanza) -> bool {
     let mut children = message.children().peekable();
-    // A message of chat states alone, with or without a thread, is of the moment.
-    let of_the_moment = |(name, ns): (&str, &str)| {
-        ns == CHAT_STATES || (ns == ns::CLIENT && name == "thread") || ns == HINTS
-    };
-    children.peek().is_none() || !children.all(of_the_moment)
+    children.peek().is_some()
+        && children.all(|(name, ns)| {
+            ns == CHAT_STATES || (ns == ns::CLIENT && name == "thread") || ns == HINTS
+        })
 }
 
 /// A session that takes messages to the account: the one of highest priority.

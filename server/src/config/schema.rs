@@ -411,6 +411,9 @@ sections! {
         resume_seconds: u32 = 3_600,
         /// Where clients had best connect to then, if not where they were: "host" or "host:port".
         resume_location: String = String::new(),
+        /// How long a client that has logged in can come back without its password (XEP-0484); each time it does, half way
+        /// through, it gets as long again. 0: never.
+        token_days: u32 = 21,
     }
 
     /// Other servers.

@@ -464,5 +464,7 @@ async fn host(
         external: Vec::new(),
         idle_seconds: limits.patience.idle_seconds(),
         resumption: None,
+        tokens: false,
+        inline: Vec::new(),
     }))
 }

@@ -18,8 +18,8 @@ use xmpp::sasl::Hash;
 use xmpp::stanza::Stanza;
 use xmpp::stream::client::Client;
 use xmpp::stream::{
-    ACK_REQUEST, Answer, Ask, Event, Host as HostAnswer, Order, Resumed, Seed, Served,
-    StreamCondition, StreamError, TlsInfo, Unavailable, handled_too_much,
+    ACK_REQUEST, Answer, Ask, Bound, Event, Grant, Host as HostAnswer, Order, Resumed, Seed,
+    Served, StreamCondition, StreamError, TlsInfo, Unavailable, handled_too_much,
 };
 use xmpp::timestamp::Timestamp;
 
@@ -50,6 +50,8 @@ pub struct ClientDoor {
     pub limits: StreamLimits,
     /// Failed logins.
     pub logins: Logins,
+    /// How long tokens live, in seconds; 0: clients get none.
+    pub token_seconds: u32,
 }
 
 impl ClientDoor {
@@ -129,6 +131,8 @@ impl ClientDoor {
             features: modules::hooks::stream_features(&domain.hosted),
             idle_seconds: domain.patience.idle_seconds(),
             resumption: domain.resumption.clone(),
+            tokens: self.token_seconds > 0,
+            inline: modules::hooks::inline(&domain.hosted),
         }))
     }
 
@@ -144,26 +148,89 @@ impl ClientDoor {
         let Some(domain) = self.tenancy.get(domain.as_str()) else {
             return Answer::Credentials(Ok(None));
         };
-        // What names no account is counted as one all the same.
-        let account = BareJid::new(Some(&local), domain.name())
-            .unwrap_or_else(|_| Jid::from(domain.name().clone()).bare());
-        match self.logins.attempt(&account, from.ip(), Instant::now()) {
-            Attempt::After(Duration::ZERO) => {}
-            Attempt::After(delay) => {
-                self.metrics.limit("login_delay_seconds");
-                tokio::time::sleep(delay).await;
-            }
-            Attempt::Refused => {
-                self.metrics.limit("login_failures_at_most");
-                tracing::warn!(%account, %from, "too many failed logins: this one is not looked at");
-                return Answer::Credentials(Err(Unavailable));
-            }
+        if self.attempt(&domain, &local, from).await.is_err() {
+            return Answer::Credentials(Err(Unavailable));
         }
         proved.store(now().0, Ordering::Relaxed);
         let hash = hash.unwrap_or(Hash::Sha256);
         let found = domain.hosted.store.credentials_for(&local, hash).await;
         Answer::Credentials(found.map_err(|error| {
             tracing::error!(domain = %domain.name(), %error, "a login could not be checked");
+            Unavailable
+        }))
+    }
+}
+
+impl ClientDoor {
+    /// Waits as long as the failures of an account and of the address ask for (SASL-10).
+    ///
+    /// # Errors
+    /// There were so many that nothing is looked at.
+    async fn attempt(
+        &self,
+        domain: &Domain,
+        local: &str,
+        from: SocketAddr,
+    ) -> Result<(), Unavailable> {
+        // What names no account is counted as one all the same.
+        let account = BareJid::new(Some(local), domain.name())
+            .unwrap_or_else(|_| Jid::from(domain.name().clone()).bare());
+        match self.logins.attempt(&account, from.ip(), Instant::now()) {
+            Attempt::After(Duration::ZERO) => Ok(()),
+            Attempt::After(delay) => {
+                self.metrics.limit("login_delay_seconds");
+                tokio::time::sleep(delay).await;
+                Ok(())
+            }
+            Attempt::Refused => {
+                self.metrics.limit("login_failures_at_most");
+                tracing::warn!(%account, %from, "too many failed logins: this one is not looked at");
+                Err(Unavailable)
+            }
+        }
+    }
+
+    /// The tokens that a client says it has got (XEP-0484).
+    async fn tokens(
+        self: Arc<Self>,
+        domain: DomainName,
+        local: String,
+        agent: String,
+        from: SocketAddr,
+        proved: Arc<AtomicI64>,
+    ) -> Answer {
+        let Some(domain) = self.tenancy.get(domain.as_str()) else {
+            return Answer::Tokens(Ok(Vec::new()));
+        };
+        if self.attempt(&domain, &local, from).await.is_err() {
+            return Answer::Tokens(Err(Unavailable));
+        }
+        proved.store(now().0, Ordering::Relaxed);
+        let found = domain.hosted.store.tokens_of(&local, &agent).await;
+        Answer::Tokens(found.map_err(|error| {
+            tracing::error!(domain = %domain.name(), %error, "a token could not be checked");
+            Unavailable
+        }))
+    }
+
+    /// A client has proved its account: what becomes of its tokens.
+    async fn grant(self: Arc<Self>, grant: Box<Grant>) -> Answer {
+        let Some(domain) = self.tenancy.get(grant.account.domain()) else {
+            return Answer::Granted(Ok(None));
+        };
+        let rows = &domain.hosted.store;
+        let granted = async {
+            let local = grant.account.local().unwrap_or_default();
+            match rows.account_active(local).await? {
+                Some(row) => {
+                    rows.token_grant(row, &grant, self.token_seconds, now())
+                        .await
+                }
+                None => Ok(None),
+            }
+        };
+        Answer::Granted(granted.await.map_err(|error| {
+            tracing::error!(account = %grant.account, %error, "a token could not be written");
             Unavailable
         }))
     }
@@ -237,10 +304,17 @@ impl Host for ClientHost {
                 local,
                 hash,
             } => Box::pin(door.credentials(domain, local, hash, self.from, self.proved.clone())),
+            Ask::Tokens {
+                domain,
+                local,
+                agent,
+            } => Box::pin(door.tokens(domain, local, agent, self.from, self.proved.clone())),
+            Ask::Grant(grant) => Box::pin(door.grant(grant)),
             Ask::Bind {
                 account,
                 resource,
                 random,
+                features,
             } => {
                 let outbox = self.outbox.clone();
                 let slot = self.session.clone();
@@ -248,12 +322,18 @@ impl Host for ClientHost {
                 Box::pin(async move {
                     let resource = resource.as_deref().unwrap_or(&random);
                     let bound = door.router.bind(&account, resource, outbox, proved).await;
-                    Answer::Bound(bound.map(|session| {
-                        let jid = session.jid.clone();
-                        // The machine binds once; a second answer would find the slot taken and change nothing.
-                        let _ = slot.set(session);
-                        jid
-                    }))
+                    let session = match bound {
+                        Ok(session) => session,
+                        Err(refused) => return Answer::Bound(Err(refused)),
+                    };
+                    // The machine binds once; a second answer would find the slot taken and change nothing.
+                    let _ = slot.set(session.clone());
+                    let answers = match &features[..] {
+                        [] => Vec::new(),
+                        features => door.router.bound_with(&session, features).await,
+                    };
+                    let jid = session.jid.clone();
+                    Answer::Bound(Ok(Bound { jid, answers }))
                 })
             }
             Ask::Resume {
@@ -366,6 +446,11 @@ impl Host for ClientHost {
             Event::Reply(reply) => {
                 if let Some(session) = self.session.get() {
                     self.door.router.to_own(session, &reply);
+                }
+            }
+            Event::Active(active) => {
+                if let Some(session) = self.session.get() {
+                    session.set_active(active);
                 }
             }
             Event::AcksBegin => self.outbox().keep(),

@@ -55,6 +55,8 @@ pub struct Session {
     priority: AtomicI16,
     /// Its client is not there, and may come back.
     away: AtomicBool,
+    /// Nobody looks at its client (XEP-0352), or its client is not there.
+    unseen: AtomicBool,
     view: Mutex<SessionView>,
     /// How it outlives its connections (XEP-0198 5), where it does.
     resumption: Mutex<Option<Box<Resumption>>>,
@@ -74,6 +76,7 @@ impl Session {
             slot: Mutex::default(),
             priority: AtomicI16::new(NOT_AVAILABLE),
             away: AtomicBool::new(false),
+            unseen: AtomicBool::new(false),
             resumption: Mutex::default(),
         })
     }
@@ -114,6 +117,17 @@ impl Session {
     /// Priority of its presence; `None` while it is not available.
     pub fn priority(&self) -> Option<i8> {
         i8::try_from(self.priority.load(Ordering::Relaxed)).ok()
+    }
+
+    /// Somebody looks at its client from now on, or nobody does (EXT-13).
+    pub fn set_active(&self, active: bool) {
+        self.unseen.store(!active, Ordering::Relaxed);
+        self.outbox.set_active(active);
+    }
+
+    /// Whether nobody looks at its client, or its client is not there.
+    pub fn is_unseen(&self) -> bool {
+        self.unseen.load(Ordering::Relaxed)
     }
 
     /// Whether its client is not there.

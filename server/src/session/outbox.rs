@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use xmpp::stream::{ACK_REQUEST, Order};
 use xmpp::timestamp::Timestamp;
 
@@ -48,6 +48,7 @@ struct State {
     nudged: bool,
     standing: Standing,
     unacked: Option<Box<Unacked>>,
+    late: Option<Box<Late>>,
     lanes: Option<Box<Lanes>>,
 }
 
@@ -57,6 +58,8 @@ enum Standing {
     /// A stream.
     #[default]
     Open,
+    /// A stream, and nobody looks at its client (XEP-0352): what may wait does.
+    Idle,
     /// Nobody, and a session waits for its next stream.
     Away,
     /// Nobody will be any more.
@@ -124,6 +127,16 @@ struct Away {
     times: Vec<Timestamp>,
 }
 
+/// What waits until something comes that cannot: of each kind and sender the last.
+#[derive(Default)]
+struct Late {
+    items: Vec<(Box<str>, Bytes)>,
+    bytes: usize,
+}
+
+/// Bytes that may wait so.
+const LATE_BYTES: usize = 64 * 1024;
+
 /// What a session leaves when its time is over, or is kept of it while the server is not there.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Remains {
@@ -136,8 +149,32 @@ pub struct Remains {
 }
 
 impl State {
+    /// There is a stream.
     fn is_open(&self) -> bool {
-        self.standing == Standing::Open
+        matches!(self.standing, Standing::Open | Standing::Idle)
+    }
+
+    /// What has waited goes into the queue.
+    fn flush(&mut self) {
+        let Some(late) = self.late.take() else {
+            return;
+        };
+        for (_, item) in late.items {
+            self.queue_up(item);
+        }
+    }
+
+    /// Behind all that is in the queue; where nobody is there, with the time.
+    fn queue_up(&mut self, item: Bytes) {
+        if let Some(away) = self
+            .unacked
+            .as_mut()
+            .and_then(|unacked| unacked.away.as_mut())
+        {
+            away.times.push((away.clock)());
+        }
+        self.bytes += item.len();
+        self.queue.push(item);
     }
 
     fn held(&self) -> usize {
@@ -248,8 +285,8 @@ impl Outbox {
     /// [`PushError`]; the bytes are not queued.
     pub fn push(&self, bytes: Bytes) -> Result<(), PushError> {
         let mut state = self.state.lock();
-        if !state.is_open() {
-            return self.push_away(&mut state, bytes);
+        if state.standing != Standing::Open {
+            return self.push_late_or_away(state, bytes);
         }
         if state.held() > 0 && state.held() + bytes.len() > self.limit {
             return Err(PushError::Full);
@@ -264,21 +301,82 @@ impl Outbox {
         Ok(())
     }
 
-    /// Nobody is there, for a while or for ever.
-    fn push_away(&self, state: &mut State, bytes: Bytes) -> Result<(), PushError> {
+    /// Nobody is there or nobody looks: what waits for this goes before it.
+    fn push_late_or_away(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        bytes: Bytes,
+    ) -> Result<(), PushError> {
+        if state.standing == Standing::Closed {
+            return Err(PushError::Closed);
+        }
+        state.flush();
         let held = state.held();
-        let away = state
-            .unacked
-            .as_mut()
-            .and_then(|unacked| unacked.away.as_mut())
-            .ok_or(PushError::Closed)?;
         if held > 0 && held + bytes.len() > self.limit {
             return Err(PushError::Full);
         }
-        away.times.push((away.clock)());
-        state.bytes += bytes.len();
-        state.queue.push(bytes);
+        state.queue_up(bytes);
+        let waker = state.waker.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
         Ok(())
+    }
+
+    /// Queues bytes that may wait while nobody looks, in place of earlier ones of the same `kind` (what it is and whose). They
+    /// go out before whatever may not wait, so that nothing is reordered, only left out (XEP-0352 5).
+    ///
+    /// # Errors
+    /// [`PushError`]; the bytes are not queued.
+    pub fn push_late(&self, kind: &str, bytes: Bytes) -> Result<(), PushError> {
+        let mut state = self.state.lock();
+        match state.standing {
+            Standing::Closed => return Err(PushError::Closed),
+            Standing::Open => {
+                drop(state);
+                return self.push(bytes);
+            }
+            Standing::Idle | Standing::Away => {}
+        }
+        let late = state.late.get_or_insert_default();
+        if let Some(at) = late.items.iter().position(|(of, _)| **of == *kind) {
+            let (_, old) = late.items.remove(at);
+            late.bytes -= old.len();
+        }
+        late.bytes += bytes.len();
+        late.items.push((kind.into(), bytes));
+        if late.bytes <= LATE_BYTES {
+            return Ok(());
+        }
+        if state.held() > self.limit {
+            return Err(PushError::Full);
+        }
+        state.flush();
+        let waker = state.waker.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        Ok(())
+    }
+
+    /// Somebody looks at the client from now on, or nobody does.
+    pub fn set_active(&self, active: bool) {
+        let mut state = self.state.lock();
+        match (state.standing, active) {
+            (Standing::Open, false) => state.standing = Standing::Idle,
+            (Standing::Idle, true) => {
+                state.standing = Standing::Open;
+                state.flush();
+                let waker = state.waker.take();
+                drop(state);
+                if let Some(waker) = waker {
+                    waker.wake();
+                }
+            }
+            _ => {}
+        }
     }
 
     /// A place of its own for one of those that share the stream. Its bound is the outbox's own, as if it had the stream to
@@ -495,6 +593,7 @@ impl Outbox {
         unacked.sent = handled;
         unacked.away = None;
         state.standing = Standing::Open;
+        state.flush();
         state.nudged = true;
         Ok(due)
     }
@@ -503,6 +602,7 @@ impl Outbox {
     pub fn remains(&self) -> Remains {
         let mut guard = self.state.lock();
         let state = &mut *guard;
+        state.flush();
         let unacked = state.unacked.take().unwrap_or_default();
         let unacknowledged = unacked.items.len();
         let sent = unacked.sent;
@@ -621,6 +721,7 @@ impl Outbox {
     /// another way behind what waited here. That is returned, to be written before our own end (RFC 6120 4.4).
     pub fn finish(&self, taken: &mut Taken) -> Vec<Bytes> {
         let mut state = self.state.lock();
+        state.flush();
         state.standing = Standing::Closed;
         state.bytes = 0;
         let mut items = std::mem::take(&mut state.queue);
@@ -664,237 +765,5 @@ impl std::fmt::Debug for Outbox {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::Wake;
-
-    use super::*;
-
-    #[derive(Default)]
-    struct Count(AtomicUsize);
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    fn take(outbox: &Outbox, count: &Arc<Count>, bytes: bool) -> Option<(Vec<Bytes>, usize)> {
-        let (mut items, mut taken) = (Vec::new(), Taken::default());
-        let waker = Waker::from(count.clone());
-        match outbox.poll_take(
-            &mut Context::from_waker(&waker),
-            bytes,
-            &mut items,
-            &mut taken,
-        ) {
-            Poll::Ready(()) => Some((items, taken.orders.len())),
-            Poll::Pending => None,
-        }
-    }
-
-    #[test]
-    fn everything_is_taken_at_once_in_order() {
-        let outbox = Outbox::new(100);
-        let count = Arc::<Count>::default();
-        assert!(take(&outbox, &count, true).is_none());
-        outbox.push(Bytes::from_static(b"a")).expect("room");
-        outbox.push(Bytes::from_static(b"b")).expect("room");
-        assert_eq!(count.0.load(Ordering::Relaxed), 1, "one wake for both");
-        let (items, _) = take(&outbox, &count, true).expect("two");
-        assert_eq!(items.concat(), b"ab");
-        assert!(take(&outbox, &count, true).is_none());
-    }
-
-    #[test]
-    fn the_bound_counts_bytes_and_lets_one_item_in() {
-        let outbox = Outbox::new(10);
-        outbox
-            .push(Bytes::from_static(b"longer than ten"))
-            .expect("the first");
-        assert_eq!(outbox.push(Bytes::from_static(b"x")), Err(PushError::Full));
-    }
-
-    #[test]
-    fn bytes_wait_until_the_stream_is_open_and_orders_do_not() {
-        let outbox = Outbox::new(100);
-        let count = Arc::<Count>::default();
-        outbox.push(Bytes::from_static(b"a")).expect("room");
-        assert!(take(&outbox, &count, false).is_none());
-        outbox.order(Order::Finish);
-        let (items, orders) = take(&outbox, &count, false).expect("the order");
-        assert!(items.is_empty());
-        assert_eq!(orders, 1);
-    }
-
-    #[test]
-    fn what_is_not_acknowledged_comes_back_first() {
-        let outbox = Outbox::new(100);
-        let count = Arc::<Count>::default();
-        outbox.keep();
-        for item in [&b"one"[..], b"two", b"three"] {
-            outbox.push(Bytes::copy_from_slice(item)).expect("room");
-        }
-        let (taken, _) = take(&outbox, &count, true).expect("three");
-        assert_eq!(
-            taken.concat(),
-            [b"onetwothree", ACK_REQUEST.as_bytes()].concat()
-        );
-        outbox.push(Bytes::from_static(b"four")).expect("room");
-        let (later, _) = take(&outbox, &count, true).expect("one");
-        assert_eq!(later.concat(), b"four", "one request at a time");
-        assert!(outbox.acked(2).expect("no more than was sent").is_empty());
-        let (request, _) = take(&outbox, &count, true).expect("a request");
-        assert_eq!(
-            request.concat(),
-            ACK_REQUEST.as_bytes(),
-            "for what came behind the last"
-        );
-        assert_eq!(outbox.acked(7).err(), Some(4), "SM-05");
-        outbox.push(Bytes::from_static(b"five")).expect("room");
-        // The pump had not written the end of what it took.
-        let unwritten = outbox.close_after(vec![taken[2].clone(), later[0].clone()]);
-        assert_eq!(unwritten, ["three", "four", "five"]);
-    }
-
-    fn clock() -> Timestamp {
-        Timestamp(7)
-    }
-
-    /// SM-07: the next stream gets what was not handled, in order, and the numbers go on.
-    #[test]
-    fn sm_07_a_session_goes_on_where_its_client_is() {
-        let outbox = Outbox::new(100);
-        let count = Arc::<Count>::default();
-        outbox.keep();
-        for item in [&b"one"[..], b"two", b"three"] {
-            outbox.push(Bytes::copy_from_slice(item)).expect("room");
-        }
-        take(&outbox, &count, true).expect("three");
-        outbox.acked(1).expect("sent");
-        outbox.order(Order::Finish);
-        let orders = outbox.leave(Vec::new(), clock).expect("it may wait");
-        assert_eq!(orders.len(), 1, "nobody has carried it out");
-        assert!(!outbox.order_heard(Order::Finish), "nobody is there");
-        outbox.push(Bytes::from_static(b"four")).expect("room");
-        assert_eq!(outbox.take_up(4).err(), Some(3), "SM-05");
-        outbox.take_up(2).expect("one of the two had come");
-        let (items, _) = take(&outbox, &count, true).expect("the rest");
-        assert_eq!(
-            items.concat(),
-            [b"threefour", ACK_REQUEST.as_bytes()].concat()
-        );
-        assert_eq!(outbox.acked(5).err(), Some(4));
-        outbox.acked(4).expect("all");
-        assert_eq!(outbox.unacknowledged(), 0);
-    }
-
-    /// What waits with nobody there is bounded like everything else, and is known with the time it came.
-    #[test]
-    fn what_nobody_takes_up_is_given_back_with_its_times() {
-        let outbox = Outbox::new(10);
-        outbox.keep();
-        outbox.push(Bytes::from_static(b"one")).expect("room");
-        take(&outbox, &Arc::default(), true).expect("one");
-        outbox.push(Bytes::from_static(b"two")).expect("room");
-        outbox
-            .leave(Vec::new(), || Timestamp(5))
-            .expect("it may wait");
-        assert_eq!(
-            outbox.push(Bytes::from_static(b"12345")),
-            Err(PushError::Full)
-        );
-        outbox.push(Bytes::from_static(b"333")).expect("room");
-        let remains = outbox.remains();
-        assert_eq!((remains.sent, remains.unacknowledged), (1, 1));
-        let text = remains.items.iter().map(|(at, item)| (at.0, &item[..]));
-        assert!(text.eq([(5, &b"one"[..]), (5, b"two"), (5, b"333")]));
-        assert_eq!(outbox.push(Bytes::new()), Err(PushError::Closed));
-
-        let again = Outbox::of_remains(10, remains, clock);
-        assert_eq!(
-            again.push(Bytes::from_static(b"12345")),
-            Err(PushError::Full)
-        );
-        again.take_up(1).expect("the first had come");
-        let (items, _) = take(&again, &Arc::default(), true).expect("two");
-        assert_eq!(items.concat(), [b"two333", ACK_REQUEST.as_bytes()].concat());
-    }
-
-    /// What an offline store forgets when its messages have arrived waits for the acknowledgement, not for the socket.
-    #[test]
-    fn what_follows_waits_for_the_acknowledgement() {
-        let outbox = Outbox::new(100);
-        outbox.keep();
-        outbox.push(Bytes::from_static(b"one")).expect("room");
-        outbox.when_written(Box::pin(async {}));
-        let (mut items, mut taken) = (Vec::new(), Taken::default());
-        let mut cx = Context::from_waker(Waker::noop());
-        assert!(
-            outbox
-                .poll_take(&mut cx, true, &mut items, &mut taken)
-                .is_ready()
-        );
-        assert!(taken.then.is_empty(), "not when it is written");
-        outbox.push(Bytes::from_static(b"two")).expect("room");
-        outbox.leave(Vec::new(), clock).expect("it may wait");
-        assert!(outbox.take_up(0).expect("nothing had come").is_empty());
-        take(&outbox, &Arc::default(), true).expect("both");
-        assert_eq!(outbox.acked(1).expect("sent").len(), 1);
-        assert!(outbox.acked(2).expect("sent").is_empty(), "once");
-    }
-
-    #[test]
-    fn what_is_not_acknowledged_counts() {
-        let outbox = Outbox::new(10);
-        outbox.keep();
-        outbox.push(Bytes::from_static(b"eight...")).expect("room");
-        take(&outbox, &Arc::default(), true).expect("taken");
-        assert_eq!(
-            outbox.push(Bytes::from_static(b"xyz")),
-            Err(PushError::Full)
-        );
-        outbox.acked(1).expect("handled");
-        outbox.push(Bytes::from_static(b"xyz")).expect("room again");
-    }
-
-    /// DOS-10: one of two that share a stream fills its own room, and the other's is still there.
-    #[test]
-    fn dos_10_lanes_have_room_of_their_own() {
-        let outbox = Outbox::new(10);
-        let (one, two) = (outbox.lane(), outbox.lane());
-        let push = |lane, item: &'static [u8]| outbox.push_in(lane, Bytes::from_static(item));
-        outbox.keep();
-        push(one, b"1: eight").expect("room");
-        assert_eq!(push(one, b"1: more"), Err(PushError::Full));
-        push(two, b"2: eight").expect("room of its own");
-        take(&outbox, &Arc::default(), true).expect("both");
-        assert_eq!(
-            push(one, b"1: more"),
-            Err(PushError::Full),
-            "not acknowledged"
-        );
-        assert!(!outbox.is_drained(one));
-        outbox.acked(1).expect("sent");
-        assert!(outbox.is_drained(one) && !outbox.is_drained(two));
-        push(one, b"1: more").expect("room again");
-        assert_eq!(push(two, b"2: more"), Err(PushError::Full));
-        outbox.keep_no_more();
-        push(two, b"2: more").expect("nothing is kept any longer");
-        assert_eq!(outbox.withdraw(one), ["1: more"]);
-        assert!(outbox.is_drained(one));
-        let (left, _) = take(&outbox, &Arc::default(), true).expect("the other's");
-        assert_eq!(left.concat(), b"2: more");
-        assert!(outbox.is_drained(two));
-    }
-
-    #[test]
-    fn a_closed_outbox_gives_back_what_was_not_written() {
-        let outbox = Outbox::new(100);
-        outbox.push(Bytes::from_static(b"a")).expect("room");
-        assert_eq!(outbox.close(), [Bytes::from_static(b"a")]);
-        assert_eq!(
-            outbox.push(Bytes::from_static(b"b")),
-            Err(PushError::Closed)
-        );
-    }
-}
+#[path = "outbox/tests.rs"]
+mod tests;

@@ -95,6 +95,7 @@ impl Session {
         };
         resumption.left.notify_waiters();
         self.away.store(goes_on, Ordering::Relaxed);
+        self.unseen.store(true, Ordering::Relaxed);
         goes_on.then_some(Absence {
             handled,
             since,
@@ -117,6 +118,8 @@ impl Session {
             } => match self.outbox.take_up(handled) {
                 Ok(due) => {
                     self.away.store(false, Ordering::Relaxed);
+                    // Active again, whatever it was before (XEP-0352 5).
+                    self.unseen.store(false, Ordering::Relaxed);
                     resumption.standing = Standing::Attached;
                     TakeUp::Taken(of_client, due)
                 }
@@ -188,6 +191,7 @@ impl Sessions {
         };
         self.put_resumable(session, id, absence.seconds, standing, true);
         session.away.store(true, Ordering::Relaxed);
+        session.unseen.store(true, Ordering::Relaxed);
     }
 
     fn put_resumable(

@@ -274,6 +274,8 @@ impl DomainStore {
             .bind(self.id.0).bind(local).fetch_optional(&mut *tx).await?;
             if let Some((id,)) = found {
                 sqlx::query("DELETE FROM credentials WHERE account = $1").bind(id).execute(&mut *tx).await?;
+                // Whoever knew the old password shall not come back by what it was exchanged for.
+                sqlx::query("DELETE FROM client_tokens WHERE account = $1").bind(id).execute(&mut *tx).await?;
                 put_credentials!(tx, id, verifiers);
                 announce!(tx, &change, now);
             }

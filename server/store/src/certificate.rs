@@ -393,7 +393,7 @@ impl Store {
                 done += 1;
             }
         }
-        Ok(done + self.settings_reseal().await?)
+        Ok(done + self.settings_reseal().await? + self.tokens_reseal().await?)
     }
 
     pub(crate) fn reseal(

@@ -9,7 +9,8 @@
 //! is no way from it to another domain.
 //!
 //! Codemap: [`tenant`] and [`operator`] customers and their people; [`domain`], [`certificate`], [`finding`], [`peer`] what is
-//! known of a hosted domain; [`account`], [`roster`], [`offline`], [`session`] what is known of its users; [`room`] where they meet; [`audit`], [`setting`],
+//! known of a hosted domain; [`account`], [`roster`], [`offline`], [`session`], [`token`], [`push`] what is known of its users;
+//! [`room`] where they meet; [`audit`], [`setting`],
 //! [`change`] the rest; [`seal`] secrets at rest; [`group`] shared commits; [`error`].
 
 pub mod account;
@@ -24,12 +25,14 @@ mod moment;
 pub mod offline;
 pub mod operator;
 pub mod peer;
+pub mod push;
 pub mod room;
 pub mod roster;
 pub mod seal;
 pub mod session;
 pub mod setting;
 pub mod tenant;
+pub mod token;
 
 #[cfg(test)]
 mod battery;
@@ -57,6 +60,7 @@ pub use finding::FindingRow;
 pub use offline::OfflineMessage;
 pub use operator::{LoginRow, OperatorRow, TokenRow};
 pub use peer::PeerRow;
+pub use push::PushRow;
 pub use room::{ListedRoom, RoomAffiliation, RoomRow};
 pub use roster::{
     Applied, ItemEdit, RequestEdit, Roster, RosterChange, RosterEdit, RosterItem, Subscription,
@@ -64,6 +68,7 @@ pub use roster::{
 pub use seal::Sealer;
 pub use session::KeptSession;
 pub use tenant::TenantRow;
+pub use token::ClientRow;
 
 macro_rules! ids {
     ($($(#[doc = $doc:literal])+ $name:ident),+ $(,)?) => {$(

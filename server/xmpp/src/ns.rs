@@ -17,10 +17,18 @@ pub const STANZA_ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
 pub const TLS: &str = "urn:ietf:params:xml:ns:xmpp-tls";
 /// SASL (RFC 6120 6).
 pub const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
+/// The extensible SASL profile (XEP-0388).
+pub const SASL2: &str = "urn:xmpp:sasl:2";
+/// Tokens for coming back (XEP-0484).
+pub const FAST: &str = "urn:xmpp:fast:0";
 /// SASL channel-binding types (XEP-0440).
 pub const SASL_CB: &str = "urn:xmpp:sasl-cb:0";
 /// Resource binding (RFC 6120 7).
 pub const BIND: &str = "urn:ietf:params:xml:ns:xmpp-bind";
+/// Binding along with authentication (XEP-0386).
+pub const BIND2: &str = "urn:xmpp:bind:0";
+/// Client state indication (XEP-0352).
+pub const CSI: &str = "urn:xmpp:csi:0";
 /// The old session establishment, offered as optional (RFC 3921; RFC 6121 no longer needs it).
 pub const SESSION: &str = "urn:ietf:params:xml:ns:xmpp-session";
 /// Server dialback (XEP-0220).

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::*;
 use xmpp::jid::{BareJid, DomainName};
-use xmpp::sasl::{Hash, ScramVerifier};
+use xmpp::sasl::{Hash, ScramVerifier, TokenKey, TokenMechanism};
+use xmpp::stream::{Grant, UserAgent};
 use xmpp::timestamp::Timestamp;
 
 mod faults;
@@ -233,6 +234,30 @@ async fn house(store: &Store, text: &str, label: &str) -> (TenantId, DomainRow, 
     row.id = store.domain_add(&row).await.expect("domain");
     let handle = store.domain(row.id, &row.name);
     (tenant, row, handle)
+}
+
+fn grant(agent: &str, account: &str) -> Grant {
+    Grant {
+        account: bare(account),
+        agent: UserAgent {
+            id: Some(agent.into()),
+            software: "Test".into(),
+            device: "Desk".into(),
+        },
+        used: None,
+        invalidate: false,
+        wanted: Some(TokenMechanism::EndPoint),
+        key: TokenKey::of(&"x".repeat(65)),
+    }
+}
+
+fn push(node: &str) -> PushRow {
+    PushRow {
+        service: "push.example.net".into(),
+        node: node.into(),
+        resource: "phone".into(),
+        options: Some(b"<x/>".to_vec()),
+    }
 }
 
 fn kept_session(id: &str) -> KeptSession {

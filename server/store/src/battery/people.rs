@@ -151,6 +151,65 @@ battery! {
         assert_eq!(d.offline_add(AccountId(999), NOW, b"x", 4).await.expect("asked"), None);
     }
 
+    sasl_40_42_tokens_follow_one_another(store) {
+        let (_, _, d) = house(&store, "example.com", "aaa").await;
+        let a = d.account_add("juliet", &verifiers("p"), NOW).await.expect("added");
+        let first = grant("phone", "juliet@example.com");
+        let second = 1_000_000;
+        assert_eq!(d.token_grant(a, &first, 60, NOW).await.expect("granted"), Some(Timestamp(NOW.0 + 60 * second)));
+        let has = d.tokens_of("juliet", "phone").await.expect("read");
+        assert_eq!((has.len(), &has[0].key, has[0].mechanism.as_str()), (1, &first.key, "HT-SHA-256-ENDP"));
+        assert_eq!(d.tokens_of("juliet", "desk").await.expect("read").len(), 0);
+        // Used soon: no other one. Used late: a new one, and the old one is good until that is used.
+        let used = Grant { used: Some(has[0].id), wanted: None, key: TokenKey::of(&"y".repeat(65)), ..first.clone() };
+        assert_eq!(d.token_grant(a, &used, 60, NOW).await.expect("used"), None);
+        let late = Timestamp(NOW.0 + 40 * second);
+        assert!(d.token_grant(a, &used, 60, late).await.expect("used").is_some());
+        let both = d.tokens_of("juliet", "phone").await.expect("read");
+        assert_eq!(both.len(), 2);
+        let new = both.iter().find(|token| token.key == used.key).expect("the new one");
+        let rotated = Grant { used: Some(new.id), ..used.clone() };
+        assert_eq!(d.token_grant(a, &rotated, 60, late).await.expect("used"), None);
+        let left = d.tokens_of("juliet", "phone").await.expect("read");
+        assert_eq!((left.len(), left[0].id), (1, new.id), "the older one is no more");
+        let clients = d.client_list(a).await.expect("read");
+        assert_eq!((clients.len(), clients[0].agent.as_str(), clients[0].used), (1, "phone", Some(late)));
+        let over = Grant { invalidate: true, ..rotated.clone() };
+        assert_eq!(d.token_grant(a, &over, 60, late).await.expect("ended"), None);
+        assert_eq!(d.tokens_of("juliet", "phone").await.expect("read").len(), 0);
+        // By hand, by a new password, and while the account is suspended.
+        d.token_grant(a, &first, 60, NOW).await.expect("granted");
+        assert!(d.client_remove(a, "phone").await.expect("removed") && !d.client_remove(a, "phone").await.expect("asked"));
+        d.token_grant(a, &first, 60, NOW).await.expect("granted");
+        d.account_set_state("juliet", "suspended", NOW).await.expect("set");
+        assert_eq!(d.tokens_of("juliet", "phone").await.expect("read").len(), 0);
+        d.account_set_state("juliet", "active", NOW).await.expect("set");
+        assert_eq!(d.tokens_of("juliet", "phone").await.expect("read").len(), 1);
+        d.account_set_credentials("juliet", &verifiers("q"), NOW).await.expect("set");
+        assert_eq!(d.tokens_of("juliet", "phone").await.expect("read").len(), 0);
+        for n in 0..60 {
+            d.token_grant(a, &grant(&format!("c{n}"), "juliet@example.com"), 60, Timestamp(NOW.0 + n)).await.expect("granted");
+        }
+        let clients = d.client_list(a).await.expect("read");
+        assert_eq!((clients.len(), clients[0].agent.as_str()), (50, "c59"), "the oldest give way");
+    }
+
+    ext_14_where_sessions_are_woken(store) {
+        let (_, _, d) = house(&store, "example.com", "aaa").await;
+        let a = d.account_add("juliet", &[], NOW).await.expect("added");
+        assert!(d.push_enable(a, &push("one")).await.expect("enabled"));
+        let again = PushRow { options: None, ..push("one") };
+        assert!(d.push_enable(a, &again).await.expect("enabled"), "in place of the first");
+        assert!(d.push_enable(a, &push("two")).await.expect("enabled"));
+        assert_eq!(d.push_list(a).await.expect("read"), [again, push("two")]);
+        assert_eq!(d.push_disable(a, "push.example.net", Some("one")).await.expect("disabled"), 1);
+        assert_eq!(d.push_disable(a, "push.example.net", None).await.expect("disabled"), 1);
+        assert_eq!(d.push_list(a).await.expect("read"), []);
+        for n in 0..20 {
+            assert_eq!(d.push_enable(a, &push(&format!("n{n}"))).await.expect("asked"), n < 10, "{n}");
+        }
+    }
+
     sm_10_sessions_are_kept_whole_until_they_are_forgotten(store) {
         let (_, row, d) = house(&store, "example.com", "aaa").await;
         d.account_add("juliet", &[], NOW).await.expect("added");

@@ -13,6 +13,8 @@ battery! {
         d.offline_add(a, NOW, b"x", 9).await.expect("kept");
         d.room_add(&rooms::room("coven"), &[rooms::affiliation("juliet@example.com", "owner")]).await.expect("added");
         assert!(d.session_keep(kept_session("one")).await.expect("kept"));
+        d.token_grant(a, &grant("phone", "juliet@example.com"), 60, NOW).await.expect("granted");
+        d.push_enable(a, &push("node")).await.expect("enabled");
         let identity = Identity { chain_pem: "c".into(), key_pem: Zeroizing::new("k".into()) };
         d.certificate_add(&identity, NOW, "acme", "current", NOW).await.expect("added");
         d.order_set(&OrderRow { url: "u".into(), key_pem: Zeroizing::new("k".into()), csr: vec![] }).await.expect("set");

@@ -1,4 +1,4 @@
-//! SASL as steps (RFC 6120 6): SCRAM (RFC 5802, 7677), PLAIN (RFC 4616), EXTERNAL (RFC 4422 appendix A).
+//! SASL as steps (RFC 6120 6): SCRAM (RFC 5802, 7677), PLAIN (RFC 4616), EXTERNAL (RFC 4422 appendix A), tokens (HT).
 //!
 //! Why steps: an [`Exchange`] asks for what it cannot do itself (look up a verifier) and is fed the answer; it draws no
 //! randomness, the nonce comes in its [`Context`]. It is the same for SASL1 and SASL2. Refuses: to say whether an account
@@ -8,6 +8,7 @@ mod binding;
 mod mechanism;
 mod rfc5803;
 mod scram;
+mod token;
 mod verifier;
 
 #[cfg(any(test, feature = "test-client"))]
@@ -24,6 +25,7 @@ pub use self::binding::{Advertised, ChannelBindings};
 pub use self::mechanism::{Mechanism, SaslFailure};
 pub use self::rfc5803::VerifierError;
 use self::scram::{Binding, ClientFinal, ClientFirst};
+pub use self::token::{TOKEN_BYTES, TokenKey, TokenMechanism, TokenProof};
 pub use self::verifier::{
     DEFAULT_ITERATIONS, Hash, MAX_PASSWORD_BYTES, PasswordError, SALT_BYTES, ScramVerifier,
 };

@@ -7,11 +7,13 @@
 
 mod resume;
 mod sasl;
+mod sasl2;
 mod session;
 #[cfg(test)]
 mod tests;
 
 use self::sasl::Sasl;
+use self::sasl2::Finishing;
 use self::session::{Binding, Session, open_element, session_features};
 use super::opening::{
     Ending, Reception, STARTTLS_FEATURES, Voice, lang_of, other_domain, proceed, sasl_failure,
@@ -51,6 +53,8 @@ enum State {
     TlsHost(Box<TlsInfo>, StreamHeader),
     /// TLS, mechanisms were offered.
     Sasl(Box<Sasl>),
+    /// Authenticated, and what was asked for along with it is being done.
+    Finishing(Box<Finishing>),
     /// Authenticated, waiting for the header that follows.
     Authenticated(Box<Account>),
     /// Authenticated, binding was offered.
@@ -91,7 +95,7 @@ impl Client {
 }
 
 impl Machine for Client {
-    fn handle(&mut self, input: Input<'_>, _now: Timestamp, out: &mut Actions) {
+    fn handle(&mut self, input: Input<'_>, now: Timestamp, out: &mut Actions) {
         match input {
             Input::Connected(None) => {}
             Input::Connected(Some(tls)) | Input::Tls(tls) => {
@@ -102,7 +106,7 @@ impl Machine for Client {
             }
             Input::Header(header) => self.header(header, out),
             Input::Element(raw) => self.element(&raw, out),
-            Input::Answer(answer) => self.answer(answer, out),
+            Input::Answer(answer) => self.answer(answer, now, out),
             Input::Close => self.peer_closed(out),
             Input::Broken(error) => self.fail(error, out),
             Input::Order(Order::Close(error)) => self.close(error, out),
@@ -122,7 +126,7 @@ impl Machine for Client {
             | State::Tls(_)
             | State::TlsHost(..)
             | State::Sasl(_) => Phase::Unauthenticated,
-            State::Authenticated(_) | State::Bind(..) => Phase::Authenticated,
+            State::Finishing(_) | State::Authenticated(_) | State::Bind(..) => Phase::Authenticated,
             State::Open(_) => Phase::Open,
             State::Closing => Phase::Closing,
             State::Closed | State::Between => Phase::Closed,
@@ -148,7 +152,10 @@ impl Client {
             Ok(to) => to,
             Err(condition) => return self.refuse_header(&header, condition.into(), out),
         };
-        if claimed(&header).is_err() {
+        // LAYER-11
+        if !claimed(&header)
+            .is_ok_and(|claimed| claimed.is_none_or(|from| from.domain() == to.as_str()))
+        {
             return self.refuse_header(&header, StreamCondition::InvalidFrom.into(), out);
         }
         self.state = match std::mem::replace(&mut self.state, State::Between) {
@@ -225,7 +232,12 @@ impl Client {
             self.state = State::StartTls(served);
             return;
         };
-        let sasl = Sasl::new(served, tls, claimed(&header).ok().flatten());
+        let sasl = Sasl::new(
+            served,
+            tls,
+            claimed(&header).ok().flatten(),
+            lang_of(&header),
+        );
         out.send(|bytes| write_features(&sasl.features(), bytes));
         self.state = State::Sasl(Box::new(sasl));
     }
@@ -296,7 +308,7 @@ fn unwanted(raw: &RawElement<'_>) -> StreamError {
 // --- answers and the end ---
 
 impl Client {
-    fn answer(&mut self, answer: Answer, out: &mut Actions) {
+    fn answer(&mut self, answer: Answer, now: Timestamp, out: &mut Actions) {
         match answer {
             Answer::Host(host) => self.host(host, out),
             Answer::Credentials(Ok(verifier)) => {
@@ -308,8 +320,16 @@ impl Client {
             Answer::Credentials(Err(_)) => {
                 self.sasl_failed(SaslFailure::TemporaryAuthFailure, out);
             }
-            Answer::Bound(result) => self.bound(result, out),
-            Answer::Resumed(result) => self.resumed(result, out),
+            Answer::Tokens(tokens) => self.tokens(tokens, now, out),
+            Answer::Granted(granted) => self.granted(granted, out),
+            Answer::Bound(result) => match self.state {
+                State::Finishing(_) => self.bound_inline(result, out),
+                _ => self.bound(result, out),
+            },
+            Answer::Resumed(result) => match self.state {
+                State::Finishing(_) => self.resumed_inline(result, out),
+                _ => self.resumed(result, out),
+            },
             // Answers for server streams only.
             _ => {}
         }

@@ -30,6 +30,8 @@ pub(super) fn served(name: &str) -> Host {
         max_bytes: 10_000,
         idle_seconds: 600,
         resumption: None,
+        tokens: false,
+        inline: Vec::new(),
     }))
 }
 

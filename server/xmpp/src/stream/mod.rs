@@ -35,7 +35,7 @@ use sha2::{Digest, Sha256};
 use crate::element::Element;
 use crate::framing::{RawElement, StreamHeader};
 use crate::jid::{BareJid, DomainName, Jid};
-use crate::sasl::{Hash, ScramVerifier};
+use crate::sasl::{Hash, ScramVerifier, TokenKey, TokenMechanism};
 use crate::stanza::{Stanza, StanzaError};
 use crate::timestamp::Timestamp;
 
@@ -179,6 +179,18 @@ pub enum Ask {
         /// Which one; `None`: any.
         hash: Option<Hash>,
     },
+    /// The tokens that a client of an account has got (XEP-0484). Answered by [`Answer::Tokens`].
+    Tokens {
+        /// Hosted domain.
+        domain: DomainName,
+        /// Localpart, as the client gave it.
+        local: String,
+        /// The client's own name for itself.
+        agent: String,
+    },
+    /// A client has proved its account: its token is used, and another one may be given to it. Answered by
+    /// [`Answer::Granted`].
+    Grant(Box<Grant>),
     /// A session for this account. Answered by [`Answer::Bound`].
     Bind {
         /// The authenticated account.
@@ -187,6 +199,8 @@ pub enum Ask {
         resource: Option<String>,
         /// What to use if it asked for nothing: unpredictable (BIND-02).
         random: String,
+        /// What the client wants of modules along with it (XEP-0386 3.1).
+        features: Vec<Element>,
     },
     /// The session of this account that another connection has left behind (XEP-0198 5). Answered by [`Answer::Resumed`].
     Resume {
@@ -246,7 +260,11 @@ pub enum Answer {
     /// To [`Ask::Credentials`]: `Ok(None)` when there is no such account (the exchange goes on all the same, SASL-11).
     Credentials(Result<Option<ScramVerifier>, Unavailable>),
     /// To [`Ask::Bind`].
-    Bound(Result<Jid, Box<StanzaError>>),
+    Bound(Result<Bound, Box<StanzaError>>),
+    /// To [`Ask::Tokens`]: none where there is no such account.
+    Tokens(Result<Vec<IssuedToken>, Unavailable>),
+    /// To [`Ask::Grant`]: when the new token ends, if it was kept and the client is to have it.
+    Granted(Result<Option<Timestamp>, Unavailable>),
     /// To [`Ask::Resume`].
     Resumed(Result<Resumed, NotResumed>),
     /// To [`Ask::Judge`].
@@ -287,6 +305,56 @@ pub enum Answer {
         /// Whether the key is ours; `None` when the domain is not hosted here (DIALBACK-17).
         valid: Option<bool>,
     },
+}
+
+/// A session that has begun.
+#[derive(Clone, Debug)]
+pub struct Bound {
+    /// Its full address.
+    pub jid: Jid,
+    /// What modules say to what was asked of them.
+    pub answers: Vec<Element>,
+}
+
+/// What a client says about itself (XEP-0388 2.3); told to its own account only (SASL-35).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UserAgent {
+    /// Its own lasting name for itself.
+    pub id: Option<String>,
+    /// The program.
+    pub software: String,
+    /// What it runs on.
+    pub device: String,
+}
+
+/// What is kept of a token that a client got.
+#[derive(Clone, Debug)]
+pub struct IssuedToken {
+    /// Row.
+    pub id: i64,
+    /// The only mechanism it is good for (SASL-40).
+    pub mechanism: String,
+    /// What proves it.
+    pub key: TokenKey,
+    /// When it ends.
+    pub expires: Timestamp,
+}
+
+/// A client has proved its account.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    /// The account.
+    pub account: BareJid,
+    /// The client, by its name.
+    pub agent: UserAgent,
+    /// The token that it used.
+    pub used: Option<i64>,
+    /// It wants that one to be worth nothing any more (SASL-42).
+    pub invalidate: bool,
+    /// It asks for a token for this mechanism.
+    pub wanted: Option<TokenMechanism>,
+    /// Of the token that it gets, if it gets one.
+    pub key: TokenKey,
 }
 
 /// A session that goes on over this stream.
@@ -365,6 +433,29 @@ pub struct Served {
     pub idle_seconds: u32,
     /// Whether sessions outlive their connections; on client streams only.
     pub resumption: Option<Box<Resumption>>,
+    /// Whether clients get tokens (XEP-0484).
+    pub tokens: bool,
+    /// Namespaces of what modules can be asked for along with binding (XEP-0386).
+    pub inline: Vec<&'static str>,
+}
+
+impl Served {
+    /// A name for a client that is the same every time and says nothing about its own name for itself.
+    pub(crate) fn pseudonym(&self, account: &BareJid, agent: &str) -> String {
+        use std::fmt::Write;
+        let digest = Sha256::new()
+            .chain_update(&self.fake_secret)
+            .chain_update(account.as_str())
+            .chain_update([0])
+            .chain_update(agent)
+            .finalize();
+        let mut name = String::with_capacity(32);
+        for byte in &digest[..16] {
+            // Writing to a String cannot fail.
+            let _ = write!(name, "{byte:02x}");
+        }
+        name
+    }
 }
 
 /// What the pair's policy says about a peer stream once its certificate has been judged.
@@ -465,6 +556,8 @@ pub enum Event {
         /// `max-bytes`
         max_bytes: usize,
     },
+    /// Somebody looks at the client, or nobody does (XEP-0352).
+    Active(bool),
     /// Stanzas sent from now on are acknowledged (XEP-0198).
     AcksBegin,
     /// The session outlives its connection from now on.

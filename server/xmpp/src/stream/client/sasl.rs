@@ -1,10 +1,12 @@
-//! SASL on a client's stream (RFC 6120 6): what is offered, and one exchange after the other.
+//! SASL on a client's stream (RFC 6120 6): what is offered, and one exchange after the other, whichever profile carries it
+//! (`sasl2.rs` has the words of the other one).
 //!
 //! Refuses: a second exchange over the same exporter (C-01), more failures than [`SASL_FAILURES`], EXTERNAL for whom it
 //! would not succeed (SASL-03).
 
 use super::super::opening::{Ending, sasl_failure};
 use super::super::{Action, Actions, Ask, Event, Served, StreamCondition, StreamError, TlsInfo};
+use super::sasl2::{self, Attempt, Request};
 use super::{Account, Client, State, unwanted};
 use crate::element::Element;
 use crate::framing::RawElement;
@@ -12,7 +14,7 @@ use crate::jid::BareJid;
 use crate::ns;
 use crate::sasl::{
     self, Advertised, ChannelBindings, Context, Exchange, Mechanism, SaslFailure, ScramVerifier,
-    Step,
+    Step, TokenMechanism,
 };
 
 /// Failed SASL exchanges after which the stream is closed: three retries (SASL-10).
@@ -20,7 +22,7 @@ const SASL_FAILURES: u8 = 4;
 
 /// What a stream knows once its domain is known over TLS.
 pub(super) struct Sasl {
-    served: Box<Served>,
+    pub(super) served: Box<Served>,
     tls: Box<TlsInfo>,
     /// The bare `from` of the header, if it named an account (LAYER-02).
     claimed: Option<BareJid>,
@@ -30,6 +32,19 @@ pub(super) struct Sasl {
     offered: Vec<Mechanism>,
     failures: u8,
     running: Option<Running>,
+    /// What the running exchange of the other profile (XEP-0388) was asked along with.
+    modern: Option<Modern>,
+    /// A token that is being looked at.
+    pub(super) attempt: Option<Box<Attempt>>,
+    /// The header's, for stanzas without one (STREAM-18).
+    lang: Option<String>,
+}
+
+/// An attempt in the other profile.
+struct Modern {
+    request: Box<Request>,
+    /// What it proves itself with, where that is a token.
+    token: Option<TokenMechanism>,
 }
 
 /// One exchange.
@@ -45,6 +60,12 @@ impl Client {
         let State::Sasl(state) = &mut self.state else {
             return;
         };
+        if raw.ns() == ns::SASL2 {
+            return self.sasl2_element(raw, out);
+        }
+        if state.is_modern() {
+            return self.intruder(out);
+        }
         if raw.ns() != ns::SASL {
             return self.fail(unwanted(raw), out);
         }
@@ -52,7 +73,14 @@ impl Client {
             "auth" => {
                 // A second `<auth/>` cancels the first (SASL-07).
                 state.running = None;
-                state.begin(raw, self.reception.seed.token())
+                let mechanism = raw.attr("mechanism").unwrap_or_default();
+                match sasl::decode(&raw.to_element().text_content()) {
+                    Ok(initial) => {
+                        let initial = initial.map(|data| data.to_vec());
+                        state.begin(&mechanism, initial, self.reception.seed.token())
+                    }
+                    Err(failure) => Step::Failure(failure),
+                }
             }
             "response" => state.go_on(raw),
             "abort" => Step::Failure(SaslFailure::Aborted),
@@ -66,6 +94,9 @@ impl Client {
             return;
         };
         match step {
+            Step::Challenge(data) if state.is_modern() => {
+                out.send_str(&sasl2::challenge(&data));
+            }
             Step::Challenge(data) => out.send_str(&format!(
                 "<challenge xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>{}</challenge>",
                 sasl::encode(&data)
@@ -76,6 +107,7 @@ impl Client {
                 hash,
             })),
             Step::Success { username, data, .. } => match state.account(&username) {
+                Some(account) if state.is_modern() => self.proved(account, data, None, out),
                 Some(account) => self.authenticated(account, data, out),
                 None => self.sasl_failed(SaslFailure::NotAuthorized, out),
             },
@@ -88,10 +120,7 @@ impl Client {
             return;
         };
         // LAYER-02. A bare domain in `from` claims no account.
-        if let Some(claimed) = &state.claimed
-            && claimed.local().is_some()
-            && *claimed != account
-        {
+        if state.claims_another(&account) {
             out.send_str(&sasl_failure(SaslFailure::InvalidAuthzid, ""));
             return self.fail(StreamCondition::InvalidFrom.into(), out);
         }
@@ -119,12 +148,15 @@ impl Client {
             return;
         };
         state.failures += 1;
-        let last = state.failures >= SASL_FAILURES
-            || state
-                .running
-                .take()
-                .is_some_and(|running| running.exporter && reason != SaslFailure::Aborted);
-        out.send_str(&sasl_failure(reason, ""));
+        // C-01
+        let token = state.modern.as_ref().and_then(|modern| modern.token);
+        let exporter = state.running.take().is_some_and(|running| running.exporter)
+            || token == Some(TokenMechanism::Exporter);
+        let last = state.failures >= SASL_FAILURES || (exporter && reason != SaslFailure::Aborted);
+        match state.modern.take() {
+            Some(_) => out.send_str(&sasl2::failure(reason)),
+            None => out.send_str(&sasl_failure(reason, "")),
+        }
         out.push(Action::Event(Event::AuthenticationFailed {
             failure: reason,
         }));
@@ -140,7 +172,13 @@ impl Client {
 
 impl Sasl {
     /// `claimed` is the bare `from` of the header, if it named an account.
-    pub(super) fn new(served: Box<Served>, tls: Box<TlsInfo>, claimed: Option<BareJid>) -> Self {
+    /// `lang` is its `xml:lang`.
+    pub(super) fn new(
+        served: Box<Served>,
+        tls: Box<TlsInfo>,
+        claimed: Option<BareJid>,
+        lang: Option<String>,
+    ) -> Self {
         let external: Vec<_> = served
             .external
             .iter()
@@ -168,32 +206,90 @@ impl Sasl {
             offered,
             failures: 0,
             running: None,
+            modern: None,
+            attempt: None,
+            lang,
         }
+    }
+
+    /// An attempt in the other profile is under way.
+    pub(super) fn is_modern(&self) -> bool {
+        self.modern.is_some()
+    }
+
+    /// Whether the header names an account that is not this one.
+    pub(super) fn claims_another(&self, account: &BareJid) -> bool {
+        let claimed = self.claimed.as_ref();
+        claimed.is_some_and(|claimed| claimed.local().is_some() && claimed != account)
+    }
+
+    /// What this connection can be bound to.
+    pub(super) fn bindings(&self) -> ChannelBindings {
+        ChannelBindings {
+            exporter: self.tls.exporter,
+            end_point: self.tls.end_point.clone(),
+        }
+    }
+
+    /// Begins in the other profile.
+    pub(super) fn begin_modern(
+        &mut self,
+        mechanism: &str,
+        initial: Result<Option<Vec<u8>>, SaslFailure>,
+        request: Box<Request>,
+        nonce: String,
+    ) -> Step {
+        self.running = None;
+        self.modern = Some(Modern {
+            request,
+            token: None,
+        });
+        match initial {
+            Ok(initial) => self.begin(mechanism, initial, nonce),
+            Err(failure) => Step::Failure(failure),
+        }
+    }
+
+    /// A token is shown.
+    pub(super) fn token_begins(&mut self, request: Box<Request>, mechanism: TokenMechanism) {
+        self.running = None;
+        self.modern = Some(Modern {
+            request,
+            token: Some(mechanism),
+        });
+    }
+
+    /// What is left of it once an account is proved in the other profile: the domain, the header's language, what is to
+    /// follow, and how it was proved.
+    pub(super) fn finished(
+        self: Box<Self>,
+    ) -> (Box<Served>, Option<String>, Box<Request>, &'static str) {
+        let (request, token) = match self.modern {
+            Some(modern) => (modern.request, modern.token),
+            None => (Box::default(), None),
+        };
+        let running = self.running.map(|running| running.mechanism.name());
+        let mechanism = token.map(TokenMechanism::name).or(running);
+        (self.served, self.lang, request, mechanism.unwrap_or(""))
     }
 
     /// Mechanisms, and the channel bindings they may use (SASL-02, SASL-27).
     pub(super) fn features(&self) -> Vec<Element> {
-        sasl_features(&self.offered, &binding_types(&self.tls))
+        let mut features = sasl_features(&self.offered, &binding_types(&self.tls));
+        let names: Vec<_> = self.offered.iter().map(|m| m.name()).collect();
+        features.extend(sasl2::feature(&self.served, &names, &self.bindings()));
+        features
     }
 
-    fn begin(&mut self, raw: &RawElement<'_>, nonce: String) -> Step {
-        let Some(mechanism) = raw
-            .attr("mechanism")
-            .and_then(|name| Mechanism::from_name(&name))
-            .filter(|mechanism| self.offered.contains(mechanism))
+    fn begin(&mut self, name: &str, initial: Option<Vec<u8>>, nonce: String) -> Step {
+        let Some(mechanism) =
+            Mechanism::from_name(name).filter(|mechanism| self.offered.contains(mechanism))
         else {
             return Step::Failure(SaslFailure::InvalidMechanism);
         };
-        let initial = match sasl::decode(&raw.to_element().text_content()) {
-            Ok(initial) => initial,
-            Err(failure) => return Step::Failure(failure),
-        };
         let context = Context {
             nonce,
-            channel_bindings: ChannelBindings {
-                exporter: self.tls.exporter,
-                end_point: self.tls.end_point.clone(),
-            },
+            channel_bindings: self.bindings(),
             plus_offered: self
                 .offered
                 .iter()
@@ -204,8 +300,7 @@ impl Sasl {
             advertised: Some(self.advertised()),
         };
         let exporter = initial.as_ref().is_some_and(|data| binds_exporter(data));
-        let (exchange, step) =
-            Exchange::start(mechanism, initial.map(|data| data.to_vec()), context);
+        let (exchange, step) = Exchange::start(mechanism, initial, context);
         self.running = Some(Running {
             exchange,
             mechanism,
@@ -234,7 +329,7 @@ impl Sasl {
         }
     }
 
-    fn go_on(&mut self, raw: &RawElement<'_>) -> Step {
+    pub(super) fn go_on(&mut self, raw: &RawElement<'_>) -> Step {
         let Some(running) = &mut self.running else {
             return Step::Failure(SaslFailure::MalformedRequest);
         };

@@ -5,7 +5,7 @@
 use super::super::acks::Acks;
 use super::super::opening::{Ending, limits_feature};
 use super::super::{
-    Action, Actions, Ask, Event, Resumption, Seed, Served, StreamCondition, StreamError,
+    Action, Actions, Ask, Bound, Event, Resumption, Seed, Served, StreamCondition, StreamError,
 };
 use super::{Client, State, not_authorized};
 use crate::element::Element;
@@ -77,6 +77,8 @@ pub(super) fn session_features(served: &Served) -> Vec<Element> {
         limits_feature(served),
         // SM-01
         Acks::feature(),
+        // EXT-13
+        Element::new("csi", ns::CSI),
     ];
     features.extend(served.features.iter().cloned());
     features
@@ -122,16 +124,17 @@ impl Client {
             account: account.account.clone(),
             resource: resource.filter(|resource| !resource.is_empty()),
             random: self.reception.seed.token(),
+            features: Vec::new(),
         }));
     }
 
-    pub(super) fn bound(&mut self, result: Result<Jid, Box<StanzaError>>, out: &mut Actions) {
+    pub(super) fn bound(&mut self, result: Result<Bound, Box<StanzaError>>, out: &mut Actions) {
         let State::Bind(account, binding) = &mut self.state else {
             return;
         };
         let id = binding.asked.take().unwrap_or_default();
         match result {
-            Ok(jid) => {
+            Ok(Bound { jid, .. }) => {
                 let address = Element::new("jid", ns::BIND).text(jid.as_str());
                 let result = iq("result", &id).child(Element::new("bind", ns::BIND).child(address));
                 out.send(|bytes| result.write(bytes, ns::CLIENT));
@@ -194,6 +197,15 @@ pub(super) fn open_element(
         }
         Err(StanzaSyntaxError::NotAStanza) if raw.ns() == ns::STREAM_MANAGEMENT => {
             session.managed(raw, seed, out)
+        }
+        Err(StanzaSyntaxError::NotAStanza) if raw.ns() == ns::CSI => {
+            let active = match raw.name() {
+                "active" => true,
+                "inactive" => false,
+                _ => return Err(StreamCondition::UnsupportedStanzaType.into()),
+            };
+            out.push(Action::Event(Event::Active(active)));
+            Ok(())
         }
         Err(StanzaSyntaxError::NotAStanza) => Err(not_a_stanza(raw)),
     }

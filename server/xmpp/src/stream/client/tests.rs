@@ -1,13 +1,14 @@
 //! The client machine against written-out clients: text in, text and actions out, nobody's clock.
 
 mod exchanges;
+mod profile2;
 mod resumption;
 mod stages;
 mod stanzas;
 
 use std::sync::Arc;
 
-use super::super::{NotResumed, Resumed, Resumption};
+use super::super::{Bound, Grant, IssuedToken, NotResumed, Resumed, Resumption};
 use super::*;
 use crate::element::Element;
 use crate::framing::{Frame, Framer, Limits};
@@ -26,6 +27,10 @@ struct World {
     sent: String,
     stanzas: Vec<Stanza>,
     events: Vec<Event>,
+    /// Tokens that the client has.
+    tokens: Vec<IssuedToken>,
+    granted: Vec<Grant>,
+    now: Timestamp,
     asked: Vec<String>,
     tls: Option<DomainName>,
     closing: bool,
@@ -49,6 +54,8 @@ fn served() -> Served {
             seconds: 600,
             location: None,
         })),
+        tokens: true,
+        inline: vec!["urn:xmpp:carbons:2"],
     }
 }
 
@@ -75,6 +82,9 @@ impl World {
             sent: String::new(),
             stanzas: Vec::new(),
             events: Vec::new(),
+            tokens: Vec::new(),
+            granted: Vec::new(),
+            now: Timestamp(0),
             asked: Vec::new(),
             tls: None,
             closing: false,
@@ -113,7 +123,7 @@ impl World {
     }
 
     fn input(&mut self, input: Input<'_>) {
-        self.machine.handle(input, Timestamp(0), &mut self.actions);
+        self.machine.handle(input, self.now, &mut self.actions);
         self.act();
     }
 
@@ -150,7 +160,7 @@ impl World {
         }
     }
 
-    fn answer(&self, ask: Ask) -> Answer {
+    fn answer(&mut self, ask: Ask) -> Answer {
         match ask {
             Ask::Host { to } if to == "one.example" => Answer::Host(
                 self.host
@@ -169,12 +179,28 @@ impl World {
                 account,
                 resource,
                 random,
+                features,
             } => Answer::Bound(match resource.as_deref() {
                 Some("taken") => Err(Box::new(Condition::ResourceConstraint.into())),
-                wanted => Ok(account
-                    .with_resource(wanted.unwrap_or(&random))
-                    .expect("a resource")),
+                wanted => Ok(Bound {
+                    jid: account
+                        .with_resource(wanted.unwrap_or(&random))
+                        .expect("a resource"),
+                    answers: features,
+                }),
             }),
+            Ask::Tokens { local, agent, .. } => {
+                Answer::Tokens(Ok(if local == "alice" && agent == "phone" {
+                    self.tokens.clone()
+                } else {
+                    Vec::new()
+                }))
+            }
+            Ask::Grant(grant) => {
+                let given = grant.wanted.map(|_| Timestamp(86_400_000_000));
+                self.granted.push(*grant);
+                Answer::Granted(Ok(given))
+            }
             Ask::Resume {
                 account,
                 previd,
@@ -205,7 +231,7 @@ impl World {
                     return;
                 }
             };
-            self.machine.handle(input, Timestamp(0), &mut self.actions);
+            self.machine.handle(input, self.now, &mut self.actions);
             self.act();
         }
     }
