@@ -16,7 +16,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use dna::Proven;
 use futures_util::future::BoxFuture;
-use modules::{Modules, hooks};
+use modules::{Direction, Modules, Passage, Taken, hooks};
 use tokio::time::Instant;
 use xmpp::jid::{BareJid, DomainName, Jid};
 use xmpp::ns;
@@ -144,11 +144,25 @@ impl Router {
         if stanza.kind() == Kind::Presence {
             return self.later(&session.domain(), stanza, Hook::PresenceOutbound);
         }
-        let Some(to) = stanza.to() else {
+        if stanza.to().is_none() {
             return self.without_to(session, stanza);
-        };
-        if to.domain() == session.domain().name().as_str() {
-            return self.local(&session.domain(), stanza);
+        }
+        self.addressed(&session.domain(), stanza)
+    }
+
+    /// A message or iq with `to`, of a session of this domain.
+    fn addressed(&self, domain: &Arc<Domain>, stanza: Stanza) -> Option<Later> {
+        if stanza.kind() == Kind::Message && domain.hosted.watches_messages() {
+            return self.passing(domain, stanza, Direction::Sent);
+        }
+        self.onward(domain, stanza)
+    }
+
+    /// To wherever it is for.
+    fn onward(&self, domain: &Arc<Domain>, stanza: Stanza) -> Option<Later> {
+        let to = stanza.to()?;
+        if to.domain() == domain.name().as_str() {
+            return self.local(domain, stanza);
         }
         match self.tenancy.get(to.domain()) {
             Some(domain) => self.local(&domain, stanza),
@@ -196,7 +210,7 @@ impl Router {
         } else if to.resource().is_some() {
             if let Some(session) = self.sessions.get(to) {
                 // A session that is too slow or has ended loses the answer with everything else.
-                let _ = self.push(&session, &reply);
+                self.hand(&session, &reply);
             }
         } else if reply.kind() == Kind::Presence
             && let Some(later) = self.local(&domain, reply)
@@ -354,7 +368,7 @@ impl Router {
         match (stanza.kind(), stanza.type_()) {
             (Kind::Message, _) => {
                 let own = Jid::from(session.jid.bare());
-                self.local(&session.domain(), stanza.with_to(&own))
+                self.addressed(&session.domain(), stanza.with_to(&own))
             }
             (Kind::Iq, StanzaType::Get | StanzaType::Set) => {
                 self.later(&session.domain(), stanza, Hook::IqToAccount)
@@ -434,10 +448,37 @@ impl Router {
         domain.shuts_out(from) || sender.is_some_and(|sender| sender.shuts_out(name))
     }
 
-    /// The hot path.
     fn message(&self, domain: &Arc<Domain>, stanza: Stanza) -> Option<Later> {
-        let to = stanza.to()?;
-        let fate = self.sessions.with(to.bare_str(), |sessions| {
+        if domain.hosted.watches_messages() {
+            return self.passing(domain, stanza, Direction::Received);
+        }
+        match self.hand_out(&stanza) {
+            Ok(_) => None,
+            Err(Fate::Offline) => self.later(domain, stanza, Hook::Undeliverable),
+            Err(Fate::Refused) => self.later(domain, stanza, Hook::Refused),
+            Err(fate) => {
+                self.fell(&stanza, fate);
+                None
+            }
+        }
+    }
+
+    /// What no module is asked about.
+    fn fell(&self, stanza: &Stanza, fate: Fate) {
+        if fate == Fate::Error {
+            self.bounce(stanza, Condition::ServiceUnavailable);
+        } else {
+            self.metrics.routed(Route::Refused);
+        }
+    }
+
+    /// The hot path: a message to the sessions that the table gives it to.
+    ///
+    /// # Errors
+    /// Nobody took it: what becomes of it.
+    fn hand_out(&self, stanza: &Stanza) -> Result<Taken, Fate> {
+        let to = stanza.to().ok_or(Fate::Silent)?;
+        self.sessions.with(to.bare_str(), |sessions| {
             let (matched, address) = match to.resource() {
                 None => (None, Address::Bare),
                 Some(_) => match sessions.iter().find(|s| s.jid == *to) {
@@ -445,45 +486,89 @@ impl Router {
                     None => (None, Address::NoMatch),
                 },
             };
+            let one = |session: Option<&Arc<Session>>| {
+                let session = session.filter(|s| self.push(s, stanza).is_ok());
+                session.map(|s| Taken::Session(s.jid.clone()))
+            };
             let fate = fate(stanza.type_(), address, resources(sessions));
             if is_for_the_absent(fate, matched, sessions) && hooks::keeps(&domain.hosted, &stanza) {
                 return Some(Fate::Offline);
             }
             let taken = match fate {
-                Fate::Match => matched.is_some_and(|s| self.push(s, &stanza).is_ok()),
-                Fate::Most => {
-                    most_available(sessions).is_some_and(|s| self.push(s, &stanza).is_ok())
-                }
+                Fate::Match => one(matched),
+                Fate::Most => one(most_available(sessions)),
                 Fate::All => {
                     let mut taken = false;
                     for session in sessions {
                         if session.priority().is_some_and(|p| p >= 0) {
-                            taken |= self.push(session, &stanza).is_ok();
+                            taken |= self.push(session, stanza).is_ok();
                         }
                     }
-                    taken
+                    taken.then_some(Taken::NonNegative)
                 }
-                fate => return Some(fate),
+                fate => return Err(fate),
             };
             // A session that could not take it is about to end: as if it were not there.
-            (!taken).then_some(match stanza.type_() {
+            taken.ok_or(match stanza.type_() {
                 StanzaType::Chat | StanzaType::Normal => Fate::Offline,
                 _ => Fate::Silent,
             })
-        });
-        match fate {
-            None => None,
-            Some(Fate::Offline) => self.later(domain, stanza, Hook::Undeliverable),
-            Some(Fate::Refused) => self.later(domain, stanza, Hook::Refused),
-            Some(Fate::Error) => {
-                self.bounce(&stanza, Condition::ServiceUnavailable);
-                None
+        })
+    }
+
+    /// A session's message past its own account, then on its way. What the two accounts' modules wait for, such as the
+    /// commit of an archived message, they wait for together.
+    async fn sent(&self, domain: &Arc<Domain>, passage: &mut Passage) {
+        let cx = self.modules.context(&domain.hosted, self, now());
+        if !hooks::message_passing(&cx, passage).await {
+            return;
+        }
+        let onward = self.onward(domain, passage.message.clone());
+        let passed = hooks::message_passed(&cx, passage, &Taken::Nobody);
+        match onward {
+            Some(later) => {
+                futures_util::future::join(later, passed).await;
             }
-            Some(_) => {
-                self.metrics.routed(Route::Refused);
-                None
+            None => {
+                passed.await;
             }
         }
+    }
+
+    /// A message past the account that it is for.
+    async fn received(&self, domain: &Arc<Domain>, passage: &mut Passage) {
+        let cx = self.modules.context(&domain.hosted, self, now());
+        if !hooks::message_passing(&cx, passage).await {
+            return;
+        }
+        match self.hand_out(&passage.message) {
+            Ok(taken) => {
+                hooks::message_passed(&cx, passage, &taken).await;
+            }
+            Err(Fate::Offline) => {
+                self.metrics.routed(Route::Offline);
+                hooks::message_passed(&cx, passage, &Taken::Nobody).await;
+                // Boxed: every message would carry room for it.
+                Box::pin(hooks::message_undeliverable(&cx, &passage.message)).await;
+            }
+            Err(Fate::Refused) => {
+                self.metrics.routed(Route::Refused);
+                Box::pin(hooks::message_refused(&cx, &passage.message)).await;
+            }
+            Err(fate) => self.fell(&passage.message, fate),
+        }
+    }
+
+    /// The long way of a message that is shown to modules. It is in the box once, or the box would be several times its size.
+    fn passing(&self, domain: &Arc<Domain>, stanza: Stanza, direction: Direction) -> Option<Later> {
+        let (router, domain) = (self.this.upgrade()?, domain.clone());
+        let mut passage = Passage::new(direction, stanza)?;
+        Some(match direction {
+            Direction::Sent => Box::pin(async move { router.sent(&domain, &mut passage).await }),
+            Direction::Received => {
+                Box::pin(async move { router.received(&domain, &mut passage).await })
+            }
+        })
     }
 
     fn iq(&self, domain: &Arc<Domain>, stanza: Stanza, request: bool) -> Option<Later> {
@@ -520,8 +605,8 @@ impl Router {
         let kept = stanza.kind() == Kind::Message
             && matches!(stanza.type_(), StanzaType::Chat | StanzaType::Normal);
         let to = stanza.to().filter(|_| kept)?;
-        if is_from_offline(&stanza, to.domain()) {
-            // It is still in the store.
+        // What came from the offline store is still there; a copy is of use to its session alone.
+        if is_from_offline(&stanza, to.domain()) || modules::is_carbon(&stanza) {
             return None;
         }
         let domain = self.tenancy.get(to.domain())?;
@@ -544,6 +629,19 @@ impl Router {
             let cx = router.modules.context(&domain.hosted, &*router, at);
             hooks::message_undeliverable(&cx, &stanza).await;
         }))
+    }
+
+    /// Hands an answer to a session; whoever gets copies of the message it is about gets one of an error too (XEP-0280 6.1).
+    fn hand(&self, session: &Session, stanza: &Stanza) -> bool {
+        let taken = self.push(session, stanza).is_ok();
+        if stanza.kind() == Kind::Message && stanza.type_() == StanzaType::Error {
+            let domain = session.domain();
+            if domain.hosted.watches_messages() {
+                let cx = self.modules.context(&domain.hosted, self, now());
+                hooks::error_written(&cx, stanza);
+            }
+        }
+        taken
     }
 
     /// Queues a stanza for one session. A reader so slow that its queue is full loses the session.

@@ -87,10 +87,7 @@ impl Domain {
         Self {
             id: self.id,
             tenant: self.tenant,
-            hosted: Hosted {
-                domain: name,
-                ..self.hosted.clone()
-            },
+            hosted: self.hosted.as_service(name),
             served: self.served,
             state: self.state.clone(),
             label: self.label.clone(),
@@ -435,12 +432,12 @@ impl Tenancy {
         let domain = Domain {
             id: row.id,
             tenant: row.tenant,
-            hosted: Hosted {
-                store: self.store.domain(row.id, &row.name),
-                domain: row.name.clone(),
-                settings: settings.modules,
-                quota: tenant.quota.clone(),
-            },
+            hosted: Hosted::new(
+                row.name.clone(),
+                self.store.domain(row.id, &row.name),
+                settings.modules,
+                tenant.quota.clone(),
+            ),
             served,
             state: row.state,
             label: row.label,

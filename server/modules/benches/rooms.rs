@@ -119,12 +119,7 @@ async fn house(dir: &std::path::Path) -> (Hosted, Sink, Jid) {
         store.roster_apply(alice, seen, &edit).await.expect("done");
         sessions.insert(contact.bare(), available(&contact));
     }
-    let hosted = Hosted {
-        quota: Default::default(),
-        domain,
-        store,
-        settings: DomainSettings::default(),
-    };
+    let hosted = Hosted::new(domain, store, DomainSettings::default(), Default::default());
     (hosted, Sink { sessions }, session)
 }
 

@@ -12,6 +12,8 @@ use xmpp::jid::{BareJid, DomainName, Jid};
 use xmpp::stanza::{Condition, Stanza, StanzaError, StanzaType};
 use xmpp::timestamp::Timestamp;
 
+use crate::hooks::hooks_of;
+use crate::info::Hooks;
 use crate::memory::Modules;
 use crate::switchboard::Switchboard;
 
@@ -26,6 +28,42 @@ pub struct Hosted {
     pub settings: DomainSettings,
     /// What its tenant may keep here, over all its domains.
     pub quota: Arc<Quota>,
+    /// Hooks at which one of its modules wants to be called; kept, because the router asks for every message.
+    hooks: Hooks,
+}
+
+impl Hosted {
+    /// A domain, what its owner chose, and what its tenant may keep.
+    pub fn new(
+        domain: DomainName,
+        store: DomainStore,
+        settings: DomainSettings,
+        quota: Arc<Quota>,
+    ) -> Self {
+        let mut hosted = Self {
+            domain,
+            store,
+            settings,
+            quota,
+            hooks: Hooks::NONE,
+        };
+        hosted.hooks = hooks_of(&hosted);
+        hosted
+    }
+
+    /// The same under the name of one of its services.
+    #[must_use]
+    pub fn as_service(&self, name: DomainName) -> Self {
+        Self {
+            domain: name,
+            ..self.clone()
+        }
+    }
+
+    /// Whether a module wants to know of messages that pass the domain's accounts ([`crate::passage`]).
+    pub fn watches_messages(&self) -> bool {
+        self.hooks.has(Hooks::MESSAGE_PASSAGE)
+    }
 }
 
 /// What a tenant may keep here (DOS-10). Shared by the tenant's domains; its limits change while they are served.

@@ -11,6 +11,8 @@
 //! | iq get or set to an account's bare JID, or without `to` | [`iq_to_account`] |
 //! | presence of any type from a session, with or without `to` | [`presence_outbound`] |
 //! | presence of any type to an account's bare or full JID here | [`presence_inbound`] |
+//! | a message of a session, before it goes on, and one to an account, before it is delivered | [`message_passing`] |
+//! | the same afterwards | [`message_passed`] |
 //! | a message that the table of RFC 6121 8.5.4 stores offline (O) | [`message_undeliverable`] |
 //! | a message for which the project's choice there is `x` | [`message_refused`] |
 //! | a session that was bound along with authentication | [`session_bound`] |
@@ -20,6 +22,7 @@
 //! | a mark that a module put into a session's queue, once written | [`session_written`] |
 //! | iq get or set to a full JID that matches | [`shares_presence`] first (IM-39) |
 //! | any stanza to a service of a domain (`rooms.one.example`) | [`to_service`] |
+//! | an error about a message, for one of its sessions | [`error_written`] |
 //!
 //! Presence to the domain itself, results and errors of iq to the domain or a bare JID are ignored by the router.
 
@@ -29,8 +32,10 @@ use xmpp::jid::{BareJid, Jid};
 use xmpp::stanza::{Condition, Kind, Stanza, StanzaType};
 
 use crate::ALL;
+use crate::carbons;
 use crate::context::{Context, Hosted, Refusal, Standing};
 use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Service};
+use crate::passage::{Passage, Taken};
 use crate::switchboard::SessionView;
 
 /// One extension. A module holds no state of its own: what it remembers between calls is in [`crate::Modules`].
@@ -89,6 +94,15 @@ pub trait Module: Send + Sync {
 
     /// A session that was kept over a restart has its client back.
     async fn session_returned(&self, _: &Context<'_>, _session: &Jid) {}
+
+    /// A message is about to pass an account. It may be changed, or refused: then it goes no further, and whoever sent it is
+    /// told.
+    async fn message_passing(&self, _: &Context<'_>, _: &mut Passage) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    /// It has passed. The sender's stream waits for this.
+    async fn message_passed(&self, _: &Context<'_>, _: &Passage, _: &Taken) {}
 
     /// A message that no session can take.
     async fn message_undeliverable(&self, _: &Context<'_>, _: &Stanza) -> Undeliverable {
@@ -225,6 +239,33 @@ pub async fn session_gone(cx: &Context<'_>, gone: &SessionView) {
         module.session_gone(cx, gone).await;
     }
     finish(cx).await;
+}
+
+/// A message that one of the domain's sessions sends, or that is for one of its accounts, before it goes on. Asked only
+/// where [`Hosted::watches_messages`]. `false`: it goes no further, and whoever sent it has been told.
+pub async fn message_passing(cx: &Context<'_>, passage: &mut Passage) -> bool {
+    for module in with(cx.hosted, Hooks::MESSAGE_PASSAGE) {
+        if let Err(error) = module.message_passing(cx, passage).await {
+            cx.refuse(&passage.message, error);
+            finish(cx).await;
+            return false;
+        }
+    }
+    true
+}
+
+/// The message has gone on: `taken` says which of the account's sessions got it.
+pub async fn message_passed(cx: &Context<'_>, passage: &Passage, taken: &Taken) {
+    for module in with(cx.hosted, Hooks::MESSAGE_PASSAGE) {
+        module.message_passed(cx, passage, taken).await;
+    }
+    finish(cx).await;
+}
+
+/// An error about a message that this process has written to one of the domain's sessions, which has got it. Asked only
+/// where [`Hosted::watches_messages`]; returns at once.
+pub fn error_written(cx: &Context<'_>, error: &Stanza) {
+    carbons::error_written(cx, error);
 }
 
 /// A message to an account here that no session can take and that may be kept (O in the table of RFC 6121 8.5.4). When this
@@ -390,7 +431,12 @@ pub(crate) fn modules_of(hosted: &Hosted) -> impl Iterator<Item = &'static dyn M
     ALL.iter().copied().filter(|m| is_on(hosted, m.info()))
 }
 
-fn is_on(hosted: &Hosted, info: &ModuleInfo) -> bool {
+/// Hooks at which any of its modules wants to be called.
+pub(crate) fn hooks_of(hosted: &Hosted) -> Hooks {
+    modules_of(hosted).fold(Hooks::NONE, |all, m| all.and(m.info().hooks))
+}
+
+pub(crate) fn is_on(hosted: &Hosted, info: &ModuleInfo) -> bool {
     !info.switchable || !hosted.settings.off.iter().any(|name| name == info.name)
 }
 
@@ -402,8 +448,9 @@ fn with(hosted: &Hosted, hook: Hooks) -> impl Iterator<Item = &'static dyn Modul
 fn door(hosted: &Hosted, iq: &Stanza) -> Option<(&'static dyn Module, &'static IqDoor)> {
     let (name, ns) = iq.first_child()?;
     ALL.iter().find_map(|module| {
-        let door = module.info().iq.iter().find(|d| d.ns == ns)?;
-        (door.name == name && is_on(hosted, module.info())).then_some((*module, door))
+        let mut doors = module.info().iq.iter();
+        let door = doors.find(|d| d.ns == ns && d.name == name)?;
+        is_on(hosted, module.info()).then_some((*module, door))
     })
 }
 

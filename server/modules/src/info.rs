@@ -103,7 +103,7 @@ pub enum Audience {
 
 /// Hook points, as a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hooks(u8);
+pub struct Hooks(u16);
 
 impl Hooks {
     /// None.
@@ -122,6 +122,8 @@ impl Hooks {
     pub const ACCOUNT_REMOVED: Self = Self(1 << 5);
     /// [`crate::Module::session_written`]
     pub const SESSION_WRITTEN: Self = Self(1 << 6);
+    /// [`crate::Module::message_passing`] and [`crate::Module::message_passed`]
+    pub const MESSAGE_PASSAGE: Self = Self(1 << 7);
 
     /// Both sets.
     #[must_use]

@@ -11,8 +11,11 @@ pub mod context;
 pub mod hooks;
 pub mod info;
 pub mod memory;
+pub mod passage;
 pub mod switchboard;
 
+mod carbons;
+mod content;
 mod disco;
 mod form;
 mod offline;
@@ -27,10 +30,12 @@ mod version;
 #[cfg(test)]
 mod testing;
 
+pub use carbons::{carbons_set, is_carbon};
 pub use context::{Contact, Context, DomainSettings, Hosted, Quota, Refusal, Standing};
 pub use hooks::{Answer, Ask, Module, Undeliverable};
 pub use info::{ModuleInfo, Service, Spec};
 pub use memory::{Limits, Modules};
+pub use passage::{Direction, Passage, Taken};
 pub use switchboard::{SessionUpdate, SessionView, Switchboard};
 
 /// All modules; the order is the order of hooks and of the table.
@@ -38,6 +43,7 @@ pub static ALL: &[&dyn Module] = &[
     &disco::Disco,
     &roster::RosterModule,
     &presence::PresenceModule,
+    &carbons::Carbons,
     &offline::Offline,
     &ping::Ping,
     &version::Version,
@@ -80,7 +86,7 @@ mod tests {
             assert!(names.insert(info.name), "{}", info.name);
             assert!(!info.specs.is_empty() && !info.about.is_empty());
             for door in info.iq {
-                assert!(namespaces.insert(door.ns), "{}", door.ns);
+                assert!(namespaces.insert((door.ns, door.name)), "{}", door.ns);
             }
         }
     }

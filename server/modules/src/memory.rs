@@ -12,6 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use xmpp::jid::{BareJid, DomainName};
 use xmpp::timestamp::Timestamp;
 
+use crate::carbons::Copied;
 use crate::context::{Context, Hosted};
 use crate::offline::Handed;
 use crate::presence::{Directed, Known};
@@ -83,6 +84,7 @@ pub struct Modules {
     pub(crate) rosters: RosterCache,
     pub(crate) directed: Directed,
     pub(crate) handed: Handed,
+    pub(crate) copied: Copied,
     pub(crate) left: Aging<BareJid, Timestamp>,
     pub(crate) known: Known,
     pub(crate) rooms: Rooms,
@@ -102,6 +104,7 @@ impl Modules {
             rosters: RosterCache::new(limits.roster_cache_bytes),
             directed: Directed::new(limits.directed),
             handed: Handed::default(),
+            copied: Copied::default(),
             left: Aging::new(LEFT_REMEMBERED),
             known: Known::default(),
             rooms: Rooms::default(),

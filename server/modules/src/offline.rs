@@ -11,9 +11,9 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use store::{AccountId, OfflineMessage};
 use xmpp::jid::{BareJid, Jid};
-use xmpp::ns;
 use xmpp::stanza::{Stanza, StanzaType, delay};
 
+use crate::content::Content;
 use crate::context::{Context, store_failed};
 use crate::hooks::{Module, Undeliverable};
 use crate::info::{Hooks, ModuleInfo, Spec};
@@ -42,9 +42,6 @@ static INFO: ModuleInfo = ModuleInfo {
 const BATCH: u32 = 50;
 /// Bytes after which a batch ends early.
 const BATCH_BYTES: usize = 64 << 10;
-
-const CHAT_STATES: &str = "http://jabber.org/protocol/chatstates";
-const HINTS: &str = "urn:xmpp:hints";
 
 /// Messages that were handed to a session and may not have reached its socket yet. At most one session per account is
 /// being handed anything.
@@ -161,20 +158,20 @@ async fn keep(
 
 /// Whether anybody would want to find it later (XEP-0160 3, XEP-0334 4).
 fn worth_keeping(message: &Stanza) -> bool {
-    let hint = |name| message.has_child(name, HINTS);
-    if hint("no-store") || hint("no-permanent-store") {
+    let content = Content::of(message);
+    if content.any(Content::NO_STORE.and(Content::NO_PERMANENT_STORE)) {
         return false;
     }
-    !is_of_the_moment(message)
+    content.any(Content::STORE) || !is_of_the_moment(message)
 }
 
 /// Whether it is of chat states alone, with or without a thread.
 pub(crate) fn is_of_the_moment(message: &Stanza) -> bool {
-    let mut children = message.children().peekable();
-    children.peek().is_some()
-        && children.all(|(name, ns)| {
-            ns == CHAT_STATES || (ns == ns::CLIENT && name == "thread") || ns == HINTS
-        })
+    let content = Content::of(message);
+    let hints = Content::HINT.and(Content::STORE).and(Content::NO_COPY);
+    let hints = hints.and(Content::NO_STORE).and(Content::NO_PERMANENT_STORE);
+    let of_the_moment = Content::CHAT_STATE.and(Content::THREAD).and(hints);
+    !content.is_empty() && content.only(of_the_moment)
 }
 
 /// A session that takes messages to the account: the one of highest priority.

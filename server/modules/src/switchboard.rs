@@ -33,6 +33,17 @@ pub trait Switchboard: Send + Sync {
         }
     }
 
+    /// Asks for a copy for each session of the account that wants copies of messages (XEP-0280): `copy` is told the session
+    /// and its priority (`None`: not available) and writes it, or says that this session gets none. Must be quick.
+    fn copies(&self, account: &BareJid, copy: &mut dyn FnMut(&Jid, Option<i8>) -> Option<Stanza>) {
+        for session in self.sessions(account).iter().filter(|s| s.carbons) {
+            let priority = session.available().then_some(session.priority);
+            if let Some(stanza) = copy(&session.jid, priority) {
+                self.deliver(&session.jid, stanza);
+            }
+        }
+    }
+
     /// Bound sessions of an account, in the order of binding.
     fn sessions(&self, account: &BareJid) -> Vec<SessionView>;
 
@@ -62,6 +73,8 @@ pub struct SessionView {
     pub priority: i8,
     /// It asked for the roster and gets pushes (RFC 6121 2.2).
     pub interested: bool,
+    /// It wants copies of messages (XEP-0280).
+    pub carbons: bool,
 }
 
 impl SessionView {
@@ -72,6 +85,7 @@ impl SessionView {
             presence: None,
             priority: 0,
             interested: false,
+            carbons: false,
         }
     }
 
@@ -103,6 +117,7 @@ impl SessionView {
                 self.priority = 0;
             }
             SessionUpdate::Interested => self.interested = true,
+            SessionUpdate::Carbons(on) => self.carbons = on,
         }
     }
 }
@@ -121,6 +136,8 @@ pub enum SessionUpdate {
     Unavailable,
     /// It asked for the roster.
     Interested,
+    /// It wants copies of messages from now on, or none any more (XEP-0280).
+    Carbons(bool),
 }
 
 impl SessionUpdate {

@@ -21,6 +21,7 @@ use xmpp::timestamp::Timestamp;
 use crate::context::{Context, DomainSettings, Hosted};
 use crate::hooks;
 use crate::memory::{Limits, Modules, lock};
+use crate::passage::{Direction, Passage, Taken};
 use crate::switchboard::{SessionUpdate, SessionView, Switchboard};
 
 /// The house.
@@ -75,20 +76,14 @@ impl House {
             for account in accounts {
                 store.account_add(account, &[], now).await.expect("added");
             }
-            hosted.push(Hosted {
-                quota: Arc::default(),
-                domain,
-                store,
-                settings: DomainSettings {
-                    services: vec!["rooms".into()],
-                    ..DomainSettings::default()
-                },
-            });
+            let settings = DomainSettings {
+                services: vec!["rooms".into()],
+                ..DomainSettings::default()
+            };
+            hosted.push(Hosted::new(domain, store, settings, Arc::default()));
         }
-        hosted.push(Hosted {
-            domain: DomainName::parse("rooms.one.example").expect("a name"),
-            ..hosted[0].clone()
-        });
+        let rooms = DomainName::parse("rooms.one.example").expect("a name");
+        hosted.push(hosted[0].as_service(rooms));
         let state = State {
             now: START,
             ..State::default()
@@ -107,9 +102,13 @@ impl House {
     }
 
     pub(crate) fn settings(&mut self, change: impl FnOnce(&mut DomainSettings)) {
-        change(&mut self.hosted[0].settings);
+        let mut settings = self.hosted[0].settings.clone();
+        change(&mut settings);
         // Its service has what it has.
-        self.hosted[2].settings = self.hosted[0].settings.clone();
+        for at in [0, 2] {
+            let old = self.hosted[at].clone();
+            self.hosted[at] = Hosted::new(old.domain, old.store, settings.clone(), old.quota);
+        }
     }
 
     pub(crate) fn modules(&self) -> &Modules {
@@ -210,6 +209,32 @@ impl House {
         let cx = self.context("rooms.one.example");
         let service = hooks::services().next().expect("a service");
         hooks::to_service(&cx, service, stanza).await;
+    }
+
+    /// A message that passes the account of `session`, which sends it; as it goes on, empty if it was stopped.
+    pub(crate) async fn sends(&self, session: &Jid, xml: &str) -> String {
+        let message = stanza(xml).with_from(session);
+        let cx = self.context(session.domain());
+        let passage = Passage::new(Direction::Sent, message);
+        let mut passage = passage.expect("addresses");
+        if !hooks::message_passing(&cx, &mut passage).await {
+            return String::new();
+        }
+        hooks::message_passed(&cx, &passage, &Taken::Nobody).await;
+        text(passage.message)
+    }
+
+    /// A message that passes the account that it is for; these sessions of it get it.
+    pub(crate) async fn receives(&self, xml: &str, taken: Taken) -> String {
+        let message = stanza(xml);
+        let cx = self.context(message.to().expect("to").domain());
+        let passage = Passage::new(Direction::Received, message);
+        let mut passage = passage.expect("addresses");
+        if !hooks::message_passing(&cx, &mut passage).await {
+            return String::new();
+        }
+        hooks::message_passed(&cx, &passage, &taken).await;
+        text(passage.message)
     }
 
     /// A message for which the router found nobody.

@@ -32,7 +32,18 @@ impl Switchboard for Router {
     fn deliver(&self, session: &Jid, stanza: Stanza) -> bool {
         self.sessions
             .get(session)
-            .is_some_and(|session| self.push(&session, &stanza).is_ok())
+            .is_some_and(|session| self.hand(&session, &stanza))
+    }
+
+    fn copies(&self, account: &BareJid, copy: &mut dyn FnMut(&Jid, Option<i8>) -> Option<Stanza>) {
+        self.sessions.with(account.as_str(), |sessions| {
+            for session in sessions.iter().filter(|s| s.carbons()) {
+                if let Some(stanza) = copy(&session.jid, session.priority()) {
+                    // A session that cannot take it is about to end.
+                    let _ = self.push(session, &stanza);
+                }
+            }
+        });
     }
 
     fn deliver_available(&self, account: &BareJid, stanza: &Stanza) {

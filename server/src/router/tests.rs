@@ -443,6 +443,77 @@ async fn what_was_not_written_finds_another_way() {
 }
 
 #[tokio::test]
+async fn ext_12_copies_go_where_the_message_itself_did_not() {
+    let net = Net::new().await;
+    let alice = net.bind("alice@one.example/a", Some(0)).await;
+    let desk = net.bind("alice@one.example/desk", None).await;
+    let low = net.bind("bob@one.example/low", Some(1)).await;
+    let high = net.bind("bob@one.example/high", Some(2)).await;
+    let off = net.bind("bob@one.example/off", Some(0)).await;
+    for session in [&desk, &low, &high] {
+        net.send(
+            session,
+            "<iq type='set' id='c'><enable xmlns='urn:xmpp:carbons:2'/></iq>",
+        )
+        .await;
+        assert!(got(session)[0].contains("type='result'"));
+    }
+    net.send(&alice, CHAT).await;
+    let found = got(&high);
+    assert!(
+        found.len() == 1 && !found[0].contains("carbons"),
+        "{found:?}"
+    );
+    for (session, word) in [(&desk, "<sent "), (&low, "<received ")] {
+        let found = got(session);
+        assert!(found.len() == 1 && found[0].contains(word), "{found:?}");
+    }
+    assert!(got(&off).is_empty() && got(&alice).is_empty());
+    // A copy that was never written is nobody else's.
+    net.send(&alice, CHAT).await;
+    let unwritten = low.outbox.close();
+    assert_eq!(unwritten.len(), 1);
+    got(&high);
+    net.router.ended(&low, unwritten).await;
+    let found = got(&high);
+    assert!(
+        !found.iter().any(|text| text.contains("<body>")),
+        "{found:?}"
+    );
+    // A client that does not want its copy tells its own account, and nobody hears of it (XEP-0280 8.3).
+    got(&alice);
+    net.send(&desk, "<message to='alice@one.example' type='error'><error type='cancel'><gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>").await;
+    assert!(got(&alice).is_empty() && got(&desk).len() == 1);
+}
+
+#[tokio::test]
+async fn a_domain_that_watches_no_messages_takes_the_short_way() {
+    let net = Net::new().await;
+    let alice = net.bind("alice@one.example/a", Some(0)).await;
+    let bob = net.bind("bob@one.example/b", Some(0)).await;
+    let store = &net.world.store;
+    let name = DomainName::parse("one.example").expect("a domain");
+    let mut row = store
+        .domain_hosted(&name)
+        .await
+        .expect("the store")
+        .expect("the domain");
+    let off: Vec<&str> = modules::ALL.iter().map(|m| m.info().name).collect();
+    row.settings = serde_json::json!({ "modules_off": off }).to_string();
+    store.domain_update(&row, now()).await.expect("the store");
+    net.router.tenancy().refresh(&name).await.expect("read");
+    let domain = net.router.tenancy().get("one.example").expect("hosted");
+    assert!(!domain.hosted.watches_messages(), "{}", row.settings);
+    net.router.renew_domain(&domain);
+    let message = stanza(CHAT).with_from(&alice.jid);
+    assert!(
+        net.router.from_client(&alice, message).is_none(),
+        "nothing to wait for"
+    );
+    assert_eq!(got(&bob).len(), 1);
+}
+
+#[tokio::test]
 async fn lists_stand_between_hosted_domains_too_whichever_has_them() {
     for (holder, other) in [
         ("one.example", "two.example"),

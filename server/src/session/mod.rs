@@ -57,6 +57,8 @@ pub struct Session {
     away: AtomicBool,
     /// Nobody looks at its client (XEP-0352), or its client is not there.
     unseen: AtomicBool,
+    /// Copy of whether it wants copies of messages (XEP-0280).
+    carbons: AtomicBool,
     view: Mutex<SessionView>,
     /// How it outlives its connections (XEP-0198 5), where it does.
     resumption: Mutex<Option<Box<Resumption>>>,
@@ -78,6 +80,7 @@ impl Session {
             away: AtomicBool::new(false),
             unseen: AtomicBool::new(false),
             resumption: Mutex::default(),
+            carbons: AtomicBool::new(false),
         })
     }
 
@@ -135,6 +138,11 @@ impl Session {
         self.away.load(Ordering::Relaxed)
     }
 
+    /// Whether it wants copies of messages (XEP-0280).
+    pub fn carbons(&self) -> bool {
+        self.carbons.load(Ordering::Relaxed)
+    }
+
     /// What modules see of it.
     pub fn view(&self) -> SessionView {
         self.view.lock().clone()
@@ -150,6 +158,7 @@ impl Session {
             NOT_AVAILABLE
         };
         self.priority.store(priority, Ordering::Relaxed);
+        self.carbons.store(view.carbons, Ordering::Relaxed);
     }
 }
 

@@ -57,6 +57,14 @@ pub const CAPS: &str = "http://jabber.org/protocol/caps";
 pub const PING: &str = "urn:xmpp:ping";
 /// Delayed delivery (XEP-0203).
 pub const DELAY: &str = "urn:xmpp:delay";
+/// A stanza inside another (XEP-0297).
+pub const FORWARD: &str = "urn:xmpp:forward:0";
+/// How a message wants to be handled (XEP-0334).
+pub const HINTS: &str = "urn:xmpp:hints";
+/// Copies for an account's other sessions (XEP-0280).
+pub const CARBONS: &str = "urn:xmpp:carbons:2";
+/// Ids that whoever archives or sends a message gives it (XEP-0359).
+pub const STANZA_ID: &str = "urn:xmpp:sid:0";
 /// Stream management (XEP-0198).
 pub const STREAM_MANAGEMENT: &str = "urn:xmpp:sm:3";
 /// Stream limits advertised in features (XEP-0478).

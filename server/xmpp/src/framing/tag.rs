@@ -4,6 +4,7 @@
 //! Refuses: text that was not validated. It would not panic on it, but what it says then means nothing.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use super::chars::is_space;
 
@@ -109,12 +110,9 @@ impl<'a> Children<'a> {
             at: content_start,
         }
     }
-}
 
-impl<'a> Iterator for Children<'a> {
-    type Item = StartTag<'a>;
-
-    fn next(&mut self) -> Option<StartTag<'a>> {
+    /// The next child, and where the whole element is in the text.
+    pub(crate) fn next_whole(&mut self) -> Option<(StartTag<'a>, Range<usize>)> {
         let bytes = self.text.as_bytes();
         let at = next_tag(bytes, self.at)?;
         if bytes.get(at + 1) == Some(&b'/') {
@@ -126,7 +124,15 @@ impl<'a> Iterator for Children<'a> {
         if !tag.empty {
             self.at = element_end(bytes, tag.end)?;
         }
-        Some(tag)
+        Some((tag, at..self.at))
+    }
+}
+
+impl<'a> Iterator for Children<'a> {
+    type Item = StartTag<'a>;
+
+    fn next(&mut self) -> Option<StartTag<'a>> {
+        self.next_whole().map(|(tag, _)| tag)
     }
 }
 

@@ -7,6 +7,7 @@
 //! weak receivers stumble over (CDATA and the like) are re-serialised.
 
 mod error;
+mod forward;
 mod intake;
 mod reply;
 #[cfg(test)]
@@ -238,13 +239,8 @@ impl Stanza {
 
     /// Name and namespace of each child element in order, without building a tree.
     pub fn children(&self) -> impl Iterator<Item = (&str, &str)> {
-        let text = self.str();
-        let own = text
-            .get(self.rest..self.rest + self.attributes)
-            .unwrap_or_default();
-        let end = self.rest + self.attributes;
-        // At a `/>` there is no content, and nothing behind it either.
-        Children::new(text, end + 1).map(move |child| child_name(&child, own))
+        let own = self.own();
+        self.content().map(move |child| child_name(&child, own))
     }
 
     /// Name and namespace of the first child element: what an iq is about.
@@ -363,6 +359,19 @@ impl Stanza {
             _ => (StanzaType::Available, ""),
         };
         reply.write(type_, name, |_| {})
+    }
+
+    /// Text between the start tag and the end tag; empty at a `/>`.
+    fn content(&self) -> Children<'_> {
+        // At a `/>` there is no content, and nothing behind it either.
+        Children::new(self.str(), self.rest + self.attributes + 1)
+    }
+
+    /// The attributes of the start tag that were kept as they came.
+    fn own(&self) -> &str {
+        self.str()
+            .get(self.rest..self.rest + self.attributes)
+            .unwrap_or_default()
     }
 
     fn text<'a>(&'a self, text: &'a Text) -> Option<&'a str> {

@@ -1,0 +1,85 @@
+//! A message that passes an account: sent by one of its sessions, or come for it from wherever.
+//!
+//! Carbons, the archive and whatever else wants to know of messages take part in two steps. Before the message goes on
+//! ([`crate::Module::message_passing`]) a module may refuse or change it; afterwards ([`crate::Module::message_passed`]) it
+//! hears who got it, and the sender's stream waits for what it does then. A message between two accounts of this process
+//! passes twice, once for each. A domain whose modules want none of this never makes a [`Passage`]. Refuses: changing where
+//! a message goes; that is the router's, by the table of RFC 6121 8.5.
+
+use xmpp::jid::{BareJid, Jid};
+use xmpp::stanza::Stanza;
+
+use crate::content::Content;
+
+/// Which way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// One of the account's sessions sends it.
+    Sent,
+    /// It is for the account.
+    Received,
+}
+
+/// A message on its way past one account.
+#[derive(Debug)]
+pub struct Passage {
+    /// Whose; whether there is such an account is not known yet.
+    pub account: BareJid,
+    /// Which way.
+    pub direction: Direction,
+    /// As it goes on.
+    pub message: Stanza,
+    pub(crate) content: Content,
+}
+
+impl Passage {
+    /// `None`: the message lacks an address.
+    pub fn new(direction: Direction, message: Stanza) -> Option<Self> {
+        let whose = match direction {
+            Direction::Sent => message.from(),
+            Direction::Received => message.to(),
+        };
+        Some(Self {
+            account: whose?.bare(),
+            direction,
+            content: Content::of(&message),
+            message,
+        })
+    }
+
+    /// The other side: whom it is for, or who sent it.
+    pub(crate) fn peer(&self) -> Option<&Jid> {
+        match self.direction {
+            Direction::Sent => self.message.to(),
+            Direction::Received => self.message.from(),
+        }
+    }
+
+    /// Whether the account writes to itself. What is done once per account is done when it is received.
+    pub(crate) fn to_itself(&self) -> bool {
+        self.peer()
+            .is_some_and(|peer| peer.bare_str() == self.account.as_str())
+    }
+}
+
+/// Which of the account's sessions got the message itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// None: it was sent away, or nobody could take it.
+    Nobody,
+    /// This one.
+    Session(Jid),
+    /// Every one whose priority is not negative.
+    NonNegative,
+}
+
+impl Taken {
+    /// Whether a session of this priority (`None`: not available) got it.
+    pub fn by(&self, session: &Jid, priority: Option<i8>) -> bool {
+        match self {
+            Self::Nobody => false,
+            Self::Session(jid) => jid == session,
+            Self::NonNegative => priority.is_some_and(|p| p >= 0),
+        }
+    }
+}
