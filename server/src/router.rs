@@ -547,9 +547,10 @@ impl Router {
             }
             Err(Fate::Offline) => {
                 self.metrics.routed(Route::Offline);
-                hooks::message_passed(&cx, passage, &Taken::Nobody).await;
-                // Boxed: every message would carry room for it.
-                Box::pin(hooks::message_undeliverable(&cx, &passage.message)).await;
+                if hooks::message_passed(&cx, passage, &Taken::Nobody).await {
+                    // Boxed: every message would carry room for it.
+                    Box::pin(hooks::message_undeliverable(&cx, &passage.message)).await;
+                }
             }
             Err(Fate::Refused) => {
                 self.metrics.routed(Route::Refused);

@@ -9,6 +9,7 @@ mod listeners;
 mod live;
 mod platform;
 mod probe;
+mod retention;
 #[cfg(test)]
 mod tests;
 
@@ -230,6 +231,11 @@ impl Server {
             tasks: tasks.clone(),
         };
         tasks.spawn(follow(feed, live.clone(), stop.clone()));
+        let retention = retention::Retention {
+            days: config.limits.archive_days,
+            bytes: config.limits.archive_bytes_per_account,
+        };
+        tasks.spawn(retention.follow(tenancy.clone(), stop.clone()));
         if let Some(files) = platform {
             tasks.spawn(files.follow(identities.clone(), stop.clone()));
         }

@@ -334,6 +334,12 @@ impl Tenancy {
         }
     }
 
+    /// The rows of each of them.
+    pub fn stores(&self) -> Vec<store::DomainStore> {
+        let domains = self.domains.iter();
+        domains.map(|domain| domain.hosted.store.clone()).collect()
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.domains.len()

@@ -174,6 +174,7 @@ pub fn module_limits(config: &Config) -> modules::Limits {
         requests: limits.subscription_requests as usize,
         request_bytes: limits.subscription_request_bytes as usize,
         offline_messages: limits.offline_messages,
+        archive_bytes_per_tenant: limits.archive_bytes_per_tenant,
         directed: limits.directed_presence as usize,
         password_characters: limits.password_characters as usize,
         roster_cache_bytes: limits.roster_cache_bytes as usize,

@@ -106,8 +106,14 @@ impl Module for Carbons {
         Ok(())
     }
 
-    async fn message_passed(&self, cx: &Context<'_>, passage: &Passage, taken: &Taken) {
+    async fn message_passed(
+        &self,
+        cx: &Context<'_>,
+        passage: &mut Passage,
+        taken: &Taken,
+    ) -> Result<(), Refusal> {
         copy(cx, passage, taken);
+        Ok(())
     }
 }
 
@@ -158,7 +164,8 @@ fn copy(cx: &Context<'_>, passage: &Passage, taken: &Taken) {
                 }
             }
             if body.is_empty() {
-                body = forwarded(if sent { "sent" } else { "received" }, &passage.message);
+                let name = if sent { "sent" } else { "received" };
+                body = forwarded(name, &passage.for_own_sessions());
             }
             let type_ = passage.message.type_();
             Some(Stanza::message_written(

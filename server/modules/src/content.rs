@@ -17,9 +17,12 @@ const ROOM_USER: &str = "http://jabber.org/protocol/muc#user";
 /// Direct invitations (XEP-0249).
 const CONFERENCE: &str = "jabber:x:conference";
 
+/// Retractions (XEP-0424).
+pub(crate) const RETRACT: &str = "urn:xmpp:message-retract:1";
+
 /// Children of a message, as a set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Content(u16);
+pub(crate) struct Content(u32);
 
 impl Content {
     /// `<body/>`
@@ -52,6 +55,8 @@ impl Content {
     pub(crate) const OTHER: Self = Self(1 << 13);
     /// Any hint (XEP-0334).
     pub(crate) const HINT: Self = Self(1 << 14);
+    /// `<retract/>` (XEP-0424)
+    pub(crate) const RETRACTION: Self = Self(1 << 15);
 
     /// What the message carries.
     pub(crate) fn of(message: &Stanza) -> Self {
@@ -72,6 +77,7 @@ impl Content {
                 ns::STANZA_ID if name == "stanza-id" => Self::STANZA_ID,
                 ROOM_USER if name == "x" => Self::ROOM,
                 CONFERENCE if name == "x" => Self::INVITATION,
+                RETRACT if name == "retract" => Self::RETRACTION,
                 CHAT_STATES => Self::CHAT_STATE,
                 RECEIPTS | MARKERS => Self::RECEIPT,
                 _ => Self::OTHER,

@@ -75,6 +75,9 @@ pub struct Quota {
     kept: AtomicU64,
     /// When they were counted (µs).
     counted: AtomicI64,
+    /// Bytes of archives as of the last count, and what was added since; when they were counted (µs).
+    archived: AtomicU64,
+    archive_counted: AtomicI64,
 }
 
 impl Default for Quota {
@@ -85,6 +88,8 @@ impl Default for Quota {
             offline_bytes: AtomicU64::new(u64::MAX),
             kept: AtomicU64::new(0),
             counted: AtomicI64::new(0),
+            archived: AtomicU64::new(0),
+            archive_counted: AtomicI64::new(0),
         }
     }
 }
@@ -130,6 +135,34 @@ impl Quota {
             return Ok(false);
         }
         self.kept.fetch_add(bytes, Ordering::Relaxed);
+        Ok(true)
+    }
+}
+
+impl Quota {
+    /// Whether so many bytes more may be archived where `limit` is the most. Counted as [`Quota::room_offline`] is.
+    pub(crate) async fn room_archive(
+        &self,
+        store: &DomainStore,
+        limit: u64,
+        bytes: usize,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let bytes = bytes as u64;
+        let full = || self.archived.load(Ordering::Relaxed).saturating_add(bytes) > limit;
+        let age = now
+            .0
+            .saturating_sub(self.archive_counted.load(Ordering::Relaxed));
+        if age >= COUNT_BELIEVED || (full() && age >= COUNT_DOUBTED) {
+            self.archive_counted.store(now.0, Ordering::Relaxed);
+            // Boxed: every message would carry room for counting.
+            let archived = Box::pin(store.tenant_archive_bytes()).await?;
+            self.archived.store(archived, Ordering::Relaxed);
+        }
+        if full() {
+            return Ok(false);
+        }
+        self.archived.fetch_add(bytes, Ordering::Relaxed);
         Ok(true)
     }
 }

@@ -91,6 +91,12 @@ impl Field {
         Self(self.0.child(Element::new("value", DATA).text(value)))
     }
 
+    /// How its values are checked (XEP-0122).
+    #[must_use]
+    pub(crate) fn validate(self, validate: Element) -> Self {
+        Self(self.0.child(validate))
+    }
+
     /// One more value to choose from.
     #[must_use]
     pub(crate) fn option(self, value: &str, label: &str) -> Self {

@@ -101,8 +101,15 @@ pub trait Module: Send + Sync {
         Ok(())
     }
 
-    /// It has passed. The sender's stream waits for this.
-    async fn message_passed(&self, _: &Context<'_>, _: &Passage, _: &Taken) {}
+    /// It has passed. The sender's stream waits for this; what could not be done, the sender is told.
+    async fn message_passed(
+        &self,
+        _: &Context<'_>,
+        _: &mut Passage,
+        _: &Taken,
+    ) -> Result<(), Refusal> {
+        Ok(())
+    }
 
     /// A message that no session can take.
     async fn message_undeliverable(&self, _: &Context<'_>, _: &Stanza) -> Undeliverable {
@@ -254,12 +261,19 @@ pub async fn message_passing(cx: &Context<'_>, passage: &mut Passage) -> bool {
     true
 }
 
-/// The message has gone on: `taken` says which of the account's sessions got it.
-pub async fn message_passed(cx: &Context<'_>, passage: &Passage, taken: &Taken) {
+/// The message has gone on: `taken` says which of the account's sessions got it. `false`: what a module had to do then could
+/// not be done, and whoever sent it has been told so.
+pub async fn message_passed(cx: &Context<'_>, passage: &mut Passage, taken: &Taken) -> bool {
+    let mut done = true;
     for module in with(cx.hosted, Hooks::MESSAGE_PASSAGE) {
-        module.message_passed(cx, passage, taken).await;
+        if let Err(error) = module.message_passed(cx, passage, taken).await
+            && std::mem::replace(&mut done, false)
+        {
+            cx.refuse(&passage.message, error);
+        }
     }
     finish(cx).await;
+    done
 }
 
 /// An error about a message that this process has written to one of the domain's sessions, which has got it. Asked only

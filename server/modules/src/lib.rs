@@ -14,6 +14,7 @@ pub mod memory;
 pub mod passage;
 pub mod switchboard;
 
+mod archive;
 mod carbons;
 mod content;
 mod disco;
@@ -44,6 +45,7 @@ pub static ALL: &[&dyn Module] = &[
     &roster::RosterModule,
     &presence::PresenceModule,
     &carbons::Carbons,
+    &archive::Archive,
     &offline::Offline,
     &ping::Ping,
     &version::Version,

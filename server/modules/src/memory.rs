@@ -12,6 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use xmpp::jid::{BareJid, DomainName};
 use xmpp::timestamp::Timestamp;
 
+use crate::archive::Clock;
 use crate::carbons::Copied;
 use crate::context::{Context, Hosted};
 use crate::offline::Handed;
@@ -37,6 +38,8 @@ pub struct Limits {
     pub request_bytes: usize,
     /// Messages kept while nobody is there.
     pub offline_messages: u32,
+    /// Bytes that the archives of one tenant's users may take, all together; over it nothing more is archived.
+    pub archive_bytes_per_tenant: u64,
     /// Entities that one session may send directed presence to (IM-30).
     pub directed: usize,
     /// Shortest password, in characters; the same as the panel asks for.
@@ -65,6 +68,7 @@ impl Default for Limits {
             requests: 500,
             request_bytes: 4_096,
             offline_messages: 1_000,
+            archive_bytes_per_tenant: 100 << 30,
             directed: 1_000,
             password_characters: 8,
             roster_cache_bytes: 64 << 20,
@@ -85,6 +89,7 @@ pub struct Modules {
     pub(crate) directed: Directed,
     pub(crate) handed: Handed,
     pub(crate) copied: Copied,
+    pub(crate) archive: Clock,
     pub(crate) left: Aging<BareJid, Timestamp>,
     pub(crate) known: Known,
     pub(crate) rooms: Rooms,
@@ -105,6 +110,7 @@ impl Modules {
             directed: Directed::new(limits.directed),
             handed: Handed::default(),
             copied: Copied::default(),
+            archive: Clock::default(),
             left: Aging::new(LEFT_REMEMBERED),
             known: Known::default(),
             rooms: Rooms::default(),

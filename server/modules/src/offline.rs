@@ -11,8 +11,11 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use store::{AccountId, OfflineMessage};
 use xmpp::jid::{BareJid, Jid};
+use xmpp::ns;
 use xmpp::stanza::{Stanza, StanzaType, delay};
+use xmpp::timestamp::Timestamp;
 
+use crate::archive;
 use crate::content::Content;
 use crate::context::{Context, store_failed};
 use crate::hooks::{Module, Undeliverable};
@@ -33,7 +36,7 @@ static INFO: ModuleInfo = ModuleInfo {
         .and(Hooks::SESSION_AVAILABLE)
         .and(Hooks::SESSION_WRITTEN)
         .and(Hooks::SESSION_GONE),
-    server_features: &["msgoffline"],
+    server_features: &["msgoffline", ns::HINTS],
     account_features: &[],
     stream_features: &[],
 };
@@ -142,13 +145,28 @@ async fn keep(
     account: AccountId,
     message: &Stanza,
 ) -> Result<bool, store::StoreError> {
+    let most = cx.modules.limits.offline_messages;
+    let address = message.to().map(Jid::bare);
+    if let Some(id) = address.and_then(|to| archive::id_in(cx, &to, message)) {
+        // It is in the archive already, and waits there.
+        let at = Timestamp(id.at);
+        let waits = cx
+            .store()
+            .offline_add_archived(account, at, id, most)
+            .await?;
+        if waits.is_some() || cx.store().archive_get(account, id).await?.is_some() {
+            if waits.is_none() {
+                cx.switchboard.limited("offline_messages");
+            }
+            return Ok(waits.is_some());
+        }
+    }
     let bytes = message.bytes();
     let quota = &cx.hosted.quota;
     if !quota.room_offline(cx.store(), bytes.len(), cx.now).await? {
         cx.switchboard.limited("offline_bytes_per_tenant");
         return Ok(false);
     }
-    let most = cx.modules.limits.offline_messages;
     let kept = cx.store().offline_add(account, cx.now, bytes, most).await?;
     if kept.is_none() {
         cx.switchboard.limited("offline_messages");
@@ -226,10 +244,17 @@ async fn hand_over(cx: &Context<'_>, account: &BareJid, row: AccountId, session:
     }
 }
 
-/// The message with the time it came (XEP-0203); `None` if what was stored is no stanza, which is logged.
+/// The message with the time it came (XEP-0203); `None` if the archive has let go of it, or if what was stored is no stanza,
+/// which is logged.
 fn stamped(cx: &Context<'_>, account: &BareJid, message: &OfflineMessage) -> Option<Stanza> {
+    if message.stanza.is_empty() {
+        return None;
+    }
     match Stanza::from_bytes(&message.stanza) {
-        Ok(stanza) => {
+        Ok(mut stanza) => {
+            if let Some(id) = message.archived {
+                stanza = stanza.with_child_written(&archive::stanza_id(account, id));
+            }
             let here = Jid::from(cx.hosted.domain.clone());
             Some(stanza.with_child(&delay(&here, message.at)))
         }

@@ -6,9 +6,12 @@
 //! passes twice, once for each. A domain whose modules want none of this never makes a [`Passage`]. Refuses: changing where
 //! a message goes; that is the router's, by the table of RFC 6121 8.5.
 
+use std::borrow::Cow;
+
 use xmpp::jid::{BareJid, Jid};
 use xmpp::stanza::Stanza;
 
+use crate::archive::{Kept, stanza_id};
 use crate::content::Content;
 
 /// Which way.
@@ -30,6 +33,8 @@ pub struct Passage {
     /// As it goes on.
     pub message: Stanza,
     pub(crate) content: Content,
+    /// What goes into the account's archive once it has passed.
+    pub(crate) kept: Option<Box<Kept>>,
 }
 
 impl Passage {
@@ -44,6 +49,7 @@ impl Passage {
             direction,
             content: Content::of(&message),
             message,
+            kept: None,
         })
     }
 
@@ -52,6 +58,18 @@ impl Passage {
         match self.direction {
             Direction::Sent => self.message.to(),
             Direction::Received => self.message.from(),
+        }
+    }
+
+    /// As the account's own sessions see it: with the id that it has in the archive (XEP-0313 3.5), which others do not.
+    pub(crate) fn for_own_sessions(&self) -> Cow<'_, Stanza> {
+        match &self.kept {
+            // What is received has it already.
+            Some(kept) if self.direction == Direction::Sent => {
+                let id = stanza_id(&self.account, kept.id());
+                Cow::Owned(self.message.with_child_written(&id))
+            }
+            _ => Cow::Borrowed(&self.message),
         }
     }
 

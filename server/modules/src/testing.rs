@@ -220,7 +220,7 @@ impl House {
         if !hooks::message_passing(&cx, &mut passage).await {
             return String::new();
         }
-        hooks::message_passed(&cx, &passage, &Taken::Nobody).await;
+        hooks::message_passed(&cx, &mut passage, &Taken::Nobody).await;
         text(passage.message)
     }
 
@@ -233,7 +233,7 @@ impl House {
         if !hooks::message_passing(&cx, &mut passage).await {
             return String::new();
         }
-        hooks::message_passed(&cx, &passage, &taken).await;
+        hooks::message_passed(&cx, &mut passage, &taken).await;
         text(passage.message)
     }
 

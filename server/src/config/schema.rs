@@ -380,6 +380,12 @@ sections! {
         subscription_request_bytes: u32 = 4_096,
         /// Messages that wait for one account while nobody is there.
         offline_messages: u32 = 1_000,
+        /// Bytes of messages in one account's archive; the oldest go when there are more. Looked at every hour.
+        archive_bytes_per_account: u64 = 256 << 20,
+        /// Bytes of messages in the archives of all users of a tenant; over it nothing more is archived.
+        archive_bytes_per_tenant: u64 = 100 << 30,
+        /// Days after which an archived message goes; 0: never. Looked at every hour.
+        archive_days: u32 = 0,
         /// Addresses to which one session may send directed presence.
         directed_presence: u32 = 1_000,
         /// Rooms (group chats) of a domain.

@@ -63,6 +63,15 @@ macro_rules! put_credentials {
     };
 }
 
+/// An account that may be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// Row.
+    pub id: AccountId,
+    /// What it wants kept of its messages (as whoever chose it wrote it); `None`: what the domain does.
+    pub archive_preferences: Option<String>,
+}
+
 impl DomainStore {
     fn jid(&self, local: &str) -> Change {
         Change::Account(format!("{local}@{}", self.name))
@@ -149,6 +158,23 @@ impl DomainStore {
                 .bind(self.id.0).bind(local).fetch_optional(p).await
         })?;
         Ok(found.map(|(id,)| AccountId(id)))
+    }
+
+    /// What the stanza path knows of an account that may be used, in one read.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn account_open(&self, local: &str) -> Result<Option<Opened>> {
+        let found: Option<(i64, Option<String>)> = rd!(self.store, p => {
+            sqlx::query_as(
+                "SELECT id, archive_preferences FROM accounts WHERE domain = $1 AND local = $2 AND state = 'active'",
+            )
+            .bind(self.id.0).bind(local).fetch_optional(p).await
+        })?;
+        Ok(found.map(|(id, archive_preferences)| Opened {
+            id: AccountId(id),
+            archive_preferences,
+        }))
     }
 
     /// When the user's last session ended, if one ever did (RFC 6121 4.3.2: the stamp of an answer to a probe).

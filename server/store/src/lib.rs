@@ -9,11 +9,12 @@
 //! is no way from it to another domain.
 //!
 //! Codemap: [`tenant`] and [`operator`] customers and their people; [`domain`], [`certificate`], [`finding`], [`peer`] what is
-//! known of a hosted domain; [`account`], [`roster`], [`offline`], [`session`], [`token`], [`push`] what is known of its users;
+//! known of a hosted domain; [`account`], [`roster`], [`offline`], [`archive`], [`session`], [`token`], [`push`] what is known of its users;
 //! [`room`] where they meet; [`audit`], [`setting`],
 //! [`change`] the rest; [`seal`] secrets at rest; [`group`] shared commits; [`error`].
 
 pub mod account;
+pub mod archive;
 pub mod audit;
 pub mod certificate;
 pub mod change;
@@ -50,7 +51,8 @@ use sqlx::sqlite::{
 };
 use tokio::sync::watch;
 
-pub use account::{ACTIVE, AccountRow};
+pub use account::{ACTIVE, AccountRow, Opened};
+pub use archive::{ArchiveId, ArchiveQuery, Archived, NewArchived, message_hash};
 pub use audit::AuditRow;
 pub use certificate::{CertificateRow, Identity, OrderRow};
 pub use change::{Change, ChangeFeed};
@@ -154,6 +156,7 @@ enum Db {
 
 struct Inner {
     db: Db,
+    archive: archive::writer::Writer,
     sealer: Sealer,
     /// Counts this process's announced writes, to wake readers of the feed.
     written: watch::Sender<u64>,
@@ -230,8 +233,13 @@ impl Store {
             );
             return Err(StoreError::Url(text));
         };
+        let sink = match &db {
+            Db::Pg(pool) => archive::writer::Sink::Pg(pool.clone()),
+            Db::Lite { group, .. } => archive::writer::Sink::Lite(group.clone()),
+        };
         let store = Self(Arc::new(Inner {
             db,
+            archive: archive::writer::Writer::start(sink),
             sealer,
             written: watch::Sender::new(0),
         }));

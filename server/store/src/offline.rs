@@ -3,7 +3,7 @@
 use xmpp::timestamp::Timestamp;
 
 use crate::error::Result;
-use crate::{AccountId, DomainStore, grouped, rd};
+use crate::{AccountId, ArchiveId, DomainStore, grouped, rd};
 
 /// A message that waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,8 +12,10 @@ pub struct OfflineMessage {
     pub id: i64,
     /// When it arrived.
     pub at: Timestamp,
-    /// The whole stanza, as it goes to the client.
+    /// The whole stanza, as it goes to the client; empty where the archive does not have it any more.
     pub stanza: Vec<u8>,
+    /// Its name in the archive, where it is kept there.
+    pub archived: Option<ArchiveId>,
 }
 
 impl DomainStore {
@@ -42,6 +44,48 @@ impl DomainStore {
         })
     }
 
+    /// Lets a message wait that is in the account's archive already: nothing is kept twice. As [`DomainStore::offline_add`]
+    /// otherwise.
+    ///
+    /// # Errors
+    /// See [`crate::StoreError`]; it does not wait then.
+    pub async fn offline_add_archived(
+        &self,
+        account: AccountId,
+        at: Timestamp,
+        id: ArchiveId,
+        max: u32,
+    ) -> Result<Option<i64>> {
+        let domain = self.id.0;
+        grouped!(self.store, c => {
+            let added: Option<(i64,)> = sqlx::query_as(
+                "INSERT INTO offline_messages (account, at, stanza, archived) SELECT a.id, $3, $4, $6 FROM accounts a \
+                 JOIN archive r ON r.account = a.id AND r.at = $6 AND r.salt = $7 \
+                 WHERE a.domain = $1 AND a.id = $2 AND \
+                 (SELECT COUNT(*) FROM (SELECT 1 FROM offline_messages WHERE account = $2 LIMIT $5) AS few) < $5 RETURNING id",
+            )
+            .bind(domain).bind(account.0).bind(at.0).bind(&b""[..]).bind(i64::from(max)).bind(id.at).bind(id.salt)
+            .fetch_optional(c).await?;
+            Ok(added.map(|(id,)| id))
+        })
+    }
+
+    /// Whoever waits for messages of the archive up to this one has got them from there.
+    ///
+    /// # Errors
+    /// See [`crate::StoreError`]; they are delivered again then.
+    pub async fn offline_remove_archived(&self, account: AccountId, up_to: i64) -> Result<()> {
+        let domain = self.id.0;
+        grouped!(self.store, c => {
+            sqlx::query(
+                "DELETE FROM offline_messages WHERE account IN (SELECT id FROM accounts WHERE domain = $1 AND id = $2) \
+                 AND archived <= $3",
+            )
+            .bind(domain).bind(account.0).bind(up_to).execute(c).await?;
+            Ok(())
+        })
+    }
+
     /// Messages after row `after`, in the order of arrival, at most `limit`.
     ///
     /// # Errors
@@ -52,19 +96,22 @@ impl DomainStore {
         after: i64,
         limit: u32,
     ) -> Result<Vec<OfflineMessage>> {
-        let found: Vec<(i64, i64, Vec<u8>)> = rd!(self.store, p => {
+        type Row = (i64, i64, Vec<u8>, Option<i64>, Option<i64>);
+        let found: Vec<Row> = rd!(self.store, p => {
             sqlx::query_as(
-                "SELECT o.id, o.at, o.stanza FROM offline_messages o JOIN accounts a ON a.id = o.account \
+                "SELECT o.id, o.at, COALESCE(r.stanza, o.stanza), r.at, r.salt FROM offline_messages o \
+                 JOIN accounts a ON a.id = o.account LEFT JOIN archive r ON r.account = o.account AND r.at = o.archived \
                  WHERE a.domain = $1 AND o.account = $2 AND o.id > $3 ORDER BY o.id LIMIT $4",
             )
             .bind(self.id.0).bind(account.0).bind(after).bind(i64::from(limit)).fetch_all(p).await
         })?;
         Ok(found
             .into_iter()
-            .map(|(id, at, stanza)| OfflineMessage {
+            .map(|(id, at, stanza, archived, salt)| OfflineMessage {
                 id,
                 at: Timestamp(at),
                 stanza,
+                archived: archived.zip(salt).map(|(at, salt)| ArchiveId { at, salt }),
             })
             .collect())
     }

@@ -74,7 +74,8 @@ async fn ext_12_only_one_s_own_sessions_and_only_where_it_is_on() {
 
 #[tokio::test]
 async fn ext_12_received_wraps_what_another_session_got() {
-    let house = House::new().await;
+    let mut house = House::new().await;
+    house.settings(|s| s.off = vec!["archive".into()]);
     let (phone, desk) = alice(&house).await;
     receives(&house, &came("chat", "<body>x</body>"), &phone).await;
     house.got(
@@ -89,7 +90,8 @@ async fn ext_12_received_wraps_what_another_session_got() {
 
 #[tokio::test]
 async fn ext_12_sent_wraps_what_another_session_sends_and_not_for_itself() {
-    let house = House::new().await;
+    let mut house = House::new().await;
+    house.settings(|s| s.off = vec!["archive".into()]);
     let (phone, desk) = alice(&house).await;
     house.iq(&phone, "set", None, ENABLE).await;
     house.clear();

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use xmpp::jid::BareJid;
 use xmpp::stanza::Condition;
 
+use crate::archive::Preferences;
 use crate::context::{Context, Refusal, store_failed};
 use crate::memory::{Aging, SHARDS, Sharded};
 use store::{AccountId, Applied, ItemEdit, RequestEdit, RosterEdit, RosterItem, StoreError};
@@ -23,6 +24,8 @@ pub(crate) struct Roster {
     items: Vec<RosterItem>,
     /// Who asked for a subscription and waits, by address.
     requests: Vec<BareJid>,
+    /// What the account wants archived.
+    pub(crate) preferences: Preferences,
 }
 
 impl Roster {
@@ -91,7 +94,7 @@ impl Roster {
             i.jid.as_str().len() + i.name.len() + groups + 128
         });
         let requests = self.requests.iter().map(|r| r.as_str().len() + 40);
-        256 + items.sum::<usize>() + requests.sum::<usize>()
+        256 + items.sum::<usize>() + requests.sum::<usize>() + self.preferences.weight()
     }
 }
 
@@ -161,13 +164,14 @@ impl Context<'_> {
             return Ok(None);
         };
         // A suspended account is to others as if it were not there.
-        let Some(id) = self.store().account_active(local).await? else {
+        let Some(opened) = self.store().account_open(local).await? else {
             self.modules.rosters.insert(account, None);
             return Ok(None);
         };
-        let stored = self.store().roster_load(id).await?;
+        let stored = self.store().roster_load(opened.id).await?;
         let mut roster = Roster {
-            account: id,
+            account: opened.id,
+            preferences: Preferences::read(opened.archive_preferences.as_deref()),
             version: stored.version,
             items: stored.items,
             requests: stored.requests,

@@ -11,6 +11,7 @@ use xmpp::sasl::{Hash, ScramVerifier, TokenKey, TokenMechanism};
 use xmpp::stream::{Grant, UserAgent};
 use xmpp::timestamp::Timestamp;
 
+mod archive;
 mod faults;
 mod hosting;
 mod people;

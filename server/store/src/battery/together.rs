@@ -15,6 +15,11 @@ battery! {
         assert!(d.session_keep(kept_session("one")).await.expect("kept"));
         d.token_grant(a, &grant("phone", "juliet@example.com"), 60, NOW).await.expect("granted");
         d.push_enable(a, &push("node")).await.expect("enabled");
+        let message = NewArchived {
+            id: ArchiveId { at: 1, salt: 1 }, peer: "a@b.example".into(), resource: String::new(), sent: true, message: 0,
+            stanza: b"x"[..].into(),
+        };
+        assert!(d.archive_add(a, message).await.expect("kept"));
         let identity = Identity { chain_pem: "c".into(), key_pem: Zeroizing::new("k".into()) };
         d.certificate_add(&identity, NOW, "acme", "current", NOW).await.expect("added");
         d.order_set(&OrderRow { url: "u".into(), key_pem: Zeroizing::new("k".into()), csr: vec![] }).await.expect("set");

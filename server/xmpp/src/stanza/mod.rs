@@ -268,18 +268,28 @@ impl Stanza {
     /// With an element appended as last child.
     #[must_use]
     pub fn with_child(&self, child: &Element) -> Self {
+        self.with_content(|out| child.write(out, ns::CLIENT))
+    }
+
+    /// With an element appended as last child that this server has serialised itself: well-formed, namespace declared.
+    #[must_use]
+    pub fn with_child_written(&self, child: &[u8]) -> Self {
+        self.with_content(|out| out.extend_from_slice(child))
+    }
+
+    fn with_content(&self, write: impl FnOnce(&mut Vec<u8>)) -> Self {
         let mut out = Vec::with_capacity(self.bytes.len() + 256);
         match self.bytes.strip_suffix(b"/>") {
             Some(open) => {
                 out.extend_from_slice(open);
                 out.push(b'>');
-                child.write(&mut out, ns::CLIENT);
+                write(&mut out);
                 end_tag(&mut out, self.kind);
             }
             None => {
                 let end = memchr::memrchr(b'<', &self.bytes).unwrap_or(self.bytes.len());
                 out.extend_from_slice(&self.bytes[..end]);
-                child.write(&mut out, ns::CLIENT);
+                write(&mut out);
                 out.extend_from_slice(&self.bytes[end..]);
             }
         }

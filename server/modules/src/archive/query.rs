@@ -1,0 +1,372 @@
+//! Looking into an archive (XEP-0313 4, 5): which messages, which page of them (XEP-0059), and how they are handed over.
+
+use store::{AccountId, ArchiveId, ArchiveQuery, Archived, StoreError};
+use xmpp::element::Element;
+use xmpp::jid::{BareJid, Jid};
+use xmpp::ns;
+use xmpp::stanza::{Condition, Stanza, StanzaType};
+use xmpp::timestamp::Timestamp;
+
+use super::MAM;
+use crate::context::{Context, Refusal, store_failed};
+use crate::form::{Field, Form, Submitted};
+use crate::hooks::{Answer, Ask};
+
+/// Result set management.
+const RSM: &str = "http://jabber.org/protocol/rsm";
+/// Messages of a page for which nothing is said.
+const PAGE: u32 = 50;
+/// Messages of a page at most.
+const LARGEST: u32 = 250;
+/// Bytes after which a page ends early: no more than a session's queue takes beside what else comes.
+const PAGE_BYTES: usize = 256 << 10;
+/// Messages read from the store at once.
+const READ: u32 = 50;
+/// Ids that may be asked for at once.
+const IDS: usize = 100;
+/// Names of the fields of a query.
+const FIELDS: [&str; 6] = ["with", "start", "end", "before-id", "after-id", "ids"];
+
+/// A query as it was asked.
+#[derive(Debug, Default)]
+struct Query {
+    queryid: Option<String>,
+    with: Option<Jid>,
+    start: Option<Timestamp>,
+    end: Option<Timestamp>,
+    /// Everything that must be in the archive and comes before, or after, what is wanted.
+    after: Vec<ArchiveId>,
+    before: Vec<ArchiveId>,
+    ids: Option<Vec<ArchiveId>>,
+    last: bool,
+    max: u32,
+    flip: bool,
+}
+
+/// What was found.
+struct Page {
+    messages: Vec<Archived>,
+    complete: bool,
+}
+
+/// The fields that a query may have.
+pub(super) fn form() -> Element {
+    let open = Element::new("validate", "http://jabber.org/protocol/xdata-validate")
+        .attr("datatype", "xs:string")
+        .child(Element::new(
+            "open",
+            "http://jabber.org/protocol/xdata-validate",
+        ));
+    let form = FIELDS.iter().fold(Form::asking(MAM), |form, name| {
+        form.field(match *name {
+            "with" => Field::new(name, "jid-single"),
+            "ids" => Field::new(name, "list-multi").validate(open.clone()),
+            _ => Field::new(name, "text-single"),
+        })
+    });
+    Element::new("query", MAM).child(form.into_element())
+}
+
+/// First and last message (6).
+pub(super) async fn metadata(
+    cx: &Context<'_>,
+    account: &BareJid,
+    row: AccountId,
+) -> Result<Answer, Refusal> {
+    let ends = cx.store().archive_ends(row).await;
+    let ends = ends.map_err(|e| store_failed(&e, account, "reading an archive"))?;
+    let end = |name, id: ArchiveId| {
+        Element::new(name, MAM)
+            .attr("id", id.to_string())
+            .attr("timestamp", Timestamp(id.at).to_xep0082())
+    };
+    let metadata = Element::new("metadata", MAM);
+    Ok(Answer::Payload(match ends {
+        Some((first, last)) => metadata.child(end("start", first)).child(end("end", last)),
+        None => metadata,
+    }))
+}
+
+/// Hands the messages over, and says at the end what they were.
+pub(super) async fn answer(
+    cx: &Context<'_>,
+    ask: &Ask<'_>,
+    session: &Jid,
+    row: AccountId,
+) -> Result<Answer, Refusal> {
+    let iq = ask.iq.payload().map_err(|_| Condition::BadRequest)?;
+    let query = read(iq.find("query", MAM).ok_or(Condition::BadRequest)?)?;
+    let failed = |e| store_failed(&e, ask.account, "reading an archive");
+    for id in query.after.iter().chain(&query.before) {
+        if cx
+            .store()
+            .archive_get(row, *id)
+            .await
+            .map_err(failed)?
+            .is_none()
+        {
+            return Err(Condition::ItemNotFound.into());
+        }
+    }
+    let page = match &query.ids {
+        Some(ids) => by_id(cx, row, ids)
+            .await
+            .map_err(failed)?
+            .ok_or(Condition::ItemNotFound)?,
+        None => find(cx, ask.account, row, &query).await.map_err(failed)?,
+    };
+    let account = Jid::from(ask.account.clone());
+    let write = |message: &Archived| result(&account, session, query.queryid.as_deref(), message);
+    let ends = page.messages.first().zip(page.messages.last());
+    let ends = ends.map(|(first, last)| (first.id, last.id));
+    let deliver = |message: &Archived| cx.switchboard.deliver(session, write(message));
+    // A session whose queue is full is about to end.
+    let _ = if query.flip {
+        page.messages.iter().rev().all(deliver)
+    } else {
+        page.messages.iter().all(deliver)
+    };
+    if let (true, Some((_, last))) = (page.complete && query.is_everything(), ends) {
+        caught_up(cx, ask.account, session, row, last).await;
+    }
+    let mut set = Element::new("set", RSM);
+    if let Some((first, last)) = ends {
+        set.push(Element::new("first", RSM).text(first.to_string()));
+        set.push(Element::new("last", RSM).text(last.to_string()));
+    }
+    let complete = page.complete.then_some("true");
+    Ok(Answer::Payload(
+        Element::new("fin", MAM)
+            .attr_opt("complete", complete)
+            .child(set),
+    ))
+}
+
+/// A session that has not said yet that it is there has read the archive to its end: what waited for it, it has (EXT-22).
+async fn caught_up(
+    cx: &Context<'_>,
+    account: &BareJid,
+    session: &Jid,
+    row: AccountId,
+    last: ArchiveId,
+) {
+    let own = cx.switchboard.sessions(account);
+    if own.iter().any(|s| s.jid == *session && !s.available())
+        && let Err(error) = cx.store().offline_remove_archived(row, last.at).await
+    {
+        // They come once more, which is all.
+        tracing::warn!(%account, %error, "messages that were read in the archive still wait");
+    }
+}
+
+async fn by_id(
+    cx: &Context<'_>,
+    row: AccountId,
+    ids: &[ArchiveId],
+) -> Result<Option<Page>, StoreError> {
+    let mut messages = Vec::with_capacity(ids.len());
+    let (mut bytes, mut complete) = (0, true);
+    for id in ids {
+        let Some(message) = cx.store().archive_get(row, *id).await? else {
+            return Ok(None);
+        };
+        bytes += message.stanza.len();
+        if bytes > PAGE_BYTES && !messages.is_empty() {
+            complete = false;
+        } else {
+            messages.push(message);
+        }
+    }
+    messages.sort_by_key(|message: &Archived| message.id);
+    Ok(Some(Page { messages, complete }))
+}
+
+async fn find(
+    cx: &Context<'_>,
+    account: &BareJid,
+    row: AccountId,
+    query: &Query,
+) -> Result<Page, StoreError> {
+    // Nothing is shown beyond what is not committed yet.
+    let under_way = cx.modules.archive.first_under_way(row).unwrap_or(i64::MAX);
+    let start = query.start.map(|start| start.0.saturating_sub(1));
+    // Stamps are written to the millisecond.
+    let end = query.end.map(|end| match end.0 % 1_000 {
+        0 => end.0.saturating_add(1_000),
+        _ => end.0.saturating_add(1),
+    });
+    let mut after = query
+        .after
+        .iter()
+        .map(|id| id.at)
+        .chain(start)
+        .max()
+        .unwrap_or(i64::MIN);
+    let before = query.before.iter().map(|id| id.at).chain(end);
+    let mut before = before.chain([under_way]).min().unwrap_or(i64::MAX);
+    let with = query.with.as_ref().map(|jid| {
+        let own = jid.bare_str() == account.as_str();
+        (jid.bare_str(), jid.resource().filter(|_| !own))
+    });
+    let (mut messages, mut bytes) = (Vec::<Archived>::new(), 0);
+    let mut complete = false;
+    'pages: loop {
+        let asked = ArchiveQuery {
+            with,
+            after,
+            before,
+            last: query.last,
+            // One more than wanted says whether there is more.
+            limit: (query.max + 1 - messages.len() as u32).min(READ),
+        };
+        let mut read = cx.store().archive_page(row, &asked).await?;
+        let all = (read.len() as u32) < asked.limit;
+        if query.last {
+            read.reverse();
+        }
+        for message in read {
+            let full = messages.len() as u32 >= query.max;
+            bytes += message.stanza.len() + 400;
+            if full || (bytes > PAGE_BYTES && !messages.is_empty()) {
+                break 'pages;
+            }
+            match query.last {
+                true => before = message.id.at,
+                false => after = message.id.at,
+            }
+            messages.push(message);
+        }
+        if all {
+            complete = true;
+            break;
+        }
+    }
+    if query.last {
+        messages.reverse();
+    }
+    Ok(Page { messages, complete })
+}
+
+/// A message as a result.
+fn result(account: &Jid, session: &Jid, queryid: Option<&str>, message: &Archived) -> Stanza {
+    let mut out = Vec::with_capacity(message.stanza.len() + 320);
+    let mut tag = Element::new("result", MAM).attr_opt("queryid", queryid);
+    tag.set_attr("id", message.id.to_string());
+    tag.write(&mut out, ns::CLIENT);
+    // `<result …/>` is opened again, to take the message as it is.
+    out.truncate(out.len() - 2);
+    out.extend_from_slice(
+        b"><forwarded xmlns='urn:xmpp:forward:0'><delay xmlns='urn:xmpp:delay' stamp='",
+    );
+    out.extend_from_slice(Timestamp(message.id.at).to_xep0082().as_bytes());
+    out.extend_from_slice(b"'/>");
+    Stanza::write_kept_message(&message.stanza, &mut out);
+    out.extend_from_slice(b"</forwarded></result>");
+    Stanza::message_written(StanzaType::Normal, account, session, None, &out)
+}
+
+impl Query {
+    /// Nothing is left out but what is old.
+    fn is_everything(&self) -> bool {
+        self.with.is_none() && self.ids.is_none() && self.end.is_none() && self.before.is_empty()
+    }
+}
+
+fn bad(text: &str) -> Refusal {
+    Refusal::new(Condition::BadRequest).with_text(text)
+}
+
+fn read(query: &Element) -> Result<Query, Refusal> {
+    if query.get_attr("node").is_some() {
+        return Err(Condition::ItemNotFound.into());
+    }
+    let mut asked = Query {
+        queryid: query.get_attr("queryid").map(str::to_owned),
+        max: PAGE,
+        flip: query.find("flip-page", MAM).is_some(),
+        ..Query::default()
+    };
+    if let Some(form) = Submitted::within(query) {
+        fields(&form, &mut asked)?;
+    } else if query.find("x", crate::form::DATA).is_some() {
+        return Err(bad("a query's form is submitted"));
+    }
+    if let Some(set) = query.find("set", RSM) {
+        paging(set, &mut asked)?;
+    }
+    Ok(asked)
+}
+
+fn fields(form: &Submitted, asked: &mut Query) -> Result<(), Refusal> {
+    if form.is_cancelled() || form.form_type() != Some(MAM) {
+        return Err(bad("a query's form is submitted, and of this namespace"));
+    }
+    if let Some(other) = form.names().find(|name| !FIELDS.contains(name)) {
+        return Err(Refusal::new(Condition::FeatureNotImplemented)
+            .with_text(format!("no such field: {other}")));
+    }
+    let text = |name| -> Result<Option<&str>, Refusal> {
+        let value = form.text(name).map_err(|e| bad(&e.to_string()))?;
+        // Some clients submit what they were shown and leave it empty.
+        Ok(value.filter(|value| !value.is_empty()))
+    };
+    let time = |name| -> Result<Option<Timestamp>, Refusal> {
+        let read =
+            |value| Timestamp::parse_xep0082(value).ok_or(bad("times are written as in XEP-0082"));
+        text(name)?.map(read).transpose()
+    };
+    let with = text("with")?.map(Jid::parse).transpose();
+    asked.with = with.map_err(|_| Refusal::from(Condition::JidMalformed))?;
+    asked.start = time("start")?;
+    asked.end = time("end")?;
+    asked
+        .after
+        .extend(text("after-id")?.map(known).transpose()?);
+    asked
+        .before
+        .extend(text("before-id")?.map(known).transpose()?);
+    if form.names().any(|name| name == "ids") {
+        let ids = form.values("ids");
+        if ids.len() > IDS {
+            return Err(Refusal::new(Condition::PolicyViolation).with_text(format!(
+                "at most {IDS} ids at once; these are {}",
+                ids.len()
+            )));
+        }
+        let ids: Result<Vec<_>, _> = ids.iter().map(|id| known(id)).collect();
+        asked.ids = Some(ids?);
+    }
+    Ok(())
+}
+
+/// What is not even spelt like an id of ours is not in the archive.
+fn known(id: &str) -> Result<ArchiveId, Refusal> {
+    ArchiveId::parse(id).ok_or_else(|| Condition::ItemNotFound.into())
+}
+
+/// XEP-0059 2.
+fn paging(set: &Element, asked: &mut Query) -> Result<(), Refusal> {
+    if set.find("index", RSM).is_some() {
+        return Err(Condition::FeatureNotImplemented.into());
+    }
+    let text = |name| {
+        set.find(name, RSM)
+            .map(|e| e.text_content().trim().to_owned())
+    };
+    if let Some(max) = text("max") {
+        let max: u32 = max.parse().map_err(|_| bad("max is a number"))?;
+        asked.max = max.min(LARGEST);
+    }
+    match (text("after"), text("before")) {
+        (Some(_), Some(_)) => return Err(bad("after and before exclude each other")),
+        (Some(after), None) if !after.is_empty() => asked.after.push(known(&after)?),
+        (None, Some(before)) => {
+            asked.last = true;
+            if !before.is_empty() {
+                asked.before.push(known(&before)?);
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}

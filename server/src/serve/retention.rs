@@ -1,0 +1,130 @@
+//! What archives let go of: messages that are too old, and the oldest of accounts that have too many.
+//!
+//! Every hour, domain by domain, in statements of bounded size, so that nobody's message waits for it. Refuses: gaps; what
+//! goes is the oldest of its archive (XEP-0313 3.2).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio_util::sync::CancellationToken;
+use xmpp::timestamp::Timestamp;
+
+use crate::net::now;
+use crate::tenancy::Tenancy;
+
+/// Between two looks.
+const EVERY: Duration = Duration::from_secs(3_600);
+/// A day in microseconds.
+const DAY: i64 = 86_400_000_000;
+
+/// How long, and how much, archives keep.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Retention {
+    /// Days; 0: for ever.
+    pub(super) days: u32,
+    /// Bytes of one account.
+    pub(super) bytes: u64,
+}
+
+impl Retention {
+    /// Looks again and again, until `stop`.
+    pub(super) async fn follow(self, tenancy: Arc<Tenancy>, stop: CancellationToken) {
+        let mut looks = interval_at(Instant::now() + EVERY, EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = looks.tick() => {}
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.look(&tenancy, now()) => {}
+            }
+        }
+    }
+
+    async fn look(self, tenancy: &Tenancy, now: Timestamp) {
+        for store in tenancy.stores() {
+            let since = Timestamp(
+                now.0
+                    .saturating_sub(i64::from(self.days).saturating_mul(DAY)),
+            );
+            let expired = match self.days {
+                0 => Ok(0),
+                _ => store.archive_expire(since).await,
+            };
+            let trimmed = store.archive_trim(self.bytes).await;
+            match (expired, trimmed) {
+                (Ok(0), Ok(0)) => {}
+                (Ok(expired), Ok(trimmed)) => {
+                    tracing::info!(
+                        domain = store.name(),
+                        expired,
+                        trimmed,
+                        "archived messages have gone"
+                    );
+                }
+                // The next look tries again.
+                (Err(error), _) | (_, Err(error)) => {
+                    tracing::error!(domain = store.name(), %error, "archives could not be trimmed");
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use store::{ArchiveId, ArchiveQuery, NewArchived};
+
+    use super::*;
+    use crate::tenancy::Defaults;
+    use crate::testing::World;
+
+    #[tokio::test]
+    async fn what_is_too_old_goes_and_then_the_oldest_of_what_is_too_much() {
+        let world = World::new().await;
+        world.domain("one.example", &["alice"]).await;
+        let tenancy = Tenancy::load(world.store.clone(), None, Defaults::default())
+            .await
+            .expect("the domains");
+        let domain = tenancy.get("one.example").expect("hosted");
+        let store = &domain.hosted.store;
+        let alice = store
+            .account_find("alice")
+            .await
+            .expect("read")
+            .expect("alice")
+            .id;
+        for day in 0..10 {
+            let new = NewArchived {
+                id: ArchiveId {
+                    at: day * DAY,
+                    salt: 0,
+                },
+                peer: "bob@one.example".into(),
+                resource: String::new(),
+                sent: false,
+                message: 0,
+                stanza: vec![b'x'; 100].into(),
+            };
+            assert!(store.archive_add(alice, new).await.expect("kept"));
+        }
+        let days = async || -> Vec<i64> {
+            let all = store
+                .archive_page(alice, &ArchiveQuery::default())
+                .await
+                .expect("read");
+            all.iter().map(|m| m.id.at / DAY).collect()
+        };
+        let now = Timestamp(9 * DAY);
+        let retention = |days, bytes| Retention { days, bytes };
+        retention(0, u64::MAX).look(&tenancy, now).await;
+        assert_eq!(days().await.len(), 10);
+        retention(6, u64::MAX).look(&tenancy, now).await;
+        assert_eq!(days().await, [3, 4, 5, 6, 7, 8, 9]);
+        retention(6, 250).look(&tenancy, now).await;
+        assert_eq!(days().await, [8, 9]);
+    }
+}

@@ -1,0 +1,188 @@
+//! The archive: what is kept together, found by every question, and let go of.
+
+use super::*;
+
+fn message(at: i64, peer: &str) -> NewArchived {
+    NewArchived {
+        id: ArchiveId { at, salt: -at },
+        peer: peer.into(),
+        resource: "r".into(),
+        sent: at % 2 == 0,
+        message: message_hash(&at.to_string()),
+        stanza: vec![b'x'; 100].into(),
+    }
+}
+
+/// Keeps them in this order, some at a time; how many were kept.
+async fn keep(d: &DomainStore, new: impl Iterator<Item = (AccountId, NewArchived)>) -> usize {
+    // `join_all` begins so few in their order.
+    const AT_ONCE: usize = 25;
+    let all: Vec<_> = new.collect();
+    let mut kept = 0;
+    for some in all.chunks(AT_ONCE) {
+        let adds = some
+            .iter()
+            .map(|(account, new)| d.archive_add(*account, new.clone()));
+        let added = futures_util::future::join_all(adds).await;
+        kept += added.into_iter().filter(|added| *added == Ok(true)).count();
+    }
+    kept
+}
+
+async fn times(d: &DomainStore, account: AccountId, query: ArchiveQuery<'_>) -> Vec<i64> {
+    let page = d.archive_page(account, &query).await.expect("read");
+    page.iter().map(|m| m.id.at).collect()
+}
+
+battery! {
+    ext_18_many_at_once_are_kept_and_found(store) {
+        let (_, _, d) = house(&store, "example.com", "aaa").await;
+        let mut accounts = Vec::new();
+        for n in 0..5 {
+            accounts.push(d.account_add(&format!("u{n}"), &[], NOW).await.expect("added"));
+        }
+        let messages = (0..500_i64).map(|n| {
+            let peer = if n % 3 == 0 { "romeo@example.net" } else { "tybalt@example.net" };
+            (accounts[n as usize % 5], message(1_000 + n, peer))
+        });
+        assert_eq!(keep(&d, messages).await, 500);
+        for (n, account) in accounts.iter().enumerate() {
+            let n = n as i64;
+            let all = times(&d, *account, ArchiveQuery { limit: 500, ..Default::default() }).await;
+            assert_eq!(all, (0..100).map(|i| 1_000 + n + 5 * i).collect::<Vec<_>>());
+            assert_eq!(d.archive_bytes(*account).await.expect("read"), 10_000);
+            let with = ArchiveQuery { with: Some(("romeo@example.net", None)), limit: 500, ..Default::default() };
+            let romeo = times(&d, *account, with).await;
+            assert!(romeo.iter().all(|at| (at - 1_000) % 3 == 0) && !romeo.is_empty());
+            assert!(times(&d, *account, ArchiveQuery { with: Some(("romeo@example.net", Some("r"))), limit: 500, ..Default::default() }).await == romeo);
+            assert!(times(&d, *account, ArchiveQuery { with: Some(("romeo@example.net", Some("s"))), ..Default::default() }).await.is_empty());
+            let window = ArchiveQuery { after: all[3], before: all[90], limit: 4, ..Default::default() };
+            assert_eq!(times(&d, *account, window).await, all[4..8]);
+            assert_eq!(times(&d, *account, ArchiveQuery { last: true, ..window }).await, all[86..90]);
+            let ends = d.archive_ends(*account).await.expect("read").expect("some");
+            assert_eq!((ends.0.at, ends.1.at), (all[0], all[99]));
+        }
+        assert_eq!(d.tenant_archive_bytes().await.expect("read"), 50_000);
+    }
+
+    ext_18_one_that_cannot_be_kept_takes_no_other_with_it(store) {
+        let (_, _, d) = house(&store, "example.com", "aaa").await;
+        let a = d.account_add("juliet", &[], NOW).await.expect("added");
+        assert!(d.archive_add(a, message(1, "romeo@example.net")).await.expect("kept"));
+        let adds = [
+            d.archive_add(a, message(2, "romeo@example.net")),
+            d.archive_add(a, message(1, "romeo@example.net")),
+            d.archive_add(AccountId(999), message(3, "romeo@example.net")),
+            d.archive_add(a, message(4, "romeo@example.net")),
+        ];
+        let [two, again, nobody, four] = futures_util::future::join_all(adds).await.try_into().expect("four");
+        assert!(two.expect("kept") && four.expect("kept"));
+        assert!(again.is_err(), "a time is given once");
+        assert!(!nobody.expect("asked"), "no such account");
+        assert_eq!(times(&d, a, ArchiveQuery::default()).await, [1, 2, 4]);
+        assert_eq!(d.archive_bytes(a).await.expect("read"), 300);
+    }
+
+    ext_18_ids_must_be_whole(store) {
+        let (_, _, d) = house(&store, "example.com", "aaa").await;
+        let a = d.account_add("juliet", &[], NOW).await.expect("added");
+        d.archive_add(a, message(7, "romeo@example.net")).await.expect("kept");
+        let id = ArchiveId { at: 7, salt: -7 };
+        assert_eq!(d.archive_get(a, id).await.expect("read").map(|m| m.id), Some(id));
+        assert_eq!(d.archive_get(a, ArchiveId { salt: 7, ..id }).await.expect("read"), None, "guessed");
+        assert_eq!(d.archive_ends(AccountId(999)).await.expect("read"), None);
+    }
+
+    ext_29_replaced_is_found_by_name_and_nobody_waits_for_it(store) {
+        let (_, _, d) = house(&store, "example.com", "aaa").await;
+        let a = d.account_add("juliet", &[], NOW).await.expect("added");
+        for at in [2, 4, 5] {
+            d.archive_add(a, message(at, "romeo@example.net")).await.expect("kept");
+        }
+        let named = |peer, sent, within| d.archive_named(a, peer, sent, message_hash("4"), within);
+        assert_eq!(named("romeo@example.net", true, 9).await.expect("read")[0].id.at, 4);
+        assert!(named("romeo@example.net", false, 9).await.expect("read").is_empty(), "the other way");
+        assert!(named("tybalt@example.net", true, 9).await.expect("read").is_empty());
+        assert!(named("romeo@example.net", true, 1).await.expect("read").is_empty(), "too long ago");
+        let id = ArchiveId { at: 4, salt: -4 };
+        assert!(d.offline_add_archived(a, NOW, id, 9).await.expect("asked").is_some());
+        d.archive_replace(a, id, b"tombstone").await.expect("done");
+        assert_eq!(d.archive_get(a, id).await.expect("read").expect("there").stanza, b"tombstone");
+        assert_eq!(d.offline_count(a).await.expect("read"), 0);
+    }
+
+    ext_22_what_is_archived_waits_without_a_copy(store) {
+        let (_, _, d) = house(&store, "example.com", "aaa").await;
+        let a = d.account_add("juliet", &[], NOW).await.expect("added");
+        d.archive_add(a, message(1, "romeo@example.net")).await.expect("kept");
+        d.archive_add(a, message(2, "romeo@example.net")).await.expect("kept");
+        d.offline_add(a, NOW, b"whole", 9).await.expect("asked").expect("kept");
+        for at in [1, 2] {
+            d.offline_add_archived(a, NOW, ArchiveId { at, salt: -at }, 3).await.expect("asked").expect("waits");
+        }
+        let id = ArchiveId { at: 1, salt: 1 };
+        assert_eq!(d.offline_add_archived(a, NOW, id, 9).await.expect("asked"), None, "not in the archive");
+        let id = ArchiveId { at: 1, salt: -1 };
+        assert_eq!(d.offline_add_archived(a, NOW, id, 3).await.expect("asked"), None, "as many as may");
+        let waiting = d.offline_list(a, 0, 9).await.expect("read");
+        let lengths: Vec<(usize, bool)> = waiting.iter().map(|m| (m.stanza.len(), m.archived.is_some())).collect();
+        assert_eq!(lengths, [(5, false), (100, true), (100, true)]);
+        assert_eq!(d.tenant_offline_bytes().await.expect("read"), 5);
+        d.offline_remove_archived(a, 1).await.expect("removed");
+        d.archive_expire(Timestamp(3)).await.expect("done");
+        let waiting = d.offline_list(a, 0, 9).await.expect("read");
+        let lengths: Vec<usize> = waiting.iter().map(|m| m.stanza.len()).collect();
+        assert_eq!(lengths, [5, 0], "the archive has let go of it");
+    }
+
+    ext_18_the_oldest_go(store) {
+        let (_, _, d) = house(&store, "example.com", "aaa").await;
+        let a = d.account_add("juliet", &[], NOW).await.expect("added");
+        let b = d.account_add("nurse", &[], NOW).await.expect("added");
+        let (_, _, other) = house(&store, "example.net", "bbb").await;
+        let c = other.account_add("romeo", &[], NOW).await.expect("added");
+        for (handle, account, count) in [(&d, a, 2_500), (&d, b, 3), (&other, c, 3)] {
+            let messages = (1..=count).map(|at| (account, message(at, "x@example.org")));
+            assert_eq!(keep(handle, messages).await, count as usize);
+        }
+        assert_eq!(d.archive_trim(1_000).await.expect("done"), 2_490);
+        assert_eq!(times(&d, a, ArchiveQuery::default()).await, (2_491..=2_500).collect::<Vec<_>>());
+        assert_eq!(d.archive_bytes(a).await.expect("read"), 1_000);
+        assert_eq!(d.archive_trim(1_000).await.expect("done"), 0);
+        assert_eq!(d.archive_expire(Timestamp(2_499)).await.expect("done"), 8 + 3);
+        assert_eq!(times(&d, a, ArchiveQuery::default()).await, [2_499, 2_500]);
+        assert_eq!(times(&other, c, ArchiveQuery::default()).await.len(), 3, "another domain's");
+        assert!(d.account_remove("juliet", NOW).await.expect("removed"));
+        assert!(times(&d, a, ArchiveQuery::default()).await.is_empty());
+    }
+
+    dos_10_no_handle_reaches_another_domain_s_archive(store) {
+        let (_, _, ours) = house(&store, "example.com", "aaa").await;
+        let (_, _, theirs) = house(&store, "example.net", "bbb").await;
+        let victim = theirs.account_add("juliet", &[], NOW).await.expect("added");
+        let id = ArchiveId { at: 2, salt: -2 };
+        assert!(theirs.archive_add(victim, message(2, "romeo@example.org")).await.expect("kept"));
+        assert!(theirs.archive_preferences_set(victim, Some("mine")).await.expect("set"));
+
+        assert!(!ours.archive_add(victim, message(3, "evil@example.org")).await.expect("asked"));
+        assert!(times(&ours, victim, ArchiveQuery::default()).await.is_empty());
+        assert_eq!(ours.archive_get(victim, id).await.expect("read"), None);
+        assert_eq!(ours.archive_ends(victim).await.expect("read"), None);
+        let hash = message_hash("2");
+        assert!(ours.archive_named(victim, "romeo@example.org", true, hash, 9).await.expect("read").is_empty());
+        ours.archive_replace(victim, id, b"evil").await.expect("asked");
+        assert_eq!(ours.archive_bytes(victim).await.expect("read"), 0);
+        assert_eq!(ours.offline_add_archived(victim, NOW, id, 9).await.expect("asked"), None);
+        assert!(theirs.offline_add_archived(victim, NOW, id, 9).await.expect("asked").is_some());
+        ours.offline_remove_archived(victim, 9).await.expect("asked");
+        assert!(!ours.archive_preferences_set(victim, None).await.expect("asked"));
+        assert_eq!(ours.archive_expire(Timestamp(9)).await.expect("asked"), 0);
+        assert_eq!(ours.archive_trim(0).await.expect("asked"), 0);
+
+        assert_eq!(times(&theirs, victim, ArchiveQuery::default()).await, [2]);
+        assert_eq!(theirs.archive_get(victim, id).await.expect("read").expect("there").stanza.len(), 100);
+        assert_eq!(theirs.offline_count(victim).await.expect("read"), 1);
+        let opened = theirs.account_open("juliet").await.expect("read").expect("there");
+        assert_eq!(opened.archive_preferences.as_deref(), Some("mine"));
+    }
+}
