@@ -16,7 +16,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use dna::Proven;
 use futures_util::future::BoxFuture;
-use modules::{Direction, Modules, Passage, Taken, hooks};
+use modules::{Context, Direction, Modules, Passage, Taken, hooks};
 use tokio::time::Instant;
 use xmpp::jid::{BareJid, DomainName, Jid};
 use xmpp::ns;
@@ -562,14 +562,37 @@ impl Router {
 
     /// The long way of a message that is shown to modules. It is in the box once, or the box would be several times its size.
     fn passing(&self, domain: &Arc<Domain>, stanza: Stanza, direction: Direction) -> Option<Later> {
-        let (router, domain) = (self.this.upgrade()?, domain.clone());
         let mut passage = Passage::new(direction, stanza)?;
+        let cx = self.modules.context(&domain.hosted, self, now());
+        if !hooks::message_concerns(&cx, &passage) {
+            return self.passed(domain, &cx, passage);
+        }
+        drop(cx);
+        let (router, domain) = (self.this.upgrade()?, domain.clone());
         Some(match direction {
             Direction::Sent => Box::pin(async move { router.sent(&domain, &mut passage).await }),
             Direction::Received => {
                 Box::pin(async move { router.received(&domain, &mut passage).await })
             }
         })
+    }
+
+    /// The short way of the same, where no module has anything to wait for.
+    fn passed(&self, domain: &Arc<Domain>, cx: &Context<'_>, passage: Passage) -> Option<Later> {
+        if passage.direction == Direction::Sent {
+            hooks::message_taken(cx, &passage, &Taken::Nobody);
+            return self.onward(domain, passage.message);
+        }
+        match self.hand_out(&passage.message) {
+            Ok(taken) => hooks::message_taken(cx, &passage, &taken),
+            Err(Fate::Offline) => {
+                hooks::message_taken(cx, &passage, &Taken::Nobody);
+                return self.later(domain, passage.message, Hook::Undeliverable);
+            }
+            Err(Fate::Refused) => return self.later(domain, passage.message, Hook::Refused),
+            Err(fate) => self.fell(&passage.message, fate),
+        }
+        None
     }
 
     fn iq(&self, domain: &Arc<Domain>, stanza: Stanza, request: bool) -> Option<Later> {

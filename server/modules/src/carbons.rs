@@ -81,10 +81,11 @@ impl Module for Carbons {
         Ok(Answer::Empty)
     }
 
+    fn message_concerns(&self, _: &Context<'_>, passage: &Passage) -> bool {
+        passage.content.any(Content::CARBON)
+    }
+
     async fn message_passing(&self, _: &Context<'_>, passage: &mut Passage) -> Result<(), Refusal> {
-        if !passage.content.any(Content::CARBON) {
-            return Ok(());
-        }
         let personal = matches!(
             passage.message.type_(),
             StanzaType::Chat | StanzaType::Normal
@@ -106,14 +107,8 @@ impl Module for Carbons {
         Ok(())
     }
 
-    async fn message_passed(
-        &self,
-        cx: &Context<'_>,
-        passage: &mut Passage,
-        taken: &Taken,
-    ) -> Result<(), Refusal> {
+    fn message_taken(&self, cx: &Context<'_>, passage: &Passage, taken: &Taken) {
         copy(cx, passage, taken);
-        Ok(())
     }
 }
 

@@ -13,6 +13,7 @@
 //! | presence of any type to an account's bare or full JID here | [`presence_inbound`] |
 //! | a message of a session, before it goes on, and one to an account, before it is delivered | [`message_passing`] |
 //! | the same afterwards | [`message_passed`] |
+//! | instead of these two, where [`message_concerns`] says that nothing has to wait | [`message_taken`] |
 //! | a message that the table of RFC 6121 8.5.4 stores offline (O) | [`message_undeliverable`] |
 //! | a message for which the project's choice there is `x` | [`message_refused`] |
 //! | a session that was bound along with authentication | [`session_bound`] |
@@ -95,19 +96,23 @@ pub trait Module: Send + Sync {
     /// A session that was kept over a restart has its client back.
     async fn session_returned(&self, _: &Context<'_>, _session: &Jid) {}
 
+    /// Whether [`Module::message_passing`] has anything to do with this message. Where no module has, nothing waits for it.
+    fn message_concerns(&self, _: &Context<'_>, _: &Passage) -> bool {
+        false
+    }
+
     /// A message is about to pass an account. It may be changed, or refused: then it goes no further, and whoever sent it is
     /// told.
     async fn message_passing(&self, _: &Context<'_>, _: &mut Passage) -> Result<(), Refusal> {
         Ok(())
     }
 
-    /// It has passed. The sender's stream waits for this; what could not be done, the sender is told.
-    async fn message_passed(
-        &self,
-        _: &Context<'_>,
-        _: &mut Passage,
-        _: &Taken,
-    ) -> Result<(), Refusal> {
+    /// It has gone on; which of the account's sessions got it.
+    fn message_taken(&self, _: &Context<'_>, _: &Passage, _: &Taken) {}
+
+    /// It has gone on, and there is something to keep of it. The sender's stream waits for this; what could not be done, the
+    /// sender is told.
+    async fn message_passed(&self, _: &Context<'_>, _: &mut Passage) -> Result<(), Refusal> {
         Ok(())
     }
 
@@ -248,10 +253,25 @@ pub async fn session_gone(cx: &Context<'_>, gone: &SessionView) {
     finish(cx).await;
 }
 
+/// Whether any module has something to do with a message before it goes on. Returns at once.
+pub fn message_concerns(cx: &Context<'_>, passage: &Passage) -> bool {
+    with(cx.hosted, Hooks::MESSAGE_PASSAGE).any(|m| m.message_concerns(cx, passage))
+}
+
+/// The message has gone on, and which of the account's sessions got it. Returns at once.
+pub fn message_taken(cx: &Context<'_>, passage: &Passage, taken: &Taken) {
+    for module in with(cx.hosted, Hooks::MESSAGE_PASSAGE) {
+        module.message_taken(cx, passage, taken);
+    }
+}
+
 /// A message that one of the domain's sessions sends, or that is for one of its accounts, before it goes on. Asked only
 /// where [`Hosted::watches_messages`]. `false`: it goes no further, and whoever sent it has been told.
 pub async fn message_passing(cx: &Context<'_>, passage: &mut Passage) -> bool {
     for module in with(cx.hosted, Hooks::MESSAGE_PASSAGE) {
+        if !module.message_concerns(cx, passage) {
+            continue;
+        }
         if let Err(error) = module.message_passing(cx, passage).await {
             cx.refuse(&passage.message, error);
             finish(cx).await;
@@ -264,12 +284,15 @@ pub async fn message_passing(cx: &Context<'_>, passage: &mut Passage) -> bool {
 /// The message has gone on: `taken` says which of the account's sessions got it. `false`: what a module had to do then could
 /// not be done, and whoever sent it has been told so.
 pub async fn message_passed(cx: &Context<'_>, passage: &mut Passage, taken: &Taken) -> bool {
+    message_taken(cx, passage, taken);
     let mut done = true;
-    for module in with(cx.hosted, Hooks::MESSAGE_PASSAGE) {
-        if let Err(error) = module.message_passed(cx, passage, taken).await
-            && std::mem::replace(&mut done, false)
-        {
-            cx.refuse(&passage.message, error);
+    if passage.is_kept() {
+        for module in with(cx.hosted, Hooks::MESSAGE_PASSAGE) {
+            if let Err(error) = module.message_passed(cx, passage).await
+                && std::mem::replace(&mut done, false)
+            {
+                cx.refuse(&passage.message, error);
+            }
         }
     }
     finish(cx).await;

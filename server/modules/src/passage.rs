@@ -1,8 +1,9 @@
 //! A message that passes an account: sent by one of its sessions, or come for it from wherever.
 //!
 //! Carbons, the archive and whatever else wants to know of messages take part in two steps. Before the message goes on
-//! ([`crate::Module::message_passing`]) a module may refuse or change it; afterwards ([`crate::Module::message_passed`]) it
-//! hears who got it, and the sender's stream waits for what it does then. A message between two accounts of this process
+//! ([`crate::Module::message_passing`]) a module may refuse or change it; afterwards ([`crate::Module::message_taken`]) it
+//! hears who got it, and the sender's stream waits for what is kept of it ([`crate::Module::message_passed`]). Where no module
+//! has anything to do before, and that is asked without waiting, the message takes the short way. A message between two accounts of this process
 //! passes twice, once for each. A domain whose modules want none of this never makes a [`Passage`]. Refuses: changing where
 //! a message goes; that is the router's, by the table of RFC 6121 8.5.
 
@@ -59,6 +60,11 @@ impl Passage {
             Direction::Sent => self.message.to(),
             Direction::Received => self.message.from(),
         }
+    }
+
+    /// Whether something of it is to be kept once it has gone on.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.kept.is_some()
     }
 
     /// As the account's own sessions see it: with the id that it has in the archive (XEP-0313 3.5), which others do not.

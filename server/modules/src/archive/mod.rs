@@ -26,7 +26,7 @@ use async_trait::async_trait;
 use store::{AccountId, ArchiveId, NewArchived, message_hash};
 use xmpp::jid::{BareJid, Jid};
 use xmpp::ns;
-use xmpp::stanza::{Condition, Stanza, StanzaType};
+use xmpp::stanza::{ChildTag, Condition, Stanza, StanzaType};
 
 pub(crate) use self::clock::{Clock, Flight};
 pub(crate) use self::preferences::Preferences;
@@ -34,7 +34,7 @@ use crate::content::Content;
 use crate::context::{Context, Refusal, store_failed};
 use crate::hooks::{Answer, Ask, Module, is_on};
 use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Spec};
-use crate::passage::{Direction, Passage, Taken};
+use crate::passage::{Direction, Passage};
 
 /// The module.
 pub(crate) struct Archive;
@@ -121,12 +121,18 @@ impl Module for Archive {
         }
     }
 
+    fn message_concerns(&self, _: &Context<'_>, passage: &Passage) -> bool {
+        worth_keeping(passage) || claimed(passage).is_some()
+    }
+
     async fn message_passing(
         &self,
         cx: &Context<'_>,
         passage: &mut Passage,
     ) -> Result<(), Refusal> {
-        strip(passage);
+        if let Some(clean) = claimed(passage) {
+            passage.message = clean;
+        }
         let sent = passage.direction == Direction::Sent;
         if (sent && passage.to_itself()) || !worth_keeping(passage) {
             return Ok(());
@@ -183,12 +189,7 @@ impl Module for Archive {
         Ok(())
     }
 
-    async fn message_passed(
-        &self,
-        cx: &Context<'_>,
-        passage: &mut Passage,
-        _: &Taken,
-    ) -> Result<(), Refusal> {
+    async fn message_passed(&self, cx: &Context<'_>, passage: &mut Passage) -> Result<(), Refusal> {
         let Some(kept) = passage.kept.take() else {
             return Ok(());
         };
@@ -222,18 +223,14 @@ fn worth_keeping(passage: &Passage) -> bool {
     personal && !content.any(never) && content.any(worth)
 }
 
-/// EXT-19: an id that the account is said to have given was given by somebody else.
-fn strip(passage: &mut Passage) {
+/// EXT-19: an id that the account is said to have given was given by somebody else. The message without it.
+fn claimed(passage: &Passage) -> Option<Stanza> {
     if !passage.content.any(Content::STANZA_ID) {
-        return;
+        return None;
     }
     let account = &passage.account;
-    if let Some(clean) = passage
-        .message
-        .without(|child| is_by(child.name, child.ns, child.attr("by"), account))
-    {
-        passage.message = clean;
-    }
+    let ours = |child: &ChildTag<'_>| is_by(child.name, child.ns, child.attr("by"), account);
+    passage.message.without(ours)
 }
 
 fn is_by(name: &str, namespace: &str, by: Option<String>, account: &BareJid) -> bool {

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub use self::error::{Condition, ErrorType, StanzaError};
+pub use self::forward::ChildTag;
 use self::intake::{reparse, take_in};
 use self::reply::{Reply, end_tag, open};
 use crate::element::Element;
