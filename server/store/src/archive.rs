@@ -332,14 +332,15 @@ impl DomainStore {
         }
     }
 
-    /// Forgets an account's messages whose running total is at most `total`.
+    /// Forgets an account's messages that begin before this running total.
     async fn archive_cut(&self, account: i64, total: i64) -> Result<u64> {
         let mut gone = 0;
         loop {
             let now = wr!(self.store, p => {
                 sqlx::query(
                     "DELETE FROM archive WHERE account = $1 AND at <= (SELECT MAX(at) FROM \
-                     (SELECT at, total FROM archive WHERE account = $1 ORDER BY at LIMIT $3) AS oldest WHERE total <= $2)",
+                     (SELECT at, total - LENGTH(stanza) AS base FROM archive WHERE account = $1 ORDER BY at LIMIT $3) AS oldest \
+                     WHERE base < $2)",
                 )
                 .bind(account).bind(total).bind(AT_ONCE).execute(p).await.map(|done| done.rows_affected())
             })?;
