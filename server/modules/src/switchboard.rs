@@ -102,7 +102,8 @@ impl SessionView {
     /// What it has asked for, in words that last longer than the process ([`SessionUpdate::of_word`]).
     pub fn words(&self) -> Vec<String> {
         let interested = self.interested.then(|| "interested".to_owned());
-        interested.into_iter().collect()
+        let carbons = self.carbons.then(|| "carbons".to_owned());
+        interested.into_iter().chain(carbons).collect()
     }
 
     /// Applies an update.
@@ -143,6 +144,10 @@ pub enum SessionUpdate {
 impl SessionUpdate {
     /// What a word of [`SessionView::words`] says; `None` for one of another version.
     pub fn of_word(word: &str) -> Option<Self> {
-        (word == "interested").then_some(Self::Interested)
+        match word {
+            "interested" => Some(Self::Interested),
+            "carbons" => Some(Self::Carbons(true)),
+            _ => None,
+        }
     }
 }

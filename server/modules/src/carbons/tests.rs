@@ -285,6 +285,17 @@ async fn ext_12_to_oneself_each_session_has_it_once() {
     house.got(&phone, "");
 }
 
+#[tokio::test]
+async fn ext_12_it_outlives_the_process_with_the_session() {
+    let house = House::new().await;
+    let (phone, desk) = alice(&house).await;
+    let words = |session: &Jid| house.session(session).words().concat();
+    assert!(!words(&phone).contains("carbons") && words(&desk).contains("carbons"));
+    let mut view = crate::SessionView::new(desk);
+    view.update(crate::SessionUpdate::of_word("carbons").expect("known"));
+    assert!(view.carbons);
+}
+
 #[test]
 fn what_waits_is_known_as_a_copy() {
     let copy = |from: &str| {
