@@ -187,7 +187,9 @@ fn worth_keeping(message: &Stanza) -> bool {
 pub(crate) fn is_of_the_moment(message: &Stanza) -> bool {
     let content = Content::of(message);
     let hints = Content::HINT.and(Content::STORE).and(Content::NO_COPY);
-    let hints = hints.and(Content::NO_STORE).and(Content::NO_PERMANENT_STORE);
+    let hints = hints
+        .and(Content::NO_STORE)
+        .and(Content::NO_PERMANENT_STORE);
     let of_the_moment = Content::CHAT_STATE.and(Content::THREAD).and(hints);
     !content.is_empty() && content.only(of_the_moment)
 }
