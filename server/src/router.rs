@@ -452,7 +452,7 @@ impl Router {
         if domain.hosted.watches_messages() {
             return self.passing(domain, stanza, Direction::Received);
         }
-        match self.hand_out(&stanza) {
+        match self.hand_out(domain, &stanza) {
             Ok(_) => None,
             Err(Fate::Offline) => self.later(domain, stanza, Hook::Undeliverable),
             Err(Fate::Refused) => self.later(domain, stanza, Hook::Refused),
@@ -476,7 +476,7 @@ impl Router {
     ///
     /// # Errors
     /// Nobody took it: what becomes of it.
-    fn hand_out(&self, stanza: &Stanza) -> Result<Taken, Fate> {
+    fn hand_out(&self, domain: &Domain, stanza: &Stanza) -> Result<Taken, Fate> {
         let to = stanza.to().ok_or(Fate::Silent)?;
         self.sessions.with(to.bare_str(), |sessions| {
             let (matched, address) = match to.resource() {
@@ -491,8 +491,8 @@ impl Router {
                 session.map(|s| Taken::Session(s.jid.clone()))
             };
             let fate = fate(stanza.type_(), address, resources(sessions));
-            if is_for_the_absent(fate, matched, sessions) && hooks::keeps(&domain.hosted, &stanza) {
-                return Some(Fate::Offline);
+            if is_for_the_absent(fate, matched, sessions) && hooks::keeps(&domain.hosted, stanza) {
+                return Err(Fate::Offline);
             }
             let taken = match fate {
                 Fate::Match => one(matched),
@@ -541,7 +541,7 @@ impl Router {
         if !hooks::message_passing(&cx, passage).await {
             return;
         }
-        match self.hand_out(&passage.message) {
+        match self.hand_out(domain, &passage.message) {
             Ok(taken) => {
                 hooks::message_passed(&cx, passage, &taken).await;
             }
@@ -583,7 +583,7 @@ impl Router {
             hooks::message_taken(cx, &passage, &Taken::Nobody);
             return self.onward(domain, passage.message);
         }
-        match self.hand_out(&passage.message) {
+        match self.hand_out(domain, &passage.message) {
             Ok(taken) => hooks::message_taken(cx, &passage, &taken),
             Err(Fate::Offline) => {
                 hooks::message_taken(cx, &passage, &Taken::Nobody);
@@ -656,7 +656,7 @@ impl Router {
     }
 
     /// Hands an answer to a session; whoever gets copies of the message it is about gets one of an error too (XEP-0280 6.1).
-    fn hand(&self, session: &Session, stanza: &Stanza) -> bool {
+    fn hand(&self, session: &Arc<Session>, stanza: &Stanza) -> bool {
         let taken = self.push(session, stanza).is_ok();
         if stanza.kind() == Kind::Message && stanza.type_() == StanzaType::Error {
             let domain = session.domain();
