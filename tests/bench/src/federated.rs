@@ -49,7 +49,8 @@ pub fn accounts(peers: &[usize]) -> usize {
 /// Which user of which peer the pair of this number writes to.
 fn far_accounts(peers: &[usize]) -> Accounts {
     let mut accounts = Accounts::new();
-    for count in peers {
+    // One peer by itself is measured in any case.
+    for count in peers.iter().chain(&[1]) {
         for pair in 0..pairs_of(*count) {
             accounts.entry(pair % count).or_default().insert(pair);
         }
