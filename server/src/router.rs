@@ -65,6 +65,7 @@ enum Hook {
     IqToServer,
     IqToAccount,
     IqToSession,
+    IqAnswered,
     PresenceOutbound,
     PresenceInbound,
     Undeliverable,
@@ -598,10 +599,13 @@ impl Router {
     fn iq(&self, domain: &Arc<Domain>, stanza: Stanza, request: bool) -> Option<Later> {
         let to = stanza.to()?;
         if to.is_bare() {
-            // IM-38; results and errors to a bare address answer nothing that was asked.
-            return request
-                .then(|| self.later(domain, stanza, Hook::IqToAccount))
-                .flatten();
+            // IM-38; other results and errors to a bare address answer nothing that was asked.
+            let hook = match request {
+                true => Hook::IqToAccount,
+                false if self.modules.expects(&stanza) => Hook::IqAnswered,
+                false => return None,
+            };
+            return self.later(domain, stanza, hook);
         }
         let Some(session) = self.sessions.get(to) else {
             if request {
@@ -723,6 +727,7 @@ impl Router {
         Some(match hook {
             Hook::IqToServer => boxed!(hooks::iq_to_server),
             Hook::IqToAccount => boxed!(hooks::iq_to_account),
+            Hook::IqAnswered => boxed!(hooks::iq_answered),
             Hook::PresenceOutbound => boxed!(hooks::presence_outbound),
             Hook::PresenceInbound => boxed!(hooks::presence_inbound),
             Hook::Undeliverable => boxed!(hooks::message_undeliverable),

@@ -183,6 +183,15 @@ pub fn module_limits(config: &Config) -> modules::Limits {
         room_people: limits.room_people as usize,
         room_history: limits.room_history,
         room_presence_bytes: limits.room_presence_bytes as usize,
+        pubsub: modules::PubsubLimits {
+            nodes: limits.pubsub_nodes,
+            items: limits.pubsub_items,
+            item_bytes: limits.pubsub_item_bytes as usize,
+            bytes: limits.pubsub_bytes_per_account.into(),
+            people: limits.pubsub_people as usize,
+            notifications: limits.pubsub_notifications as usize,
+            cache_bytes: limits.pubsub_cache_bytes as usize,
+        },
     }
 }
 

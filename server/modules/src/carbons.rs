@@ -45,6 +45,7 @@ static INFO: ModuleInfo = ModuleInfo {
     hooks: Hooks::MESSAGE_PASSAGE,
     server_features: &[ns::CARBONS, RULES],
     account_features: &[],
+    account_identities: &[],
     stream_features: &[],
 };
 

@@ -12,7 +12,7 @@ use xmpp::stanza::{Condition, Stanza};
 
 use crate::context::{Contact, Context, Refusal, Standing};
 use crate::form::{Field, Form};
-use crate::hooks::{Answer, Ask, Module, modules_of, services_of};
+use crate::hooks::{self, Answer, Ask, Module, modules_of, services_of};
 use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Spec};
 
 /// The module.
@@ -42,6 +42,7 @@ static INFO: ModuleInfo = ModuleInfo {
     hooks: Hooks::NONE,
     server_features: &[ns::DISCO_INFO, ns::DISCO_ITEMS],
     account_features: &[ns::DISCO_INFO, ns::DISCO_ITEMS],
+    account_identities: &[],
     stream_features: &[],
 };
 
@@ -76,26 +77,31 @@ impl Module for Disco {
     async fn iq_to_account(&self, cx: &Context<'_>, ask: &Ask<'_>) -> Result<Answer, Refusal> {
         let (query_ns, node) = asked(ask.iq)?;
         if query_ns == ns::DISCO_ITEMS {
-            return match node {
-                Some(node) if ask.standing == Standing::Owner => {
-                    tracing::debug!(account = %ask.account, node, "no such node");
-                    Err(Condition::ItemNotFound.into())
-                }
-                _ => Ok(Answer::Payload(
-                    Element::new("query", ns::DISCO_ITEMS).attr_opt("node", node),
-                )),
-            };
+            let found = hooks::disco_items(cx, ask, node.as_deref()).await?;
+            if found.is_none() && node.is_some() && ask.standing == Standing::Owner {
+                return Err(Condition::ItemNotFound.into());
+            }
+            return Ok(Answer::Payload(
+                Element::new("query", ns::DISCO_ITEMS)
+                    .attr_opt("node", node)
+                    .children_from(found.unwrap_or_default()),
+            ));
         }
-        if node.is_some() {
-            return Err(Condition::ItemNotFound.into());
+        if let Some(node) = node {
+            let found = hooks::disco_node(cx, ask, &node).await?;
+            let found = found.ok_or(Condition::ItemNotFound)?;
+            return Ok(Answer::Payload(
+                Element::new("query", ns::DISCO_INFO)
+                    .attr("node", node)
+                    .children_from(found),
+            ));
         }
         let features = modules_of(cx.hosted).flat_map(|m| m.info().account_features);
-        Ok(Answer::Payload(info(
-            "account",
-            "registered",
-            None,
-            features,
-        )))
+        let mut answer = info("account", "registered", None, features);
+        for (category, type_) in modules_of(cx.hosted).flat_map(|m| m.info().account_identities) {
+            answer.push(identity(category, type_, None));
+        }
+        Ok(Answer::Payload(answer))
     }
 }
 
@@ -115,20 +121,23 @@ fn info<'a>(
     name: Option<&str>,
     features: impl Iterator<Item = &'a &'static str>,
 ) -> Element {
-    let identity = Element::new("identity", ns::DISCO_INFO)
-        .attr("category", category)
-        .attr("type", type_)
-        .attr_opt("name", name);
     let mut features: Vec<&str> = features.copied().collect();
     features.sort_unstable();
     features.dedup();
     Element::new("query", ns::DISCO_INFO)
-        .child(identity)
+        .child(identity(category, type_, name))
         .children_from(
             features
                 .into_iter()
                 .map(|var| Element::new("feature", ns::DISCO_INFO).attr("var", var)),
         )
+}
+
+fn identity(category: &str, type_: &str, name: Option<&str>) -> Element {
+    Element::new("identity", ns::DISCO_INFO)
+        .attr("category", category)
+        .attr("type", type_)
+        .attr_opt("name", name)
 }
 
 const SERVER_INFO: &str = "http://jabber.org/network/serverinfo";

@@ -24,8 +24,9 @@
 //! | iq get or set to a full JID that matches | [`shares_presence`] first (IM-39) |
 //! | any stanza to a service of a domain (`rooms.one.example`) | [`to_service`] |
 //! | an error about a message, for one of its sessions | [`error_written`] |
+//! | an answer to a bare JID that [`crate::Modules::expects`] | [`iq_answered`] |
 //!
-//! Presence to the domain itself, results and errors of iq to the domain or a bare JID are ignored by the router.
+//! Presence to the domain itself, other results and errors of iq to the domain or a bare JID are ignored by the router.
 
 use async_trait::async_trait;
 use xmpp::element::Element;
@@ -130,6 +131,30 @@ pub trait Module: Send + Sync {
     /// the domain that the service belongs to.
     async fn to_service(&self, _: &Context<'_>, _: &Stanza) -> Result<(), Refusal> {
         Err(Condition::ServiceUnavailable.into())
+    }
+
+    /// An answer to what a module asked on behalf of an account; which module's, it sees itself.
+    async fn iq_answered(&self, _: &Context<'_>, _: &Stanza) {}
+
+    /// What an account has beside its sessions, or what one of its nodes has (XEP-0030 4); `None`: no such node. Everybody may
+    /// ask: the module sees to it that each is told of what they may know.
+    async fn disco_items(
+        &self,
+        _: &Context<'_>,
+        _: &Ask<'_>,
+        _node: Option<&str>,
+    ) -> Result<Option<Vec<Element>>, Refusal> {
+        Ok(None)
+    }
+
+    /// What a node of an account is (XEP-0030 3.2): identities, features and forms; `None`: no such node.
+    async fn disco_node(
+        &self,
+        _: &Context<'_>,
+        _: &Ask<'_>,
+        _node: &str,
+    ) -> Result<Option<Vec<Element>>, Refusal> {
+        Ok(None)
     }
 
     /// An account is about to be removed by its owner; what it means to others must be taken back.
@@ -245,6 +270,14 @@ pub async fn session_written(cx: &Context<'_>, session: &Jid) {
     finish(cx).await;
 }
 
+/// An answer to a question that a module put on behalf of an account.
+pub async fn iq_answered(cx: &Context<'_>, iq: &Stanza) {
+    for module in with(cx.hosted, Hooks::IQ_ANSWERED) {
+        module.iq_answered(cx, iq).await;
+    }
+    finish(cx).await;
+}
+
 /// A session has ended, gracefully or not, and the switchboard no longer has it; `gone` is how it was last.
 pub async fn session_gone(cx: &Context<'_>, gone: &SessionView) {
     for module in with(cx.hosted, Hooks::SESSION_GONE) {
@@ -353,6 +386,35 @@ pub fn services_of(hosted: &Hosted) -> impl Iterator<Item = &'static Service> {
     modules_of(hosted)
         .filter_map(|module| module.service())
         .filter(on)
+}
+
+/// What the account has, or one of its nodes, over all modules; `None`: there is no such node.
+pub(crate) async fn disco_items(
+    cx: &Context<'_>,
+    ask: &Ask<'_>,
+    node: Option<&str>,
+) -> Result<Option<Vec<Element>>, Refusal> {
+    let mut found = None;
+    for module in with(cx.hosted, Hooks::DISCO) {
+        if let Some(items) = module.disco_items(cx, ask, node).await? {
+            found.get_or_insert_with(Vec::new).extend(items);
+        }
+    }
+    Ok(found)
+}
+
+/// What a node of the account is, from the module that has it.
+pub(crate) async fn disco_node(
+    cx: &Context<'_>,
+    ask: &Ask<'_>,
+    node: &str,
+) -> Result<Option<Vec<Element>>, Refusal> {
+    for module in with(cx.hosted, Hooks::DISCO) {
+        if let Some(found) = module.disco_node(cx, ask, node).await? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
 }
 
 /// The owner removes the account; called before its rows go.

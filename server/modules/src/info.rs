@@ -25,6 +25,8 @@ pub struct ModuleInfo {
     pub server_features: &'static [&'static str],
     /// Features in disco of an account.
     pub account_features: &'static [&'static str],
+    /// What an account is in disco beside an account: category and type.
+    pub account_identities: &'static [(&'static str, &'static str)],
     /// Informative stream features after authentication: element name and namespace.
     pub stream_features: &'static [(&'static str, &'static str)],
 }
@@ -124,6 +126,10 @@ impl Hooks {
     pub const SESSION_WRITTEN: Self = Self(1 << 6);
     /// [`crate::Module::message_passing`] and [`crate::Module::message_passed`]
     pub const MESSAGE_PASSAGE: Self = Self(1 << 7);
+    /// [`crate::Module::iq_answered`]
+    pub const IQ_ANSWERED: Self = Self(1 << 8);
+    /// [`crate::Module::disco_items`] and [`crate::Module::disco_node`]
+    pub const DISCO: Self = Self(1 << 9);
 
     /// Both sets.
     #[must_use]

@@ -22,9 +22,11 @@ mod form;
 mod offline;
 mod ping;
 pub mod presence;
+mod pubsub;
 mod register;
 mod rooms;
 mod roster;
+mod rsm;
 mod time;
 mod version;
 
@@ -35,7 +37,7 @@ pub use carbons::{carbons_set, is_carbon};
 pub use context::{Contact, Context, DomainSettings, Hosted, Quota, Refusal, Standing};
 pub use hooks::{Answer, Ask, Module, Undeliverable};
 pub use info::{ModuleInfo, Service, Spec};
-pub use memory::{Limits, Modules};
+pub use memory::{Limits, Modules, PubsubLimits};
 pub use passage::{Direction, Passage, Taken};
 pub use switchboard::{SessionUpdate, SessionView, Switchboard};
 
@@ -47,6 +49,7 @@ pub static ALL: &[&dyn Module] = &[
     &carbons::Carbons,
     &archive::Archive,
     &offline::Offline,
+    &pubsub::Pubsub,
     &ping::Ping,
     &version::Version,
     &time::Time,

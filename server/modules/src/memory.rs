@@ -10,6 +10,7 @@ use std::hash::{BuildHasher, Hash};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use xmpp::jid::{BareJid, DomainName};
+use xmpp::stanza::Stanza;
 use xmpp::timestamp::Timestamp;
 
 use crate::archive::Clock;
@@ -17,6 +18,9 @@ use crate::carbons::Copied;
 use crate::context::{Context, Hosted};
 use crate::offline::Handed;
 use crate::presence::{Directed, Known};
+use crate::pubsub::caps::Caps;
+use crate::pubsub::heard::Heard;
+use crate::pubsub::nodes::NodeCache;
 use crate::rooms::Rooms;
 use crate::roster::RosterCache;
 use crate::switchboard::Switchboard;
@@ -56,6 +60,41 @@ pub struct Limits {
     pub room_history: u32,
     /// Bytes of an occupant's presence.
     pub room_presence_bytes: usize,
+    /// What accounts publish.
+    pub pubsub: PubsubLimits,
+}
+
+/// Limits of what one account may publish (XEP-0060), where they do not say otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PubsubLimits {
+    /// Nodes.
+    pub nodes: u32,
+    /// Items of one node; what `max` means (EXT-06).
+    pub items: u32,
+    /// Bytes of one item's payload.
+    pub item_bytes: usize,
+    /// Bytes of all payloads together.
+    pub bytes: u64,
+    /// Members and outcasts of one node, and once more subscribers.
+    pub people: usize,
+    /// Notifications that one publication brings about (DOS-09).
+    pub notifications: usize,
+    /// Bytes of nodes kept in memory, all accounts of the process together.
+    pub cache_bytes: usize,
+}
+
+impl Default for PubsubLimits {
+    fn default() -> Self {
+        Self {
+            nodes: 200,
+            items: 1_000,
+            item_bytes: 200_000,
+            bytes: 20 << 20,
+            people: 500,
+            notifications: 5_000,
+            cache_bytes: 32 << 20,
+        }
+    }
 }
 
 impl Default for Limits {
@@ -77,6 +116,7 @@ impl Default for Limits {
             room_people: 10_000,
             room_history: 50,
             room_presence_bytes: 16 << 10,
+            pubsub: PubsubLimits::default(),
         }
     }
 }
@@ -93,6 +133,9 @@ pub struct Modules {
     pub(crate) left: Aging<BareJid, Timestamp>,
     pub(crate) known: Known,
     pub(crate) rooms: Rooms,
+    pub(crate) nodes: NodeCache,
+    pub(crate) caps: Caps,
+    pub(crate) heard: Heard,
     turns: Turns,
 }
 
@@ -114,6 +157,9 @@ impl Modules {
             left: Aging::new(LEFT_REMEMBERED),
             known: Known::default(),
             rooms: Rooms::default(),
+            nodes: NodeCache::new(limits.pubsub.cache_bytes),
+            caps: Caps::default(),
+            heard: Heard::default(),
             turns: Turns::default(),
             limits,
         }
@@ -132,6 +178,7 @@ impl Modules {
     /// An account was changed, suspended or removed by control: what was read before is not believed any more.
     pub fn forget_account(&self, account: &BareJid) {
         self.rosters.forget(account);
+        self.nodes.forget(account);
         self.left.remove(account);
         self.rooms.forget_account(account);
     }
@@ -140,6 +187,13 @@ impl Modules {
     pub fn forget_domain(&self, domain: &DomainName) {
         self.rosters.forget_domain(domain.as_str());
         self.rooms.forget_domain(domain.as_str());
+        self.nodes.forget_domain(domain.as_str());
+    }
+
+    /// Whether an iq result or error may be the answer to what a module asked: then it goes to
+    /// [`crate::hooks::iq_answered`].
+    pub fn expects(&self, iq: &Stanza) -> bool {
+        self.caps.expects(iq)
     }
 
     /// The turn to change an account's roster: whoever holds it reads, decides, commits and pushes, so that pushes leave in
@@ -194,6 +248,17 @@ impl<K: Eq + Hash + Clone, V: Clone> Aging<K, V> {
         let mut maps = lock(&self.maps);
         maps.remove(&key);
         maps.insert(key, value, weight, self.limit);
+    }
+
+    /// The value that is there already, or else this one.
+    pub(crate) fn get_or_insert(&self, key: K, value: V, weight: usize) -> V {
+        let mut maps = lock(&self.maps);
+        let known = maps.young.get(&key).or_else(|| maps.old.get(&key));
+        if let Some((known, _)) = known {
+            return known.clone();
+        }
+        maps.insert(key, value.clone(), weight, self.limit);
+        value
     }
 
     pub(crate) fn remove(&self, key: &K) {

@@ -38,6 +38,7 @@ static INFO: ModuleInfo = ModuleInfo {
         .and(Hooks::SESSION_GONE),
     server_features: &["msgoffline", ns::HINTS],
     account_features: &[],
+    account_identities: &[],
     stream_features: &[],
 };
 

@@ -30,6 +30,7 @@ static INFO: ModuleInfo = ModuleInfo {
     hooks: Hooks::NONE,
     server_features: &[ns::PING],
     account_features: &[ns::PING],
+    account_identities: &[],
     stream_features: &[],
 };
 

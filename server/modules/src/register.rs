@@ -37,6 +37,7 @@ static INFO: ModuleInfo = ModuleInfo {
     hooks: Hooks::NONE,
     server_features: &[ns::REGISTER],
     account_features: &[],
+    account_identities: &[],
     stream_features: &[],
 };
 

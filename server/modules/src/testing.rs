@@ -188,6 +188,17 @@ impl House {
         self.iq_by(&iq).await;
     }
 
+    /// An answer to a bare address of a hosted domain; false if nobody waits for it.
+    pub(crate) async fn answered(&self, xml: &str) -> bool {
+        let iq = stanza(xml);
+        let expected = self.modules.expects(&iq);
+        if expected {
+            let domain = iq.to().expect("to").domain().to_owned();
+            hooks::iq_answered(&self.context(&domain), &iq).await;
+        }
+        expected
+    }
+
     async fn iq_by(&self, iq: &Stanza) {
         let to = iq.to().or(iq.from()).expect("an address");
         let cx = self.context(to.domain());

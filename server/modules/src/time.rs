@@ -31,6 +31,7 @@ static INFO: ModuleInfo = ModuleInfo {
     hooks: Hooks::NONE,
     server_features: &[NS],
     account_features: &[NS],
+    account_identities: &[],
     stream_features: &[],
 };
 

@@ -386,6 +386,20 @@ sections! {
         archive_bytes_per_tenant: u64 = 100 << 30,
         /// Days after which an archived message goes; 0: never. Looked at every hour.
         archive_days: u32 = 0,
+        /// Nodes to which one account may publish (XEP-0060).
+        pubsub_nodes: u32 = 200,
+        /// Items that a node keeps, at most; what clients ask for as `max`.
+        pubsub_items: u32 = 1_000,
+        /// Bytes of one published item.
+        pubsub_item_bytes: u32 = 200_000,
+        /// Bytes of everything that one account publishes.
+        pubsub_bytes_per_account: u32 = 20_971_520,
+        /// Members and outcasts of a node, and as many subscribers.
+        pubsub_people: u32 = 500,
+        /// Notifications that one publication may bring about; further subscribers are not told.
+        pubsub_notifications: u32 = 5_000,
+        /// Bytes of nodes kept in memory, all accounts together.
+        pubsub_cache_bytes: u32 = 33_554_432,
         /// Addresses to which one session may send directed presence.
         directed_presence: u32 = 1_000,
         /// Rooms (group chats) of a domain.

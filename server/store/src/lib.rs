@@ -9,8 +9,8 @@
 //! is no way from it to another domain.
 //!
 //! Codemap: [`tenant`] and [`operator`] customers and their people; [`domain`], [`certificate`], [`finding`], [`peer`] what is
-//! known of a hosted domain; [`account`], [`roster`], [`offline`], [`archive`], [`session`], [`token`], [`push`] what is known of its users;
-//! [`room`] where they meet; [`audit`], [`setting`],
+//! known of a hosted domain; [`account`], [`roster`], [`offline`], [`archive`], [`session`], [`token`], [`push`], [`pubsub`]
+//! what is known of its users; [`room`] where they meet; [`audit`], [`setting`],
 //! [`change`] the rest; [`seal`] secrets at rest; [`group`] shared commits; [`error`].
 
 pub mod account;
@@ -27,6 +27,7 @@ pub mod offline;
 pub mod operator;
 pub mod peer;
 pub mod push;
+pub mod pubsub;
 pub mod room;
 pub mod roster;
 pub mod seal;
@@ -63,6 +64,10 @@ pub use offline::OfflineMessage;
 pub use operator::{LoginRow, OperatorRow, TokenRow};
 pub use peer::PeerRow;
 pub use push::PushRow;
+pub use pubsub::{
+    Access, ItemPage, ItemsAsked, LAST_BYTES, LastItem, NodeConfig, NodePeople, NodeWrite,
+    PubsubItem, PubsubNode, Seen, SendLast, Written,
+};
 pub use room::{ListedRoom, RoomAffiliation, RoomRow};
 pub use roster::{
     Applied, ItemEdit, RequestEdit, Roster, RosterChange, RosterEdit, RosterItem, Subscription,
@@ -96,6 +101,8 @@ ids! {
     OperatorId,
     /// Row of a room.
     RoomId,
+    /// Row of a node of an account.
+    NodeId,
 }
 
 /// Runs a query on whichever engine is open, for reading.

@@ -78,6 +78,7 @@ static INFO: ModuleInfo = ModuleInfo {
         ns::STANZA_ID,
         retraction::TOMBSTONE,
     ],
+    account_identities: &[],
     stream_features: &[],
 };
 

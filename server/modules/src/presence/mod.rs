@@ -42,6 +42,7 @@ static INFO: ModuleInfo = ModuleInfo {
         .and(Hooks::ACCOUNT_REMOVED),
     server_features: &[],
     account_features: &[],
+    account_identities: &[],
     stream_features: &[("sub", ns::PRE_APPROVAL)],
 };
 

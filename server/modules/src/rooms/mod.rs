@@ -74,6 +74,7 @@ static INFO_CARD: ModuleInfo = ModuleInfo {
     hooks: Hooks::NONE,
     server_features: &[],
     account_features: &[],
+    account_identities: &[],
     stream_features: &[],
 };
 

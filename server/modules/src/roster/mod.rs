@@ -40,6 +40,7 @@ static INFO: ModuleInfo = ModuleInfo {
     hooks: Hooks::NONE,
     server_features: &[],
     account_features: &[],
+    account_identities: &[],
     stream_features: &[("ver", ns::ROSTER_VERSIONING)],
 };
 

@@ -15,6 +15,7 @@ mod archive;
 mod faults;
 mod hosting;
 mod people;
+mod pubsub;
 mod rooms;
 mod together;
 

@@ -20,6 +20,11 @@ battery! {
             stanza: b"x"[..].into(),
         };
         assert!(d.archive_add(a, message).await.expect("kept"));
+        let published = NodeWrite {
+            name: "n".into(), seen: Seen::Missing(Box::default()), retract: vec![], put: vec![("1".into(), b"<x/>".to_vec())],
+            keep: 1, at: NOW, nodes: 1, bytes: 100,
+        };
+        d.pubsub_write(a, published).await.expect("published");
         let identity = Identity { chain_pem: "c".into(), key_pem: Zeroizing::new("k".into()) };
         d.certificate_add(&identity, NOW, "acme", "current", NOW).await.expect("added");
         d.order_set(&OrderRow { url: "u".into(), key_pem: Zeroizing::new("k".into()), csr: vec![] }).await.expect("set");

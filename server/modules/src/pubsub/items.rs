@@ -1,0 +1,290 @@
+//! Items: publishing, retracting, reading (XEP-0060 6.5, 7.1, 7.2).
+//!
+//! A publication is one commit, answered after it and after everybody has been told. Refuses: items of anybody but the
+//! owner (E2E-09), payloads longer than the node or the service allows, items without a payload.
+
+use rand::RngExt as _;
+use store::{ItemsAsked, NodeConfig, PubsubNode};
+use xmpp::element::Element;
+use xmpp::jid::BareJid;
+use xmpp::stanza::Condition;
+
+use super::config::{self, PUBLISH_OPTIONS};
+use super::error::{plain, refused, unsupported};
+use super::nodes::{self, Change, Changed, NAME_BYTES, Nodes};
+use super::{PUBSUB, node_of, notify};
+use crate::context::{Context, Refusal, store_failed};
+use crate::form::Submitted;
+use crate::memory::PubsubLimits;
+use crate::rsm;
+
+/// Bytes of payload after which a page ends, however many items it was to have: an answer must fit into the queue of the
+/// session that waits for it.
+const PAGE_BYTES: u64 = 256 << 10;
+
+/// A publication as it was asked for.
+struct Publication {
+    node: String,
+    id: String,
+    payload: Element,
+    options: Option<Submitted>,
+}
+
+/// Publishes (XEP-0060 7.1).
+pub(super) async fn publish(
+    cx: &Context<'_>,
+    account: &BareJid,
+    pubsub: &Element,
+    publish: &Element,
+) -> Result<Element, Refusal> {
+    let limits = &cx.modules.limits.pubsub;
+    let wanted = Publication::read(pubsub, publish)?;
+    let written = wanted.payload.to_xml("").into_bytes();
+    let bytes = written.len();
+    let _turn = cx.modules.turn(account).await;
+    let changed = nodes::change(cx, account, &wanted.node, |node| {
+        let create = match (node, &wanted.options) {
+            (Some(node), options) => {
+                if let Some(options) = options {
+                    config::must_meet(&node.config, options, limits)?;
+                }
+                fits(bytes, &node.config, limits)?;
+                None
+            }
+            (None, Some(options)) => {
+                Some(config::applied(&NodeConfig::default(), options, limits)?)
+            }
+            (None, None) => Some(NodeConfig::default()),
+        };
+        if let Some(config) = &create {
+            fits(bytes, config, limits)?;
+        }
+        Ok(Change {
+            create,
+            retract: Vec::new(),
+            put: vec![(wanted.id.clone(), written.clone())],
+        })
+    })
+    .await?;
+    let Changed { node, .. } = changed;
+    let payload = Some(wanted.payload).filter(|_| node.config.payloads);
+    let put = [(wanted.id, payload)];
+    notify::tell(cx, account, &node, notify::items(&node.name, &put, &[])).await;
+    let [(id, _)] = put;
+    let published = Element::new("publish", PUBSUB)
+        .attr("node", wanted.node)
+        .child(Element::new("item", PUBSUB).attr("id", id));
+    Ok(Element::new("pubsub", PUBSUB).child(published))
+}
+
+impl Publication {
+    fn read(pubsub: &Element, publish: &Element) -> Result<Self, Refusal> {
+        let node = node_of(publish)?;
+        let mut items = publish.children().filter(|c| c.is("item", PUBSUB));
+        let Some(item) = items.next() else {
+            let text = "a publication has an item";
+            return Err(refused(Condition::BadRequest, "item-required", text));
+        };
+        if items.next().is_some() {
+            let text = "a publication has one item";
+            return Err(refused(Condition::BadRequest, "invalid-payload", text));
+        }
+        let mut payloads = item.children();
+        let payload = match (payloads.next(), payloads.next()) {
+            (Some(payload), None) => payload.clone(),
+            (None, _) => {
+                let text = "an item has a payload";
+                return Err(refused(Condition::BadRequest, "payload-required", text));
+            }
+            _ => {
+                let text = "an item has one payload";
+                return Err(refused(Condition::BadRequest, "invalid-payload", text));
+            }
+        };
+        let id = match item.get_attr("id").filter(|id| !id.is_empty()) {
+            Some(id) if id.len() > NAME_BYTES => {
+                let text = format!("an item's id has at most {NAME_BYTES} bytes");
+                return Err(plain(Condition::NotAcceptable, text));
+            }
+            Some(id) => id.to_owned(),
+            None => format!("{:032x}", rand::rng().random::<u128>()),
+        };
+        let options = match pubsub.find("publish-options", PUBSUB) {
+            None => None,
+            Some(options) => config::submitted(options, PUBLISH_OPTIONS)?,
+        };
+        Ok(Self {
+            node,
+            id,
+            payload,
+            options,
+        })
+    }
+}
+
+fn fits(bytes: usize, config: &NodeConfig, limits: &PubsubLimits) -> Result<(), Refusal> {
+    let most = config.max_payload.map_or(limits.item_bytes, |n| n as usize);
+    if bytes > most.min(limits.item_bytes) {
+        return Err(too_big(most));
+    }
+    Ok(())
+}
+
+fn too_big(most: usize) -> Refusal {
+    refused(
+        Condition::NotAcceptable,
+        "payload-too-big",
+        format!("a payload has at most {most} bytes"),
+    )
+}
+
+/// Retracts (XEP-0060 7.2).
+pub(super) async fn retract(
+    cx: &Context<'_>,
+    account: &BareJid,
+    retract: &Element,
+) -> Result<(), Refusal> {
+    let name = node_of(retract)?;
+    let ids: Vec<String> = retract
+        .children()
+        .filter(|c| c.is("item", PUBSUB))
+        .filter_map(|item| item.get_attr("id"))
+        .map(str::to_owned)
+        .collect();
+    let [_] = ids.as_slice() else {
+        let text = "a retraction names one item";
+        return Err(refused(Condition::BadRequest, "item-required", text));
+    };
+    let asked = match retract.get_attr("notify") {
+        Some("1" | "true") => Some(true),
+        Some("0" | "false") => Some(false),
+        _ => None,
+    };
+    let _turn = cx.modules.turn(account).await;
+    let changed = nodes::change(cx, account, &name, |_| {
+        Ok(Change {
+            create: None,
+            retract: ids.clone(),
+            put: Vec::new(),
+        })
+    })
+    .await?;
+    let Changed { node, retracted } = changed;
+    if retracted.is_empty() {
+        return Err(Condition::ItemNotFound.into());
+    }
+    if asked.unwrap_or(node.config.notify_retract) {
+        let what = notify::items(&node.name, &[], &retracted);
+        notify::tell(cx, account, &node, what).await;
+    }
+    Ok(())
+}
+
+/// Reads items (XEP-0060 6.5), in pages where there are many (6.5.4, XEP-0059). Whether the asker may is settled.
+pub(super) async fn retrieve(
+    cx: &Context<'_>,
+    account: &BareJid,
+    nodes: &Nodes,
+    node: &PubsubNode,
+    pubsub: &Element,
+    items: &Element,
+) -> Result<Element, Refusal> {
+    if items.get_attr("subid").is_some() {
+        return Err(unsupported("subscription-options"));
+    }
+    let limits = &cx.modules.limits.pubsub;
+    let page = rsm::page(pubsub)?;
+    let named: Vec<String> = items
+        .children()
+        .filter(|c| c.is("item", PUBSUB))
+        .filter_map(|item| item.get_attr("id"))
+        .map(str::to_owned)
+        .collect();
+    if named.len() > limits.items as usize {
+        let text = format!("at most {} items at once", limits.items);
+        return Err(plain(Condition::NotAcceptable, text));
+    }
+    let newest = match items.get_attr("max_items") {
+        None => None,
+        Some(n) => Some(
+            n.parse::<u32>()
+                .map_err(|_| plain(Condition::BadRequest, "max_items is a number of items"))?,
+        ),
+    };
+    let (asked, most) = match (&page, newest) {
+        _ if !named.is_empty() => (ItemsAsked::Ids(named), limits.items),
+        (Some(page), _) => {
+            let asked = match page.from.clone() {
+                rsm::From::After(id) => ItemsAsked::After(id),
+                rsm::From::Before(id) => ItemsAsked::Before(id),
+            };
+            (asked, page.max.unwrap_or(limits.items))
+        }
+        (None, Some(newest)) => (ItemsAsked::Before(None), newest),
+        (None, None) => (ItemsAsked::After(None), limits.items),
+    };
+    let found = cx
+        .store()
+        .pubsub_items(nodes.account, node.id, &asked, most, PAGE_BYTES)
+        .await
+        .map_err(|e| store_failed(&e, account, "reading items"))?
+        .ok_or(Condition::ItemNotFound)?;
+    let ends = found.items.first().zip(found.items.last());
+    let ends = ends.map(|(first, last)| (first.id.as_str(), last.id.as_str()));
+    let partial = (found.items.len() as u64) < found.count;
+    let set = (page.is_some() || (partial && newest.is_none()))
+        .then(|| rsm::set(ends, found.index, found.count));
+    let items = found.items.iter().filter_map(|item| {
+        let payload = notify::element(&item.payload)?;
+        Some(
+            Element::new("item", PUBSUB)
+                .attr("id", item.id.as_str())
+                .child(payload),
+        )
+    });
+    let items = Element::new("items", PUBSUB)
+        .attr("node", node.name.as_str())
+        .children_from(items);
+    Ok(Element::new("pubsub", PUBSUB).child(items).child_opt(set))
+}
+
+/// Lets go of all items (XEP-0060 8.5).
+pub(super) async fn purge(cx: &Context<'_>, account: &BareJid, name: &str) -> Result<(), Refusal> {
+    let _turn = cx.modules.turn(account).await;
+    let all = nodes::nodes(cx, account)
+        .await?
+        .ok_or(Condition::ItemNotFound)?;
+    let node = all.get(name).ok_or(Condition::ItemNotFound)?;
+    if !node.config.persist {
+        return Err(unsupported("persistent-items"));
+    }
+    let purged = cx.store().pubsub_purge(all.account, node.id).await;
+    cx.modules.nodes.forget(account);
+    if !purged.map_err(|e| store_failed(&e, account, "purging a node"))? {
+        return Err(Condition::ItemNotFound.into());
+    }
+    let what = Element::new("purge", notify::EVENT).attr("node", name);
+    notify::tell(cx, account, node, what).await;
+    Ok(())
+}
+
+/// Names the items of a node (XEP-0060 5.5), for whoever may read them.
+pub(super) async fn names(
+    cx: &Context<'_>,
+    account: &BareJid,
+    nodes: &Nodes,
+    node: &PubsubNode,
+) -> Result<Vec<Element>, Refusal> {
+    let most = cx.modules.limits.pubsub.items;
+    let ids = cx
+        .store()
+        .pubsub_ids(nodes.account, node.id, most)
+        .await
+        .map_err(|e| store_failed(&e, account, "reading items"))?;
+    let item = |id: String| {
+        Element::new("item", xmpp::ns::DISCO_ITEMS)
+            .attr("jid", account.as_str())
+            .attr("name", id)
+    };
+    Ok(ids.into_iter().map(item).collect())
+}
