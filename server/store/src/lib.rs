@@ -26,8 +26,8 @@ mod moment;
 pub mod offline;
 pub mod operator;
 pub mod peer;
-pub mod push;
 pub mod pubsub;
+pub mod push;
 pub mod room;
 pub mod roster;
 pub mod seal;
@@ -63,11 +63,11 @@ pub use finding::FindingRow;
 pub use offline::OfflineMessage;
 pub use operator::{LoginRow, OperatorRow, TokenRow};
 pub use peer::PeerRow;
-pub use push::PushRow;
 pub use pubsub::{
     Access, ItemPage, ItemsAsked, LAST_BYTES, LastItem, NodeConfig, NodePeople, NodeWrite,
     PubsubItem, PubsubNode, Seen, SendLast, Written,
 };
+pub use push::PushRow;
 pub use room::{ListedRoom, RoomAffiliation, RoomRow};
 pub use roster::{
     Applied, ItemEdit, RequestEdit, Roster, RosterChange, RosterEdit, RosterItem, Subscription,

@@ -485,7 +485,7 @@ impl DomainStore {
                 }
                 let first = rows.first().map_or(0, |row| row.3);
                 let (count, index): (i64, i64) = sqlx::query_as(
-                    "SELECT COUNT(*), CAST(COALESCE(SUM(CASE WHEN position < $3 THEN 1 ELSE 0 END), 0) AS BIGINT) \
+                    "SELECT COUNT(*), CAST(COALESCE(SUM(CASE WHEN i.position < $3 THEN 1 ELSE 0 END), 0) AS BIGINT) \
                      FROM pubsub_items i JOIN pubsub_nodes n ON n.id = i.node WHERE n.account = $1 AND i.node = $2",
                 )
                 .bind(account.0).bind(node.0).bind(first).fetch_one(&mut *tx).await?;

@@ -139,22 +139,10 @@ impl Module for Pubsub {
 
     /// A contact was let in: what it may see from now on.
     async fn presence_outbound(&self, cx: &Context<'_>, presence: &Stanza) {
-        if presence.type_() != StanzaType::Subscribed {
-            return;
-        }
-        let (Some(from), Some(to)) = (presence.from(), presence.to()) else {
-            return;
-        };
-        let (account, contact) = (from.bare(), to.bare());
-        let there = if contact.domain() == cx.hosted.domain.as_str() {
-            notify::sessions(cx, &contact)
-        } else {
-            cx.modules.heard.sessions(&account, &contact).to_vec()
-        };
-        for (session, announced) in there {
-            if let Some(interests) = cx.modules.caps.interests(&session, &announced) {
-                notify::last_items(cx, &account, &session, &interests).await;
-            }
+        if presence.type_() == StanzaType::Subscribed
+            && let (Some(from), Some(to)) = (presence.from(), presence.to())
+        {
+            let_in(cx, &from.bare(), &to.bare()).await;
         }
     }
 
@@ -164,10 +152,14 @@ impl Module for Pubsub {
         let (Some(from), Some(to)) = (presence.from(), presence.to()) else {
             return;
         };
+        let account = to.bare();
+        if presence.type_() == StanzaType::Subscribe {
+            // Let in at once, if it was approved in advance.
+            return let_in(cx, &account, &from.bare()).await;
+        }
         if from.domain() == cx.hosted.domain.as_str() || !to.is_bare() {
             return;
         }
-        let account = to.bare();
         match presence.type_() {
             StanzaType::Unavailable => cx.modules.heard.went(&account, from),
             StanzaType::Available if from.resource().is_some() => {
@@ -284,6 +276,27 @@ impl Module for Pubsub {
             ))
             .into_element();
         Ok(Some(vec![identity, feature, about]))
+    }
+}
+
+/// What a contact that sees the account's presence from now on may know.
+async fn let_in(cx: &Context<'_>, account: &BareJid, contact: &BareJid) {
+    let Ok(Some(roster)) = cx.roster(account).await else {
+        return;
+    };
+    let item = roster.get(contact.as_str());
+    if !item.is_some_and(|item| item.subscription.seen_by_contact()) {
+        return;
+    }
+    let there = if contact.domain() == cx.hosted.domain.as_str() {
+        notify::sessions(cx, contact)
+    } else {
+        cx.modules.heard.sessions(account, contact).to_vec()
+    };
+    for (session, announced) in there {
+        if let Some(interests) = cx.modules.caps.interests(&session, &announced) {
+            notify::last_items(cx, account, &session, &interests).await;
+        }
     }
 }
 

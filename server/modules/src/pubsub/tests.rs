@@ -19,7 +19,7 @@ async fn small() -> House {
             nodes: 2,
             items: 3,
             item_bytes: 100,
-            bytes: 250,
+            bytes: 300,
             people: 2,
             notifications: 2,
             ..PubsubLimits::default()
@@ -116,13 +116,20 @@ impl Client {
         )
     }
 
-    /// A session comes with this client; its question is answered.
+    /// A session comes with this client; its question is answered, and what it got is thrown away.
     async fn online(&self, house: &House, jid: &str) -> Jid {
+        self.arrives(house, jid).await.0
+    }
+
+    /// The same, with what it got.
+    async fn arrives(&self, house: &House, jid: &str) -> (Jid, Vec<String>) {
         let session = house.bind(jid);
         let presence = format!("<presence>{}</presence>", self.announcement());
         house.presence(&session, &presence).await;
-        self.answer(house, &house.all(&session), &session).await;
-        session
+        let mut got = house.all(&session);
+        self.answer(house, &got, &session).await;
+        got.extend(house.all(&session));
+        (session, got)
     }
 
     /// Answers the question among these stanzas, if there is one.

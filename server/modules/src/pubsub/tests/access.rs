@@ -331,10 +331,8 @@ async fn e2e_05_keys_of_openpgp() {
         )
         .await;
     assert!(house.take(&alice).contains("type='result'"));
-    let desk = Client::interested_in(&[node])
-        .online(&house, "alice@one.example/desk")
-        .await;
-    let told = house.all(&desk);
+    let client = Client::interested_in(&[node]);
+    let (_, told) = client.arrives(&house, "alice@one.example/desk").await;
     assert_eq!(notified(&told), [format!("{node} 2018-01-01T00:00:00Z")]);
     assert!(!told.concat().contains("<data>"), "{told:?}");
 }

@@ -44,8 +44,8 @@ async fn ext_03_own_sessions_are_told_what_they_want() {
     assert!(notified(&house.all(&desk)).is_empty() && notified(&house.all(&plain)).is_empty());
     // One who comes later gets the newest item with its time, once.
     house.later(60);
-    let late = client.online(&house, "alice@one.example/late").await;
-    let got = house.all(&late).concat();
+    let (late, got) = client.arrives(&house, "alice@one.example/late").await;
+    let got = got.concat();
     assert!(
         got.contains(
             "<delay xmlns='urn:xmpp:delay' from='alice@one.example' stamp='2026-01-01T00:00:00Z'/>"
@@ -83,16 +83,10 @@ async fn ext_03_contacts_of_the_domain_are_told() {
         notified(&house.all(&carol)).is_empty(),
         "she is in nobody's roster"
     );
-    let late = client.online(&house, "bob@one.example/late").await;
-    assert_eq!(notified(&house.all(&late)), ["urn:tune 1"]);
+    let (_, got) = client.arrives(&house, "bob@one.example/late").await;
+    assert_eq!(notified(&got), ["urn:tune 1"]);
     // Let in just now: what there is to see.
     house.clear();
-    house
-        .presence(
-            &alice,
-            "<presence to='carol@one.example' type='subscribed'/>",
-        )
-        .await;
     house
         .presence(
             &carol,
@@ -316,11 +310,10 @@ async fn ext_06_retraction_purge_and_removal_are_told() {
         ))
     };
     assert_eq!(send(&retract(" notify='1'", "2")).await, ["urn:tune -2"]);
-    let late = Client::interested_in(&[NODE])
-        .online(&house, "alice@one.example/late")
-        .await;
+    let client = Client::interested_in(&[NODE]);
+    let (_, got) = client.arrives(&house, "alice@one.example/late").await;
     assert_eq!(
-        notified(&house.all(&late)),
+        notified(&got),
         ["urn:tune 1"],
         "the newest of those that are left"
     );
@@ -372,10 +365,9 @@ async fn a_node_that_sends_nothing_unasked_is_quiet() {
         &[("pubsub#send_last_published_item", "never")],
     )
     .await;
-    let late = Client::interested_in(&[NODE])
-        .online(&house, "alice@one.example/late")
-        .await;
-    assert!(notified(&house.all(&late)).is_empty());
+    let client = Client::interested_in(&[NODE]);
+    let (late, got) = client.arrives(&house, "alice@one.example/late").await;
+    assert!(notified(&got).is_empty());
     let quiet = [("pubsub#deliver_notifications", "0")];
     publish(&house, &alice, "urn:quiet", "1", &quiet).await;
     assert!(notified(&house.all(&late)).is_empty());
