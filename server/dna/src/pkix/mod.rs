@@ -450,8 +450,14 @@ fn check_path_for(
     for certificate in path.intermediate_certificates() {
         until = until.min(end(&certificate.der())?);
     }
-    if profile == Profile::Full {
-        keeps_full_profile(leaf_der, &path)?;
+    match keeps_full_profile(leaf_der, &path) {
+        Err(departs) if profile == Profile::Full => return Err(departs),
+        // C-07: public authorities issue such certificates; who wonders finds it said.
+        Err(Problem::Profile(how)) => tracing::debug!(
+            how,
+            "a certificate departs from RFC 6120 13.7.1.1 and is taken; tls.full_profile would refuse it"
+        ),
+        Err(_) | Ok(()) => {}
     }
     if revocation.is_some_and(|lists| lists.revoke(&leaf, anchors, intermediates, now)) {
         return Err(Problem::Revoked);
