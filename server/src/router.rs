@@ -66,6 +66,7 @@ enum Hook {
     IqToAccount,
     IqToSession,
     IqAnswered,
+    IqSent,
     PresenceOutbound,
     PresenceInbound,
     Undeliverable,
@@ -155,6 +156,16 @@ impl Router {
     fn addressed(&self, domain: &Arc<Domain>, stanza: Stanza) -> Option<Later> {
         if stanza.kind() == Kind::Message && domain.hosted.watches_messages() {
             return self.passing(domain, stanza, Direction::Sent);
+        }
+        // One's own server cannot be blocked.
+        if stanza.kind() == Kind::Iq
+            && let (Some(from), Some(to)) = (stanza.from(), stanza.to())
+            && (to.local().is_some() || to.domain() != domain.name().as_str())
+            && self
+                .modules
+                .may_be_blocked(&domain.hosted, &from.bare(), to)
+        {
+            return self.later(domain, stanza, Hook::IqSent);
         }
         self.onward(domain, stanza)
     }
@@ -613,8 +624,11 @@ impl Router {
             }
             return None;
         };
-        let own = stanza.from().is_some_and(|f| f.bare_str() == to.bare_str());
-        if request && !own {
+        let from = stanza.from();
+        let own = from.is_some_and(|f| f.bare_str() == to.bare_str());
+        let hosted = &domain.hosted;
+        let stopped = |from| self.modules.may_be_blocked(hosted, &to.bare(), from);
+        if (request && !own) || from.is_some_and(stopped) {
             return self.later(domain, stanza, Hook::IqToSession);
         }
         if self.push(&session, &stanza).is_err() && request {
@@ -738,6 +752,14 @@ impl Router {
                     hooks::to_service(&cx, service, &stanza).await;
                 }
             }),
+            Hook::IqSent => Box::pin(async move {
+                let cx = router.modules.context(&domain.hosted, &*router, now());
+                if !hooks::iq_stopped(&cx, &stanza).await
+                    && let Some(later) = router.onward(&domain, stanza)
+                {
+                    later.await;
+                }
+            }),
             Hook::IqToSession => Box::pin(async move { router.to_session(&domain, stanza).await }),
         })
     }
@@ -748,6 +770,14 @@ impl Router {
             return;
         };
         let cx = self.modules.context(&domain.hosted, self, now());
+        if matches!(iq.type_(), StanzaType::Result | StanzaType::Error) {
+            if !hooks::answer_stopped(&cx, to, from).await
+                && let Some(session) = self.sessions.get(to)
+            {
+                let _ = self.push(&session, &iq);
+            }
+            return;
+        }
         let taken = hooks::shares_presence(&cx, to, from).await
             && self
                 .sessions

@@ -9,6 +9,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use xmpp::element::Element;
 use xmpp::jid::{BareJid, Jid};
 use xmpp::ns;
 use xmpp::stanza::{Condition, Stanza, StanzaType};
@@ -68,6 +69,25 @@ pub fn carbons_set(
 impl Module for Carbons {
     fn info(&self) -> &'static ModuleInfo {
         &INFO
+    }
+
+    fn inline(&self) -> &'static [&'static str] {
+        &[ns::CARBONS]
+    }
+
+    async fn session_bound(
+        &self,
+        cx: &Context<'_>,
+        session: &Jid,
+        wanted: &Element,
+    ) -> Option<Element> {
+        carbons_set(
+            cx.hosted,
+            cx.switchboard,
+            session,
+            wanted.name() == "enable",
+        );
+        None
     }
 
     async fn iq_to_account(&self, cx: &Context<'_>, ask: &Ask<'_>) -> Result<Answer, Refusal> {

@@ -60,6 +60,11 @@ impl Hosted {
         }
     }
 
+    /// Whether its accounts may block others.
+    pub fn blocks(&self) -> bool {
+        self.hooks.has(Hooks::BLOCKING)
+    }
+
     /// Whether a module wants to know of messages that pass the domain's accounts ([`crate::passage`]).
     pub fn watches_messages(&self) -> bool {
         self.hooks.has(Hooks::MESSAGE_PASSAGE)

@@ -23,6 +23,8 @@
 //! | a mark that a module put into a session's queue, once written | [`session_written`] |
 //! | iq get or set to a full JID that matches | [`shares_presence`] first (IM-39) |
 //! | any stanza to a service of a domain (`rooms.one.example`) | [`to_service`] |
+//! | iq get or set of a session to somebody else | [`iq_stopped`] first, unless [`crate::Modules::may_be_blocked`] knows better |
+//! | an answer from somebody else for one of its sessions | [`answer_stopped`] first, likewise |
 //! | an error about a message, for one of its sessions | [`error_written`] |
 //! | an answer to a bare JID that [`crate::Modules::expects`] | [`iq_answered`] |
 //!
@@ -34,6 +36,7 @@ use xmpp::jid::{BareJid, Jid};
 use xmpp::stanza::{Condition, Kind, Stanza, StanzaType};
 
 use crate::ALL;
+use crate::blocking;
 use crate::carbons;
 use crate::context::{Context, Hosted, Refusal, Standing};
 use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Service};
@@ -215,6 +218,12 @@ pub async fn iq_to_account(cx: &Context<'_>, iq: &Stanza) {
     let (Some(from), Some(account)) = (iq.from(), iq.to().or(iq.from()).map(Jid::bare)) else {
         return;
     };
+    match blocking::blocks(cx, &account, from).await {
+        Ok(false) => {}
+        // As if nobody were there.
+        Ok(true) => return finish_iq(cx, iq, Err(Condition::ServiceUnavailable.into())).await,
+        Err(error) => return finish_iq(cx, iq, Err(error)).await,
+    }
     let outcome = match door(cx.hosted, iq) {
         Some((module, door)) => {
             let standing = match door.at_account {
@@ -248,7 +257,14 @@ pub async fn iq_to_account(cx: &Context<'_>, iq: &Stanza) {
 /// Presence of any type from a session; `from` is its full JID.
 pub async fn presence_outbound(cx: &Context<'_>, presence: &Stanza) {
     if let Some(from) = presence.from() {
-        cx.modules.rosters.exists(&from.bare());
+        let account = from.bare();
+        cx.modules.rosters.exists(&account);
+        if let Some(to) = presence.to()
+            && let Some(refusal) = own_block(cx, &account, to).await
+        {
+            cx.refuse(presence, refusal);
+            return finish(cx).await;
+        }
     }
     for module in with(cx.hosted, Hooks::PRESENCE_OUTBOUND) {
         module.presence_outbound(cx, presence).await;
@@ -306,7 +322,9 @@ pub async fn message_passing(cx: &Context<'_>, passage: &mut Passage) -> bool {
             continue;
         }
         if let Err(error) = module.message_passing(cx, passage).await {
-            cx.refuse(&passage.message, error);
+            if !passage.silent {
+                cx.refuse(&passage.message, error);
+            }
             finish(cx).await;
             return false;
         }
@@ -462,15 +480,47 @@ pub async fn standing(
 /// shares nothing.
 pub async fn shares_presence(cx: &Context<'_>, session: &Jid, other: &Jid) -> bool {
     let account = session.bare();
-    if other.bare_str() == account.as_str() || cx.modules.directed.has(session, other) {
+    if other.bare_str() == account.as_str() {
         return true;
     }
+    let directed = cx.modules.directed.has(session, other);
     match cx.roster(&account).await {
+        Ok(Some(roster)) if cx.hosted.blocks() && roster.blocked.blocks(other) => false,
+        _ if directed => true,
         Ok(Some(roster)) => roster
             .get(other.bare_str())
             .is_some_and(|i| i.subscription.seen_by_contact()),
         Ok(None) | Err(_) => false,
     }
+}
+
+/// Whether an answer (iq result or error) from `other` is one that the session's owner does not want. A store that cannot be
+/// read lets it pass: it was asked for.
+pub async fn answer_stopped(cx: &Context<'_>, session: &Jid, other: &Jid) -> bool {
+    let blocked = blocking::blocks(cx, &session.bare(), other).await;
+    blocked.unwrap_or(false)
+}
+
+/// What the owner of `account` is told who writes to somebody they have blocked; `None`: they have not.
+pub async fn own_block(cx: &Context<'_>, account: &BareJid, to: &Jid) -> Option<Refusal> {
+    match blocking::blocks(cx, account, to).await {
+        Ok(false) => None,
+        Ok(true) => Some(blocking::own_block().into()),
+        Err(error) => Some(error),
+    }
+}
+
+/// An iq of a session to somebody the session's owner has blocked: refused. `false`: it may go on.
+pub async fn iq_stopped(cx: &Context<'_>, iq: &Stanza) -> bool {
+    let (Some(from), Some(to)) = (iq.from(), iq.to()) else {
+        return false;
+    };
+    let refusal = own_block(cx, &from.bare(), to).await;
+    let stopped = refusal.is_some();
+    if let Some(refusal) = refusal {
+        cx.refuse(iq, refusal);
+    }
+    stopped
 }
 
 /// Informative stream features of the domain after authentication (RFC 6121 2.6.1, 3.4).
@@ -588,6 +638,13 @@ async fn finish_iq(cx: &Context<'_>, iq: &Stanza, outcome: Result<Answer, Refusa
 }
 
 async fn inbound(cx: &Context<'_>, presence: &Stanza) {
+    if let (Some(from), Some(to)) = (presence.from(), presence.to()) {
+        // Silence is the answer to whoever is blocked (XEP-0191 3.3), and where it cannot be known.
+        match blocking::blocks(cx, &to.bare(), from).await {
+            Ok(false) => {}
+            Ok(true) | Err(_) => return,
+        }
+    }
     for module in with(cx.hosted, Hooks::PRESENCE_INBOUND) {
         module.presence_inbound(cx, presence).await;
     }

@@ -124,6 +124,9 @@ impl Hooks {
     pub const ACCOUNT_REMOVED: Self = Self(1 << 5);
     /// [`crate::Module::session_written`]
     pub const SESSION_WRITTEN: Self = Self(1 << 6);
+    /// Stanzas between an account and whom it has blocked go no further
+    /// ([`crate::hooks::answer_stopped`] and wherever the hooks ask).
+    pub const BLOCKING: Self = Self(1 << 8);
     /// [`crate::Module::message_passing`] and [`crate::Module::message_passed`]
     pub const MESSAGE_PASSAGE: Self = Self(1 << 7);
     /// [`crate::Module::iq_answered`]

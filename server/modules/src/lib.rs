@@ -15,6 +15,7 @@ pub mod passage;
 pub mod switchboard;
 
 mod archive;
+mod blocking;
 mod carbons;
 mod content;
 mod disco;
@@ -46,6 +47,7 @@ pub static ALL: &[&dyn Module] = &[
     &disco::Disco,
     &roster::RosterModule,
     &presence::PresenceModule,
+    &blocking::Blocking,
     &carbons::Carbons,
     &archive::Archive,
     &offline::Offline,

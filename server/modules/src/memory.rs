@@ -9,7 +9,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hash};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use xmpp::jid::{BareJid, DomainName};
+use xmpp::jid::{BareJid, DomainName, Jid};
 use xmpp::stanza::Stanza;
 use xmpp::timestamp::Timestamp;
 
@@ -194,6 +194,19 @@ impl Modules {
     /// [`crate::hooks::iq_answered`].
     pub fn expects(&self, iq: &Stanza) -> bool {
         self.caps.expects(iq)
+    }
+
+    /// Whether the account may have blocked `other`, as far as is known without asking the store.
+    pub fn may_be_blocked(&self, hosted: &Hosted, account: &BareJid, other: &Jid) -> bool {
+        if !hosted.blocks() || account.as_str() == other.bare_str() {
+            return false;
+        }
+        match self.rosters.get(account) {
+            Some(Some(roster)) => roster.blocked.blocks(other),
+            // Nobody that is not there has blocked anybody.
+            Some(None) => false,
+            None => true,
+        }
     }
 
     /// The turn to change an account's roster: whoever holds it reads, decides, commits and pushes, so that pushes leave in

@@ -34,6 +34,8 @@ pub struct Passage {
     /// As it goes on.
     pub message: Stanza,
     pub(crate) content: Content,
+    /// Where a module refuses it, nobody is told.
+    pub(crate) silent: bool,
     /// What goes into the account's archive once it has passed.
     pub(crate) kept: Option<Box<Kept>>,
 }
@@ -51,6 +53,7 @@ impl Passage {
             content: Content::of(&message),
             message,
             kept: None,
+            silent: false,
         })
     }
 

@@ -75,6 +75,8 @@ pub struct SessionView {
     pub interested: bool,
     /// It wants copies of messages (XEP-0280).
     pub carbons: bool,
+    /// It asked for the block list and gets pushes (XEP-0191 3.3).
+    pub block_list: bool,
 }
 
 impl SessionView {
@@ -86,6 +88,7 @@ impl SessionView {
             priority: 0,
             interested: false,
             carbons: false,
+            block_list: false,
         }
     }
 
@@ -119,6 +122,7 @@ impl SessionView {
             }
             SessionUpdate::Interested => self.interested = true,
             SessionUpdate::Carbons(on) => self.carbons = on,
+            SessionUpdate::BlockList => self.block_list = true,
         }
     }
 }
@@ -139,6 +143,8 @@ pub enum SessionUpdate {
     Interested,
     /// It wants copies of messages from now on, or none any more (XEP-0280).
     Carbons(bool),
+    /// It asked for the block list.
+    BlockList,
 }
 
 impl SessionUpdate {

@@ -487,6 +487,57 @@ async fn ext_12_copies_go_where_the_message_itself_did_not() {
 }
 
 #[tokio::test]
+async fn ext_15_who_is_blocked_is_stopped_in_every_way() {
+    let net = Net::new().await;
+    let alice = net.bind("alice@one.example/a", Some(0)).await;
+    let bob = net.bind("bob@one.example/b", Some(0)).await;
+    let ask = |to: &str, type_: &str| match type_ {
+        "get" => format!("<iq to='{to}' type='get' id='q'><x xmlns='urn:x'/></iq>"),
+        type_ => format!("<iq to='{to}' type='{type_}' id='q'/>"),
+    };
+    net.send(&bob, "<iq type='set' id='b'><block xmlns='urn:xmpp:blocking'><item jid='alice@one.example'/></block></iq>").await;
+    assert!(got(&bob).concat().contains("type='result'"));
+    // Whether the list is in memory or not.
+    for forget in [false, true] {
+        let forgotten = || {
+            if forget {
+                net.router.modules().forget_account(&bob.jid.bare());
+            }
+        };
+        forgotten();
+        net.send(&alice, CHAT).await;
+        assert!(got(&alice).concat().contains("<service-unavailable "));
+        for to in ["bob@one.example/b", "bob@one.example"] {
+            forgotten();
+            net.send(&alice, &ask(to, "get")).await;
+            assert!(
+                got(&alice).concat().contains("<service-unavailable "),
+                "{to}"
+            );
+            forgotten();
+            net.send(&alice, &ask(to, "result")).await;
+            assert!(got(&alice).is_empty(), "{to}");
+        }
+        assert!(got(&bob).is_empty(), "nothing of it arrives");
+        for to in ["alice@one.example/a", "alice@one.example"] {
+            forgotten();
+            net.send(&bob, &ask(to, "get")).await;
+            let error = got(&bob).concat();
+            assert!(
+                error.contains("<not-acceptable ") && error.contains("<blocked "),
+                "{to}: {error}"
+            );
+            forgotten();
+            net.send(&bob, &ask(to, "result")).await;
+            assert!(got(&bob).is_empty() && got(&alice).is_empty(), "{to}");
+        }
+    }
+    let carol = net.bind("carol@two.example/c", Some(0)).await;
+    net.send(&carol, &ask("bob@one.example/b", "result")).await;
+    assert_eq!(got(&bob).len(), 1, "others are heard");
+}
+
+#[tokio::test]
 async fn a_domain_that_watches_no_messages_takes_the_short_way() {
     let net = Net::new().await;
     let alice = net.bind("alice@one.example/a", Some(0)).await;

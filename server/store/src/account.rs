@@ -70,6 +70,8 @@ pub struct Opened {
     pub id: AccountId,
     /// What it wants kept of its messages (as whoever chose it wrote it); `None`: what the domain does.
     pub archive_preferences: Option<String>,
+    /// Whom it has blocked: addresses, one in a line; `None`: nobody.
+    pub blocked: Option<String>,
 }
 
 impl DomainStore {
@@ -165,16 +167,41 @@ impl DomainStore {
     /// # Errors
     /// See [`StoreError`].
     pub async fn account_open(&self, local: &str) -> Result<Option<Opened>> {
-        let found: Option<(i64, Option<String>)> = rd!(self.store, p => {
+        type Row = (i64, Option<String>, Option<String>);
+        let found: Option<Row> = rd!(self.store, p => {
             sqlx::query_as(
-                "SELECT id, archive_preferences FROM accounts WHERE domain = $1 AND local = $2 AND state = 'active'",
+                "SELECT id, archive_preferences, blocked FROM accounts WHERE domain = $1 AND local = $2 AND state = 'active'",
             )
             .bind(self.id.0).bind(local).fetch_optional(p).await
         })?;
-        Ok(found.map(|(id, archive_preferences)| Opened {
+        Ok(found.map(|(id, archive_preferences, blocked)| Opened {
             id: AccountId(id),
             archive_preferences,
+            blocked,
         }))
+    }
+
+    /// Whom the account has blocked, where it was `seen` until now. `false`: somebody else has changed it, or the account is
+    /// gone; nothing has changed then.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn blocked_set(
+        &self,
+        account: AccountId,
+        seen: Option<&str>,
+        blocked: Option<&str>,
+    ) -> Result<bool> {
+        let domain = self.id.0;
+        let seen = seen.unwrap_or_default().to_owned();
+        let blocked = blocked.map(str::to_owned);
+        grouped!(self.store, c => {
+            let done = sqlx::query(
+                "UPDATE accounts SET blocked = $4 WHERE domain = $1 AND id = $2 AND COALESCE(blocked, '') = $3",
+            )
+            .bind(domain).bind(account.0).bind(seen).bind(blocked).execute(c).await?;
+            Ok(done.rows_affected() == 1)
+        })
     }
 
     /// When the user's last session ended, if one ever did (RFC 6121 4.3.2: the stamp of an answer to a probe).

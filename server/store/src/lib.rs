@@ -9,8 +9,8 @@
 //! is no way from it to another domain.
 //!
 //! Codemap: [`tenant`] and [`operator`] customers and their people; [`domain`], [`certificate`], [`finding`], [`peer`] what is
-//! known of a hosted domain; [`account`], [`roster`], [`offline`], [`archive`], [`session`], [`token`], [`push`], [`pubsub`]
-//! what is known of its users; [`room`] where they meet; [`audit`], [`setting`],
+//! known of a hosted domain; [`account`], [`roster`], [`offline`], [`archive`], [`session`], [`token`], [`push`], [`pubsub`],
+//! [`report`] what is known of its users; [`room`] where they meet; [`audit`], [`setting`],
 //! [`change`] the rest; [`seal`] secrets at rest; [`group`] shared commits; [`error`].
 
 pub mod account;
@@ -28,6 +28,7 @@ pub mod operator;
 pub mod peer;
 pub mod pubsub;
 pub mod push;
+pub mod report;
 pub mod room;
 pub mod roster;
 pub mod seal;
@@ -68,6 +69,7 @@ pub use pubsub::{
     PubsubItem, PubsubNode, Seen, SendLast, Written,
 };
 pub use push::PushRow;
+pub use report::ReportRow;
 pub use room::{ListedRoom, RoomAffiliation, RoomRow};
 pub use roster::{
     Applied, ItemEdit, RequestEdit, Roster, RosterChange, RosterEdit, RosterItem, Subscription,

@@ -2,6 +2,7 @@
 
 use crate::passage::Taken;
 use crate::testing::House;
+use xmpp::element::Element;
 use xmpp::jid::Jid;
 
 const ENABLE: &str = "<enable xmlns='urn:xmpp:carbons:2'/>";
@@ -294,6 +295,29 @@ async fn ext_12_it_outlives_the_process_with_the_session() {
     let mut view = crate::SessionView::new(desk);
     view.update(crate::SessionUpdate::of_word("carbons").expect("known"));
     assert!(view.carbons);
+}
+
+#[tokio::test]
+async fn ext_12_a_session_may_ask_when_it_is_bound() {
+    let mut house = House::new().await;
+    let wanted = [Element::new("enable", "urn:xmpp:carbons:2")];
+    let phone = house.bind("alice@one.example/phone");
+    let cx = house.context("one.example");
+    assert!(crate::hooks::inline(cx.hosted).contains(&"urn:xmpp:carbons:2"));
+    assert!(
+        crate::hooks::session_bound(&cx, &phone, &wanted)
+            .await
+            .is_empty()
+    );
+    drop(cx);
+    assert!(house.session(&phone).carbons);
+    house.settings(|s| s.off = vec!["carbons".into()]);
+    let desk = house.bind("alice@one.example/desk");
+    let cx = house.context("one.example");
+    assert!(!crate::hooks::inline(cx.hosted).contains(&"urn:xmpp:carbons:2"));
+    crate::hooks::session_bound(&cx, &desk, &wanted).await;
+    drop(cx);
+    assert!(!house.session(&desk).carbons);
 }
 
 #[test]

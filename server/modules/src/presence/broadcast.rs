@@ -109,6 +109,9 @@ async fn leave(cx: &Context<'_>, account: &BareJid, before: &SessionView, presen
     }
     for to in directed {
         let told = roster.as_ref().and_then(|r| r.get(to.bare_str()));
+        if roster.as_ref().is_some_and(|r| r.blocked.blocks(&to)) {
+            continue;
+        }
         if !told.is_some_and(|i| i.subscription.seen_by_contact()) {
             cx.send(presence.with_to(&to));
         }
@@ -150,12 +153,15 @@ async fn initial(
     }
     let mut probe = None;
     for contact in roster.subscriptions() {
+        let to = Jid::from(contact.jid.clone());
+        if roster.blocked.blocks(&to) {
+            continue;
+        }
         if contact.jid.domain() == cx.hosted.domain.as_str() {
             probe::look(cx, session, account, &contact.jid).await;
         } else if others().next().is_some() && known::tell(cx, session, account, &contact.jid) {
             // Fresh knowledge, from what another session asked for.
         } else {
-            let to = Jid::from(contact.jid.clone());
             let probe = probe.get_or_insert_with(|| {
                 Stanza::presence(Some(StanzaType::Probe), &bare, Some(&to), None)
             });
@@ -193,7 +199,11 @@ async fn requests(cx: &Context<'_>, account: &BareJid, roster: &Roster, session:
 
 fn to_subscribers(cx: &Context<'_>, roster: &Roster, presence: &Stanza) {
     for contact in roster.subscribers() {
-        cx.send(presence.with_to(&Jid::from(contact.jid.clone())));
+        let to = Jid::from(contact.jid.clone());
+        if roster.blocked.blocks(&to) {
+            continue;
+        }
+        cx.send(presence.with_to(&to));
     }
 }
 

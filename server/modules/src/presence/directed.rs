@@ -93,6 +93,15 @@ impl Directed {
         taken
     }
 
+    /// Everybody on the session's list.
+    pub(crate) fn list(&self, session: &Jid) -> Vec<Jid> {
+        let accounts = lock(self.shards.of(session.bare_str()));
+        let lists = accounts.get(session.bare_str());
+        let own = lists.and_then(|lists| lists.iter().find(|list| list.session == *session));
+        own.map(|list| list.targets.values().flatten().cloned().collect())
+            .unwrap_or_default()
+    }
+
     /// Whether this session showed itself to `other`.
     pub(crate) fn has(&self, session: &Jid, other: &Jid) -> bool {
         self.find(session.bare_str(), |list| {

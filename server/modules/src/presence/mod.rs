@@ -19,6 +19,7 @@ use xmpp::stanza::{Condition, Stanza, StanzaType};
 pub(crate) use self::directed::Directed;
 pub(crate) use self::known::Known;
 use self::subscription::{Direction, Presence, Situation, State, Step, Verb, step};
+use crate::blocking::BlockList;
 use crate::context::{Context, Refusal, is_plain_presence};
 use crate::hooks::Module;
 use crate::info::{Hooks, ModuleInfo, Spec};
@@ -316,6 +317,41 @@ fn request_bytes(presence: &Stanza, limits: &Limits) -> Vec<u8> {
         _ => presence.clone(),
     };
     kept.bytes().to_vec()
+}
+
+/// Who is blocked by `more` and was not by `less` sees the account's sessions go (XEP-0191 3.3), or come back (3.4): contacts
+/// that are subscribed, and going, those whom a session showed itself to.
+pub(crate) async fn seen_by(
+    cx: &Context<'_>,
+    account: &BareJid,
+    less: &BlockList,
+    more: &BlockList,
+    comes: bool,
+) {
+    let concerned = |jid: &Jid| more.blocks(jid) && !less.blocks(jid);
+    let Ok(Some(roster)) = cx.roster(account).await else {
+        return;
+    };
+    for contact in roster.subscribers() {
+        if contact.jid == *account || !concerned(&Jid::from(contact.jid.clone())) {
+            continue;
+        }
+        match comes {
+            true => show(cx, account, &contact.jid),
+            false => hide(cx, account, &contact.jid),
+        }
+    }
+    if comes {
+        return;
+    }
+    for session in cx.switchboard.sessions(account) {
+        for to in cx.modules.directed.list(&session.jid) {
+            if to.bare_str() != account.as_str() && concerned(&to) {
+                cx.modules.directed.remove(&session.jid, &to);
+                cx.send(unavailable(&session.jid, Some(&to), None));
+            }
+        }
+    }
 }
 
 /// Current presence of every available session to a contact.

@@ -66,11 +66,14 @@ pub(super) async fn look(cx: &Context<'_>, session: &Jid, account: &BareJid, con
         return;
     };
     let item = roster.get(account.as_str());
+    let to = Jid::from(account.clone());
+    if cx.hosted.blocks() && roster.blocked.blocks(&to) {
+        return;
+    }
     if !item.is_some_and(|i| i.subscription.seen_by_contact()) {
         // The two rosters disagree; this is how a remote server would learn of it (RFC 6121 4.3.2, rule 1).
         return cx.send(about(contact, account, Verb::Unsubscribed, None));
     }
-    let to = Jid::from(account.clone());
     for presence in sessions {
         cx.switchboard.deliver(session, presence.with_to(&to));
     }

@@ -11,6 +11,7 @@ use xmpp::jid::BareJid;
 use xmpp::stanza::Condition;
 
 use crate::archive::Preferences;
+use crate::blocking::BlockList;
 use crate::context::{Context, Refusal, store_failed};
 use crate::memory::{Aging, SHARDS, Sharded};
 use store::{AccountId, Applied, ItemEdit, RequestEdit, RosterEdit, RosterItem, StoreError};
@@ -26,6 +27,8 @@ pub(crate) struct Roster {
     requests: Vec<BareJid>,
     /// What the account wants archived.
     pub(crate) preferences: Preferences,
+    /// Whom the account has blocked.
+    pub(crate) blocked: BlockList,
 }
 
 impl Roster {
@@ -94,7 +97,10 @@ impl Roster {
             i.jid.as_str().len() + i.name.len() + groups + 128
         });
         let requests = self.requests.iter().map(|r| r.as_str().len() + 40);
-        256 + items.sum::<usize>() + requests.sum::<usize>() + self.preferences.weight()
+        256 + items.sum::<usize>()
+            + requests.sum::<usize>()
+            + self.preferences.weight()
+            + self.blocked.weight()
     }
 }
 
@@ -129,7 +135,7 @@ impl RosterCache {
         }
     }
 
-    fn get(&self, account: &BareJid) -> Option<Option<Arc<Roster>>> {
+    pub(crate) fn get(&self, account: &BareJid) -> Option<Option<Arc<Roster>>> {
         self.0.of(account.as_str()).get(account)
     }
 
@@ -171,6 +177,7 @@ impl Context<'_> {
         let stored = self.store().roster_load(opened.id).await?;
         let mut roster = Roster {
             account: opened.id,
+            blocked: BlockList::read(opened.blocked.as_deref()),
             preferences: Preferences::read(opened.archive_preferences.as_deref()),
             version: stored.version,
             items: stored.items,

@@ -232,6 +232,38 @@ battery! {
         assert_eq!(store.session_kept("", 10).await.expect("read").len(), 1);
     }
 
+    ext_15_block_lists_are_changed_by_who_has_seen_them(store) {
+        let (_, _, d) = house(&store, "example.com", "aaa").await;
+        let (_, _, other) = house(&store, "example.net", "bbb").await;
+        let a = d.account_add("juliet", &[], NOW).await.expect("added");
+        let blocked = async || d.account_open("juliet").await.expect("read").expect("there").blocked;
+        assert_eq!(blocked().await, None);
+        assert!(d.blocked_set(a, None, Some("x")).await.expect("asked"));
+        assert!(!d.blocked_set(a, None, Some("y")).await.expect("asked"), "somebody was faster");
+        assert!(!other.blocked_set(a, Some("x"), None).await.expect("asked"), "another domain's");
+        assert_eq!(blocked().await.as_deref(), Some("x"));
+        assert!(d.blocked_set(a, Some("x"), None).await.expect("asked"));
+        assert_eq!(blocked().await, None);
+    }
+
+    ext_17_reports_are_the_domain_s_newest_first_and_bounded(store) {
+        let (_, _, d) = house(&store, "example.com", "aaa").await;
+        let (_, _, other) = house(&store, "example.net", "bbb").await;
+        let report = |n: i64| ReportRow {
+            id: n, at: Timestamp(n), account: "juliet@example.com".into(), jid: format!("u{n}@example.net"),
+            reason: "spam".into(), text: "x".into(), ids: vec!["i".into()],
+        };
+        for n in 0..1_003 {
+            d.report_add(&report(n)).await.expect("kept");
+        }
+        let newest = d.report_list(i64::MAX, 2).await.expect("read");
+        assert_eq!(newest.iter().map(|r| r.at.0).collect::<Vec<_>>(), [1_002, 1_001]);
+        let next = d.report_list(newest[1].id, 2_000).await.expect("read");
+        assert_eq!((next.len(), next[997].jid.as_str()), (998, "u3@example.net"));
+        assert_eq!(ReportRow { id: 1_000, ..next[0].clone() }, report(1_000));
+        assert!(other.report_list(i64::MAX, 9).await.expect("read").is_empty());
+    }
+
     dos_10_a_handle_reaches_no_other_domain(store) {
         let (_, _, ours) = house(&store, "example.com", "aaa").await;
         let (_, _, theirs) = house(&store, "example.net", "bbb").await;

@@ -25,6 +25,11 @@ battery! {
             keep: 1, at: NOW, nodes: 1, bytes: 100,
         };
         d.pubsub_write(a, published).await.expect("published");
+        let report = ReportRow {
+            id: 0, at: NOW, account: "juliet@example.com".into(), jid: "a@b.example".into(), reason: "spam".into(),
+            text: String::new(), ids: vec![],
+        };
+        d.report_add(&report).await.expect("kept");
         let identity = Identity { chain_pem: "c".into(), key_pem: Zeroizing::new("k".into()) };
         d.certificate_add(&identity, NOW, "acme", "current", NOW).await.expect("added");
         d.order_set(&OrderRow { url: "u".into(), key_pem: Zeroizing::new("k".into()), csr: vec![] }).await.expect("set");
