@@ -1,5 +1,5 @@
 //! Real clients: slixmpp logs in to every domain over both kinds of TLS and chats across them, and with a user of a
-//! real Prosody.
+//! real Prosody; it follows a conversation by carbons and archive, and blocks.
 
 mod harness;
 
@@ -58,22 +58,39 @@ fn slixmpp_chats_across_domains_over_starttls_and_direct_tls() {
     );
 }
 
+/// A user of a real Prosody.
+fn at_prosody(peer: &harness::peers::Peer) -> Value {
+    let (user, password) = harness::peers::USERS[0];
+    json!({
+        "jid": format!("{user}@{}", peer.domain), "password": password,
+        "host": peer.addr.to_string(), "port": 5222, "direct_tls": false,
+    })
+}
+
+/// EXT-12, EXT-15, EXT-18: with a user of another domain here, and with one of a real Prosody.
+#[test]
+fn slixmpp_follows_a_conversation_by_copies_and_archive_and_blocks() {
+    let demo = Demo::start();
+    let peer = harness::peers::prosody(&demo, "prosody.example", harness::peers::Trust::Strict);
+    let ours = account(&demo, "alice@one.example", false);
+    for theirs in [account(&demo, "bob@two.example", true), at_prosody(&peer)] {
+        let plan = json!({ "ca": demo.info.ca, "ours": ours, "theirs": theirs });
+        let result = clients(&demo, "messages.py", &plan);
+        assert_eq!(result["messages"], json!(7), "{result}");
+    }
+}
+
 #[test]
 fn slixmpp_chats_with_a_user_of_prosody() {
     let demo = Demo::start();
     let peer = harness::peers::prosody(&demo, "prosody.example", harness::peers::Trust::Strict);
-    let (user, password) = harness::peers::USERS[0];
-    let remote = json!({
-        "jid": format!("{user}@{}", peer.domain), "password": password,
-        "host": peer.addr.to_string(), "port": 5222, "direct_tls": false,
-    });
     let mut accounts: Vec<Value> = demo
         .info
         .users
         .iter()
         .map(|u| account(&demo, &u.jid, false))
         .collect();
-    accounts.push(remote);
+    accounts.push(at_prosody(&peer));
     chat(&demo, &accounts);
 }
 

@@ -64,6 +64,61 @@ fn acknowledged_messages_survive_kill_9() {
     assert_eq!(order, sorted, "in the order of sending");
 }
 
+/// Ids (`m-…`) of everything in an account's archive.
+fn archived(demo: &Demo, jid: &str) -> BTreeSet<String> {
+    let mut client = Client::login_with(demo, jid, demo.password(jid), "archive");
+    let (mut found, mut after) = (BTreeSet::new(), String::new());
+    loop {
+        client.send(&format!(
+            "<iq type='set' id='page'><query xmlns='urn:xmpp:mam:2'><set xmlns='http://jabber.org/protocol/rsm'>\
+             <max>100</max>{after}</set></query></iq>"
+        ));
+        let fin = loop {
+            let stanza = client.until("urn:xmpp:mam:2");
+            if stanza.starts_with("<iq ") {
+                break stanza;
+            }
+            let id = harness::xmpp::between(&stanza, "id='m-", "'").expect("an id");
+            assert!(found.insert(id.to_owned()), "{id} twice");
+        };
+        if fin.contains("complete='true'") {
+            return found;
+        }
+        let last = harness::xmpp::between(&fin, "<last>", "</last>").expect("a last one");
+        after = format!("<after>{last}</after>");
+    }
+}
+
+/// EXT-18: what was delivered and acknowledged is in the archives of both sides.
+#[test]
+fn acknowledged_messages_are_archived_after_kill_9() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let demo = Demo::start_in(loopback(), dir.path(), &[]);
+    let mut sender = Client::online(&demo, "alice@one.example", "sender");
+    let mut reader = Client::online(&demo, "bob@two.example", "reader");
+    let mut due = BTreeSet::new();
+    for batch in 0..5 {
+        for i in 0..40 {
+            sender.message("bob@two.example", &format!("m-{batch}-{i}"), "body");
+            due.insert(format!("{batch}-{i}"));
+        }
+        sender.settle();
+    }
+    reader.until("id='m-4-39'");
+    // Under way when it ends: may be there or not.
+    for i in 0..100 {
+        sender.message("bob@two.example", &format!("m-loose-{i}"), "body");
+    }
+    demo.kill_9();
+
+    let demo = Demo::start_in(loopback(), dir.path(), &[]);
+    for jid in ["alice@one.example", "bob@two.example"] {
+        let found = archived(&demo, jid);
+        let lost: Vec<_> = due.difference(&found).collect();
+        assert!(lost.is_empty(), "{jid}: {lost:?}");
+    }
+}
+
 #[test]
 fn sigterm_says_goodbye_and_ends_cleanly() {
     let demo = Demo::start();

@@ -18,7 +18,7 @@ gc = { mode = "generational" }
 modules_enabled = {
     "roster", "saslauth", "tls", "dialback", "disco", "posix",
     "blocklist", "bookmarks", "carbons", "csi_simple", "ping", "pep", "private", "smacks", "time", "uptime",
-    "vcard4", "vcard_legacy", "version",
+    "vcard4", "vcard_legacy", "version", @ARCHIVE@
 }
 
 authentication = "internal_hashed"

@@ -6,12 +6,16 @@ use super::configure;
 use crate::Outcome;
 use crate::authority::{self, Domains};
 use crate::machine::Process;
-use crate::world::{World, copy};
+use crate::world::{DOMAIN, World, copy};
 
 /// The demo's tenant.
 const CUSTOMER: &str = "Demo customer";
 
-pub(super) fn start(world: &World, domains: Option<&Domains>) -> Outcome<(Process, String)> {
+pub(super) fn start(
+    world: &World,
+    domains: Option<&Domains>,
+    archive: bool,
+) -> Outcome<(Process, String)> {
     let dir = world.fresh("domicile")?;
     copy(&world.home(), &dir)?;
     let address = world.address(2);
@@ -35,6 +39,10 @@ pub(super) fn start(world: &World, domains: Option<&Domains>) -> Outcome<(Proces
             &dir,
             &["domain", "import", &file, "--tenant", CUSTOMER, "--proven"],
         )?;
+    }
+    if !archive {
+        let off = ["domain", "set", DOMAIN, "--modules-off", "archive"];
+        world.command(&dir, &off)?;
     }
     let mut command = Command::new(&world.binary);
     command.arg("serve").arg("--config").arg(&config);

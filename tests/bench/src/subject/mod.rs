@@ -109,9 +109,18 @@ impl Subject {
 
     /// The same with more domains.
     pub fn start_with(kind: Kind, world: &World, domains: Option<&Domains>) -> Outcome<Self> {
+        Self::begin(kind, world, domains, false)
+    }
+
+    /// The same with one domain, which archives messages for its users (XEP-0313); otherwise none does.
+    pub fn start_archiving(kind: Kind, world: &World) -> Outcome<Self> {
+        Self::begin(kind, world, None, true)
+    }
+
+    fn begin(kind: Kind, world: &World, domains: Option<&Domains>, archive: bool) -> Outcome<Self> {
         let started = match kind {
-            Kind::Domicile => domicile::start(world, domains),
-            Kind::Prosody => prosody::start(world, domains),
+            Kind::Domicile => domicile::start(world, domains, archive),
+            Kind::Prosody => prosody::start(world, domains, archive),
             Kind::Ejabberd => ejabberd::start(world, domains),
             Kind::Floor => Err("it speaks no XMPP".into()),
         };

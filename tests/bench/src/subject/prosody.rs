@@ -46,7 +46,11 @@ pub(super) fn accounts(
     Ok(())
 }
 
-pub(super) fn start(world: &World, domains: Option<&Domains>) -> Outcome<(Process, String)> {
+pub(super) fn start(
+    world: &World,
+    domains: Option<&Domains>,
+    archive: bool,
+) -> Outcome<(Process, String)> {
     let dir = world.fresh("prosody")?;
     let address = world.address(3);
     let (chain, key) = world.certificate();
@@ -61,6 +65,7 @@ pub(super) fn start(world: &World, domains: Option<&Domains>) -> Outcome<(Proces
             ("DOMAIN", DOMAIN),
             ("CHAIN", &chain.to_string_lossy()),
             ("KEY", &key.to_string_lossy()),
+            ("ARCHIVE", if archive { "\"mam\"," } else { "" }),
         ],
     )?;
     if let Some(domains) = domains {
