@@ -63,6 +63,7 @@ static INFO: ModuleInfo = ModuleInfo {
     hooks: Hooks::MESSAGE_PASSAGE.and(Hooks::BLOCKING),
     server_features: &[BLOCKING, REPORTING],
     account_features: &[],
+    account_identities: &[],
     stream_features: &[],
 };
 
