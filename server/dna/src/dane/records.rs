@@ -69,7 +69,7 @@ impl Record {
         let mut octet = || words.next()?.parse::<u8>().ok();
         let (usage, selector, matching) = (octet()?, octet()?, octet()?);
         let hex: String = words.collect();
-        if hex.is_empty() || hex.len() % 2 != 0 {
+        if hex.is_empty() || !hex.len().is_multiple_of(2) {
             return None;
         }
         let data: Option<Vec<u8>> = (0..hex.len() / 2)
