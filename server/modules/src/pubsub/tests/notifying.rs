@@ -200,7 +200,8 @@ async fn ext_02_an_answer_that_does_not_fit_its_hash_convinces_nobody_else() {
     );
     let told = house.take_sent();
     assert!(
-        told.contains("to='romeo@peer.example/y'") && notified(&[told.clone()]) == ["urn:tune 1"],
+        told.contains("to='romeo@peer.example/y'")
+            && notified(std::slice::from_ref(&told)) == ["urn:tune 1"],
         "{told}"
     );
 }
