@@ -7,7 +7,7 @@
 //!
 //! | the router has | it calls |
 //! |---|---|
-//! | iq get or set to the domain, or domain/resource | [`iq_to_server`] |
+//! | iq get or set to the domain, or domain/resource | [`iq_to_server_at_once`], and if that has no answer [`iq_to_server`] |
 //! | iq get or set to an account's bare JID, or without `to` | [`iq_to_account`] |
 //! | presence of any type from a session, with or without `to` | [`presence_outbound`] |
 //! | presence of any type to an account's bare or full JID here | [`presence_inbound`] |
@@ -54,6 +54,12 @@ pub trait Module: Send + Sync {
     /// A get or set to the domain.
     async fn iq_to_server(&self, _: &Context<'_>, _: &Stanza) -> Result<Answer, Refusal> {
         Err(Condition::ServiceUnavailable.into())
+    }
+
+    /// What fits the module's door is answered with an empty result, and nothing else happens: [`Module::iq_to_server`] is not
+    /// asked.
+    fn answers_at_once(&self) -> bool {
+        false
     }
 
     /// A get or set to an account.
@@ -200,10 +206,19 @@ pub enum Undeliverable {
     Pass,
 }
 
+/// The short way of [`iq_to_server`], for what needs no look at anything (XEP-0199): the answer, or `None` where the request
+/// takes the long way.
+pub fn iq_to_server_at_once(hosted: &Hosted, iq: &Stanza) -> Option<Stanza> {
+    let (module, door) = door(hosted, iq)?;
+    let answered = door.at_server && module.answers_at_once() && meant(door, iq).is_ok();
+    answered.then(|| iq.iq_result(None))
+}
+
 /// A get or set to the domain, or to domain/resource (ROUTE-09).
 pub async fn iq_to_server(cx: &Context<'_>, iq: &Stanza) {
     let outcome = match door(cx.hosted, iq) {
         Some((module, door)) if door.at_server => match meant(door, iq) {
+            Ok(()) if module.answers_at_once() => Ok(Answer::Empty),
             Ok(()) => module.iq_to_server(cx, iq).await,
             Err(error) => Err(error),
         },

@@ -16,7 +16,7 @@ use xmpp::timestamp::Timestamp;
 use crate::archive::Clock;
 use crate::carbons::Copied;
 use crate::context::{Context, Hosted};
-use crate::offline::Handed;
+use crate::offline::{Handed, Nothing};
 use crate::presence::{Directed, Known};
 use crate::pubsub::caps::Caps;
 use crate::pubsub::heard::Heard;
@@ -130,6 +130,7 @@ pub struct Modules {
     pub(crate) handed: Handed,
     pub(crate) copied: Copied,
     pub(crate) archive: Clock,
+    pub(crate) nothing: Nothing,
     pub(crate) left: Aging<BareJid, Timestamp>,
     pub(crate) known: Known,
     pub(crate) rooms: Rooms,
@@ -154,6 +155,7 @@ impl Modules {
             handed: Handed::default(),
             copied: Copied::default(),
             archive: Clock::default(),
+            nothing: Nothing::default(),
             left: Aging::new(LEFT_REMEMBERED),
             known: Known::default(),
             rooms: Rooms::default(),

@@ -7,6 +7,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use store::{AccountId, OfflineMessage};
@@ -20,7 +21,7 @@ use crate::content::Content;
 use crate::context::{Context, store_failed};
 use crate::hooks::{Module, Undeliverable};
 use crate::info::{Hooks, ModuleInfo, Spec};
-use crate::memory::{Sharded, lock};
+use crate::memory::{Aging, SHARDS, Sharded, lock};
 use crate::switchboard::SessionView;
 
 /// The module.
@@ -59,6 +60,102 @@ struct Handing {
     batches: VecDeque<Vec<i64>>,
 }
 
+/// Accounts for which nothing is kept, as far as was seen: their sessions come without a look into the store. Messages are
+/// kept by the live server and nobody else, and each says so here before it is written and after ([`Keeping`]); what was seen
+/// before the latter is not believed. Accounts share counters, so that one may be looked at once more than it had to be.
+#[derive(Debug)]
+pub(crate) struct Nothing(Sharded<Seen>);
+
+#[derive(Debug)]
+struct Seen {
+    /// Grows whenever a message begins or ends being kept for one of the shard's accounts.
+    kept: AtomicU64,
+    /// Until then nothing is sure (µs); 0: there is no doubt.
+    doubt: AtomicI64,
+    /// Accounts, with the counter from before the look that found nothing.
+    empty: Aging<BareJid, u64>,
+}
+
+/// Accounts for which it is remembered that nothing is kept, in each of two generations.
+const NOTHING_REMEMBERED: usize = 40_000;
+/// A write that nobody waits for any more has been carried out or given up after this, in microseconds.
+const UNSEEN_WRITE: i64 = 120_000_000;
+
+impl Default for Nothing {
+    fn default() -> Self {
+        Self(Sharded::with(|| Seen {
+            kept: AtomicU64::new(0),
+            doubt: AtomicI64::new(0),
+            empty: Aging::new(NOTHING_REMEMBERED / SHARDS),
+        }))
+    }
+}
+
+impl Nothing {
+    /// To be called before looking; what it gives is for [`Nothing::saw`].
+    fn look(&self, account: &BareJid) -> u64 {
+        self.0.of(account.as_str()).kept.load(Ordering::SeqCst)
+    }
+
+    /// The store had nothing.
+    fn saw(&self, account: &BareJid, look: u64) {
+        let seen = self.0.of(account.as_str());
+        seen.empty.insert(account.clone(), look, 1);
+    }
+
+    /// Whether there is nothing for sure.
+    fn sure(&self, account: &BareJid, now: Timestamp) -> bool {
+        let seen = self.0.of(account.as_str());
+        let doubt = seen.doubt.load(Ordering::SeqCst);
+        if doubt != 0 {
+            if now.0 >= doubt {
+                // What was seen in the time of doubt counts for nothing.
+                seen.kept.fetch_add(1, Ordering::SeqCst);
+                let _ = seen
+                    .doubt
+                    .compare_exchange(doubt, 0, Ordering::SeqCst, Ordering::SeqCst);
+            }
+            return false;
+        }
+        seen.empty.get(account) == Some(seen.kept.load(Ordering::SeqCst))
+    }
+}
+
+/// A message is being kept for an account.
+struct Keeping<'a> {
+    seen: &'a Seen,
+    now: Timestamp,
+    ended: bool,
+}
+
+impl<'a> Keeping<'a> {
+    fn begin(nothing: &'a Nothing, account: &BareJid, now: Timestamp) -> Self {
+        let seen = nothing.0.of(account.as_str());
+        seen.kept.fetch_add(1, Ordering::SeqCst);
+        Self {
+            seen,
+            now,
+            ended: false,
+        }
+    }
+
+    /// It is in the store, or surely not.
+    fn end(mut self) {
+        self.ended = true;
+    }
+}
+
+impl Drop for Keeping<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            // The sender's stream ended meanwhile: the store writes what it was given all the same, at some moment.
+            let until = self.now.0.saturating_add(UNSEEN_WRITE);
+            self.seen.doubt.fetch_max(until, Ordering::SeqCst);
+        }
+        self.seen.kept.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
 #[async_trait]
 impl Module for Offline {
     fn info(&self) -> &'static ModuleInfo {
@@ -84,10 +181,16 @@ impl Module for Offline {
             // The same for accounts that do not exist and for what is not worth keeping: silence.
             Ok(None) => return Undeliverable::Dropped,
             Ok(Some(_)) if !worth_keeping(message) => return Undeliverable::Dropped,
-            Ok(Some(roster)) => keep(cx, roster.account, message)
-                .await
-                .map(|kept| (kept, roster.account))
-                .map_err(|e| store_failed(&e, &account, "keeping a message")),
+            Ok(Some(roster)) => {
+                let keeping = Keeping::begin(&cx.modules.nothing, &account, cx.now);
+                let kept = keep(cx, roster.account, message).await;
+                // Of a connection that broke the outcome is unknown.
+                if !matches!(kept, Err(store::StoreError::Unavailable(_))) {
+                    keeping.end();
+                }
+                kept.map(|kept| (kept, roster.account))
+                    .map_err(|e| store_failed(&e, &account, "keeping a message"))
+            }
             Err(error) => Err(error),
         };
         match kept {
@@ -206,6 +309,9 @@ fn taker(cx: &Context<'_>, account: &BareJid, but: Option<&Jid>) -> Option<Sessi
 
 async fn to_session(cx: &Context<'_>, session: &Jid) {
     let account = session.bare();
+    if cx.modules.nothing.sure(&account, cx.now) {
+        return;
+    }
     if let Ok(Some(roster)) = cx.roster(&account).await {
         hand_over(cx, &account, roster.account, session).await;
     }
@@ -220,6 +326,7 @@ async fn hand_over(cx: &Context<'_>, account: &BareJid, row: AccountId, session:
         return;
     };
     let limit = BATCH + u32::try_from(handed.len()).unwrap_or(BATCH);
+    let look = cx.modules.nothing.look(account);
     // Always from the start: row numbers may become visible out of order.
     let stored = match cx.store().offline_list(row, 0, limit).await {
         Ok(stored) => stored,
@@ -228,6 +335,9 @@ async fn hand_over(cx: &Context<'_>, account: &BareJid, row: AccountId, session:
             return;
         }
     };
+    if stored.is_empty() {
+        cx.modules.nothing.saw(account, look);
+    }
     let (mut batch, mut bytes) = (Vec::new(), 0);
     for message in stored.iter().filter(|m| !handed.contains(&m.id)) {
         if let Some(stanza) = stamped(cx, account, message) {

@@ -6,7 +6,6 @@
 
 use async_trait::async_trait;
 use xmpp::ns;
-use xmpp::stanza::Stanza;
 
 use crate::context::{Context, Refusal};
 use crate::hooks::{Answer, Ask, Module};
@@ -40,8 +39,8 @@ impl Module for Ping {
         &INFO
     }
 
-    async fn iq_to_server(&self, _: &Context<'_>, _: &Stanza) -> Result<Answer, Refusal> {
-        Ok(Answer::Empty)
+    fn answers_at_once(&self) -> bool {
+        true
     }
 
     async fn iq_to_account(&self, _: &Context<'_>, _: &Ask<'_>) -> Result<Answer, Refusal> {
@@ -51,6 +50,9 @@ impl Module for Ping {
 
 #[cfg(test)]
 mod tests {
+    use xmpp::stanza::Stanza;
+
+    use crate::hooks::iq_to_server_at_once;
     use crate::testing::House;
 
     const PING: &str = "<ping xmlns='urn:xmpp:ping'/>";
@@ -64,6 +66,39 @@ mod tests {
             &alice,
             "<iq from='one.example' to='alice@one.example/phone' type='result' id='q'/>",
         );
+    }
+
+    /// The short way against the long one.
+    #[tokio::test]
+    async fn ping_01_what_is_answered_at_once_is_what_the_long_way_answers() {
+        let house = House::new().await;
+        let alice = house.bind("alice@one.example/phone");
+        for (to, type_, payload, at_once) in [
+            ("one.example", "get", PING, true),
+            ("one.example/x", "get", PING, true),
+            ("one.example", "set", PING, false),
+            ("one.example", "get", "<pong xmlns='urn:xmpp:ping'/>", false),
+            (
+                "one.example",
+                "get",
+                "<query xmlns='jabber:iq:version'/>",
+                false,
+            ),
+        ] {
+            let text = format!("<iq from='{alice}' to='{to}' type='{type_}' id='q'>{payload}</iq>");
+            let iq = Stanza::from_bytes(text.as_bytes()).expect("an iq");
+            let short = {
+                let cx = house.context("one.example");
+                iq_to_server_at_once(cx.hosted, &iq)
+            };
+            house.iq(&alice, type_, Some(to), payload).await;
+            let long = house.all(&alice);
+            assert_eq!(long.len(), 1, "{text}");
+            match short {
+                Some(short) if at_once => assert_eq!(short.bytes(), long[0].as_bytes(), "{text}"),
+                short => assert!(short.is_none() && !at_once, "{text}"),
+            }
+        }
     }
 
     #[tokio::test]

@@ -204,31 +204,6 @@ impl DomainStore {
         })
     }
 
-    /// When the user's last session ended, if one ever did (RFC 6121 4.3.2: the stamp of an answer to a probe).
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn account_left(&self, account: AccountId) -> Result<Option<Timestamp>> {
-        let found: Option<(Option<i64>,)> = rd!(self.store, p => {
-            sqlx::query_as("SELECT left_at FROM accounts WHERE domain = $1 AND id = $2")
-                .bind(self.id.0).bind(account.0).fetch_optional(p).await
-        })?;
-        Ok(found.and_then(|(at,)| at).map(Timestamp))
-    }
-
-    /// Remembers it. Nothing happens when the user is gone.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn account_left_set(&self, account: AccountId, at: Timestamp) -> Result<()> {
-        let domain = self.id.0;
-        grouped!(self.store, c => {
-            sqlx::query("UPDATE accounts SET left_at = $3 WHERE domain = $1 AND id = $2")
-                .bind(domain).bind(account.0).bind(at.0).execute(c).await?;
-            Ok(())
-        })
-    }
-
     /// Users by name after `after` (empty: from the start), at most `limit`.
     ///
     /// # Errors

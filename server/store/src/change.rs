@@ -149,7 +149,7 @@ impl ChangeFeed {
     /// See [`crate::StoreError`]; nothing is skipped, the next call reports it.
     pub async fn poll(&mut self) -> Result<Vec<Change>> {
         let rows: Vec<(i64, i64, String, String)> = rd!(&self.store, p => {
-            sqlx::query_as("SELECT seq, at, kind, object FROM changes WHERE seq > $1 ORDER BY seq LIMIT $2")
+            sqlx::query_as("SELECT seq, at, kind, object FROM changes WHERE seq > $1 ORDER BY seq LIMIT CAST($2 AS BIGINT)")
                 .bind(self.newest).bind(PAGE).fetch_all(p).await
         })?;
         self.more = i64::try_from(rows.len()) == Ok(PAGE);

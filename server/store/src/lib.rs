@@ -9,7 +9,7 @@
 //! is no way from it to another domain.
 //!
 //! Codemap: [`tenant`] and [`operator`] customers and their people; [`domain`], [`certificate`], [`finding`], [`peer`] what is
-//! known of a hosted domain; [`account`], [`roster`], [`offline`], [`archive`], [`session`], [`token`], [`push`], [`pubsub`],
+//! known of a hosted domain; [`account`], [`left`], [`roster`], [`offline`], [`archive`], [`session`], [`token`], [`push`], [`pubsub`],
 //! [`report`] what is known of its users; [`room`] where they meet; [`audit`], [`setting`],
 //! [`change`] the rest; [`seal`] secrets at rest; [`group`] shared commits; [`error`].
 
@@ -22,6 +22,7 @@ pub mod domain;
 pub mod error;
 pub mod finding;
 mod group;
+pub mod left;
 mod moment;
 pub mod offline;
 pub mod operator;
@@ -169,6 +170,7 @@ struct Inner {
     sealer: Sealer,
     /// Counts this process's announced writes, to wake readers of the feed.
     written: watch::Sender<u64>,
+    left: left::Left,
 }
 
 /// The open database. Cheap to clone.
@@ -251,8 +253,10 @@ impl Store {
             archive: archive::writer::Writer::start(sink),
             sealer,
             written: watch::Sender::new(0),
+            left: left::Left::default(),
         }));
         store.migrate().await?;
+        store.left_work();
         Ok(store)
     }
 
@@ -380,8 +384,11 @@ impl Store {
         Ok(())
     }
 
-    /// Closes every connection; statements under way end first.
+    /// Writes what waits for others ([`left`]) and closes every connection; statements under way end first.
     pub async fn close(&self) {
+        if let Err(error) = self.left_write().await {
+            tracing::warn!(%error, "when users left was not written");
+        }
         match &self.0.db {
             Db::Pg(p) => p.close().await,
             Db::Lite { read, write, .. } => {

@@ -33,11 +33,12 @@ impl DomainStore {
     ) -> Result<Option<i64>> {
         let (domain, stanza) = (self.id.0, stanza.to_vec());
         grouped!(self.store, c => {
-            // Counting stops at the limit, so a full store costs no more than an allowed one.
+            // Counting stops at the limit, so a full store costs no more than an allowed one. For a bare parameter behind LIMIT,
+            // SQLite plans the statement anew each time, for the sake of its value: half of what it costs.
             let added: Option<(i64,)> = sqlx::query_as(
                 "INSERT INTO offline_messages (account, at, stanza) SELECT id, $3, $4 FROM accounts \
                  WHERE domain = $1 AND id = $2 AND \
-                 (SELECT COUNT(*) FROM (SELECT 1 FROM offline_messages WHERE account = $2 LIMIT $5) AS few) < $5 RETURNING id",
+                 (SELECT COUNT(*) FROM (SELECT 1 FROM offline_messages WHERE account = $2 LIMIT CAST($5 AS BIGINT)) AS few) < $5 RETURNING id",
             )
             .bind(domain).bind(account.0).bind(at.0).bind(stanza).bind(i64::from(max)).fetch_optional(c).await?;
             Ok(added.map(|(id,)| id))
@@ -62,7 +63,7 @@ impl DomainStore {
                 "INSERT INTO offline_messages (account, at, stanza, archived) SELECT a.id, $3, $4, $6 FROM accounts a \
                  JOIN archive r ON r.account = a.id AND r.at = $6 AND r.salt = $7 \
                  WHERE a.domain = $1 AND a.id = $2 AND \
-                 (SELECT COUNT(*) FROM (SELECT 1 FROM offline_messages WHERE account = $2 LIMIT $5) AS few) < $5 RETURNING id",
+                 (SELECT COUNT(*) FROM (SELECT 1 FROM offline_messages WHERE account = $2 LIMIT CAST($5 AS BIGINT)) AS few) < $5 RETURNING id",
             )
             .bind(domain).bind(account.0).bind(at.0).bind(&b""[..]).bind(i64::from(max)).bind(id.at).bind(id.salt)
             .fetch_optional(c).await?;
@@ -101,7 +102,7 @@ impl DomainStore {
             sqlx::query_as(
                 "SELECT o.id, o.at, COALESCE(r.stanza, o.stanza), r.at, r.salt FROM offline_messages o \
                  JOIN accounts a ON a.id = o.account LEFT JOIN archive r ON r.account = o.account AND r.at = o.archived \
-                 WHERE a.domain = $1 AND o.account = $2 AND o.id > $3 ORDER BY o.id LIMIT $4",
+                 WHERE a.domain = $1 AND o.account = $2 AND o.id > $3 ORDER BY o.id LIMIT CAST($4 AS BIGINT)",
             )
             .bind(self.id.0).bind(account.0).bind(after).bind(i64::from(limit)).fetch_all(p).await
         })?;

@@ -209,6 +209,47 @@ impl Raw {
     }
 }
 
+/// A line of what `WHOLE` selects: which kind, then as many columns of the row as matter.
+type Line = (i64, i64, String, String, String, String, bool, bool);
+
+const ACCOUNT: i64 = 0;
+const ITEM: i64 = 1;
+
+/// Version, items and requests of one account, in one statement: they must fit together (the version is what edits are
+/// compared by), and each statement more is a journey to the database more, at every log-in of somebody who was away for long.
+const WHOLE: &str = "SELECT CAST(0 AS BIGINT), a.roster_version, '', '', '', '', FALSE, FALSE FROM accounts a \
+     WHERE a.domain = $1 AND a.id = $2 UNION ALL \
+     SELECT 1, r.version, r.jid, r.name, r.groups, r.subscription, r.ask, r.approved FROM roster r \
+     JOIN accounts a ON a.id = r.account WHERE a.domain = $1 AND a.id = $2 AND r.subscription <> 'remove' UNION ALL \
+     SELECT 2, q.at, q.jid, '', '', '', FALSE, FALSE FROM subscription_requests q \
+     JOIN accounts a ON a.id = q.account WHERE a.domain = $1 AND a.id = $2";
+
+fn gather(lines: Vec<Line>) -> Result<Roster> {
+    let (mut roster, mut requests) = (Roster::default(), Vec::new());
+    for (kind, number, from, name, groups, subscription, ask, approved) in lines {
+        match kind {
+            ACCOUNT => roster.version = number,
+            ITEM => {
+                let raw = Raw {
+                    jid: from,
+                    name,
+                    groups,
+                    subscription,
+                    ask,
+                    approved,
+                    version: number,
+                };
+                roster.items.extend(raw.change()?.item);
+            }
+            _ => requests.push((number, jid(&from)?)),
+        }
+    }
+    roster.items.sort_by(|a, b| a.jid.cmp(&b.jid));
+    requests.sort();
+    roster.requests = requests.into_iter().map(|(_, from)| from).collect();
+    Ok(roster)
+}
+
 fn jid(text: &str) -> Result<BareJid> {
     BareJid::parse(text).map_err(|_| StoreError::Corrupt {
         what: "subscription_requests.jid",
@@ -221,33 +262,11 @@ impl DomainStore {
     /// # Errors
     /// See [`StoreError`].
     pub async fn roster_load(&self, account: AccountId) -> Result<Roster> {
-        let mut roster = Roster::default();
-        // One look at one moment: items and requests must fit the version, which is what edits are compared by.
-        rd!(self.store, p => {
-            let mut tx = p.begin().await?;
-            tx.one_moment().await?;
-            let version: Option<(i64,)> =
-                sqlx::query_as("SELECT roster_version FROM accounts WHERE domain = $1 AND id = $2")
-                    .bind(self.id.0).bind(account.0).fetch_optional(&mut *tx).await?;
-            let Some((version,)) = version else { return Ok(roster) };
-            roster.version = version;
-            let raw: Vec<Raw> = sqlx::query_as(
-                "SELECT jid, name, groups, subscription, ask, approved, version FROM roster \
-                 WHERE account = $1 AND subscription <> 'remove' ORDER BY jid",
-            )
-            .bind(account.0).fetch_all(&mut *tx).await?;
-            for r in raw {
-                roster.items.extend(r.change()?.item);
-            }
-            let requests: Vec<(String,)> =
-                sqlx::query_as("SELECT jid FROM subscription_requests WHERE account = $1 ORDER BY at, jid")
-                    .bind(account.0).fetch_all(&mut *tx).await?;
-            for (from,) in requests {
-                roster.requests.push(jid(&from)?);
-            }
-            tx.commit().await?;
-        });
-        Ok(roster)
+        let lines: Vec<Line> = rd!(self.store, p => {
+            sqlx::query_as(WHOLE)
+                .bind(self.id.0).bind(account.0).fetch_all(p).await
+        })?;
+        gather(lines)
     }
 
     /// Changes a roster that the caller knows as of version `seen`. Every edit makes a new version, one higher.

@@ -226,3 +226,58 @@ async fn ext_22_a_session_that_ended_while_it_was_served_blocks_nobody() {
     house.presence(&desk, "<presence/>").await;
     assert_eq!(house.all(&desk).last(), Some(&delayed(1, START)));
 }
+
+/// The short way for a session that comes (nothing kept, for sure) and the plain one, before and after messages are kept.
+#[tokio::test]
+async fn ext_22_that_nothing_is_kept_is_remembered_until_something_is() {
+    let house = House::new().await;
+    let alice = xmpp::jid::BareJid::parse("alice@one.example").expect("an address");
+    let sure = |house: &House| {
+        let now = house.context("one.example").now;
+        house.modules().nothing.sure(&alice, now)
+    };
+    assert!(!sure(&house), "nobody has looked");
+    let phone = house.online("alice@one.example/phone").await;
+    assert!(sure(&house));
+    house.gone(&phone).await;
+    house.undeliverable(&message(1)).await;
+    assert!(!sure(&house));
+    let phone = house.bind("alice@one.example/phone");
+    house.presence(&phone, "<presence/>").await;
+    assert_eq!(house.all(&phone).last(), Some(&delayed(1, START)));
+    assert!(!sure(&house), "it is still in the store");
+    house.written(&phone).await;
+    assert!(sure(&house));
+}
+
+/// A write that nobody waits for any more may be carried out later: nothing is sure until it has been or never will be.
+#[tokio::test]
+async fn ext_22_a_message_whose_sender_went_is_not_overlooked() {
+    let house = House::new().await;
+    let alice = xmpp::jid::BareJid::parse("alice@one.example").expect("an address");
+    let phone = house.online("alice@one.example/phone").await;
+    house.gone(&phone).await;
+    {
+        let cx = house.context("one.example");
+        drop(super::Keeping::begin(&cx.modules.nothing, &alice, cx.now));
+    }
+    // A session looks and finds nothing yet …
+    let phone = house.online("alice@one.example/phone").await;
+    house.gone(&phone).await;
+    // … then it is written.
+    let account = house.account("alice").await;
+    let late = message(7);
+    let at = house.context("one.example").now;
+    let kept = house
+        .store()
+        .offline_add(account, at, late.as_bytes(), 10)
+        .await;
+    assert!(kept.expect("written").is_some());
+    for pause in [0, 200] {
+        house.later(pause);
+        let phone = house.bind("alice@one.example/phone");
+        house.presence(&phone, "<presence/>").await;
+        assert_eq!(house.all(&phone).last(), Some(&delayed(7, START)));
+        house.gone(&phone).await;
+    }
+}

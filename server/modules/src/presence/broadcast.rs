@@ -121,7 +121,7 @@ async fn leave(cx: &Context<'_>, account: &BareJid, before: &SessionView, presen
         .filter(|s| s.jid != before.jid)
         .peekable();
     if others.peek().is_none() {
-        return left(cx, account, roster.as_deref()).await;
+        return left(cx, account, roster.as_deref());
     }
     for other in others {
         cx.switchboard.deliver(&other.jid, to_self.clone());
@@ -129,11 +129,11 @@ async fn leave(cx: &Context<'_>, account: &BareJid, before: &SessionView, presen
 }
 
 /// Remembers when the last session went, for those who ask later (IM-24).
-async fn left(cx: &Context<'_>, account: &BareJid, roster: Option<&Roster>) {
+fn left(cx: &Context<'_>, account: &BareJid, roster: Option<&Roster>) {
     let Some(roster) = roster else { return };
     cx.modules.left.insert(account.clone(), cx.now, 1);
-    if let Err(error) = cx.store().account_left_set(roster.account, cx.now).await {
-        tracing::warn!(account = %account, error = %error, "the time of the last session was not kept");
+    if !cx.store().account_left_soon(roster.account, cx.now) {
+        tracing::warn!(account = %account, "the time of the last session was not kept");
     }
 }
 

@@ -183,7 +183,6 @@ impl Context<'_> {
             items: stored.items,
             requests: stored.requests,
         };
-        roster.items.sort_by(|a, b| a.jid.cmp(&b.jid));
         roster.requests.sort();
         let roster = Arc::new(roster);
         self.modules.rosters.insert(account, Some(roster.clone()));

@@ -316,12 +316,13 @@ fn a_lock_in_postgres_is_waited_for_and_then_busy() {
             .execute(&mut other)
             .await
             .expect("locked");
-        assert_eq!(d.account_left_set(a, NOW).await, Err(StoreError::Busy));
+        assert!(d.account_left_soon(a, NOW));
+        assert_eq!(store.left_write().await, Err(StoreError::Busy));
         sqlx::query("COMMIT")
             .execute(&mut other)
             .await
             .expect("unlocked");
-        assert_eq!(d.account_left_set(a, NOW).await, Ok(()));
+        assert_eq!(store.left_write().await, Ok(()), "it went on waiting");
     });
 }
 
@@ -368,5 +369,21 @@ fn urls_that_lead_nowhere_are_explained() {
             .expect_err("refused");
         assert!(matches!(gone, StoreError::Unavailable(_)), "{gone:?}");
         assert!(!gone.to_string().contains("hunter2"), "{gone}");
+    });
+}
+
+/// An orderly end loses nothing of what only waits to be written with others.
+#[test]
+fn closing_writes_when_users_left() {
+    let dir = tempfile::tempdir().expect("directory");
+    runtime().block_on(async {
+        let store = fresh_sqlite(dir.path()).await;
+        let (_, _, d) = house(&store, "example.com", "aaa").await;
+        let a = d.account_add("juliet", &[], NOW).await.expect("added");
+        assert!(d.account_left_soon(a, NOW));
+        store.close().await;
+        let again = fresh_sqlite(dir.path()).await;
+        let d = again.domain(d.id(), &name("example.com"));
+        assert_eq!(d.account_left(a).await.expect("read"), Some(NOW));
     });
 }

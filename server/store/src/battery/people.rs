@@ -32,7 +32,9 @@ battery! {
         let id = d.account_add("juliet", &verifiers("one"), NOW).await.expect("added");
         assert_eq!(d.account_active("juliet").await.expect("read"), Some(id));
         assert_eq!(d.account_left(id).await.expect("read"), None);
-        d.account_left_set(id, NOW).await.expect("set");
+        assert!(d.account_left_soon(id, NOW));
+        assert_eq!(d.account_left(id).await.expect("read"), Some(NOW), "while it waits");
+        store.left_write().await.expect("written");
         assert_eq!(d.account_left(id).await.expect("read"), Some(NOW));
         assert!(d.account_set_state("juliet", "suspended", NOW).await.expect("set"));
         assert_eq!(d.account_active("juliet").await.expect("read"), None);
@@ -277,7 +279,8 @@ battery! {
         assert!(ours.account_active("juliet").await.expect("read").is_none());
         assert!(!ours.account_remove("juliet", NOW).await.expect("asked"));
         assert!(!ours.account_set_credentials("juliet", &verifiers("evil"), NOW).await.expect("asked"));
-        ours.account_left_set(victim, NOW).await.expect("asked");
+        assert!(ours.account_left_soon(victim, NOW));
+        store.left_write().await.expect("asked");
         assert_eq!(ours.roster_load(victim).await.expect("read"), Roster::default());
         assert_eq!(ours.roster_since(victim, before.version).await.expect("read"), None);
         assert_eq!(put(&ours, victim, before.version, &RosterItem::new(bare("evil@b.example"))).await, Applied::Stale);
