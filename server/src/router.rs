@@ -1,7 +1,7 @@
 //! From origin and address to session, module, peer or error (RFC 6120 10, RFC 6121 8).
 //!
 //! A message to somebody who is online takes the short way: one look into a sharded map, one push of shared bytes. It
-//! builds no tree, awaits nothing and allocates nothing per recipient beyond the queue slot. Everything else is a boxed
+//! builds no tree, awaits nothing and allocates nothing per recipient beyond the queue slot. So does a ping of the server. Everything else is a boxed
 //! future that the sender's stream awaits before its next stanza (ROUTE-01), so what follows on that stream knows that it
 //! has happened: a message to somebody offline has been committed by then. Refuses: a peer's stanza without proof for its
 //! very pair (LAYER-06, -07, ROUTE-06), and letting a hosted domain out of the process (ROUTE-08).
@@ -431,7 +431,7 @@ impl Router {
             (Kind::Message, true) => self.message(domain, stanza),
             (Kind::Iq, true) => self.iq(domain, stanza, request),
             (Kind::Presence, true) => self.later(domain, stanza, Hook::PresenceInbound),
-            (Kind::Iq, false) if request => self.later(domain, stanza, Hook::IqToServer),
+            (Kind::Iq, false) if request => self.to_server(domain, stanza),
             (Kind::Message, false) => {
                 // ROUTE-09: the server itself reads no messages.
                 self.bounce(&stanza, Condition::ServiceUnavailable);
@@ -605,6 +605,18 @@ impl Router {
             Err(fate) => self.fell(&passage.message, fate),
         }
         None
+    }
+
+    /// ROUTE-09. What can be answered at once (pings above all) takes the short way too.
+    fn to_server(&self, domain: &Arc<Domain>, iq: Stanza) -> Option<Later> {
+        match hooks::iq_to_server_at_once(&domain.hosted, &iq) {
+            Some(answer) => {
+                self.metrics.routed(Route::Module);
+                self.reply(answer);
+                None
+            }
+            None => self.later(domain, iq, Hook::IqToServer),
+        }
     }
 
     fn iq(&self, domain: &Arc<Domain>, stanza: Stanza, request: bool) -> Option<Later> {

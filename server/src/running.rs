@@ -44,7 +44,7 @@ impl Running {
         sandbox: Option<Sandbox>,
     ) -> Result<Self, Failure> {
         // Parts that name no provider take this one; a second call finds it set already.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let _ = crate::net::tls::provider().install_default();
         let store = wiring::open_store(&config).await?;
         let lookup: Arc<dyn dna::Lookup> =
             Resolver::new(&config.dns).map_err(|problem| Failure::other(78, problem, ""))?;

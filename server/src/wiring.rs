@@ -268,7 +268,7 @@ pub fn web(
         Arc::new(read_anchors("posh.roots", &config.path(own))?)
     };
     let timeout = Duration::from_secs(config.posh.timeout_seconds.max(1).into());
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let provider = Arc::new(crate::net::tls::provider());
     let web = Web::new(lookup.clone(), guard(config), &anchors, provider, timeout);
     web.map(|web| Arc::new(web) as Arc<dyn dna::Fetch>)
         .map_err(|error| WiringError::Value {

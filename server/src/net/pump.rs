@@ -299,7 +299,9 @@ where
             if self.disconnect {
                 return Ok(());
             }
-            match poll_fn(|cx| self.poll(cx)).await? {
+            let woken = poll_fn(|cx| self.poll(cx)).await?;
+            self.host.outbox().busy();
+            match woken {
                 Wake::Read(n) => {
                     let now = Instant::now();
                     self.clock.active = now;
@@ -482,6 +484,11 @@ where
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Wake>> {
+        // What is waited for comes before the outbox: answers are mostly put into that, and then it is looked at once.
+        self.host.outbox().busy();
+        if let Some(woken) = self.poll_waiting(cx) {
+            return Poll::Ready(Ok(woken));
+        }
         loop {
             if !self.output.is_empty() {
                 match self.output.poll_write(cx, &mut self.transport)? {
@@ -530,31 +537,6 @@ where
                 Poll::Pending => break,
             }
         }
-        #[expect(
-            clippy::collapsible_match,
-            reason = "polling inside a guard would read as if it had no effect"
-        )]
-        match &mut self.waiting {
-            Some(Waiting::Answer(future)) => {
-                if let Poll::Ready(answer) = future.as_mut().poll(cx) {
-                    self.waiting = None;
-                    return Poll::Ready(Ok(Wake::Answer(answer)));
-                }
-            }
-            Some(Waiting::Stanza(future)) => {
-                if future.as_mut().poll(cx).is_ready() {
-                    self.waiting = None;
-                    return Poll::Ready(Ok(Wake::Ready));
-                }
-            }
-            None => {}
-        }
-        for i in 0..self.aside.len() {
-            if let Poll::Ready(answer) = self.aside[i].as_mut().poll(cx) {
-                drop(self.aside.swap_remove(i));
-                return Poll::Ready(Ok(Wake::Answer(answer)));
-            }
-        }
         if self.may_read() && self.clock.resume.is_none() {
             let framer = (!self.deaf).then_some(&mut self.framer);
             match self.transport.poll_read(cx, framer)? {
@@ -564,6 +546,35 @@ where
             }
         }
         self.poll_timer(cx)
+    }
+
+    fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Option<Wake> {
+        #[expect(
+            clippy::collapsible_match,
+            reason = "polling inside a guard would read as if it had no effect"
+        )]
+        match &mut self.waiting {
+            Some(Waiting::Answer(future)) => {
+                if let Poll::Ready(answer) = future.as_mut().poll(cx) {
+                    self.waiting = None;
+                    return Some(Wake::Answer(answer));
+                }
+            }
+            Some(Waiting::Stanza(future)) => {
+                if future.as_mut().poll(cx).is_ready() {
+                    self.waiting = None;
+                    return Some(Wake::Ready);
+                }
+            }
+            None => {}
+        }
+        for i in 0..self.aside.len() {
+            if let Poll::Ready(answer) = self.aside[i].as_mut().poll(cx) {
+                drop(self.aside.swap_remove(i));
+                return Some(Wake::Answer(answer));
+            }
+        }
+        None
     }
 
     fn may_read(&self) -> bool {

@@ -616,7 +616,7 @@ async fn what_a_stanza_waits_for_is_small() {
     let net = Net::new().await;
     let alice = net.bind("alice@one.example/a", Some(0)).await;
     for what in [
-        "<iq type='get' id='1' to='one.example'><ping xmlns='urn:xmpp:ping'/></iq>",
+        "<iq type='get' id='1' to='one.example'><query xmlns='jabber:iq:version'/></iq>",
         "<iq type='get' id='1'><query xmlns='jabber:iq:roster'/></iq>",
         "<presence/>",
         CHAT,
@@ -703,5 +703,20 @@ async fn vhost_a_service_is_hosted_as_long_as_its_domain_wants_it() {
             .expect("hosted")
             .service
             .is_none()
+    );
+}
+
+/// PING-01 by the short way: the answer is there when the next stanza is looked at, and nothing is waited for.
+#[tokio::test]
+async fn ping_01_the_server_answers_at_once() {
+    let net = Net::new().await;
+    let alice = net.bind("alice@one.example/a", Some(0)).await;
+    got(&alice);
+    let ping = "<iq type='get' id='1' to='one.example'><ping xmlns='urn:xmpp:ping'/></iq>";
+    let stanza = stanza(ping).with_from(&alice.jid);
+    assert!(net.router.from_client(&alice, stanza).is_none());
+    assert_eq!(
+        got(&alice),
+        ["<iq from='one.example' to='alice@one.example/a' type='result' id='1'/>"]
     );
 }

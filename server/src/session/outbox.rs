@@ -9,6 +9,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -35,6 +36,9 @@ pub struct Lane(u16);
 /// Queue of one stream.
 pub struct Outbox {
     limit: usize,
+    /// The pump is at work and looks in here before it rests: nobody needs to wake it. Changed for the worse under the
+    /// lock only.
+    busy: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -275,8 +279,27 @@ impl Outbox {
     pub fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self {
             limit,
+            busy: AtomicBool::new(false),
             state: Mutex::default(),
         })
+    }
+
+    /// The pump has been woken and looks in here before it rests: whatever it causes to be queued meanwhile (answers to its
+    /// own client above all) need not wake it again.
+    pub fn busy(&self) {
+        self.busy.store(true, Ordering::Relaxed);
+    }
+
+    /// Something has been queued.
+    fn wake(&self, mut state: MutexGuard<'_, State>) {
+        if self.busy.load(Ordering::Relaxed) {
+            return;
+        }
+        let waker = state.waker.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 
     /// Queues bytes behind all earlier ones.
@@ -293,11 +316,7 @@ impl Outbox {
         }
         state.bytes += bytes.len();
         state.queue.push(bytes);
-        let waker = state.waker.take();
-        drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        self.wake(state);
         Ok(())
     }
 
@@ -409,11 +428,7 @@ impl Outbox {
         lanes.queue.push(lane);
         state.bytes += bytes.len();
         state.queue.push(bytes);
-        let waker = state.waker.take();
-        drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        self.wake(state);
         Ok(())
     }
 
@@ -459,11 +474,7 @@ impl Outbox {
             return false;
         }
         state.orders.push(order);
-        let waker = state.waker.take();
-        drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        self.wake(state);
         true
     }
 
@@ -475,11 +486,7 @@ impl Outbox {
             return;
         }
         state.then.push(then);
-        let waker = state.waker.take();
-        drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        self.wake(state);
     }
 
     /// From now on whatever is taken is kept until the other side has acknowledged it. It counts towards the bound.
@@ -655,11 +662,7 @@ impl Outbox {
     pub fn nudge(&self) {
         let mut state = self.state.lock();
         state.nudged = true;
-        let waker = state.waker.take();
-        drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        self.wake(state);
     }
 
     /// Whether the stream has ended.
@@ -680,6 +683,7 @@ impl Outbox {
             || !state.orders.is_empty()
             || (bytes && (!(state.queue.is_empty() && state.then.is_empty()) || state.wants_ack()));
         if !some {
+            self.busy.store(false, Ordering::Relaxed);
             match &mut state.waker {
                 Some(waker) => waker.clone_from(cx.waker()),
                 none => *none = Some(cx.waker().clone()),

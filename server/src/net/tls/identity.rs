@@ -147,6 +147,8 @@ impl Identity {
         let mut config = builder.with_cert_resolver(resolver);
         // The default keeps 256 sessions a configuration, 9 KB of them for every domain.
         config.session_storage = Arc::new(NoServerSessionStorage {});
+        // Ours is the choice among what both sides know ([`super::provider`]).
+        config.ignore_client_order = true;
         // tls-exporter on TLS 1.2 needs it (SASL-23, TLS-25).
         config.require_ems = true;
         match door {
@@ -154,6 +156,8 @@ impl Identity {
                 config.alpn_protocols = vec![b"xmpp-client".to_vec()];
                 if self.client_issuers.is_empty() {
                     config.ticketer = Ticketer::new()?;
+                    // A client has one stream at a time, and gets a fresh ticket on each.
+                    config.send_tls13_tickets = 1;
                 } else {
                     // Certificates are shown on every connection anew.
                     config.send_tls13_tickets = 0;

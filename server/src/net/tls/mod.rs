@@ -14,6 +14,7 @@ mod records;
 use std::io;
 use std::sync::Arc;
 
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::ServerName;
 use rustls::server::{Acceptor, ServerConnection};
 use rustls::{ClientConfig, ClientConnection, CommonState};
@@ -32,6 +33,20 @@ pub type Secured<S> = TlsStream<Watched<S>>;
 
 /// Fatal `unrecognized_name` (RFC 6066 3) as a plaintext record: the handshake has not begun when we know.
 const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
+
+/// The one provider of the process. It prefers AES-128-GCM with SHA-256 to AES-256-GCM with SHA-384: both are far beyond
+/// reach, and a handshake is mostly hashing, for which processors have an instruction in the former and none in the latter.
+pub fn provider() -> CryptoProvider {
+    let mut provider = rustls::crypto::aws_lc_rs::default_provider();
+    // The order of the others stays.
+    provider.cipher_suites.sort_by_key(|suite| {
+        suite
+            .suite()
+            .as_str()
+            .is_some_and(|name| name.ends_with("SHA384"))
+    });
+    provider
+}
 
 /// Which hosted domain a TLS name belongs to.
 pub trait Names: Send + Sync {

@@ -483,3 +483,35 @@ pub(crate) async fn secured() -> (ClientStream, Secured<DuplexStream>) {
     let (client, _, server) = both_ends(one, Door::Client, client(None, &[]), "one.example").await;
     (client, server)
 }
+
+/// Whatever the client would rather have: a handshake is mostly hashing ([`super::provider`]).
+#[tokio::test]
+async fn tls_19_the_cheaper_of_two_strong_suites_is_chosen() {
+    let source = two();
+    let identities = Identities::new(source, Arc::new(provider()), 10);
+    let one = identities.get(&domain("one.example")).await.expect("one");
+    for (version, suite) in [
+        (&rustls::version::TLS13, "TLS13_AES_128_GCM_SHA256"),
+        (
+            &rustls::version::TLS12,
+            "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+        ),
+    ] {
+        let config = client(Some(version), &[]);
+        let first = config.crypto_provider().cipher_suites[0].suite();
+        assert_eq!(first.as_str(), Some("TLS13_AES_256_GCM_SHA384"), "wished");
+        let (_, info) = starttls(one.clone(), Door::Client, config, "one.example").await;
+        assert_eq!(info.cipher, suite);
+    }
+    // Who knows no other gets what they know.
+    let mut only = rustls::crypto::aws_lc_rs::default_provider();
+    only.cipher_suites.truncate(1);
+    let config = ClientConfig::builder_with_provider(Arc::new(only))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .expect("versions")
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(AnyServer::new(Arc::new(provider()))))
+        .with_no_client_auth();
+    let (_, info) = starttls(one, Door::Client, Arc::new(config), "one.example").await;
+    assert_eq!(info.cipher, "TLS13_AES_256_GCM_SHA384");
+}

@@ -41,6 +41,21 @@ fn everything_is_taken_at_once_in_order() {
 }
 
 #[test]
+fn a_busy_pump_is_not_woken_and_finds_everything() {
+    let outbox = Outbox::new(100);
+    let count = Arc::<Count>::default();
+    assert!(take(&outbox, &count, true).is_none());
+    outbox.busy();
+    outbox.push(Bytes::from_static(b"a")).expect("room");
+    assert_eq!(count.0.load(Ordering::Relaxed), 0);
+    let (items, _) = take(&outbox, &count, true).expect("one");
+    assert_eq!(items.concat(), b"a");
+    assert!(take(&outbox, &count, true).is_none());
+    outbox.push(Bytes::from_static(b"b")).expect("room");
+    assert_eq!(count.0.load(Ordering::Relaxed), 1, "it was at rest");
+}
+
+#[test]
 fn the_bound_counts_bytes_and_lets_one_item_in() {
     let outbox = Outbox::new(10);
     outbox
