@@ -57,6 +57,8 @@ pub struct Metrics {
     pub certificates: Family<DaysLabel, Gauge>,
     /// Connections that nobody has logged in on, as of the last sample.
     pub unauthenticated: Gauge,
+    /// Tasks of the runtime that have not ended, as of the last sample: one for each connection and some more.
+    pub tasks: Gauge,
     /// What was refused or slowed down for a limit, by the limit's key in section `limits` of the configuration.
     pub limited: Family<LimitLabel, Counter>,
     /// Open file descriptors' soft limit is the operator's affair; what we refuse for limits is ours.
@@ -177,6 +179,8 @@ impl Metrics {
             "Connections that nobody has logged in on",
             unauthenticated.clone(),
         );
+        let tasks = Gauge::default();
+        registry.register("tasks", "Tasks that have not ended", tasks.clone());
         let limited = Family::default();
         registry.register(
             "limited",
@@ -203,6 +207,7 @@ impl Metrics {
             findings,
             certificates,
             unauthenticated,
+            tasks,
             limited,
             refused_connections,
         }

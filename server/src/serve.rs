@@ -35,7 +35,7 @@ use crate::config::Config;
 use crate::federation::{self, Federation};
 use crate::metrics::Metrics;
 use crate::net::limits::{
-    AddressLimits, Addresses, LoginLimits, Logins, RecipientLimits, Recipients, StreamLimits,
+    AddressLimits, Addresses, LoginLimits, Logins, Pulse, RecipientLimits, Recipients, StreamLimits,
 };
 use crate::net::now;
 use crate::net::public::{self, PublicDoor};
@@ -113,7 +113,7 @@ impl Server {
             client_anchors,
             metrics,
         } = parts;
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let provider = Arc::new(crate::net::tls::provider());
         // Whoever builds a TLS configuration without naming a provider gets the same one; a second call changes nothing.
         let _ = CryptoProvider::clone(&provider).install_default();
         let zone = DomainName::parse(&config.platform.zone).ok();
@@ -200,6 +200,9 @@ impl Server {
             unauthenticated: limits.unauthenticated_per_address,
             unauthenticated_in_all: limits.unauthenticated_connections,
         });
+        let late = Duration::from_millis(limits.late_milliseconds.into());
+        let pulse = Pulse::new(late);
+        tasks.spawn(pulse.clone().run(addresses.clone(), stop.clone()));
         let live = Arc::new(LiveServer {
             addresses: addresses.clone(),
             config: config.clone(),
@@ -228,6 +231,7 @@ impl Server {
             metrics: metrics.clone(),
             streams: streams.clone(),
             addresses: addresses.clone(),
+            pulse,
             tasks: tasks.clone(),
         };
         tasks.spawn(follow(feed, live.clone(), stop.clone()));

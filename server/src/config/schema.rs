@@ -314,6 +314,10 @@ sections! {
         /// The same from all addresses. When it is reached, only addresses that have no other such connection get in, up to a
         /// quarter more.
         unauthenticated_connections: u32 = 10_000,
+        /// Milliseconds that whoever is ready to be served may have to wait for a turn. When all have waited longer for half
+        /// a second, new connections are refused until one does not: those who are let in get in before they give up.
+        /// 0: never.
+        late_milliseconds: u32 = 50,
         /// Sessions of one account.
         sessions_per_account: u32 = 20,
         /// Connections to one domain at a time, its clients' and its peers'.

@@ -6,6 +6,7 @@
 mod addresses;
 mod bucket;
 mod logins;
+mod pulse;
 pub mod recipients;
 
 use std::time::Duration;
@@ -13,6 +14,7 @@ use std::time::Duration;
 pub use self::addresses::{AddressLimits, Addresses, Admission, Refused};
 pub use self::bucket::{Bucket, SharedPace};
 pub use self::logins::{Attempt, LoginLimits, Logins};
+pub use self::pulse::Pulse;
 pub use self::recipients::{RecipientLimits, Recipients};
 
 /// How long the other side has to answer our closing tag (STREAM-08), and then our close_notify (TLS-13).

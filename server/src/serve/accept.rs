@@ -15,7 +15,7 @@ use xmpp::stream::{Order, StreamError};
 use super::listeners::Listeners;
 use crate::metrics::{DoorLabel, Metrics};
 use crate::net::PeerDoor;
-use crate::net::limits::{Addresses, Admission};
+use crate::net::limits::{Addresses, Admission, Pulse, Refused};
 use crate::net::pump::Transport;
 use crate::net::tls::{self, Door, Identities};
 use crate::session::Outbox;
@@ -34,6 +34,7 @@ pub(super) struct Doors {
     pub(super) metrics: Arc<Metrics>,
     pub(super) streams: Arc<Streams>,
     pub(super) addresses: Arc<Addresses>,
+    pub(super) pulse: Arc<Pulse>,
     pub(super) tasks: TaskTracker,
 }
 
@@ -89,7 +90,11 @@ async fn accept_loop(listener: TcpListener, way: Way, doors: Arc<Doors>, stop: C
                 continue;
             }
         };
-        let admission = match doors.addresses.admit(from.ip(), Instant::now()) {
+        let admitted = match doors.pulse.admits() {
+            true => doors.addresses.admit(from.ip(), Instant::now()),
+            false => Err(Refused::Overload),
+        };
+        let admission = match admitted {
             Ok(admission) => admission,
             Err(refused) => {
                 // DOS-01, DOS-02: beyond the limit no connection proceeds.

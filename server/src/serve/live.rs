@@ -79,6 +79,10 @@ impl Health for LiveServer {
         metrics
             .unauthenticated
             .set(i64::from(self.addresses.unauthenticated()));
+        let tasks = tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks();
+        metrics.tasks.set(i64::try_from(tasks).unwrap_or(i64::MAX));
         let Ok(states) = self.store.domain_states().await else {
             return;
         };

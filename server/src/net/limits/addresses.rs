@@ -34,6 +34,8 @@ pub enum Refused {
     Unauthenticated,
     /// [`AddressLimits::unauthenticated_in_all`]
     UnauthenticatedInAll,
+    /// [`super::Pulse`]
+    Overload,
 }
 
 impl Refused {
@@ -44,6 +46,7 @@ impl Refused {
             Self::Rate => "connects_per_address_and_minute",
             Self::Unauthenticated => "unauthenticated_per_address",
             Self::UnauthenticatedInAll => "unauthenticated_connections",
+            Self::Overload => "late_milliseconds",
         }
     }
 }
