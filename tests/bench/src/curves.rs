@@ -85,17 +85,19 @@ pub async fn sessions(
                 Ok(())
             });
         }
-        let samples = crew.measure(&subject.process, size).await?;
+        let samples = crew.measure(&subject, size).await?;
         let value = crate::report::Figure::of(samples).median;
         points.push(Point { at: *count, value });
     }
     let mut text = String::new();
-    let good = flat(
-        "CPU time per message, by sessions online",
-        Unit::Micros,
-        &points,
-        &mut text,
-    );
+    let (name, unit) = match world.counted {
+        true => (
+            "instructions per message, by sessions online",
+            Unit::Instructions,
+        ),
+        false => ("CPU time per message, by sessions online", Unit::Micros),
+    };
+    let good = flat(name, unit, &points, &mut text);
     Ok((text, good))
 }
 

@@ -117,6 +117,7 @@ pub async fn run(scenario: Scenario, world: &World, size: &Size) -> Outcome<Opti
                 value,
                 units: 1,
                 per_second: 0.0,
+                database: 0.0,
             }]))
         }
         _ => Ok(None),
@@ -156,7 +157,7 @@ async fn echoes(
             Ok(())
         });
     }
-    crew.measure(&floor.process, size).await
+    crew.measure_both(&floor.process, None, size).await
 }
 
 async fn handshakes(world: &World, size: &Size) -> Outcome<Vec<Sample>> {
@@ -177,7 +178,7 @@ async fn handshakes(world: &World, size: &Size) -> Outcome<Vec<Sample>> {
             Ok(())
         });
     }
-    crew.measure(&floor.process, size).await
+    crew.measure_both(&floor.process, None, size).await
 }
 
 async fn idle(world: &World, size: &Size) -> Outcome<Vec<Sample>> {
@@ -194,5 +195,6 @@ async fn idle(world: &World, size: &Size) -> Outcome<Vec<Sample>> {
         value,
         units: held.len() as u64,
         per_second: 0.0,
+        database: 0.0,
     }])
 }

@@ -29,7 +29,7 @@ use std::process::{Command, ExitCode};
 use clap::{Parser, Subcommand};
 
 use crate::report::{Figure, Report, Row};
-use crate::scenario::{Scenario, Size, State};
+use crate::scenario::{Scenario, Size, State, Unit};
 use crate::subject::Kind;
 use crate::world::World;
 
@@ -65,6 +65,9 @@ struct Arguments {
     /// Domains of the scenarios with many
     #[arg(long, default_value_t = 1_000, value_name = "N")]
     domains: usize,
+    /// Count instructions in place of time, on Domicile under callgrind: the same on a busy machine
+    #[arg(long, global = true)]
+    instructions: bool,
     /// Write the figures to this file as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -95,6 +98,9 @@ enum Other {
         /// How long
         #[arg(long, default_value_t = 10.0)]
         minutes: f64,
+        /// Milliseconds between two units of each of the forty who are at work [default: none, as fast as it goes]
+        #[arg(long, default_value_t = 0)]
+        pause: u64,
     },
     /// Two servers of one kind: a message between them, a new stream, and how the cost grows with the peers
     Federation {
@@ -169,9 +175,10 @@ async fn dispatch(arguments: &Arguments) -> Outcome<bool> {
             println!("{text}");
             Ok(flat && also)
         }
-        Some(Other::Soak { minutes }) => {
+        Some(Other::Soak { minutes, pause }) => {
             let time = std::time::Duration::try_from_secs_f64(minutes * 60.0)?;
-            soak::run(&arguments.world(soak::USERS)?, time).await
+            let pace = soak::Pace(std::time::Duration::from_millis(*pause));
+            soak::run(&arguments.world(soak::USERS)?, time, pace).await
         }
         Some(Other::Federation { peers }) => {
             let all = federated::accounts(peers);
@@ -227,7 +234,9 @@ impl Arguments {
 
     fn world(&self, users: usize) -> Outcome<World> {
         let base = self.dir.clone().unwrap_or_else(|| target().join("bench"));
-        World::prepare(&binary(self)?, &base, users)
+        let mut world = World::prepare(&binary(self)?, &base, users)?;
+        world.counted = self.instructions;
+        Ok(world)
     }
 }
 
@@ -306,6 +315,7 @@ async fn compare(arguments: &Arguments) -> Outcome<bool> {
         Kind::ALL
             .into_iter()
             .filter(|kind| kind.installed())
+            .filter(|kind| *kind == Kind::Domicile || !arguments.instructions)
             .collect()
     } else {
         arguments.servers.clone()
@@ -322,15 +332,18 @@ async fn compare(arguments: &Arguments) -> Outcome<bool> {
         .map(|scenario| Row {
             scenario: *scenario,
             words: scenario.words(&size),
-            unit: scenario.unit(),
-            budget: scenario.budget(),
+            unit: match scenario.unit() {
+                Unit::Micros if arguments.instructions => Unit::Instructions,
+                unit => unit,
+            },
+            budget: scenario.budget().filter(|_| !arguments.instructions),
             figures: BTreeMap::new(),
             failures: BTreeMap::new(),
         })
         .collect();
     for kind in &kinds {
         let mut state = State::default();
-        for row in &mut rows {
+        for row in rows.iter_mut().filter(|row| kind.takes_part(row.scenario)) {
             eprint!("{}: {} … ", kind.name(), row.words);
             match scenario::run(row.scenario, *kind, &world, &size, &mut state).await {
                 Ok(None) => eprintln!("-"),

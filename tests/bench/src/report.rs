@@ -92,6 +92,8 @@ pub fn words(unit: Unit, value: f64) -> String {
         Unit::Micros if value >= 10_000.0 => format!("{} ms", digits(value / 1e3)),
         Unit::Micros if value >= 1_000.0 => format!("{:.1} ms", value / 1e3),
         Unit::Micros => format!("{} µs", digits(value)),
+        Unit::Instructions if value >= 1e6 => format!("{:.2} M instr.", value / 1e6),
+        Unit::Instructions => format!("{value:.0} instr."),
         Unit::Bytes if value >= 1e6 => format!("{} MB", digits(value / 1e6)),
         Unit::Bytes => format!("{} kB", digits(value / 1e3)),
     }
@@ -116,6 +118,11 @@ impl Report {
                 let mut text = words(row.unit, figure.median);
                 if figure.samples.len() > 1 {
                     let _ = write!(text, " ±{:.0}%", figure.spread() / 2.0);
+                }
+                if figure.samples.iter().any(|sample| sample.database > 0.0) {
+                    let all = figure.samples.iter().map(|sample| sample.database);
+                    let mean = all.sum::<f64>() / figure.samples.len() as f64;
+                    let _ = write!(text, " + {} of the database", words(row.unit, mean));
                 }
                 if let Some(ours) = ours
                     && kind != Kind::Domicile
@@ -227,6 +234,7 @@ mod tests {
             value,
             units: 1,
             per_second: 0.0,
+            database: 0.0,
         };
         let figure = Figure::of([5.0, 1.0, 3.0].map(sample).to_vec());
         assert_eq!((figure.median, figure.least, figure.most), (3.0, 1.0, 5.0));

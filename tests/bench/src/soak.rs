@@ -1,7 +1,9 @@
 //! Mixed traffic for a long time, and nothing left of it: chat, log-ins and log-outs, connections that are cut, presence,
-//! messages for people who are away. Memory must end where it was after the first third; sessions, connections and
-//! descriptors must be gone when everybody is.
+//! messages for people who are away. Memory must end where it was after the first third; sessions, connections, tasks and
+//! descriptors must be gone when everybody is, and the database must have the rows that it had.
 
+use std::collections::BTreeMap;
+use std::process::Command;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -31,16 +33,31 @@ const GROWTH: f64 = 1.05;
 
 /// The doors of the web and the database may keep so many descriptors more.
 const SPARE: usize = 8;
+/// Tables whose rows come and go by themselves: what was announced to other processes lies there for a day.
+const PASSING: &[&str] = &["changes"];
 /// Nothing may be left after this.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Accounts that it needs.
 pub const USERS: usize = WRITERS.end;
 
+/// How fast each of those who are at work goes on to the next unit.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Pace(pub Duration);
+
+impl Pace {
+    async fn rest(self) {
+        if !self.0.is_zero() {
+            tokio::time::sleep(self.0).await;
+        }
+    }
+}
+
 /// One of each in turn: a proper goodbye, and a connection that is cut.
-async fn come_and_go(gate: Gate, number: usize, meter: Rc<Meter>) -> Outcome<()> {
+async fn come_and_go(gate: Gate, number: usize, meter: Rc<Meter>, pace: Pace) -> Outcome<()> {
     let mut turn = 0usize;
     while !meter.stop.get() {
+        pace.rest().await;
         let mut client = gate.online(&user(number), PASSWORD).await?;
         client
             .connection
@@ -63,11 +80,13 @@ pub(crate) async fn away(
     writer: usize,
     absent: usize,
     meter: Rc<Meter>,
+    pace: Pace,
 ) -> Outcome<()> {
     const MESSAGES: u64 = 5;
     let mut writer = gate.online(&user(writer), PASSWORD).await?;
     let mut number = 0;
     while !meter.stop.get() {
+        pace.rest().await;
         for each in number..number + MESSAGES {
             leave(&mut writer, absent, each, gate.domain()).await?;
         }
@@ -140,16 +159,42 @@ pub(crate) async fn metric(subject: &Subject, name: &str) -> Outcome<f64> {
     Ok(values.iter().sum())
 }
 
+/// Rows of each table of the subject's SQLite file, by SQLite's own program; nothing where that is not installed.
+fn rows(world: &World) -> Outcome<BTreeMap<String, u64>> {
+    let file = world.base.join("domicile/domicile.db");
+    let ask = |sql: &str| -> Outcome<String> {
+        let told = Command::new("sqlite3")
+            .arg("-readonly")
+            .arg(&file)
+            .arg(sql)
+            .output()?;
+        Ok(String::from_utf8(told.stdout)?)
+    };
+    if Command::new("sqlite3").arg("--version").output().is_err() {
+        println!("rows are not counted: there is no program sqlite3");
+        return Ok(BTreeMap::new());
+    }
+    let mut found = BTreeMap::new();
+    for table in ask("SELECT name FROM sqlite_master WHERE type = 'table'")?.lines() {
+        let count = ask(&format!("SELECT COUNT(*) FROM \"{table}\""))?;
+        found.insert(table.to_owned(), count.trim().parse()?);
+    }
+    Ok(found)
+}
+
 /// Runs for so long; what was seen, and whether it was good.
-pub async fn run(world: &World, time: Duration) -> Outcome<bool> {
+pub async fn run(world: &World, time: Duration, pace: Pace) -> Outcome<bool> {
     let subject = Subject::start(Kind::Domicile, world)?;
     // Whatever the first sessions bring into memory is the process's.
     offline(online(&subject.gate, 0..2 * PAIRS).await?).await?;
     quiet(&subject.process).await?;
     let (files, id) = (descriptors(subject.process.id()), subject.process.id());
+    let before = rows(world)?;
+    let tasks = metric(&subject, "tasks").await?;
     println!(
-        "at rest: {:.1} MB, {files} descriptors",
-        at_rest(&subject.process).await? / 1e6
+        "at rest: {:.1} MB, {files} descriptors, {tasks} tasks, {} rows",
+        at_rest(&subject.process).await? / 1e6,
+        before.values().sum::<u64>()
     );
 
     let mut crew = Crew::default();
@@ -158,6 +203,7 @@ pub async fn run(world: &World, time: Duration) -> Outcome<bool> {
         let meter = crew.meter.clone();
         crew.add(async move {
             while !meter.stop.get() {
+                pace.rest().await;
                 writer.send(1).await?;
                 meter.add(reader.arrived().await?);
             }
@@ -169,6 +215,7 @@ pub async fn run(world: &World, time: Duration) -> Outcome<bool> {
             subject.gate.clone(),
             number,
             crew.meter.clone(),
+            pace,
         ));
     }
     for (absent, writer) in ABSENT.zip(WRITERS) {
@@ -177,6 +224,7 @@ pub async fn run(world: &World, time: Duration) -> Outcome<bool> {
             writer,
             absent,
             crew.meter.clone(),
+            pace,
         ));
     }
     let (begun, steps) = (Instant::now(), 12);
@@ -186,10 +234,11 @@ pub async fn run(world: &World, time: Duration) -> Outcome<bool> {
         let memory = subject.process.held()?.rss;
         held.push(memory);
         println!(
-            "{:>6.0} s: {:.1} MB, {} descriptors, {} units, step {step} of {steps}",
+            "{:>6.0} s: {:.1} MB, {} descriptors, {} tasks, {} units, step {step} of {steps}",
             begun.elapsed().as_secs_f64(),
             memory / 1e6,
             descriptors(id),
+            metric(&subject, "tasks").await?,
             crew.meter.done.get()
         );
     }
@@ -206,14 +255,15 @@ pub async fn run(world: &World, time: Duration) -> Outcome<bool> {
         tokio::time::interval(Duration::from_millis(500)),
         Instant::now(),
     );
-    let (sessions, connections, left) = loop {
+    let (sessions, connections, still, left) = loop {
         clock.tick().await;
         let sessions = metric(&subject, "sessions").await?;
         let connections = metric(&subject, "connections").await?;
+        let still = metric(&subject, "tasks").await?;
         let left = descriptors(id);
-        let gone = sessions == 0.0 && connections == 0.0 && left <= files + SPARE;
-        if gone || over.elapsed() > PATIENCE {
-            break (sessions, connections, left);
+        let gone = sessions == 0.0 && connections == 0.0;
+        if (gone && still <= tasks && left <= files + SPARE) || over.elapsed() > PATIENCE {
+            break (sessions, connections, still, left);
         }
     };
     println!(
@@ -229,6 +279,7 @@ pub async fn run(world: &World, time: Duration) -> Outcome<bool> {
         format!("{left} descriptors, {files} before"),
         left <= files + SPARE,
     );
+    judge(format!("{still} tasks, {tasks} before"), still <= tasks);
     let third = held.get(3).copied().unwrap_or(f64::NAN);
     let last = held.last().copied().unwrap_or(f64::NAN);
     judge(
@@ -249,5 +300,25 @@ pub async fn run(world: &World, time: Duration) -> Outcome<bool> {
         );
         client.log_out().await?;
     }
+    let after = rows(world)?;
+    let other: Vec<String> = after
+        .iter()
+        .filter(|(table, _)| !PASSING.contains(&table.as_str()))
+        .filter(|(table, count)| before.get(*table) != Some(*count))
+        .map(|(table, count)| {
+            let was = before.get(table).copied().unwrap_or_default();
+            format!("{table} has {count}, and had {was}")
+        })
+        .collect();
+    judge(
+        format!(
+            "{} rows, {} before{}{}",
+            after.values().sum::<u64>(),
+            before.values().sum::<u64>(),
+            if other.is_empty() { "" } else { ": " },
+            other.join(", ")
+        ),
+        other.is_empty(),
+    );
     Ok(good)
 }

@@ -26,6 +26,8 @@ pub struct World {
     pub base: PathBuf,
     /// Accounts at the domain.
     pub users: usize,
+    /// Servers run under callgrind: instructions are counted instead of time.
+    pub counted: bool,
     /// First three octets of the loopback addresses that are used.
     network: String,
 }
@@ -51,6 +53,7 @@ impl World {
             binary,
             base,
             users,
+            counted: false,
             network,
         };
         let mark = world.base.join("world.ready");

@@ -188,7 +188,7 @@ pub(super) async fn run(subject: &Subject, window: u64, size: &Size) -> Outcome<
             }
         });
     }
-    crew.measure(&subject.process, size).await
+    crew.measure(subject, size).await
 }
 
 /// So many messages a second are sent, by the pairs in turn.
@@ -239,7 +239,7 @@ pub(super) async fn run_paced(subject: &Subject, rate: u64, size: &Size) -> Outc
         }
         Ok(())
     });
-    crew.measure(&subject.process, size).await
+    crew.measure(subject, size).await
 }
 
 #[cfg(test)]

@@ -45,6 +45,7 @@ async fn once(
             value,
             units: units as u64,
             per_second: 0.0,
+            database: 0.0,
         };
         found.entry(scenario).or_default().push(sample);
     };

@@ -78,6 +78,7 @@ pub(super) async fn run(
             value,
             units,
             per_second: 0.0,
+            database: 0.0,
         });
     }
     Ok(samples)

@@ -39,5 +39,5 @@ pub(super) async fn run(subject: &Subject, depth: Depth, size: &Size) -> Outcome
             Ok(())
         });
     }
-    crew.measure(&subject.process, size).await
+    crew.measure(subject, size).await
 }

@@ -8,6 +8,7 @@ mod copies;
 pub mod domains;
 pub(crate) mod idle;
 mod login;
+mod offline;
 mod ping;
 mod presence;
 mod room;
@@ -47,6 +48,8 @@ const PRESENCES: Range<usize> =
 pub enum Unit {
     /// Microseconds of CPU time.
     Micros,
+    /// Instructions.
+    Instructions,
     /// Bytes of memory.
     Bytes,
 }
@@ -69,6 +72,8 @@ pub enum Scenario {
     Ping,
     /// A roster of 20 contacts fetched.
     Roster,
+    /// A message kept for somebody who is away, and found.
+    Offline,
     /// Presence told to 20 contacts, one in flight; each contact is one unit.
     Presence,
     /// The same, eight in flight.
@@ -109,6 +114,7 @@ impl Scenario {
         Self::Room8,
         Self::Ping,
         Self::Roster,
+        Self::Offline,
         Self::Login,
         Self::Handshake,
         Self::IdleSession,
@@ -131,6 +137,9 @@ impl Scenario {
             Self::Archive => "chat, 1 in flight, archived (XEP-0313) for both sides",
             Self::Ping => "iq ping answered",
             Self::Roster => "roster of 20 fetched",
+            Self::Offline => {
+                "message kept for somebody who is away, 8 writers, 10 at a time, and found"
+            }
             Self::Presence => "presence broadcast, per contact delivered, 20 contacts, 1 in flight",
             Self::Presence8 => {
                 "presence broadcast, per contact delivered, 20 contacts, 8 in flight"
@@ -179,6 +188,8 @@ impl Scenario {
             Self::Roster => (15.0, 10.0),
             // A write for each delivery costs more than this by itself: it is asked of what can be written together.
             Self::Presence | Self::Room => return None,
+            // Nothing was laid down.
+            Self::Offline => return None,
             Self::Presence8 => (3.5, 2.5),
             Self::Room8 => (2.5, 1.5),
             Self::Login => (450.0, 350.0),
@@ -240,6 +251,8 @@ pub struct Sample {
     pub units: u64,
     /// Units in a second by the wall; 0 where it says nothing.
     pub per_second: f64,
+    /// Time that a database of its own took for a unit, on top, in microseconds.
+    pub database: f64,
 }
 
 /// Runs one scenario on one kind of server. `None`: it has no such thing.
@@ -316,6 +329,7 @@ pub async fn run_on(scenario: Scenario, subject: &Subject, size: &Size) -> Outco
         Scenario::ChatPaced => chat::run_paced(subject, 1_000, size).await,
         Scenario::Ping => ping::run(subject, size).await,
         Scenario::Roster => roster::run(subject, size).await,
+        Scenario::Offline => offline::run(subject, size).await,
         Scenario::Presence => presence::run(subject, 1, size).await,
         Scenario::Presence8 => presence::run(subject, 8, size).await,
         Scenario::Room => room::run(subject, 1, size).await,
@@ -365,15 +379,29 @@ impl Crew {
     }
 
     /// Measures the server while the tasks work, `repeat` times, then lets them finish.
-    pub async fn measure(mut self, process: &Process, size: &Size) -> Outcome<Vec<Sample>> {
+    pub async fn measure(self, subject: &Subject, size: &Size) -> Outcome<Vec<Sample>> {
+        self.measure_both(&subject.process, subject.database(), size)
+            .await
+    }
+
+    /// The same for a server and the database that works for it.
+    pub async fn measure_both(
+        mut self,
+        process: &Process,
+        database: Option<&Process>,
+        size: &Size,
+    ) -> Outcome<Vec<Sample>> {
+        let aside = || database.map(Process::used).transpose();
         self.work(Duration::from_secs_f64((size.seconds / 3.0).min(1.0)))
             .await?;
         let mut samples = Vec::new();
         for _ in 0..size.repeat {
             let (begun, before, count): (Instant, Used, u64) =
                 (Instant::now(), process.used()?, self.meter.done.get());
+            let other = aside()?.unwrap_or_default();
             self.work(Duration::from_secs_f64(size.seconds)).await?;
             let used = process.used()?.since(before);
+            let other = aside()?.unwrap_or_default().since(other);
             let units = self.meter.done.get() - count;
             if units == 0 {
                 return Err("nothing was done".into());
@@ -382,6 +410,7 @@ impl Crew {
                 value: used.micros() / units as f64,
                 units,
                 per_second: units as f64 / begun.elapsed().as_secs_f64(),
+                database: other.micros() / units as f64,
             });
         }
         self.finish().await?;

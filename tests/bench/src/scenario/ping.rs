@@ -40,5 +40,5 @@ pub(super) async fn run(subject: &Subject, size: &Size) -> Outcome<Vec<Sample>> 
             client.log_out().await
         });
     }
-    crew.measure(&subject.process, size).await
+    crew.measure(subject, size).await
 }

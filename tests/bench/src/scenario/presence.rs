@@ -111,5 +111,5 @@ pub(super) async fn run(subject: &Subject, window: u64, size: &Size) -> Outcome<
             speaker.log_out().await
         });
     }
-    crew.measure(&subject.process, size).await
+    crew.measure(subject, size).await
 }

@@ -3,10 +3,42 @@
 use std::process::Command;
 
 use super::configure;
+use super::postgres::{self, Database};
 use crate::Outcome;
 use crate::authority::{self, Domains};
 use crate::machine::Process;
 use crate::world::{DOMAIN, World, copy};
+
+/// The same on a PostgreSQL of its own; the database is the second.
+pub(super) fn start_on_postgres(world: &World) -> Outcome<(Process, Database, String)> {
+    let dir = world.fresh("domicile-postgres")?;
+    copy(&world.home(), &dir)?;
+    let address = world.address(5);
+    let config = dir.join("domicile.toml");
+    configure(
+        "domicile.toml",
+        &config,
+        &[("ADDRESS", &address), ("DIR", &dir.to_string_lossy())],
+    )?;
+    let database = postgres::start(&world.base.join("postgres.log"))?;
+    let url = &database.url;
+    let text = std::fs::read_to_string(&config)?;
+    std::fs::write(&config, format!("{text}\n[database]\nurl = \"{url}\"\n"))?;
+    let command = |what| {
+        let mut command = Command::new(&world.binary);
+        command.arg(what).arg("--config").arg(&config);
+        command
+    };
+    let migrated = command("migrate").output()?;
+    if !migrated.status.success() {
+        let said = String::from_utf8_lossy(&migrated.stderr);
+        return Err(format!("domicile migrate: {said}").into());
+    }
+    postgres::fill(&database, &dir.join("domicile.db"))?;
+    let log = world.base.join("domicile-postgres.log");
+    let process = Process::start(&mut command("serve"), &log)?;
+    Ok((process, database, address))
+}
 
 /// The demo's tenant.
 const CUSTOMER: &str = "Demo customer";
@@ -46,8 +78,10 @@ pub(super) fn start(
     }
     let mut command = Command::new(&world.binary);
     command.arg("serve").arg("--config").arg(&config);
-    Ok((
-        Process::start(&mut command, &world.base.join("domicile.log"))?,
-        address,
-    ))
+    let log = world.base.join("domicile.log");
+    let process = match world.counted {
+        true => Process::start_counted(&command, &log)?,
+        false => Process::start(&mut command, &log)?,
+    };
+    Ok((process, address))
 }

@@ -5,6 +5,7 @@
 mod domicile;
 mod ejabberd;
 pub mod federated;
+mod postgres;
 mod prosody;
 
 use std::fs;
@@ -19,6 +20,7 @@ use crate::Outcome;
 use crate::authority::Domains;
 use crate::client::Gate;
 use crate::machine::Process;
+use crate::scenario::Scenario;
 use crate::world::{DOMAIN, World};
 
 /// How long a server may take to start.
@@ -28,8 +30,12 @@ const PATIENCE: Duration = Duration::from_secs(300);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// Ours.
+    /// Ours, on SQLite.
     Domicile,
+    /// Ours, on PostgreSQL.
+    #[value(name = "domicile-postgres")]
+    #[serde(rename = "domicile-postgres")]
+    Postgres,
     /// Debian's Prosody.
     Prosody,
     /// Debian's ejabberd.
@@ -40,12 +46,29 @@ pub enum Kind {
 
 impl Kind {
     /// All of them, ours first.
-    pub const ALL: [Self; 4] = [Self::Domicile, Self::Prosody, Self::Ejabberd, Self::Floor];
+    pub const ALL: [Self; 5] = [
+        Self::Domicile,
+        Self::Postgres,
+        Self::Prosody,
+        Self::Ejabberd,
+        Self::Floor,
+    ];
+
+    /// Whether the scenario says anything about it that another kind does not say: of PostgreSQL where rows are read or
+    /// written.
+    pub fn takes_part(self, scenario: Scenario) -> bool {
+        let stored = matches!(
+            scenario,
+            Scenario::Login | Scenario::Roster | Scenario::Offline
+        );
+        self != Self::Postgres || stored
+    }
 
     /// Its name in tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Domicile => "Domicile",
+            Self::Postgres => "Domicile, PostgreSQL",
             Self::Prosody => "Prosody",
             Self::Ejabberd => "ejabberd",
             Self::Floor => "floor",
@@ -56,6 +79,7 @@ impl Kind {
     pub fn installed(self) -> bool {
         match self {
             Self::Domicile | Self::Floor => true,
+            Self::Postgres => postgres::installed(),
             Self::Prosody => Path::new("/usr/bin/prosody").exists(),
             Self::Ejabberd => Path::new("/usr/sbin/ejabberdctl").exists(),
         }
@@ -64,7 +88,7 @@ impl Kind {
     /// Its version.
     pub fn version(self, world: &World) -> String {
         let package = match self {
-            Self::Domicile => {
+            Self::Domicile | Self::Postgres => {
                 let said = std::process::Command::new(&world.binary)
                     .arg("--version")
                     .output();
@@ -99,6 +123,8 @@ pub struct Subject {
     pub process: Process,
     /// The way in.
     pub gate: Gate,
+    /// Its database, where that is another process. Ended after the server.
+    database: Option<postgres::Database>,
 }
 
 impl Subject {
@@ -118,8 +144,13 @@ impl Subject {
     }
 
     fn begin(kind: Kind, world: &World, domains: Option<&Domains>, archive: bool) -> Outcome<Self> {
+        let mut database = None;
         let started = match kind {
             Kind::Domicile => domicile::start(world, domains, archive),
+            Kind::Postgres => domicile::start_on_postgres(world).map(|(server, own, address)| {
+                database = Some(own);
+                (server, address)
+            }),
             Kind::Prosody => prosody::start(world, domains, archive),
             Kind::Ejabberd => ejabberd::start(world, domains),
             Kind::Floor => Err("it speaks no XMPP".into()),
@@ -132,7 +163,16 @@ impl Subject {
             })
             .map_err(|e| format!("{}: {e}", kind.name()))?;
         let gate = Gate::new(at, DOMAIN, &world.roots())?;
-        Ok(Self { process, gate })
+        Ok(Self {
+            process,
+            gate,
+            database,
+        })
+    }
+
+    /// Its database, where that is another process.
+    pub fn database(&self) -> Option<&Process> {
+        self.database.as_ref().map(|database| &database.process)
     }
 }
 
