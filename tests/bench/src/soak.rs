@@ -48,7 +48,7 @@ pub struct Pace(pub Duration);
 impl Pace {
     async fn rest(self) {
         if !self.0.is_zero() {
-            tokio::time::sleep(self.0).await;
+            tokio::time::sleep_until(tokio::time::Instant::now() + self.0).await;
         }
     }
 }

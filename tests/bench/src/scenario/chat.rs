@@ -78,6 +78,10 @@ impl Reader {
                 self.expected.clear();
                 body(&mut self.expected, self.pair, self.seen);
                 let item = self.client.connection.bytes(range);
+                if let Some(pong) = pong(item) {
+                    self.client.connection.send(pong.as_bytes()).await?;
+                    continue;
+                }
                 let right = kind == Kind::Element
                     && scan::is(item, "message")
                     && scan::attribute(item, "from") == Some(self.from.as_bytes())
@@ -103,6 +107,18 @@ impl Reader {
             }
         }
     }
+}
+
+/// The answer to a ping (XEP-0199): a server asks whoever has said nothing for minutes whether they are still there.
+fn pong(item: &[u8]) -> Option<String> {
+    let ping = scan::is(item, "iq") && scan::attribute(item, "type") == Some(b"get");
+    let value = |name| {
+        let value = scan::attribute(item, name).filter(|_| ping)?;
+        std::str::from_utf8(value).ok()
+    };
+    let (id, from) = (value("id")?, value("from")?);
+    memchr::memmem::find(item, b"urn:xmpp:ping")?;
+    Some(format!("<iq type='result' id='{id}' to='{from}'/>"))
 }
 
 async fn pairs(subject: &Subject) -> Outcome<Vec<(Writer, Reader)>> {
@@ -244,7 +260,19 @@ pub(super) async fn run_paced(subject: &Subject, rate: u64, size: &Size) -> Outc
 
 #[cfg(test)]
 mod tests {
-    use super::body;
+    use super::{body, pong};
+
+    #[test]
+    fn pings_are_answered_and_nothing_else() {
+        let ping = b"<iq type='get' from='a.example' to='b@a.example/c' id='p1'><ping xmlns='urn:xmpp:ping'/></iq>";
+        let answer = "<iq type='result' id='p1' to='a.example'/>";
+        assert_eq!(pong(ping).as_deref(), Some(answer));
+        assert_eq!(pong(b"<message from='a.example' id='p1'/>"), None);
+        assert_eq!(
+            pong(b"<iq type='result' from='a.example' id='p1'><ping xmlns='urn:xmpp:ping'/></iq>"),
+            None
+        );
+    }
 
     #[test]
     fn bodies_differ_and_have_their_size() {

@@ -1,8 +1,6 @@
 //! Messages for people who are away: kept before the writer's next answer, ten at a time, and found when the reader comes,
 //! after every five hundred.
 
-use std::time::Duration;
-
 use super::{Crew, Sample, Size};
 use crate::Outcome;
 use crate::soak::{find, leave};
@@ -15,8 +13,6 @@ const LANES: usize = 8;
 const TOGETHER: u64 = 10;
 /// Messages that wait for a reader at most; servers have a bound.
 const KEPT: u64 = 500;
-/// Until a server has understood that a session is over: this long at most.
-const FAREWELL: Duration = Duration::from_millis(100);
 
 pub(super) async fn run(subject: &Subject, size: &Size) -> Outcome<Vec<Sample>> {
     let mut crew = Crew::default();
@@ -34,8 +30,11 @@ pub(super) async fn run(subject: &Subject, size: &Size) -> Outcome<Vec<Sample>> 
                         find(&mut client, absent, found).await?;
                         found += 1;
                     }
+                    // When this is answered, no message goes to this session any more.
+                    let leave = b"<presence type='unavailable'/>";
+                    client.connection.send(leave).await?;
+                    client.settle().await?;
                     client.log_out().await?;
-                    tokio::time::sleep(FAREWELL).await;
                 }
                 if over {
                     return writer.log_out().await;
