@@ -140,7 +140,9 @@ fn used(both: &Federated) -> Outcome<[Used; 2]> {
 async fn local(both: &Federated, size: &Size) -> Outcome<Figure> {
     let pairs = chat::paired(online(&both.near.gate, 0..2 * PAIRS).await?).await?;
     let crew = ping_pong(pairs);
-    Ok(Figure::of(crew.measure(&both.near.process, size).await?))
+    Ok(Figure::of(
+        crew.measure_both(&both.near.process, None, size).await?,
+    ))
 }
 
 /// One message of each pair is under way at a time.
@@ -258,6 +260,7 @@ fn keep(
             value: after.since(before).micros() / units as f64,
             units,
             per_second: 0.0,
+            database: 0.0,
         });
     }
     Ok(())
