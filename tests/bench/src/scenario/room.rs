@@ -106,5 +106,5 @@ pub(super) async fn run(subject: &Subject, window: u64, size: &Size) -> Outcome<
         }
         Ok(())
     });
-    crew.measure(&subject.process, size).await
+    crew.measure(subject, size).await
 }
