@@ -101,5 +101,5 @@ pub(super) async fn run(subject: &Subject, size: &Size) -> Outcome<Vec<Sample>> 
         });
         pair += 1;
     }
-    crew.measure(&subject.process, size).await
+    crew.measure(subject, size).await
 }
