@@ -1,16 +1,15 @@
 //! What concerns the people behind a tenant: team, audit log, API tokens, one's own password and logins.
 
 use askama::Template;
-use axum::http::StatusCode;
-use control::audit::AuditView;
-use control::operator::{LoginView, OperatorNew, OperatorView, TokenNew, TokenView};
-use control::{ControlError, Role};
-use serde::Deserialize;
+use control::audit::{AuditQuery, AuditView};
+use control::operator::{LoginView, OperatorNew, OperatorView};
+use control::token::{TokenAsk, TokenNew, TokenView};
+use control::{ControlError, Operation, Role};
 
 use crate::door::{Path, Query};
 use crate::error::{Answer, Failure, Problem};
 use crate::form::Posted;
-use crate::frame::{Frame, Here, done, html};
+use crate::frame::{Frame, Here, csv, done, html};
 use crate::login::{OrPage, SignedIn, leave};
 use crate::urls;
 
@@ -126,31 +125,62 @@ pub(crate) async fn team_remove(Path(id): Path<i64>, Posted { desk, fields }: Po
 pub(crate) struct AuditPage {
     pub(crate) frame: Frame,
     pub(crate) entries: Vec<AuditView>,
-    pub(crate) older: Option<i64>,
-    pub(crate) later: bool,
+    pub(crate) query: AuditQuery,
+    /// Link to the entries before these.
+    pub(crate) older: Option<String>,
+    /// Link to these as a table.
+    pub(crate) csv: String,
+    /// Is anything left out?
+    pub(crate) chosen: bool,
 }
 
-/// Where the page starts.
-#[derive(Debug, Default, Deserialize)]
-pub(crate) struct Before {
-    before: Option<i64>,
-}
+/// Entries of one page.
+const AUDIT_PAGE: usize = 100;
 
 /// What was done.
-pub(crate) async fn audit(desk: SignedIn, Query(before): Query<Before>) -> Answer {
+pub(crate) async fn audit(desk: SignedIn, Query(query): Query<AuditQuery>) -> Answer {
     let control = &desk.panel.control;
-    let entries = control
-        .audit_list(&desk.actor, None, before.before)
+    let query = AuditQuery {
+        limit: None,
+        ..query
+    };
+    let (entries, problem) = match control.audit_list(&desk.actor, &query).await {
+        Ok(entries) => (entries, None),
+        Err(failure) => {
+            let problem = Problem::of(failure).map_err(|other| desk.fail(other))?;
+            (Vec::new(), Some(problem))
+        }
+    };
+    let full = entries.len() >= AUDIT_PAGE;
+    let last = entries.last().filter(|_| full);
+    let page = AuditPage {
+        frame: desk.at(Here::Audit).problem(problem),
+        older: last.map(|entry| urls::audit_page(urls::AUDIT, &query, Some(entry.id))),
+        csv: urls::audit_page(urls::AUDIT_CSV, &query, None),
+        chosen: [
+            &query.domain,
+            &query.operation,
+            &query.actor,
+            &query.since,
+            &query.until,
+        ]
+        .into_iter()
+        .any(|text| !text.trim().is_empty())
+            || query.before.is_some(),
+        entries,
+        query,
+    };
+    Ok(html(page.frame.status(), &page))
+}
+
+/// The same as a table.
+pub(crate) async fn audit_csv(desk: SignedIn, Query(query): Query<AuditQuery>) -> Answer {
+    let control = &desk.panel.control;
+    let text = control
+        .audit_csv(&desk.actor, &query)
         .await
         .or_page(&desk)?;
-    let full = entries.len() >= 100;
-    let page = AuditPage {
-        frame: desk.at(Here::Audit),
-        older: entries.last().filter(|_| full).map(|entry| entry.id),
-        entries,
-        later: before.before.is_some(),
-    };
-    Ok(html(StatusCode::OK, &page))
+    Ok(csv("audit.csv", text))
 }
 
 // --- API tokens ---
@@ -162,20 +192,29 @@ pub(crate) struct TokensPage {
     pub(crate) tokens: Vec<TokenView>,
     /// Seen once.
     pub(crate) fresh: Option<TokenNew>,
-    pub(crate) name: String,
+    /// As it was filled in.
+    pub(crate) ask: TokenAsk,
+    /// What a limited token of theirs may be made for.
+    pub(crate) operations: Vec<&'static str>,
     pub(crate) public_url: String,
+}
+
+impl TokensPage {
+    fn wants(&self, operation: &str) -> bool {
+        self.ask.operations.iter().any(|name| name == operation)
+    }
 }
 
 /// The list.
 pub(crate) async fn tokens(desk: SignedIn) -> Answer {
-    tokens_page(&desk, None, None, String::new()).await
+    tokens_page(&desk, None, None, TokenAsk::default()).await
 }
 
 async fn tokens_page(
     desk: &SignedIn,
     problem: Option<Problem>,
     fresh: Option<TokenNew>,
-    name: String,
+    ask: TokenAsk,
 ) -> Answer {
     let tokens = desk
         .panel
@@ -183,11 +222,17 @@ async fn tokens_page(
         .token_list(&desk.actor)
         .await
         .or_page(desk)?;
+    let operations = Operation::ALL
+        .iter()
+        .filter(|operation| operation.of_a_limited_token() && desk.actor.may(**operation))
+        .map(|operation| operation.as_str())
+        .collect();
     let page = TokensPage {
         frame: desk.at(Here::Tokens).problem(problem),
         tokens,
         fresh,
-        name,
+        ask,
+        operations,
         public_url: desk.panel.settings.public_url.clone(),
     };
     Ok(html(page.frame.status(), &page))
@@ -195,12 +240,31 @@ async fn tokens_page(
 
 /// Makes one and shows it once.
 pub(crate) async fn token_add(Posted { desk, fields }: Posted) -> Answer {
-    let name = fields.text("name").to_owned();
-    match desk.panel.control.token_add(&desk.actor, &name).await {
-        Ok(fresh) => tokens_page(&desk, None, Some(fresh), String::new()).await,
+    let days = fields.text("days");
+    let mut ask = TokenAsk {
+        name: fields.text("name").to_owned(),
+        domains: fields.list("domains"),
+        operations: fields.all("operations"),
+        days: None,
+    };
+    if !days.is_empty() {
+        match days.parse() {
+            Ok(days) => ask.days = Some(days),
+            Err(_) => {
+                let problem = Problem::new(
+                    Some("days"),
+                    "The days are a whole number.",
+                    "Type how many days the token is to be good for.",
+                );
+                return tokens_page(&desk, Some(problem), None, ask).await;
+            }
+        }
+    }
+    match desk.panel.control.token_add(&desk.actor, ask.clone()).await {
+        Ok(fresh) => tokens_page(&desk, None, Some(fresh), TokenAsk::default()).await,
         Err(failure) => {
             let problem = Problem::of(failure).map_err(|other| desk.fail(other))?;
-            tokens_page(&desk, Some(problem), None, name).await
+            tokens_page(&desk, Some(problem), None, ask).await
         }
     }
 }

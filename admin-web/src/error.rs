@@ -108,6 +108,7 @@ pub(crate) fn title(error: &ControlError) -> &'static str {
     match error {
         ControlError::NotFound { .. } => "There is nothing here",
         ControlError::Forbidden { .. } => "Your role does not include this",
+        ControlError::Scope { .. } => "The token does not include this",
         ControlError::LoginRefused => "That did not let you in",
         ControlError::NotSignedIn { .. } => "You are not signed in",
         ControlError::TooMany { .. } => "Too many attempts",
@@ -116,7 +117,6 @@ pub(crate) fn title(error: &ControlError) -> &'static str {
         ControlError::State { .. } => "Not possible right now",
         ControlError::Limit { .. } => "A limit is reached",
         ControlError::Unavailable { .. } => "Something we need is out of reach",
-        ControlError::Unrecorded { .. } => "Done, but not written down",
         ControlError::Internal { .. } => "Something went wrong on our side",
     }
 }
@@ -125,9 +125,7 @@ pub(crate) fn title(error: &ControlError) -> &'static str {
 pub(crate) fn log(error: &ControlError) {
     if matches!(
         error,
-        ControlError::Unavailable { .. }
-            | ControlError::Unrecorded { .. }
-            | ControlError::Internal { .. }
+        ControlError::Unavailable { .. } | ControlError::Internal { .. }
     ) {
         tracing::error!(
             code = error.code(),

@@ -211,6 +211,18 @@ pub(crate) fn html(status: StatusCode, page: &impl Template) -> Response {
     }
 }
 
+/// A table for a spreadsheet, to be saved under this name.
+pub(crate) fn csv(name: &str, text: String) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()),
+        (
+            header::CONTENT_DISPOSITION,
+            format!("attachment; filename=\"{name}\""),
+        ),
+    ];
+    (headers, text).into_response()
+}
+
 /// After something was done: the next page, with a word of notice.
 pub(crate) fn done(path: &str, word: &str) -> Response {
     see_other(&urls::with_notice(path, word))

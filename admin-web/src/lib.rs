@@ -143,6 +143,7 @@ fn pages() -> Router<Shared> {
         .route(urls::TEAM, get(desk::team).post(desk::team_add))
         .route(route::TEAM_REMOVE, post(desk::team_remove))
         .route(urls::AUDIT, get(desk::audit))
+        .route(urls::AUDIT_CSV, get(desk::audit_csv))
         .route(urls::TOKENS, get(desk::tokens).post(desk::token_add))
         .route(route::TOKEN_REMOVE, post(desk::token_remove))
         .route(urls::ME, get(desk::me).post(desk::password))

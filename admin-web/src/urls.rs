@@ -4,6 +4,8 @@
 
 use std::fmt::{Display, Write as _};
 
+use control::audit::AuditQuery;
+
 /// The first page: where one stands.
 pub(crate) const HOME: &str = "/";
 /// Sign-up, domain first.
@@ -26,6 +28,8 @@ pub(crate) const DOMAINS: &str = "/domains";
 pub(crate) const TEAM: &str = "/team";
 /// What was done.
 pub(crate) const AUDIT: &str = "/audit";
+/// The same as a table.
+pub(crate) const AUDIT_CSV: &str = "/audit.csv";
 /// API tokens.
 pub(crate) const TOKENS: &str = "/tokens";
 /// One's own password and logins.
@@ -240,9 +244,23 @@ pub(crate) fn login_end(id: impl Display) -> String {
     fill(route::LOGIN_END, &[&id.to_string()])
 }
 
-/// Older entries of the audit log.
-pub(crate) fn audit_before(id: impl Display) -> String {
-    format!("{AUDIT}?before={id}")
+/// Chosen entries of the audit log, all of them or those before an id.
+pub(crate) fn audit_page(path: &str, query: &AuditQuery, before: Option<i64>) -> String {
+    let before = before.or(query.before).map(|id| id.to_string());
+    let pairs = [
+        ("domain", query.domain.as_str()),
+        ("operation", &query.operation),
+        ("actor", &query.actor),
+        ("since", &query.since),
+        ("until", &query.until),
+        ("before", before.as_deref().unwrap_or_default()),
+    ];
+    let mut link = path.to_owned();
+    for (name, value) in pairs.into_iter().filter(|(_, value)| !value.is_empty()) {
+        link.push(if link.contains('?') { '&' } else { '?' });
+        link.push_str(&format!("{name}={}", encode(value)));
+    }
+    link
 }
 
 /// Sign-in that leads back to where somebody wanted to go.

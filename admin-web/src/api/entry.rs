@@ -7,6 +7,7 @@ use axum::response::Response;
 use control::Secret;
 use control::operator::{FirstRun, LoggedIn, LoginRequest, Origin};
 use control::tenant::SignUp;
+use control::token::TokenAsk;
 use serde::Deserialize;
 use serde_json::json;
 use utoipa_axum::router::OpenApiRouter;
@@ -224,20 +225,16 @@ async fn tokens(caller: Caller) -> Reply {
         .or_problem()?)
 }
 
-/// A new token.
-#[derive(Debug, Deserialize)]
-pub(super) struct TokenRequest {
-    name: String,
-}
-
 /// Make an API token; the secret is shown once
+///
+/// With `domains` or `operations` it is limited to these; it ends after `days`.
 #[utoipa::path(post, path = "/tokens", tag = "entry", request_body = schema::TokenRequest,
     responses((status = 201, body = schema::TokenMade), (status = 422, body = schema::Problem)))]
-async fn token_add(caller: Caller, Body(request): Body<TokenRequest>) -> Reply {
+async fn token_add(caller: Caller, Body(request): Body<TokenAsk>) -> Reply {
     let control = &caller.panel.control;
     created(
         control
-            .token_add(&caller.actor, &request.name)
+            .token_add(&caller.actor, request)
             .await
             .or_problem()?,
     )

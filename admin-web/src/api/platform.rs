@@ -1,9 +1,9 @@
 //! Customers (tenants), teams, operators of the platform, the audit log.
 
+use control::audit::AuditQuery;
 use control::operator::OperatorNew;
 use control::tenant::LimitsSet;
 use control::tenant::TenantNew;
-use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -11,6 +11,7 @@ use super::domains::Reason;
 use super::{Body, Caller, OrProblem, Reply, created, nothing, ok, schema};
 use crate::Shared;
 use crate::door::{Path, Query};
+use crate::frame::csv;
 
 pub(super) fn router() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
@@ -24,6 +25,7 @@ pub(super) fn router() -> OpenApiRouter<Shared> {
         .routes(routes!(operators, operator_add))
         .routes(routes!(overview))
         .routes(routes!(audit))
+        .routes(routes!(audit_csv))
 }
 
 /// Customers that you may see
@@ -178,20 +180,32 @@ async fn overview(caller: Caller) -> Reply {
         .or_problem()?)
 }
 
-/// Which entries.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct AuditQuery {
-    tenant: Option<i64>,
-    before: Option<i64>,
-}
-
-/// The audit log, newest first, at most 100 entries
-#[utoipa::path(get, path = "/audit", tag = "platform", params(("tenant" = Option<i64>, Query), ("before" = Option<i64>, Query, description = "Entries older than this id")),
-    responses((status = 200, body = Vec<schema::AuditEntry>), (status = 404, body = schema::Problem)))]
+/// The audit log, newest first, 100 entries if no other limit is given, 10,000 at most
+///
+/// `operation` is an operation (`domain.add`) or a noun (`domain`); times are `2026-11-26` or `2026-11-26T08:00:00Z`.
+#[utoipa::path(get, path = "/audit", tag = "platform", params(
+    ("tenant" = Option<i64>, Query), ("domain" = Option<String>, Query), ("operation" = Option<String>, Query), ("actor" = Option<String>, Query),
+    ("since" = Option<String>, Query), ("until" = Option<String>, Query),
+    ("before" = Option<i64>, Query, description = "Entries older than this id"), ("limit" = Option<u32>, Query)),
+    responses((status = 200, body = Vec<schema::AuditEntry>), (status = 404, body = schema::Problem), (status = 422, body = schema::Problem)))]
 async fn audit(caller: Caller, Query(query): Query<AuditQuery>) -> Reply {
     let control = &caller.panel.control;
     ok(control
-        .audit_list(&caller.actor, query.tenant, query.before)
+        .audit_list(&caller.actor, &query)
         .await
         .or_problem()?)
+}
+
+/// The same as CSV, 10,000 entries if no other limit is given
+#[utoipa::path(get, path = "/audit.csv", tag = "platform", params(
+    ("tenant" = Option<i64>, Query), ("domain" = Option<String>, Query), ("operation" = Option<String>, Query), ("actor" = Option<String>, Query),
+    ("since" = Option<String>, Query), ("until" = Option<String>, Query), ("before" = Option<i64>, Query), ("limit" = Option<u32>, Query)),
+    responses((status = 200, content_type = "text/csv", body = String), (status = 404, body = schema::Problem), (status = 422, body = schema::Problem)))]
+async fn audit_csv(caller: Caller, Query(query): Query<AuditQuery>) -> Reply {
+    let control = &caller.panel.control;
+    let text = control
+        .audit_csv(&caller.actor, &query)
+        .await
+        .or_problem()?;
+    Ok(csv("audit.csv", text))
 }

@@ -118,14 +118,26 @@ pub(super) struct LoginEntry {
 pub(super) struct Token {
     id: i64,
     name: String,
+    /// Only these; none: every domain that its owner reaches.
+    domains: Vec<String>,
+    /// Only these; none: whatever its owner may do.
+    operations: Vec<String>,
     created: String,
     expires: String,
+    /// Last use, to the minute.
+    used: Option<String>,
 }
 
 #[derive(ToSchema)]
 pub(super) struct TokenRequest {
     /// What it is for.
     name: String,
+    /// Only these; none: every domain that its owner reaches.
+    domains: Option<Vec<String>>,
+    /// Only these (`account.add`); none: whatever its owner may do.
+    operations: Option<Vec<String>>,
+    /// 1 to 366; 90 if nothing is said.
+    days: Option<u32>,
 }
 
 /// A fresh token.
@@ -678,6 +690,8 @@ pub(super) struct AuditEntry {
     actor: String,
     role: String,
     operation: String,
+    /// Which domain it concerns; empty: no single one.
+    domain: String,
     object: String,
     detail: String,
 }

@@ -4,10 +4,10 @@ use askama::Template;
 use control::Role;
 use control::account::{ImportRefused, ImportReport};
 use control::domain::Removed;
-use control::operator::TokenNew;
 use control::peer::PolicyCost;
 use control::settings::ServiceName;
 use control::tenant::DomainHint;
+use control::token::TokenNew;
 
 use super::sample;
 use crate::error::Problem;
@@ -413,8 +413,10 @@ fn gallery() -> Vec<(&'static str, String)> {
             page(&desk::AuditPage {
                 frame: owner(Here::Audit),
                 entries: sample::audit(),
-                older: Some(1),
-                later: false,
+                query: control::audit::AuditQuery::default(),
+                older: Some("/audit?before=1".into()),
+                csv: "/audit.csv".into(),
+                chosen: false,
             }),
         ),
         (
@@ -426,7 +428,8 @@ fn gallery() -> Vec<(&'static str, String)> {
                     secret: "dom_7f3kq2m9v8".into(),
                     view: sample::tokens().remove(0),
                 }),
-                name: String::new(),
+                ask: control::token::TokenAsk::default(),
+                operations: vec!["account.add", "domain.show"],
                 public_url: "https://panel.hosting.example".into(),
             }),
         ),

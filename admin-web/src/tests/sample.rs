@@ -6,7 +6,7 @@ use control::audit::AuditView;
 use control::certificate::CertificateView;
 use control::domain::{DomainShow, DomainView, NextStep, Seen, State, Station, VerdictView};
 use control::findings::{FindingView, Severity};
-use control::operator::{LoginView, OperatorView, TokenView};
+use control::operator::{LoginView, OperatorView};
 use control::peer::{AnchorView, PeerShow, PeerView, PinnedView, Story};
 use control::records::{
     DesiredRecord, Mode, Purpose, RecordValue, RecordView, RecordsPage, Standing, WebView,
@@ -14,6 +14,7 @@ use control::records::{
 use control::rollover::{RolloverView, StepView, TlsaView};
 use control::settings::Limits;
 use control::tenant::{Overview, TenantView, Used};
+use control::token::TokenView;
 
 use control::Role;
 
@@ -684,6 +685,7 @@ pub(super) fn audit() -> Vec<AuditView> {
             actor: actor.into(),
             role: role.into(),
             operation: operation.into(),
+            domain: object.rsplit('@').next().unwrap_or_default().into(),
             object: object.into(),
             detail: detail.into(),
         };
@@ -719,6 +721,9 @@ pub(super) fn tokens() -> Vec<TokenView> {
     vec![TokenView {
         id: 1,
         name: "nightly backup".into(),
+        domains: vec!["lindgren-and-daughters.example".into()],
+        operations: vec!["account.list".into(), "domain.show".into()],
+        used: Some(at(-3600)),
         created: at(-86_400),
         expires: at(86_400 * 364),
     }]

@@ -361,7 +361,14 @@ fn ways() -> Vec<Way> {
             "/api/v1/domains/{D}/policies",
             none,
         ),
-        (Op::AuditList, get, "/api/v1/audit?tenant={T}", none),
+        (Op::AuditList, get.clone(), "/api/v1/audit?tenant={T}", none),
+        (
+            Op::AuditList,
+            get.clone(),
+            "/api/v1/audit.csv?tenant={T}",
+            none,
+        ),
+        (Op::AuditList, get, "/audit.csv?tenant={T}", none),
     ]
 }
 
@@ -388,6 +395,7 @@ fn ways_without_object() -> Vec<Way> {
             Some(json!({"domain": "more.example"}))
         }),
         (Op::AuditList, get.clone(), "/audit", none),
+        (Op::AuditList, get.clone(), "/audit.csv", none),
         (Op::AuditList, get, "/api/v1/audit", none),
     ]
 }
@@ -590,6 +598,61 @@ async fn the_api_by_cookie_needs_the_secret_and_by_token_does_not() {
             "{bad}: the header decides, not the cookie beside it"
         );
         assert!(page.header("www-authenticate").starts_with("Bearer"));
+    }
+}
+
+#[tokio::test]
+async fn a_limited_token_reaches_its_domains_and_nothing_else() {
+    let house = House::settled().await;
+    let person = house.customer("own.example").await;
+    let add = json!({"domain": "second.example"});
+    let page = house
+        .api(Method::POST, "/api/v1/domains", &person, Some(add))
+        .await;
+    assert_eq!(page.status, StatusCode::CREATED);
+    let ask = json!({"name": "sync", "domains": ["own.example"], "days": 7});
+    let page = house
+        .api(Method::POST, "/api/v1/tokens", &person, Some(ask))
+        .await;
+    assert_eq!(page.status, StatusCode::CREATED, "{}", page.text);
+    let secret = page.json()["secret"].as_str().unwrap().to_owned();
+    for (operation, method, path, body) in ways() {
+        if !path.starts_with("/api/") {
+            continue;
+        }
+        let path = path
+            .replace("{D}", "second.example")
+            .replace("{T}", &person.tenant.to_string());
+        let mut request = request(method.clone(), &path, None)
+            .header(header::AUTHORIZATION, format!("Bearer {secret}"));
+        let body = match body() {
+            Some(body) => {
+                request = request.header(header::CONTENT_TYPE, "application/json");
+                Body::from(body.to_string())
+            }
+            None => Body::empty(),
+        };
+        let page = house.ask(request.body(body).unwrap()).await;
+        let wanted = match operation {
+            Op::DomainList => StatusCode::OK,
+            operation if operation.of_a_domain() => StatusCode::NOT_FOUND,
+            _ => StatusCode::FORBIDDEN,
+        };
+        assert_eq!(page.status, wanted, "{method} {path}: {}", page.text);
+        // What its owner's role does not include is not refused for the token's sake.
+        if wanted == StatusCode::FORBIDDEN && operation.reach(Role::Owner) != Reach::No {
+            assert_eq!(page.json()["code"], "token-scope", "{method} {path}");
+        }
+        if operation == Op::DomainList {
+            assert_eq!(page.json().as_array().unwrap().len(), 1);
+        }
+    }
+    for days in [0, 400] {
+        let ask = json!({"name": "sync", "days": days});
+        let page = house
+            .api(Method::POST, "/api/v1/tokens", &person, Some(ask))
+            .await;
+        assert_eq!(page.json()["field"], "days", "{}", page.text);
     }
 }
 

@@ -3,7 +3,7 @@
 use futures_util::stream::{self, StreamExt as _};
 use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
-use store::{AccountRow, DomainRow, StoreError};
+use store::{AccountRow, DomainRow, DomainStore, StoreError};
 use xmpp::jid::{BareJid, DomainName};
 use xmpp::sasl::{Hash as ScramHash, ScramVerifier, VerifierError};
 use xmpp::timestamp::Timestamp;
@@ -221,18 +221,13 @@ impl Control {
         let (local, password, drawn) = prepare(&row.name, &new.local, new.password)?;
         let verifiers = self.derive(password).await?;
         let now = self.now();
-        match self
-            .domain_store(&row)
-            .account_add(&local, &verifiers, now)
-            .await
-        {
+        let jid = format!("{local}@{}", row.name);
+        let recorded = self.recorded_account(actor, &row, Operation::AccountAdd, &jid);
+        match recorded.account_add(&local, &verifiers, now).await {
             Ok(_) => {}
             Err(StoreError::Conflict { .. }) => return Err(taken(&local, &row.name)),
             Err(error) => return Err(error.into()),
         }
-        let jid = format!("{local}@{}", row.name);
-        self.audit(actor, Some(row.tenant), Operation::AccountAdd, &jid, "")
-            .await?;
         self.tell(&row, EventKind::Accounts);
         let view = AccountView {
             jid,
@@ -310,7 +305,10 @@ impl Control {
                 (line, local, verifiers, drawn)
             })
             .buffered(2);
-        let store = self.domain_store(&row);
+        // Each part is committed by itself, and its entry with it.
+        let store = self
+            .recorded_of(actor, &row, Operation::AccountImport, "")
+            .domain(row.id, &row.name);
         let mut chunk = Vec::new();
         loop {
             let ready = derived.next().await;
@@ -346,15 +344,6 @@ impl Control {
             }
         }
         report.refused.sort_by_key(|refused| refused.line);
-        let detail = format!("{} added, {} refused", report.added, report.refused.len());
-        self.audit(
-            actor,
-            Some(row.tenant),
-            Operation::AccountImport,
-            row.name.as_str(),
-            &detail,
-        )
-        .await?;
         self.tell(&row, EventKind::Accounts);
         Ok(report)
     }
@@ -373,11 +362,10 @@ impl Control {
         let (jid, account) = self.account_row(&row, local).await?;
         let (_, password, drawn) = prepare(&row.name, &account.local, password.map(Secret::from))?;
         let verifiers = self.derive(password).await?;
-        self.domain_store(&row)
+        self.recorded_account(actor, &row, Operation::AccountSetPassword, jid.as_str())
             .account_reset_credentials(&account.local, &verifiers, self.now())
             .await?;
-        self.account_changed(actor, &row, Operation::AccountSetPassword, jid)
-            .await?;
+        self.account_changed(&row, jid);
         Ok(drawn)
     }
 
@@ -409,11 +397,11 @@ impl Control {
             .domain_row(actor, Operation::AccountRemove, domain)
             .await?;
         let (jid, account) = self.account_row(&row, local).await?;
-        self.domain_store(&row)
+        self.recorded_account(actor, &row, Operation::AccountRemove, jid.as_str())
             .account_remove(&account.local, self.now())
             .await?;
-        self.account_changed(actor, &row, Operation::AccountRemove, jid)
-            .await
+        self.account_changed(&row, jid);
+        Ok(())
     }
 
     async fn account_state(
@@ -426,26 +414,30 @@ impl Control {
     ) -> Result<AccountView> {
         let row = self.domain_row(actor, operation, domain).await?;
         let (jid, mut account) = self.account_row(&row, local).await?;
-        self.domain_store(&row)
+        self.recorded_account(actor, &row, operation, jid.as_str())
             .account_set_state(&account.local, state, self.now())
             .await?;
         account.state = state.into();
-        self.account_changed(actor, &row, operation, jid).await?;
+        self.account_changed(&row, jid);
         Ok(view(&row.name, account))
     }
 
-    async fn account_changed(
+    fn account_changed(&self, row: &DomainRow, jid: BareJid) {
+        self.parts.live.announce(Change::Account(jid));
+        self.tell(row, EventKind::Accounts);
+    }
+
+    /// The domain's rows, written with an entry about one of its accounts.
+    fn recorded_account(
         &self,
         actor: &Actor,
         row: &DomainRow,
         operation: Operation,
-        jid: BareJid,
-    ) -> Result<()> {
-        self.audit(actor, Some(row.tenant), operation, jid.as_str(), "")
-            .await?;
-        self.parts.live.announce(Change::Account(jid));
-        self.tell(row, EventKind::Accounts);
-        Ok(())
+        jid: &str,
+    ) -> DomainStore {
+        let name = row.name.as_str();
+        self.recorded(actor, Some(row.tenant), operation, name, jid, "")
+            .domain(row.id, &row.name)
     }
 
     async fn account_row(&self, row: &DomainRow, local: &str) -> Result<(BareJid, AccountRow)> {

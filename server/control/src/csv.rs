@@ -32,3 +32,40 @@ pub fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
         .map(|(index, line)| (index + 1, line.trim_end_matches('\r')))
         .filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'))
 }
+
+/// One line of these fields, ended. Quoted where it must be; what a spreadsheet would take for a formula is made a text.
+pub fn line<'a>(fields: impl IntoIterator<Item = &'a str>) -> String {
+    let mut out = String::new();
+    for (n, field) in fields.into_iter().enumerate() {
+        if n > 0 {
+            out.push(',');
+        }
+        let formula = field.starts_with(['=', '+', '-', '@', '\t', '\r']);
+        if formula || field.contains(['"', ',', '\n', '\r']) {
+            out.push('"');
+            out.push_str(if formula { "'" } else { "" });
+            out.push_str(&field.replace('"', "\"\""));
+            out.push('"');
+        } else {
+            out.push_str(field);
+        }
+    }
+    out.push_str("\r\n");
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_and_no_formula() {
+        let written = ["plain", "a, \"b\"", "=1+1", ""];
+        let text = line(written);
+        assert_eq!(text, "plain,\"a, \"\"b\"\"\",\"'=1+1\",\r\n");
+        assert_eq!(
+            fields(text.trim_end()).expect("closed"),
+            ["plain", "a, \"b\"", "'=1+1", ""]
+        );
+    }
+}

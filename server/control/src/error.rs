@@ -31,6 +31,12 @@ pub enum ControlError {
         /// As whom.
         role: Role,
     },
+    /// The API token was not made for this, on an object that its owner may reach.
+    #[error("this API token does not include \"{operation}\"")]
+    Scope {
+        /// What was tried.
+        operation: Operation,
+    },
     /// Login or password wrong. The same text, cost and time for an unknown login (harvesting).
     #[error("this e-mail address and password do not fit together")]
     LoginRefused,
@@ -99,15 +105,6 @@ pub enum ControlError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// It is done, but the audit log does not say so. Ours.
-    #[error("\"{operation}\" is done, but it could not be written to the audit log")]
-    Unrecorded {
-        /// What was done.
-        operation: Operation,
-        /// The cause, for the log.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
     /// Our own fault.
     #[error("something went wrong on our side; nothing was changed")]
     Internal {
@@ -123,6 +120,7 @@ impl ControlError {
         match self {
             Self::NotFound { .. } => "not-found",
             Self::Forbidden { .. } => "forbidden",
+            Self::Scope { .. } => "token-scope",
             Self::LoginRefused => "login-refused",
             Self::NotSignedIn { .. } => "not-signed-in",
             Self::TooMany { .. } => "too-many",
@@ -131,7 +129,6 @@ impl ControlError {
             Self::State { .. } => "wrong-state",
             Self::Limit { .. } => "limit",
             Self::Unavailable { .. } => "unavailable",
-            Self::Unrecorded { .. } => "unrecorded",
             Self::Internal { .. } => "internal",
         }
     }
@@ -140,14 +137,14 @@ impl ControlError {
     pub fn http_status(&self) -> u16 {
         match self {
             Self::NotFound { .. } => 404,
-            Self::Forbidden { .. } => 403,
+            Self::Forbidden { .. } | Self::Scope { .. } => 403,
             Self::LoginRefused | Self::NotSignedIn { .. } => 401,
             Self::TooMany { .. } => 429,
             Self::Invalid { .. } => 422,
             Self::Exists { .. } | Self::State { .. } => 409,
             Self::Limit { .. } => 403,
             Self::Unavailable { .. } => 503,
-            Self::Unrecorded { .. } | Self::Internal { .. } => 500,
+            Self::Internal { .. } => 500,
         }
     }
 
@@ -156,10 +153,13 @@ impl ControlError {
         match self {
             Self::Invalid { .. } => 2,
             Self::NotFound { .. } => 3,
-            Self::Forbidden { .. } | Self::LoginRefused | Self::NotSignedIn { .. } => 4,
+            Self::Forbidden { .. }
+            | Self::Scope { .. }
+            | Self::LoginRefused
+            | Self::NotSignedIn { .. } => 4,
             Self::Exists { .. } | Self::State { .. } | Self::Limit { .. } => 5,
             Self::TooMany { .. } | Self::Unavailable { .. } => 6,
-            Self::Unrecorded { .. } | Self::Internal { .. } => 70,
+            Self::Internal { .. } => 70,
         }
     }
 
@@ -168,13 +168,13 @@ impl ControlError {
         match self {
             Self::NotFound { what, .. } => format!("Check the spelling, or list what is there: a {what} of somebody else is not shown."),
             Self::Forbidden { .. } => "Ask an owner of this customer to do it or to change your role.".into(),
+            Self::Scope { operation } => format!("Use a token whose domains and operations include \"{operation}\"; you make one in the panel."),
             Self::LoginRefused => "Check both for typing errors, and the keyboard for capitals.".into(),
             Self::NotSignedIn { .. } => "Sign in again.".into(),
             Self::TooMany { wait_seconds } => format!("Wait {wait_seconds} seconds, then try once more."),
             Self::Invalid { remedy, .. } | Self::Exists { remedy, .. } | Self::State { remedy, .. } => remedy.clone(),
             Self::Limit { what, .. } => format!("Remove {what} that you no longer need, or ask the operator of this service for a higher limit."),
             Self::Unavailable { .. } => "Try again in a minute; if it stays like this, tell the operator of this service.".into(),
-            Self::Unrecorded { .. } => "Do not repeat it; tell the operator of this service at what time you did it.".into(),
             Self::Internal { .. } => "Try again; if it happens again, tell the operator of this service at what time it did.".into(),
         }
     }

@@ -1,11 +1,14 @@
 //! Live updates for open pages: what changed, to whom it may be told. Best effort; a page that lagged reloads.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use store::TenantId;
 use tokio::sync::broadcast;
 use xmpp::timestamp::Timestamp;
 
 use crate::Actor;
+use crate::token::Scope;
 
 /// Events kept for a slow reader before it is told to reload.
 const BACKLOG: usize = 256;
@@ -73,6 +76,7 @@ impl Sender {
             receiver: self.0.subscribe(),
             tenant: actor.tenant,
             all: !actor.role.of_a_tenant(),
+            scope: actor.scope.clone(),
         }
     }
 }
@@ -82,6 +86,7 @@ pub struct Events {
     receiver: broadcast::Receiver<Event>,
     tenant: Option<TenantId>,
     all: bool,
+    scope: Option<Arc<Scope>>,
 }
 
 impl Events {
@@ -90,7 +95,11 @@ impl Events {
         loop {
             match self.receiver.recv().await {
                 Ok(event)
-                    if self.all || (event.tenant.is_some() && event.tenant == self.tenant) =>
+                    if (self.all || (event.tenant.is_some() && event.tenant == self.tenant))
+                        && self
+                            .scope
+                            .as_ref()
+                            .is_none_or(|scope| scope.hears(event.domain.as_deref())) =>
                 {
                     return Some(event);
                 }

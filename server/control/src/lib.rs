@@ -9,7 +9,7 @@
 //!
 //! Codemap, in reading order: [`domain`] the states; [`records`] what must be published; [`observe`] what the world shows;
 //! [`findings`] the difference, with codes; [`certificate`] identities; [`rollover`] when one may be replaced; [`account`] people; [`tenant`] customers;
-//! [`operator`] logins; [`audit`]; [`worker`] the loop; [`error`] and [`permission`] what is said when it cannot be.
+//! [`operator`] logins; [`token`] their programs; [`audit`]; [`worker`] the loop; [`error`] and [`permission`] what is said when it cannot be.
 
 pub mod account;
 pub mod audit;
@@ -29,6 +29,7 @@ pub mod rollover;
 pub mod secret;
 pub mod settings;
 pub mod tenant;
+pub mod token;
 pub mod worker;
 
 mod password;
@@ -141,6 +142,7 @@ pub struct Actor {
     pub(crate) login: Arc<str>,
     pub(crate) tenant: Option<TenantId>,
     pub(crate) via: Arc<str>,
+    pub(crate) scope: Option<Arc<token::Scope>>,
 }
 
 impl Actor {
@@ -153,6 +155,7 @@ impl Actor {
             login: what.into(),
             tenant: None,
             via: what.into(),
+            scope: None,
         }
     }
 
@@ -183,6 +186,17 @@ impl Actor {
         what: &'static str,
         name: &str,
     ) -> Result<()> {
-        permission::check(self.role, self.tenant, operation, owner, what, name)
+        permission::check(self.role, self.tenant, operation, owner, what, name)?;
+        match &self.scope {
+            Some(scope) => scope.check(operation),
+            None => Ok(()),
+        }
+    }
+
+    /// Does its API token reach this domain? Asked for every domain, whatever the operation.
+    pub(crate) fn reaches(&self, domain: &str) -> bool {
+        self.scope
+            .as_ref()
+            .is_none_or(|scope| scope.reaches(domain))
     }
 }

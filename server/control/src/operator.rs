@@ -1,4 +1,4 @@
-//! Operators and their logins: first run, signing in, passwords, teams, API tokens.
+//! Operators and their logins: first run, signing in, passwords, teams.
 //!
 //! A password is checked by argon2id on a blocking thread, a few at a time; an unknown login costs the same work and says the
 //! same. What is stored of a cookie or token is its hash. Nothing here logs a secret.
@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use store::{LoginRow, OperatorId, OperatorRow, StoreError, TenantId, TokenRow};
+use store::{LoginRow, OperatorId, OperatorRow, Store, StoreError, TenantId};
 use xmpp::timestamp::Timestamp;
 
 use crate::error::{ControlError, Result};
@@ -108,39 +108,8 @@ pub struct LoginView {
     pub expires: Timestamp,
 }
 
-/// An API token, for the list.
-#[derive(Debug, Clone, Serialize)]
-pub struct TokenView {
-    /// Id.
-    pub id: i64,
-    /// What it is for.
-    pub name: String,
-    /// Since.
-    #[serde(serialize_with = "crate::time::at")]
-    pub created: Timestamp,
-    /// Until.
-    #[serde(serialize_with = "crate::time::at")]
-    pub expires: Timestamp,
-}
-
-/// A fresh API token: the only time the secret is seen.
-#[derive(Debug, Clone, Serialize)]
-pub struct TokenNew {
-    /// `Authorization: Bearer …`.
-    pub secret: String,
-    /// The rest.
-    #[serde(flatten)]
-    pub view: TokenView,
-}
-
 /// How long a login lasts.
 const LOGIN_SECONDS: i64 = 14 * 86_400;
-/// How long an API token lasts.
-const TOKEN_SECONDS: i64 = 365 * 86_400;
-/// API tokens one operator may have.
-const TOKENS: usize = 20;
-/// Prefix of an API token, so that a leaked one is recognised by scanners.
-const TOKEN_PREFIX: &str = "domicile_";
 
 pub(crate) struct FirstRunToken(Secret);
 
@@ -254,17 +223,11 @@ impl Control {
     /// Ends one of the actor's logins.
     pub async fn login_revoke(&self, actor: &Actor, id: i64) -> Result<()> {
         let operator = self.own(actor, Operation::LoginRevoke)?;
-        if !self.store().login_remove(operator, id).await? {
+        let recorded = self.recorded_own(actor, Operation::LoginRevoke, "");
+        if !recorded.login_remove(operator, id).await? {
             return Err(ControlError::not_found("login", id));
         }
-        self.audit(
-            actor,
-            actor.tenant,
-            Operation::LoginRevoke,
-            actor.login(),
-            "",
-        )
-        .await
+        Ok(())
     }
 
     /// Changes the actor's own password; every login of theirs ends, this one too.
@@ -288,101 +251,10 @@ impl Control {
         }
         password::check("new", new, password::OPERATOR_LENGTH, &[actor.login()])?;
         let hash = self.passwords.hash(new).await?;
-        self.store().operator_set_password(operator, &hash).await?;
-        self.audit(
-            actor,
-            actor.tenant,
-            Operation::PasswordChange,
-            actor.login(),
-            "",
-        )
-        .await
-    }
-
-    /// Who holds this API token; `None` if it is not valid (any more).
-    pub async fn token_resume(&self, secret: &str) -> Result<Option<Resumed>> {
-        let Some(token) = self
-            .store()
-            .token_find(&hash_of(secret), self.now())
-            .await?
-        else {
-            return Ok(None);
-        };
-        let Some(row) = self.store().operator_get(token.operator).await? else {
-            return Ok(None);
-        };
-        Ok(actor_of(&row, "api").map(|actor| Resumed {
-            actor,
-            csrf: Secret::default(),
-            expires: token.expires,
-            id: token.id,
-        }))
-    }
-
-    /// The actor's API tokens.
-    pub async fn token_list(&self, actor: &Actor) -> Result<Vec<TokenView>> {
-        let operator = self.own(actor, Operation::TokenList)?;
-        Ok(self
-            .store()
-            .token_list(operator, self.now())
-            .await?
-            .into_iter()
-            .map(token_view)
-            .collect())
-    }
-
-    /// A new API token with the actor's own role.
-    pub async fn token_add(&self, actor: &Actor, name: &str) -> Result<TokenNew> {
-        let operator = self.own(actor, Operation::TokenAdd)?;
-        let name = short_text("name", name)?;
-        let now = self.now();
-        let used = self.store().token_list(operator, now).await?.len();
-        if used >= TOKENS {
-            return Err(ControlError::Limit {
-                what: "API tokens",
-                used: used as u64,
-                limit: TOKENS as u64,
-            });
-        }
-        let secret = format!("{TOKEN_PREFIX}{}", password::token(32).expose());
-        let expires = time::plus(now, TOKEN_SECONDS);
-        let id = self
-            .store()
-            .token_add(operator, &hash_of(&secret), &name, now, expires)
+        self.recorded_own(actor, Operation::PasswordChange, "")
+            .operator_set_password(operator, &hash)
             .await?;
-        self.audit(
-            actor,
-            actor.tenant,
-            Operation::TokenAdd,
-            actor.login(),
-            &name,
-        )
-        .await?;
-        Ok(TokenNew {
-            secret,
-            view: TokenView {
-                id,
-                name,
-                created: now,
-                expires,
-            },
-        })
-    }
-
-    /// Ends an API token of the actor.
-    pub async fn token_remove(&self, actor: &Actor, id: i64) -> Result<()> {
-        let operator = self.own(actor, Operation::TokenRemove)?;
-        if !self.store().token_remove(operator, id).await? {
-            return Err(ControlError::not_found("API token", id));
-        }
-        self.audit(
-            actor,
-            actor.tenant,
-            Operation::TokenRemove,
-            actor.login(),
-            &id.to_string(),
-        )
-        .await
+        Ok(())
     }
 
     /// Operators of a tenant (by id).
@@ -440,15 +312,17 @@ impl Control {
                 remedy: "Add another owner first, or remove the customer as a whole.".into(),
             });
         }
-        self.store().operator_remove(member.id).await?;
-        self.audit(
+        self.recorded(
             actor,
             Some(row.id),
             Operation::TeamRemove,
+            "",
             &member.login,
             "",
         )
-        .await
+        .operator_remove(member.id)
+        .await?;
+        Ok(())
     }
 
     /// Platform operators.
@@ -476,8 +350,9 @@ impl Control {
                     &[&login],
                 )?;
                 let hash = self.passwords.hash(&new.password).await?;
-                self.store().operator_set_password(row.id, &hash).await?;
-                self.audit(actor, None, Operation::PlatformTeam, &login, "password set")
+                let said = "password set";
+                self.recorded(actor, None, Operation::PlatformTeam, "", &login, said)
+                    .operator_set_password(row.id, &hash)
                     .await?;
                 row
             }
@@ -489,52 +364,57 @@ impl Control {
         operator_view(&row).ok_or_else(|| ControlError::internal("an operator without a role"))
     }
 
-    /// Adds an operator row; used for teams, first run and sign-up.
-    pub(crate) async fn operator_make(
+    /// Adds an operator row; used for teams and the first run.
+    async fn operator_make(
         &self,
         actor: &Actor,
         tenant: Option<TenantId>,
         role: Role,
         new: &OperatorNew,
     ) -> Result<OperatorRow> {
-        let login = email("login", &new.login)?;
-        password::check(
-            "password",
-            &new.password,
-            password::OPERATOR_LENGTH,
-            &[&login],
-        )?;
-        let hash = self.passwords.hash(&new.password).await?;
+        let (login, hash) = self
+            .operator_ready("login", &new.login, &new.password)
+            .await?;
+        let operation = if tenant.is_some() {
+            Operation::TeamAdd
+        } else {
+            Operation::PlatformTeam
+        };
         let now = self.now();
-        match self
-            .store()
+        let added = self
+            .recorded(actor, tenant, operation, "", &login, role.as_str())
             .operator_add(&login, &hash, role.as_str(), tenant, now)
-            .await
-        {
-            Ok(id) => {
-                let operation = if tenant.is_some() {
-                    Operation::TeamAdd
-                } else {
-                    Operation::PlatformTeam
-                };
-                self.audit(actor, tenant, operation, &login, role.as_str())
-                    .await?;
-                Ok(OperatorRow {
-                    id,
-                    login,
-                    password_hash: hash,
-                    role: role.as_str().into(),
-                    tenant,
-                    created: now,
-                })
-            }
-            Err(StoreError::Conflict { .. }) => Err(ControlError::Exists {
-                what: "operator",
-                name: login,
-                remedy: "Sign in with it, or use another e-mail address.".into(),
+            .await;
+        match added {
+            Ok(id) => Ok(OperatorRow {
+                id,
+                login,
+                password_hash: hash,
+                role: role.as_str().into(),
+                tenant,
+                created: now,
             }),
+            Err(StoreError::Conflict { .. }) => Err(login_taken(login)),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The login and the password's hash of an operator who can be added.
+    pub(crate) async fn operator_ready(
+        &self,
+        field: &'static str,
+        login: &str,
+        password: &Secret,
+    ) -> Result<(String, String)> {
+        let login = email(field, login)?;
+        password::check("password", password, password::OPERATOR_LENGTH, &[&login])?;
+        let hash = self.passwords.hash(password).await?;
+        Ok((login, hash))
+    }
+
+    /// A handle that records what the actor does to their own person.
+    pub(crate) fn recorded_own(&self, actor: &Actor, operation: Operation, detail: &str) -> Store {
+        self.recorded(actor, actor.tenant, operation, "", actor.login(), detail)
     }
 
     /// A fresh login for an operator who has shown who they are.
@@ -578,7 +458,7 @@ impl Control {
     }
 
     /// The actor's own operator id, for operations on the actor's own person.
-    fn own(&self, actor: &Actor, operation: Operation) -> Result<OperatorId> {
+    pub(crate) fn own(&self, actor: &Actor, operation: Operation) -> Result<OperatorId> {
         actor.check(operation, actor.tenant, "operator", actor.login())?;
         actor.operator.ok_or(ControlError::Forbidden {
             operation,
@@ -587,7 +467,15 @@ impl Control {
     }
 }
 
-fn actor_of(row: &OperatorRow, via: &str) -> Option<Actor> {
+pub(crate) fn login_taken(login: String) -> ControlError {
+    ControlError::Exists {
+        what: "operator",
+        name: login,
+        remedy: "Sign in with it, or use another e-mail address.".into(),
+    }
+}
+
+pub(crate) fn actor_of(row: &OperatorRow, via: &str) -> Option<Actor> {
     let role = Role::parse(&row.role)?;
     // A tenant's role without a tenant, or the other way round, reaches nothing at all.
     (role.of_a_tenant() == row.tenant.is_some()).then(|| Actor {
@@ -596,6 +484,7 @@ fn actor_of(row: &OperatorRow, via: &str) -> Option<Actor> {
         login: row.login.as_str().into(),
         tenant: row.tenant,
         via: via.into(),
+        scope: None,
     })
 }
 
@@ -608,17 +497,8 @@ fn operator_view(row: &OperatorRow) -> Option<OperatorView> {
     })
 }
 
-fn token_view(row: TokenRow) -> TokenView {
-    TokenView {
-        id: row.id,
-        name: row.name,
-        created: row.created,
-        expires: row.expires,
-    }
-}
-
 /// What is stored of a token: SHA-256. Tokens are drawn with 160 bits and more, so no salt is needed.
-fn hash_of(token: &str) -> Vec<u8> {
+pub(crate) fn hash_of(token: &str) -> Vec<u8> {
     Sha256::digest(token.as_bytes()).to_vec()
 }
 

@@ -211,6 +211,38 @@ table! {
     PlatformOverview "platform.overview":                     All All No No No No;
 }
 
+impl Operation {
+    /// The operation of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|operation| operation.as_str() == name)
+    }
+
+    /// Is it done to one domain (or lists domains), so that a token for some domains may do it to these? What is not known
+    /// to be is not.
+    pub fn of_a_domain(self) -> bool {
+        let noun = self.as_str().split('.').next().unwrap_or_default();
+        matches!(noun, "domain" | "certificate" | "account" | "peer")
+            && !matches!(self, Self::DomainAdd | Self::DomainImport)
+    }
+
+    /// May an API token do it that was made for less than its owner may do? Not what would get it more: new tokens, passwords,
+    /// logins.
+    pub fn of_a_limited_token(self) -> bool {
+        !matches!(
+            self,
+            Self::LoginList
+                | Self::LoginRevoke
+                | Self::PasswordChange
+                | Self::TokenList
+                | Self::TokenAdd
+                | Self::TokenRemove
+        )
+    }
+}
+
 impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

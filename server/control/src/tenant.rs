@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use store::{TenantId, TenantRow};
+use store::{DomainRow, Store, StoreError, TenantId, TenantRow};
 use xmpp::jid::DomainName;
 use xmpp::timestamp::Timestamp;
 
@@ -11,7 +11,7 @@ use crate::domain::{BY_PLATFORM, State};
 use crate::error::{ControlError, Result};
 use crate::event::{Event, EventKind};
 use crate::findings::Severity;
-use crate::operator::{LoggedIn, OperatorNew, Origin, email, short_text};
+use crate::operator::{LoggedIn, Origin, email, login_taken, short_text};
 use crate::permission::{Operation, Role};
 use crate::records::DesiredRecord;
 use crate::secret::Secret;
@@ -313,6 +313,7 @@ impl Control {
             password::OPERATOR_LENGTH,
             &[&login, name.as_str()],
         )?;
+        let claim = self.claimable(TenantId(0), &name).await?;
         if self.store().operator_find(&login).await?.is_some() {
             return Err(ControlError::Exists {
                 what: "login",
@@ -320,52 +321,54 @@ impl Control {
                 remedy: "Sign in and add the domain there, or use another e-mail address.".into(),
             });
         }
-        let now = self.now();
-        let tenant = self
-            .store()
-            .tenant_add(name.as_str(), ACTIVE, "{}", now)
-            .await?;
-        let made = async {
-            let actor = Actor {
-                role: Role::Owner,
-                operator: None,
-                login: login.as_str().into(),
-                tenant: Some(tenant),
-                via: "panel".into(),
-            };
-            let new = OperatorNew {
-                login: login.clone(),
-                password: request.password.clone(),
-                role: Role::Owner.to_string(),
-            };
-            let operator = self
-                .operator_make(&actor, Some(tenant), Role::Owner, &new)
-                .await?;
-            self.domain_make(tenant, &name).await?;
-            self.audit(
-                &actor,
-                Some(tenant),
+        let hash = self.passwords.hash(&request.password).await?;
+        let owner = Actor {
+            role: Role::Owner,
+            operator: None,
+            login: login.as_str().into(),
+            tenant: None,
+            via: "panel".into(),
+            scope: None,
+        };
+        let new = store::TenantNew {
+            name: name.as_str(),
+            state: ACTIVE,
+            limits: "{}",
+            person: Some((&login, &hash, Role::Owner.as_str())),
+            domain: Some(&claim),
+        };
+        let domain = name.as_str();
+        let made = self
+            .recorded(
+                &owner,
+                None,
                 Operation::TenantAdd,
-                name.as_str(),
+                domain,
+                domain,
                 "signed up",
             )
-            .await?;
-            self.login_make(&operator, origin).await
+            .tenant_open(new, self.now())
+            .await;
+        let made = match made {
+            Ok(made) => made,
+            Err(StoreError::Conflict { .. }) => return Err(login_taken(login)),
+            Err(error) => return Err(error.into()),
         };
-        match made.await {
-            Ok(login) => Ok(SignedUp {
-                login,
-                tenant: tenant.0,
-                domain: name.to_string(),
-            }),
-            Err(error) => {
-                // Half a customer is none.
-                if let Err(left) = self.store().tenant_remove(tenant).await {
-                    tracing::error!(tenant = tenant.0, error = %left, "a sign-up failed and its tenant could not be taken back");
-                }
-                Err(error)
-            }
-        }
+        self.came(&DomainRow {
+            tenant: made.tenant,
+            ..claim
+        });
+        let operator = match made.person {
+            Some(id) => self.store().operator_get(id).await?,
+            None => None,
+        };
+        let operator =
+            operator.ok_or_else(|| ControlError::internal("who signed up is not there"))?;
+        Ok(SignedUp {
+            login: self.login_make(&operator, origin).await?,
+            tenant: made.tenant.0,
+            domain: name.to_string(),
+        })
     }
 
     /// Tenants that the actor may see.
@@ -392,76 +395,88 @@ impl Control {
     pub async fn tenant_add(&self, actor: &Actor, new: TenantNew) -> Result<TenantView> {
         actor.check(Operation::TenantAdd, None, "tenant", &new.name)?;
         let name = short_text("name", &new.name)?;
-        if let Some(owner) = &new.owner {
-            let login = email("owner", &owner.login)?;
-            password::check(
-                "password",
-                &owner.password,
-                password::OPERATOR_LENGTH,
-                &[&login],
-            )?;
-        }
-        let id = self
-            .store()
-            .tenant_add(&name, ACTIVE, "{}", self.now())
-            .await?;
-        if let Some(owner) = new.owner {
-            let operator = OperatorNew {
-                login: owner.login,
-                password: owner.password,
-                role: Role::Owner.to_string(),
-            };
-            if let Err(error) = self
-                .operator_make(actor, Some(id), Role::Owner, &operator)
-                .await
-            {
-                self.store().tenant_remove(id).await?;
-                return Err(error);
-            }
-        }
-        self.audit(actor, Some(id), Operation::TenantAdd, &name, "")
-            .await?;
+        let owner = match &new.owner {
+            Some(owner) => Some(
+                self.operator_ready("owner", &owner.login, &owner.password)
+                    .await?,
+            ),
+            None => None,
+        };
+        let said = owner.as_ref().map(|(login, _)| format!("owner {login}"));
+        let row = store::TenantNew {
+            name: &name,
+            state: ACTIVE,
+            limits: "{}",
+            person: owner
+                .as_ref()
+                .map(|(login, hash)| (login.as_str(), hash.as_str(), Role::Owner.as_str())),
+            domain: None,
+        };
+        let said = said.unwrap_or_default();
+        let made = self
+            .recorded(actor, None, Operation::TenantAdd, "", &name, &said)
+            .tenant_open(row, self.now())
+            .await;
+        let id = match (made, owner) {
+            (Ok(made), _) => made.tenant,
+            (Err(StoreError::Conflict { .. }), Some((login, _))) => return Err(login_taken(login)),
+            (Err(error), _) => return Err(error.into()),
+        };
         self.tenant_show(&Actor::system("tenant.add"), id.0).await
     }
 
     /// Stops all domains of a tenant; `reason` is shown to them.
     pub async fn tenant_suspend(&self, actor: &Actor, id: i64, reason: &str) -> Result<TenantView> {
-        let mut row = self.tenant_row(actor, Operation::TenantSuspend, id).await?;
+        let row = self.tenant_row(actor, Operation::TenantSuspend, id).await?;
         let reason = short_text("reason", reason)?;
-        (row.state, row.reason) = (SUSPENDED.into(), reason.clone());
-        self.store().tenant_update(&row, self.now()).await?;
+        let recorded = self.recorded(
+            actor,
+            Some(row.id),
+            Operation::TenantSuspend,
+            "",
+            &row.name,
+            &reason,
+        );
+        self.tenant_edit(&recorded, row.id, |row| {
+            (row.state, row.reason) = (SUSPENDED.into(), reason.clone());
+        })
+        .await?;
+        // Each domain has an entry of its own: broken off here, asking again does the rest.
         for domain in self.domains(Some(row.id)).await? {
             if !matches!(
                 State::parse(&domain.state),
                 Some(State::Suspended | State::Releasing)
             ) {
-                self.domain_stop(&domain, BY_PLATFORM, &reason).await?;
+                let recorded = self.recorded_of(actor, &domain, Operation::DomainSuspend, &reason);
+                self.domain_stop(&recorded, &domain, BY_PLATFORM, &reason)
+                    .await?;
             }
         }
-        self.audit(
-            actor,
-            Some(row.id),
-            Operation::TenantSuspend,
-            &row.name,
-            &reason,
-        )
-        .await?;
         self.tell_tenant(row.id);
         self.tenant_show(&Actor::system("tenant.suspend"), id).await
     }
 
     /// Undoes that.
     pub async fn tenant_resume(&self, actor: &Actor, id: i64) -> Result<TenantView> {
-        let mut row = self.tenant_row(actor, Operation::TenantResume, id).await?;
-        (row.state, row.reason) = (ACTIVE.into(), String::new());
-        self.store().tenant_update(&row, self.now()).await?;
+        let row = self.tenant_row(actor, Operation::TenantResume, id).await?;
+        let recorded = self.recorded(
+            actor,
+            Some(row.id),
+            Operation::TenantResume,
+            "",
+            &row.name,
+            "",
+        );
+        self.tenant_edit(&recorded, row.id, |row| {
+            (row.state, row.reason) = (ACTIVE.into(), String::new());
+        })
+        .await?;
         for domain in self.domains(Some(row.id)).await? {
             if domain.state == State::Suspended.as_str() && domain.suspended_by == BY_PLATFORM {
-                self.domain_start(&domain).await?;
+                let recorded = self.recorded_of(actor, &domain, Operation::DomainResume, "");
+                self.domain_start(&recorded, &domain).await?;
             }
         }
-        self.audit(actor, Some(row.id), Operation::TenantResume, &row.name, "")
-            .await?;
         self.tell_tenant(row.id);
         self.tenant_show(&Actor::system("tenant.resume"), id).await
     }
@@ -472,11 +487,12 @@ impl Control {
         let mut dangling = Vec::new();
         for domain in self.domains(Some(row.id)).await? {
             dangling.extend(self.dangling(&domain));
-            self.domain_release(&domain).await?;
+            self.domain_release(actor, &domain, "with its customer")
+                .await?;
         }
-        self.store().tenant_remove(row.id).await?;
-        // The tenant's own log has gone with it; the platform keeps that it was there.
-        self.audit(actor, None, Operation::TenantRemove, &row.name, "")
+        // Nobody of the tenant is left to read its log; the platform keeps that it was there.
+        self.recorded(actor, None, Operation::TenantRemove, "", &row.name, "")
+            .tenant_remove(row.id)
             .await?;
         self.tell_tenant(row.id);
         Ok(dangling)
@@ -489,24 +505,45 @@ impl Control {
         id: i64,
         set: LimitsSet,
     ) -> Result<TenantView> {
-        let mut row = self
+        let row = self
             .tenant_row(actor, Operation::TenantSetLimits, id)
             .await?;
-        let text = set
-            .over(self.limits_of(&row))
-            .other_than(self.settings().limits);
-        row.limits = text.clone();
-        self.store().tenant_update(&row, self.now()).await?;
-        self.audit(
+        let text = |row: &TenantRow| {
+            set.over(self.limits_of(row))
+                .other_than(self.settings().limits)
+        };
+        let recorded = self.recorded(
             actor,
             Some(row.id),
             Operation::TenantSetLimits,
+            "",
             &row.name,
-            &text,
-        )
-        .await?;
+            &text(&row),
+        );
+        self.tenant_edit(&recorded, row.id, |row| row.limits = text(row))
+            .await?;
         self.tenant_show(&Actor::system("tenant.set-limits"), id)
             .await
+    }
+
+    /// Changes a tenant's row, whatever others change at the same time.
+    async fn tenant_edit(
+        &self,
+        recorded: &Store,
+        id: TenantId,
+        edit: impl Fn(&mut TenantRow),
+    ) -> Result<()> {
+        loop {
+            let mut row = self
+                .store()
+                .tenant_get(id)
+                .await?
+                .ok_or_else(|| ControlError::not_found("tenant", id))?;
+            edit(&mut row);
+            if recorded.tenant_update(&row, self.now()).await? {
+                return Ok(());
+            }
+        }
     }
 
     /// The platform in numbers.

@@ -161,23 +161,17 @@ impl Control {
         match state_of(&row) {
             State::Suspended => return Ok(None),
             State::Releasing => {
-                self.domain_release(&row).await?;
+                self.domain_release(&Actor::system("worker"), &row, "")
+                    .await?;
                 return Ok(Some(plus(self.now(), STUMBLE_SECONDS)));
             }
             State::Claimed
                 if row.verified_at.is_none()
                     && self.now() > plus(row.created, pace.claim_expires_seconds) =>
             {
-                self.domain_release(&row).await?;
                 let worker = Actor::system("worker");
-                self.audit(
-                    &worker,
-                    Some(row.tenant),
-                    Operation::DomainRemove,
-                    row.name.as_str(),
-                    "the claim was never proven",
-                )
-                .await?;
+                self.domain_release(&worker, &row, "the claim was never proven")
+                    .await?;
                 return Ok(None);
             }
             _ => {}
@@ -319,18 +313,14 @@ impl Control {
             if from == State::Claimed && !self.take(row, memory).await? {
                 return Ok(true);
             }
-            if !self.move_from(row, to, by, reason).await? {
+            let store = if to == State::Suspended {
+                let worker = Actor::system("worker");
+                self.recorded_of(&worker, row, Operation::DomainSuspend, reason)
+            } else {
+                self.store().clone()
+            };
+            if !self.move_from(&store, row, to, by, reason).await? {
                 return Ok(false);
-            }
-            if to == State::Suspended {
-                self.audit(
-                    &Actor::system("worker"),
-                    Some(row.tenant),
-                    Operation::DomainSuspend,
-                    row.name.as_str(),
-                    reason,
-                )
-                .await?;
             }
             row.state = to.as_str().into();
         }
@@ -347,19 +337,18 @@ impl Control {
             .await?
             .filter(|other| other.id != row.id);
         if let Some(other) = hosted.filter(|other| other.suspended_by == BY_LAPSE) {
-            self.domain_edit(other.id, |fresh| fresh.verified_at = None)
-                .await?;
-            self.audit(
+            let recorded = self.recorded_of(
                 &worker,
-                Some(other.tenant),
+                &other,
                 Operation::DomainSuspend,
-                other.name.as_str(),
                 "another customer has shown that it is theirs",
-            )
-            .await?;
+            );
+            self.domain_edit_in(&recorded, other.id, |fresh| fresh.verified_at = None)
+                .await?;
         }
+        let recorded = self.recorded_of(&worker, row, Operation::DomainCheck, "ownership proven");
         memory.taken = match self
-            .domain_edit(row.id, |fresh| fresh.verified_at = Some(now))
+            .domain_edit_in(&recorded, row.id, |fresh| fresh.verified_at = Some(now))
             .await
         {
             Ok(_) => false,
@@ -370,14 +359,6 @@ impl Control {
             return Ok(false);
         }
         row.verified_at = Some(now);
-        self.audit(
-            &worker,
-            Some(row.tenant),
-            Operation::DomainCheck,
-            row.name.as_str(),
-            "ownership proven",
-        )
-        .await?;
         Ok(true)
     }
 

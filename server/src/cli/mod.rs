@@ -16,6 +16,7 @@ macro_rules! say {
 }
 pub(crate) use say;
 
+mod audit;
 mod certificate;
 mod check;
 mod configuration;
@@ -26,6 +27,7 @@ mod output;
 mod peer;
 mod sandbox;
 mod tenant;
+mod token;
 mod user;
 
 use std::path::{Path, PathBuf};
@@ -99,6 +101,11 @@ enum Command {
     /// Other servers that hosted domains talk with
     #[command(subcommand)]
     Peer(peer::PeerCommand),
+    /// API tokens of operators
+    #[command(subcommand)]
+    Token(token::TokenCommand),
+    /// What was done, by whom
+    Audit(audit::Audit),
     /// Bring the database's schema up to date (`serve` does so at start)
     Migrate,
     /// The master key that seals private keys in the database
@@ -230,6 +237,8 @@ async fn run_on_store(place: Place, command: Command) -> Outcome {
         Command::Cert(command) => certificate::run(&control, &actor, command).await,
         Command::User(command) => user::run(&control, &actor, command).await,
         Command::Peer(command) => peer::run(&control, &actor, command).await,
+        Command::Token(command) => token::run(&control, &actor, command).await,
+        Command::Audit(command) => audit::run(&control, &actor, command).await,
         Command::Demo(_)
         | Command::Check(_)
         | Command::Serve

@@ -3,6 +3,7 @@
 use xmpp::sasl::{Hash, ScramVerifier};
 use xmpp::timestamp::Timestamp;
 
+use crate::audit::record;
 use crate::change::{Change, announce};
 use crate::error::{Result, StoreError};
 use crate::{AccountId, DomainStore, Store, TenantId, grouped, rd, wr};
@@ -97,6 +98,7 @@ impl DomainStore {
             )
             .bind(self.id.0).bind(local).bind(now.0).fetch_one(&mut *tx).await.map_err(taken)?;
             put_credentials!(tx, id, verifiers);
+            record!(self.store, tx);
             announce!(tx, self.jid(local), now);
             tx.commit().await?;
             id
@@ -130,6 +132,10 @@ impl DomainStore {
                     }
                     None => existing.push(local.clone()),
                 }
+            }
+            let added = accounts.len() - existing.len();
+            if added > 0 {
+                record!(self.store, tx, None, format!("{added} added"));
             }
             announce!(tx, Change::Domain(self.name.to_string()), now);
             tx.commit().await?;
@@ -305,6 +311,7 @@ impl DomainStore {
                 // Whoever knew the old password shall not come back by what it was exchanged for.
                 sqlx::query("DELETE FROM client_tokens WHERE account = $1").bind(id).execute(&mut *tx).await?;
                 put_credentials!(tx, id, verifiers);
+                record!(self.store, tx);
                 announce!(tx, &change, now);
             }
             tx.commit().await?;
@@ -330,6 +337,9 @@ impl DomainStore {
             let mut tx = p.begin().await?;
             let n = sqlx::query("UPDATE accounts SET state = $3 WHERE domain = $1 AND local = $2")
                 .bind(self.id.0).bind(local).bind(state).execute(&mut *tx).await?.rows_affected();
+            if n > 0 {
+                record!(self.store, tx);
+            }
             announce!(tx, self.jid(local), now);
             tx.commit().await?;
             n
@@ -350,6 +360,9 @@ impl DomainStore {
             // Whoever gets the name next is nobody in the domain's rooms.
             sqlx::query("DELETE FROM room_affiliations WHERE jid = $2 AND room IN (SELECT id FROM rooms WHERE domain = $1)")
                 .bind(self.id.0).bind(format!("{local}@{}", self.name)).execute(&mut *tx).await?;
+            if n > 0 {
+                record!(self.store, tx);
+            }
             announce!(tx, self.jid(local), now);
             tx.commit().await?;
             n

@@ -1,4 +1,6 @@
-//! What was done to a tenant and by whom. Only ever appended to.
+//! What was done to a tenant and by whom. Only ever appended to, in the transaction of what was done: [`Store::recorded`].
+
+use std::sync::Arc;
 
 use xmpp::timestamp::Timestamp;
 
@@ -6,7 +8,7 @@ use crate::error::Result;
 use crate::{Store, TenantId, rd, wr};
 
 /// One entry.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AuditRow {
     /// Row; grows with time.
     pub id: i64,
@@ -18,53 +20,117 @@ pub struct AuditRow {
     pub role: String,
     /// What.
     pub operation: String,
+    /// Which domain it concerns (U-labels); empty: no single one.
+    pub domain: String,
     /// To what.
     pub object: String,
     /// How, for people. Never a secret.
     pub detail: String,
 }
 
-type Tuple = (i64, i64, String, String, String, String, String);
+/// Which entries; what is empty or absent does not choose.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AuditFilter {
+    /// Of this tenant.
+    pub tenant: Option<TenantId>,
+    /// Of this domain (U-labels).
+    pub domain: String,
+    /// This operation (`domain.add`), or all of this noun (`domain`).
+    pub operation: String,
+    /// By this actor.
+    pub actor: String,
+    /// Not before.
+    pub since: Option<Timestamp>,
+    /// Before.
+    pub until: Option<Timestamp>,
+    /// With a smaller id than this one.
+    pub before: Option<i64>,
+}
+
+/// What a handle of the store writes beside its changes, and in whose log.
+pub(crate) type Entry = (Option<TenantId>, AuditRow);
+
+type Tuple = (i64, i64, String, String, String, String, String, String);
+
+/// Writes the handle's entry, if it has one, inside a transaction. `$tenant` goes before the entry's own where only the
+/// transaction knows it; `$said` is put behind its detail.
+macro_rules! record {
+    ($store:expr, $tx:expr) => {
+        $crate::audit::record!($store, $tx, None, "")
+    };
+    ($store:expr, $tx:expr, $tenant:expr, $said:expr) => {
+        if let Some(entry) = $store.entry() {
+            let tenant: Option<$crate::TenantId> = $tenant;
+            $crate::audit::insert!(&mut *$tx, tenant.or(entry.0), &entry.1, $said)?;
+        }
+    };
+}
+pub(crate) use record;
+
+macro_rules! insert {
+    ($c:expr, $tenant:expr, $row:expr, $said:expr) => {
+        sqlx::query(
+            "INSERT INTO audit (tenant, at, actor, role, operation, domain, object, detail) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        )
+        .bind($tenant.map(|t| t.0))
+        .bind($row.at.0)
+        .bind(&$row.actor)
+        .bind(&$row.role)
+        .bind(&$row.operation)
+        .bind(&$row.domain)
+        .bind(&$row.object)
+        .bind(format!("{}{}", $row.detail, $said))
+        .execute($c)
+        .await
+    };
+}
+pub(crate) use insert;
 
 impl Store {
-    /// Appends; `row.id` is ignored.
+    /// A handle whose changes write `row` (its id is ignored) into the log of `tenant`, each in its own transaction: neither
+    /// is there without the other. A change that finds nothing to change writes nothing.
+    #[must_use]
+    pub fn recorded(&self, tenant: Option<TenantId>, row: AuditRow) -> Self {
+        Self(self.0.clone(), Some(Arc::new((tenant, row))))
+    }
+
+    pub(crate) fn entry(&self) -> Option<&Entry> {
+        self.1.as_deref()
+    }
+
+    /// Appends an entry about what is not in the store; `row.id` is ignored.
     ///
     /// # Errors
     /// See [`crate::StoreError`].
     pub async fn audit_add(&self, tenant: Option<TenantId>, row: &AuditRow) -> Result<()> {
-        wr!(self, p => {
-            sqlx::query(
-                "INSERT INTO audit (tenant, at, actor, role, operation, object, detail) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-            )
-            .bind(tenant.map(|t| t.0)).bind(row.at.0).bind(&row.actor).bind(&row.role).bind(&row.operation)
-            .bind(&row.object).bind(&row.detail).execute(p).await.map(|_| ())
-        })?;
+        wr!(self, p => insert!(p, tenant, row, "").map(|_| ()))?;
         Ok(())
     }
 
-    /// Entries of a tenant (or of all), newest first, older than `before`, at most `limit`.
+    /// Entries, newest first, at most `limit`.
     ///
     /// # Errors
     /// See [`crate::StoreError`].
-    pub async fn audit_list(
-        &self,
-        tenant: Option<TenantId>,
-        before: i64,
-        limit: u32,
-    ) -> Result<Vec<AuditRow>> {
+    pub async fn audit_list(&self, filter: &AuditFilter, limit: u32) -> Result<Vec<AuditRow>> {
         let found: Vec<Tuple> = rd!(self, p => {
             sqlx::query_as(
-                "SELECT id, at, actor, role, operation, object, detail FROM audit \
-                 WHERE ($1 = 0 OR tenant = $1) AND id < $2 ORDER BY id DESC LIMIT $3",
+                "SELECT id, at, actor, role, operation, domain, object, detail FROM audit \
+                 WHERE ($1 = 0 OR tenant = $1) AND ($2 = '' OR domain = $2) \
+                 AND ($3 = '' OR operation = $3 OR SUBSTR(operation, 1, LENGTH($3) + 1) = $3 || '.') \
+                 AND ($4 = '' OR actor = $4) AND at >= $5 AND at < $6 AND id < $7 ORDER BY id DESC LIMIT $8",
             )
-            .bind(tenant.map_or(0, |t| t.0)).bind(before).bind(i64::from(limit)).fetch_all(p).await
+            .bind(filter.tenant.map_or(0, |t| t.0)).bind(&filter.domain).bind(&filter.operation).bind(&filter.actor)
+            .bind(filter.since.map_or(i64::MIN, |t| t.0)).bind(filter.until.map_or(i64::MAX, |t| t.0))
+            .bind(filter.before.unwrap_or(i64::MAX)).bind(i64::from(limit)).fetch_all(p).await
         })?;
-        let row = |(id, at, actor, role, operation, object, detail): Tuple| AuditRow {
+        let row = |(id, at, actor, role, operation, domain, object, detail): Tuple| AuditRow {
             id,
             at: Timestamp(at),
             actor,
             role,
             operation,
+            domain,
             object,
             detail,
         };

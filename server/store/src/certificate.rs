@@ -3,6 +3,7 @@
 use xmpp::timestamp::Timestamp;
 use zeroize::Zeroizing;
 
+use crate::audit::record;
 use crate::change::{Change, announce};
 use crate::error::{Result, StoreError};
 use crate::{DomainId, DomainStore, Store, rd, wr};
@@ -140,6 +141,7 @@ impl DomainStore {
                  (SELECT id FROM certificates WHERE domain = $1 AND state = 'retired' ORDER BY id DESC LIMIT 2)",
             )
             .bind(self.id.0).execute(&mut *tx).await?;
+            record!(self.store, tx);
             announce!(tx, Change::Certificate(self.name.to_string()), now);
             tx.commit().await?;
             id
@@ -174,6 +176,7 @@ impl DomainStore {
                 0
             };
             if n > 0 {
+                record!(self.store, tx);
                 announce!(tx, Change::Certificate(self.name.to_string()), now);
             }
             tx.commit().await?;

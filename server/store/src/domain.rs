@@ -3,6 +3,7 @@
 use xmpp::jid::DomainName;
 use xmpp::timestamp::Timestamp;
 
+use crate::audit::record;
 use crate::change::{Change, announce};
 use crate::error::{Result, StoreError};
 use crate::{DomainId, Identity, Store, TenantId, rd, wr};
@@ -140,15 +141,17 @@ macro_rules! insert {
         .bind(&$row.token)
         .bind($row.verified_at.map(|t| t.0))
         .bind(&$row.policy)
-        .bind(json(&$row.allow))
-        .bind(json(&$row.block))
+        .bind($crate::domain::json(&$row.allow))
+        .bind($crate::domain::json(&$row.block))
         .bind(&$row.settings)
         .bind($row.next_check_at.map(|t| t.0))
         .bind($row.created.0)
     };
 }
 
-fn json(list: &[String]) -> String {
+pub(crate) use insert;
+
+pub(crate) fn json(list: &[String]) -> String {
     serde_json::Value::from(list.to_vec()).to_string()
 }
 
@@ -162,6 +165,7 @@ impl Store {
             let mut tx = p.begin().await?;
             let id = insert!(row, "RETURNING id")
             .fetch_one(&mut *tx).await.map_err(taken)?;
+            record!(self, tx);
             announce!(tx, Change::Domain(row.name.to_string()), row.created);
             tx.commit().await?;
             id
@@ -197,7 +201,16 @@ impl Store {
                     .bind(id).bind(&identity.chain_pem).bind(&key).bind(not_after.0).bind(now.0)
                     .execute(&mut *tx).await?;
                 }
-                announce!(tx, Change::Domain(row.name.to_string()), now);
+            }
+            // What is announced is announced last: whoever appends holds a lock until the commit.
+            let count = added.iter().filter(|added| **added).count();
+            if count > 0 {
+                record!(self, tx, None, format!("{count} added"));
+            }
+            for ((row, _), added) in domains.iter().zip(&added) {
+                if *added {
+                    announce!(tx, Change::Domain(row.name.to_string()), now);
+                }
             }
             tx.commit().await?;
         });
@@ -344,6 +357,7 @@ impl Store {
             .bind(json(&row.block)).bind(&row.settings)
             .execute(&mut *tx).await.map_err(taken)?.rows_affected();
             if n > 0 {
+                record!(self, tx);
                 announce!(tx, Change::Domain(row.name.to_string()), now);
             }
             tx.commit().await?;
@@ -482,6 +496,9 @@ impl Store {
                 )
                 .bind(row.name.as_str()).bind(now.0).execute(&mut *tx).await?;
             }
+            if n > 0 {
+                record!(self, tx);
+            }
             announce!(tx, Change::Domain(row.name.to_string()), now);
             tx.commit().await?;
             n
@@ -506,7 +523,7 @@ impl Store {
     }
 }
 
-fn taken(error: sqlx::Error) -> StoreError {
+pub(crate) fn taken(error: sqlx::Error) -> StoreError {
     match error.into() {
         StoreError::Conflict { .. } => StoreError::Conflict {
             what: "this domain",

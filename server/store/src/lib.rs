@@ -8,6 +8,9 @@
 //! Rows of a domain are reached through [`DomainStore`], which is bound to one domain and puts it into every query. There
 //! is no way from it to another domain.
 //!
+//! A change that somebody asked for is written through [`Store::recorded`]: what it says in the audit log is committed with
+//! the change, or neither is.
+//!
 //! Codemap: [`tenant`] and [`operator`] customers and their people; [`domain`], [`certificate`], [`finding`], [`peer`] what is
 //! known of a hosted domain; [`account`], [`left`], [`roster`], [`offline`], [`archive`], [`session`], [`token`], [`push`], [`pubsub`],
 //! [`report`] what is known of its users; [`room`] where they meet; [`audit`], [`setting`],
@@ -56,7 +59,7 @@ use tokio::sync::watch;
 
 pub use account::{ACTIVE, AccountRow, Opened};
 pub use archive::{ArchiveId, ArchiveQuery, Archived, NewArchived, message_hash};
-pub use audit::AuditRow;
+pub use audit::{AuditFilter, AuditRow};
 pub use certificate::{CertificateRow, Identity, OrderRow};
 pub use change::{Change, ChangeFeed};
 pub use domain::DomainRow;
@@ -77,7 +80,7 @@ pub use roster::{
 };
 pub use seal::Sealer;
 pub use session::KeptSession;
-pub use tenant::TenantRow;
+pub use tenant::{TenantMade, TenantNew, TenantRow};
 pub use token::ClientRow;
 
 macro_rules! ids {
@@ -175,7 +178,7 @@ struct Inner {
 
 /// The open database. Cheap to clone.
 #[derive(Clone)]
-pub struct Store(Arc<Inner>);
+pub struct Store(Arc<Inner>, Option<Arc<audit::Entry>>);
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -248,13 +251,14 @@ impl Store {
             Db::Pg(pool) => archive::writer::Sink::Pg(pool.clone()),
             Db::Lite { group, .. } => archive::writer::Sink::Lite(group.clone()),
         };
-        let store = Self(Arc::new(Inner {
+        let inner = Inner {
             db,
             archive: archive::writer::Writer::start(sink),
             sealer,
             written: watch::Sender::new(0),
             left: left::Left::default(),
-        }));
+        };
+        let store = Self(Arc::new(inner), None);
         store.migrate().await?;
         store.left_work();
         Ok(store)

@@ -2,6 +2,8 @@
 
 use xmpp::timestamp::Timestamp;
 
+use crate::audit::record;
+use crate::domain::json;
 use crate::error::{Result, StoreError};
 use crate::{OperatorId, Store, TenantId, rd, wr};
 
@@ -61,15 +63,45 @@ pub struct TokenRow {
     pub operator: OperatorId,
     /// What its owner calls it.
     pub name: String,
+    /// Only these domains (U-labels); none: every one.
+    pub domains: Vec<String>,
+    /// Only these operations (control's words); none: whatever its owner may do.
+    pub operations: Vec<String>,
     /// When made.
     pub created: Timestamp,
     /// When it ends.
     pub expires: Timestamp,
+    /// When it was last seen, to the minute.
+    pub used: Option<Timestamp>,
+}
+
+/// Adds a person inside a transaction.
+macro_rules! insert_operator {
+    ($login:expr, $hash:expr, $role:expr, $tenant:expr, $now:expr) => {
+        sqlx::query_as(
+            "INSERT INTO operators (login, password_hash, role, tenant, created) VALUES ($1, $2, $3, $4, $5) RETURNING id",
+        )
+        .bind($login)
+        .bind($hash)
+        .bind($role)
+        .bind($tenant)
+        .bind($now.0)
+    };
+}
+pub(crate) use insert_operator;
+
+pub(crate) fn login_taken(error: sqlx::Error) -> StoreError {
+    match error.into() {
+        StoreError::Conflict { .. } => StoreError::Conflict {
+            what: "a login with this address",
+        },
+        other => other,
+    }
 }
 
 type Tuple = (i64, String, String, String, Option<i64>, i64);
 type LoginTuple = (i64, i64, String, String, String, i64, i64);
-type TokenTuple = (i64, i64, String, i64, i64);
+type TokenTuple = (i64, i64, String, String, String, i64, i64, Option<i64>);
 
 fn row((id, login, password_hash, role, tenant, created): Tuple) -> OperatorRow {
     let (id, tenant, created) = (OperatorId(id), tenant.map(TenantId), Timestamp(created));
@@ -96,14 +128,24 @@ fn login((id, operator, csrf, agent, address, created, expires): LoginTuple) -> 
     }
 }
 
-fn token((id, operator, name, created, expires): TokenTuple) -> TokenRow {
-    TokenRow {
+fn token(t: TokenTuple) -> Result<TokenRow> {
+    let (id, operator, name, domains, operations, created, expires, used) = t;
+    // A list that cannot be read must not turn into the empty one, which allows everything.
+    let list = |text: &str| {
+        serde_json::from_str(text).map_err(|_| StoreError::Corrupt {
+            what: "api_tokens.domains or operations",
+        })
+    };
+    Ok(TokenRow {
         id,
         operator: OperatorId(operator),
         name,
+        domains: list(&domains)?,
+        operations: list(&operations)?,
         created: Timestamp(created),
         expires: Timestamp(expires),
-    }
+        used: used.map(Timestamp),
+    })
 }
 
 impl Store {
@@ -120,15 +162,13 @@ impl Store {
         now: Timestamp,
     ) -> Result<OperatorId> {
         let (id,): (i64,) = wr!(self, p => {
-            sqlx::query_as(
-                "INSERT INTO operators (login, password_hash, role, tenant, created) VALUES ($1, $2, $3, $4, $5) RETURNING id",
-            )
-            .bind(login).bind(password_hash).bind(role).bind(tenant.map(|t| t.0)).bind(now.0).fetch_one(p).await
-        })
-        .map_err(|e| match e.into() {
-            StoreError::Conflict { .. } => StoreError::Conflict { what: "a login with this address" },
-            other => other,
-        })?;
+            let mut tx = p.begin().await?;
+            let id = insert_operator!(login, password_hash, role, tenant.map(|t| t.0), now)
+                .fetch_one(&mut *tx).await.map_err(login_taken)?;
+            record!(self, tx);
+            tx.commit().await?;
+            id
+        });
         Ok(OperatorId(id))
     }
 
@@ -182,6 +222,9 @@ impl Store {
             let n = sqlx::query("UPDATE operators SET password_hash = $2 WHERE id = $1")
                 .bind(id.0).bind(password_hash).execute(&mut *tx).await?.rows_affected();
             sqlx::query("DELETE FROM logins WHERE operator = $1").bind(id.0).execute(&mut *tx).await?;
+            if n > 0 {
+                record!(self, tx);
+            }
             tx.commit().await?;
             n
         });
@@ -194,8 +237,14 @@ impl Store {
     /// See [`StoreError`].
     pub async fn operator_remove(&self, id: OperatorId) -> Result<bool> {
         let n = wr!(self, p => {
-            sqlx::query("DELETE FROM operators WHERE id = $1").bind(id.0).execute(p).await.map(|r| r.rows_affected())
-        })?;
+            let mut tx = p.begin().await?;
+            let n = sqlx::query("DELETE FROM operators WHERE id = $1").bind(id.0).execute(&mut *tx).await?.rows_affected();
+            if n > 0 {
+                record!(self, tx);
+            }
+            tx.commit().await?;
+            n
+        });
         Ok(n > 0)
     }
 
@@ -262,9 +311,15 @@ impl Store {
     /// See [`StoreError`].
     pub async fn login_remove(&self, operator: OperatorId, id: i64) -> Result<bool> {
         let n = wr!(self, p => {
-            sqlx::query("DELETE FROM logins WHERE id = $1 AND operator = $2")
-                .bind(id).bind(operator.0).execute(p).await.map(|r| r.rows_affected())
-        })?;
+            let mut tx = p.begin().await?;
+            let n = sqlx::query("DELETE FROM logins WHERE id = $1 AND operator = $2")
+                .bind(id).bind(operator.0).execute(&mut *tx).await?.rows_affected();
+            if n > 0 {
+                record!(self, tx);
+            }
+            tx.commit().await?;
+            n
+        });
         Ok(n > 0)
     }
 
@@ -278,25 +333,35 @@ impl Store {
         Ok(())
     }
 
-    /// Adds an API token.
+    /// Adds an API token; `token.id` and `token.used` are ignored.
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn token_add(
-        &self,
-        operator: OperatorId,
-        token_hash: &[u8],
-        name: &str,
-        now: Timestamp,
-        expires: Timestamp,
-    ) -> Result<i64> {
+    pub async fn token_add(&self, token_hash: &[u8], token: &TokenRow) -> Result<i64> {
         let (id,): (i64,) = wr!(self, p => {
-            sqlx::query_as(
-                "INSERT INTO api_tokens (operator, token_hash, name, created, expires) VALUES ($1, $2, $3, $4, $5) RETURNING id",
+            let mut tx = p.begin().await?;
+            let id = sqlx::query_as(
+                "INSERT INTO api_tokens (operator, token_hash, name, domains, operations, created, expires) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id",
             )
-            .bind(operator.0).bind(token_hash).bind(name).bind(now.0).bind(expires.0).fetch_one(p).await
-        })?;
+            .bind(token.operator.0).bind(token_hash).bind(&token.name).bind(json(&token.domains))
+            .bind(json(&token.operations)).bind(token.created.0).bind(token.expires.0).fetch_one(&mut *tx).await?;
+            record!(self, tx);
+            tx.commit().await?;
+            id
+        });
         Ok(id)
+    }
+
+    /// Remembers that a token was seen.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn token_used(&self, id: i64, at: Timestamp) -> Result<()> {
+        wr!(self, p => {
+            sqlx::query("UPDATE api_tokens SET used_at = $2 WHERE id = $1").bind(id).bind(at.0).execute(p).await.map(|_| ())
+        })?;
+        Ok(())
     }
 
     /// The row of a token, unless it has expired.
@@ -306,11 +371,12 @@ impl Store {
     pub async fn token_find(&self, token_hash: &[u8], now: Timestamp) -> Result<Option<TokenRow>> {
         let found: Option<TokenTuple> = rd!(self, p => {
             sqlx::query_as(
-                "SELECT id, operator, name, created, expires FROM api_tokens WHERE token_hash = $1 AND expires > $2",
+                "SELECT id, operator, name, domains, operations, created, expires, used_at FROM api_tokens \
+                 WHERE token_hash = $1 AND expires > $2",
             )
             .bind(token_hash).bind(now.0).fetch_optional(p).await
         })?;
-        Ok(found.map(token))
+        found.map(token).transpose()
     }
 
     /// Tokens of a person that are still good.
@@ -320,11 +386,12 @@ impl Store {
     pub async fn token_list(&self, operator: OperatorId, now: Timestamp) -> Result<Vec<TokenRow>> {
         let found: Vec<TokenTuple> = rd!(self, p => {
             sqlx::query_as(
-                "SELECT id, operator, name, created, expires FROM api_tokens WHERE operator = $1 AND expires > $2 ORDER BY id",
+                "SELECT id, operator, name, domains, operations, created, expires, used_at FROM api_tokens \
+                 WHERE operator = $1 AND expires > $2 ORDER BY id",
             )
             .bind(operator.0).bind(now.0).fetch_all(p).await
         })?;
-        Ok(found.into_iter().map(token).collect())
+        found.into_iter().map(token).collect()
     }
 
     /// Revokes a token of a person.
@@ -333,9 +400,15 @@ impl Store {
     /// See [`StoreError`].
     pub async fn token_remove(&self, operator: OperatorId, id: i64) -> Result<bool> {
         let n = wr!(self, p => {
-            sqlx::query("DELETE FROM api_tokens WHERE id = $1 AND operator = $2")
-                .bind(id).bind(operator.0).execute(p).await.map(|r| r.rows_affected())
-        })?;
+            let mut tx = p.begin().await?;
+            let n = sqlx::query("DELETE FROM api_tokens WHERE id = $1 AND operator = $2")
+                .bind(id).bind(operator.0).execute(&mut *tx).await?.rows_affected();
+            if n > 0 {
+                record!(self, tx);
+            }
+            tx.commit().await?;
+            n
+        });
         Ok(n > 0)
     }
 }

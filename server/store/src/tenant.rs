@@ -2,9 +2,11 @@
 
 use xmpp::timestamp::Timestamp;
 
+use crate::audit::record;
 use crate::change::{Change, announce};
 use crate::error::Result;
-use crate::{Store, TenantId, rd, wr};
+use crate::operator::{insert_operator, login_taken};
+use crate::{DomainId, DomainRow, OperatorId, Store, TenantId, domain, rd, wr};
 
 /// A customer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,12 +23,40 @@ pub struct TenantRow {
     pub limits: String,
     /// When it came.
     pub created: Timestamp,
+    /// Counts the edits of this row; [`Store::tenant_update`] refuses one that was made on an older row.
+    pub revision: i64,
 }
 
-type Tuple = (i64, String, String, String, String, i64);
+/// A customer with whom a person and a domain come.
+#[derive(Debug, Clone, Copy)]
+pub struct TenantNew<'a> {
+    /// As the customer is called.
+    pub name: &'a str,
+    /// Control's word.
+    pub state: &'a str,
+    /// JSON.
+    pub limits: &'a str,
+    /// The first person: login, password's hash, role.
+    pub person: Option<(&'a str, &'a str, &'a str)>,
+    /// The first domain, claimed; its `id` and `tenant` are ignored.
+    pub domain: Option<&'a DomainRow>,
+}
+
+/// What has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TenantMade {
+    /// The customer.
+    pub tenant: TenantId,
+    /// The person.
+    pub person: Option<OperatorId>,
+    /// The domain.
+    pub domain: Option<DomainId>,
+}
+
+type Tuple = (i64, String, String, String, String, i64, i64);
 
 fn row(t: Tuple) -> TenantRow {
-    let (id, name, state, reason, limits, created) = t;
+    let (id, name, state, reason, limits, created, revision) = t;
     TenantRow {
         id: TenantId(id),
         name,
@@ -34,6 +64,7 @@ fn row(t: Tuple) -> TenantRow {
         reason,
         limits,
         created: Timestamp(created),
+        revision,
     }
 }
 
@@ -49,11 +80,48 @@ impl Store {
         limits: &str,
         now: Timestamp,
     ) -> Result<TenantId> {
-        let (id,): (i64,) = wr!(self, p => {
-            sqlx::query_as("INSERT INTO tenants (name, state, limits, created) VALUES ($1, $2, $3, $4) RETURNING id")
-                .bind(name).bind(state).bind(limits).bind(now.0).fetch_one(p).await
-        })?;
-        Ok(TenantId(id))
+        let new = TenantNew {
+            name,
+            state,
+            limits,
+            person: None,
+            domain: None,
+        };
+        Ok(self.tenant_open(new, now).await?.tenant)
+    }
+
+    /// Adds a customer with the first person and the first domain: all or none.
+    ///
+    /// # Errors
+    /// [`crate::StoreError::Conflict`] when the login is taken, or the domain's label.
+    pub async fn tenant_open(&self, new: TenantNew<'_>, now: Timestamp) -> Result<TenantMade> {
+        let made = wr!(self, p => {
+            let mut tx = p.begin().await?;
+            let (id,): (i64,) = sqlx::query_as(
+                "INSERT INTO tenants (name, state, limits, created) VALUES ($1, $2, $3, $4) RETURNING id",
+            )
+            .bind(new.name).bind(new.state).bind(new.limits).bind(now.0).fetch_one(&mut *tx).await?;
+            let mut made = TenantMade { tenant: TenantId(id), person: None, domain: None };
+            if let Some((login, hash, role)) = new.person {
+                let (person,): (i64,) = insert_operator!(login, hash, role, Some(id), now)
+                    .fetch_one(&mut *tx).await.map_err(login_taken)?;
+                made.person = Some(OperatorId(person));
+            }
+            if let Some(claim) = new.domain {
+                let claim = DomainRow { tenant: made.tenant, ..claim.clone() };
+                let (domain,): (i64,) = domain::insert!(claim, "RETURNING id")
+                    .fetch_one(&mut *tx).await.map_err(domain::taken)?;
+                made.domain = Some(DomainId(domain));
+            }
+            record!(self, tx, Some(made.tenant), "");
+            if let Some(claim) = new.domain {
+                announce!(tx, Change::Domain(claim.name.to_string()), now);
+            }
+            tx.commit().await?;
+            made
+        });
+        self.tell();
+        Ok(made)
     }
 
     /// One customer.
@@ -62,7 +130,7 @@ impl Store {
     /// See [`crate::StoreError`].
     pub async fn tenant_get(&self, id: TenantId) -> Result<Option<TenantRow>> {
         let found: Option<Tuple> = rd!(self, p => {
-            sqlx::query_as("SELECT id, name, state, reason, limits, created FROM tenants WHERE id = $1")
+            sqlx::query_as("SELECT id, name, state, reason, limits, created, revision FROM tenants WHERE id = $1")
                 .bind(id.0).fetch_optional(p).await
         })?;
         Ok(found.map(row))
@@ -75,24 +143,31 @@ impl Store {
     pub async fn tenant_list(&self, after: TenantId, limit: u32) -> Result<Vec<TenantRow>> {
         let found: Vec<Tuple> = rd!(self, p => {
             sqlx::query_as(
-                "SELECT id, name, state, reason, limits, created FROM tenants WHERE id > $1 ORDER BY id LIMIT $2",
+                "SELECT id, name, state, reason, limits, created, revision FROM tenants WHERE id > $1 ORDER BY id LIMIT $2",
             )
             .bind(after.0).bind(i64::from(limit)).fetch_all(p).await
         })?;
         Ok(found.into_iter().map(row).collect())
     }
 
-    /// Changes name, state, reason and limits. `false`: there is no such customer.
+    /// Changes name, state, reason and limits. `false`: the customer is gone, or its row was edited after `t` was read
+    /// (`t.revision`); nothing is written then, read it again.
     ///
     /// # Errors
     /// See [`crate::StoreError`].
     pub async fn tenant_update(&self, t: &TenantRow, now: Timestamp) -> Result<bool> {
         let n = wr!(self, p => {
             let mut tx = p.begin().await?;
-            let n = sqlx::query("UPDATE tenants SET name = $2, state = $3, reason = $4, limits = $5 WHERE id = $1")
-                .bind(t.id.0).bind(&t.name).bind(&t.state).bind(&t.reason).bind(&t.limits)
-                .execute(&mut *tx).await?.rows_affected();
-            announce!(tx, Change::Tenant(t.id), now);
+            let n = sqlx::query(
+                "UPDATE tenants SET name = $3, state = $4, reason = $5, limits = $6, revision = revision + 1 \
+                 WHERE id = $1 AND revision = $2",
+            )
+            .bind(t.id.0).bind(t.revision).bind(&t.name).bind(&t.state).bind(&t.reason).bind(&t.limits)
+            .execute(&mut *tx).await?.rows_affected();
+            if n > 0 {
+                record!(self, tx);
+                announce!(tx, Change::Tenant(t.id), now);
+            }
             tx.commit().await?;
             n
         });
@@ -107,8 +182,14 @@ impl Store {
     /// See [`crate::StoreError`].
     pub async fn tenant_remove(&self, id: TenantId) -> Result<bool> {
         let n = wr!(self, p => {
-            sqlx::query("DELETE FROM tenants WHERE id = $1").bind(id.0).execute(p).await.map(|r| r.rows_affected())
-        })?;
+            let mut tx = p.begin().await?;
+            let n = sqlx::query("DELETE FROM tenants WHERE id = $1").bind(id.0).execute(&mut *tx).await?.rows_affected();
+            if n > 0 {
+                record!(self, tx);
+            }
+            tx.commit().await?;
+            n
+        });
         Ok(n > 0)
     }
 }

@@ -7,7 +7,7 @@ mod inspect;
 mod order;
 
 use serde::{Deserialize, Serialize};
-use store::{CertificateRow, DomainRow, Identity};
+use store::{CertificateRow, DomainRow, Identity, Store};
 use xmpp::timestamp::Timestamp;
 
 pub use self::inspect::{Inspected, inspect, read};
@@ -117,15 +117,14 @@ impl Control {
         }
         let inspected = inspect(&upload.chain_pem, &upload.key_pem, &row.name, self.now())?;
         let ahead = self.is_awaited(&row).await?;
-        self.install(&row, &inspected, UPLOADED, ahead).await?;
-        self.audit(
+        let recorded = self.recorded_of(
             actor,
-            Some(row.tenant),
+            &row,
             Operation::CertificateUpload,
-            row.name.as_str(),
             &inspected.fingerprint,
-        )
-        .await?;
+        );
+        self.install(&recorded, &row, &inspected, UPLOADED, ahead)
+            .await?;
         self.soon(&row).await?;
         let state = if ahead { "next" } else { "current" };
         self.certificate_in(&row, state)
@@ -155,20 +154,13 @@ impl Control {
         self.gate
             .attempt(rate::ORDER, row.name.as_str(), self.now())?;
         let wanted = self.now().0;
-        self.domain_edit(row.id, |fresh| {
+        let recorded = self.recorded_of(actor, &row, Operation::CertificateOrder, "");
+        self.domain_edit_in(&recorded, row.id, |fresh| {
             fresh.settings = to_json(&Choices {
                 order_wanted: wanted,
                 ..Choices::of(fresh)
             });
         })
-        .await?;
-        self.audit(
-            actor,
-            Some(row.tenant),
-            Operation::CertificateOrder,
-            row.name.as_str(),
-            "",
-        )
         .await?;
         self.soon(&row).await
     }
@@ -244,6 +236,7 @@ impl Control {
     /// every peer may know it ([`crate::rollover`]).
     pub(crate) async fn install(
         &self,
+        recorded: &Store,
         row: &DomainRow,
         inspected: &Inspected,
         source: &str,
@@ -253,7 +246,8 @@ impl Control {
             chain_pem: inspected.chain_pem.clone(),
             key_pem: inspected.key_pem.expose().to_owned().into(),
         };
-        self.domain_store(row)
+        recorded
+            .domain(row.id, &row.name)
             .certificate_add(
                 &identity,
                 inspected.facts.not_after,

@@ -125,21 +125,20 @@ impl Control {
                 match inspect(&issued.chain_pem, &issued.key_pem, &row.name, self.now()) {
                     Ok(inspected) => {
                         let ahead = self.is_awaited(row).await?;
-                        self.install(row, &inspected, ORDERED, ahead).await?;
+                        let recorded = self.recorded_of(
+                            &Actor::system("worker"),
+                            row,
+                            Operation::CertificateOrder,
+                            &inspected.fingerprint,
+                        );
+                        self.install(&recorded, row, &inspected, ORDERED, ahead)
+                            .await?;
                         store.order_clear().await?;
                         *memory = OrderMemory {
                             tried: now.0,
                             left_out: std::mem::take(&mut memory.left_out),
                             ..OrderMemory::default()
                         };
-                        self.audit(
-                            &Actor::system("worker"),
-                            Some(row.tenant),
-                            Operation::CertificateOrder,
-                            row.name.as_str(),
-                            &inspected.fingerprint,
-                        )
-                        .await?;
                         return Ok(true);
                     }
                     Err(error) => {

@@ -1,7 +1,7 @@
 //! Many domains at once, as they move here together from another service.
 
 use serde::Serialize;
-use store::{DomainRow, Identity, TenantId};
+use store::{DomainRow, Identity, Store, TenantId};
 use xmpp::timestamp::Timestamp;
 
 use super::State;
@@ -124,6 +124,15 @@ impl Control {
             });
         }
         let mut report = DomainsImported::default();
+        // Each part is committed by itself, and its entry with it.
+        let recorded = self.recorded(
+            actor,
+            Some(tenant.id),
+            Operation::DomainImport,
+            "",
+            &tenant.name,
+            if proven { "as proven, " } else { "" },
+        );
         let mut chunk = Vec::new();
         for (index, domain) in domains.into_iter().enumerate() {
             match self.import_row(tenant.id, domain, proven, index).await {
@@ -131,26 +140,12 @@ impl Control {
                 Err(refused) => report.refused.push(refused),
             }
             if chunk.len() == CHUNK {
-                self.import_chunk(std::mem::take(&mut chunk), &mut report)
+                self.import_chunk(&recorded, std::mem::take(&mut chunk), &mut report)
                     .await?;
             }
         }
-        self.import_chunk(chunk, &mut report).await?;
+        self.import_chunk(&recorded, chunk, &mut report).await?;
         report.refused.sort_by_key(|refused| refused.line);
-        let detail = format!(
-            "{} added{}, {} refused",
-            report.added,
-            if proven { " as proven" } else { "" },
-            report.refused.len()
-        );
-        self.audit(
-            actor,
-            Some(tenant.id),
-            Operation::DomainImport,
-            &tenant.name,
-            &detail,
-        )
-        .await?;
         self.wake.notify_one();
         Ok(report)
     }
@@ -214,6 +209,7 @@ impl Control {
 
     async fn import_chunk(
         &self,
+        recorded: &Store,
         mut chunk: Vec<Ready>,
         report: &mut DomainsImported,
     ) -> Result<()> {
@@ -231,7 +227,7 @@ impl Control {
                     (ready.row.clone(), identity)
                 })
                 .collect();
-            let added = self.store().domain_import(&rows, self.now()).await?;
+            let added = recorded.domain_import(&rows, self.now()).await?;
             let mut left = Vec::new();
             for (mut ready, added) in chunk.into_iter().zip(added) {
                 let name = &ready.row.name;

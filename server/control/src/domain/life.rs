@@ -1,7 +1,7 @@
 //! How a domain comes, moves and goes: the steps that operations and worker share. No permission is asked here but for finding
 //! the row: the operation has asked.
 
-use store::{DomainId, DomainRow, DomainStore, StoreError, TenantId};
+use store::{DomainId, DomainRow, DomainStore, Store, StoreError, TenantId};
 use xmpp::jid::DomainName;
 
 use super::{BY_LAPSE, Choices, Memory, State, services, state_of};
@@ -33,6 +33,9 @@ impl Control {
         let row = rows
             .find(|row| actor.tenant.is_none_or(|own| own == row.tenant))
             .ok_or_else(missing)?;
+        if !actor.reaches(row.name.as_str()) {
+            return Err(missing());
+        }
         actor.check(operation, Some(row.tenant), "domain", domain)?;
         Ok(row)
     }
@@ -41,14 +44,27 @@ impl Control {
     /// nobody can squat on a name by naming it. A name that somebody has proven is not up for claims until that proof lapses.
     pub(crate) async fn domain_make(
         &self,
+        recorded: &Store,
         tenant: TenantId,
         name: &DomainName,
     ) -> Result<DomainRow> {
-        let taken = |remedy: &str| ControlError::Exists {
-            what: "domain",
-            name: name.to_string(),
-            remedy: remedy.to_owned(),
+        let mut row = self.claimable(tenant, name).await?;
+        row.id = match recorded.domain_add(&row).await {
+            Ok(id) => id,
+            Err(StoreError::Conflict { .. }) => {
+                return Err(taken(
+                    name,
+                    "Try again: somebody was adding it at the same moment.",
+                ));
+            }
+            Err(error) => return Err(error.into()),
         };
+        self.came(&row);
+        Ok(row)
+    }
+
+    /// The row of a claim that may be made: the tenant does not have the name yet, and nobody has proven it.
+    pub(crate) async fn claimable(&self, tenant: TenantId, name: &DomainName) -> Result<DomainRow> {
         if self
             .store()
             .domain_find(name)
@@ -56,26 +72,21 @@ impl Control {
             .iter()
             .any(|row| row.tenant == tenant)
         {
-            return Err(taken("You have it already: open it in your list."));
+            return Err(taken(name, "You have it already: open it in your list."));
         }
         if self.held(name).await? {
             return Err(taken(
+                name,
                 "If it is yours, sign in, or ask whoever set it up; it is not handed over without their leave.",
             ));
         }
-        let mut row = self.new_row(tenant, name);
-        row.id = match self.store().domain_add(&row).await {
-            Ok(id) => id,
-            Err(StoreError::Conflict { .. }) => {
-                return Err(taken(
-                    "Try again: somebody was adding it at the same moment.",
-                ));
-            }
-            Err(error) => return Err(error.into()),
-        };
-        self.tell(&row, EventKind::DomainAdded);
+        Ok(self.new_row(tenant, name))
+    }
+
+    /// Tells everybody of a claim that was just stored.
+    pub(crate) fn came(&self, row: &DomainRow) {
+        self.tell(row, EventKind::DomainAdded);
         self.wake.notify_one();
-        Ok(row)
     }
 
     /// The row of a name that is claimed now; its number is given by the store.
@@ -123,9 +134,19 @@ impl Control {
     pub(crate) async fn domain_edit(
         &self,
         id: DomainId,
+        edit: impl FnMut(&mut DomainRow),
+    ) -> Result<DomainRow> {
+        self.domain_edit_in(self.store(), id, edit).await
+    }
+
+    /// The same through a handle that records it.
+    pub(crate) async fn domain_edit_in(
+        &self,
+        recorded: &Store,
+        id: DomainId,
         mut edit: impl FnMut(&mut DomainRow),
     ) -> Result<DomainRow> {
-        let edited = self.domain_edit_if(id, |fresh| {
+        let edited = self.domain_edit_if(recorded, id, |fresh| {
             edit(fresh);
             true
         });
@@ -136,6 +157,7 @@ impl Control {
     /// row as it stands, and whether it was written.
     pub(crate) async fn domain_edit_if(
         &self,
+        recorded: &Store,
         id: DomainId,
         mut edit: impl FnMut(&mut DomainRow) -> bool,
     ) -> Result<(DomainRow, bool)> {
@@ -148,7 +170,7 @@ impl Control {
             if !edit(&mut row) {
                 return Ok((row, false));
             }
-            match self.store().domain_update(&row, self.now()).await {
+            match recorded.domain_update(&row, self.now()).await {
                 Ok(true) => {
                     row.revision += 1;
                     return Ok((row, true));
@@ -181,12 +203,19 @@ impl Control {
     }
 
     /// Stops a domain, whoever asked.
-    pub(crate) async fn domain_stop(&self, row: &DomainRow, by: &str, reason: &str) -> Result<()> {
-        self.move_to(row, State::Suspended, by, reason).await
+    pub(crate) async fn domain_stop(
+        &self,
+        recorded: &Store,
+        row: &DomainRow,
+        by: &str,
+        reason: &str,
+    ) -> Result<()> {
+        self.move_to(recorded, row, State::Suspended, by, reason)
+            .await
     }
 
     /// Starts a stopped domain: as far as its proof goes; the next look does the rest.
-    pub(crate) async fn domain_start(&self, row: &DomainRow) -> Result<()> {
+    pub(crate) async fn domain_start(&self, recorded: &Store, row: &DomainRow) -> Result<()> {
         let memory = to_json(&Memory {
             proof_missing_since: None,
             ..Memory::of(row)
@@ -200,14 +229,21 @@ impl Control {
         } else {
             State::Claimed
         };
-        self.move_from(row, state, "", "").await?;
+        self.move_from(recorded, row, state, "", "").await?;
         self.soon(row).await
     }
 
     /// Writes a state whatever the domain's state has become meanwhile, tells everybody.
-    async fn move_to(&self, row: &DomainRow, to: State, by: &str, reason: &str) -> Result<()> {
+    async fn move_to(
+        &self,
+        recorded: &Store,
+        row: &DomainRow,
+        to: State,
+        by: &str,
+        reason: &str,
+    ) -> Result<()> {
         let mut from = state_of(row);
-        self.domain_edit(row.id, |fresh| {
+        self.domain_edit_in(recorded, row.id, |fresh| {
             from = state_of(fresh);
             stand(fresh, to, by, reason);
         })
@@ -220,6 +256,7 @@ impl Control {
     /// during a long look is not undone by what the look found.
     pub(crate) async fn move_from(
         &self,
+        recorded: &Store,
         row: &DomainRow,
         to: State,
         by: &str,
@@ -227,7 +264,7 @@ impl Control {
     ) -> Result<bool> {
         let from = state_of(row);
         let (_, written) = self
-            .domain_edit_if(row.id, |fresh| {
+            .domain_edit_if(recorded, row.id, |fresh| {
                 let still = state_of(fresh) == from && fresh.suspended_by == row.suspended_by;
                 if still {
                     stand(fresh, to, by, reason);
@@ -256,10 +293,18 @@ impl Control {
     }
 
     /// Takes a domain out of service, out of the platform's zone, and out of the store. If the zone cannot be reached the
-    /// domain stays `releasing` and the worker tries again: a name in our zone that nobody owns would be worse.
-    pub(crate) async fn domain_release(&self, row: &DomainRow) -> Result<()> {
+    /// domain stays `releasing` and the worker tries again: a name in our zone that nobody owns would be worse. The log says
+    /// who took it out of service, and why, and when it was erased.
+    pub(crate) async fn domain_release(
+        &self,
+        actor: &Actor,
+        row: &DomainRow,
+        why: &str,
+    ) -> Result<()> {
         if state_of(row) != State::Releasing {
-            self.move_to(row, State::Releasing, "", "").await?;
+            let recorded = self.recorded_of(actor, row, Operation::DomainRemove, why);
+            self.move_to(&recorded, row, State::Releasing, "", "")
+                .await?;
         }
         let facts = self.facts_of(row, &Memory::of(row));
         let target = facts.target(self.settings());
@@ -282,7 +327,7 @@ impl Control {
         {
             tracing::warn!(domain = %row.name, error = %ControlError::from(error).log_text(), "the sandbox zone keeps records of a domain that has left");
         }
-        self.store()
+        self.recorded_of(actor, row, Operation::DomainRemove, "erased")
             .domain_remove(row, row.verified_at.is_some(), self.now())
             .await?;
         self.parts.live.announce(Change::Domain(row.name.clone()));
@@ -339,6 +384,14 @@ impl Control {
             kind,
             at: self.now(),
         });
+    }
+}
+
+fn taken(name: &DomainName, remedy: &str) -> ControlError {
+    ControlError::Exists {
+        what: "domain",
+        name: name.to_string(),
+        remedy: remedy.to_owned(),
     }
 }
 

@@ -70,6 +70,7 @@ impl Control {
                 self.domains(None).await?
             }
         };
+        rows.retain(|row| actor.reaches(row.name.as_str()));
         rows.sort_by(|a, b| {
             status::urgency(state_of(a))
                 .cmp(&status::urgency(state_of(b)))

@@ -210,15 +210,15 @@ impl Control {
             });
         }
         let name = self.usable_domain("domain", &new.domain).await?;
-        let row = self.domain_make(tenant.id, &name).await?;
-        self.audit(
+        let recorded = self.recorded(
             actor,
             Some(tenant.id),
             Operation::DomainAdd,
             name.as_str(),
+            name.as_str(),
             "",
-        )
-        .await?;
+        );
+        let row = self.domain_make(&recorded, tenant.id, &name).await?;
         self.show(actor, &row).await
     }
 
@@ -267,16 +267,11 @@ impl Control {
             });
         };
         let facts = self.facts_of(&row, &Memory::of(&row));
+        // The zone is not in the store: what was asked for is written down before it is done.
+        self.announced(actor, &row, Operation::DomainPublish)
+            .await?;
         zone.publish(&row.name, &records::desired(&facts, self.settings()))
             .await?;
-        self.audit(
-            actor,
-            Some(row.tenant),
-            Operation::DomainPublish,
-            row.name.as_str(),
-            "",
-        )
-        .await?;
         self.soon(&row).await
     }
 
@@ -289,16 +284,11 @@ impl Control {
     ) -> Result<DomainShow> {
         let row = self.domain_row(actor, Operation::DomainSet, domain).await?;
         let set = set.checked(&self.settings().service_names)?;
-        let row = self.domain_edit(row.id, |fresh| set.apply(fresh)).await?;
+        let recorded = self.recorded_of(actor, &row, Operation::DomainSet, &set.said());
+        let row = self
+            .domain_edit_in(&recorded, row.id, |fresh| set.apply(fresh))
+            .await?;
         self.parts.live.announce(Change::Domain(row.name.clone()));
-        self.audit(
-            actor,
-            Some(row.tenant),
-            Operation::DomainSet,
-            row.name.as_str(),
-            &set.said(),
-        )
-        .await?;
         self.soon(&row).await?;
         self.show(actor, &row).await
     }
@@ -328,15 +318,8 @@ impl Control {
             // The platform's word weighs more than the owner's.
             State::Suspended if row.suspended_by == BY_PLATFORM || by == row.suspended_by => {}
             _ => {
-                self.domain_stop(&row, by, &reason).await?;
-                self.audit(
-                    actor,
-                    Some(row.tenant),
-                    Operation::DomainSuspend,
-                    row.name.as_str(),
-                    &reason,
-                )
-                .await?;
+                let recorded = self.recorded_of(actor, &row, Operation::DomainSuspend, &reason);
+                self.domain_stop(&recorded, &row, by, &reason).await?;
             }
         }
         self.domain_show(actor, domain).await
@@ -366,15 +349,8 @@ impl Control {
                 remedy: "Ask the operator of this service.".into(),
             });
         }
-        self.domain_start(&row).await?;
-        self.audit(
-            actor,
-            Some(row.tenant),
-            Operation::DomainResume,
-            row.name.as_str(),
-            "",
-        )
-        .await?;
+        let recorded = self.recorded_of(actor, &row, Operation::DomainResume, "");
+        self.domain_start(&recorded, &row).await?;
         self.domain_show(actor, domain).await
     }
 
@@ -384,15 +360,7 @@ impl Control {
             .domain_row(actor, Operation::DomainRemove, domain)
             .await?;
         let dangling = self.dangling(&row);
-        self.domain_release(&row).await?;
-        self.audit(
-            actor,
-            Some(row.tenant),
-            Operation::DomainRemove,
-            row.name.as_str(),
-            "",
-        )
-        .await?;
+        self.domain_release(actor, &row, "").await?;
         Ok(Removed {
             domain: row.name.to_string(),
             dangling,

@@ -85,28 +85,21 @@ impl Control {
             });
         }
         let view = view(peer.as_str(), &pem, self.now());
-        let row = self
-            .domain_edit(row.id, |fresh| {
-                let mut choices = Choices::of(fresh);
-                choices.pinned.insert(peer.to_string(), pem.clone());
-                fresh.settings = to_json(&choices);
-            })
-            .await?;
-        self.parts.live.announce(Change::Domain(row.name.clone()));
         let prints: Vec<_> = view
             .anchors
             .iter()
             .map(|a| a.fingerprint.as_str())
             .collect();
         let said = format!("{peer}: {}", prints.join(" "));
-        self.audit(
-            actor,
-            Some(row.tenant),
-            Operation::PeerPin,
-            row.name.as_str(),
-            &said,
-        )
-        .await?;
+        let recorded = self.recorded_of(actor, &row, Operation::PeerPin, &said);
+        let row = self
+            .domain_edit_in(&recorded, row.id, |fresh| {
+                let mut choices = Choices::of(fresh);
+                choices.pinned.insert(peer.to_string(), pem.clone());
+                fresh.settings = to_json(&choices);
+            })
+            .await?;
+        self.parts.live.announce(Change::Domain(row.name.clone()));
         Ok(view)
     }
 
@@ -118,22 +111,16 @@ impl Control {
         if !Choices::of(&row).pinned.contains_key(name.as_str()) {
             return Err(absent());
         }
+        let recorded = self.recorded_of(actor, &row, Operation::PeerUnpin, name.as_str());
         let row = self
-            .domain_edit(row.id, |fresh| {
+            .domain_edit_in(&recorded, row.id, |fresh| {
                 let mut choices = Choices::of(fresh);
                 choices.pinned.remove(name.as_str());
                 fresh.settings = to_json(&choices);
             })
             .await?;
-        self.parts.live.announce(Change::Domain(row.name.clone()));
-        self.audit(
-            actor,
-            Some(row.tenant),
-            Operation::PeerUnpin,
-            row.name.as_str(),
-            name.as_str(),
-        )
-        .await
+        self.parts.live.announce(Change::Domain(row.name));
+        Ok(())
     }
 
     /// Every pinned peer of a domain's choices, by name.

@@ -364,26 +364,23 @@ impl Control {
         let compromised = Choices::of(row).given_up_keys;
         let mut plan = plan(&kept.situation(self, row, memory, &compromised));
         if let Swap::Now { forced } = plan.swap {
-            self.domain_store(row).certificate_promote(now).await?;
-            self.parts
-                .live
-                .announce(Change::Certificate(row.name.clone()));
-            self.tell(row, EventKind::Certificate);
             let fingerprint = kept.next.as_ref().map_or("", |next| next.leaf.as_str());
             let words = if forced {
                 "before every peer could know it: "
             } else {
                 ""
             };
+            let said = format!("in use {words}{fingerprint}");
+            let worker = Actor::system("worker");
+            self.recorded_of(&worker, row, Operation::CertificateOrder, &said)
+                .domain(row.id, &row.name)
+                .certificate_promote(now)
+                .await?;
             tracing::info!(domain = %row.name, forced, "another certificate is in use");
-            self.audit(
-                &Actor::system("worker"),
-                Some(row.tenant),
-                Operation::CertificateOrder,
-                row.name.as_str(),
-                &format!("in use {words}{fingerprint}"),
-            )
-            .await?;
+            self.parts
+                .live
+                .announce(Change::Certificate(row.name.clone()));
+            self.tell(row, EventKind::Certificate);
             kept = held(self, row).await?;
             plan = super::plan(&kept.situation(self, row, memory, &compromised));
         }
@@ -498,6 +495,7 @@ impl Control {
             ..inspected
         };
         self.install(
+            self.store(),
             row,
             &inspected,
             OWN,

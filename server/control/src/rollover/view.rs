@@ -146,7 +146,13 @@ impl Control {
         self.gate
             .attempt(rate::ORDER, row.name.as_str(), self.now())?;
         let now = self.now().0;
-        self.domain_edit(row.id, |fresh| {
+        let said = if change.emergency {
+            "at once: others may know the key"
+        } else {
+            "in good order"
+        };
+        let recorded = self.recorded_of(actor, &row, Operation::CertificateChangeKey, said);
+        self.domain_edit_in(&recorded, row.id, |fresh| {
             let mut choices = Choices::of(fresh);
             choices.key_wanted = now;
             choices.order_wanted = now;
@@ -155,18 +161,6 @@ impl Control {
             }
             fresh.settings = to_json(&choices);
         })
-        .await?;
-        self.audit(
-            actor,
-            Some(row.tenant),
-            Operation::CertificateChangeKey,
-            row.name.as_str(),
-            if change.emergency {
-                "at once: others may know the key"
-            } else {
-                "in good order"
-            },
-        )
         .await?;
         self.soon(&row).await
     }

@@ -341,7 +341,7 @@ async fn a_stop_during_a_look_stands_and_no_edit_is_lost() {
         .domain_suspend(&actor, "example.com", "holidays")
         .await
         .unwrap();
-    let late = control.move_from(&seen, State::Verified, "", "");
+    let late = control.move_from(control.store(), &seen, State::Verified, "", "");
     assert!(!late.await.unwrap());
     let edits = (0..20).map(|n| {
         control.domain_edit(seen.id, move |fresh| {

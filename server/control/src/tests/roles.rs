@@ -3,6 +3,7 @@
 
 use super::world::{House, PASSWORD};
 use crate::account::AccountNew;
+use crate::audit::AuditQuery;
 use crate::certificate::CertificateUpload;
 use crate::domain::{DomainImport, DomainNew, DomainSet};
 use crate::error::{ControlError, Result};
@@ -10,6 +11,7 @@ use crate::operator::{OperatorNew, Origin};
 use crate::permission::{Operation, Reach, Role};
 use crate::tenant::LimitsSet;
 use crate::tenant::TenantNew;
+use crate::token::TokenAsk;
 use crate::{Actor, Secret};
 
 /// Objects of one tenant.
@@ -19,6 +21,13 @@ struct Objects {
     member: i64,
     login: i64,
     token: i64,
+}
+
+fn ask(name: &str) -> TokenAsk {
+    TokenAsk {
+        name: name.into(),
+        ..TokenAsk::default()
+    }
 }
 
 /// Does the operation on these objects; only whether it was allowed matters.
@@ -163,17 +172,90 @@ async fn call(house: &House, operation: Operation, actor: &Actor, of: &Objects) 
         }
         Operation::PeerUnpin => control.peer_unpin(actor, domain, "peer.example").await,
         Operation::AuditList => control
-            .audit_list(actor, Some(tenant), None)
+            .audit_list(
+                actor,
+                &AuditQuery {
+                    tenant: Some(tenant),
+                    ..AuditQuery::default()
+                },
+            )
             .await
             .map(drop),
         Operation::LoginList => control.login_list(actor).await.map(drop),
         Operation::LoginRevoke => control.login_revoke(actor, of.login).await,
         Operation::PasswordChange => control.password_change(actor, "wrong", "wrong").await,
         Operation::TokenList => control.token_list(actor).await.map(drop),
-        Operation::TokenAdd => control.token_add(actor, "test").await.map(drop),
+        Operation::TokenAdd => control.token_add(actor, ask("test")).await.map(drop),
         Operation::TokenRemove => control.token_remove(actor, of.token).await,
         Operation::PlatformOverview => control.overview(actor).await.map(drop),
     }
+}
+
+/// Operations that leave an entry in the audit log. The match has no wildcard.
+fn changes(operation: Operation) -> bool {
+    match operation {
+        Operation::TenantList
+        | Operation::TenantShow
+        | Operation::TeamList
+        | Operation::DomainList
+        | Operation::DomainShow
+        | Operation::DomainCheck
+        | Operation::DomainRecords
+        | Operation::CertificateList
+        | Operation::AccountList
+        | Operation::AccountShow
+        | Operation::PeerList
+        | Operation::PeerShow
+        | Operation::AuditList
+        | Operation::LoginList
+        | Operation::TokenList
+        | Operation::PlatformOverview => false,
+        Operation::TenantAdd
+        | Operation::TenantSuspend
+        | Operation::TenantResume
+        | Operation::TenantRemove
+        | Operation::TenantSetLimits
+        | Operation::TeamAdd
+        | Operation::TeamRemove
+        | Operation::PlatformTeam
+        | Operation::DomainAdd
+        | Operation::DomainImport
+        | Operation::DomainPublish
+        | Operation::DomainSet
+        | Operation::DomainSuspend
+        | Operation::DomainResume
+        | Operation::DomainRemove
+        | Operation::CertificateUpload
+        | Operation::CertificateOrder
+        | Operation::CertificateChangeKey
+        | Operation::AccountAdd
+        | Operation::AccountImport
+        | Operation::AccountSetPassword
+        | Operation::AccountSuspend
+        | Operation::AccountResume
+        | Operation::AccountRemove
+        | Operation::PeerPin
+        | Operation::PeerUnpin
+        | Operation::LoginRevoke
+        | Operation::PasswordChange
+        | Operation::TokenAdd
+        | Operation::TokenRemove => true,
+    }
+}
+
+/// How often the log has an operation.
+async fn entries(house: &House, operation: Operation) -> usize {
+    let query = AuditQuery {
+        operation: operation.to_string(),
+        limit: Some(10_000),
+        ..AuditQuery::default()
+    };
+    house
+        .control
+        .audit_list(&Actor::system("test"), &query)
+        .await
+        .unwrap()
+        .len()
 }
 
 /// Operations on the actor's own person: there is no such thing as doing them to somebody else's.
@@ -233,7 +315,7 @@ async fn objects(house: &House, domain: &str, nick: &str) -> (Objects, Actor) {
     let login = house.control.login_list(&owner).await.unwrap().remove(0).id;
     let token = house
         .control
-        .token_add(&owner, "own")
+        .token_add(&owner, ask("own"))
         .await
         .unwrap()
         .view
@@ -382,7 +464,14 @@ async fn every_operation_every_role() {
         for operation in
             order.filter(|operation| !is_platform(*operation) && !is_personal(*operation))
         {
+            let before = entries(&house, operation).await;
             let answer = call(&house, operation, &actor, &own).await;
+            if answer.is_ok() && changes(operation) {
+                assert!(
+                    entries(&house, operation).await > before,
+                    "{role} {operation} is not in the log"
+                );
+            }
             match operation.reach(role) {
                 Reach::No => assert!(
                     matches!(answer, Err(ControlError::Forbidden { .. })),
@@ -450,7 +539,7 @@ async fn a_tenant_lists_only_its_own() {
     assert_eq!(
         house
             .control
-            .audit_list(&owner, None, None)
+            .audit_list(&owner, &AuditQuery::default())
             .await
             .unwrap()
             .iter()

@@ -10,6 +10,8 @@ battery! {
         let mut row = store.tenant_get(tenant).await.expect("read").expect("there");
         row.state = "suspended".into();
         assert!(store.tenant_update(&row, NOW).await.expect("written"));
+        assert!(!store.tenant_update(&row, NOW).await.expect("asked"), "made on a row that was edited since");
+        row.revision += 1;
         assert_eq!(store.tenant_list(TenantId(0), 10).await.expect("read"), vec![row]);
         let o = store.operator_add("a@example.com", "hash", "owner", Some(tenant), NOW).await.expect("added");
         let twice = store.operator_add("a@example.com", "hash", "owner", None, NOW).await;
@@ -31,8 +33,14 @@ battery! {
         assert!(!store.login_remove(p, id).await.expect("asked"), "another person's login");
         assert!(store.operator_set_password(o, "hash2").await.expect("set"));
         assert!(store.login_find(b"hash1", NOW).await.expect("read").is_none(), "a new password ends logins");
-        let t = store.token_add(o, b"tok", "ci", NOW, Timestamp(NOW.0 + 5)).await.expect("added");
-        assert_eq!(store.token_find(b"tok", NOW).await.expect("read").expect("good").id, t);
+        let token = TokenRow {
+            id: 0, operator: o, name: "ci".into(), domains: vec!["example.com".into()], operations: vec!["domain.show".into()],
+            created: NOW, expires: Timestamp(NOW.0 + 5), used: None,
+        };
+        let t = store.token_add(b"tok", &token).await.expect("added");
+        assert_eq!(store.token_find(b"tok", NOW).await.expect("read").expect("good"), TokenRow { id: t, ..token });
+        store.token_used(t, Timestamp(NOW.0 + 1)).await.expect("noted");
+        assert_eq!(store.token_find(b"tok", NOW).await.expect("read").expect("good").used, Some(Timestamp(NOW.0 + 1)));
         assert_eq!(store.token_list(o, NOW).await.expect("read").len(), 1);
         assert!(store.token_remove(o, t).await.expect("removed"));
         store.logins_sweep(Timestamp(NOW.0 + 1000)).await.expect("swept");
@@ -216,14 +224,16 @@ battery! {
         let tenant = store.tenant_add("Acme", "active", "{}", NOW).await.expect("tenant");
         let entry = |op: &str| AuditRow {
             id: 0, at: NOW, actor: "a@example.com".into(), role: "owner".into(), operation: op.into(),
-            object: "example.com".into(), detail: String::new(),
+            domain: "example.com".into(), object: "example.com".into(), detail: String::new(),
         };
-        store.audit_add(Some(tenant), &entry("domain add")).await.expect("added");
+        let of = |tenant| AuditFilter { tenant, ..AuditFilter::default() };
+        store.audit_add(Some(tenant), &entry("domain.add")).await.expect("added");
         store.audit_add(None, &entry("platform")).await.expect("added");
-        store.audit_add(Some(tenant), &entry("domain remove")).await.expect("added");
-        let ours = store.audit_list(Some(tenant), i64::MAX, 10).await.expect("read");
-        assert_eq!(ours.iter().map(|a| a.operation.as_str()).collect::<Vec<_>>(), ["domain remove", "domain add"]);
-        assert_eq!(store.audit_list(None, i64::MAX, 10).await.expect("read").len(), 3);
-        assert_eq!(store.audit_list(Some(tenant), ours[0].id, 10).await.expect("read").len(), 1);
+        store.audit_add(Some(tenant), &entry("domain.remove")).await.expect("added");
+        let ours = store.audit_list(&of(Some(tenant)), 10).await.expect("read");
+        assert_eq!(ours.iter().map(|a| a.operation.as_str()).collect::<Vec<_>>(), ["domain.remove", "domain.add"]);
+        assert_eq!(store.audit_list(&of(None), 10).await.expect("read").len(), 3);
+        let before = AuditFilter { before: Some(ours[0].id), ..of(Some(tenant)) };
+        assert_eq!(store.audit_list(&before, 10).await.expect("read").len(), 1);
     }
 }

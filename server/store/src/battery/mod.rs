@@ -16,6 +16,7 @@ mod faults;
 mod hosting;
 mod people;
 mod pubsub;
+mod record;
 mod rooms;
 mod together;
 

@@ -140,7 +140,7 @@ battery! {
     }
 }
 
-async fn tables(store: &Store) -> Vec<String> {
+pub(super) async fn tables(store: &Store) -> Vec<String> {
     let found: Vec<(String,)> = match &store.0.db {
         Db::Pg(p) => {
             sqlx::query_as("SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'")

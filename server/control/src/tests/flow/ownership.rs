@@ -1,6 +1,7 @@
 //! Whose a domain is: proofs that lapse, second claimants, removal.
 
 use super::*;
+use crate::audit::AuditQuery;
 
 #[tokio::test]
 async fn a_lapsed_proof_is_warned_of_then_stops_the_domain_then_must_be_shown_afresh() {
@@ -29,7 +30,11 @@ async fn a_lapsed_proof_is_warned_of_then_stops_the_domain_then_must_be_shown_af
             .status
             .contains("gone too long")
     );
-    let log = house.control.audit_list(&actor, None, None).await.unwrap();
+    let log = house
+        .control
+        .audit_list(&actor, &AuditQuery::default())
+        .await
+        .unwrap();
     assert!(
         log.iter()
             .any(|entry| entry.operation == "domain.suspend" && entry.actor == "worker")
@@ -182,7 +187,11 @@ async fn a_second_claimant_gets_nothing_that_is_proven() {
         .0,
         State::Verified
     );
-    let log = house.control.audit_list(&second, None, None).await.unwrap();
+    let log = house
+        .control
+        .audit_list(&second, &AuditQuery::default())
+        .await
+        .unwrap();
     assert!(
         log.iter()
             .any(|entry| entry.detail.contains("another customer"))

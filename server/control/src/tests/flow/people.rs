@@ -1,6 +1,7 @@
 //! Accounts of a domain, and the logins of those who look after it.
 
 use super::*;
+use crate::token::TokenAsk;
 
 #[tokio::test]
 async fn accounts_come_with_the_proof_and_within_limits() {
@@ -293,7 +294,16 @@ async fn first_run_once_and_logins() {
             .is_none()
     );
 
-    let token = control.token_add(&actor, "script").await.unwrap();
+    let token = control
+        .token_add(
+            &actor,
+            TokenAsk {
+                name: "script".into(),
+                ..TokenAsk::default()
+            },
+        )
+        .await
+        .unwrap();
     assert_eq!(
         control
             .token_resume(&token.secret)
@@ -336,4 +346,65 @@ async fn first_run_once_and_logins() {
         .await
         .unwrap_err();
     assert!(matches!(stopped, ControlError::TooMany { .. }));
+}
+
+#[tokio::test]
+async fn a_token_reaches_its_domains_and_operations_until_it_ends() {
+    let house = House::open(false).await;
+    let owner = house.live("example.com", "me@example.org").await;
+    let control = &house.control;
+    control
+        .domain_add(
+            &owner,
+            DomainNew {
+                domain: "example.org".into(),
+                tenant: None,
+            },
+        )
+        .await
+        .unwrap();
+    let foreign = TokenAsk {
+        name: "x".into(),
+        domains: vec!["example.net".into()],
+        ..TokenAsk::default()
+    };
+    assert_eq!(
+        control
+            .token_add(&owner, foreign)
+            .await
+            .unwrap_err()
+            .field(),
+        Some("domains")
+    );
+    let ask = TokenAsk {
+        name: "sync".into(),
+        domains: vec!["EXAMPLE.com".into()],
+        operations: vec!["account.list".into(), "domain.list".into()],
+        days: Some(7),
+    };
+    let token = control.token_add(&owner, ask).await.unwrap();
+    assert_eq!(token.view.domains, ["example.com"]);
+    let program = control
+        .token_resume(&token.secret)
+        .await
+        .unwrap()
+        .unwrap()
+        .actor;
+    let list = |domain: &'static str| control.account_list(&program, domain, None, 1);
+    assert!(list("example.com").await.is_ok());
+    assert!(matches!(
+        list("example.org").await,
+        Err(ControlError::NotFound { .. })
+    ));
+    let domains = control.domain_list(&program, None).await.unwrap();
+    assert_eq!(domains.len(), 1, "the other domain is not listed");
+    let refused = control.domain_show(&program, "example.com").await;
+    assert!(matches!(refused, Err(ControlError::Scope { .. })));
+    let more = control.token_add(&program, TokenAsk::default()).await;
+    assert!(matches!(more, Err(ControlError::Scope { .. })));
+
+    let seen = control.token_list(&owner).await.unwrap().remove(0);
+    assert_eq!(seen.used, Some(control.now()));
+    house.world.advance(8 * DAY);
+    assert!(control.token_resume(&token.secret).await.unwrap().is_none());
 }
