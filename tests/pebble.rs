@@ -2,216 +2,22 @@
 //!
 //! Pebble refuses one nonce in twenty on purpose. Unlike the black-box tests this one calls into the server's library.
 
+mod authority;
 mod harness;
 
-use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use authority::{Desk, Keep, Pebble, assert_names, challenge_records, request};
 use control::Secret;
-use control::outside::{
-    ChallengeSolver, IssueError, IssueRequest, Issued, Issuer, KeyChoice, PendingOrder, ZoneChange,
-    ZonePublisher, ZoneValue,
-};
-use domicile::certificates::{AccountKeep, Acme, AcmeSettings};
+use control::outside::{IssueError, Issuer, KeyChoice, PendingOrder};
+use domicile::certificates::{Acme, AcmeSettings};
 use domicile::demo::ca::Ca;
-use domicile::zone::{Publisher, read_key};
 use harness::bind::Bind;
 use harness::tools::{Service, free_port, program};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use xmpp::jid::DomainName;
 
 const OWNER: &str = "_acme-challenge 60 IN CNAME d1._acme.on.hosting.example.\n_acme-challenge.rooms 60 IN CNAME d1._acme.on.hosting.example.";
-
-/// A Pebble with its own HTTPS certificate, made by the sandbox's CA.
-struct Pebble {
-    management: SocketAddr,
-    service: Option<Service>,
-    config: PathBuf,
-    dns: SocketAddr,
-    address: SocketAddr,
-    root: PathBuf,
-    dir: tempfile::TempDir,
-}
-
-impl Pebble {
-    fn start(dns: SocketAddr, external: &str) -> Self {
-        let dir = tempfile::tempdir().expect("temporary directory");
-        let ip: IpAddr = [127, 0, 0, 1].into();
-        let address = SocketAddr::new(ip, free_port(ip));
-        let ca = Ca::open(&dir.path().join("ca"), None).expect("CA");
-        let issued = ca
-            .leaf(&["localhost".into()], &KeyChoice::New)
-            .expect("certificate");
-        let (cert, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
-        std::fs::write(&cert, &issued.chain_pem).expect("certificate");
-        std::fs::write(&key, issued.key_pem.expose()).expect("key");
-        let management = SocketAddr::new(ip, free_port(ip));
-        let config = dir.path().join("pebble.json");
-        let text = format!(
-            r#"{{"pebble":{{"listenAddress":"{address}","managementListenAddress":"{management}","certificate":"{cert}","privateKey":"{key}","httpPort":5002,"tlsPort":5001,"ocspResponderURL":""{external}}}}}"#,
-            cert = cert.display(),
-            key = key.display()
-        );
-        std::fs::write(&config, text).expect("configuration");
-        let mut pebble = Self {
-            management,
-            service: None,
-            config,
-            dns,
-            address,
-            root: ca.root().to_path_buf(),
-            dir,
-        };
-        pebble.restart();
-        pebble
-    }
-
-    /// A new process on the same address; it has forgotten everything.
-    fn restart(&mut self) {
-        self.service = None;
-        let mut command = Command::new(program("pebble"));
-        command
-            .arg("-config")
-            .arg(&self.config)
-            .args(["-dnsserver", &self.dns.to_string()])
-            .env("PEBBLE_VA_NOSLEEP", "1");
-        let mut service =
-            Service::start("pebble", &mut command, self.dir.path().join("pebble.log"));
-        service.listening(self.address);
-        self.service = Some(service);
-    }
-
-    fn settings(&self) -> AcmeSettings {
-        AcmeSettings {
-            name: "Pebble".into(),
-            directory: format!("https://localhost:{}/dir", self.address.port()),
-            root: Some(self.root.clone()),
-            contact: vec!["mailto:hostmaster@hosting.example".into()],
-            terms_agreed: true,
-            external_account: None,
-            caa_identities: vec!["pebble.example".into()],
-        }
-    }
-}
-
-#[derive(Default)]
-struct Keep(Mutex<HashMap<String, Secret>>);
-
-#[async_trait::async_trait]
-impl AccountKeep for Keep {
-    async fn load(&self, directory: &str) -> Result<Option<Secret>, String> {
-        Ok(self.0.lock().expect("lock").get(directory).cloned())
-    }
-    async fn save(&self, directory: &str, credentials: &Secret) -> Result<(), String> {
-        self.0
-            .lock()
-            .expect("lock")
-            .insert(directory.into(), credentials.clone());
-        Ok(())
-    }
-    async fn forget(&self, directory: &str) -> Result<(), String> {
-        self.0.lock().expect("lock").remove(directory);
-        Ok(())
-    }
-}
-
-/// Control's side: publishes in BIND, remembers the order.
-struct Desk {
-    zone: Publisher,
-    crash: bool,
-    presented: Mutex<usize>,
-    pending: Mutex<Option<PendingOrder>>,
-}
-
-impl Desk {
-    fn new(bind: &Bind) -> Self {
-        let key = read_key(&bind.key).expect("key file");
-        let zone = Publisher::new(bind.address, "hosting.example", &key).expect("publisher");
-        Self {
-            zone,
-            crash: false,
-            presented: Mutex::default(),
-            pending: Mutex::default(),
-        }
-    }
-}
-
-#[async_trait::async_trait]
-impl ChallengeSolver for Desk {
-    async fn present(&self, _name: &DomainName, value: &str) -> Result<(), IssueError> {
-        *self.presented.lock().expect("lock") += 1;
-        let change = ZoneChange::Add {
-            name: "d1._acme.on.hosting.example".into(),
-            ttl_seconds: 1,
-            value: ZoneValue::Txt(value.into()),
-        };
-        self.zone
-            .apply(&[change])
-            .await
-            .map_err(|error| IssueError::Challenge(error.to_string()))
-    }
-    async fn withdraw(&self, _name: &DomainName, value: &str) {
-        let change = ZoneChange::Remove {
-            name: "d1._acme.on.hosting.example".into(),
-            value: ZoneValue::Txt(value.into()),
-        };
-        self.zone.apply(&[change]).await.expect("withdrawn");
-    }
-    async fn remember(&self, order: PendingOrder) -> Result<(), IssueError> {
-        *self.pending.lock().expect("lock") = Some(order);
-        if self.crash {
-            Err(IssueError::Unavailable("the database has gone".into()))
-        } else {
-            Ok(())
-        }
-    }
-}
-
-fn request(names: &[&str], key: KeyChoice) -> IssueRequest {
-    let names: Vec<DomainName> = names
-        .iter()
-        .map(|name| DomainName::parse(name).expect("name"))
-        .collect();
-    IssueRequest {
-        domain_id: 1,
-        domain: names[0].clone(),
-        names,
-        key,
-        resume: None,
-    }
-}
-
-fn challenge_records(bind: &Bind) -> String {
-    let out = Command::new(program("dig"))
-        .args([
-            &format!("@{}", bind.address.ip()),
-            "-p",
-            &bind.address.port().to_string(),
-            "+short",
-            "d1._acme.on.hosting.example",
-            "TXT",
-        ])
-        .output()
-        .expect("dig");
-    String::from_utf8_lossy(&out.stdout).into_owned()
-}
-
-fn assert_names(issued: &Issued, names: &[&str]) {
-    let chain: Vec<CertificateDer<'_>> =
-        CertificateDer::pem_slice_iter(issued.chain_pem.as_bytes())
-            .map(|cert| cert.expect("PEM"))
-            .collect();
-    assert!(chain.len() >= 2, "leaf and intermediate");
-    let leaf = webpki::EndEntityCert::try_from(&chain[0]).expect("leaf");
-    for name in names {
-        leaf.verify_is_valid_for_subject_name(&ServerName::try_from(*name).expect("name"))
-            .expect("the name is in it");
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn acme_01_one_order_holds_every_name_and_a_renewal_keeps_key_and_account() {

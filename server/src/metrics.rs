@@ -55,6 +55,11 @@ pub struct Metrics {
     pub findings: Family<SeverityLabel, Gauge>,
     /// Certificates in use by days left: `expired`, `7`, `14`, `30`, `more`, as of the last sample.
     pub certificates: Family<DaysLabel, Gauge>,
+    /// Orders of certificates by priority (`first`, `renewal`, `optional`) and reason for which they wait (`under-way` for
+    /// those that do not, `new` for those not yet planned), as of the last sample.
+    pub orders: Family<OrderLabel, Gauge>,
+    /// Certificate authorities by state: `up`, `down`, as of the last sample.
+    pub authorities: Family<AuthorityLabel, Gauge>,
     /// Connections that nobody has logged in on, as of the last sample.
     pub unauthenticated: Gauge,
     /// Tasks of the runtime that have not ended, as of the last sample: one for each connection and some more.
@@ -106,6 +111,18 @@ label! {
     SeverityLabel {
         /// `critical`, `warning`, `info`.
         severity
+    }
+    /// An order of a certificate.
+    OrderLabel {
+        /// `first`, `renewal`, `optional`.
+        priority,
+        /// A closed set of words, see the metric.
+        reason
+    }
+    /// A certificate authority's state.
+    AuthorityLabel {
+        /// `up`, `down`.
+        state
     }
     /// A limit.
     LimitLabel {
@@ -173,6 +190,18 @@ impl Metrics {
             "Certificates in use by days left",
             certificates.clone(),
         );
+        let orders = Family::default();
+        registry.register(
+            "certificate_orders",
+            "Orders of certificates by priority and reason for which they wait",
+            orders.clone(),
+        );
+        let authorities = Family::default();
+        registry.register(
+            "certificate_authorities",
+            "Certificate authorities by state",
+            authorities.clone(),
+        );
         let unauthenticated = Gauge::default();
         registry.register(
             "unauthenticated_connections",
@@ -206,6 +235,8 @@ impl Metrics {
             domains,
             findings,
             certificates,
+            orders,
+            authorities,
             unauthenticated,
             tasks,
             limited,

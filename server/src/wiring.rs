@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use control::certificate::{AuthorityLimits, Quota};
 use control::outside::{
     ChallengeSolver, IssueError, IssueRequest, Issued, Issuer, IssuerInfo, ZoneChange, ZoneError,
     ZonePublisher,
@@ -138,6 +139,7 @@ pub fn platform_settings(config: &Config, pace: Pace) -> PlatformSettings {
         sign_up: config.platform.sign_up,
         limits: tenant_limits(config),
         pace,
+        authority_limits: authority_limits(config),
         service_names: modules::hooks::services()
             .map(|service| ServiceName {
                 label: service.label.to_owned(),
@@ -145,6 +147,42 @@ pub fn platform_settings(config: &Config, pace: Pace) -> PlatformSettings {
                 federated: true,
             })
             .collect(),
+    }
+}
+
+/// What certificate authorities allow.
+pub fn authority_limits(config: &Config) -> AuthorityLimits {
+    let acme = &config.acme;
+    let quota = |most, hours: u32| Quota {
+        most,
+        window_seconds: hours.saturating_mul(3600),
+    };
+    AuthorityLimits {
+        orders: quota(acme.orders, acme.orders_hours),
+        registered: quota(
+            acme.certificates_per_registered_domain,
+            acme.certificates_hours,
+        ),
+        duplicates: quota(acme.duplicates, acme.certificates_hours),
+        failures: quota(acme.failures_per_name_and_hour, 1),
+        pending: acme.pending_authorizations,
+        names: acme.names_per_certificate,
+    }
+}
+
+/// What an authority allows that counts nothing.
+pub fn no_limits() -> AuthorityLimits {
+    let none = Quota {
+        most: 0,
+        window_seconds: 0,
+    };
+    AuthorityLimits {
+        orders: none,
+        registered: none,
+        duplicates: none,
+        failures: none,
+        pending: 0,
+        names: 0,
     }
 }
 
@@ -216,35 +254,57 @@ pub fn zone(config: &Config) -> Result<Arc<dyn ZonePublisher>, WiringError> {
     ))
 }
 
-/// The certificate authority.
-pub fn issuer(config: &Config, store: &Store) -> Arc<dyn Issuer> {
-    let acme = &config.acme;
+/// The certificate authorities, with what is kept of our accounts there.
+pub async fn issuer(config: &Config, store: &Store) -> Arc<dyn Issuer> {
+    let (acme, second) = (&config.acme, &config.acme_second);
     if acme.directory.is_empty() {
         return Arc::new(NoIssuer);
     }
-    let host = acme.directory.split('/').nth(2).unwrap_or(&acme.directory);
-    let name = match host {
+    let given = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    let root = |path: &Path| {
+        Some(path)
+            .filter(|path| !path.as_os_str().is_empty())
+            .map(|path| config.path(path))
+    };
+    let contact: Vec<String> = given(&acme.contact).into_iter().collect();
+    let mut authorities = vec![AcmeSettings {
+        name: authority_name(&acme.directory),
+        directory: acme.directory.clone(),
+        root: root(&acme.root),
+        contact: contact.clone(),
+        terms_agreed: acme.terms_agreed,
+        external_account: given(&acme.eab_key_id)
+            .map(|id| (id, Secret::from(acme.eab_key.expose()))),
+        caa_identities: acme.caa_identities.clone(),
+        profile: given(&acme.profile),
+        chain: given(&acme.chain),
+    }];
+    if !second.directory.is_empty() {
+        authorities.push(AcmeSettings {
+            name: authority_name(&second.directory),
+            directory: second.directory.clone(),
+            root: root(&second.root),
+            contact,
+            terms_agreed: second.terms_agreed,
+            external_account: given(&second.eab_key_id)
+                .map(|id| (id, Secret::from(second.eab_key.expose()))),
+            caa_identities: second.caa_identities.clone(),
+            profile: given(&second.profile),
+            chain: given(&second.chain),
+        });
+    }
+    let acme = Acme::of(authorities, Arc::new(StoredAccount(store.clone())));
+    acme.recall().await;
+    Arc::new(acme)
+}
+
+/// What people call the authority of a directory.
+fn authority_name(directory: &str) -> String {
+    match directory.split('/').nth(2).unwrap_or(directory) {
         "acme-v02.api.letsencrypt.org" => "Let's Encrypt".to_owned(),
         "acme-staging-v02.api.letsencrypt.org" => "Let's Encrypt (staging)".to_owned(),
         other => other.to_owned(),
-    };
-    let settings = AcmeSettings {
-        name,
-        directory: acme.directory.clone(),
-        root: Some(&acme.root)
-            .filter(|root| !root.as_os_str().is_empty())
-            .map(|root| config.path(root)),
-        contact: Some(acme.contact.clone())
-            .filter(|contact| !contact.is_empty())
-            .into_iter()
-            .collect(),
-        terms_agreed: acme.terms_agreed,
-        external_account: Some(acme.eab_key_id.clone())
-            .filter(|id| !id.is_empty())
-            .map(|id| (id, Secret::from(acme.eab_key.expose()))),
-        caa_identities: acme.caa_identities.clone(),
-    };
-    Arc::new(Acme::new(settings, Arc::new(StoredAccount(store.clone()))))
+    }
 }
 
 /// Whom we connect to.
@@ -316,12 +376,12 @@ fn read_anchors(key: &'static str, file: &Path) -> Result<Anchors, WiringError> 
 }
 
 /// Control for a process that serves nothing itself: the command line.
-pub fn offline_control(
+pub async fn offline_control(
     config: &Config,
     store: Store,
     lookup: Arc<dyn dna::Lookup>,
 ) -> Result<Arc<Control>, WiringError> {
-    let issuer = issuer(config, &store);
+    let issuer = issuer(config, &store).await;
     let anchors = Arc::new(anchors(config)?);
     Ok(Control::new(Parts {
         store,
@@ -380,8 +440,7 @@ impl Issuer for NoIssuer {
     fn describe(&self) -> IssuerInfo {
         IssuerInfo {
             name: "none".into(),
-            caa_identities: Vec::new(),
-            account_uri: None,
+            ..IssuerInfo::default()
         }
     }
 

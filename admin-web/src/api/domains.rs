@@ -39,7 +39,7 @@ pub(super) fn router() -> OpenApiRouter<Shared> {
 /// Which domains.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct OfTenant {
-    tenant: Option<i64>,
+    pub(super) tenant: Option<i64>,
 }
 
 /// Domains, the most urgent first

@@ -5,6 +5,7 @@
 //! not JSON (a list of accounts is CSV) and says so.
 
 mod accounts;
+mod certificates;
 mod domains;
 mod entry;
 mod platform;
@@ -57,6 +58,7 @@ pub(crate) fn router() -> Router<Shared> {
             "/api/v1",
             entry::router()
                 .merge(domains::router())
+                .merge(certificates::router())
                 .merge(accounts::router())
                 .merge(platform::router()),
         )

@@ -444,6 +444,8 @@ pub(super) struct Certificate {
     not_before: String,
     not_after: String,
     renew_at: Option<String>,
+    /// The window that the certificate authority suggests (RFC 9773), if it does.
+    renewal: Option<Renewal>,
     days_left: i64,
     /// `acme`, `uploaded`, or `own`: made by us for our own host.
     source: String,
@@ -451,6 +453,93 @@ pub(super) struct Certificate {
     state: String,
     fingerprint: String,
     key_since: String,
+}
+
+#[derive(ToSchema)]
+pub(super) struct Renewal {
+    start: String,
+    end: String,
+    /// A page that says why.
+    explanation: Option<String>,
+}
+
+#[derive(ToSchema)]
+pub(super) struct Order {
+    domain: String,
+    tenant: i64,
+    /// `first`, `renewal`, `optional`.
+    priority: String,
+    names: Vec<String>,
+    authority: String,
+    /// The authority has announced the renewal and does not count it.
+    announced: bool,
+    since: String,
+    deadline: Option<String>,
+    failures: u32,
+    under_way: bool,
+    /// `back-off`, `told-to-wait`, `orders`, `registered-domain`, `duplicates`, `failures`, `pending`, `turn`.
+    why: Option<String>,
+    reason: String,
+    until: Option<String>,
+}
+
+#[derive(ToSchema)]
+pub(super) struct BlockedName {
+    name: String,
+    why: String,
+}
+
+#[derive(ToSchema)]
+pub(super) struct CertificatePlan {
+    domain: String,
+    certificate: Option<Certificate>,
+    renewal: Option<String>,
+    order: Option<Order>,
+    blocked: Vec<BlockedName>,
+    failed: String,
+}
+
+#[derive(ToSchema)]
+pub(super) struct Revocation {
+    /// `key-compromise`, `cessation-of-operation`.
+    reason: String,
+}
+
+#[derive(ToSchema)]
+pub(super) struct Revoked {
+    domain: String,
+    fingerprints: Vec<String>,
+    refused: Vec<String>,
+}
+
+#[derive(ToSchema)]
+pub(super) struct OfAuthority {
+    /// Directory URL; empty or left out: the preferred authority.
+    directory: Option<String>,
+}
+
+#[derive(ToSchema)]
+pub(super) struct LimitUsed {
+    subject: String,
+    used: u64,
+    /// 0: no limit.
+    most: u32,
+    window_seconds: u32,
+}
+
+#[derive(ToSchema)]
+pub(super) struct Authority {
+    name: String,
+    directory: String,
+    caa_identities: Vec<String>,
+    account_uri: Option<String>,
+    persistent: Vec<String>,
+    down_since: Option<String>,
+    rests_until: Option<String>,
+    said: String,
+    orders: LimitUsed,
+    certificates: Vec<LimitUsed>,
+    failures: Vec<LimitUsed>,
 }
 
 #[derive(ToSchema)]

@@ -236,6 +236,7 @@ pub(super) fn certificate() -> CertificateView {
         not_after: Timestamp(NOW.0 + 44 * DAY),
         renew_at: Some(Timestamp(NOW.0 + 22 * DAY)),
         days_left: 44,
+        renewal: None,
         source: "acme".into(),
         state: "current".into(),
         fingerprint: (0..32)

@@ -237,6 +237,24 @@ fn ways() -> Vec<Way> {
             "/api/v1/domains/{D}/certificates/key",
             empty,
         ),
+        (
+            Op::CertificateRevoke,
+            post.clone(),
+            "/api/v1/domains/{D}/certificates/revoke",
+            || Some(json!({"reason": "key-compromise"})),
+        ),
+        (
+            Op::CertificateList,
+            get.clone(),
+            "/api/v1/domains/{D}/certificates/plan",
+            none,
+        ),
+        (
+            Op::CertificateQueue,
+            get.clone(),
+            "/api/v1/orders?tenant={T}",
+            none,
+        ),
         (Op::AccountList, get.clone(), "/domains/{D}/people", none),
         (
             Op::AccountList,
@@ -388,6 +406,13 @@ fn ways_without_object() -> Vec<Way> {
         }),
         (Op::PlatformTeam, get.clone(), "/api/v1/operators", none),
         (Op::PlatformOverview, get.clone(), "/api/v1/overview", none),
+        (Op::AuthorityList, get.clone(), "/api/v1/authorities", none),
+        (
+            Op::AuthorityRollKey,
+            post.clone(),
+            "/api/v1/authorities/roll-key",
+            empty,
+        ),
         (Op::DomainAdd, post.clone(), "/domains", || {
             Some(json!({"domain": "more.example"}))
         }),

@@ -203,8 +203,7 @@ impl Issuer for World {
     fn describe(&self) -> IssuerInfo {
         IssuerInfo {
             name: "Test CA".into(),
-            caa_identities: Vec::new(),
-            account_uri: None,
+            ..IssuerInfo::default()
         }
     }
 
@@ -222,6 +221,7 @@ impl Issuer for World {
         Ok(Issued {
             chain_pem,
             key_pem: key_pem.into(),
+            ..Issued::default()
         })
     }
 }
@@ -281,6 +281,7 @@ impl House {
                     ..Limits::default()
                 },
                 pace: Pace::real(),
+                authority_limits: control::certificate::AuthorityLimits::default(),
                 service_names: vec![ServiceName {
                     label: "rooms".into(),
                     purpose: "group chats".into(),

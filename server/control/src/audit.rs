@@ -165,6 +165,17 @@ impl Control {
         Ok(self.store().audit_add(Some(row.tenant), &entry).await?)
     }
 
+    /// Writes down what is about to be done outside of the store, to nothing of a customer's.
+    pub(crate) async fn announced_here(
+        &self,
+        actor: &Actor,
+        operation: Operation,
+        object: &str,
+    ) -> Result<()> {
+        let entry = self.entry(actor, operation, "", object, "");
+        Ok(self.store().audit_add(None, &entry).await?)
+    }
+
     fn entry(
         &self,
         actor: &Actor,

@@ -2,6 +2,7 @@
 //!
 //! Control decides and remembers; it opens no socket. Each trait says what it may refuse and what it must never do.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::secret::Secret;
@@ -33,11 +34,16 @@ impl Clock for SystemClock {
 
 // --- certificates ---
 
-/// A certificate authority: ACME (RFC 8555), or the sandbox's own CA, which checks the same dns-01 TXT.
+/// Certificate authorities: by ACME (RFC 8555), or the sandbox's own CA, which checks the same dns-01 TXT.
 #[async_trait]
 pub trait Issuer: Send + Sync {
-    /// Who issues, for the records page and the CAA check.
+    /// Who issues first of all, for the records page and the CAA check.
     fn describe(&self) -> IssuerInfo;
+
+    /// Everybody who issues, the preferred one first; the others are for when it cannot.
+    fn authorities(&self) -> Vec<IssuerInfo> {
+        vec![self.describe()]
+    }
 
     /// Obtains one certificate for exactly `request.names`. Calls `desk` to publish challenges, and `desk.remember` with the
     /// order, key and CSR *before* the order is finalized, so that a crash resumes (`request.resume`) rather than orders anew.
@@ -47,46 +53,140 @@ pub trait Issuer: Send + Sync {
         request: IssueRequest,
         desk: &dyn ChallengeSolver,
     ) -> Result<Issued, IssueError>;
+
+    /// When the authority wants this certificate renewed (RFC 9773); `None`: it does not say.
+    async fn renewal_info(
+        &self,
+        _authority: &str,
+        _chain_pem: &str,
+    ) -> Result<Option<RenewalInfo>, IssueError> {
+        Ok(None)
+    }
+
+    /// Has the authority that issued it revoke a certificate (RFC 8555 7.6).
+    async fn revoke(
+        &self,
+        _authority: &str,
+        _chain_pem: &str,
+        _reason: RevocationReason,
+    ) -> Result<(), IssueError> {
+        Err(IssueError::Refused("it revokes nothing".into()))
+    }
+
+    /// Gives our account there another key (RFC 8555 7.3.5); it stays the same account. Returns its URI.
+    async fn roll_account_key(&self, _authority: &str) -> Result<String, IssueError> {
+        Err(IssueError::Refused("it keeps no accounts".into()))
+    }
 }
 
 /// What is known of an issuer beforehand.
-#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, Serialize, PartialEq, Eq)]
 pub struct IssuerInfo {
     /// For people: `Let's Encrypt`, `Sandbox CA`.
     pub name: String,
+    /// Its directory's URL: its name in the store. Empty where there is only one.
+    pub directory: String,
     /// The names that a CAA `issue` property may hold for it (`letsencrypt.org`); empty: the CA ignores CAA.
     pub caa_identities: Vec<String>,
-    /// The account's URI, for CAA `accounturi` (RFC 8657).
+    /// The account's URI, for CAA `accounturi` (RFC 8657) and dns-persist-01.
     pub account_uri: Option<String>,
+    /// Issuer names that a dns-persist-01 record may hold for it; empty: it was not seen to offer dns-persist-01.
+    pub persistent: Vec<String>,
+}
+
+/// How a name is proven to the authority (RFC 8555 8).
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub enum Method {
+    /// A TXT record in the platform's zone, to which the owner's CNAME leads. The default.
+    #[default]
+    #[serde(rename = "dns-01")]
+    Dns,
+    /// A document on the public door, to which the owner's website redirects.
+    #[serde(rename = "http-01")]
+    Http,
+    /// A TXT record of the owner's that stands for ever and names our account.
+    #[serde(rename = "dns-persist-01")]
+    DnsPersist,
+}
+
+impl Method {
+    /// Word of the ACME registry.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Dns => "dns-01",
+            Self::Http => "http-01",
+            Self::DnsPersist => "dns-persist-01",
+        }
+    }
 }
 
 /// One order.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct IssueRequest {
     /// Row of the domain the order is for; only for the log.
     pub domain_id: i64,
-    /// The domain.
-    pub domain: DomainName,
     /// Every name of the certificate, the domain first (ACME-01). A-labels are the issuer's affair (`DomainName::to_ascii`).
     pub names: Vec<DomainName>,
+    /// Directory of the authority that it goes to; empty: the preferred one.
+    pub authority: String,
+    /// How names are proven that are not proven by dns-01.
+    pub methods: BTreeMap<DomainName, Method>,
     /// Which key.
     pub key: KeyChoice,
+    /// The certificate that is being renewed (PEM), where its authority announces renewals: it then does not count the order
+    /// (RFC 9773 5).
+    pub replaces: Option<String>,
     /// An order that was started before a crash: to be resumed if the CA still knows it, else to be forgotten.
     pub resume: Option<PendingOrder>,
 }
 
+impl IssueRequest {
+    /// How this name is proven.
+    pub fn method(&self, name: &DomainName) -> Method {
+        self.methods.get(name).copied().unwrap_or_default()
+    }
+}
+
+/// When the authority wants a certificate renewed (RFC 9773 4.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RenewalInfo {
+    /// Start of the window.
+    pub start: Timestamp,
+    /// Its end.
+    pub end: Timestamp,
+    /// A page that says why, for people.
+    pub explanation: Option<String>,
+    /// Ask again after so many seconds; the authority's word (Retry-After).
+    pub ask_again_seconds: u32,
+}
+
+/// Why a certificate is revoked (RFC 5280 5.3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RevocationReason {
+    /// Somebody else has, or may have, its key.
+    KeyCompromise,
+    /// The domain has left.
+    CessationOfOperation,
+}
+
 /// Which key a certificate is asked for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub enum KeyChoice {
     /// A fresh ECDSA P-256 key.
+    #[default]
     New,
     /// The key of the certificate being renewed (ACME-12), PKCS#8 PEM.
     Keep(Secret),
 }
 
 /// What must survive a crash between "ready" and "certificate in hand".
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct PendingOrder {
+    /// Directory of the authority it is at; empty: from before this was kept, the preferred one.
+    pub authority: String,
     /// The order's URL at the CA.
     pub url: String,
     /// PKCS#8 PEM. Sealed by the store.
@@ -96,8 +196,12 @@ pub struct PendingOrder {
 }
 
 /// What an issuer hands back.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Issued {
+    /// Directory of the authority that issued it.
+    pub authority: String,
+    /// The authority took it as the renewal that it had announced, and does not count it (RFC 9773 5).
+    pub announced: bool,
     /// Leaf first, then intermediates; PEM.
     pub chain_pem: String,
     /// PKCS#8 PEM.
@@ -115,6 +219,8 @@ pub enum IssueError {
     RateLimited {
         /// As told, or the issuer's guess.
         wait_seconds: u64,
+        /// It concerns all orders of the account, not only these names.
+        account: bool,
     },
     /// The CA cannot be reached or answers with a server error: unknown, not failed.
     #[error("the certificate authority cannot be reached: {0}")]
@@ -136,15 +242,32 @@ pub struct NameRefused {
     pub why: String,
 }
 
+/// What is shown for one challenge while the authority looks (dns-persist-01 needs nothing shown).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Response {
+    /// dns-01: the TXT value, already the base64url digest of RFC 8555 8.4.
+    Dns {
+        /// The text.
+        value: String,
+    },
+    /// http-01 (RFC 8555 8.3): the document at `/.well-known/acme-challenge/TOKEN`.
+    Http {
+        /// The token.
+        token: String,
+        /// Its content.
+        key_authorization: String,
+    },
+}
+
 /// The side of an order that control keeps: where challenges go and what is remembered. Bound to one domain; a value can
 /// reach no other domain's names (ACME-08).
 #[async_trait]
 pub trait ChallengeSolver: Send + Sync {
-    /// Publishes `value` (already the base64url digest of RFC 8555 8.4) for `name`; returns when the platform zone's primary
-    /// server has accepted it. Values of several challenges for one name stand side by side.
-    async fn present(&self, name: &DomainName, value: &str) -> Result<(), IssueError>;
+    /// Shows what the authority will look for at `name`; returns when it can be seen: when the platform zone's primary server
+    /// has accepted the TXT record, or the public door answers with the document. Several for one name stand side by side.
+    async fn present(&self, name: &DomainName, response: &Response) -> Result<(), IssueError>;
     /// Takes it away again. Never fails loudly: what is left over is swept later.
-    async fn withdraw(&self, name: &DomainName, value: &str);
+    async fn withdraw(&self, name: &DomainName, response: &Response);
     /// Stores the order before it is finalized. An error means: do not finalize.
     async fn remember(&self, order: PendingOrder) -> Result<(), IssueError>;
 }

@@ -165,6 +165,14 @@ table! {
     CertificateOrder "certificate.order":                     All All Own Own No No;
     /// Another key for the next certificate, in good order or at once.
     CertificateChangeKey "certificate.change-key":            All All Own Own No No;
+    /// Revoke what was ordered, and order anew with another key.
+    CertificateRevoke "certificate.revoke":                   All All Own Own No No;
+    /// See who stands in line for a certificate.
+    CertificateQueue "certificate.queue":                     All All Own Own Own Own;
+    /// See the certificate authorities, and what of their limits is used.
+    AuthorityList "authority.list":                           All All No No No No;
+    /// Give our account at one of them another key.
+    AuthorityRollKey "authority.roll-key":                    All All No No No No;
 
     /// List accounts.
     AccountList "account.list":                               All All Own Own Own Own;
@@ -225,7 +233,10 @@ impl Operation {
     pub fn of_a_domain(self) -> bool {
         let noun = self.as_str().split('.').next().unwrap_or_default();
         matches!(noun, "domain" | "certificate" | "account" | "peer")
-            && !matches!(self, Self::DomainAdd | Self::DomainImport)
+            && !matches!(
+                self,
+                Self::DomainAdd | Self::DomainImport | Self::CertificateQueue
+            )
     }
 
     /// May an API token do it that was made for less than its owner may do? Not what would get it more: new tokens, passwords,

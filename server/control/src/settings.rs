@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::certificate::AuthorityLimits;
+
 /// The platform's settings as control needs them. Durations are in seconds.
 #[derive(Debug, Clone)]
 pub struct PlatformSettings {
@@ -33,6 +35,8 @@ pub struct PlatformSettings {
     pub limits: Limits,
     /// How often the worker looks.
     pub pace: Pace,
+    /// What certificate authorities allow.
+    pub authority_limits: AuthorityLimits,
     /// Services beside the domain itself that owners may switch on.
     pub service_names: Vec<ServiceName>,
 }

@@ -30,6 +30,8 @@ const LEASE_SECONDS: i64 = 60;
 const LEASE_RENEWED: Duration = Duration::from_secs(20);
 /// The loop asks for due domains this often, if nothing wakes it.
 const TICK: Duration = Duration::from_secs(1);
+/// What orders leave behind is swept this often.
+const SWEEP_SECONDS: i64 = 3600;
 /// Pause after a step that failed on our side.
 const STUMBLE_SECONDS: u32 = 30;
 /// A look that something is due for comes no sooner than this.
@@ -44,7 +46,12 @@ pub async fn run(control: Arc<Control>, stop: impl Future<Output = ()>) {
     // By task, not by domain: a domain may be due again before its last look has been joined.
     let mut under_way: HashMap<tokio::task::Id, DomainRow> = HashMap::new();
     let mut stop = std::pin::pin!(stop);
+    let mut swept = None;
     loop {
+        if swept.is_none_or(|at| control.now() > plus(at, SWEEP_SECONDS)) {
+            swept = Some(control.now());
+            control.sweep().await;
+        }
         let room = control
             .settings()
             .pace
@@ -220,9 +227,14 @@ impl Control {
         {
             return moved_meanwhile;
         }
+        let mut again = None;
         if state_of(&row).is_served() {
             self.publish_target(&row, &target, &mut memory).await;
-            self.order(&row, &wanted, &seen, &mut memory.order).await?;
+            self.ask_for_renewal(&row).await?;
+            again = self
+                .order(&row, &wanted, &seen, &mut memory.order)
+                .await?
+                .again;
             self.roll(&row, &facts, &seen, &mut memory).await?;
             let held = rollover::held(self, &row).await?;
             memory.probe = match self.current_facts(&row).await? {
@@ -266,6 +278,11 @@ impl Control {
         let next_check = self
             .next_check(&row, now)
             .map(|at| due.map_or(at, |due| at.min(due.max(plus(now, SOON_SECONDS)))));
+        // The queue's word counts where it is sooner: a turn that nobody takes is lost to all.
+        let next_check = match (next_check, again) {
+            (Some(usual), Some(again)) => Some(usual.min(again.max(plus(now, 1)))),
+            (usual, _) => usual,
+        };
         self.tell(&row, EventKind::DomainChecked { changed });
         Ok(next_check)
     }

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use control::certificate::CertificateUpload;
+use control::certificate::{CertificateUpload, OrderView};
+use control::outside::RevocationReason;
 use control::rollover::{KeyChange, RolloverView};
 use control::{Actor, Control, Secret};
 
@@ -50,11 +51,55 @@ pub(super) enum CertCommand {
         #[arg(long, value_name = "FILE")]
         key: PathBuf,
     },
+    /// Show who stands in line for a certificate, and why
+    Queue {
+        /// Only this domain's order, with its next renewal and whatever is in its way
+        domain: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the certificate authorities, and what of their limits is used
+    Limits {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Have the authority revoke what was ordered for a domain; the server then orders anew, with a fresh key
+    Revoke {
+        /// Domain
+        domain: String,
+        /// Why
+        #[arg(long, value_enum, default_value = "key-compromise")]
+        reason: Reason,
+    },
+    /// Give our account at a certificate authority another key; nothing that owners publish changes
+    RollAccountKey {
+        /// Directory URL of the authority [default: the preferred one]
+        directory: Option<String>,
+    },
     /// Have the running server order a certificate now
     Order {
         /// Domain
         domain: String,
     },
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(super) enum Reason {
+    /// Somebody else has, or may have, its key
+    KeyCompromise,
+    /// The domain leaves
+    CessationOfOperation,
+}
+
+impl From<Reason> for RevocationReason {
+    fn from(reason: Reason) -> Self {
+        match reason {
+            Reason::KeyCompromise => Self::KeyCompromise,
+            Reason::CessationOfOperation => Self::CessationOfOperation,
+        }
+    }
 }
 
 pub(super) async fn run(control: &Control, actor: &Actor, command: CertCommand) -> Outcome {
@@ -128,6 +173,108 @@ pub(super) async fn run(control: &Control, actor: &Actor, command: CertCommand) 
             }
             Ok(0)
         }
+        CertCommand::Queue { domain: None, json } => {
+            let orders = control.certificate_queue(actor, None).await?;
+            show(json, &orders, |orders| line(orders))
+        }
+        CertCommand::Queue {
+            domain: Some(domain),
+            json,
+        } => {
+            let plan = control.certificate_plan(actor, &domain).await?;
+            show(json, &plan, |plan| {
+                let mut text = String::new();
+                if let Some(at) = plan.renewal {
+                    text.push_str(&format!("next renewal   {}\n", at.to_xep0082()));
+                }
+                let renewal = plan
+                    .certificate
+                    .as_ref()
+                    .and_then(|view| view.renewal.as_ref());
+                if let Some(renewal) = renewal {
+                    text.push_str(&format!(
+                        "announced      {} to {} {}\n",
+                        renewal.start.to_xep0082(),
+                        renewal.end.to_xep0082(),
+                        renewal.explanation.as_deref().unwrap_or_default()
+                    ));
+                }
+                if !plan.failed.is_empty() {
+                    text.push_str(&format!("last failure   {}\n", plan.failed));
+                }
+                for blocked in &plan.blocked {
+                    text.push_str(&format!(
+                        "left out       {}: {}\n",
+                        blocked.name, blocked.why
+                    ));
+                }
+                if let Some(order) = &plan.order {
+                    text.push_str(&line(std::slice::from_ref(order)));
+                }
+                text
+            })
+        }
+        CertCommand::Limits { json } => {
+            let authorities = control.authority_list(actor).await?;
+            show(json, &authorities, |authorities| {
+                let mut text = String::new();
+                for authority in authorities {
+                    text.push_str(&format!(
+                        "{} ({})\n",
+                        authority.issuer.name, authority.issuer.directory
+                    ));
+                    if let Some(account) = &authority.issuer.account_uri {
+                        text.push_str(&format!("account {account}\n"));
+                    }
+                    if let Some(since) = authority.down_since {
+                        text.push_str(&format!(
+                            "does not answer since {}: {}\n",
+                            since.to_xep0082(),
+                            authority.said
+                        ));
+                    }
+                    let used = [("orders", std::slice::from_ref(&authority.orders))]
+                        .into_iter()
+                        .chain([
+                            ("certificates", authority.certificates.as_slice()),
+                            ("failures", authority.failures.as_slice()),
+                        ]);
+                    let rows = used.flat_map(|(kind, rows)| {
+                        rows.iter().map(move |used| {
+                            [
+                                kind.to_owned(),
+                                used.subject.clone(),
+                                used.used.to_string(),
+                                used.most.to_string(),
+                                format!("{} h", used.window_seconds / 3600),
+                            ]
+                        })
+                    });
+                    text.push_str(&table(["limit", "of", "used", "most", "within"], rows));
+                }
+                text
+            })
+        }
+        CertCommand::Revoke { domain, reason } => {
+            let revoked = control
+                .certificate_revoke(actor, &domain, reason.into())
+                .await?;
+            for fingerprint in &revoked.fingerprints {
+                say!("{domain}: revoked {fingerprint}");
+            }
+            for refused in &revoked.refused {
+                say!("{domain}: {refused}");
+            }
+            say!("{domain}: the server orders a certificate with a fresh key");
+            Ok(if revoked.refused.is_empty() { 0 } else { 5 })
+        }
+        CertCommand::RollAccountKey { directory } => {
+            let account = control
+                .authority_roll_key(actor, directory.as_deref().unwrap_or_default())
+                .await?;
+            say!("{account}: the account has another key");
+            Ok(0)
+        }
         CertCommand::Order { domain } => {
             control.certificate_order(actor, &domain).await?;
             say!(
@@ -157,4 +304,21 @@ fn rollover_text(view: &RolloverView) -> String {
     }
     text.push_str(&format!("Changing the key at once: {}", view.emergency));
     text
+}
+
+/// Orders, one a row.
+fn line(orders: &[OrderView]) -> String {
+    table(
+        ["domain", "kind", "failures", "until", "state"],
+        orders.iter().map(|order| {
+            let until = order.until.map(|at| at.to_xep0082()).unwrap_or_default();
+            [
+                order.domain.clone(),
+                order.priority.as_str().to_owned(),
+                order.failures.to_string(),
+                until,
+                order.reason.clone(),
+            ]
+        }),
+    )
 }

@@ -93,7 +93,7 @@ enum Command {
     #[command(subcommand)]
     Domain(domain::DomainCommand),
     /// Certificates of hosted domains
-    #[command(subcommand)]
+    #[command(subcommand, visible_alias = "certificate")]
     Cert(certificate::CertCommand),
     /// Accounts of hosted domains
     #[command(subcommand)]
@@ -228,7 +228,7 @@ async fn run_on_store(place: Place, command: Command) -> Outcome {
     }
     let store = wiring::open_store(&config).await?;
     let lookup = Resolver::new(&config.dns).map_err(|problem| Failure::other(78, problem, ""))?;
-    let control = wiring::offline_control(&config, store.clone(), lookup)?;
+    let control = wiring::offline_control(&config, store.clone(), lookup).await?;
     let actor = Actor::system("cli");
     let outcome = match command {
         Command::Tenant(command) => tenant::run(&control, &actor, command).await,

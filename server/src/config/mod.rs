@@ -10,9 +10,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub use schema::{
-    AcmeSection, ClientsSection, Config, DatabaseSection, DnsMode, DnsSection, FederationSection,
-    LimitsSection, ListenSection, LogFormat, LogSection, PanelSection, PlatformSection,
-    PolicyLevel, ServerSection, TlsSection, ZoneSection,
+    AcmeSecondSection, AcmeSection, ClientsSection, Config, DatabaseSection, DnsMode, DnsSection,
+    FederationSection, LimitsSection, ListenSection, LogFormat, LogSection, PanelSection,
+    PlatformSection, PolicyLevel, ServerSection, TlsSection, ZoneSection,
 };
 pub use value::Secret;
 
@@ -68,7 +68,10 @@ impl Problem {
 }
 
 fn is_secret(section: &str, key: &str) -> bool {
-    matches!((section, key), ("database", "url") | ("acme", "eab_key"))
+    matches!(
+        (section, key),
+        ("database", "url") | ("acme" | "acme_second", "eab_key")
+    )
 }
 
 /// The nearest known word, or all of them.
@@ -275,6 +278,7 @@ impl Config {
         }
         for (path, url) in [
             ("acme.directory", &self.acme.directory),
+            ("acme_second.directory", &self.acme_second.directory),
             ("panel.url", &self.panel.url),
         ] {
             let given = !url.is_empty();
@@ -337,6 +341,11 @@ impl Config {
             let text = "is false: read the terms of the certificate authority and set it to true, or set acme.directory \
                         to \"\" to work with uploaded certificates only";
             list.push(Problem::new("acme.terms_agreed", text));
+        }
+        if !self.acme_second.directory.is_empty() && !self.acme_second.terms_agreed {
+            let text = "is false: read the terms of the second certificate authority and set it to true, or set \
+                        acme_second.directory to \"\"";
+            list.push(Problem::new("acme_second.terms_agreed", text));
         }
         if !self.acme.directory.is_empty() && self.zone.server.is_empty() {
             let text = "is required for dns-01: the name server of platform.zone that takes dynamic updates";

@@ -281,6 +281,48 @@ sections! {
         eab_key_id: String = String::new(),
         /// … and its HMAC key (base64url).
         eab_key: Secret = Secret::default(),
+        /// Profile to order by, of those that the CA offers: "shortlived". Empty: its default.
+        profile: String = String::new(),
+        /// Chain to prefer where the CA has several, by a part of the name of its last issuer: "ISRG Root X1". Empty: its choice.
+        chain: String = String::new(),
+        /// Orders that the CA takes from one account …
+        orders: u32 = 300,
+        /// … within so many hours. These limits are Let's Encrypt's; 0 is no limit. Renewals that a CA announces itself (ARI)
+        /// are not counted.
+        orders_hours: u32 = 3,
+        /// Certificates that it issues for names under one registered domain …
+        certificates_per_registered_domain: u32 = 50,
+        /// … and for exactly the same names …
+        duplicates: u32 = 5,
+        /// … within so many hours.
+        certificates_hours: u32 = 168,
+        /// Failed verifications of one name that it takes within an hour.
+        failures_per_name_and_hour: u32 = 5,
+        /// Names that may be under verification at a time.
+        pending_authorizations: u32 = 300,
+        /// Names in one certificate.
+        names_per_certificate: u32 = 100,
+    }
+
+    /// A second certificate authority, for when the first fails three times for a domain or does not answer. It has an account
+    /// of its own; contact and limits are as in acme.
+    acme_second: AcmeSecondSection {
+        /// Directory URL. Empty: there is none.
+        directory: String = String::new(),
+        /// PEM file with the anchor of the directory's own HTTPS certificate, for a private CA. Empty: as the system.
+        root: PathBuf = PathBuf::new(),
+        /// You have read and agree to this CA's terms of service.
+        terms_agreed: bool = false,
+        /// Names that a CAA record may use for this CA.
+        caa_identities: Vec<String> = Vec::new(),
+        /// External account binding, if the CA asks for one: key id …
+        eab_key_id: String = String::new(),
+        /// … and its HMAC key (base64url).
+        eab_key: Secret = Secret::default(),
+        /// Profile to order by. Empty: its default.
+        profile: String = String::new(),
+        /// Chain to prefer, by a part of the name of its last issuer. Empty: its choice.
+        chain: String = String::new(),
     }
 
     /// The name server of platform.zone: BIND, Knot or PowerDNS, changed by dynamic updates (RFC 2136) with TSIG.

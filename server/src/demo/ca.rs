@@ -12,7 +12,7 @@ use base64::Engine as _;
 use control::Secret;
 use control::outside::{
     ChallengeSolver, IssueError, IssueRequest, Issued, Issuer as Issuing, IssuerInfo, KeyChoice,
-    NameRefused,
+    NameRefused, Response,
 };
 use hickory_proto::op::{Message, MessageType, OpCode, Query};
 use hickory_proto::rr::{Name, RData, RecordType};
@@ -130,6 +130,7 @@ impl Ca {
         Ok(Issued {
             chain_pem: leaf.pem() + &self.intermediate_pem,
             key_pem,
+            ..Issued::default()
         })
     }
 
@@ -142,10 +143,13 @@ impl Ca {
     ) -> Result<(), IssueError> {
         let value =
             base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
-        desk.present(name, &value).await?;
+        let shown = Response::Dns {
+            value: value.clone(),
+        };
+        desk.present(name, &shown).await?;
         let asked = format!("_acme-challenge.{}.", name.to_ascii());
         let seen = tokio::time::timeout(PATIENCE, texts(dns, &asked)).await;
-        desk.withdraw(name, &value).await;
+        desk.withdraw(name, &shown).await;
         let why = match seen {
             Ok(Ok(texts)) if texts.contains(&value) => return Ok(()),
             Ok(Ok(texts)) if texts.is_empty() => format!("there is no TXT record at {asked}"),
@@ -177,7 +181,7 @@ impl Issuing for Ca {
         IssuerInfo {
             name: "Sandbox CA".into(),
             caa_identities: vec!["ca.example".into()],
-            account_uri: None,
+            ..IssuerInfo::default()
         }
     }
 

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use control::certificate::{Priority, Why};
 use control::outside::{Change, Live, PeerNow, Probe};
 use store::Store;
 use xmpp::jid::DomainName;
@@ -12,7 +13,7 @@ use xmpp::timestamp::Timestamp;
 use super::probe;
 use crate::config::Config;
 use crate::federation::Federation;
-use crate::metrics::{DaysLabel, Metrics, SeverityLabel, StateLabel};
+use crate::metrics::{AuthorityLabel, DaysLabel, Metrics, OrderLabel, SeverityLabel, StateLabel};
 use crate::net::internal::Health;
 use crate::net::limits::Addresses;
 use crate::net::tls::Identities;
@@ -104,6 +105,30 @@ impl Health for LiveServer {
                 let count = open.map_or(0, |(_, n)| i64::try_from(*n).unwrap_or(i64::MAX));
                 let label = SeverityLabel { severity };
                 metrics.findings.get_or_create(&label).set(count);
+            }
+        }
+        if let Ok(counts) = self.store.queue_counts().await {
+            metrics.orders.clear();
+            for (priority, why, count) in counts {
+                let reason = match Why::parse(&why) {
+                    Some(why) => why.as_str(),
+                    None if why == "under-way" => "under-way",
+                    None => "new",
+                };
+                let priority = Priority::of(priority).as_str();
+                let count = i64::try_from(count).unwrap_or(i64::MAX);
+                let label = OrderLabel { priority, reason };
+                metrics.orders.get_or_create(&label).inc_by(count);
+            }
+        }
+        if let Ok(known) = self.store.authority_list().await {
+            for (state, is_down) in [("up", false), ("down", true)] {
+                let count = known
+                    .iter()
+                    .filter(|known| known.down_since.is_some() == is_down);
+                let count = i64::try_from(count.count()).unwrap_or(i64::MAX);
+                let label = AuthorityLabel { state };
+                metrics.authorities.get_or_create(&label).set(count);
             }
         }
         if let Ok(ends) = self.store.certificate_ends().await {

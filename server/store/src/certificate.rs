@@ -27,6 +27,10 @@ pub struct CertificateRow {
     pub key_since: Timestamp,
     /// When it came into its state; 0 for those from before this was kept.
     pub since: Timestamp,
+    /// Directory URL of the authority that issued it to us; empty: uploaded, or from before this was kept.
+    pub authority: String,
+    /// What the authority said of its renewal, JSON.
+    pub renewal: Option<String>,
 }
 
 /// A certificate with its key, as TLS needs it.
@@ -53,6 +57,8 @@ pub struct OrderRow {
     pub key_pem: Zeroizing<String>,
     /// DER.
     pub csr: Vec<u8>,
+    /// Directory URL of the authority it is at.
+    pub authority: String,
 }
 
 impl std::fmt::Debug for OrderRow {
@@ -63,10 +69,21 @@ impl std::fmt::Debug for OrderRow {
     }
 }
 
-type Tuple = (i64, String, i64, String, String, i64, i64, i64);
+type Tuple = (
+    i64,
+    String,
+    i64,
+    String,
+    String,
+    i64,
+    i64,
+    i64,
+    String,
+    Option<String>,
+);
 
 fn row(
-    (id, chain_pem, not_after, source, state, created, key_since, since): Tuple,
+    (id, chain_pem, not_after, source, state, created, key_since, since, authority, renewal): Tuple,
 ) -> CertificateRow {
     CertificateRow {
         id,
@@ -77,6 +94,8 @@ fn row(
         created: Timestamp(created),
         key_since: Timestamp(key_since),
         since: Timestamp(since),
+        authority,
+        renewal,
     }
 }
 
@@ -197,6 +216,30 @@ impl DomainStore {
         Ok(())
     }
 
+    /// Says which authority issued a certificate.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn certificate_set_authority(&self, id: i64, directory: &str) -> Result<()> {
+        wr!(self.store, p => {
+            sqlx::query("UPDATE certificates SET authority = $3 WHERE id = $1 AND domain = $2")
+                .bind(id).bind(self.id.0).bind(directory).execute(p).await.map(|_| ())
+        })?;
+        Ok(())
+    }
+
+    /// Keeps what the authority said of a certificate's renewal (JSON).
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn certificate_set_renewal(&self, id: i64, renewal: &str) -> Result<()> {
+        wr!(self.store, p => {
+            sqlx::query("UPDATE certificates SET renewal = $3 WHERE id = $1 AND domain = $2")
+                .bind(id).bind(self.id.0).bind(renewal).execute(p).await.map(|_| ())
+        })?;
+        Ok(())
+    }
+
     /// All certificates, newest first.
     ///
     /// # Errors
@@ -204,7 +247,7 @@ impl DomainStore {
     pub async fn certificate_list(&self) -> Result<Vec<CertificateRow>> {
         let found: Vec<Tuple> = rd!(self.store, p => {
             sqlx::query_as(
-                "SELECT id, chain_pem, not_after, source, state, created, key_since, since FROM certificates WHERE domain = $1 ORDER BY id DESC",
+                "SELECT id, chain_pem, not_after, source, state, created, key_since, since, authority, renewal FROM certificates WHERE domain = $1 ORDER BY id DESC",
             )
             .bind(self.id.0).fetch_all(p).await
         })?;
@@ -218,7 +261,7 @@ impl DomainStore {
     pub async fn certificate_current(&self) -> Result<Option<CertificateRow>> {
         let found: Option<Tuple> = rd!(self.store, p => {
             sqlx::query_as(
-                "SELECT id, chain_pem, not_after, source, state, created, key_since, since FROM certificates \
+                "SELECT id, chain_pem, not_after, source, state, created, key_since, since, authority, renewal FROM certificates \
                  WHERE domain = $1 AND state = 'current'",
             )
             .bind(self.id.0).fetch_optional(p).await
@@ -269,10 +312,11 @@ impl DomainStore {
             .seal(&place(self.id), order.key_pem.as_bytes())?;
         wr!(self.store, p => {
             sqlx::query(
-                "INSERT INTO acme_orders (domain, url, key_sealed, csr) VALUES ($1, $2, $3, $4) \
-                 ON CONFLICT (domain) DO UPDATE SET url = excluded.url, key_sealed = excluded.key_sealed, csr = excluded.csr",
+                "INSERT INTO acme_orders (domain, url, key_sealed, csr, authority) VALUES ($1, $2, $3, $4, $5) \
+                 ON CONFLICT (domain) DO UPDATE SET url = excluded.url, key_sealed = excluded.key_sealed, csr = excluded.csr, \
+                 authority = excluded.authority",
             )
-            .bind(self.id.0).bind(&order.url).bind(&sealed).bind(&order.csr).execute(p).await.map(|_| ())
+            .bind(self.id.0).bind(&order.url).bind(&sealed).bind(&order.csr).bind(&order.authority).execute(p).await.map(|_| ())
         })?;
         Ok(())
     }
@@ -282,11 +326,11 @@ impl DomainStore {
     /// # Errors
     /// See [`StoreError`].
     pub async fn order_get(&self) -> Result<Option<OrderRow>> {
-        let found: Option<(String, Vec<u8>, Vec<u8>)> = rd!(self.store, p => {
-            sqlx::query_as("SELECT url, key_sealed, csr FROM acme_orders WHERE domain = $1")
+        let found: Option<(String, Vec<u8>, Vec<u8>, String)> = rd!(self.store, p => {
+            sqlx::query_as("SELECT url, key_sealed, csr, authority FROM acme_orders WHERE domain = $1")
                 .bind(self.id.0).fetch_optional(p).await
         })?;
-        let Some((url, sealed, csr)) = found else {
+        let Some((url, sealed, csr, authority)) = found else {
             return Ok(None);
         };
         let what = "acme_orders.key_sealed";
@@ -295,6 +339,7 @@ impl DomainStore {
             url,
             key_pem: text(&key, what)?,
             csr,
+            authority,
         }))
     }
 

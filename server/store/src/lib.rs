@@ -12,11 +12,12 @@
 //! the change, or neither is.
 //!
 //! Codemap: [`tenant`] and [`operator`] customers and their people; [`domain`], [`certificate`], [`finding`], [`peer`] what is
-//! known of a hosted domain; [`account`], [`left`], [`roster`], [`offline`], [`archive`], [`session`], [`token`], [`push`], [`pubsub`],
-//! [`report`] what is known of its users; [`room`] where they meet; [`audit`], [`setting`],
-//! [`change`] the rest; [`seal`] secrets at rest; [`group`] shared commits; [`error`].
+//! known of a hosted domain; [`queue`], [`answer`] its certificate orders; [`account`], [`left`], [`roster`], [`offline`],
+//! [`archive`], [`session`], [`token`], [`push`], [`pubsub`], [`report`] what is known of its users; [`room`] where they meet;
+//! [`audit`], [`setting`], [`change`] the rest; [`seal`] secrets at rest; [`group`] shared commits; [`error`].
 
 pub mod account;
+pub mod answer;
 pub mod archive;
 pub mod audit;
 pub mod certificate;
@@ -32,6 +33,7 @@ pub mod operator;
 pub mod peer;
 pub mod pubsub;
 pub mod push;
+pub mod queue;
 pub mod report;
 pub mod room;
 pub mod roster;
@@ -73,6 +75,7 @@ pub use pubsub::{
     PubsubItem, PubsubNode, Seen, SendLast, Written,
 };
 pub use push::PushRow;
+pub use queue::{AuthorityRow, Planned, QueueRow, QueueView, Since, SpentRow};
 pub use report::ReportRow;
 pub use room::{ListedRoom, RoomAffiliation, RoomRow};
 pub use roster::{

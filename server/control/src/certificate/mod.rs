@@ -1,10 +1,17 @@
 //! Certificates: what may be uploaded, when one is renewed, what stands before an order.
 //!
-//! A chain and key are checked before they are used ([`inspect`]); a renewal keeps its key (ACME-12) and starts at two thirds
-//! of the lifetime, whatever that is; after a failure the pauses double, so no name fails five times within an hour.
+//! A chain and key are checked before they are used ([`inspect`]); a renewal keeps its key (ACME-12) and starts when the
+//! authority says, or at two thirds of the lifetime, whatever that is ([`renewal`]); orders stand in a queue, and a plan lets
+//! them go within the authority's limits ([`plan`], [`queue`]); after a failure the pauses double.
 
+mod desk;
 mod inspect;
 mod order;
+pub mod plan;
+mod preflight;
+pub mod queue;
+mod renewal;
+mod revoke;
 
 use serde::{Deserialize, Serialize};
 use store::{CertificateRow, DomainRow, Identity, Store};
@@ -13,19 +20,21 @@ use xmpp::timestamp::Timestamp;
 pub use self::inspect::{Inspected, inspect, read};
 pub(crate) use self::inspect::{der_of, hex_colons, pem};
 pub(crate) use self::order::spread;
-pub use self::order::{pause_seconds, renew_at};
+pub use self::plan::{AuthorityLimits, Priority, Quota, Why, renew_at};
+pub use self::queue::{AuthorityView, BlockedName, CertificatePlan, OrderView, Used};
+use self::renewal::Renewal;
+pub use self::revoke::Revoked;
 
 use crate::domain::{Choices, Memory, State, state_of};
 use crate::error::{ControlError, Result};
 use crate::event::EventKind;
-use crate::findings::CertificateFacts;
 use crate::outside::Change;
 use crate::permission::Operation;
 use crate::records::Mode;
 use crate::secret::Secret;
 use crate::tenant::to_json;
 use crate::time::DAY;
-use crate::{Actor, Control, rate, rollover};
+use crate::{Actor, Control, rate};
 
 /// A certificate.
 #[derive(Debug, Clone, Serialize)]
@@ -45,6 +54,8 @@ pub struct CertificateView {
     /// Renewal is planned for; `None` for uploaded ones.
     #[serde(serialize_with = "crate::time::maybe")]
     pub renew_at: Option<Timestamp>,
+    /// The window that the authority suggests (ARI), if it does.
+    pub renewal: Option<RenewalView>,
     /// Whole days left.
     pub days_left: i64,
     /// `acme`, `uploaded`, or `own`: made by us, for a host of ours and no domain.
@@ -56,6 +67,19 @@ pub struct CertificateView {
     /// The key has been in use since.
     #[serde(serialize_with = "crate::time::at")]
     pub key_since: Timestamp,
+}
+
+/// What the authority says about a renewal (RFC 9773).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RenewalView {
+    /// Start of its window.
+    #[serde(serialize_with = "crate::time::at")]
+    pub start: Timestamp,
+    /// End of its window.
+    #[serde(serialize_with = "crate::time::at")]
+    pub end: Timestamp,
+    /// A page that says why.
+    pub explanation: Option<String>,
 }
 
 /// An upload.
@@ -185,30 +209,6 @@ impl Control {
             .and_then(|held| self.view(row, held)))
     }
 
-    /// The same, as the checks need it; with it, whether it was ordered by us and whether its renewal is due.
-    pub(crate) async fn current_facts(
-        &self,
-        row: &DomainRow,
-    ) -> Result<Option<(CertificateFacts, bool)>> {
-        Ok(self.current(row).await?.and_then(|held| {
-            let facts = read(&held.chain_pem, &row.name)?.facts;
-            let due = renew_at(facts.not_before, facts.not_after, spread(row)) <= self.now();
-            Some((facts, due))
-        }))
-    }
-
-    /// Facts of the newest certificate, made ahead or in use, and whether its renewal is due.
-    fn latest_facts(
-        &self,
-        row: &DomainRow,
-        kept: &rollover::Kept,
-    ) -> Option<(CertificateFacts, bool)> {
-        let (_, held) = kept.latest()?;
-        let facts = read(&held.chain_pem, &row.name)?.facts;
-        let due = renew_at(facts.not_before, facts.not_after, spread(row)) <= self.now();
-        Some((facts, due))
-    }
-
     async fn current(&self, row: &DomainRow) -> Result<Option<CertificateRow>> {
         Ok(self.domain_store(row).certificate_current().await?)
     }
@@ -217,13 +217,23 @@ impl Control {
         let inspected = read(&held.chain_pem, &row.name)?;
         let facts = inspected.facts;
         let ordered = held.source != UPLOADED;
+        let renewal = Renewal::of(held);
+        let renew_at = ordered.then(|| renewal.at(&facts, spread(row)));
         Some(CertificateView {
             id: held.id,
             names: facts.names,
             issuer: inspected.issuer,
             not_before: facts.not_before,
             not_after: facts.not_after,
-            renew_at: ordered.then(|| renew_at(facts.not_before, facts.not_after, spread(row))),
+            renew_at,
+            renewal: renewal
+                .window
+                .filter(|_| ordered)
+                .map(|window| RenewalView {
+                    start: Timestamp(window.start),
+                    end: Timestamp(window.end),
+                    explanation: window.explanation,
+                }),
             days_left: (facts.not_after.0 - self.now().0).div_euclid(DAY),
             source: held.source.clone(),
             state: held.state.clone(),

@@ -116,8 +116,16 @@ pub(crate) struct OrderMemory {
     pub not_before: i64,
     /// Last failure in the CA's words; empty: none.
     pub said: String,
-    /// Service names that the CA refused last time, left out of the next order.
+    /// Service names that the CA refused last time, left out of the next order …
     pub left_out: Vec<String>,
+    /// … until then (µs).
+    pub left_out_until: i64,
+    /// A certificate is wanted since (µs).
+    pub wanted_since: Option<i64>,
+    /// The order stands in the queue.
+    pub queued: bool,
+    /// Names that did not pass the last pre-flight, with the reason.
+    pub blocked: BTreeMap<String, String>,
 }
 
 impl Memory {

@@ -3,7 +3,7 @@
 use super::codes::{CAA_FORBIDS, RESOLVER_UNKNOWN};
 use super::{Finding, Severity, finding};
 use crate::observe::{CaaView, Observation};
-use crate::outside::IssuerInfo;
+use crate::outside::{IssuerInfo, Method};
 use crate::records::DomainFacts;
 
 /// CAA of the domain (ACME-09).
@@ -36,7 +36,7 @@ pub(super) fn caa(
             "Nothing to do: it is asked again by itself.".into(),
         ));
     }
-    (!caa_allows(view, issuer)).then(|| {
+    (!caa_allows(view, issuer, Method::Dns)).then(|| {
         finding(
             CAA_FORBIDS,
             Severity::Critical,
@@ -62,7 +62,7 @@ pub fn caa_line(issuer: &IssuerInfo) -> Option<String> {
 }
 
 /// Would the issuer be allowed to issue (RFC 8659 4, RFC 8657)? Only non-wildcard names are asked for.
-pub fn caa_allows(view: &CaaView, issuer: &IssuerInfo) -> bool {
+pub fn caa_allows(view: &CaaView, issuer: &IssuerInfo, method: Method) -> bool {
     if issuer.caa_identities.is_empty() || view.properties.is_empty() {
         return true;
     }
@@ -94,16 +94,18 @@ pub fn caa_allows(view: &CaaView, issuer: &IssuerInfo) -> bool {
             .caa_identities
             .iter()
             .any(|identity| identity.eq_ignore_ascii_case(name))
-            && parts
-                .filter_map(|part| part.split_once('='))
-                .all(|(key, value)| {
-                    match (key.trim().to_ascii_lowercase().as_str(), value.trim()) {
-                        ("accounturi", uri) => issuer.account_uri.as_deref() == Some(uri),
-                        ("validationmethods", methods) => methods
-                            .split(',')
-                            .any(|method| method.trim().eq_ignore_ascii_case("dns-01")),
-                        _ => true,
-                    }
-                })
+            && parts.filter(|part| !part.is_empty()).all(|part| {
+                // What cannot be read satisfies nobody (RFC 8659 4.2).
+                let Some((key, value)) = part.split_once('=') else {
+                    return false;
+                };
+                match (key.trim().to_ascii_lowercase().as_str(), value.trim()) {
+                    ("accounturi", uri) => issuer.account_uri.as_deref() == Some(uri),
+                    ("validationmethods", methods) => methods
+                        .split(',')
+                        .any(|allowed| allowed.trim().eq_ignore_ascii_case(method.as_str())),
+                    _ => true,
+                }
+            })
     })
 }

@@ -9,6 +9,7 @@ use super::dns::is_private;
 use super::*;
 use crate::domain::Seen;
 use crate::observe::{Answered, CaaProperty, CaaView, TargetView, question};
+use crate::outside::Method;
 use crate::records::{Mode, Purpose, desired};
 use crate::settings::{Limits, Pace, Ports, ServiceName};
 use crate::time::DAY;
@@ -30,6 +31,7 @@ fn settings() -> PlatformSettings {
         sign_up: true,
         limits: Limits::default(),
         pace: Pace::real(),
+        authority_limits: crate::certificate::AuthorityLimits::default(),
         service_names: vec![ServiceName {
             label: "rooms".into(),
             purpose: "group chats".into(),
@@ -43,6 +45,7 @@ fn issuer() -> IssuerInfo {
         name: "Test CA".into(),
         caa_identities: vec!["ca.example".into()],
         account_uri: Some("https://ca.example/acct/1".into()),
+        ..IssuerInfo::default()
     }
 }
 
@@ -439,6 +442,9 @@ fn acme_09_caa() {
             )],
             true,
         ),
+        // RFC 8659 4.2: what cannot be read satisfies nobody.
+        (&[(false, "issue", "ca.example; what")], false),
+        (&[(false, "issue", "ca.example;")], true),
         (&[(false, "issuewild", ";")], true),
         (
             &[(true, "future", "x"), (false, "issue", "ca.example")],
@@ -447,7 +453,7 @@ fn acme_09_caa() {
     ];
     for (properties, allowed) in table {
         assert_eq!(
-            caa_allows(&caa_set(properties), &issuer()),
+            caa_allows(&caa_set(properties), &issuer(), Method::Dns),
             *allowed,
             "{properties:?}"
         );

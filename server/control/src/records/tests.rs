@@ -18,6 +18,7 @@ fn settings() -> PlatformSettings {
         sign_up: true,
         limits: Limits::default(),
         pace: Pace::real(),
+        authority_limits: crate::certificate::AuthorityLimits::default(),
         service_names: vec![ServiceName {
             label: "rooms".into(),
             purpose: "group chats".into(),

@@ -49,5 +49,6 @@ pub(crate) fn own_identity(target: &str, key: Option<&Secret>, now: Timestamp) -
     Ok(Issued {
         chain_pem: leaf.pem(),
         key_pem: pair.serialize_pem().into(),
+        ..Issued::default()
     })
 }

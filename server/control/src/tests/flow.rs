@@ -4,6 +4,7 @@ mod certificates;
 mod ownership;
 mod people;
 mod publishing;
+mod queue;
 
 use futures_util::FutureExt as _;
 

@@ -8,6 +8,7 @@ use crate::certificate::CertificateUpload;
 use crate::domain::{DomainImport, DomainNew, DomainSet};
 use crate::error::{ControlError, Result};
 use crate::operator::{OperatorNew, Origin};
+use crate::outside::RevocationReason;
 use crate::permission::{Operation, Reach, Role};
 use crate::tenant::LimitsSet;
 use crate::tenant::TenantNew;
@@ -127,6 +128,16 @@ async fn call(house: &House, operation: Operation, actor: &Actor, of: &Objects) 
             let change = crate::rollover::KeyChange::default();
             control.certificate_change_key(actor, domain, change).await
         }
+        Operation::CertificateRevoke => control
+            .certificate_revoke(actor, domain, RevocationReason::KeyCompromise)
+            .await
+            .map(drop),
+        Operation::CertificateQueue => control
+            .certificate_queue(actor, Some(tenant))
+            .await
+            .map(drop),
+        Operation::AuthorityList => control.authority_list(actor).await.map(drop),
+        Operation::AuthorityRollKey => control.authority_roll_key(actor, "").await.map(drop),
         Operation::AccountList => control
             .account_list(actor, domain, None, 10)
             .await
@@ -202,6 +213,8 @@ fn changes(operation: Operation) -> bool {
         | Operation::DomainCheck
         | Operation::DomainRecords
         | Operation::CertificateList
+        | Operation::CertificateQueue
+        | Operation::AuthorityList
         | Operation::AccountList
         | Operation::AccountShow
         | Operation::PeerList
@@ -228,6 +241,8 @@ fn changes(operation: Operation) -> bool {
         | Operation::CertificateUpload
         | Operation::CertificateOrder
         | Operation::CertificateChangeKey
+        | Operation::CertificateRevoke
+        | Operation::AuthorityRollKey
         | Operation::AccountAdd
         | Operation::AccountImport
         | Operation::AccountSetPassword
@@ -277,6 +292,8 @@ fn is_platform(operation: Operation) -> bool {
         operation,
         Operation::DomainImport
             | Operation::TenantAdd
+            | Operation::AuthorityList
+            | Operation::AuthorityRollKey
             | Operation::PlatformTeam
             | Operation::PlatformOverview
     )

@@ -11,8 +11,8 @@ use xmpp::timestamp::Timestamp;
 use crate::operator::{OperatorNew, Origin};
 use crate::outside::{
     ChallengeSolver, Change, Clock, IssueError, IssueRequest, Issued, Issuer, IssuerInfo,
-    KeyChoice, Live, NameRefused, OwnerZone, PeerNow, PendingOrder, Probe, ZoneChange, ZoneError,
-    ZonePublisher, ZoneValue,
+    KeyChoice, Live, NameRefused, OwnerZone, PeerNow, PendingOrder, Probe, RenewalInfo, Response,
+    RevocationReason, ZoneChange, ZoneError, ZonePublisher, ZoneValue,
 };
 use crate::records::{DesiredRecord, RecordValue};
 use crate::settings::{Limits, Pace, PlatformSettings, Ports, ServiceName};
@@ -37,6 +37,13 @@ pub(crate) struct World {
     pub changes: Mutex<Vec<Change>>,
     /// What websites answer, by address; everything else is "not found".
     pub pages: Mutex<BTreeMap<String, Reply>>,
+    /// Names of further authorities beside the first.
+    pub more_authorities: Mutex<Vec<String>>,
+    /// Where each order went, and whether it said what it replaces.
+    pub went: Mutex<Vec<(String, bool)>>,
+    /// What the authority says of renewals.
+    pub renewal: Mutex<Option<RenewalInfo>>,
+    pub revoked: Mutex<Vec<(String, RevocationReason)>>,
 }
 
 /// What goes wrong.
@@ -50,6 +57,8 @@ pub(crate) struct Faults {
     pub zone_unreachable: bool,
     pub door_closed: bool,
     pub issuer: Option<IssueError>,
+    /// Only this authority has the fault; empty: all.
+    pub at: String,
     pub refuse_name: Option<String>,
     /// The issuer stops after the order was remembered, as a crash would.
     pub crash_before_finalize: bool,
@@ -338,8 +347,38 @@ impl Issuer for Handle {
         IssuerInfo {
             name: "Test CA".into(),
             caa_identities: vec!["ca.example".into()],
-            account_uri: None,
+            ..IssuerInfo::default()
         }
+    }
+
+    fn authorities(&self) -> Vec<IssuerInfo> {
+        let mut all = vec![self.describe()];
+        for directory in self.0.more_authorities.lock().unwrap().iter() {
+            all.push(IssuerInfo {
+                directory: directory.clone(),
+                ..self.describe()
+            });
+        }
+        all
+    }
+
+    async fn renewal_info(
+        &self,
+        _authority: &str,
+        _chain_pem: &str,
+    ) -> Result<Option<RenewalInfo>, IssueError> {
+        Ok(self.0.renewal.lock().unwrap().clone())
+    }
+
+    async fn revoke(
+        &self,
+        _authority: &str,
+        chain_pem: &str,
+        reason: RevocationReason,
+    ) -> Result<(), IssueError> {
+        let mut revoked = self.0.revoked.lock().unwrap();
+        revoked.push((chain_pem.to_owned(), reason));
+        Ok(())
     }
 
     async fn issue(
@@ -348,12 +387,18 @@ impl Issuer for Handle {
         desk: &dyn ChallengeSolver,
     ) -> Result<Issued, IssueError> {
         self.0
+            .went
+            .lock()
+            .unwrap()
+            .push((request.authority.clone(), request.replaces.is_some()));
+        self.0
             .orders
             .lock()
             .unwrap()
             .push(request.names.iter().map(ToString::to_string).collect());
         let faults = self.0.faults.lock().unwrap().clone();
-        if let Some(error) = faults.issuer {
+        let here = faults.at.is_empty() || faults.at == request.authority;
+        if let Some(error) = faults.issuer.filter(|_| here) {
             return Err(error);
         }
         if let Some(name) = request
@@ -373,7 +418,10 @@ impl Issuer for Handle {
         };
         for name in &request.names {
             let value = format!("digest-of-{name}");
-            desk.present(name, &value).await?;
+            let shown = Response::Dns {
+                value: value.clone(),
+            };
+            desk.present(name, &shown).await?;
             let challenge = format!("_acme-challenge.{}", name.to_ascii());
             let records = self.0.records.lock().unwrap();
             let target = match records
@@ -393,13 +441,15 @@ impl Issuer for Handle {
             url: "https://ca.example/order/1".into(),
             key_pem: key.serialize_pem().into(),
             csr_der: vec![1],
+            authority: request.authority.clone(),
         })
         .await?;
         if faults.crash_before_finalize {
             return Err(IssueError::Unavailable("the process died".into()));
         }
         for name in &request.names {
-            desk.withdraw(name, &format!("digest-of-{name}")).await;
+            let value = format!("digest-of-{name}");
+            desk.withdraw(name, &Response::Dns { value }).await;
         }
         self.0.keys.lock().unwrap().push(key.serialize_pem());
         let now = *self.0.now.lock().unwrap();
@@ -411,6 +461,8 @@ impl Issuer for Handle {
         Ok(Issued {
             chain_pem: certificate(&names, now, now + 90 * DAY, &key),
             key_pem: key.serialize_pem().into(),
+            announced: request.replaces.is_some(),
+            authority: request.authority,
         })
     }
 }
@@ -457,6 +509,7 @@ pub(crate) fn settings() -> PlatformSettings {
             ..Limits::default()
         },
         pace: Pace::real(),
+        authority_limits: crate::certificate::AuthorityLimits::default(),
         service_names: vec![ServiceName {
             label: "rooms".into(),
             purpose: "group chats".into(),
@@ -474,6 +527,19 @@ pub(crate) struct House {
 
 impl House {
     pub(crate) async fn open(sandbox: bool) -> Self {
+        Self::made(sandbox, settings()).await
+    }
+
+    /// With an authority that allows less.
+    pub(crate) async fn limited(
+        change: impl FnOnce(&mut crate::certificate::AuthorityLimits),
+    ) -> Self {
+        let mut settings = settings();
+        change(&mut settings.authority_limits);
+        Self::made(false, settings).await
+    }
+
+    async fn made(sandbox: bool, settings: PlatformSettings) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let world = Arc::new(World::default());
         world.advance(20_000 * DAY);
@@ -489,7 +555,7 @@ impl House {
             owner_zone: if sandbox { Some(handle()) } else { None },
             live: handle(),
             clock: handle(),
-            settings: settings(),
+            settings,
         });
         Self {
             control,

@@ -159,10 +159,11 @@ battery! {
         d.certificate_add(&identity(5), Timestamp(NOW.0 + 4), "acme", "current", later).await.expect("another key");
         assert_eq!(d.certificate_current().await.expect("read").expect("there").key_since, later);
         assert_eq!(store.certificate_ends().await.expect("read"), [Timestamp(NOW.0 + 4)]);
-        let order = OrderRow { url: "https://ca/1".into(), key_pem: Zeroizing::new("key".into()), csr: vec![1, 2] };
+        let order = OrderRow { url: "https://ca/1".into(), key_pem: Zeroizing::new("key".into()), csr: vec![1, 2], authority: "https://ca".into() };
         d.order_set(&order).await.expect("set");
         d.order_set(&order).await.expect("again");
-        assert_eq!(d.order_get().await.expect("read").expect("there").csr, [1, 2]);
+        let held = d.order_get().await.expect("read").expect("there");
+        assert_eq!((held.csr.as_slice(), held.authority.as_str()), (&[1, 2][..], "https://ca"));
         d.order_clear().await.expect("cleared");
         assert!(d.order_get().await.expect("read").is_none());
         store.acme_account_set("https://ca", b"cred").await.expect("set");

@@ -14,6 +14,7 @@ use xmpp::timestamp::Timestamp;
 mod archive;
 mod faults;
 mod hosting;
+mod orders;
 mod people;
 mod pubsub;
 mod record;
@@ -291,6 +292,26 @@ fn finding(code: &str, since: Timestamp) -> FindingRow {
         fix: "f".into(),
         since,
         next_check: None,
+    }
+}
+
+fn waiting(row: &DomainRow, priority: u8, due: Timestamp) -> QueueRow {
+    QueueRow {
+        domain: row.id,
+        tenant: row.tenant,
+        priority,
+        due,
+        deadline: None,
+        names: vec![row.name.to_string()],
+        registered: row.name.to_string(),
+        name_set: format!("set of {}", row.name),
+        authority: "https://ca".into(),
+        exempt: false,
+        failures: 0,
+        not_before: Timestamp(0),
+        started: None,
+        wait_until: None,
+        why: String::new(),
     }
 }
 

@@ -32,14 +32,16 @@ battery! {
         d.report_add(&report).await.expect("kept");
         let identity = Identity { chain_pem: "c".into(), key_pem: Zeroizing::new("k".into()) };
         d.certificate_add(&identity, NOW, "acme", "current", NOW).await.expect("added");
-        d.order_set(&OrderRow { url: "u".into(), key_pem: Zeroizing::new("k".into()), csr: vec![] }).await.expect("set");
+        d.order_set(&OrderRow { url: "u".into(), key_pem: Zeroizing::new("k".into()), csr: vec![], authority: String::new() }).await.expect("set");
+        store.queue_put(&waiting(&row, 0, NOW)).await.expect("put");
+        d.answer_put("example.com", "token", "token.key", NOW).await.expect("put");
         d.findings_set(&[finding("srv-missing", NOW)]).await.expect("set");
         d.peer_set("b.example", "[]", NOW).await.expect("set");
 
         // Every table there is, so that a new one has to be put either here or above.
         let not_of_a_domain = [
             "_sqlx_migrations", "sqlite_sequence", "tenants", "operators", "logins", "api_tokens", "audit", "settings", "changes",
-            "domains_departed", "acme_accounts",
+            "domains_departed", "acme_accounts", "acme_spent", "acme_authorities",
         ];
         let mut tables = tables(&store).await;
         tables.retain(|table| !not_of_a_domain.contains(&table.as_str()));
