@@ -516,7 +516,9 @@ async fn route_05_a_name_that_nobody_serves() {
     )
     .expect("a stanza")
     .with_from(&one.session.jid);
-    one.server.router().from_client(&one.session, stanza);
+    if let Some(later) = one.server.router().from_client(&one.session, stanza) {
+        later.await;
+    }
     let got = one.got().await;
     assert!(got.contains("<remote-server-not-found"), "{got}");
 }
