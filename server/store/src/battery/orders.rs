@@ -115,7 +115,7 @@ battery! {
         let authority = AuthorityRow { directory: "https://ca".into(), not_before: Timestamp(3), said: "slow".into(), offers: "{}".into(), ..AuthorityRow::default() };
         store.authority_set(&authority).await.expect("set");
         store.authority_set(&authority).await.expect("again");
-        assert_eq!(store.authority_list().await.expect("read"), [authority.clone()]);
+        assert_eq!(store.authority_list().await.expect("read"), std::slice::from_ref(&authority));
         let decide = |view: &QueueView| {
             let mut seen: Vec<_> = view.spent.iter().map(|row| row.at.0).collect();
             seen.sort_unstable();

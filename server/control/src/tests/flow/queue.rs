@@ -47,7 +47,7 @@ async fn acme_13_what_the_limits_hold_back_waits_is_seen_and_goes_when_there_is_
     let until = order.until.expect("until when");
     assert_eq!(
         house.control.certificate_queue(&two, None).await.unwrap(),
-        [order.clone()]
+        std::slice::from_ref(&order)
     );
     assert_eq!(
         house
