@@ -79,10 +79,15 @@ async fn hear(client: &mut Client, from: &str, status: &str) -> Outcome<()> {
 pub(super) async fn run(subject: &Subject, window: u64, size: &Size) -> Outcome<Vec<Sample>> {
     let mut crew = Crew::default();
     let mut clients = online(&subject.gate, PRESENCES).await?;
-    for group in 0..GROUPS {
+    // All know each other before anybody speaks: beside groups at full speed the last would never come about.
+    let mut groups = Vec::new();
+    for _ in 0..GROUPS {
         let mut contacts = clients.split_off(clients.len() - CONTACTS);
         let mut speaker = clients.pop().ok_or("too few accounts")?;
         subscribe(&mut speaker, &mut contacts).await?;
+        groups.push((speaker, contacts));
+    }
+    for (group, (mut speaker, mut contacts)) in groups.into_iter().enumerate() {
         let meter = crew.meter.clone();
         crew.add(async move {
             let mut number = 0u64;

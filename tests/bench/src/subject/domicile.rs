@@ -20,6 +20,8 @@ pub(super) fn start_on_postgres(world: &World) -> Outcome<(Process, Database, St
         &config,
         &[("ADDRESS", &address), ("DIR", &dir.to_string_lossy())],
     )?;
+    let off = ["domain", "set", DOMAIN, "--modules-off", "archive"];
+    world.command(&dir, &off)?;
     let database = postgres::start(&world.base.join("postgres.log"))?;
     let url = &database.url;
     let text = std::fs::read_to_string(&config)?;
