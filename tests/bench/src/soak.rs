@@ -175,7 +175,10 @@ fn rows(world: &World) -> Outcome<BTreeMap<String, u64>> {
         return Ok(BTreeMap::new());
     }
     let mut found = BTreeMap::new();
-    for table in ask("SELECT name FROM sqlite_master WHERE type = 'table'")?.lines() {
+    for table in
+        ask("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'")?
+            .lines()
+    {
         let count = ask(&format!("SELECT COUNT(*) FROM \"{table}\""))?;
         found.insert(table.to_owned(), count.trim().parse()?);
     }
