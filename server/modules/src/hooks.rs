@@ -233,40 +233,47 @@ pub async fn iq_to_account(cx: &Context<'_>, iq: &Stanza) {
     let (Some(from), Some(account)) = (iq.from(), iq.to().or(iq.from()).map(Jid::bare)) else {
         return;
     };
-    match blocking::blocks(cx, &account, from).await {
-        Ok(false) => {}
+    let outcome = match blocking::blocks(cx, &account, from).await {
+        Ok(false) => asked_of_account(cx, iq, &account).await,
         // As if nobody were there.
-        Ok(true) => return finish_iq(cx, iq, Err(Condition::ServiceUnavailable.into())).await,
-        Err(error) => return finish_iq(cx, iq, Err(error)).await,
-    }
-    let outcome = match door(cx.hosted, iq) {
-        Some((module, door)) => {
-            let standing = match door.at_account {
-                Audience::Nobody => Ok(None),
-                Audience::Anyone if from.bare_str() == account.as_str() => {
-                    cx.modules.rosters.exists(&account);
-                    Ok(Some(Standing::Owner))
-                }
-                Audience::Anyone => Ok(Some(Standing::Stranger)),
-                Audience::Contacts => admitted(cx, &account, from, Standing::Contact).await,
-                Audience::Entitled => admitted(cx, &account, from, Standing::Entitled).await,
-            };
-            match standing.and_then(|s| meant(door, iq).map(|()| s)) {
-                Ok(Some(standing)) => {
-                    let ask = Ask {
-                        account: &account,
-                        standing,
-                        iq,
-                    };
-                    module.iq_to_account(cx, &ask).await
-                }
-                Ok(None) => Err(Condition::ServiceUnavailable.into()),
-                Err(error) => Err(error),
-            }
-        }
-        None => Err(Condition::ServiceUnavailable.into()),
+        Ok(true) => Err(Condition::ServiceUnavailable.into()),
+        Err(error) => Err(error),
     };
     finish_iq(cx, iq, outcome).await;
+}
+
+async fn asked_of_account(
+    cx: &Context<'_>,
+    iq: &Stanza,
+    account: &BareJid,
+) -> Result<Answer, Refusal> {
+    let (Some((module, door)), Some(from)) = (door(cx.hosted, iq), iq.from()) else {
+        return Err(Condition::ServiceUnavailable.into());
+    };
+    let standing = match door.at_account {
+        Audience::Nobody => None,
+        Audience::Anyone if from.bare_str() == account.as_str() => {
+            cx.modules.rosters.exists(account);
+            Some(Standing::Owner)
+        }
+        Audience::Anyone => Some(Standing::Stranger),
+        Audience::Contacts => admitted(cx, account, from, Standing::Contact).await?,
+        Audience::Entitled => admitted(cx, account, from, Standing::Entitled).await?,
+    };
+    meant(door, iq)?;
+    let Some(standing) = standing else {
+        return Err(Condition::ServiceUnavailable.into());
+    };
+    module
+        .iq_to_account(
+            cx,
+            &Ask {
+                account,
+                standing,
+                iq,
+            },
+        )
+        .await
 }
 
 /// Presence of any type from a session; `from` is its full JID.

@@ -612,7 +612,7 @@ async fn lists_stand_between_hosted_domains_too_whichever_has_them() {
 /// One hook's future in the box of all would cost every ping an allocation of several pages, and the copying of it.
 #[tokio::test]
 async fn what_a_stanza_waits_for_is_small() {
-    const BYTES: usize = 1_152;
+    const BYTES: usize = 1024;
     let net = Net::new().await;
     let alice = net.bind("alice@one.example/a", Some(0)).await;
     for what in [

@@ -11,9 +11,8 @@ use super::MAM;
 use crate::context::{Context, Refusal, store_failed};
 use crate::form::{Field, Form, Submitted};
 use crate::hooks::{Answer, Ask};
+use crate::rsm;
 
-/// Result set management.
-const RSM: &str = "http://jabber.org/protocol/rsm";
 /// Messages of a page for which nothing is said.
 const PAGE: u32 = 50;
 /// Messages of a page at most.
@@ -129,10 +128,10 @@ pub(super) async fn answer(
     if let (true, Some((_, last))) = (page.complete && query.is_everything(), ends) {
         caught_up(cx, ask.account, session, row, last).await;
     }
-    let mut set = Element::new("set", RSM);
+    let mut set = Element::new("set", rsm::NS);
     if let Some((first, last)) = ends {
-        set.push(Element::new("first", RSM).text(first.to_string()));
-        set.push(Element::new("last", RSM).text(last.to_string()));
+        set.push(Element::new("first", rsm::NS).text(first.to_string()));
+        set.push(Element::new("last", rsm::NS).text(last.to_string()));
     }
     let complete = page.complete.then_some("true");
     Ok(Answer::Payload(
@@ -291,8 +290,16 @@ fn read(query: &Element) -> Result<Query, Refusal> {
     } else if query.find("x", crate::form::DATA).is_some() {
         return Err(bad("a query's form is submitted"));
     }
-    if let Some(set) = query.find("set", RSM) {
-        paging(set, &mut asked)?;
+    if let Some(page) = rsm::page(query)? {
+        asked.max = page.max.map_or(asked.max, |max| max.min(LARGEST));
+        let item = |id: Option<String>| id.as_deref().map(known).transpose();
+        match page.from {
+            rsm::From::After(after) => asked.after.extend(item(after)?),
+            rsm::From::Before(before) => {
+                asked.last = true;
+                asked.before.extend(item(before)?);
+            }
+        }
     }
     Ok(asked)
 }
@@ -342,31 +349,4 @@ fn fields(form: &Submitted, asked: &mut Query) -> Result<(), Refusal> {
 /// What is not even spelt like an id of ours is not in the archive.
 fn known(id: &str) -> Result<ArchiveId, Refusal> {
     ArchiveId::parse(id).ok_or_else(|| Condition::ItemNotFound.into())
-}
-
-/// XEP-0059 2.
-fn paging(set: &Element, asked: &mut Query) -> Result<(), Refusal> {
-    if set.find("index", RSM).is_some() {
-        return Err(Condition::FeatureNotImplemented.into());
-    }
-    let text = |name| {
-        set.find(name, RSM)
-            .map(|e| e.text_content().trim().to_owned())
-    };
-    if let Some(max) = text("max") {
-        let max: u32 = max.parse().map_err(|_| bad("max is a number"))?;
-        asked.max = max.min(LARGEST);
-    }
-    match (text("after"), text("before")) {
-        (Some(_), Some(_)) => return Err(bad("after and before exclude each other")),
-        (Some(after), None) if !after.is_empty() => asked.after.push(known(&after)?),
-        (None, Some(before)) => {
-            asked.last = true;
-            if !before.is_empty() {
-                asked.before.push(known(&before)?);
-            }
-        }
-        _ => {}
-    }
-    Ok(())
 }
