@@ -18,8 +18,8 @@ use crate::content::{Content, is_mediated_invitation};
 use crate::context::{Context, Hosted, Refusal};
 use crate::hooks::{Answer, Ask, Module, is_on};
 use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Spec};
-use crate::memory::{Aging, lock};
-use crate::passage::{Direction, Passage, Taken};
+use crate::memory::{Aging, Modules, lock};
+use crate::passage::{Direction, Glance, Passage, Taken};
 use crate::switchboard::{SessionUpdate, Switchboard};
 
 /// The module.
@@ -102,8 +102,8 @@ impl Module for Carbons {
         Ok(Answer::Empty)
     }
 
-    fn message_concerns(&self, _: &Context<'_>, passage: &Passage) -> bool {
-        passage.content.any(Content::CARBON)
+    fn message_concerns(&self, _: &Modules, _: &Hosted, glance: &Glance<'_>) -> bool {
+        glance.content.any(Content::CARBON)
     }
 
     async fn message_passing(&self, _: &Context<'_>, passage: &mut Passage) -> Result<(), Refusal> {
@@ -128,8 +128,8 @@ impl Module for Carbons {
         Ok(())
     }
 
-    fn message_taken(&self, cx: &Context<'_>, passage: &Passage, taken: &Taken) {
-        copy(cx, passage, taken);
+    fn message_taken(&self, cx: &Context<'_>, glance: &Glance<'_>, taken: &Taken) {
+        copy(cx, glance, taken);
     }
 }
 
@@ -139,10 +139,10 @@ pub(crate) fn error_written(cx: &Context<'_>, error: &Stanza) {
     if !is_on(cx.hosted, &INFO) {
         return;
     }
-    if let Some(passage) = Passage::new(Direction::Received, error.clone())
+    if let Some(glance) = Glance::of(Direction::Received, error)
         && let Some(to) = error.to()
     {
-        copy(cx, &passage, &Taken::Session(to.clone()));
+        copy(cx, &glance, &Taken::Session(to.clone()));
     }
 }
 
@@ -156,61 +156,60 @@ pub fn is_carbon(message: &Stanza) -> bool {
         && (message.has_child("received", ns::CARBONS) || message.has_child("sent", ns::CARBONS))
 }
 
-fn copy(cx: &Context<'_>, passage: &Passage, taken: &Taken) {
-    let sent = passage.direction == Direction::Sent;
+fn copy(cx: &Context<'_>, glance: &Glance<'_>, taken: &Taken) {
+    let sent = glance.direction == Direction::Sent;
     // To oneself: who sent it has it, whoever got it has it, the others get it as received.
-    if (sent && passage.to_itself()) || !may_be_copied(passage) {
+    if (sent && glance.to_itself()) || !may_be_copied(glance) {
         return;
     }
-    let (from, to) = (passage.message.from(), passage.message.to());
-    let error = passage.message.type_() == StanzaType::Error;
+    let (from, to) = (glance.message.from(), glance.message.to());
+    let error = glance.message.type_() == StanzaType::Error;
     let mut due = !error;
     let mut body = Vec::new();
-    let account = Jid::from(passage.account.clone());
     cx.switchboard
-        .copies(&passage.account, &mut |session, priority| {
+        .copies(glance.account(), &mut |session, priority| {
             // Neither who sent it, nor who got it or was meant to.
             if Some(session) == from || Some(session) == to || taken.by(session, priority) {
                 return None;
             }
             if error && !due {
-                due = cx.modules.copied.has(passage);
+                due = cx.modules.copied.has(glance);
                 if !due {
                     return None;
                 }
             }
             if body.is_empty() {
                 let name = if sent { "sent" } else { "received" };
-                body = forwarded(name, &passage.for_own_sessions());
+                body = forwarded(name, &glance.for_own_sessions());
             }
-            let type_ = passage.message.type_();
+            let (type_, account) = (glance.message.type_(), Jid::from(session.bare()));
             Some(Stanza::message_written(
                 type_, &account, session, None, &body,
             ))
         });
     if !body.is_empty() && !error {
-        cx.modules.copied.note(passage);
+        cx.modules.copied.note(glance);
     }
 }
 
 /// 6.1; of errors only what can be seen of the error itself.
-fn may_be_copied(passage: &Passage) -> bool {
-    let content = passage.content;
-    let full = passage.message.to().is_some_and(|to| !to.is_bare());
+fn may_be_copied(glance: &Glance<'_>) -> bool {
+    let content = glance.content;
+    let full = glance.message.to().is_some_and(|to| !to.is_bare());
     // XEP-0334 4.3: the hint is for messages to one session, and means nothing on others.
     if content.any(Content::PRIVATE) || (full && content.any(Content::NO_COPY)) {
         return false;
     }
-    let type_ = passage.message.type_();
+    let type_ = glance.message.type_();
     if type_ == StanzaType::Groupchat {
         return false;
     }
     // What another occupant writes through a room comes to every session that is in there, by itself.
-    let from_occupant = passage.direction == Direction::Received
+    let from_occupant = glance.direction == Direction::Received
         && content.any(Content::ROOM)
-        && passage.message.from().is_some_and(|from| !from.is_bare());
+        && glance.message.from().is_some_and(|from| !from.is_bare());
     if from_occupant && !content.any(Content::INVITATION) {
-        return is_mediated_invitation(&passage.message);
+        return is_mediated_invitation(&glance.message);
     }
     match type_ {
         StanzaType::Chat | StanzaType::Error => true,
@@ -221,8 +220,8 @@ fn may_be_copied(passage: &Passage) -> bool {
                 .and(Content::INVITATION);
             content.any(im)
                 || (content.any(Content::ROOM)
-                    && (passage.direction == Direction::Sent && full
-                        || is_mediated_invitation(&passage.message)))
+                    && (glance.direction == Direction::Sent && full
+                        || is_mediated_invitation(&glance.message)))
         }
     }
 }
@@ -273,21 +272,20 @@ impl Default for Copied {
 
 impl Copied {
     /// By the other side, the id and the way; what has no id gets no error that could be told apart.
-    fn name(&self, passage: &Passage, direction: Direction) -> Option<u64> {
-        let id = passage.message.id()?;
-        let peer = passage.peer()?.bare_str();
+    fn name(&self, glance: &Glance<'_>, direction: Direction) -> Option<u64> {
+        let id = glance.message.id()?;
+        let peer = glance.peer()?.bare_str();
         let sent = direction == Direction::Sent;
         Some(self.hasher.hash_one((peer, id, sent)))
     }
 
-    fn note(&self, passage: &Passage) {
-        let Some(name) = self.name(passage, passage.direction) else {
+    fn note(&self, glance: &Glance<'_>) {
+        let Some(name) = self.name(glance, glance.direction) else {
             return;
         };
-        let last = self.accounts.get(&passage.account).unwrap_or_else(|| {
+        let last = self.accounts.get(glance.account()).unwrap_or_else(|| {
             let last = Arc::<Mutex<Last>>::default();
-            self.accounts
-                .insert(passage.account.clone(), last.clone(), 1);
+            self.accounts.insert(glance.bare(), last.clone(), 1);
             last
         });
         let mut last = lock(&last);
@@ -301,7 +299,7 @@ impl Copied {
     }
 
     /// Whether this error, by its addresses and id, answers one of them.
-    fn has(&self, error: &Passage) -> bool {
+    fn has(&self, error: &Glance<'_>) -> bool {
         let answered = match error.direction {
             Direction::Sent => Direction::Received,
             Direction::Received => Direction::Sent,
@@ -309,7 +307,7 @@ impl Copied {
         let Some(name) = self.name(error, answered) else {
             return false;
         };
-        let last = self.accounts.get(&error.account);
+        let last = self.accounts.get(error.account());
         last.is_some_and(|last| lock(&last).seen.contains(&name))
     }
 }

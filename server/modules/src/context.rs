@@ -12,7 +12,7 @@ use xmpp::jid::{BareJid, DomainName, Jid};
 use xmpp::stanza::{Condition, Stanza, StanzaError, StanzaType};
 use xmpp::timestamp::Timestamp;
 
-use crate::hooks::hooks_of;
+use crate::hooks::ModuleSet;
 use crate::info::Hooks;
 use crate::memory::Modules;
 use crate::switchboard::Switchboard;
@@ -28,7 +28,8 @@ pub struct Hosted {
     pub settings: DomainSettings,
     /// What its tenant may keep here, over all its domains.
     pub quota: Arc<Quota>,
-    /// Hooks at which one of its modules wants to be called; kept, because the router asks for every message.
+    /// Modules that are on, and the hooks at which they want to be called; kept, because the router asks for every message.
+    pub(crate) on: ModuleSet,
     hooks: Hooks,
 }
 
@@ -40,15 +41,15 @@ impl Hosted {
         settings: DomainSettings,
         quota: Arc<Quota>,
     ) -> Self {
-        let mut hosted = Self {
+        let on = ModuleSet::of(&settings);
+        Self {
             domain,
             store,
             settings,
             quota,
-            hooks: Hooks::NONE,
-        };
-        hosted.hooks = hooks_of(&hosted);
-        hosted
+            on,
+            hooks: on.hooks(),
+        }
     }
 
     /// The same under the name of one of its services.

@@ -30,6 +30,8 @@
 //!
 //! Presence to the domain itself, other results and errors of iq to the domain or a bare JID are ignored by the router.
 
+use std::sync::LazyLock;
+
 use async_trait::async_trait;
 use xmpp::element::Element;
 use xmpp::jid::{BareJid, Jid};
@@ -38,9 +40,10 @@ use xmpp::stanza::{Condition, Kind, Stanza, StanzaType};
 use crate::ALL;
 use crate::blocking;
 use crate::carbons;
-use crate::context::{Context, Hosted, Refusal, Standing};
+use crate::context::{Context, DomainSettings, Hosted, Refusal, Standing};
 use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Service};
-use crate::passage::{Passage, Taken};
+use crate::memory::Modules;
+use crate::passage::{Glance, Passage, Taken};
 use crate::switchboard::SessionView;
 
 /// One extension. A module holds no state of its own: what it remembers between calls is in [`crate::Modules`].
@@ -107,7 +110,7 @@ pub trait Module: Send + Sync {
     async fn session_returned(&self, _: &Context<'_>, _session: &Jid) {}
 
     /// Whether [`Module::message_passing`] has anything to do with this message. Where no module has, nothing waits for it.
-    fn message_concerns(&self, _: &Context<'_>, _: &Passage) -> bool {
+    fn message_concerns(&self, _: &Modules, _: &Hosted, _: &Glance<'_>) -> bool {
         false
     }
 
@@ -118,7 +121,7 @@ pub trait Module: Send + Sync {
     }
 
     /// It has gone on; which of the account's sessions got it.
-    fn message_taken(&self, _: &Context<'_>, _: &Passage, _: &Taken) {}
+    fn message_taken(&self, _: &Context<'_>, _: &Glance<'_>, _: &Taken) {}
 
     /// It has gone on, and there is something to keep of it. The sender's stream waits for this; what could not be done, the
     /// sender is told.
@@ -325,14 +328,14 @@ pub async fn session_gone(cx: &Context<'_>, gone: &SessionView) {
 }
 
 /// Whether any module has something to do with a message before it goes on. Returns at once.
-pub fn message_concerns(cx: &Context<'_>, passage: &Passage) -> bool {
-    with(cx.hosted, Hooks::MESSAGE_PASSAGE).any(|m| m.message_concerns(cx, passage))
+pub fn message_concerns(modules: &Modules, hosted: &Hosted, glance: &Glance<'_>) -> bool {
+    with(hosted, Hooks::MESSAGE_PASSAGE).any(|m| m.message_concerns(modules, hosted, glance))
 }
 
 /// The message has gone on, and which of the account's sessions got it. Returns at once.
-pub fn message_taken(cx: &Context<'_>, passage: &Passage, taken: &Taken) {
+pub fn message_taken(cx: &Context<'_>, glance: &Glance<'_>, taken: &Taken) {
     for module in with(cx.hosted, Hooks::MESSAGE_PASSAGE) {
-        module.message_taken(cx, passage, taken);
+        module.message_taken(cx, glance, taken);
     }
 }
 
@@ -340,7 +343,7 @@ pub fn message_taken(cx: &Context<'_>, passage: &Passage, taken: &Taken) {
 /// where [`Hosted::watches_messages`]. `false`: it goes no further, and whoever sent it has been told.
 pub async fn message_passing(cx: &Context<'_>, passage: &mut Passage) -> bool {
     for module in with(cx.hosted, Hooks::MESSAGE_PASSAGE) {
-        if !module.message_concerns(cx, passage) {
+        if !module.message_concerns(cx.modules, cx.hosted, &passage.glance()) {
             continue;
         }
         if let Err(error) = module.message_passing(cx, passage).await {
@@ -357,7 +360,7 @@ pub async fn message_passing(cx: &Context<'_>, passage: &mut Passage) -> bool {
 /// The message has gone on: `taken` says which of the account's sessions got it. `false`: what a module had to do then could
 /// not be done, and whoever sent it has been told so.
 pub async fn message_passed(cx: &Context<'_>, passage: &mut Passage, taken: &Taken) -> bool {
-    message_taken(cx, passage, taken);
+    message_taken(cx, &passage.glance(), taken);
     let mut done = true;
     if passage.is_kept() {
         for module in with(cx.hosted, Hooks::MESSAGE_PASSAGE) {
@@ -599,20 +602,62 @@ pub fn is_of_the_moment(message: &Stanza) -> bool {
 
 /// Modules that the domain has on, in order.
 pub(crate) fn modules_of(hosted: &Hosted) -> impl Iterator<Item = &'static dyn Module> {
-    ALL.iter().copied().filter(|m| is_on(hosted, m.info()))
-}
-
-/// Hooks at which any of its modules wants to be called.
-pub(crate) fn hooks_of(hosted: &Hosted) -> Hooks {
-    modules_of(hosted).fold(Hooks::NONE, |all, m| all.and(m.info().hooks))
+    hosted.on.iter()
 }
 
 pub(crate) fn is_on(hosted: &Hosted, info: &ModuleInfo) -> bool {
-    !info.switchable || !hosted.settings.off.iter().any(|name| name == info.name)
+    is_on_by(&hosted.settings, info)
+}
+
+fn is_on_by(settings: &DomainSettings, info: &ModuleInfo) -> bool {
+    !info.switchable || !settings.off.iter().any(|name| name == info.name)
 }
 
 fn with(hosted: &Hosted, hook: Hooks) -> impl Iterator<Item = &'static dyn Module> {
-    modules_of(hosted).filter(move |m| m.info().hooks.has(hook))
+    hosted.on.at(hook).iter()
+}
+
+/// Some of [`ALL`]: a bit for each, in their order. The router asks with every message, so no names are compared then.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ModuleSet(u32);
+
+const _: () = assert!(ALL.len() <= u32::BITS as usize);
+
+impl ModuleSet {
+    /// Those that are on by these settings.
+    pub(crate) fn of(settings: &DomainSettings) -> Self {
+        Self::where_(|info| is_on_by(settings, info))
+    }
+
+    fn where_(wanted: impl Fn(&ModuleInfo) -> bool) -> Self {
+        let bits = ALL.iter().enumerate();
+        Self(bits.fold(0, |set, (i, module)| {
+            set | u32::from(wanted(module.info())) << i
+        }))
+    }
+
+    /// Hooks at which any of them wants to be called.
+    pub(crate) fn hooks(self) -> Hooks {
+        self.iter()
+            .fold(Hooks::NONE, |all, m| all.and(m.info().hooks))
+    }
+
+    /// Those of them that want to be called at this one hook.
+    fn at(self, hook: Hooks) -> Self {
+        static AT: LazyLock<[ModuleSet; Hooks::COUNT]> = LazyLock::new(|| {
+            std::array::from_fn(|i| ModuleSet::where_(|info| info.hooks.has(Hooks::nth(i))))
+        });
+        Self(self.0 & AT[hook.index()].0)
+    }
+
+    fn iter(self) -> impl Iterator<Item = &'static dyn Module> {
+        let mut rest = self.0;
+        std::iter::from_fn(move || {
+            let module = ALL.get(rest.trailing_zeros() as usize)?;
+            rest &= rest - 1;
+            Some(*module)
+        })
+    }
 }
 
 /// The module whose payload this is.

@@ -126,13 +126,41 @@ impl Hooks {
     pub const SESSION_WRITTEN: Self = Self(1 << 6);
     /// Stanzas between an account and whom it has blocked go no further
     /// ([`crate::hooks::answer_stopped`] and wherever the hooks ask).
-    pub const BLOCKING: Self = Self(1 << 8);
+    pub const BLOCKING: Self = Self(1 << 10);
     /// [`crate::Module::message_passing`] and [`crate::Module::message_passed`]
     pub const MESSAGE_PASSAGE: Self = Self(1 << 7);
     /// [`crate::Module::iq_answered`]
     pub const IQ_ANSWERED: Self = Self(1 << 8);
     /// [`crate::Module::disco_items`] and [`crate::Module::disco_node`]
     pub const DISCO: Self = Self(1 << 9);
+
+    /// Each of them, in the order of their bits.
+    const EACH: [Self; Self::COUNT] = [
+        Self::PRESENCE_OUTBOUND,
+        Self::PRESENCE_INBOUND,
+        Self::SESSION_AVAILABLE,
+        Self::SESSION_GONE,
+        Self::MESSAGE_UNDELIVERABLE,
+        Self::ACCOUNT_REMOVED,
+        Self::SESSION_WRITTEN,
+        Self::MESSAGE_PASSAGE,
+        Self::IQ_ANSWERED,
+        Self::DISCO,
+        Self::BLOCKING,
+    ];
+
+    /// How many there are.
+    pub(crate) const COUNT: usize = 11;
+
+    /// One of them, by its [`Hooks::index`].
+    pub(crate) const fn nth(index: usize) -> Self {
+        Self(1 << index)
+    }
+
+    /// The place of this one hook among all.
+    pub(crate) const fn index(self) -> usize {
+        self.0.trailing_zeros() as usize
+    }
 
     /// Both sets.
     #[must_use]
@@ -145,3 +173,12 @@ impl Hooks {
         self.0 & other.0 == other.0
     }
 }
+
+/// Two hooks with one bit would be one hook.
+const _: () = {
+    let mut i = 0;
+    while i < Hooks::COUNT {
+        assert!(Hooks::EACH[i].index() == i && Hooks::EACH[i].0 == 1 << i);
+        i += 1;
+    }
+};

@@ -39,7 +39,7 @@ pub use context::{Contact, Context, DomainSettings, Hosted, Quota, Refusal, Stan
 pub use hooks::{Answer, Ask, Module, Undeliverable};
 pub use info::{ModuleInfo, Service, Spec};
 pub use memory::{Limits, Modules, PubsubLimits};
-pub use passage::{Direction, Passage, Taken};
+pub use passage::{Direction, Glance, Passage, Taken};
 pub use switchboard::{SessionUpdate, SessionView, Switchboard};
 
 /// All modules; the order is the order of hooks and of the table.

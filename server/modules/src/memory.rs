@@ -4,11 +4,12 @@
 //! can be read in one place. Everything here can be lost at any time without changing an answer, except that sessions'
 //! directed presence lives as long as the session. Refuses: facts; those are in the store.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hash};
+use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use ahash::RandomState;
 use xmpp::jid::{BareJid, DomainName, Jid};
 use xmpp::stanza::Stanza;
 use xmpp::timestamp::Timestamp;
@@ -199,16 +200,16 @@ impl Modules {
     }
 
     /// Whether the account may have blocked `other`, as far as is known without asking the store.
-    pub fn may_be_blocked(&self, hosted: &Hosted, account: &BareJid, other: &Jid) -> bool {
-        if !hosted.blocks() || account.as_str() == other.bare_str() {
+    pub fn may_be_blocked(&self, hosted: &Hosted, account: &str, other: &Jid) -> bool {
+        if !hosted.blocks() || account == other.bare_str() {
             return false;
         }
-        match self.rosters.get(account) {
+        self.rosters.look(account, |known| match known {
             Some(Some(roster)) => roster.blocked.blocks(other),
             // Nobody that is not there has blocked anybody.
             Some(None) => false,
             None => true,
-        }
+        })
     }
 
     /// The turn to change an account's roster: whoever holds it reads, decides, commits and pushes, so that pushes leave in
@@ -231,8 +232,8 @@ pub(crate) struct Aging<K, V> {
 
 #[derive(Debug)]
 struct Generations<K, V> {
-    young: HashMap<K, (V, usize)>,
-    old: HashMap<K, (V, usize)>,
+    young: HashMap<K, (V, usize), RandomState>,
+    old: HashMap<K, (V, usize), RandomState>,
     weight: usize,
 }
 
@@ -242,21 +243,37 @@ impl<K: Eq + Hash + Clone, V: Clone> Aging<K, V> {
         Self {
             limit,
             maps: Mutex::new(Generations {
-                young: HashMap::new(),
-                old: HashMap::new(),
+                young: HashMap::default(),
+                old: HashMap::default(),
                 weight: 0,
             }),
         }
     }
 
-    pub(crate) fn get(&self, key: &K) -> Option<V> {
+    pub(crate) fn get<Q>(&self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.look(key, |value| value.cloned())
+    }
+
+    /// Looks at a value under the lock: `look` must be quick.
+    pub(crate) fn look<Q, R>(&self, key: &Q, look: impl FnOnce(Option<&V>) -> R) -> R
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
         let mut maps = lock(&self.maps);
         if let Some((value, _)) = maps.young.get(key) {
-            return Some(value.clone());
+            return look(Some(value));
         }
-        let (value, weight) = maps.old.remove(key)?;
-        maps.insert(key.clone(), value.clone(), weight, self.limit);
-        Some(value)
+        let Some((key, (value, weight))) = maps.old.remove_entry(key) else {
+            return look(None);
+        };
+        let result = look(Some(&value));
+        maps.insert(key, value, weight, self.limit);
+        result
     }
 
     pub(crate) fn insert(&self, key: K, value: V, weight: usize) {

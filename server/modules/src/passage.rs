@@ -4,11 +4,13 @@
 //! ([`crate::Module::message_passing`]) a module may refuse or change it; afterwards ([`crate::Module::message_taken`]) it
 //! hears who got it, and the sender's stream waits for what is kept of it ([`crate::Module::message_passed`]). Where no module
 //! has anything to do before, and that is asked without waiting, the message takes the short way. A message between two accounts of this process
-//! passes twice, once for each. A domain whose modules want none of this never makes a [`Passage`]. Refuses: changing where
-//! a message goes; that is the router's, by the table of RFC 6121 8.5.
+//! passes twice, once for each. Each time every message is looked at ([`Glance`]), for which nothing is made; a [`Passage`] is
+//! made only where something has to wait. Refuses: changing where a message goes; that is the router's, by the table of
+//! RFC 6121 8.5.
 
 use std::borrow::Cow;
 
+use store::ArchiveId;
 use xmpp::jid::{BareJid, Jid};
 use xmpp::stanza::Stanza;
 
@@ -24,7 +26,74 @@ pub enum Direction {
     Received,
 }
 
-/// A message on its way past one account.
+/// A message at the door of one account: what is asked of every one, so nothing is made for it.
+#[derive(Clone, Copy, Debug)]
+pub struct Glance<'a> {
+    /// Which way.
+    pub direction: Direction,
+    /// As it is now.
+    pub message: &'a Stanza,
+    pub(crate) content: Content,
+    /// The account's, or its session's, address.
+    whose: &'a Jid,
+    /// Its id in the account's archive, where it goes into it.
+    kept: Option<ArchiveId>,
+}
+
+impl<'a> Glance<'a> {
+    /// `None`: the message lacks an address.
+    pub fn of(direction: Direction, message: &'a Stanza) -> Option<Self> {
+        let whose = match direction {
+            Direction::Sent => message.from(),
+            Direction::Received => message.to(),
+        };
+        Some(Self {
+            direction,
+            message,
+            content: Content::of(message),
+            whose: whose?,
+            kept: None,
+        })
+    }
+
+    /// Whose; whether there is such an account is not known yet.
+    pub fn account(&self) -> &'a str {
+        self.whose.bare_str()
+    }
+
+    /// The same as an address of its own.
+    pub(crate) fn bare(&self) -> BareJid {
+        self.whose.bare()
+    }
+
+    /// The other side: whom it is for, or who sent it.
+    pub(crate) fn peer(&self) -> Option<&'a Jid> {
+        match self.direction {
+            Direction::Sent => self.message.to(),
+            Direction::Received => self.message.from(),
+        }
+    }
+
+    /// Whether the account writes to itself. What is done once per account is done when it is received.
+    pub(crate) fn to_itself(&self) -> bool {
+        self.peer()
+            .is_some_and(|peer| peer.bare_str() == self.account())
+    }
+
+    /// As the account's own sessions see it: with the id that it has in the archive (XEP-0313 3.5), which others do not.
+    pub(crate) fn for_own_sessions(&self) -> Cow<'a, Stanza> {
+        match self.kept {
+            // What is received has it already.
+            Some(id) if self.direction == Direction::Sent => {
+                let id = stanza_id(&self.bare(), id);
+                Cow::Owned(self.message.with_child_written(&id))
+            }
+            _ => Cow::Borrowed(self.message),
+        }
+    }
+}
+
+/// A message on its way past one account, for which something has to wait.
 #[derive(Debug)]
 pub struct Passage {
     /// Whose; whether there is such an account is not known yet.
@@ -34,6 +103,8 @@ pub struct Passage {
     /// As it goes on.
     pub message: Stanza,
     pub(crate) content: Content,
+    /// The address of the account, or of its session, on the message.
+    whose: Jid,
     /// Where a module refuses it, nobody is told.
     pub(crate) silent: bool,
     /// What goes into the account's archive once it has passed.
@@ -43,26 +114,33 @@ pub struct Passage {
 impl Passage {
     /// `None`: the message lacks an address.
     pub fn new(direction: Direction, message: Stanza) -> Option<Self> {
-        let whose = match direction {
-            Direction::Sent => message.from(),
-            Direction::Received => message.to(),
-        };
+        let glance = Glance::of(direction, &message)?;
+        let (whose, content) = (glance.whose.clone(), glance.content);
         Some(Self {
-            account: whose?.bare(),
+            account: whose.bare(),
             direction,
-            content: Content::of(&message),
+            whose,
+            content,
             message,
             kept: None,
             silent: false,
         })
     }
 
+    /// What can be seen of it now.
+    pub fn glance(&self) -> Glance<'_> {
+        Glance {
+            direction: self.direction,
+            message: &self.message,
+            content: self.content,
+            whose: &self.whose,
+            kept: self.kept.as_ref().map(|kept| kept.id()),
+        }
+    }
+
     /// The other side: whom it is for, or who sent it.
     pub(crate) fn peer(&self) -> Option<&Jid> {
-        match self.direction {
-            Direction::Sent => self.message.to(),
-            Direction::Received => self.message.from(),
-        }
+        self.glance().peer()
     }
 
     /// Whether something of it is to be kept once it has gone on.
@@ -70,22 +148,9 @@ impl Passage {
         self.kept.is_some()
     }
 
-    /// As the account's own sessions see it: with the id that it has in the archive (XEP-0313 3.5), which others do not.
-    pub(crate) fn for_own_sessions(&self) -> Cow<'_, Stanza> {
-        match &self.kept {
-            // What is received has it already.
-            Some(kept) if self.direction == Direction::Sent => {
-                let id = stanza_id(&self.account, kept.id());
-                Cow::Owned(self.message.with_child_written(&id))
-            }
-            _ => Cow::Borrowed(&self.message),
-        }
-    }
-
-    /// Whether the account writes to itself. What is done once per account is done when it is received.
+    /// Whether the account writes to itself.
     pub(crate) fn to_itself(&self) -> bool {
-        self.peer()
-            .is_some_and(|peer| peer.bare_str() == self.account.as_str())
+        self.glance().to_itself()
     }
 }
 

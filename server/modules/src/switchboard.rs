@@ -35,14 +35,7 @@ pub trait Switchboard: Send + Sync {
 
     /// Asks for a copy for each session of the account that wants copies of messages (XEP-0280): `copy` is told the session
     /// and its priority (`None`: not available) and writes it, or says that this session gets none. Must be quick.
-    fn copies(&self, account: &BareJid, copy: &mut dyn FnMut(&Jid, Option<i8>) -> Option<Stanza>) {
-        for session in self.sessions(account).iter().filter(|s| s.carbons) {
-            let priority = session.available().then_some(session.priority);
-            if let Some(stanza) = copy(&session.jid, priority) {
-                self.deliver(&session.jid, stanza);
-            }
-        }
-    }
+    fn copies(&self, account: &str, copy: &mut dyn FnMut(&Jid, Option<i8>) -> Option<Stanza>);
 
     /// Bound sessions of an account, in the order of binding.
     fn sessions(&self, account: &BareJid) -> Vec<SessionView>;

@@ -502,6 +502,16 @@ impl Switchboard for House {
         true
     }
 
+    fn copies(&self, account: &str, copy: &mut dyn FnMut(&Jid, Option<i8>) -> Option<Stanza>) {
+        let account = BareJid::parse(account).expect("an account");
+        for session in self.sessions(&account).iter().filter(|s| s.carbons) {
+            let priority = session.available().then_some(session.priority);
+            if let Some(stanza) = copy(&session.jid, priority) {
+                self.deliver(&session.jid, stanza);
+            }
+        }
+    }
+
     fn sessions(&self, account: &BareJid) -> Vec<SessionView> {
         lock(&self.state)
             .sessions

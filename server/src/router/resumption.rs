@@ -15,7 +15,8 @@ use xmpp::stanza::Stanza;
 use xmpp::stream::{NotResumed, Order, StreamError};
 use xmpp::timestamp::Timestamp;
 
-use super::{Router, is_from_offline};
+use super::Router;
+use super::messages::is_from_offline;
 use crate::net::now;
 use crate::session::resumption::{Absence, TakeUp};
 use crate::session::{Outbox, Remains, Session};

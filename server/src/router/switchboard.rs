@@ -35,8 +35,8 @@ impl Switchboard for Router {
             .is_some_and(|session| self.hand(&session, &stanza))
     }
 
-    fn copies(&self, account: &BareJid, copy: &mut dyn FnMut(&Jid, Option<i8>) -> Option<Stanza>) {
-        self.sessions.with(account.as_str(), |sessions| {
+    fn copies(&self, account: &str, copy: &mut dyn FnMut(&Jid, Option<i8>) -> Option<Stanza>) {
+        self.sessions.with(account, |sessions| {
             for session in sessions.iter().filter(|s| s.carbons()) {
                 if let Some(stanza) = copy(&session.jid, session.priority()) {
                     // A session that cannot take it is about to end.

@@ -564,6 +564,99 @@ async fn a_domain_that_watches_no_messages_takes_the_short_way() {
     assert_eq!(got(&bob).len(), 1);
 }
 
+/// Where no module has anything to wait for (here the archive is off, and nobody has blocked anybody) a message makes nothing
+/// and waits for nothing. What comes of it is what comes of it on the long way, which it takes while an account's block list
+/// has not been read.
+#[tokio::test]
+async fn what_concerns_no_module_goes_the_short_way_and_comes_to_the_same() {
+    let net = Net::new().await;
+    let id = net.router.tenancy().get("one.example").expect("hosted").id;
+    let settings = serde_json::json!({ "modules_off": ["archive"] });
+    net.world.set_settings(id, &settings).await;
+    let name = DomainName::parse("one.example").expect("a domain");
+    net.router.tenancy().refresh(&name).await.expect("read");
+    let domain = net.router.tenancy().get("one.example").expect("hosted");
+    assert!(domain.hosted.watches_messages(), "carbons do");
+    let mut sessions = Vec::new();
+    for (jid, priority, copies) in [
+        ("alice@one.example/a", Some(1), false),
+        ("alice@one.example/copied", Some(0), true),
+        ("bob@one.example/b", Some(1), false),
+        ("bob@one.example/copied", None, true),
+        ("bob@one.example/low", Some(-1), false),
+    ] {
+        let session = net.bind(jid, priority).await;
+        session.update(SessionUpdate::Carbons(copies));
+        sessions.push(session);
+    }
+    let alice = sessions[0].clone();
+    let all = || -> Vec<Vec<String>> { sessions.iter().map(|s| got(s)).collect() };
+    let (mut short, mut copied) = (0, 0);
+    for to in [
+        "bob@one.example",
+        "bob@one.example/b",
+        "bob@one.example/low",
+        "bob@one.example/gone",
+        "alice@one.example",
+        "alice@one.example/copied",
+        "carol@two.example/x",
+        "peer@far.example",
+    ] {
+        for type_ in ["chat", "normal", "headline", "groupchat", "error"] {
+            for content in [
+                "<body>hi</body>",
+                "<private xmlns='urn:xmpp:carbons:2'/><body/>",
+            ] {
+                let message =
+                    format!("<message id='m' to='{to}' type='{type_}'>{content}</message>");
+                let come_to = async |read: bool| {
+                    // What has been read of both accounts is what lets a message take the short way.
+                    for account in ["alice@one.example", "bob@one.example"] {
+                        let account = BareJid::parse(account).expect("an address");
+                        net.router.modules().forget_account(&account);
+                        if read {
+                            let roster = format!(
+                                "<iq type='get' id='r' from='{account}/a'><query xmlns='jabber:iq:roster'/></iq>"
+                            );
+                            let cx =
+                                net.router
+                                    .modules()
+                                    .context(&domain.hosted, &*net.router, now());
+                            modules::hooks::iq_to_account(&cx, &stanza(&roster)).await;
+                        }
+                    }
+                    all();
+                    net.remote.0.lock().clear();
+                    let sent = stanza(&message).with_from(&alice.jid);
+                    let later = net.router.from_client(&alice, sent);
+                    let waited = later.is_some();
+                    if let Some(later) = later {
+                        later.await;
+                    }
+                    (waited, all(), net.remote.0.lock().clone())
+                };
+                let (waited, sessions, far) = come_to(false).await;
+                assert!(
+                    waited || to.starts_with("alice"),
+                    "nobody blocks themselves: {message}"
+                );
+                let (waited, short_sessions, short_far) = come_to(true).await;
+                assert_eq!(
+                    (&sessions, &far),
+                    (&short_sessions, &short_far),
+                    "{message}"
+                );
+                short += usize::from(!waited);
+                copied += usize::from(sessions.concat().concat().contains("<forwarded "));
+            }
+        }
+    }
+    assert!(
+        short > 40 && copied > 5,
+        "{short} took the short way, {copied} were copied"
+    );
+}
+
 #[tokio::test]
 async fn lists_stand_between_hosted_domains_too_whichever_has_them() {
     for (holder, other) in [

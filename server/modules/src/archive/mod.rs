@@ -31,10 +31,11 @@ use xmpp::stanza::{ChildTag, Condition, Stanza, StanzaType};
 pub(crate) use self::clock::{Clock, Flight};
 pub(crate) use self::preferences::Preferences;
 use crate::content::Content;
-use crate::context::{Context, Refusal, store_failed};
+use crate::context::{Context, Hosted, Refusal, store_failed};
 use crate::hooks::{Answer, Ask, Module, is_on};
 use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Spec};
-use crate::passage::{Direction, Passage};
+use crate::memory::Modules;
+use crate::passage::{Direction, Glance, Passage};
 
 /// The module.
 pub(crate) struct Archive;
@@ -122,8 +123,8 @@ impl Module for Archive {
         }
     }
 
-    fn message_concerns(&self, _: &Context<'_>, passage: &Passage) -> bool {
-        worth_keeping(passage) || claimed(passage).is_some()
+    fn message_concerns(&self, _: &Modules, _: &Hosted, glance: &Glance<'_>) -> bool {
+        worth_keeping(glance) || claimed(glance).is_some()
     }
 
     async fn message_passing(
@@ -131,11 +132,11 @@ impl Module for Archive {
         cx: &Context<'_>,
         passage: &mut Passage,
     ) -> Result<(), Refusal> {
-        if let Some(clean) = claimed(passage) {
+        if let Some(clean) = claimed(&passage.glance()) {
             passage.message = clean;
         }
         let sent = passage.direction == Direction::Sent;
-        if (sent && passage.to_itself()) || !worth_keeping(passage) {
+        if (sent && passage.to_itself()) || !worth_keeping(&passage.glance()) {
             return Ok(());
         }
         let Some(roster) = cx.roster(&passage.account).await? else {
@@ -210,10 +211,10 @@ impl Module for Archive {
 }
 
 /// See the table above; the account's preferences are asked later.
-fn worth_keeping(passage: &Passage) -> bool {
-    let content = passage.content;
+fn worth_keeping(glance: &Glance<'_>) -> bool {
+    let content = glance.content;
     let personal = matches!(
-        passage.message.type_(),
+        glance.message.type_(),
         StanzaType::Chat | StanzaType::Normal
     );
     let never = Content::NO_STORE.and(Content::NO_PERMANENT_STORE);
@@ -225,20 +226,20 @@ fn worth_keeping(passage: &Passage) -> bool {
 }
 
 /// EXT-19: an id that the account is said to have given was given by somebody else. The message without it.
-fn claimed(passage: &Passage) -> Option<Stanza> {
-    if !passage.content.any(Content::STANZA_ID) {
+fn claimed(glance: &Glance<'_>) -> Option<Stanza> {
+    if !glance.content.any(Content::STANZA_ID) {
         return None;
     }
-    let account = &passage.account;
+    let account = glance.account();
     let ours = |child: &ChildTag<'_>| is_by(child.name, child.ns, child.attr("by"), account);
-    passage.message.without(ours)
+    glance.message.without(ours)
 }
 
-fn is_by(name: &str, namespace: &str, by: Option<String>, account: &BareJid) -> bool {
+fn is_by(name: &str, namespace: &str, by: Option<String>, account: &str) -> bool {
     (name, namespace) == ("stanza-id", ns::STANZA_ID)
         && by
             .and_then(|by| Jid::parse(&by).ok())
-            .is_some_and(|by| by.is_bare() && by.bare_str() == account.as_str())
+            .is_some_and(|by| by.is_bare() && by.bare_str() == account)
 }
 
 /// `<stanza-id/>` as written.
@@ -258,7 +259,7 @@ pub(crate) fn id_in(cx: &Context<'_>, account: &BareJid, message: &Stanza) -> Op
     }
     // Others than ours were taken out when it passed, so there is one at most.
     let tag = message.child_tag("stanza-id", ns::STANZA_ID)?;
-    let id = if is_by(tag.name, tag.ns, tag.attr("by"), account) {
+    let id = if is_by(tag.name, tag.ns, tag.attr("by"), account.as_str()) {
         tag.attr("id")
     } else {
         let tree = message.payload().ok()?;
@@ -268,7 +269,7 @@ pub(crate) fn id_in(cx: &Context<'_>, account: &BareJid, message: &Stanza) -> Op
                 c.name(),
                 c.ns(),
                 c.get_attr("by").map(str::to_owned),
-                account,
+                account.as_str(),
             )
         });
         own?.get_attr("id").map(str::to_owned)

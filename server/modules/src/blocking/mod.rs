@@ -18,10 +18,11 @@ use xmpp::ns;
 use xmpp::stanza::{Condition, Stanza, StanzaError, StanzaType};
 
 pub(crate) use self::list::BlockList;
-use crate::context::{Context, Refusal, store_failed};
+use crate::context::{Context, Hosted, Refusal, store_failed};
 use crate::hooks::{Answer, Ask, Module};
 use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Spec};
-use crate::passage::{Direction, Passage};
+use crate::memory::Modules;
+use crate::passage::{Direction, Glance, Passage};
 use crate::presence;
 use crate::switchboard::SessionUpdate;
 
@@ -108,10 +109,10 @@ impl Module for Blocking {
         }
     }
 
-    fn message_concerns(&self, cx: &Context<'_>, passage: &Passage) -> bool {
-        passage
+    fn message_concerns(&self, modules: &Modules, hosted: &Hosted, glance: &Glance<'_>) -> bool {
+        glance
             .peer()
-            .is_some_and(|peer| cx.modules.may_be_blocked(cx.hosted, &passage.account, peer))
+            .is_some_and(|peer| modules.may_be_blocked(hosted, glance.account(), peer))
     }
 
     async fn message_passing(

@@ -139,6 +139,15 @@ impl RosterCache {
         self.0.of(account.as_str()).get(account)
     }
 
+    /// As [`Self::get`], without a share of the roster for whoever asks: `look` must be quick.
+    pub(crate) fn look<R>(
+        &self,
+        account: &str,
+        look: impl FnOnce(Option<&Option<Arc<Roster>>>) -> R,
+    ) -> R {
+        self.0.of(account).look(account, look)
+    }
+
     fn insert(&self, account: &BareJid, roster: Option<Arc<Roster>>) {
         let weight = roster.as_ref().map_or(ABSENT, |r| r.weight());
         self.0
