@@ -12,6 +12,7 @@ pub mod router;
 pub mod running;
 pub mod serve;
 pub mod session;
+pub mod specifications;
 pub mod tenancy;
 pub mod wiring;
 pub mod zone;

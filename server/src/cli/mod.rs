@@ -26,6 +26,7 @@ mod operator;
 mod output;
 mod peer;
 mod sandbox;
+mod specs;
 mod tenant;
 mod token;
 mod user;
@@ -111,6 +112,8 @@ enum Command {
     /// The master key that seals private keys in the database
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// What is implemented: RFCs and XEPs with their versions
+    Specs(specs::Specs),
     /// Check or explain the configuration
     #[command(subcommand)]
     Config(configuration::ConfigCommand),
@@ -166,6 +169,7 @@ pub fn run() -> ExitCode {
     let outcome = match cli.command {
         Command::Config(command) => configuration::run(&cli.place, &command),
         Command::SandboxCert(command) => sandbox::certificate(&cli.place, &command),
+        Command::Specs(command) => specs::run(&command),
         Command::Demo(demo) => start_log("warn", LogFormat::Text)
             .and_then(|()| with_runtime(demo::run(demo, cli.place.data_dir))),
         Command::Serve => serve(&cli.place),
@@ -245,6 +249,7 @@ async fn run_on_store(place: Place, command: Command) -> Outcome {
         | Command::Migrate
         | Command::Keys(_)
         | Command::Config(_)
+        | Command::Specs(_)
         | Command::SandboxCert(_) => Ok(0),
     };
     store.close().await;

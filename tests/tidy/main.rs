@@ -1,8 +1,13 @@
 //! The rules of the house, as tests: what CONTRIBUTING.md asks for is checked here, not remembered.
 
+mod cited;
+mod compliance;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use cited::Cited;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -564,92 +569,9 @@ DIALBACK 01-02 04-05 07-12 14-18 22
 BIDI 02-05 07
 ";
 
-/// Requirements that the words of a line name, with ranges: `DNA-12 to DNA-15`, `POSH-23, -24`, `dna_14_15`, `dna_12_to_15`.
-#[derive(Default)]
-struct Cited {
-    found: BTreeSet<(String, u32)>,
-    last: Option<(String, u32)>,
-    range: bool,
-}
-
-impl Cited {
-    fn number(&mut self, group: &str, number: u32) {
-        let first = match &self.last {
-            Some((before, first)) if self.range && before == group => *first,
-            _ => number,
-        };
-        for each in first..=number {
-            self.found.insert((group.to_owned(), each));
-        }
-        self.last = Some((group.to_owned(), number));
-        self.range = false;
-    }
-
-    fn prose(&mut self, line: &str, groups: &BTreeSet<String>) {
-        self.last = None;
-        for word in line.split_whitespace() {
-            let word = word.trim_matches(|c: char| !c.is_ascii_alphanumeric() && c != '-');
-            let number = |text: &str| (text.len() == 2).then(|| text.parse().ok()).flatten();
-            match (word, word.split_once('-')) {
-                ("to", _) => self.range = self.last.is_some(),
-                ("and", _) => {}
-                (_, Some((group, text))) if groups.contains(group) && number(text).is_some() => {
-                    self.number(group, number(text).unwrap_or_default());
-                }
-                (_, Some(("", text))) if self.last.is_some() && number(text).is_some() => {
-                    let group = self.last.clone().unwrap_or_default().0;
-                    self.number(&group, number(text).unwrap_or_default());
-                }
-                _ => {
-                    self.last = None;
-                    self.range = false;
-                }
-            }
-        }
-    }
-
-    fn name(&mut self, name: &str, groups: &BTreeSet<String>) {
-        let mut group = String::new();
-        self.last = None;
-        for part in name.split('_') {
-            let capital = part.to_ascii_uppercase();
-            match part {
-                "to" => self.range = self.last.is_some(),
-                "and" => {}
-                _ if groups.contains(&capital) => group = capital,
-                _ if part.len() == 2 && !group.is_empty() => match part.parse() {
-                    Ok(number) => self.number(&group.clone(), number),
-                    Err(_) => break,
-                },
-                _ => break,
-            }
-        }
-        self.range = false;
-    }
-}
-
 #[test]
 fn every_obligation_of_federation_is_named_by_a_test() {
-    let groups = groups();
-    let mut cited = Cited::default();
-    for path in files(&["rs"]) {
-        let all = text(&path);
-        let tests = match short(&path).starts_with("tests/") || is_test_room(&path) {
-            true => all.as_str(),
-            false => all
-                .split_once("#[cfg(test)]\nmod tests {")
-                .map_or("", |(_, tests)| tests),
-        };
-        // What a file says of itself proves nothing.
-        for line in tests.lines().filter(|line| !line.starts_with("//!")) {
-            if short(&path) != "tests/tidy.rs" {
-                cited.prose(line, &groups);
-            }
-            if let Some((_, name)) = line.split_once("fn ") {
-                cited.name(name.split('(').next().unwrap_or_default(), &groups);
-            }
-        }
-    }
+    let cited: BTreeSet<_> = cited::by_tests().into_keys().collect();
     let mut owed = Cited::default();
     for line in OBLIGATIONS.lines() {
         let (group, numbers) = line.split_once(' ').unwrap_or_default();
@@ -669,7 +591,7 @@ fn every_obligation_of_federation_is_named_by_a_test() {
     );
     let broken = owed
         .found
-        .difference(&cited.found)
+        .difference(&cited)
         .map(|(group, number)| format!("{group}-{number:02}"))
         .collect();
     report("an obligation is named by the test that proves it", broken);

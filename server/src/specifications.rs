@@ -1,0 +1,440 @@
+//! What this server implements, specification by specification, and what the compliance suites ask of one.
+//!
+//! Why one list: `domicile specs`, the DOAP file that clients' and servers' directories read (XEP-0453) and
+//! `docs/compliance.md` say the same. Extensions that are modules say it themselves ([`modules::ALL`]); what the streams and
+//! the doors do is listed here. Refuses: claims of its own; a row of the suites counts as met when what it names is
+//! implemented, and which tests prove it is read from the tests.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use modules::Spec;
+
+/// A specification that is no module's.
+#[derive(Debug)]
+pub struct Implemented {
+    /// Which.
+    pub spec: Spec,
+    /// What of it, in a few words.
+    pub about: &'static str,
+}
+
+const fn xep(number: u16, version: &'static str, about: &'static str) -> Implemented {
+    Implemented {
+        spec: Spec::Xep(number, version),
+        about,
+    }
+}
+
+const fn rfc(number: u16, sections: &'static str, about: &'static str) -> Implemented {
+    Implemented {
+        spec: Spec::Rfc(number, sections),
+        about,
+    }
+}
+
+/// What streams, doors and the control plane implement.
+pub static ENGINE: &[Implemented] = &[
+    rfc(
+        6120,
+        "all",
+        "XML streams, TLS, SASL, binding, stanzas, routing",
+    ),
+    rfc(6121, "all", "roster, presence, delivery"),
+    rfc(7590, "all", "use of TLS"),
+    rfc(7622, "all", "addresses"),
+    rfc(7673, "all", "DANE with SRV"),
+    rfc(7711, "all", "POSH, publishing and asking"),
+    rfc(7712, "all", "domain name associations"),
+    rfc(8555, "all", "certificates for each domain (ACME)"),
+    xep(82, "1.1.1", "times"),
+    xep(160, "1.0.1", "offline messages"),
+    xep(178, "1.2", "SASL EXTERNAL between servers"),
+    xep(185, "1.0", "dialback keys"),
+    xep(
+        198,
+        "1.6.3",
+        "acknowledgements and resumption, over restarts too",
+    ),
+    xep(205, "1.0.2", "limits against denial of service"),
+    xep(220, "1.1.1", "server dialback, with errors"),
+    xep(
+        288,
+        "1.0.1",
+        "one stream between servers for both directions",
+    ),
+    xep(344, "0.4", "dialback after TLS and DNSSEC"),
+    xep(352, "1.0.0", "client state"),
+    xep(368, "1.1.0", "direct TLS"),
+    xep(386, "1.1.0", "binding with authentication"),
+    xep(388, "1.0.4", "SASL2"),
+    xep(440, "1.0.0", "types of channel binding"),
+    xep(474, "0.5.0", "protection of SCRAM against downgrades"),
+    xep(478, "0.2.0", "limits of a stream, announced"),
+    xep(484, "0.2.0", "tokens for fast log-ins, rotated"),
+    xep(495, "0.1.0", "several addresses at once"),
+];
+
+/// One entry of the compliance suites 2023 (XEP-0479) that binds servers.
+#[derive(Debug)]
+pub struct Entry {
+    /// Category.
+    pub category: &'static str,
+    /// Whether only the advanced column has it.
+    pub advanced: bool,
+    /// What it is about.
+    pub about: &'static str,
+    /// XEPs that must be implemented.
+    pub xeps: &'static [u16],
+    /// RFCs that must be.
+    pub rfcs: &'static [u16],
+    /// Obligations whose tests prove it, `GROUP-NN`.
+    pub obligations: &'static [&'static str],
+}
+
+const BASE: bool = false;
+const ADVANCED: bool = true;
+
+const fn entry(
+    category: &'static str,
+    advanced: bool,
+    about: &'static str,
+    xeps: &'static [u16],
+    rfcs: &'static [u16],
+    obligations: &'static [&'static str],
+) -> Entry {
+    Entry {
+        category,
+        advanced,
+        about,
+        xeps,
+        rfcs,
+        obligations,
+    }
+}
+
+/// The suites for servers, base and advanced (XEP-0479 2.1 to 2.5).
+pub static SUITES: &[Entry] = &[
+    entry(
+        "Core",
+        BASE,
+        "core features",
+        &[],
+        &[6120],
+        &[
+            "STREAM-01",
+            "SASL-01",
+            "BIND-04",
+            "STANZA-04",
+            "ROUTE-08",
+            "XML-01",
+        ],
+    ),
+    entry("Core", BASE, "TLS", &[], &[7590], &["TLS-01", "TLS-12"]),
+    entry(
+        "Core",
+        ADVANCED,
+        "direct TLS",
+        &[368],
+        &[],
+        &["TLS-31", "TLS-32", "TLS-36"],
+    ),
+    entry("Core", BASE, "feature discovery", &[30], &[], &["EXT-01"]),
+    entry(
+        "Core",
+        ADVANCED,
+        "feature broadcasts",
+        &[115],
+        &[],
+        &["EXT-02"],
+    ),
+    entry(
+        "Core",
+        BASE,
+        "server extensibility",
+        &[114],
+        &[],
+        &["COMP-01", "COMP-02", "COMP-04"],
+    ),
+    entry(
+        "Core",
+        ADVANCED,
+        "event publishing",
+        &[163],
+        &[],
+        &["EXT-03", "EXT-04", "EXT-05"],
+    ),
+    entry(
+        "Web",
+        BASE,
+        "connections over WebSocket",
+        &[],
+        &[7395],
+        &["WS-01", "WS-03", "WS-07"],
+    ),
+    entry(
+        "Web",
+        BASE,
+        "connections over BOSH",
+        &[206, 124],
+        &[],
+        &["WS-20", "WS-21"],
+    ),
+    entry(
+        "IM",
+        BASE,
+        "core features",
+        &[],
+        &[6121],
+        &["IM-08", "IM-34"],
+    ),
+    entry(
+        "IM",
+        ADVANCED,
+        "avatars, and their conversion",
+        &[398, 153],
+        &[],
+        &["EXT-11"],
+    ),
+    entry("IM", BASE, "vcard-temp", &[54], &[], &["EXT-10"]),
+    entry(
+        "IM",
+        BASE,
+        "outbound message synchronisation",
+        &[280],
+        &[],
+        &["EXT-12"],
+    ),
+    entry(
+        "IM",
+        ADVANCED,
+        "user blocking",
+        &[191],
+        &[],
+        &["EXT-15", "EXT-16"],
+    ),
+    entry(
+        "IM",
+        BASE,
+        "group chat",
+        &[45],
+        &[],
+        &["EXT-23", "EXT-24", "EXT-25"],
+    ),
+    entry(
+        "IM",
+        ADVANCED,
+        "advanced group chat",
+        &[48, 313, 402, 410],
+        &[],
+        &["EXT-09", "EXT-27", "EXT-28"],
+    ),
+    entry(
+        "IM",
+        ADVANCED,
+        "private data",
+        &[223, 49],
+        &[],
+        &["EXT-07", "EXT-08"],
+    ),
+    entry(
+        "IM",
+        ADVANCED,
+        "session resumption",
+        &[198],
+        &[],
+        &["SM-06", "SM-07"],
+    ),
+    entry(
+        "IM",
+        ADVANCED,
+        "history storage and retrieval",
+        &[313],
+        &[],
+        &["EXT-18", "EXT-19"],
+    ),
+    entry("IM", BASE, "file upload", &[363], &[], &["EXT-30"]),
+    entry(
+        "Mobile",
+        BASE,
+        "stream management",
+        &[198],
+        &[],
+        &["SM-04", "SM-11"],
+    ),
+    entry(
+        "Mobile",
+        BASE,
+        "client state indication",
+        &[352],
+        &[],
+        &["EXT-13"],
+    ),
+    entry(
+        "Mobile",
+        ADVANCED,
+        "push notifications",
+        &[357],
+        &[],
+        &["EXT-14"],
+    ),
+    entry("A/V", BASE, "external services", &[215], &[], &["EXT-31"]),
+];
+
+/// Every specification, XEPs by number, with what implements it.
+pub fn all() -> Vec<(&'static Spec, String)> {
+    let modules = modules::ALL.iter().flat_map(|module| {
+        let info = module.info();
+        let by = format!("module {}: {}", info.name, info.about);
+        info.specs.iter().map(move |spec| (spec, by.clone()))
+    });
+    let engine = ENGINE
+        .iter()
+        .map(|each| (&each.spec, each.about.to_owned()));
+    let mut all: Vec<_> = engine.chain(modules).collect();
+    all.sort_by_key(|(spec, _)| match spec {
+        Spec::Rfc(number, _) => (0, *number),
+        Spec::Xep(number, _) => (1, *number),
+    });
+    all
+}
+
+fn xeps() -> BTreeMap<u16, &'static str> {
+    let all = all().into_iter();
+    all.filter_map(|(spec, _)| match spec {
+        Spec::Xep(number, version) => Some((*number, *version)),
+        Spec::Rfc(..) => None,
+    })
+    .collect()
+}
+
+fn rfcs() -> Vec<u16> {
+    let all = all().into_iter();
+    all.filter_map(|(spec, _)| match spec {
+        Spec::Rfc(number, _) => Some(*number),
+        Spec::Xep(..) => None,
+    })
+    .collect()
+}
+
+/// A description of the project for directories: DOAP with the schema of XEP-0453.
+pub fn doap() -> String {
+    let mut out = String::from(
+        "<?xml version='1.0' encoding='UTF-8'?>\n\
+         <rdf:RDF xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#' xmlns='http://usefulinc.com/ns/doap#' \
+         xmlns:xmpp='https://linkmauve.fr/ns/xmpp-doap#' xmlns:schema='https://schema.org/'>\n\
+         \x20 <Project>\n\
+         \x20   <name>Domicile</name>\n\
+         \x20   <shortdesc xml:lang='en'>Hosts many customers' XMPP domains and proves that it speaks for them</shortdesc>\n\
+         \x20   <programming-language>Rust</programming-language>\n\
+         \x20   <os>Linux</os>\n\
+         \x20   <category rdf:resource='https://linkmauve.fr/ns/xmpp-doap#category-server'/>\n",
+    );
+    for number in rfcs() {
+        let _ = writeln!(
+            out,
+            "    <implements rdf:resource='https://www.rfc-editor.org/info/rfc{number}'/>"
+        );
+    }
+    for (number, version) in xeps() {
+        let _ = write!(
+            out,
+            "    <implements>\n      <xmpp:SupportedXep>\n        \
+             <xmpp:xep rdf:resource='https://xmpp.org/extensions/xep-{number:04}.html'/>\n        \
+             <xmpp:status>complete</xmpp:status>\n        <xmpp:version>{version}</xmpp:version>\n      \
+             </xmpp:SupportedXep>\n    </implements>\n"
+        );
+    }
+    out.push_str("  </Project>\n</rdf:RDF>\n");
+    out
+}
+
+/// The suites as a table; `tests` gives the names of the tests that name an obligation.
+pub fn compliance_markdown(tests: impl Fn(&str) -> Vec<String>) -> String {
+    let (xeps, rfcs) = (xeps(), rfcs());
+    let mut out = String::from(
+        "| category | column | what | specifications | proven by |\n|---|---|---|---|---|\n",
+    );
+    for entry in SUITES {
+        let rfc = entry.rfcs.iter().map(|number| {
+            let here = rfcs.contains(number);
+            format!("RFC {number}{}", if here { "" } else { " **missing**" })
+        });
+        let xep = entry.xeps.iter().map(|number| match xeps.get(number) {
+            Some(version) => format!("XEP-{number:04} {version}"),
+            None => format!("XEP-{number:04} **missing**"),
+        });
+        let specs: Vec<String> = rfc.chain(xep).collect();
+        let mut names: Vec<String> = entry.obligations.iter().flat_map(|id| tests(id)).collect();
+        names.sort();
+        names.dedup();
+        const SHOWN: usize = 4;
+        let more = names.len() > SHOWN;
+        names.truncate(SHOWN);
+        let mut shown: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+        shown.extend(more.then(|| "…".to_owned()));
+        let _ = writeln!(
+            out,
+            "| {} | {} | {} | {} | {} |",
+            entry.category,
+            if entry.advanced { "advanced" } else { "base" },
+            entry.about,
+            specs.join(", "),
+            if shown.is_empty() {
+                "**no test**".into()
+            } else {
+                shown.join(", ")
+            }
+        );
+    }
+    out
+}
+
+/// Entries of the suites whose specifications are not all implemented.
+pub fn gaps() -> Vec<&'static str> {
+    let (xeps, rfcs) = (xeps(), rfcs());
+    let open = |entry: &&Entry| {
+        entry.xeps.iter().any(|number| !xeps.contains_key(number))
+            || entry.rfcs.iter().any(|number| !rfcs.contains(number))
+    };
+    let open = SUITES.iter().filter(open);
+    open.map(|entry| entry.about).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_specification_has_one_version() {
+        let mut seen = BTreeMap::new();
+        for (spec, by) in all() {
+            if let Spec::Xep(number, version) = spec {
+                let before = seen.insert(*number, *version);
+                assert!(
+                    before.is_none_or(|before| before == *version),
+                    "XEP-{number:04}: {before:?}, {by}"
+                );
+            }
+        }
+        assert!(seen.len() > 30, "{seen:?}");
+    }
+
+    #[test]
+    fn the_description_is_well_formed_and_names_every_xep() {
+        let doap = doap();
+        let body = doap.split_once("?>\n").expect("a declaration").1;
+        let rdf = "http://www.w3.org/1999/02/22-rdf-syntax-ns#";
+        let tree = xmpp::element::Element::parse(body.trim_end(), "").expect("well-formed");
+        assert!(tree.is("RDF", rdf));
+        assert_eq!(doap.matches("<xmpp:SupportedXep>").count(), xeps().len());
+    }
+
+    #[test]
+    fn a_gap_is_seen() {
+        let table = compliance_markdown(|_| Vec::new());
+        assert_eq!(table.lines().count(), SUITES.len() + 2);
+        let missing = table.lines().filter(|line| line.contains("**missing**"));
+        assert_eq!(missing.count(), gaps().len());
+    }
+}
