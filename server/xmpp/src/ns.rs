@@ -15,6 +15,12 @@ pub const STREAM_ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-streams";
 pub const STANZA_ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
 /// STARTTLS (RFC 6120 5).
 pub const TLS: &str = "urn:ietf:params:xml:ns:xmpp-tls";
+/// `open` and `close` of WebSockets (RFC 7395 3.3.2).
+pub const FRAMING: &str = "urn:ietf:params:xml:ns:xmpp-framing";
+/// `body` of BOSH (XEP-0124).
+pub const HTTP_BIND: &str = "http://jabber.org/protocol/httpbind";
+/// What XMPP adds to it (XEP-0206).
+pub const XBOSH: &str = "urn:xmpp:xbosh";
 /// SASL (RFC 6120 6).
 pub const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
 /// The extensible SASL profile (XEP-0388).

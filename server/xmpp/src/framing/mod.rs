@@ -13,6 +13,7 @@ pub(crate) mod tag;
 #[cfg(test)]
 mod tests;
 mod validate;
+pub mod web;
 
 pub use self::framer::Framer;
 pub use self::raw::RawElement;

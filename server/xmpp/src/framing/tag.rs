@@ -148,7 +148,7 @@ fn next_tag(bytes: &[u8], mut at: usize) -> Option<usize> {
 }
 
 /// One past the end tag of the element whose content begins at `at`.
-fn element_end(bytes: &[u8], mut at: usize) -> Option<usize> {
+pub(super) fn element_end(bytes: &[u8], mut at: usize) -> Option<usize> {
     let mut depth = 1_usize;
     loop {
         at = next_tag(bytes, at)?;

@@ -32,6 +32,12 @@ impl DomainName {
         &self.text
     }
 
+    /// Whether the other name lies below this one.
+    pub fn is_parent_of(&self, other: &Self) -> bool {
+        let rest = other.text.strip_suffix(&*self.text);
+        rest.is_some_and(|labels| labels.len() > 1 && labels.ends_with('.'))
+    }
+
     /// A-label form, for DNS, TLS and ACME; IP literals unchanged.
     pub fn to_ascii(&self) -> Cow<'_, str> {
         if self.text.is_ascii() {
