@@ -365,20 +365,24 @@ pub(super) struct Records {
     dns_host: String,
     dns_hint: String,
     records: Vec<RecordStanding>,
-    /// What the owner's website is to answer; empty unless POSH is chosen.
+    /// What the owner's website is to answer: for POSH where that is chosen, and for apps in browsers.
     web: Vec<WebAddress>,
 }
 
 /// An address of the owner's website.
 #[derive(ToSchema)]
 pub(super) struct WebAddress {
-    /// `xmpp-client`, `xmpp-server`.
+    /// `xmpp-client`, `xmpp-server`; `host-meta`, `host-meta.json`.
     service: String,
     address: String,
     /// Redirect it there; empty: publish the document.
     redirect: String,
     /// Or answer with this.
     document: String,
+    /// Its media type.
+    content_type: String,
+    /// `Access-Control-Allow-Origin: *` belongs to the answer, and to the redirect.
+    cross_origin: bool,
     why: String,
     /// `seen`, `missing`, `different`, `unknown`.
     standing: String,

@@ -479,12 +479,24 @@ fn web() -> Vec<WebView> {
         document: format!(
             r#"{{"expires":14400,"url":"https://web.hosting.example/posh/d7f3k2/{service}.json"}}"#
         ),
+        content_type: "application/json",
+        cross_origin: false,
         why: "Lets servers that know POSH see that we speak for you.",
         standing,
     };
     vec![
         of("xmpp-client", Standing::Seen),
         of("xmpp-server", Standing::Missing),
+        WebView {
+            service: "host-meta",
+            address: "https://bakery.example/.well-known/host-meta".into(),
+            redirect: "https://web.hosting.example/host-meta/d7f3k2/host-meta".into(),
+            document: "<XRD xmlns='http://docs.oasis-open.org/ns/xri/xrd-1.0'/>".into(),
+            content_type: "application/xrd+xml",
+            cross_origin: true,
+            why: "Lets apps in a browser find your chat service. Optional.",
+            standing: Standing::Missing,
+        },
     ]
 }
 

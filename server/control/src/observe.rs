@@ -200,6 +200,20 @@ pub struct PoshView {
     pub unknown: bool,
 }
 
+/// What an owner's website says to apps in browsers (XEP-0156).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HostMetaView {
+    /// There is a document that names a way.
+    pub found: bool,
+    /// Web pages of others may read it.
+    pub cross_origin: bool,
+    /// Addresses in it.
+    pub names: Vec<String>,
+    /// It could not be asked.
+    pub unknown: bool,
+}
+
 impl From<dna::posh::Published> for PoshView {
     fn from(found: dna::posh::Published) -> Self {
         use dna::FetchError::{Busy, TimedOut, Unreachable};
@@ -267,6 +281,9 @@ pub struct Observation {
     /// POSH documents by service (`xmpp-client`), where POSH is chosen.
     #[serde(default)]
     pub posh: BTreeMap<String, PoshView>,
+    /// The website's host-meta, where the platform has an address to lead to.
+    #[serde(default)]
+    pub host_meta: Option<HostMetaView>,
 }
 
 /// Key of a question in [`Observation::sets`].
@@ -297,8 +314,54 @@ pub struct Ours<'a> {
     pub target: &'a str,
     /// Names of its TLSA sets; none unless DANE is chosen.
     pub tlsa: &'a [String],
-    /// Eyes on its website, and the port of that; asked only where POSH is chosen.
+    /// Eyes on its website, and the port of that; asked only where POSH is chosen, …
     pub web: (&'a dyn dna::Fetch, u16),
+    /// … or where there is something that it may tell apps in browsers.
+    pub host_meta: bool,
+}
+
+/// Redirects followed on the way to host-meta.
+const REDIRECTS: usize = 3;
+/// Bytes of host-meta that are read.
+const HOST_META_BYTES: usize = 64 * 1024;
+
+/// What the website says to apps in browsers, as a browser would see it.
+async fn host_meta((fetch, port): (&dyn dna::Fetch, u16), ascii: &str) -> HostMetaView {
+    use dna::FetchError::{Busy, TimedOut, Unreachable};
+    let nothing = HostMetaView::default();
+    let address = format!("https://{ascii}:{port}/.well-known/host-meta");
+    let Ok(mut url) = dna::Url::parse(&address) else {
+        return nothing;
+    };
+    // A redirect that may not be read by others ends the way of a browser.
+    let mut readable = true;
+    for _ in 0..=REDIRECTS {
+        let reply = match fetch.get(&url, HOST_META_BYTES).await {
+            Ok(reply) => reply,
+            Err(Busy | TimedOut { .. } | Unreachable { .. }) => {
+                return HostMetaView {
+                    unknown: true,
+                    ..nothing
+                };
+            }
+            Err(_) => return nothing,
+        };
+        let next = reply.location.as_deref().and_then(|to| url.join(to).ok());
+        match (reply.status, next) {
+            (200, _) => {
+                let text = String::from_utf8_lossy(&reply.body);
+                let mut view = HostMetaView::read(&text, reply.allow_origin.as_deref());
+                view.cross_origin &= readable;
+                return view;
+            }
+            (301 | 302 | 303 | 307 | 308, Some(next)) if next.scheme() == "https" => {
+                readable &= reply.allow_origin.as_deref() == Some("*");
+                url = next;
+            }
+            _ => return nothing,
+        }
+    }
+    nothing
 }
 
 /// Looks at a domain: one round of questions for the zone and every desired record, a second for what the first turned up
@@ -351,7 +414,13 @@ pub async fn look(
         }
         found
     };
-    let (sets, caa, posh) = tokio::join!(
+    let host_meta = async {
+        match ours.host_meta {
+            true => Some(host_meta(ours.web, &ascii).await),
+            false => None,
+        }
+    };
+    let (sets, caa, posh, host_meta) = tokio::join!(
         eyes.ask_all(questions),
         async {
             let views = stream::iter(caa_names).map(|name| async move {
@@ -363,8 +432,10 @@ pub async fn look(
                 .collect::<BTreeMap<_, _>>()
                 .await
         },
-        posh
+        posh,
+        host_meta
     );
+    seen.host_meta = host_meta;
     seen.sets = sets;
     seen.caa = caa;
     seen.posh = posh;

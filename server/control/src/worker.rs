@@ -202,6 +202,7 @@ impl Control {
             target: &target,
             tlsa: &tlsa,
             web: (&*self.parts.fetch, self.settings().website_port),
+            host_meta: !self.settings().web.is_empty() && row.verified_at.is_some(),
         };
         let mut seen = look(&*self.parts.lookup, &facts, &wanted, ours, patience).await;
         // A zone is not forgotten because one question went unanswered.

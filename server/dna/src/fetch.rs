@@ -15,6 +15,8 @@ pub struct Reply {
     pub status: u16,
     /// `Location`, as sent.
     pub location: Option<String>,
+    /// `Access-Control-Allow-Origin`, as sent.
+    pub allow_origin: Option<String>,
     /// The body, within the limit.
     pub body: Vec<u8>,
 }

@@ -434,8 +434,14 @@ fn records_text(page: &RecordsPage) -> String {
             redirect => format!("redirects (302) to {redirect}, or "),
         };
         text.push_str(&format!(
-            "\n{} {or}answers (application/json) {}",
-            view.address, view.document
+            "\n{} {or}answers ({}) {}{}",
+            view.address,
+            view.content_type,
+            view.document.trim_end(),
+            match view.cross_origin {
+                true => "\n  with the header Access-Control-Allow-Origin: *",
+                false => "",
+            }
         ));
     }
     for view in page.records.iter().filter(|view| !view.replaces.is_empty()) {

@@ -13,7 +13,9 @@ use axum::body::Body;
 use dna::{Anchors, Fetch, FetchError, Lookup, Post, RecordType, Reply, Security, Url};
 use futures_util::StreamExt as _;
 use hyper::Request;
-use hyper::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HOST, LOCATION, USER_AGENT};
+use hyper::header::{
+    ACCEPT, ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_LENGTH, CONTENT_TYPE, HOST, LOCATION, USER_AGENT,
+};
 use hyper_util::rt::TokioIo;
 use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
@@ -248,8 +250,12 @@ async fn exchange(
             .send_request(request)
             .await
             .map_err(|error| protocol(error.to_string()))?;
-        let location = response.headers().get(LOCATION);
-        let location = location.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        let header = |name| {
+            let value: Option<&hyper::header::HeaderValue> = response.headers().get(name);
+            value.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+        };
+        let location = header(LOCATION);
+        let allow_origin = header(ACCESS_CONTROL_ALLOW_ORIGIN);
         let status = response.status().as_u16();
         let mut chunks = Body::new(response.into_body()).into_data_stream();
         let mut body = Vec::new();
@@ -264,6 +270,7 @@ async fn exchange(
         Ok(Reply {
             status,
             location,
+            allow_origin,
             body,
         })
     };

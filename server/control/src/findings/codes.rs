@@ -61,6 +61,8 @@ codes! {
     TLSA_MISSING "tlsa-missing" "The TLSA records of our host are not there." "Nothing to do: we publish them again by ourselves.";
     TLSA_MISMATCH "tlsa-mismatch" "The TLSA records of our host describe another key than the one in use, so servers with DANE refuse you." "Nothing to do: we publish the right ones by ourselves.";
     TLSA_DRIFT "tlsa-drift" "The TLSA records of our host are not the ones that we published; somebody else has changed them." "Nothing to do: we publish ours again by ourselves.";
+    HOST_META_OTHER "host-meta-other" "Your website tells apps in browsers of another chat service, or of none that is ours." "Let the addresses lead to us, or publish the documents shown on the records page.";
+    HOST_META_CLOSED "host-meta-closed" "Browsers may not read your website's host-meta, so apps in them do not find your chat service." "Send the header `Access-Control-Allow-Origin: *` with it, and with a redirect that leads to it.";
     POSH_MISSING "posh-missing" "Your website has no POSH document." "Let your website answer the address as shown on the records page.";
     POSH_BROKEN "posh-broken" "Your website's POSH document cannot be used." "Let your website answer the address as shown on the records page.";
     POSH_MISMATCH "posh-mismatch" "Your website's POSH document does not list the certificate in use, so servers that rely on it refuse you." "Let the address lead to us, or publish the document shown on the records page.";

@@ -3,7 +3,7 @@
 use super::codes::*;
 use super::{Finding, Severity, Surroundings, finding};
 use crate::domain::{RolloverMemory, State};
-use crate::observe::{Observation, PoshView, Rtype, Sight};
+use crate::observe::{HostMetaView, Observation, PoshView, Rtype, Sight};
 use crate::records::{DesiredRecord, DomainFacts, Mode, RecordValue};
 use crate::rollover::{Kept, Plan, Swap, last_resort, tlsa_differs, tlsa_owners};
 use crate::time::DAY;
@@ -22,10 +22,10 @@ pub(super) fn publishing(
     seen: &Observation,
     around: &Surroundings<'_>,
 ) -> Vec<Finding> {
+    let mut findings: Vec<_> = host_meta(domain, seen, around).into_iter().collect();
     let Some(publishing) = around.publishing else {
-        return Vec::new();
+        return findings;
     };
-    let mut findings = Vec::new();
     if around.state == State::Claimed {
         return findings;
     }
@@ -54,6 +54,48 @@ pub(super) fn publishing(
         ));
     }
     findings
+}
+
+/// What the website tells apps in browsers. It need not tell them anything; what it tells must be true (WS-16, WS-17).
+fn host_meta(
+    domain: &DomainFacts,
+    seen: &Observation,
+    around: &Surroundings<'_>,
+) -> Option<Finding> {
+    let view = seen.host_meta.as_ref().filter(|view| view.found)?;
+    let web = around.settings.web.as_str();
+    let ours = HostMetaView {
+        cross_origin: true,
+        ..view.clone()
+    };
+    let (code, severity, fix) = match (view.is_wanted(web), ours.is_wanted(web)) {
+        (true, _) => (OK, Severity::Ok, String::new()),
+        (false, true) => (
+            HOST_META_CLOSED,
+            Severity::Warning,
+            "Send the header `Access-Control-Allow-Origin: *` with it, and with the redirect if there is one.".into(),
+        ),
+        (false, false) => (
+            HOST_META_OTHER,
+            Severity::Warning,
+            "Let the address lead to us, or publish the document shown on the records page.".into(),
+        ),
+    };
+    Some(finding(
+        code,
+        severity,
+        format!("host-meta {}", domain.ascii()),
+        &format!("ways below {web}, for web pages of everybody"),
+        &match view.cross_origin {
+            true => view.names.join(", "),
+            false => format!(
+                "{}; no `Access-Control-Allow-Origin: *`",
+                view.names.join(", ")
+            ),
+        },
+        &format!("https://{}/.well-known/host-meta", domain.ascii()),
+        fix,
+    ))
 }
 
 /// DANE is worth nothing where any step on the way to the records is not signed (DANE-03).

@@ -2,6 +2,7 @@
 //! fragment, JSON).
 
 mod cost;
+mod host_meta;
 mod hosts;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ use serde::Serialize;
 use xmpp::jid::DomainName;
 
 pub use self::cost::{MODE_COSTS, ModeCost};
+pub use self::host_meta::{BOSH, HOST_META, WEBSOCKET, host_meta_url};
 use self::hosts::dns_host;
 pub(crate) use self::web::SERVICES;
 pub use self::web::{PoshOf, WebView, posh_url};
@@ -206,7 +208,8 @@ pub struct RecordsPage {
     pub dns_hint: String,
     /// The records.
     pub records: Vec<RecordView>,
-    /// What the owner's website is to answer; empty unless POSH is chosen.
+    /// What the owner's website is to answer: for POSH where that is chosen, and for apps in browsers where the platform has an
+    /// address for them.
     pub web: Vec<WebView>,
 }
 
@@ -337,7 +340,7 @@ pub fn desired(domain: &DomainFacts, settings: &PlatformSettings) -> Vec<Desired
         .filter(|service| domain.services.contains(&service.label))
     {
         let label = Some(service.label.as_str());
-        if domain.mode == Mode::DelegatedChallenge {
+        if domain.mode == Mode::DelegatedChallenge && service.federated {
             records.push(record(
                 Purpose::Challenge,
                 label,
@@ -421,7 +424,8 @@ impl Control {
         let facts = self.facts_of(&row, &memory);
         let seen = memory.seen.unwrap_or_default();
         let (dns_host, dns_hint) = dns_host(&seen.name_servers);
-        let web = self.web_views(&row, &facts, &seen).await?;
+        let mut web = self.web_views(&row, &facts, &seen).await?;
+        web.extend(self.host_meta_views(&row.name, &row.label, seen.host_meta.as_ref()));
         let records = desired(&facts, self.settings())
             .into_iter()
             .map(|record| RecordView {

@@ -4,7 +4,7 @@ use super::zone_file::txt_strings;
 use super::*;
 use crate::settings::{Limits, Pace, Ports, ServiceName};
 
-fn settings() -> PlatformSettings {
+pub(super) fn settings() -> PlatformSettings {
     PlatformSettings {
         name: "Domicile".into(),
         platform_zone: "on.hosting.example".into(),

@@ -19,15 +19,20 @@ pub(crate) const SERVICES: [Service; 2] = [Service::Client, Service::Server];
 /// One address of the owner's website.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct WebView {
-    /// `xmpp-client` or `xmpp-server`.
+    /// `xmpp-client` or `xmpp-server`; `host-meta` or `host-meta.json`.
     pub service: &'static str,
     /// What others ask: `https://example.com/.well-known/posh/xmpp-client.json`.
     pub address: String,
     /// Where to redirect that, temporarily (302 or 307, POSH-26); empty where this service has no address for it.
     pub redirect: String,
-    /// Or what to answer instead, as `application/json`: a document that refers to us, and never changes (POSH-21). Where this
+    /// Or what to answer instead: a document that refers to us, and never changes (POSH-21). Where this
     /// service has no address for it, the fingerprints themselves, which change with every certificate.
     pub document: String,
+    /// Its media type.
+    pub content_type: &'static str,
+    /// Web pages of others must be allowed to read it: `Access-Control-Allow-Origin: *` on the answer, a redirect too
+    /// (XEP-0156 3).
+    pub cross_origin: bool,
     /// Why, in a sentence.
     pub why: &'static str,
     /// How it stands.
@@ -103,6 +108,8 @@ impl Control {
                         dna::posh::reference(&redirect, settings.posh_expires_seconds)
                     },
                     redirect,
+                    content_type: "application/json",
+                    cross_origin: false,
                     why: match service {
                         Service::Client => "Lets apps that know POSH see that we speak for you.",
                         Service::Server => "Lets servers that know POSH see that we speak for you.",

@@ -183,6 +183,7 @@ fn status(status: u16) -> Result<Reply, FetchError> {
     Ok(Reply {
         status,
         location: None,
+        allow_origin: None,
         body: Vec::new(),
     })
 }
@@ -191,6 +192,7 @@ fn ok(body: &str) -> Result<Reply, FetchError> {
     Ok(Reply {
         status: 200,
         location: None,
+        allow_origin: None,
         body: body.into(),
     })
 }
@@ -199,6 +201,7 @@ fn moved(status: u16, to: &str) -> Result<Reply, FetchError> {
     Ok(Reply {
         status,
         location: Some(to.into()),
+        allow_origin: None,
         body: Vec::new(),
     })
 }

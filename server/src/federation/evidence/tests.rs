@@ -72,6 +72,7 @@ impl Fetch for Outside {
         Ok(Reply {
             status: if body.is_some() { 200 } else { 404 },
             location: None,
+            allow_origin: None,
             body: body.cloned().unwrap_or_default().into_bytes(),
         })
     }

@@ -64,11 +64,13 @@ async fn lead(house: &House, name: &str) {
         let redirect = Reply {
             status: 302,
             location: Some(view.redirect.clone()),
+            allow_origin: None,
             body: Vec::new(),
         };
         let document = Reply {
             status: 200,
             location: None,
+            allow_origin: None,
             body,
         };
         let mut pages = house.world.pages.lock().unwrap();
@@ -583,6 +585,7 @@ async fn posh_47_what_the_website_says_is_compared_with_what_is_shown() {
         let reply = Reply {
             status,
             location: location.map(str::to_owned),
+            allow_origin: None,
             body: body.as_bytes().to_vec(),
         };
         house
