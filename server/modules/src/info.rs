@@ -61,6 +61,8 @@ pub struct Service {
     pub category: &'static str,
     /// Type of its identity in disco.
     pub type_: &'static str,
+    /// People of other domains use it: others find it by records of its own, and it is named in the certificate.
+    pub federated: bool,
 }
 
 /// One payload namespace and who gets an answer.
@@ -133,12 +135,6 @@ impl Hooks {
     pub const IQ_ANSWERED: Self = Self(1 << 8);
     /// [`crate::Module::disco_items`] and [`crate::Module::disco_node`]
     pub const DISCO: Self = Self(1 << 9);
-    /// Presence is shown with the hash of the account's picture ([`crate::hooks::presence_outbound`]).
-    pub const AVATARS: Self = Self(1 << 11);
-    /// Bookmarks in their old form are another view of the new one (wherever the nodes of accounts are asked for).
-    pub const BOOKMARKS: Self = Self(1 << 12);
-    /// vCards are another view of nodes, likewise.
-    pub const VCARDS: Self = Self(1 << 13);
 
     /// Each of them, in the order of their bits.
     const EACH: [Self; Self::COUNT] = [
@@ -153,13 +149,10 @@ impl Hooks {
         Self::IQ_ANSWERED,
         Self::DISCO,
         Self::BLOCKING,
-        Self::AVATARS,
-        Self::BOOKMARKS,
-        Self::VCARDS,
     ];
 
     /// How many there are.
-    pub(crate) const COUNT: usize = 14;
+    pub(crate) const COUNT: usize = 11;
 
     /// One of them, by its [`Hooks::index`].
     pub(crate) const fn nth(index: usize) -> Self {

@@ -15,9 +15,7 @@ pub mod passage;
 pub mod switchboard;
 
 mod archive;
-mod avatars;
 mod blocking;
-mod bookmarks;
 mod carbons;
 mod content;
 mod disco;
@@ -25,14 +23,13 @@ mod form;
 mod offline;
 mod ping;
 pub mod presence;
-mod private;
 mod pubsub;
 mod register;
 mod rooms;
 mod roster;
 mod rsm;
 mod time;
-mod vcard;
+mod uploads;
 mod version;
 
 #[cfg(test)]
@@ -45,6 +42,7 @@ pub use info::{ModuleInfo, Service, Spec};
 pub use memory::{Limits, Modules, PubsubLimits};
 pub use passage::{Direction, Glance, Passage, Taken};
 pub use switchboard::{SessionUpdate, SessionView, Switchboard};
+pub use uploads::UploadLimits;
 
 /// All modules; the order is the order of hooks and of the table.
 pub static ALL: &[&dyn Module] = &[
@@ -56,15 +54,12 @@ pub static ALL: &[&dyn Module] = &[
     &archive::Archive,
     &offline::Offline,
     &pubsub::Pubsub,
-    &private::Private,
-    &bookmarks::Bookmarks,
-    &vcard::Vcards,
-    &avatars::Avatars,
     &ping::Ping,
     &version::Version,
     &time::Time,
     &register::Register,
     &rooms::RoomsModule,
+    &uploads::Uploads,
 ];
 
 /// The table of modules for the README.

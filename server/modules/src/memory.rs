@@ -25,6 +25,7 @@ use crate::pubsub::nodes::NodeCache;
 use crate::rooms::Rooms;
 use crate::roster::RosterCache;
 use crate::switchboard::Switchboard;
+use crate::uploads::UploadLimits;
 
 /// Limits of what one account may keep here. The configuration may change them; each is per account unless it says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,12 +62,10 @@ pub struct Limits {
     pub room_history: u32,
     /// Bytes of an occupant's presence.
     pub room_presence_bytes: usize,
-    /// Bytes of private XML (XEP-0049) of one account.
-    pub private_bytes: u64,
-    /// Bytes of a vCard (XEP-0054).
-    pub vcard_bytes: usize,
     /// What accounts publish.
     pub pubsub: PubsubLimits,
+    /// Files that they share.
+    pub uploads: UploadLimits,
 }
 
 /// Limits of what one account may publish (XEP-0060), where they do not say otherwise.
@@ -121,9 +120,8 @@ impl Default for Limits {
             room_people: 10_000,
             room_history: 50,
             room_presence_bytes: 16 << 10,
-            private_bytes: 1 << 20,
-            vcard_bytes: 256 << 10,
             pubsub: PubsubLimits::default(),
+            uploads: UploadLimits::default(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A house in memory for the modules' tests: two hosted domains on a real SQLite store, a switchboard that records.
 //!
-//! `one.example` has alice, bob and carol and the service `rooms.one.example`, `two.example` has dave; everybody else is
+//! `one.example` has alice, bob and carol and the services `rooms.one.example` and `upload.one.example`, `two.example` has dave; everybody else is
 //! remote. Stanzas are compared as text, in the order in which they came.
 
 use std::collections::VecDeque;
@@ -77,13 +77,15 @@ impl House {
                 store.account_add(account, &[], now).await.expect("added");
             }
             let settings = DomainSettings {
-                services: vec!["rooms".into()],
+                services: vec!["rooms".into(), "upload".into()],
                 ..DomainSettings::default()
             };
             hosted.push(Hosted::new(domain, store, settings, Arc::default()));
         }
         let rooms = DomainName::parse("rooms.one.example").expect("a name");
         hosted.push(hosted[0].as_service(rooms));
+        let upload = DomainName::parse("upload.one.example").expect("a name");
+        hosted.push(hosted[0].as_service(upload));
         let state = State {
             now: START,
             ..State::default()
@@ -105,7 +107,7 @@ impl House {
         let mut settings = self.hosted[0].settings.clone();
         change(&mut settings);
         // Its service has what it has.
-        for at in [0, 2] {
+        for at in [0, 2, 3] {
             let old = self.hosted[at].clone();
             self.hosted[at] = Hosted::new(old.domain, old.store, settings.clone(), old.quota);
         }
@@ -217,9 +219,16 @@ impl House {
     }
 
     async fn to_service(&self, stanza: &Stanza) {
-        let cx = self.context("rooms.one.example");
-        let service = hooks::services().next().expect("a service");
-        hooks::to_service(&cx, service, stanza).await;
+        let to = stanza.to().expect("an address").domain().to_owned();
+        let cx = self.context(&to);
+        let label = to.split('.').next().unwrap_or_default();
+        let service = hooks::services().find(|service| service.label == label);
+        hooks::to_service(&cx, service.expect("a service"), stanza).await;
+    }
+
+    /// A stanza to a service itself.
+    pub(crate) async fn at(&self, service: &str, from: &str, xml: &str) {
+        self.at_service(from, service, xml).await;
     }
 
     /// A message that passes the account of `session`, which sends it; as it goes on, empty if it was stopped.

@@ -16,7 +16,6 @@ use xmpp::jid::{BareJid, Jid};
 use xmpp::ns;
 use xmpp::stanza::{Condition, Stanza, StanzaType};
 
-pub(crate) use self::broadcast::again;
 pub(crate) use self::directed::Directed;
 pub(crate) use self::known::Known;
 use self::subscription::{Direction, Presence, Situation, State, Step, Verb, step};

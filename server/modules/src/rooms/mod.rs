@@ -59,6 +59,7 @@ static SERVICE: Service = Service {
     about: "group chats",
     category: "conference",
     type_: "text",
+    federated: true,
 };
 
 static INFO_CARD: ModuleInfo = ModuleInfo {

@@ -20,6 +20,7 @@ mod pubsub;
 mod record;
 mod rooms;
 mod together;
+mod uploads;
 
 const NOW: Timestamp = Timestamp(1_000_000_000);
 

@@ -11,6 +11,7 @@ battery! {
         put(&d, a, NOW.0, &RosterItem::new(bare("a@b.example"))).await;
         ask(&d, a, &bare("a@b.example"), b"x", NOW).await;
         d.offline_add(a, NOW, b"x", 9).await.expect("kept");
+        d.upload_slot(&uploads::slot("t", row.id, a, 1), 10, 10).await.expect("made");
         d.room_add(&rooms::room("coven"), &[rooms::affiliation("juliet@example.com", "owner")]).await.expect("added");
         assert!(d.session_keep(kept_session("one")).await.expect("kept"));
         d.token_grant(a, &grant("phone", "juliet@example.com"), 60, NOW).await.expect("granted");
@@ -30,8 +31,6 @@ battery! {
             text: String::new(), ids: vec![],
         };
         d.report_add(&report).await.expect("kept");
-        assert!(d.private_put(a, &[people::private("storage", "x", b"<storage/>")], 99).await.expect("kept"));
-        assert!(d.vcard_set(a, b"<vCard/>").await.expect("kept"));
         let identity = Identity { chain_pem: "c".into(), key_pem: Zeroizing::new("k".into()) };
         d.certificate_add(&identity, NOW, "acme", "current", NOW).await.expect("added");
         d.order_set(&OrderRow { url: "u".into(), key_pem: Zeroizing::new("k".into()), csr: vec![], authority: String::new() }).await.expect("set");

@@ -1,0 +1,50 @@
+//! Slots, files, and how much of them there may be.
+
+use super::*;
+
+pub(super) fn slot(token: &str, domain: DomainId, account: AccountId, size: u64) -> UploadRow {
+    UploadRow {
+        token: token.into(),
+        domain,
+        account,
+        name: "cat.jpg".into(),
+        media_type: "image/jpeg".into(),
+        size,
+        created: NOW,
+        ends: Timestamp(NOW.0 + 10),
+        stored: false,
+    }
+}
+
+battery! {
+    ext_30_slots_are_counted_for_account_and_domain(store) {
+        let (_, row, d) = house(&store, "example.com", "aaa").await;
+        let mut accounts = Vec::new();
+        for local in ["juliet", "romeo"] {
+            d.account_add(local, &[], NOW).await.expect("added");
+            accounts.push(d.account_find(local).await.expect("read").expect("there").id);
+        }
+        let of = |token: &str, at: usize, size| slot(token, row.id, accounts[at], size);
+        let ask = async |slot: UploadRow| d.upload_slot(&slot, 100, 150).await.expect("asked");
+        assert_eq!(ask(of("t1", 0, 60)).await, SlotMade::Made);
+        assert_eq!(ask(of("t2", 0, 41)).await, SlotMade::AccountFull(60));
+        assert_eq!(ask(of("t3", 1, 90)).await, SlotMade::Made);
+        assert_eq!(ask(of("t4", 0, 1)).await, SlotMade::DomainFull(150));
+        assert_eq!(store.upload_find("t1").await.expect("read"), Some(of("t1", 0, 60)));
+        assert!(store.upload_stored("t1", NEVER).await.expect("written"));
+        assert!(!store.upload_stored("t1", NEVER).await.expect("asked"), "it is filled once");
+        let listed = d.uploads_of(accounts[0], 10).await.expect("read");
+        assert_eq!(listed.len(), 1);
+        assert!(listed[0].stored && listed[0].ends == NEVER);
+        assert_eq!(d.uploads_of(accounts[1], 10).await.expect("read"), []);
+
+        // An empty slot that has ended makes room.
+        assert_eq!(store.uploads_end(Timestamp(NOW.0 + 10), 10).await.expect("ended"), ["t3"]);
+        assert_eq!(ask(of("t5", 0, 1)).await, SlotMade::Made);
+        assert!(!d.upload_remove(accounts[1], "t1").await.expect("asked"), "another's");
+        assert!(d.upload_remove(accounts[0], "t1").await.expect("removed"));
+        assert!(d.account_remove("juliet", NOW).await.expect("removed"));
+        let unknown = store.uploads_unknown(vec!["t1".into(), "t5".into()]).await.expect("read");
+        assert_eq!(unknown, ["t1", "t5"], "files leave with the account");
+    }
+}
