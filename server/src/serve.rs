@@ -40,6 +40,8 @@ use crate::net::limits::{
 use crate::net::now;
 use crate::net::public::{self, PublicDoor};
 use crate::net::tls::Identities;
+use crate::net::web::Web;
+use crate::net::web::uploads::Uploads;
 use crate::net::{PeerDoor, internal};
 use crate::router::Router;
 use crate::session::Sessions;
@@ -243,13 +245,36 @@ impl Server {
         if let Some(files) = platform {
             tasks.spawn(files.follow(identities.clone(), stop.clone()));
         }
-        accept::spawn(&mut listeners, Arc::new(doors), &stop)?;
+        let doors = Arc::new(doors);
+        accept::spawn(&mut listeners, doors.clone(), &stop)?;
+        let uploads = Uploads::new(
+            store.clone(),
+            tenancy.clone(),
+            config.path(&config.uploads.dir),
+            &config.uploads,
+        );
+        tasks.spawn(uploads.clone().follow(stop.clone()));
+        let web = Arc::new(Web {
+            clients: doors,
+            tenancy: tenancy.clone(),
+            platform: config.platform.web.clone(),
+            origins: config.clients.web_origins.clone(),
+            bosh: Arc::default(),
+            uploads: uploads.clone(),
+            stanza_bytes: stream_limits.stanza_bytes,
+        });
         let knows = Arc::<OnceLock<Arc<Control>>>::default();
+        tasks.spawn(web.bosh.clone().follow(stop.clone()));
         for socket in listeners.take_public() {
             let door = PublicDoor {
                 identities: identities.clone(),
                 names: tenancy.clone(),
                 control: knows.clone(),
+                web: web.clone(),
+                per_address: (
+                    limits.connections_per_address,
+                    limits.connects_per_address_and_minute,
+                ),
             };
             let listener = tokio::net::TcpListener::from_std(socket)?;
             tasks.spawn(public::serve(listener, door, stop.clone()));

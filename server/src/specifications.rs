@@ -41,6 +41,7 @@ pub static ENGINE: &[Implemented] = &[
         "XML streams, TLS, SASL, binding, stanzas, routing",
     ),
     rfc(6121, "all", "roster, presence, delivery"),
+    rfc(7395, "all", "WebSocket"),
     rfc(7590, "all", "use of TLS"),
     rfc(7622, "all", "addresses"),
     rfc(7673, "all", "DANE with SRV"),
@@ -48,6 +49,8 @@ pub static ENGINE: &[Implemented] = &[
     rfc(7712, "all", "domain name associations"),
     rfc(8555, "all", "certificates for each domain (ACME)"),
     xep(82, "1.1.1", "times"),
+    xep(124, "1.11.2", "streams over HTTP requests (BOSH)"),
+    xep(156, "1.4.0", "host-meta, for apps in browsers"),
     xep(160, "1.0.1", "offline messages"),
     xep(178, "1.2", "SASL EXTERNAL between servers"),
     xep(185, "1.0", "dialback keys"),
@@ -57,6 +60,7 @@ pub static ENGINE: &[Implemented] = &[
         "acknowledgements and resumption, over restarts too",
     ),
     xep(205, "1.0.2", "limits against denial of service"),
+    xep(206, "1.4", "XMPP over BOSH"),
     xep(220, "1.1.1", "server dialback, with errors"),
     xep(
         288,
@@ -71,6 +75,7 @@ pub static ENGINE: &[Implemented] = &[
     xep(440, "1.0.0", "types of channel binding"),
     xep(474, "0.5.0", "protection of SCRAM against downgrades"),
     xep(478, "0.2.0", "limits of a stream, announced"),
+    xep(487, "0.1.0", "host-meta 2, for clients"),
     xep(484, "0.2.0", "tokens for fast log-ins, rotated"),
     xep(495, "0.1.0", "several addresses at once"),
 ];

@@ -144,7 +144,7 @@ pub fn platform_settings(config: &Config, pace: Pace) -> PlatformSettings {
             .map(|service| ServiceName {
                 label: service.label.to_owned(),
                 purpose: service.about.to_owned(),
-                federated: true,
+                federated: service.federated,
             })
             .collect(),
     }
@@ -221,8 +221,6 @@ pub fn module_limits(config: &Config) -> modules::Limits {
         room_people: limits.room_people as usize,
         room_history: limits.room_history,
         room_presence_bytes: limits.room_presence_bytes as usize,
-        private_bytes: limits.private_xml_bytes.into(),
-        vcard_bytes: limits.vcard_bytes as usize,
         pubsub: modules::PubsubLimits {
             nodes: limits.pubsub_nodes,
             items: limits.pubsub_items,
@@ -231,6 +229,14 @@ pub fn module_limits(config: &Config) -> modules::Limits {
             people: limits.pubsub_people as usize,
             notifications: limits.pubsub_notifications as usize,
             cache_bytes: limits.pubsub_cache_bytes as usize,
+        },
+        uploads: modules::UploadLimits {
+            file_bytes: config.uploads.file_bytes,
+            account_bytes: config.uploads.bytes_per_account,
+            domain_bytes: config.uploads.bytes_per_domain,
+            slot_seconds: config.uploads.slot_seconds,
+            web: config.platform.web.clone(),
+            port: config.platform.web_port,
         },
     }
 }

@@ -19,6 +19,26 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// Reads a whole answer; `None`: it is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (head, body) = text.split_once("\r\n\r\n")?;
+        let (line, headers) = head.split_once("\r\n").unwrap_or((head, ""));
+        let headers = headers.lines().map(|line| {
+            let (name, value) = line.split_once(':').unwrap_or((line, ""));
+            format!("{}: {}\n", name.to_ascii_lowercase(), value.trim())
+        });
+        Some(Self {
+            status: line.split(' ').nth(1)?.parse().ok()?,
+            headers: headers.collect(),
+            body: body.to_owned(),
+        })
+    }
+
+    /// A header's value.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        between(&self.headers, &format!("{name}: "), "\n")
+    }
+
     /// The body as JSON.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("{self:?}: {e}"))
@@ -110,19 +130,7 @@ impl Api {
         let mut text = Vec::new();
         let read = tcp.read_to_end(&mut text);
         let text = String::from_utf8(text).expect("UTF-8");
-        let (head, body) = text
-            .split_once("\r\n\r\n")
-            .unwrap_or_else(|| panic!("no answer to {method} {path}: {read:?} {text}"));
-        let (line, headers) = head.split_once("\r\n").unwrap_or((head, ""));
-        let status = line.split(' ').nth(1).and_then(|s| s.parse().ok());
-        let headers = headers.lines().map(|line| {
-            let (name, value) = line.split_once(':').unwrap_or((line, ""));
-            format!("{}: {}\n", name.to_ascii_lowercase(), value.trim())
-        });
-        Answer {
-            status: status.unwrap_or_else(|| panic!("{line}")),
-            headers: headers.collect(),
-            body: body.to_owned(),
-        }
+        Answer::parse(&text)
+            .unwrap_or_else(|| panic!("no answer to {method} {path}: {read:?} {text}"))
     }
 }

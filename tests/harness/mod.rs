@@ -19,6 +19,7 @@ pub mod peers;
 pub mod postgres;
 pub mod serve;
 pub mod tools;
+pub mod web;
 pub mod xmpp;
 
 use std::time::Duration;

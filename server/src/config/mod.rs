@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 pub use schema::{
     AcmeSecondSection, AcmeSection, ClientsSection, Config, DatabaseSection, DnsMode, DnsSection,
     FederationSection, LimitsSection, ListenSection, LogFormat, LogSection, PanelSection,
-    PlatformSection, PolicyLevel, ServerSection, TlsSection, ZoneSection,
+    PlatformSection, PolicyLevel, ServerSection, TlsSection, UploadsSection, ZoneSection,
 };
 pub use value::Secret;
 

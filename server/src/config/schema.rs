@@ -199,6 +199,8 @@ sections! {
         /// "https://web.hosting.example.net". tls.platform_certificate must be for that name. Empty: owners publish the
         /// fingerprints themselves, anew for every certificate.
         web: String = String::new(),
+        /// Port of the public door as the world sees it, for addresses under the domains' own names.
+        web_port: u16 = 443,
         /// May customers sign up by themselves?
         sign_up: bool = true,
         /// Accept private and loopback addresses, in checks and of peers: only where the whole internet is your own network.
@@ -446,10 +448,6 @@ sections! {
         pubsub_notifications: u32 = 5_000,
         /// Bytes of nodes kept in memory, all accounts together.
         pubsub_cache_bytes: u32 = 33_554_432,
-        /// Bytes of private XML (XEP-0049) that one account's clients keep.
-        private_xml_bytes: u32 = 1_048_576,
-        /// Bytes of one account's vCard (XEP-0054), its photo included.
-        vcard_bytes: u32 = 262_144,
         /// Addresses to which one session may send directed presence.
         directed_presence: u32 = 1_000,
         /// Rooms (group chats) of a domain.
@@ -464,6 +462,23 @@ sections! {
         room_presence_bytes: u32 = 16_384,
         /// Shortest password that a user may choose over XMPP, in characters.
         password_characters: u32 = 8,
+    }
+
+    /// Files that people share (XEP-0363), at the public door: under platform.web, or else under the domain's own name, which
+    /// works where the domain's website is this service.
+    uploads: UploadsSection {
+        /// Where they are kept. A relative path starts in server.data_dir.
+        dir: PathBuf = "uploads".into(),
+        /// Bytes of one file.
+        file_bytes: u64 = 104_857_600,
+        /// Bytes of one account's files.
+        bytes_per_account: u64 = 1 << 30,
+        /// Bytes of all files of a domain.
+        bytes_per_domain: u64 = 20 << 30,
+        /// Days after which a file goes; 0: when its account goes.
+        days: u32 = 60,
+        /// Seconds within which a file must have begun to come once its address was given.
+        slot_seconds: u32 = 300,
     }
 
     /// Streams of clients. Each domain may choose its own times (`domicile domain set`).
@@ -484,6 +499,9 @@ sections! {
         /// How long a client that has logged in can come back without its password (XEP-0484); each time it does, half way
         /// through, it gets as long again. 0: never.
         token_days: u32 = 21,
+        /// Origins of the web pages that may connect through the public door: "https://chat.example.com". Empty: all; no cookie
+        /// speaks for anybody there, so a page can do no more than whoever knows the password.
+        web_origins: Vec<String> = Vec::new(),
     }
 
     /// Other servers.

@@ -167,6 +167,7 @@ fn configuration(demo: &Demo, dir: &Path, dns: &Dns, ca: &ca::Ca) -> Config {
     config.platform.zone = format!("on.{}", dns::PLATFORM_ZONE);
     config.platform.addresses = vec![demo.listen];
     config.platform.private_addresses = true;
+    config.platform.web_port = config.listen.public.first().map_or(443, SocketAddr::port);
     config.platform.ttl_seconds = TTL_SECONDS;
     config.dns.resolvers = vec![dns.address()];
     config.dns.trust_anchor = dns.trust_anchor();
@@ -262,6 +263,7 @@ fn write_configuration(config: &Config) -> Result<(), Failure> {
                 "ttl_seconds",
                 toml::Value::Integer(config.platform.ttl_seconds.into()),
             ),
+            ("web_port", port(config.platform.web_port)),
             ("private_addresses", toml::Value::Boolean(true)),
         ],
     );

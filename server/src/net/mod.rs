@@ -10,6 +10,7 @@ pub mod memory;
 pub mod public;
 pub mod pump;
 pub mod tls;
+pub mod web;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

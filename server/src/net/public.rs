@@ -13,24 +13,26 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Extension, Path, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use control::Control;
-use control::records::PoshOf;
+use control::records::{HOST_META, PoshOf};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 use xmpp::jid::DomainName;
 
+use super::limits::{AddressLimits, Addresses};
 use super::tls::{self, Door, Identities, Names};
+use super::web::{self, Arrival, Web};
 
 /// Connections at a time, over all domains; more wait in the kernel's queue.
 const CONNECTIONS: usize = 4096;
@@ -40,11 +42,15 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 const HEADER: Duration = Duration::from_secs(10);
 /// How long accepting rests after an error.
 const PAUSE: Duration = Duration::from_millis(200);
-/// No connection lives longer.
+/// No connection takes requests for longer …
 const LIFE: Duration = Duration::from_secs(300);
+/// … and so long it may take to end those under way.
+const LAST_REQUEST: Duration = Duration::from_secs(3600);
 
 /// HTTP keeps nothing of what POSH says: documents have an end of their own (POSH-37).
 const POSH_CACHE: &str = "no-cache";
+/// What leads browsers here changes hardly ever.
+const HOST_META_CACHE: &str = "max-age=3600";
 
 /// What the door needs of the live server.
 #[derive(Clone)]
@@ -55,9 +61,13 @@ pub struct PublicDoor {
     pub names: Arc<dyn Names>,
     /// Who knows what is published; set once control is there.
     pub control: Arc<OnceLock<Arc<Control>>>,
+    /// Streams through the web.
+    pub web: Arc<Web>,
+    /// Connections of one address at a time, and new ones in a minute.
+    pub per_address: (u32, u32),
 }
 
-/// The hosted domain that the handshake named.
+/// The name that the handshake named.
 #[derive(Debug, Clone)]
 struct Served(DomainName);
 
@@ -66,9 +76,20 @@ pub async fn serve(listener: TcpListener, door: PublicDoor, stop: CancellationTo
     let tasks = TaskTracker::new();
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     let apps = Apps {
-        domain: router(door.control.clone()),
-        platform: platform_router(door.control.clone()),
+        domain: router(door.control.clone()).merge(web::router(door.web.clone())),
+        platform: platform_router(door.control.clone()).merge(web::router(door.web.clone())),
     };
+    let apps = Apps {
+        domain: apps.domain.layer(middleware::from_fn(guard)),
+        platform: apps.platform.layer(middleware::from_fn(guard)),
+    };
+    let most = u32::try_from(CONNECTIONS).unwrap_or(u32::MAX);
+    let addresses = Addresses::new(AddressLimits {
+        simultaneous: door.per_address.0,
+        per_minute: door.per_address.1,
+        unauthenticated: door.per_address.0,
+        unauthenticated_in_all: most,
+    });
     loop {
         let Ok(permit) = room.clone().acquire_owned().await else {
             break;
@@ -86,9 +107,12 @@ pub async fn serve(listener: TcpListener, door: PublicDoor, stop: CancellationTo
                 continue;
             }
         };
+        let Ok(admission) = addresses.admit(address.ip(), Instant::now()) else {
+            continue;
+        };
         let (door, apps, stop) = (door.clone(), apps.clone(), stop.clone());
         tasks.spawn(async move {
-            let _permit = permit;
+            let _permit = (permit, admission);
             if let Err(error) = connection(tcp, address, door, apps, stop).await {
                 debug!(%error, "a connection of the public door ended early");
             }
@@ -100,32 +124,37 @@ pub async fn serve(listener: TcpListener, door: PublicDoor, stop: CancellationTo
 
 async fn connection(
     tcp: TcpStream,
-    _address: SocketAddr,
+    from: SocketAddr,
     door: PublicDoor,
     apps: Apps,
     stop: CancellationToken,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let handshake = Box::pin(tls::accept(tcp, Door::Web, &door.identities, &*door.names));
     let (stream, info) = timeout(HANDSHAKE, handshake).await??;
-    let app = match (info.identity, info.sni.as_deref().map(DomainName::parse)) {
+    let named = info.sni.as_deref().map(DomainName::parse);
+    let app = match (info.identity.clone(), named) {
+        (Some(domain), Some(Ok(name))) if domain.is_parent_of(&name) => {
+            apps.domain.layer(Extension(Served(name)))
+        }
         (Some(domain), _) => apps.domain.layer(Extension(Served(domain))),
         (None, Some(Ok(name))) => apps.platform.layer(Extension(Served(name))),
         (None, _) => Router::new().fallback(nothing_here),
     };
+    let app = app.layer(Extension(Arrival { from, tls: info }));
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER)
         .max_buf_size(16 * 1024)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(app))
+        .with_upgrades();
     let mut serving = std::pin::pin!(serving);
-    let ended = tokio::select! {
-        ended = timeout(LIFE, &mut serving) => ended.unwrap_or(Ok(())),
-        () = stop.cancelled() => {
-            serving.as_mut().graceful_shutdown();
-            serving.await
-        }
-    };
-    Ok(ended?)
+    tokio::select! {
+        ended = &mut serving => return Ok(ended?),
+        () = tokio::time::sleep(LIFE) => {}
+        () = stop.cancelled() => {}
+    }
+    serving.as_mut().graceful_shutdown();
+    Ok(timeout(LAST_REQUEST, serving).await.unwrap_or(Ok(()))?)
 }
 
 /// What is served under a hosted domain's name, and under the platform's own.
@@ -142,18 +171,18 @@ fn router(control: Knows) -> Router {
     Router::new()
         .route("/", get(page))
         .route("/.well-known/posh/{file}", get(posh_of_domain))
+        .route("/.well-known/{file}", get(host_meta_of_domain))
         .fallback(nothing_here)
         .with_state(control)
-        .layer(middleware::from_fn(guard))
 }
 
 /// Where owners' websites lead: nothing but what they may lead to.
 fn platform_router(control: Knows) -> Router {
     Router::new()
         .route("/posh/{label}/{file}", get(posh_of_label))
+        .route("/host-meta/{label}/{file}", get(host_meta_of_label))
         .fallback(nothing_here)
         .with_state(control)
-        .layer(middleware::from_fn(guard))
 }
 
 /// Where this door is the domain's own website.
@@ -196,6 +225,56 @@ async fn posh(control: &Knows, file: &str, whose: PoshOf<'_>) -> Response {
     }
 }
 
+/// Where this door is the domain's own website: apps in browsers find their way (WS-16).
+async fn host_meta_of_domain(
+    State(control): State<Knows>,
+    Extension(Served(name)): Extension<Served>,
+    Path(file): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
+    let door = format!("https://{}", host.unwrap_or_default());
+    host_meta(&control, &file, PoshOf::Domain(&name), &door).await
+}
+
+/// Where its website leads here.
+async fn host_meta_of_label(
+    State(control): State<Knows>,
+    Path((label, file)): Path<(String, String)>,
+) -> Response {
+    host_meta(&control, &file, PoshOf::Label(&label), "").await
+}
+
+async fn host_meta(control: &Knows, file: &str, whose: PoshOf<'_>, door: &str) -> Response {
+    let Some((_, kind)) = HOST_META.iter().find(|(name, _)| *name == file) else {
+        return nothing_here().await;
+    };
+    let Some(control) = control.get() else {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    };
+    match control.host_meta(whose, file, door).await {
+        Ok(Some(document)) => {
+            // WS-17: whoever may read it is everybody, and this is the one place for it.
+            let headers = [
+                (header::CONTENT_TYPE, *kind),
+                (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+                (header::CACHE_CONTROL, HOST_META_CACHE),
+            ];
+            (headers, document).into_response()
+        }
+        Ok(None) => nothing_here().await,
+        Err(error) => {
+            tracing::error!(
+                error = error.log_text(),
+                "a host-meta document cannot be made"
+            );
+            StatusCode::SERVICE_UNAVAILABLE.into_response()
+        }
+    }
+}
+
 /// Refuses a `Host` that is not the domain of the handshake, and adds the headers every answer has.
 async fn guard(request: Request, next: Next) -> Result<Response, Infallible> {
     let host = request
@@ -229,7 +308,9 @@ async fn guard(request: Request, next: Next) -> Result<Response, Infallible> {
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
     ] {
-        headers.insert(name, header::HeaderValue::from_static(value));
+        // What is stricter stays.
+        let value = header::HeaderValue::from_static(value);
+        headers.entry(name).or_insert(value);
     }
     Ok(response)
 }
@@ -257,9 +338,11 @@ mod tests {
 
     async fn ask(served: &str, host: &str, path: &str) -> (StatusCode, String) {
         use tower_service::Service as _;
-        let mut app = router(Knows::default()).layer(Extension(Served(
-            DomainName::parse(served).expect("domain"),
-        )));
+        let mut app = router(Knows::default())
+            .layer(middleware::from_fn(guard))
+            .layer(Extension(Served(
+                DomainName::parse(served).expect("domain"),
+            )));
         let request = Request::builder()
             .uri(path)
             .header(header::HOST, host)

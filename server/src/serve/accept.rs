@@ -6,11 +6,12 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use dashmap::DashMap;
+use futures_util::future::BoxFuture;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use xmpp::stream::{Order, StreamError};
+use xmpp::stream::{Order, StreamError, TlsInfo};
 
 use super::listeners::Listeners;
 use crate::metrics::{DoorLabel, Metrics};
@@ -18,6 +19,7 @@ use crate::net::PeerDoor;
 use crate::net::limits::{Addresses, Admission, Pulse, Refused};
 use crate::net::pump::Transport;
 use crate::net::tls::{self, Door, Identities};
+use crate::net::web::{self, Carrier};
 use crate::session::Outbox;
 use crate::session::client::ClientDoor;
 use crate::tenancy::Tenancy;
@@ -90,22 +92,61 @@ async fn accept_loop(listener: TcpListener, way: Way, doors: Arc<Doors>, stop: C
                 continue;
             }
         };
-        let admitted = match doors.pulse.admits() {
-            true => doors.addresses.admit(from.ip(), Instant::now()),
-            false => Err(Refused::Overload),
-        };
-        let admission = match admitted {
-            Ok(admission) => admission,
-            Err(refused) => {
-                // DOS-01, DOS-02: beyond the limit no connection proceeds.
-                doors.metrics.refused_connections.inc();
-                doors.metrics.limit(refused.key());
-                tracing::debug!(%from, limit = refused.key(), "a connection was refused");
-                continue;
-            }
+        let Ok(admission) = doors.admitted(from) else {
+            continue;
         };
         let task = connection(tcp, from, way, doors.clone(), admission);
         doors.tasks.spawn(task);
+    }
+}
+
+impl Doors {
+    /// DOS-01, DOS-02: beyond the limit no connection proceeds.
+    fn admitted(&self, from: SocketAddr) -> Result<Admission, Refused> {
+        let admitted = match self.pulse.admits() {
+            true => self.addresses.admit(from.ip(), Instant::now()),
+            false => Err(Refused::Overload),
+        };
+        admitted.inspect_err(|refused| {
+            self.metrics.refused_connections.inc();
+            self.metrics.limit(refused.key());
+            tracing::debug!(%from, limit = refused.key(), "a connection was refused");
+        })
+    }
+}
+
+/// Streams that come through the web.
+impl web::Clients for Doors {
+    fn admit(&self, from: SocketAddr) -> Result<Admission, Refused> {
+        self.admitted(from)
+    }
+
+    fn serve(
+        &self,
+        door: &'static str,
+        stream: BoxFuture<'static, Option<Carrier>>,
+        tls: TlsInfo,
+        from: SocketAddr,
+        admission: Admission,
+    ) {
+        let (clients, streams) = (self.clients.clone(), self.streams.clone());
+        let gauge = self
+            .metrics
+            .connections
+            .get_or_create(&DoorLabel { door })
+            .clone();
+        self.tasks.spawn(async move {
+            let Ok(Some(carrier)) = tokio::time::timeout(clients.limits.negotiation, stream).await
+            else {
+                return;
+            };
+            gauge.inc();
+            let outbox = Outbox::new(clients.limits.outbox_bytes);
+            let _open = streams.enter(&outbox);
+            let transport = Transport::Plain(carrier);
+            Box::pin(clients.serve(transport, Some(tls), from, outbox, admission)).await;
+            gauge.dec();
+        });
     }
 }
 

@@ -1,0 +1,439 @@
+//! Shared files at the public door (XEP-0363): one PUT into a slot, then GET and HEAD for whoever knows the address.
+//!
+//! What comes is what the slot was made for, byte for byte in number; it is durable before it is acknowledged. Files are
+//! shown by browsers only where they are pictures, sounds, films or plain text; everything else is saved, and nothing runs
+//! (EXT-30). Under a domain's name its own files are served only; the platform's name serves all. Refuses: listing, and
+//! changing a file that is there.
+
+mod files;
+
+use std::collections::HashSet;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Extension, Path, Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream::StreamExt as _;
+use parking_lot::Mutex;
+use store::{NEVER, Store, UploadRow};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use tokio_util::sync::CancellationToken;
+use xmpp::timestamp::Timestamp;
+
+use self::files::{Directory, Files, Stream};
+use super::Arrival;
+use crate::config::UploadsSection;
+use crate::net::now;
+use crate::tenancy::Tenancy;
+
+/// A piece of a body must come within this time.
+const PIECE: Duration = Duration::from_secs(60);
+/// Between two looks for what has ended.
+const EVERY: Duration = Duration::from_secs(600);
+/// What ends is forgotten so many at a time.
+const AT_ONCE: u32 = 500;
+/// A day in microseconds.
+const DAY: i64 = 86_400_000_000;
+/// A file never changes, but it may go.
+const CACHE: &str = "max-age=86400";
+
+/// Everything about shared files.
+pub struct Uploads {
+    store: Store,
+    tenancy: Arc<Tenancy>,
+    files: Box<dyn Files>,
+    days: u32,
+    /// Tokens that are being written.
+    coming: Mutex<HashSet<String>>,
+}
+
+/// A token while it is being written.
+struct Coming<'a> {
+    uploads: &'a Uploads,
+    token: String,
+}
+
+impl Drop for Coming<'_> {
+    fn drop(&mut self) {
+        self.uploads.coming.lock().remove(&self.token);
+    }
+}
+
+impl Uploads {
+    /// In the directory of the configuration; `dir` is its path.
+    pub fn new(
+        store: Store,
+        tenancy: Arc<Tenancy>,
+        dir: PathBuf,
+        section: &UploadsSection,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            store,
+            tenancy,
+            files: Box::new(Directory(dir)),
+            days: section.days,
+            coming: Mutex::default(),
+        })
+    }
+
+    /// Removes what has ended, and what nobody knows any more, until `stop`.
+    pub async fn follow(self: Arc<Self>, stop: CancellationToken) {
+        let mut looks = interval_at(Instant::now() + EVERY, EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = looks.tick() => {}
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                gone = self.look(now()) => match gone {
+                    Ok(0) => {}
+                    Ok(gone) => tracing::info!(gone, "shared files have gone"),
+                    // The next look tries again.
+                    Err(error) => tracing::error!(%error, "shared files cannot be looked through"),
+                }
+            }
+        }
+    }
+
+    async fn look(&self, now: Timestamp) -> io::Result<usize> {
+        let failed = |error: store::StoreError| io::Error::other(error);
+        loop {
+            let ended = self.store.uploads_end(now, AT_ONCE).await.map_err(failed)?;
+            if ended.len() < AT_ONCE as usize {
+                break;
+            }
+        }
+        // Of files whose row has gone, whatever the reason, nothing else remains.
+        let mut gone = 0;
+        let tokens = self.files.tokens().await?;
+        for some in tokens.chunks(AT_ONCE as usize) {
+            let unknown = self.store.uploads_unknown(some.to_vec()).await;
+            for token in unknown.map_err(failed)? {
+                self.files.remove(&token).await?;
+                gone += 1;
+            }
+        }
+        Ok(gone)
+    }
+
+    /// The row of a token, where this name serves it.
+    async fn find(&self, token: &str, arrival: &Arrival) -> Result<UploadRow, Response> {
+        let row = self.store.upload_find(token).await.map_err(|error| {
+            tracing::error!(%error, "a shared file cannot be looked up");
+            StatusCode::SERVICE_UNAVAILABLE.into_response()
+        })?;
+        let row = row.filter(|row| row.ends.0 > now().0);
+        let served = row.filter(|row| match &arrival.tls.identity {
+            Some(domain) => {
+                let own = self.tenancy.get(domain.as_str());
+                own.is_some_and(|own| own.id == row.domain && own.served)
+            }
+            None => true,
+        });
+        served.ok_or_else(|| (StatusCode::NOT_FOUND, "no such file\n").into_response())
+    }
+
+    fn claim(&self, token: &str) -> Option<Coming<'_>> {
+        let fresh = self.coming.lock().insert(token.to_owned());
+        fresh.then(|| Coming {
+            uploads: self,
+            token: token.to_owned(),
+        })
+    }
+}
+
+/// One request.
+pub(super) async fn request(
+    State(uploads): State<Arc<Uploads>>,
+    Extension(arrival): Extension<Arrival>,
+    Path((token, _name)): Path<(String, String)>,
+    request: Request,
+) -> Response {
+    let origin = request.headers().get(header::ORIGIN).cloned();
+    let row = match *request.method() {
+        Method::OPTIONS => Err(StatusCode::NO_CONTENT.into_response()),
+        Method::PUT | Method::GET | Method::HEAD => uploads.find(&token, &arrival).await,
+        _ => {
+            let allow = [(header::ALLOW, "GET, HEAD, PUT, OPTIONS")];
+            Err((StatusCode::METHOD_NOT_ALLOWED, allow).into_response())
+        }
+    };
+    let mut response = match row {
+        Err(response) => response,
+        Ok(row) if request.method() == Method::PUT => put(&uploads, &row, request).await,
+        Ok(row) => get(&uploads, &row, request.method(), request.headers()).await,
+    };
+    let headers = response.headers_mut();
+    let text = HeaderValue::from_static;
+    // Nothing in a file runs, whatever it is.
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        text("default-src 'none'; frame-ancestors 'none'; sandbox"),
+    );
+    headers.insert("cross-origin-resource-policy", text("cross-origin"));
+    if let Some(origin) = origin {
+        // XEP-0363 asks for CORS; the page is named, since `*` stands on host-meta alone (WS-17).
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        for (name, value) in [
+            (header::VARY, "Origin"),
+            (
+                header::ACCESS_CONTROL_ALLOW_METHODS,
+                "GET, HEAD, PUT, OPTIONS",
+            ),
+            (header::ACCESS_CONTROL_ALLOW_HEADERS, "Content-Type, Range"),
+            (
+                header::ACCESS_CONTROL_EXPOSE_HEADERS,
+                "Content-Range, Content-Length",
+            ),
+            (header::ACCESS_CONTROL_MAX_AGE, "86400"),
+        ] {
+            headers.insert(name, text(value));
+        }
+    }
+    response
+}
+
+async fn put(uploads: &Uploads, row: &UploadRow, request: Request) -> Response {
+    let refused = |status, text: String| (status, text).into_response();
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    match length {
+        None => return refused(StatusCode::LENGTH_REQUIRED, "how long is it?\n".into()),
+        Some(length) if length != row.size => {
+            let size = row.size;
+            let text = format!("the slot is for {size} bytes, not {length}\n");
+            return refused(StatusCode::PAYLOAD_TOO_LARGE, text);
+        }
+        Some(_) => {}
+    }
+    let coming = uploads.claim(&row.token);
+    // Read again: whoever held the claim before may have filled the slot meanwhile.
+    let empty = match &coming {
+        Some(_) => uploads.store.upload_find(&row.token).await,
+        None => Ok(None),
+    };
+    if !empty.is_ok_and(|row| row.is_some_and(|row| !row.stored)) {
+        return refused(StatusCode::CONFLICT, "there is a file already\n".into());
+    }
+    let body = Box::pin(request.into_body().into_data_stream());
+    let bytes: Stream = futures_util::stream::unfold(body, |mut body| async move {
+        let next = match timeout(PIECE, body.next()).await {
+            Ok(next) => next?.map_err(io::Error::other),
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        };
+        Some((next, body))
+    })
+    .boxed();
+    match uploads.files.put(&row.token, row.size, bytes).await {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            let text = "that was not as long as it said\n".into();
+            return refused(StatusCode::BAD_REQUEST, text);
+        }
+        Err(error) => {
+            tracing::warn!(%error, "a file could not be kept");
+            return refused(StatusCode::INTERNAL_SERVER_ERROR, "not kept\n".into());
+        }
+    }
+    let ends = match uploads.days {
+        0 => NEVER,
+        days => Timestamp(now().0.saturating_add(i64::from(days) * DAY)),
+    };
+    match uploads.store.upload_stored(&row.token, ends).await {
+        Ok(true) => refused(StatusCode::CREATED, String::new()),
+        // Its account has gone meanwhile; the file goes with the next look.
+        Ok(false) => refused(StatusCode::NOT_FOUND, "no such slot any more\n".into()),
+        Err(error) => {
+            tracing::error!(%error, "a file that was kept cannot be written down");
+            refused(StatusCode::SERVICE_UNAVAILABLE, "not kept\n".into())
+        }
+    }
+}
+
+async fn get(uploads: &Uploads, row: &UploadRow, method: &Method, headers: &HeaderMap) -> Response {
+    if !row.stored {
+        return (StatusCode::NOT_FOUND, "nothing has been put here\n").into_response();
+    }
+    let tag = format!("\"{}\"", row.token);
+    let says = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let mut response = Response::new(Body::empty());
+    let put = |response: &mut Response, name, value: String| {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            response.headers_mut().insert(name, value);
+        }
+    };
+    put(&mut response, header::ETAG, tag.clone());
+    put(&mut response, header::CACHE_CONTROL, CACHE.into());
+    if says(header::IF_NONE_MATCH).is_some_and(|known| known == "*" || known.contains(&tag)) {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        return response;
+    }
+    let whole = says(header::IF_RANGE).is_some_and(|known| known != tag);
+    let asked = says(header::RANGE).filter(|_| !whole);
+    let (from, length) = match asked.and_then(|asked| range(asked, row.size)) {
+        None => (0, row.size),
+        Some(None) => {
+            *response.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
+            put(
+                &mut response,
+                header::CONTENT_RANGE,
+                format!("bytes */{}", row.size),
+            );
+            return response;
+        }
+        Some(Some((from, to))) => {
+            *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+            let text = format!("bytes {from}-{to}/{}", row.size);
+            put(&mut response, header::CONTENT_RANGE, text);
+            (from, to - from + 1)
+        }
+    };
+    let shown = is_harmless(&row.media_type);
+    let kind = match shown {
+        true => row.media_type.clone(),
+        false => "application/octet-stream".into(),
+    };
+    let kind = match kind.as_str() {
+        "text/plain" => "text/plain; charset=utf-8".into(),
+        _ => kind,
+    };
+    put(&mut response, header::CONTENT_TYPE, kind);
+    put(
+        &mut response,
+        header::CONTENT_DISPOSITION,
+        disposition(shown, &row.name),
+    );
+    put(&mut response, header::ACCEPT_RANGES, "bytes".into());
+    put(&mut response, header::CONTENT_LENGTH, length.to_string());
+    put(
+        &mut response,
+        header::X_CONTENT_TYPE_OPTIONS,
+        "nosniff".into(),
+    );
+    if method == Method::HEAD {
+        return response;
+    }
+    match uploads.files.get(&row.token, from, length).await {
+        Ok(stream) => *response.body_mut() = Body::from_stream(stream),
+        Err(error) => {
+            tracing::error!(%error, "a shared file cannot be read");
+            return (StatusCode::NOT_FOUND, "no such file\n").into_response();
+        }
+    }
+    response
+}
+
+/// What a browser may show by itself: nothing of it is made of code (SVG is).
+fn is_harmless(media_type: &str) -> bool {
+    match media_type.split_once('/') {
+        Some(("image", kind)) => {
+            matches!(
+                kind,
+                "png" | "jpeg" | "gif" | "webp" | "avif" | "bmp" | "heic"
+            )
+        }
+        Some(("audio" | "video", _)) => true,
+        Some(("text", kind)) => kind == "plain",
+        _ => false,
+    }
+}
+
+/// RFC 6266
+fn disposition(shown: bool, name: &str) -> String {
+    let kind = if shown { "inline" } else { "attachment" };
+    let plain: String = name
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || "-._ ".contains(c) {
+                c
+            } else {
+                '_'
+            }
+        })
+        .collect();
+    let mut escaped = String::new();
+    for byte in name.bytes() {
+        match byte {
+            b if b.is_ascii_alphanumeric() || b"-._~".contains(&b) => escaped.push(b.into()),
+            b => escaped.push_str(&format!("%{b:02X}")),
+        }
+    }
+    format!("{kind}; filename=\"{plain}\"; filename*=UTF-8''{escaped}")
+}
+
+/// One range of bytes, first and last (RFC 9110 14.2). `None`: not a range that is understood, so the whole;
+/// `Some(None)`: there is nothing of it.
+#[expect(
+    clippy::option_option,
+    reason = "three outcomes that RFC 9110 tells apart"
+)]
+fn range(asked: &str, size: u64) -> Option<Option<(u64, u64)>> {
+    let (first, last) = asked.strip_prefix("bytes=")?.split_once('-')?;
+    if last.contains(',') {
+        return None;
+    }
+    let end = size.checked_sub(1)?;
+    match (first.trim(), last.trim()) {
+        ("", last) => {
+            let count: u64 = last.parse().ok()?;
+            Some((count > 0).then(|| (size.saturating_sub(count), end)))
+        }
+        (first, last) => {
+            let first: u64 = first.parse().ok()?;
+            let last = match last {
+                "" => end,
+                last => last.parse::<u64>().ok().filter(|last| *last >= first)?,
+            };
+            Some((first <= end).then(|| (first, last.min(end))))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_of_rfc_9110() {
+        for (asked, expected) in [
+            ("bytes=0-4", Some(Some((0, 4)))),
+            ("bytes=5-", Some(Some((5, 9)))),
+            ("bytes=-3", Some(Some((7, 9)))),
+            ("bytes=-30", Some(Some((0, 9)))),
+            ("bytes=5-100", Some(Some((5, 9)))),
+            ("bytes=10-", Some(None)),
+            ("bytes=-0", Some(None)),
+            ("bytes=4-2", None),
+            ("bytes=0-1,3-4", None),
+            ("lines=1-2", None),
+            ("bytes=x-2", None),
+        ] {
+            assert_eq!(range(asked, 10), expected, "{asked}");
+        }
+    }
+
+    #[test]
+    fn ext_30_nothing_active_is_shown_by_a_browser() {
+        for kind in [
+            "image/svg+xml",
+            "text/html",
+            "application/pdf",
+            "application/xhtml+xml",
+            "text/xml",
+            "x/y",
+        ] {
+            assert!(!is_harmless(kind), "{kind}");
+        }
+        assert!(is_harmless("image/png") && is_harmless("video/mp4") && is_harmless("text/plain"));
+        assert_eq!(
+            disposition(false, "a\"b\r\nü.html"),
+            "attachment; filename=\"a_b___.html\"; filename*=UTF-8''a%22b%0D%0A%C3%BC.html"
+        );
+    }
+}
