@@ -221,6 +221,8 @@ pub fn module_limits(config: &Config) -> modules::Limits {
         room_people: limits.room_people as usize,
         room_history: limits.room_history,
         room_presence_bytes: limits.room_presence_bytes as usize,
+        private_bytes: limits.private_xml_bytes.into(),
+        vcard_bytes: limits.vcard_bytes as usize,
         pubsub: modules::PubsubLimits {
             nodes: limits.pubsub_nodes,
             items: limits.pubsub_items,

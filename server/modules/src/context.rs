@@ -66,6 +66,11 @@ impl Hosted {
         self.hooks.has(Hooks::BLOCKING)
     }
 
+    /// Whether one of its modules wants to be called at these.
+    pub(crate) fn has(&self, hooks: Hooks) -> bool {
+        self.hooks.has(hooks)
+    }
+
     /// Whether a module wants to know of messages that pass the domain's accounts ([`crate::passage`]).
     pub fn watches_messages(&self) -> bool {
         self.hooks.has(Hooks::MESSAGE_PASSAGE)

@@ -38,6 +38,7 @@ use xmpp::jid::{BareJid, Jid};
 use xmpp::stanza::{Condition, Kind, Stanza, StanzaType};
 
 use crate::ALL;
+use crate::avatars;
 use crate::blocking;
 use crate::carbons;
 use crate::context::{Context, DomainSettings, Hosted, Refusal, Standing};
@@ -53,6 +54,11 @@ use crate::switchboard::SessionView;
 pub trait Module: Send + Sync {
     /// Its card.
     fn info(&self) -> &'static ModuleInfo;
+
+    /// Names of the modules without which it cannot be on: what it says in disco would not be true.
+    fn needs(&self) -> &'static [&'static str] {
+        &[]
+    }
 
     /// A get or set to the domain.
     async fn iq_to_server(&self, _: &Context<'_>, _: &Stanza) -> Result<Answer, Refusal> {
@@ -291,6 +297,8 @@ pub async fn presence_outbound(cx: &Context<'_>, presence: &Stanza) {
             return finish(cx).await;
         }
     }
+    let shown = avatars::shown(cx, presence).await;
+    let presence = shown.as_ref().unwrap_or(presence);
     for module in with(cx.hosted, Hooks::PRESENCE_OUTBOUND) {
         module.presence_outbound(cx, presence).await;
     }
@@ -613,6 +621,15 @@ fn is_on_by(settings: &DomainSettings, info: &ModuleInfo) -> bool {
     !info.switchable || !settings.off.iter().any(|name| name == info.name)
 }
 
+/// Whether it is on by these settings, and everything that it needs.
+fn works(settings: &DomainSettings, module: &dyn Module) -> bool {
+    let needed = |name: &&str| {
+        let needed = ALL.iter().find(|m| m.info().name == *name);
+        needed.is_some_and(|m| is_on_by(settings, m.info()))
+    };
+    is_on_by(settings, module.info()) && module.needs().iter().all(needed)
+}
+
 fn with(hosted: &Hosted, hook: Hooks) -> impl Iterator<Item = &'static dyn Module> {
     hosted.on.at(hook).iter()
 }
@@ -626,14 +643,12 @@ const _: () = assert!(ALL.len() <= u32::BITS as usize);
 impl ModuleSet {
     /// Those that are on by these settings.
     pub(crate) fn of(settings: &DomainSettings) -> Self {
-        Self::where_(|info| is_on_by(settings, info))
+        Self::where_(|module| works(settings, module))
     }
 
-    fn where_(wanted: impl Fn(&ModuleInfo) -> bool) -> Self {
+    fn where_(wanted: impl Fn(&dyn Module) -> bool) -> Self {
         let bits = ALL.iter().enumerate();
-        Self(bits.fold(0, |set, (i, module)| {
-            set | u32::from(wanted(module.info())) << i
-        }))
+        Self(bits.fold(0, |set, (i, module)| set | u32::from(wanted(*module)) << i))
     }
 
     /// Hooks at which any of them wants to be called.
@@ -645,7 +660,9 @@ impl ModuleSet {
     /// Those of them that want to be called at this one hook.
     fn at(self, hook: Hooks) -> Self {
         static AT: LazyLock<[ModuleSet; Hooks::COUNT]> = LazyLock::new(|| {
-            std::array::from_fn(|i| ModuleSet::where_(|info| info.hooks.has(Hooks::nth(i))))
+            std::array::from_fn(|i| {
+                ModuleSet::where_(|module| module.info().hooks.has(Hooks::nth(i)))
+            })
         });
         Self(self.0 & AT[hook.index()].0)
     }
@@ -666,7 +683,7 @@ fn door(hosted: &Hosted, iq: &Stanza) -> Option<(&'static dyn Module, &'static I
     ALL.iter().find_map(|module| {
         let mut doors = module.info().iq.iter();
         let door = doors.find(|d| d.ns == ns && d.name == name)?;
-        is_on(hosted, module.info()).then_some((*module, door))
+        works(&hosted.settings, *module).then_some((*module, door))
     })
 }
 

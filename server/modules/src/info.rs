@@ -135,6 +135,12 @@ impl Hooks {
     pub const IQ_ANSWERED: Self = Self(1 << 8);
     /// [`crate::Module::disco_items`] and [`crate::Module::disco_node`]
     pub const DISCO: Self = Self(1 << 9);
+    /// Presence is shown with the hash of the account's picture ([`crate::hooks::presence_outbound`]).
+    pub const AVATARS: Self = Self(1 << 11);
+    /// Bookmarks in their old form are another view of the new one (wherever the nodes of accounts are asked for).
+    pub const BOOKMARKS: Self = Self(1 << 12);
+    /// vCards are another view of nodes, likewise.
+    pub const VCARDS: Self = Self(1 << 13);
 
     /// Each of them, in the order of their bits.
     const EACH: [Self; Self::COUNT] = [
@@ -149,10 +155,13 @@ impl Hooks {
         Self::IQ_ANSWERED,
         Self::DISCO,
         Self::BLOCKING,
+        Self::AVATARS,
+        Self::BOOKMARKS,
+        Self::VCARDS,
     ];
 
     /// How many there are.
-    pub(crate) const COUNT: usize = 11;
+    pub(crate) const COUNT: usize = 14;
 
     /// One of them, by its [`Hooks::index`].
     pub(crate) const fn nth(index: usize) -> Self {

@@ -15,7 +15,9 @@ pub mod passage;
 pub mod switchboard;
 
 mod archive;
+mod avatars;
 mod blocking;
+mod bookmarks;
 mod carbons;
 mod content;
 mod disco;
@@ -23,6 +25,7 @@ mod form;
 mod offline;
 mod ping;
 pub mod presence;
+mod private;
 mod pubsub;
 mod register;
 mod rooms;
@@ -30,6 +33,7 @@ mod roster;
 mod rsm;
 mod time;
 mod uploads;
+mod vcard;
 mod version;
 
 #[cfg(test)]
@@ -54,6 +58,10 @@ pub static ALL: &[&dyn Module] = &[
     &archive::Archive,
     &offline::Offline,
     &pubsub::Pubsub,
+    &private::Private,
+    &bookmarks::Bookmarks,
+    &vcard::Vcards,
+    &avatars::Avatars,
     &ping::Ping,
     &version::Version,
     &time::Time,

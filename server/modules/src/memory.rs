@@ -62,6 +62,10 @@ pub struct Limits {
     pub room_history: u32,
     /// Bytes of an occupant's presence.
     pub room_presence_bytes: usize,
+    /// Bytes of private XML (XEP-0049) of one account.
+    pub private_bytes: u64,
+    /// Bytes of a vCard (XEP-0054).
+    pub vcard_bytes: usize,
     /// What accounts publish.
     pub pubsub: PubsubLimits,
     /// Files that they share.
@@ -120,6 +124,8 @@ impl Default for Limits {
             room_people: 10_000,
             room_history: 50,
             room_presence_bytes: 16 << 10,
+            private_bytes: 1 << 20,
+            vcard_bytes: 256 << 10,
             pubsub: PubsubLimits::default(),
             uploads: UploadLimits::default(),
         }

@@ -448,6 +448,10 @@ sections! {
         pubsub_notifications: u32 = 5_000,
         /// Bytes of nodes kept in memory, all accounts together.
         pubsub_cache_bytes: u32 = 33_554_432,
+        /// Bytes of private XML (XEP-0049) that one account's clients keep.
+        private_xml_bytes: u32 = 1_048_576,
+        /// Bytes of one account's vCard (XEP-0054), its photo included.
+        vcard_bytes: u32 = 262_144,
         /// Addresses to which one session may send directed presence.
         directed_presence: u32 = 1_000,
         /// Rooms (group chats) of a domain.

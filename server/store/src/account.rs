@@ -73,6 +73,17 @@ pub struct Opened {
     pub archive_preferences: Option<String>,
     /// Whom it has blocked: addresses, one in a line; `None`: nobody.
     pub blocked: Option<String>,
+    /// The picture that it shows (XEP-0084), if it has published both the picture and what there is to know of it.
+    pub avatar: Option<Avatar>,
+}
+
+/// An account's picture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Avatar {
+    /// Identifier of the published item: SHA-1 of the picture in hexadecimal, if its publisher kept to the rules.
+    pub id: String,
+    /// Everybody may see it.
+    pub open: bool,
 }
 
 impl DomainStore {
@@ -173,18 +184,33 @@ impl DomainStore {
     /// # Errors
     /// See [`StoreError`].
     pub async fn account_open(&self, local: &str) -> Result<Option<Opened>> {
-        type Row = (i64, Option<String>, Option<String>);
+        // The newest item of the metadata, where there is a picture of its name; "o" before it: both are open.
+        const OPEN: &str = "SELECT a.id, a.archive_preferences, a.blocked, \
+             (SELECT CASE WHEN n.config LIKE '%\"access\":\"open\"%' AND d.config LIKE '%\"access\":\"open\"%' \
+             THEN 'o' ELSE 'c' END || i.id FROM pubsub_nodes n JOIN pubsub_items i ON i.node = n.id \
+             JOIN pubsub_nodes d ON d.account = n.account AND d.name = 'urn:xmpp:avatar:data' \
+             JOIN pubsub_items b ON b.node = d.id AND b.id = i.id \
+             WHERE n.account = a.id AND n.name = 'urn:xmpp:avatar:metadata' \
+             AND i.position = (SELECT MAX(position) FROM pubsub_items WHERE node = n.id)) \
+             FROM accounts a WHERE a.domain = $1 AND a.local = $2 AND a.state = 'active'";
+        type Row = (i64, Option<String>, Option<String>, Option<String>);
         let found: Option<Row> = rd!(self.store, p => {
-            sqlx::query_as(
-                "SELECT id, archive_preferences, blocked FROM accounts WHERE domain = $1 AND local = $2 AND state = 'active'",
-            )
-            .bind(self.id.0).bind(local).fetch_optional(p).await
+            sqlx::query_as(OPEN).bind(self.id.0).bind(local).fetch_optional(p).await
         })?;
-        Ok(found.map(|(id, archive_preferences, blocked)| Opened {
-            id: AccountId(id),
-            archive_preferences,
-            blocked,
-        }))
+        Ok(
+            found.map(|(id, archive_preferences, blocked, avatar)| Opened {
+                id: AccountId(id),
+                archive_preferences,
+                blocked,
+                avatar: avatar.and_then(|avatar| {
+                    let (access, id) = avatar.split_at_checked(1)?;
+                    Some(Avatar {
+                        id: id.to_owned(),
+                        open: access == "o",
+                    })
+                }),
+            }),
+        )
     }
 
     /// Whom the account has blocked, where it was `seen` until now. `false`: somebody else has changed it, or the account is

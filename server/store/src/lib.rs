@@ -13,7 +13,7 @@
 //!
 //! Codemap: [`tenant`] and [`operator`] customers and their people; [`domain`], [`certificate`], [`finding`], [`peer`] what is
 //! known of a hosted domain; [`queue`], [`answer`] its certificate orders; [`account`], [`left`], [`roster`], [`offline`],
-//! [`archive`], [`session`], [`token`], [`push`], [`pubsub`], [`report`], [`upload`] what is known of its users; [`room`] where they meet;
+//! [`archive`], [`session`], [`token`], [`push`], [`pubsub`], [`document`], [`report`], [`upload`] what is known of its users; [`room`] where they meet;
 //! [`audit`], [`setting`], [`change`] the rest; [`seal`] secrets at rest; [`group`] shared commits; [`error`].
 
 pub mod account;
@@ -22,6 +22,7 @@ pub mod archive;
 pub mod audit;
 pub mod certificate;
 pub mod change;
+pub mod document;
 pub mod domain;
 pub mod error;
 pub mod finding;
@@ -60,11 +61,12 @@ use sqlx::sqlite::{
 };
 use tokio::sync::watch;
 
-pub use account::{ACTIVE, AccountRow, Opened};
+pub use account::{ACTIVE, AccountRow, Avatar, Opened};
 pub use archive::{ArchiveId, ArchiveQuery, Archived, NewArchived, message_hash};
 pub use audit::{AuditFilter, AuditRow};
 pub use certificate::{CertificateRow, Identity, OrderRow};
 pub use change::{Change, ChangeFeed};
+pub use document::PrivateXml;
 pub use domain::DomainRow;
 pub use error::{Result, StoreError};
 pub use finding::FindingRow;

@@ -63,6 +63,33 @@ pub(super) async fn outbound(cx: &Context<'_>, presence: &Stanza) {
     hooks::session_available(cx, &now, before).await;
 }
 
+/// The server has something new to say in the presence of an account's sessions: `change` makes of each presence the one that
+/// is kept and the one that is told, or leaves it.
+pub(crate) async fn again(
+    cx: &Context<'_>,
+    account: &BareJid,
+    change: impl Fn(&Stanza) -> Option<(Stanza, Stanza)>,
+) {
+    let Ok(Some(roster)) = cx.roster(account).await else {
+        return;
+    };
+    for session in available(cx, account) {
+        let Some((kept, told)) = session.presence.as_ref().and_then(&change) else {
+            continue;
+        };
+        let update = SessionUpdate::Available {
+            presence: kept,
+            priority: session.priority,
+        };
+        cx.switchboard.session_update(&session.jid, update);
+        to_subscribers(cx, &roster, &told);
+        let to_self = told.with_to(&account.clone().into());
+        for own in available(cx, account) {
+            cx.switchboard.deliver(&own.jid, to_self.clone());
+        }
+    }
+}
+
 /// Directed presence (RFC 6121 4.6.3).
 pub(super) async fn directed(cx: &Context<'_>, presence: &Stanza) {
     let (Some(session), Some(to)) = (presence.from(), presence.to()) else {

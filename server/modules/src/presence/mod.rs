@@ -16,6 +16,7 @@ use xmpp::jid::{BareJid, Jid};
 use xmpp::ns;
 use xmpp::stanza::{Condition, Stanza, StanzaType};
 
+pub(crate) use self::broadcast::again;
 pub(crate) use self::directed::Directed;
 pub(crate) use self::known::Known;
 use self::subscription::{Direction, Presence, Situation, State, Step, Verb, step};

@@ -12,7 +12,7 @@ use xmpp::stanza::Condition;
 use super::config::{self, PUBLISH_OPTIONS};
 use super::error::{plain, refused, unsupported};
 use super::nodes::{self, Change, Changed, NAME_BYTES, Nodes};
-use super::{PUBSUB, node_of, notify};
+use super::{PUBSUB, after, defaults, node_of, notify};
 use crate::context::{Context, Refusal, store_failed};
 use crate::form::Submitted;
 use crate::memory::PubsubLimits;
@@ -22,12 +22,15 @@ use crate::rsm;
 /// session that waits for it.
 const PAGE_BYTES: u64 = 256 << 10;
 
+/// Items told of in one notification: each must fit into a session's queue.
+const TOLD_AT_ONCE: usize = 16;
+
 /// A publication as it was asked for.
-struct Publication {
+pub(super) struct Publication {
     node: String,
     id: String,
-    payload: Element,
-    options: Option<Submitted>,
+    pub(super) payload: Element,
+    pub(super) options: Option<Submitted>,
 }
 
 /// Publishes (XEP-0060 7.1).
@@ -52,9 +55,10 @@ pub(super) async fn publish(
                 None
             }
             (None, Some(options)) => {
-                Some(config::applied(&NodeConfig::default(), options, limits)?)
+                let defaults = defaults(cx, &wanted.node);
+                Some(config::applied(&defaults, options, limits)?)
             }
-            (None, None) => Some(NodeConfig::default()),
+            (None, None) => Some(defaults(cx, &wanted.node)),
         };
         if let Some(config) = &create {
             fits(bytes, config, limits)?;
@@ -70,6 +74,7 @@ pub(super) async fn publish(
     let payload = Some(wanted.payload).filter(|_| node.config.payloads);
     let put = [(wanted.id, payload)];
     notify::tell(cx, account, &node, notify::items(&node.name, &put, &[])).await;
+    after(cx, account, &node.name).await;
     let [(id, _)] = put;
     let published = Element::new("publish", PUBSUB)
         .attr("node", wanted.node)
@@ -77,8 +82,61 @@ pub(super) async fn publish(
     Ok(Element::new("pubsub", PUBSUB).child(published))
 }
 
+/// What the service itself puts into a node of the account and takes from it, in one commit; the node is made with this
+/// configuration if it is not there. The caller holds the account's turn.
+///
+/// # Errors
+/// A limit, or the store's failure; then nothing has changed.
+pub(crate) async fn put(
+    cx: &Context<'_>,
+    account: &BareJid,
+    node: &str,
+    create: NodeConfig,
+    retract: Vec<String>,
+    put: Vec<(String, Element)>,
+) -> Result<(), Refusal> {
+    let limits = &cx.modules.limits.pubsub;
+    let written = put.iter().map(|(id, payload)| {
+        let payload = payload.to_xml("").into_bytes();
+        (id.clone(), payload)
+    });
+    let written: Vec<(String, Vec<u8>)> = written.collect();
+    let changed = nodes::change(cx, account, node, |node| {
+        let config = node.map_or(&create, |node| &node.config);
+        for (id, payload) in &written {
+            fits(payload.len(), config, limits)?;
+            if id.len() > NAME_BYTES {
+                let text = format!("an item's id has at most {NAME_BYTES} bytes");
+                return Err(plain(Condition::NotAcceptable, text));
+            }
+        }
+        Ok(Change {
+            create: Some(create.clone()).filter(|_| node.is_none()),
+            retract: retract.clone(),
+            put: written.clone(),
+        })
+    })
+    .await?;
+    let Changed { node, retracted } = changed;
+    for gone in retracted.chunks(TOLD_AT_ONCE) {
+        let what = notify::items(&node.name, &[], gone);
+        notify::tell(cx, account, &node, what).await;
+    }
+    let payloads = node.config.payloads;
+    let put: Vec<(String, Option<Element>)> = put
+        .into_iter()
+        .map(|(id, payload)| (id, Some(payload).filter(|_| payloads)))
+        .collect();
+    for come in put.chunks(TOLD_AT_ONCE) {
+        let what = notify::items(&node.name, come, &[]);
+        notify::tell(cx, account, &node, what).await;
+    }
+    after(cx, account, &node.name).await;
+    Ok(())
+}
+
 impl Publication {
-    fn read(pubsub: &Element, publish: &Element) -> Result<Self, Refusal> {
+    pub(super) fn read(pubsub: &Element, publish: &Element) -> Result<Self, Refusal> {
         let node = node_of(publish)?;
         let mut items = publish.children().filter(|c| c.is("item", PUBSUB));
         let Some(item) = items.next() else {
@@ -177,6 +235,7 @@ pub(super) async fn retract(
         let what = notify::items(&node.name, &[], &retracted);
         notify::tell(cx, account, &node, what).await;
     }
+    after(cx, account, &node.name).await;
     Ok(())
 }
 
@@ -265,6 +324,7 @@ pub(super) async fn purge(cx: &Context<'_>, account: &BareJid, name: &str) -> Re
     }
     let what = Element::new("purge", notify::EVENT).attr("node", name);
     notify::tell(cx, account, node, what).await;
+    after(cx, account, name).await;
     Ok(())
 }
 

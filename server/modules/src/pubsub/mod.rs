@@ -15,6 +15,7 @@ mod config;
 mod error;
 pub(crate) mod heard;
 mod items;
+mod legacy;
 pub(crate) mod nodes;
 mod notify;
 mod owner;
@@ -28,12 +29,16 @@ use xmpp::stanza::{Condition, Stanza, StanzaType};
 
 use self::access::{Reading, reading};
 use self::error::{plain, refused, unsupported};
+pub(crate) use self::items::put;
 use self::nodes::NAME_BYTES;
+pub(crate) use self::notify::{interested, tell_one};
 use crate::context::{Context, Refusal, Standing};
 use crate::form::{Field, Form};
 use crate::hooks::{Answer, Ask, Module};
 use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Spec};
 use crate::switchboard::SessionView;
+use crate::vcard;
+use crate::{avatars, bookmarks};
 
 /// Namespace of requests.
 const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
@@ -126,10 +131,17 @@ impl Module for Pubsub {
         let Some(request) = payload.children().next() else {
             return Err(Condition::BadRequest.into());
         };
+        let old_bookmarks = action(request).filter(|action| legacy::meant(cx, action));
         if ask.standing == Standing::Owner {
-            return by_owner(cx, ask, request).await;
+            return match old_bookmarks {
+                Some(action) => Box::pin(legacy::asked(cx, ask, request, action)).await,
+                None => by_owner(cx, ask, request).await,
+            };
         }
-        let outcome = by_other(cx, ask, request).await;
+        let outcome = match old_bookmarks {
+            Some(action) => Box::pin(legacy::asked(cx, ask, request, action)).await,
+            None => by_other(cx, ask, request).await,
+        };
         if outcome.is_err() && is_stranger(cx, ask).await? {
             // The same for what is closed, what is not there, and accounts that are not there (ROUTE-10).
             return Err(Condition::ServiceUnavailable.into());
@@ -399,6 +411,9 @@ async fn by_other(cx: &Context<'_>, ask: &Ask<'_>, pubsub: &Element) -> Result<A
             else {
                 return Err(Condition::ItemNotFound.into());
             };
+            if name == vcard::NODE && nodes.get(&name).is_none() && vcard::on(cx) {
+                return vcard::as_item(cx, account, from).await;
+            }
             let node = nodes.get(&name).ok_or(Condition::ItemNotFound)?;
             reading(node, account, &roster, from).or_refuse()?;
             items::retrieve(cx, account, &nodes, node, pubsub, request)
@@ -423,6 +438,34 @@ async fn by_other(cx: &Context<'_>, ask: &Ask<'_>, pubsub: &Element) -> Result<A
             Ok(Answer::Payload(mine))
         }
         _ => Err(unsupported(feature(request.name()))),
+    }
+}
+
+/// Whether somebody may read a node.
+pub(crate) fn may_read(
+    node: &store::PubsubNode,
+    account: &BareJid,
+    roster: &crate::roster::Roster,
+    who: &Jid,
+) -> bool {
+    reading(node, account, roster, who) == Reading::Allowed
+}
+
+/// A node has changed: whoever shows the same in another form does so from now on. The caller holds the account's turn.
+pub(crate) async fn after(cx: &Context<'_>, account: &BareJid, node: &str) {
+    if node == bookmarks::NATIVE && bookmarks::on(cx) {
+        Box::pin(bookmarks::told(cx, account)).await;
+    }
+    if avatars::is_node(node) && avatars::on(cx) {
+        Box::pin(avatars::changed(cx, account)).await;
+    }
+}
+
+/// How a node is made for which nothing is said (XEP-0163 5).
+fn defaults(cx: &Context<'_>, node: &str) -> store::NodeConfig {
+    match node {
+        bookmarks::NATIVE if bookmarks::on(cx) => bookmarks::config(),
+        _ => store::NodeConfig::default(),
     }
 }
 

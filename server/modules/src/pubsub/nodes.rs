@@ -24,12 +24,12 @@ const ATTEMPTS: usize = 8;
 /// All nodes of an account.
 #[derive(Clone, Debug)]
 pub(crate) struct Nodes {
-    pub(super) account: AccountId,
+    pub(crate) account: AccountId,
     by_name: BTreeMap<String, Arc<PubsubNode>>,
 }
 
 impl Nodes {
-    pub(super) fn get(&self, name: &str) -> Option<&Arc<PubsubNode>> {
+    pub(crate) fn get(&self, name: &str) -> Option<&Arc<PubsubNode>> {
         self.by_name.get(name)
     }
 
@@ -254,7 +254,7 @@ pub(super) async fn change(
 ///
 /// # Errors
 /// As for [`change`].
-pub(super) async fn configure(
+pub(crate) async fn configure(
     cx: &Context<'_>,
     account: &BareJid,
     name: &str,

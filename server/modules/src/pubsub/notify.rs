@@ -18,6 +18,7 @@ use xmpp::timestamp::Timestamp;
 use super::access::{Reading, reading};
 use super::caps::{self, Announced, Interests};
 use super::nodes::{Nodes, nodes};
+use crate::bookmarks;
 use crate::context::Context;
 use crate::roster::Roster;
 
@@ -148,6 +149,10 @@ pub(super) async fn last_items(
         return;
     };
     for name in interests.iter() {
+        if name == bookmarks::LEGACY && bookmarks::on(cx) {
+            Box::pin(bookmarks::session_came(cx, account, session)).await;
+            continue;
+        }
         let Some(node) = nodes.get(name) else {
             continue;
         };
@@ -206,6 +211,29 @@ pub(super) fn sessions(cx: &Context<'_>, account: &BareJid) -> Vec<(Jid, Announc
         .collect()
 }
 
+/// Sessions of the account that want to be told of a node of its own.
+pub(crate) fn interested(cx: &Context<'_>, account: &BareJid, node: &str) -> Vec<Jid> {
+    let all = sessions(cx, account).into_iter();
+    all.filter(|(session, announced)| wants(cx, account, session, announced, node))
+        .map(|(session, _)| session)
+        .collect()
+}
+
+/// Tells one of the account's own sessions of an item of a node that is made up for it.
+pub(crate) fn tell_one(
+    cx: &Context<'_>,
+    account: &BareJid,
+    session: &Jid,
+    node: &str,
+    id: &str,
+    payload: Element,
+) {
+    let what = items(node, &[(id.to_owned(), Some(payload))], &[]);
+    if let Some(message) = notification(account, true, what, None) {
+        deliver(cx, session, message.with_to(session));
+    }
+}
+
 /// Whether a session wants to be told of a node. One of which that is not known is asked; it hears of the newest item then.
 fn wants(
     cx: &Context<'_>,
@@ -240,12 +268,17 @@ fn message(
     what: Element,
     since: Option<Timestamp>,
 ) -> Option<Stanza> {
+    notification(account, node.config.headline, what, since)
+}
+
+fn notification(
+    account: &BareJid,
+    headline: bool,
+    what: Element,
+    since: Option<Timestamp>,
+) -> Option<Stanza> {
     let from = Jid::from(account.clone());
-    let type_ = if node.config.headline {
-        "headline"
-    } else {
-        "normal"
-    };
+    let type_ = if headline { "headline" } else { "normal" };
     let message = Element::new("message", ns::CLIENT)
         .attr("from", from.as_str())
         .attr("type", type_)

@@ -10,7 +10,7 @@ use xmpp::stanza::Condition;
 use super::config::{self, NODE_CONFIG};
 use super::error::{plain, refused};
 use super::nodes::{self, Change};
-use super::{PUBSUB, PUBSUB_OWNER, access, node_of, notify, subscriptions};
+use super::{PUBSUB, PUBSUB_OWNER, access, after, defaults, node_of, notify, subscriptions};
 use crate::context::{Context, Refusal, store_failed};
 use crate::form::Form;
 
@@ -31,8 +31,8 @@ pub(super) async fn create(
         _ => None,
     };
     let config = match &options {
-        Some(options) => config::applied(&NodeConfig::default(), options, limits)?,
-        None => NodeConfig::default(),
+        Some(options) => config::applied(&defaults(cx, &name), options, limits)?,
+        None => defaults(cx, &name),
     };
     let _turn = cx.modules.turn(account).await;
     nodes::change(cx, account, &name, |node| {
@@ -88,10 +88,12 @@ pub(super) async fn configure(
     if node.config.notify_config {
         let x = config::shown(&node.config, Form::result(NODE_CONFIG), limits);
         let what = Element::new("configuration", notify::EVENT)
-            .attr("node", name)
+            .attr("node", name.as_str())
             .child_opt(Some(x).filter(|_| node.config.payloads));
         notify::tell(cx, account, &node, what).await;
     }
+    // Who may see it may have changed.
+    after(cx, account, &name).await;
     Ok(())
 }
 
@@ -118,10 +120,11 @@ pub(super) async fn delete(
     }
     if node.config.notify_delete {
         let what = Element::new("delete", notify::EVENT)
-            .attr("node", name)
+            .attr("node", name.as_str())
             .child_opt(redirect);
         notify::tell(cx, account, node, what).await;
     }
+    after(cx, account, &name).await;
     Ok(())
 }
 

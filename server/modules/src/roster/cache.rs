@@ -14,7 +14,9 @@ use crate::archive::Preferences;
 use crate::blocking::BlockList;
 use crate::context::{Context, Refusal, store_failed};
 use crate::memory::{Aging, SHARDS, Sharded};
-use store::{AccountId, Applied, ItemEdit, RequestEdit, RosterEdit, RosterItem, StoreError};
+use store::{
+    AccountId, Applied, Avatar, ItemEdit, RequestEdit, RosterEdit, RosterItem, StoreError,
+};
 
 /// An account's roster as of one version.
 #[derive(Clone, Debug)]
@@ -29,6 +31,8 @@ pub(crate) struct Roster {
     pub(crate) preferences: Preferences,
     /// Whom the account has blocked.
     pub(crate) blocked: BlockList,
+    /// The picture that it shows.
+    pub(crate) avatar: Option<Avatar>,
 }
 
 impl Roster {
@@ -188,6 +192,7 @@ impl Context<'_> {
             account: opened.id,
             blocked: BlockList::read(opened.blocked.as_deref()),
             preferences: Preferences::read(opened.archive_preferences.as_deref()),
+            avatar: opened.avatar,
             version: stored.version,
             items: stored.items,
             requests: stored.requests,

@@ -2,6 +2,14 @@
 
 use super::*;
 
+pub(super) fn private(name: &str, namespace: &str, payload: &[u8]) -> PrivateXml {
+    PrivateXml {
+        namespace: namespace.into(),
+        name: name.into(),
+        payload: payload.into(),
+    }
+}
+
 battery! {
     accounts_and_credentials(store) {
         let (tenant, _, d) = house(&store, "example.com", "aaa").await;
@@ -246,6 +254,59 @@ battery! {
         assert_eq!(blocked().await.as_deref(), Some("x"));
         assert!(d.blocked_set(a, Some("x"), None).await.expect("asked"));
         assert_eq!(blocked().await, None);
+    }
+
+    ext_08_private_xml_is_kept_by_name_and_bounded(store) {
+        let (_, _, d) = house(&store, "example.com", "aaa").await;
+        let a = d.account_add("juliet", &[], NOW).await.expect("added");
+        let both = [private("notes", "urn:a", b"<notes/>"), private("notes", "urn:b", b"<notes2/>")];
+        assert!(d.private_put(a, &both, 100).await.expect("kept"));
+        assert_eq!(d.private_get(a, "urn:a", "notes").await.expect("read").as_deref(), Some(&b"<notes/>"[..]));
+        assert_eq!(d.private_get(a, "urn:a", "other").await.expect("read"), None);
+        assert!(!d.private_put(a, &[private("more", "urn:a", &[b'x'; 80])], 100).await.expect("asked"), "too much");
+        assert_eq!(d.private_list(a).await.expect("read"), both);
+        let instead = private("notes", "urn:a", &[b'x'; 20]);
+        assert!(d.private_put(a, &[instead.clone(), private("notes", "urn:b", b"")], 30).await.expect("kept"));
+        assert_eq!(d.private_list(a).await.expect("read"), [instead]);
+        assert!(!d.private_put(AccountId(999), &[private("n", "u", b"x")], 100).await.expect("asked"), "nobody");
+        let (_, _, other) = house(&store, "example.net", "bbb").await;
+        assert_eq!(other.private_list(a).await.expect("read"), [], "another domain's");
+    }
+
+    ext_10_a_vcard_is_its_account_s(store) {
+        let (_, _, d) = house(&store, "example.com", "aaa").await;
+        let a = d.account_add("juliet", &[], NOW).await.expect("added");
+        assert_eq!(d.vcard(a).await.expect("read"), None);
+        for text in [&b"<vCard/>"[..], b"<vCard>2</vCard>"] {
+            assert!(d.vcard_set(a, text).await.expect("kept"));
+            assert_eq!(d.vcard(a).await.expect("read").as_deref(), Some(text));
+        }
+        assert!(!d.vcard_set(AccountId(999), b"x").await.expect("asked"), "nobody");
+        let (_, _, other) = house(&store, "example.net", "bbb").await;
+        assert_eq!(other.vcard(a).await.expect("read"), None, "another domain's");
+    }
+
+    ext_11_the_avatar_is_the_newest_that_is_all_there(store) {
+        let (_, _, d) = house(&store, "example.com", "aaa").await;
+        let a = d.account_add("juliet", &[], NOW).await.expect("added");
+        let put = |name: &str, id: &str, access: Access, seen: Option<(NodeId, i64)>| {
+            let config = NodeConfig { access, ..NodeConfig::default() };
+            NodeWrite {
+                name: format!("urn:xmpp:avatar:{name}"),
+                seen: seen.map_or(Seen::Missing(Box::new(config)), |(node, version)| Seen::Node(node, version)),
+                retract: vec![], put: vec![(id.into(), b"<x/>".to_vec())], keep: 9, at: NOW, nodes: 9, bytes: 1_000,
+            }
+        };
+        let avatar = async || d.account_open("juliet").await.expect("read").expect("there").avatar;
+        assert_eq!(avatar().await, None);
+        let Written::Done { node, .. } = d.pubsub_write(a, put("metadata", "aa", Access::Open, None)).await.expect("put") else { panic!() };
+        assert_eq!(avatar().await, None, "no picture");
+        d.pubsub_write(a, put("data", "aa", Access::Open, None)).await.expect("put");
+        assert_eq!(avatar().await, Some(Avatar { id: "aa".into(), open: true }));
+        d.pubsub_configure(a, (node, 1), &NodeConfig::default(), &NodePeople::default(), 9).await.expect("done");
+        assert_eq!(avatar().await, Some(Avatar { id: "aa".into(), open: false }));
+        d.pubsub_write(a, put("metadata", "none", Access::Open, Some((node, 2)))).await.expect("put");
+        assert_eq!(avatar().await, None, "the newest says that there is none");
     }
 
     ext_17_reports_are_the_domain_s_newest_first_and_bounded(store) {

@@ -31,6 +31,8 @@ battery! {
             text: String::new(), ids: vec![],
         };
         d.report_add(&report).await.expect("kept");
+        assert!(d.private_put(a, &[people::private("storage", "x", b"<storage/>")], 99).await.expect("kept"));
+        assert!(d.vcard_set(a, b"<vCard/>").await.expect("kept"));
         let identity = Identity { chain_pem: "c".into(), key_pem: Zeroizing::new("k".into()) };
         d.certificate_add(&identity, NOW, "acme", "current", NOW).await.expect("added");
         d.order_set(&OrderRow { url: "u".into(), key_pem: Zeroizing::new("k".into()), csr: vec![], authority: String::new() }).await.expect("set");
