@@ -11,6 +11,9 @@ mod entry;
 mod platform;
 mod schema;
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, FromRequestParts, Request, State};
@@ -19,10 +22,12 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Router, routing::get};
 use control::{Actor, Secret};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Content, OpenApi as OpenApi3, Ref, RefOr, ResponseBuilder};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::error::{Failure, problem_json, problem_of};
@@ -41,6 +46,7 @@ pub(crate) const CSRF_HEADER: &str = "x-csrf-token";
         description = "Everything the panel does, for programs. Sign in with an API token (`Authorization: Bearer …`) that you make in the panel. Errors are `application/problem+json` with a stable `code` and a `remedy`. What belongs to another customer is `not-found`.",
         license(name = "Apache-2.0 OR MIT", identifier = "Apache-2.0 OR MIT"),
     ),
+    components(schemas(schema::Event)),
     security(("token" = []), ("cookie" = [])),
     tags(
         (name = "entry", description = "Signing up and in, one's own logins and tokens"),
@@ -63,6 +69,7 @@ pub(crate) fn router() -> Router<Shared> {
                 .merge(platform::router()),
         )
         .split_for_parts();
+    describe_problems(&mut description);
     let components = description.components.get_or_insert_default();
     components.add_security_scheme(
         "token",
@@ -83,6 +90,40 @@ pub(crate) fn router() -> Router<Shared> {
             Json(description)
         }),
     )
+}
+
+/// Problems are documents of their own media type, and any operation may answer with one: who is not signed in, asks too
+/// often, sends what cannot be read, or finds us out of order.
+fn describe_problems(description: &mut OpenApi3) {
+    const PROBLEM: &str = "application/problem+json";
+    let any = ResponseBuilder::new()
+        .description("A problem (RFC 9457)")
+        .content(
+            PROBLEM,
+            Content::new(Some(Ref::from_schema_name("Problem"))),
+        )
+        .build();
+    for path in description.paths.paths.values_mut() {
+        let each = [
+            &mut path.get,
+            &mut path.put,
+            &mut path.post,
+            &mut path.delete,
+            &mut path.patch,
+        ];
+        for operation in each.into_iter().flatten() {
+            let responses = &mut operation.responses.responses;
+            for (status, response) in responses.iter_mut() {
+                if let RefOr::T(response) = response
+                    && !status.starts_with('2')
+                    && let Some(problem) = response.content.shift_remove("application/json")
+                {
+                    response.content.insert(PROBLEM.to_owned(), problem);
+                }
+            }
+            responses.insert("default".into(), RefOr::T(any.clone()));
+        }
+    }
 }
 
 /// What a handler of the API returns.
@@ -182,10 +223,33 @@ impl<T: DeserializeOwned> FromRequest<Shared> for Body<T> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, panel: &Shared) -> Result<Self, Failure> {
-        match Json::<T>::from_request(request, panel).await {
-            Ok(Json(value)) => Ok(Self(value)),
+        match Json::<Object<T>>::from_request(request, panel).await {
+            Ok(Json(Object(value))) => Ok(Self(value)),
             Err(rejection) => Err(bad_body(&rejection).into()),
         }
+    }
+}
+
+/// An object and nothing else: what is derived would take an array for a list of its members.
+struct Object<T>(T);
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members<T>(PhantomData<T>);
+
+        impl<'de, T: DeserializeOwned> Visitor<'de> for Members<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+
+        deserializer.deserialize_map(Members(PhantomData))
     }
 }
 
