@@ -9,6 +9,8 @@ pub const STREAM: &str = "http://etherx.jabber.org/streams";
 pub const CLIENT: &str = "jabber:client";
 /// Content namespace of server streams (RFC 6120 4.8.2).
 pub const SERVER: &str = "jabber:server";
+/// Content namespace of components' streams (XEP-0114).
+pub const COMPONENT: &str = "jabber:component:accept";
 /// Conditions inside `stream:error` (RFC 6120 4.9).
 pub const STREAM_ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-streams";
 /// Conditions inside stanza errors (RFC 6120 8.3).

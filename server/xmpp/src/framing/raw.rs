@@ -116,7 +116,7 @@ impl<'a> RawElement<'a> {
     /// `jabber:client` stream. A stream whose default namespace is no content namespace leaves it to the stanza.
     pub(crate) fn is_of_another_stream(&self) -> bool {
         let content = self.header.content_ns.as_str();
-        (content == ns::CLIENT || content == ns::SERVER) && self.ns != content
+        [ns::CLIENT, ns::SERVER, ns::COMPONENT].contains(&content) && self.ns != content
     }
 
     /// Legal but better not forwarded as it is: CDATA, carriage returns, long references, prefixes or repeated

@@ -27,7 +27,8 @@ pub(super) fn take_in(
         "iq" => Kind::Iq,
         _ => return Err(StanzaSyntaxError::NotAStanza),
     };
-    if (raw.ns() != ns::CLIENT && raw.ns() != ns::SERVER) || raw.is_of_another_stream() {
+    let content = [ns::CLIENT, ns::SERVER, ns::COMPONENT];
+    if !content.contains(&raw.ns()) || raw.is_of_another_stream() {
         return Err(StanzaSyntaxError::NotAStanza);
     }
     let (mut to, mut from, mut type_, mut id, mut lang) = (None, None, None, None, None);

@@ -17,11 +17,13 @@
 //! | machine           | content namespace | who opens   |
 //! |-------------------|-------------------|-------------|
 //! | `client::Client`  | `jabber:client`   | the client  |
+//! | `component`       | `jabber:component:accept` | the component |
 //! | `peer_in`         | `jabber:server`   | the peer    |
 //! | `peer_out`        | `jabber:server`   | we          |
 
 mod acks;
 pub mod client;
+pub mod component;
 mod dialback;
 mod error;
 mod header;
@@ -188,6 +190,14 @@ pub enum Ask {
         /// The client's own name for itself.
         agent: String,
     },
+    /// Is this the name of a component, and, with the stream's ID and the text of its handshake: is that right, and is the name
+    /// free? Answered by [`Answer::Component`].
+    Component {
+        /// As the header has it.
+        name: DomainName,
+        /// The stream's ID, and what the component proved.
+        proof: Option<(String, String)>,
+    },
     /// A client has proved its account: its token is used, and another one may be given to it. Answered by
     /// [`Answer::Granted`].
     Grant(Box<Grant>),
@@ -265,6 +275,8 @@ pub enum Answer {
     Tokens(Result<Vec<IssuedToken>, Unavailable>),
     /// To [`Ask::Grant`]: when the new token ends, if it was kept and the client is to have it.
     Granted(Result<Option<Timestamp>, Unavailable>),
+    /// To [`Ask::Component`].
+    Component(Result<(), StreamCondition>),
     /// To [`Ask::Resume`].
     Resumed(Result<Resumed, NotResumed>),
     /// To [`Ask::Judge`].
