@@ -441,7 +441,8 @@ impl Store {
                 done += 1;
             }
         }
-        Ok(done + self.settings_reseal().await? + self.tokens_reseal().await?)
+        let others = self.settings_reseal().await? + self.tokens_reseal().await?;
+        Ok(done + others + self.components_reseal().await?)
     }
 
     pub(crate) fn reseal(

@@ -11,7 +11,7 @@
 //! A change that somebody asked for is written through [`Store::recorded`]: what it says in the audit log is committed with
 //! the change, or neither is.
 //!
-//! Codemap: [`tenant`] and [`operator`] customers and their people; [`domain`], [`certificate`], [`finding`], [`peer`] what is
+//! Codemap: [`tenant`] and [`operator`] customers and their people; [`domain`], [`certificate`], [`component`], [`finding`], [`peer`] what is
 //! known of a hosted domain; [`queue`], [`answer`] its certificate orders; [`account`], [`left`], [`roster`], [`offline`],
 //! [`archive`], [`session`], [`token`], [`push`], [`pubsub`], [`document`], [`report`], [`upload`] what is known of its users; [`room`] where they meet;
 //! [`audit`], [`setting`], [`change`] the rest; [`seal`] secrets at rest; [`group`] shared commits; [`error`].
@@ -22,6 +22,7 @@ pub mod archive;
 pub mod audit;
 pub mod certificate;
 pub mod change;
+pub mod component;
 pub mod document;
 pub mod domain;
 pub mod error;

@@ -11,6 +11,7 @@ battery! {
         put(&d, a, NOW.0, &RosterItem::new(bare("a@b.example"))).await;
         ask(&d, a, &bare("a@b.example"), b"x", NOW).await;
         d.offline_add(a, NOW, b"x", 9).await.expect("kept");
+        d.component_put("bridge", "secret", NOW).await.expect("kept");
         d.upload_slot(&uploads::slot("t", row.id, a, 1), 10, 10).await.expect("made");
         d.room_add(&rooms::room("coven"), &[rooms::affiliation("juliet@example.com", "owner")]).await.expect("added");
         assert!(d.session_keep(kept_session("one")).await.expect("kept"));

@@ -1,4 +1,4 @@
-//! Slots, files, and how much of them there may be.
+//! Slots, files, and how much of them there may be; components and their secrets.
 
 use super::*;
 
@@ -46,5 +46,20 @@ battery! {
         assert!(d.account_remove("juliet", NOW).await.expect("removed"));
         let unknown = store.uploads_unknown(vec!["t1".into(), "t5".into()]).await.expect("read");
         assert_eq!(unknown, ["t1", "t5"], "files leave with the account");
+    }
+
+    comp_02_a_component_s_secret_is_kept_for_its_domain(store) {
+        let (_, _, d) = house(&store, "example.com", "aaa").await;
+        let (_, _, other) = house(&store, "example.net", "bbb").await;
+        let secret = async |d: &DomainStore| d.component_secret("bridge").await.expect("read").map(|s| s.to_string());
+        assert_eq!(secret(&d).await, None);
+        d.component_put("bridge", "one", NOW).await.expect("kept");
+        d.component_put("bridge", "two", Timestamp(NOW.0 + 1)).await.expect("kept");
+        assert_eq!(secret(&d).await.as_deref(), Some("two"));
+        assert_eq!(secret(&other).await, None);
+        assert_eq!(d.component_list().await.expect("read"), [("bridge".into(), Timestamp(NOW.0 + 1))]);
+        assert!(!other.component_remove("bridge").await.expect("asked"));
+        assert!(d.component_remove("bridge").await.expect("removed"));
+        assert_eq!(secret(&d).await, None);
     }
 }

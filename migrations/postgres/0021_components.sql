@@ -1,0 +1,10 @@
+-- Programs that answer for a name below a domain (XEP-0114), and what they prove themselves with. Which there are is also
+-- among the domain's settings.
+
+CREATE TABLE components (
+    domain BIGINT NOT NULL REFERENCES domains (id) ON DELETE CASCADE,
+    label  TEXT COLLATE "C" NOT NULL,
+    secret_sealed BYTEA NOT NULL,
+    created BIGINT NOT NULL,
+    PRIMARY KEY (domain, label)
+);
