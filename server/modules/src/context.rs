@@ -185,6 +185,10 @@ pub struct DomainSettings {
     pub off: Vec<String>,
     /// Labels of the services it has ([`crate::info::Service`]).
     pub services: Vec<String>,
+    /// Accounts that look after the others (XEP-0133).
+    pub admins: Vec<BareJid>,
+    /// Labels of the names for which programs of its own answer (XEP-0114).
+    pub components: Vec<String>,
     /// Addresses for people with questions (XEP-0157).
     pub contacts: Vec<Contact>,
 }

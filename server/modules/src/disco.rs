@@ -10,6 +10,7 @@ use xmpp::element::Element;
 use xmpp::ns;
 use xmpp::stanza::{Condition, Stanza};
 
+use crate::commands;
 use crate::context::{Contact, Context, Refusal, Standing};
 use crate::form::{Field, Form};
 use crate::hooks::{self, Answer, Ask, Module, modules_of, services_of};
@@ -54,8 +55,22 @@ impl Module for Disco {
 
     async fn iq_to_server(&self, cx: &Context<'_>, iq: &Stanza) -> Result<Answer, Refusal> {
         let (query_ns, node) = asked(iq)?;
-        if node.is_some() {
-            return Err(Condition::ItemNotFound.into());
+        let on = |name| modules_of(cx.hosted).any(|m| m.info().name == name);
+        match node.as_deref() {
+            Some(commands::COMMANDS) if query_ns == ns::DISCO_ITEMS && on("commands") => {
+                let items = commands::items(cx, iq);
+                return Ok(Answer::Payload(
+                    Element::new("query", ns::DISCO_ITEMS)
+                        .attr("node", commands::COMMANDS)
+                        .children_from(items),
+                ));
+            }
+            Some(node) if query_ns == ns::DISCO_INFO && on("commands") => {
+                let info = commands::info(cx, iq, node).ok_or(Condition::ItemNotFound)?;
+                return Ok(Answer::Payload(info));
+            }
+            Some(_) => return Err(Condition::ItemNotFound.into()),
+            None => {}
         }
         if query_ns == ns::DISCO_ITEMS {
             let services = services_of(cx.hosted).map(|service| {
@@ -63,7 +78,12 @@ impl Module for Disco {
                     .attr("jid", format!("{}.{}", service.label, cx.hosted.domain))
                     .attr("name", service.about)
             });
+            let components = cx.hosted.settings.components.iter().map(|label| {
+                let name = format!("{label}.{}", cx.hosted.domain);
+                Element::new("item", ns::DISCO_ITEMS).attr("jid", name)
+            });
             let items = Element::new("query", ns::DISCO_ITEMS).children_from(services);
+            let items = items.children_from(components);
             return Ok(Answer::Payload(items));
         }
         let features = modules_of(cx.hosted).flat_map(|m| m.info().server_features);
@@ -185,7 +205,8 @@ mod tests {
         house.sent(
             "<iq from='one.example' to='peer.example' type='result' id='q'>\
              <query xmlns='http://jabber.org/protocol/disco#items'>\
-             <item jid='rooms.one.example' name='group chats'/></query></iq>",
+             <item jid='rooms.one.example' name='group chats'/>\
+             <item jid='upload.one.example' name='files that people share'/></query></iq>",
         );
     }
 

@@ -85,6 +85,12 @@ impl Field {
         self
     }
 
+    /// It must be filled in.
+    #[must_use]
+    pub(crate) fn required(self) -> Self {
+        Self(self.0.child(Element::new("required", DATA)))
+    }
+
     /// One more value.
     #[must_use]
     pub(crate) fn value(self, value: &str) -> Self {
@@ -138,6 +144,14 @@ impl Submitted {
             fields.entry(var.to_owned()).or_default().extend(values);
         }
         Some(Self { cancelled, fields })
+    }
+
+    /// Where nothing was asked.
+    pub(crate) fn empty() -> Self {
+        Self {
+            cancelled: false,
+            fields: BTreeMap::new(),
+        }
     }
 
     /// Whoever was asked does not want to.

@@ -7,6 +7,7 @@
 //!
 //! Refuses: sockets, streams, clocks, other tenants' rows.
 
+pub mod administration;
 pub mod context;
 pub mod hooks;
 pub mod info;
@@ -19,6 +20,7 @@ mod avatars;
 mod blocking;
 mod bookmarks;
 mod carbons;
+mod commands;
 mod content;
 mod disco;
 mod form;
@@ -68,6 +70,7 @@ pub static ALL: &[&dyn Module] = &[
     &register::Register,
     &rooms::RoomsModule,
     &uploads::Uploads,
+    &commands::Commands,
 ];
 
 /// The table of modules for the README.

@@ -16,6 +16,7 @@ use xmpp::timestamp::Timestamp;
 
 use crate::archive::Clock;
 use crate::carbons::Copied;
+use crate::commands::UNDER_WAY;
 use crate::context::{Context, Hosted};
 use crate::offline::{Handed, Nothing};
 use crate::presence::{Directed, Known};
@@ -148,6 +149,7 @@ pub struct Modules {
     pub(crate) nodes: NodeCache,
     pub(crate) caps: Caps,
     pub(crate) heard: Heard,
+    pub(crate) commands: Aging<String, ()>,
     turns: Turns,
 }
 
@@ -173,6 +175,7 @@ impl Modules {
             nodes: NodeCache::new(limits.pubsub.cache_bytes),
             caps: Caps::default(),
             heard: Heard::default(),
+            commands: Aging::new(UNDER_WAY),
             turns: Turns::default(),
             limits,
         }

@@ -4,9 +4,11 @@
 //! connections, addresses or TLS (ROUTE-13).
 
 use async_trait::async_trait;
-use xmpp::jid::{BareJid, Jid};
-use xmpp::stanza::Stanza;
+use xmpp::jid::{BareJid, DomainName, Jid};
+use xmpp::stanza::{Condition, Stanza};
 use xmpp::stream::StreamCondition;
+
+use crate::administration::{NotDone, Work};
 
 /// The live server as modules see it. Everything but [`Switchboard::local`] returns at once and never blocks.
 #[async_trait]
@@ -49,6 +51,19 @@ pub trait Switchboard: Send + Sync {
 
     /// Somebody has reached a limit; `limit` is its key in the configuration. Counted, nothing else.
     fn limited(&self, _limit: &'static str) {}
+
+    /// Has something done to the domain's accounts that its admin `by` wants; lines of the answer.
+    async fn administer(
+        &self,
+        _domain: &DomainName,
+        _by: &BareJid,
+        _work: Work,
+    ) -> Result<Vec<String>, NotDone> {
+        Err(NotDone {
+            condition: Condition::ServiceUnavailable,
+            text: String::new(),
+        })
+    }
 
     /// Ends a session with a stream error, after what is queued for it.
     fn close(&self, session: &Jid, condition: StreamCondition);

@@ -18,6 +18,7 @@ use xmpp::stanza::{Kind, Stanza};
 use xmpp::stream::StreamCondition;
 use xmpp::timestamp::Timestamp;
 
+use crate::administration::{NotDone, Work};
 use crate::context::{Context, DomainSettings, Hosted};
 use crate::hooks;
 use crate::memory::{Limits, Modules, lock};
@@ -40,6 +41,7 @@ struct State {
     sent: VecDeque<Stanza>,
     closed: Vec<Jid>,
     marks: Vec<Jid>,
+    administered: Vec<(String, Work)>,
     /// Stanzas that a queue takes before it is full.
     room: Option<usize>,
 }
@@ -148,6 +150,11 @@ impl House {
         self.presence(&jid, "<presence/>").await;
         self.clear();
         jid
+    }
+
+    /// What admins had done, and which.
+    pub(crate) fn administered(&self) -> Vec<(String, Work)> {
+        std::mem::take(&mut lock(&self.state).administered)
     }
 
     /// Forgets what was sent to whomever.
@@ -535,6 +542,16 @@ impl Switchboard for House {
         if let Some((view, _)) = state.sessions.iter_mut().find(|(s, _)| s.jid == *session) {
             view.update(update);
         }
+    }
+
+    async fn administer(
+        &self,
+        _: &DomainName,
+        by: &BareJid,
+        work: Work,
+    ) -> Result<Vec<String>, NotDone> {
+        lock(&self.state).administered.push((by.to_string(), work));
+        Ok(Vec::new())
     }
 
     fn mark(&self, session: &Jid) {

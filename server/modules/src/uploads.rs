@@ -4,16 +4,19 @@
 //! soon; whoever is told the address may get it. Accounts of the domain get slots, as long as they and their domain have
 //! room; every refusal says the number (EXT-30). Refuses: everybody else, and the bytes themselves, which are the door's.
 
+mod own;
+
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use store::{SlotMade, UploadRow};
+use store::{AccountId, SlotMade, UploadRow};
 use xmpp::element::Element;
-use xmpp::jid::DomainName;
+use xmpp::jid::{DomainName, Jid};
 use xmpp::ns;
 use xmpp::stanza::{Condition, Kind, Stanza, StanzaError, StanzaType};
 use xmpp::timestamp::Timestamp;
 
+use crate::commands::COMMANDS;
 use crate::context::{Context, Refusal, store_failed};
 use crate::form::{Field, Form};
 use crate::hooks::Module;
@@ -96,14 +99,19 @@ impl Module for Uploads {
             (Kind::Iq, StanzaType::Set) | (Kind::Message, _) => false,
             _ => return Ok(()),
         };
-        if !get || to.local().is_some() {
-            return Err(Condition::ServiceUnavailable.into());
-        }
-        let payload = match stanza.first_child() {
-            Some(("query", ns::DISCO_INFO)) => Some(info(cx)),
-            Some(("query", ns::DISCO_ITEMS)) => Some(Element::new("query", ns::DISCO_ITEMS)),
-            Some(("ping", ns::PING)) => None,
-            Some(("request", UPLOAD)) => Some(slot(cx, stanza).await?),
+        let asked = stanza.first_child().filter(|_| to.local().is_none());
+        let payload = match (get, asked) {
+            (true, Some(("query", ns::DISCO_INFO))) => Some(info(cx)),
+            (true, Some(("query", ns::DISCO_ITEMS))) => Some(match node(stanza).as_deref() {
+                Some(COMMANDS) => own::items(cx),
+                _ => Element::new("query", ns::DISCO_ITEMS),
+            }),
+            (true, Some(("ping", ns::PING))) => None,
+            (true, Some(("request", UPLOAD))) => Some(slot(cx, stanza).await?),
+            (false, Some(("command", COMMANDS))) => {
+                let (from, account) = owner(cx, stanza).await?;
+                Some(own::command(cx, stanza, from, account).await?)
+            }
             _ => return Err(Condition::ServiceUnavailable.into()),
         };
         cx.hand(stanza.iq_result(payload));
@@ -121,7 +129,7 @@ fn info(cx: &Context<'_>) -> Element {
             .attr("type", SERVICE.type_)
             .attr("name", SERVICE.about),
     );
-    for feature in [ns::DISCO_INFO, ns::DISCO_ITEMS, ns::PING, UPLOAD] {
+    for feature in [ns::DISCO_INFO, ns::DISCO_ITEMS, ns::PING, UPLOAD, COMMANDS] {
         query.push(Element::new("feature", ns::DISCO_INFO).attr("var", feature));
     }
     query.child(form.into_element())
@@ -130,18 +138,14 @@ fn info(cx: &Context<'_>) -> Element {
 /// XEP-0363 5
 async fn slot(cx: &Context<'_>, iq: &Stanza) -> Result<Element, Refusal> {
     let limits = &cx.modules.limits.uploads;
-    let (Some(from), Ok(request)) = (iq.from(), iq.payload()) else {
-        return Err(Condition::BadRequest.into());
-    };
+    let (from, account) = owner(cx, iq).await?;
+    let request = iq
+        .payload()
+        .map_err(|_| Refusal::from(Condition::BadRequest))?;
     let request = request
         .find("request", UPLOAD)
         .ok_or(Condition::BadRequest)?;
     let domain = parent(cx)?;
-    let local = from.local().filter(|_| from.domain() == domain.as_str());
-    let Some(local) = local else {
-        return Err(Refusal::new(Condition::Forbidden)
-            .with_text("files are kept for people of this domain only"));
-    };
     let name = request.get_attr("filename").map(file_name);
     let name = name.filter(|name| !name.is_empty());
     let size = request.get_attr("size").and_then(|size| size.parse().ok());
@@ -152,11 +156,6 @@ async fn slot(cx: &Context<'_>, iq: &Stanza) -> Result<Element, Refusal> {
     if size > limits.file_bytes {
         return Err(too_large(limits.file_bytes));
     }
-    let account = cx.store().account_active(local).await;
-    let account = account.map_err(|e| store_failed(&e, &from.bare(), "looking for an account"))?;
-    let Some(account) = account else {
-        return Err(Condition::Forbidden.into());
-    };
     let random: [u8; TOKEN_BYTES] = rand::random();
     let row = UploadRow {
         token: URL_SAFE_NO_PAD.encode(random),
@@ -197,6 +196,28 @@ async fn slot(cx: &Context<'_>, iq: &Stanza) -> Result<Element, Refusal> {
     Ok(Element::new("slot", UPLOAD)
         .child(address("put"))
         .child(address("get")))
+}
+
+/// The account of this domain that asks.
+async fn owner<'a>(cx: &Context<'_>, iq: &'a Stanza) -> Result<(&'a Jid, AccountId), Refusal> {
+    let strangers = || {
+        Refusal::new(Condition::Forbidden)
+            .with_text("files are kept for people of this domain only")
+    };
+    let domain = parent(cx)?;
+    let from = iq.from().filter(|from| from.domain() == domain.as_str());
+    let from = from.ok_or_else(strangers)?;
+    let local = from.local().ok_or_else(strangers)?;
+    let account = cx.store().account_active(local).await;
+    let account = account.map_err(|e| store_failed(&e, &from.bare(), "looking for an account"))?;
+    Ok((from, account.ok_or_else(strangers)?))
+}
+
+/// Node of a query.
+fn node(iq: &Stanza) -> Option<String> {
+    let payload = iq.payload().ok()?;
+    let query = payload.children().next()?;
+    query.get_attr("node").map(str::to_owned)
 }
 
 /// The domain whose service this is.
@@ -261,8 +282,6 @@ fn escaped(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use xmpp::jid::Jid;
-
     use super::*;
     use crate::memory::Limits;
     use crate::testing::House;
@@ -323,7 +342,7 @@ mod tests {
         .await;
         let alice = house.bind("alice@one.example/phone");
         let bob = house.bind("bob@one.example/phone");
-        let mut told = async |who: &Jid, size: u64| {
+        let told = async |who: &Jid, size: u64| {
             ask(&house, who.as_str(), &request(size)).await;
             house.all(who).join("")
         };
@@ -354,7 +373,7 @@ mod tests {
         house
             .at(
                 "upload.one.example",
-                "dave@two.example/x",
+                "romeo@peer.example/x",
                 &format!("<iq type='get' id='q'>{}</iq>", request(1)),
             )
             .await;
@@ -380,6 +399,58 @@ mod tests {
         ] {
             assert!(info.contains(part), "{part}: {info}");
         }
+    }
+
+    #[tokio::test]
+    async fn ext_30_an_account_lists_and_deletes_what_it_has_shared() {
+        let house = house(|_| {}).await;
+        let alice = house.bind("alice@one.example/phone");
+        let bob = house.bind("bob@one.example/phone");
+        ask(&house, alice.as_str(), &request(9)).await;
+        let slot = house.all(&alice).join("");
+        let token = slot
+            .split("/upload/")
+            .nth(1)
+            .and_then(|rest| rest.split('/').next());
+        let token = token.expect("a token").to_owned();
+        let run = async |who: &Jid, fields: &str| {
+            let form = match fields {
+                "" => String::new(),
+                fields => format!("<x xmlns='jabber:x:data' type='submit'>{fields}</x>"),
+            };
+            let command = format!("<command xmlns='{COMMANDS}' node='files'>{form}</command>");
+            let iq = format!("<iq type='set' id='q'>{command}</iq>");
+            house.at("upload.one.example", who.as_str(), &iq).await;
+            house.all(who).join("")
+        };
+        assert!(
+            run(&alice, "").await.contains("You have no files"),
+            "an empty slot is no file"
+        );
+        let stored = house.database.upload_stored(&token, store::NEVER).await;
+        assert!(stored.expect("written"));
+        let listed = run(&alice, "").await;
+        assert!(
+            listed.contains(&token) && listed.contains("très cool.jpg, 9 bytes"),
+            "{listed}"
+        );
+        let chosen = format!("<field var='files'><value>{token}</value></field>");
+        assert!(run(&bob, &chosen).await.contains("0 deleted"), "another's");
+        assert!(run(&alice, &chosen).await.contains("1 deleted"));
+        assert!(
+            house
+                .database
+                .upload_find(&token)
+                .await
+                .expect("read")
+                .is_none()
+        );
+        let strangers =
+            format!("<iq type='set' id='q'><command xmlns='{COMMANDS}' node='files'/></iq>");
+        house
+            .at("upload.one.example", "romeo@peer.example/x", &strangers)
+            .await;
+        house.sent_error("upload.one.example", "forbidden");
     }
 
     #[test]

@@ -1,0 +1,462 @@
+//! Ad-hoc commands, XEP-0050 version 1.3.0, for the admins of a domain: service administration, XEP-0133 version 1.3.1.
+//!
+//! Whom the owner has named admin looks after the domain's accounts from any client: add, remove, disable and re-enable
+//! them, change a password, end sessions, see who is registered and who is online, announce something to those who are. What
+//! is done passes the same rules and the same log as in the panel (EXT-35). Refuses: everybody else, who hears `forbidden`
+//! and sees no command, and accounts of other domains.
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use xmpp::element::Element;
+use xmpp::jid::Jid;
+use xmpp::ns;
+use xmpp::stanza::{Condition, Stanza, StanzaError};
+
+use crate::administration::Work;
+use crate::context::{Context, Refusal};
+use crate::form::{DATA, Field, Form, Submitted};
+use crate::hooks::{Answer, Module};
+use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Spec};
+
+/// XEP-0050
+pub(crate) const COMMANDS: &str = "http://jabber.org/protocol/commands";
+const ADMIN: &str = "http://jabber.org/protocol/admin";
+/// Entries of a list.
+const LISTED: u32 = 500;
+/// Commands under way that are remembered, in each of two generations.
+pub(crate) const UNDER_WAY: usize = 1_000;
+
+/// The module.
+pub(crate) struct Commands;
+
+static INFO: ModuleInfo = ModuleInfo {
+    name: "commands",
+    about: "lets the domain's admins look after its accounts from their own apps",
+    specs: &[Spec::Xep(50, "1.3.0"), Spec::Xep(133, "1.3.1")],
+    switchable: true,
+    iq: &[IqDoor {
+        ns: COMMANDS,
+        name: "command",
+        types: IqTypes::Set,
+        at_server: true,
+        at_account: Audience::Nobody,
+    }],
+    hooks: Hooks::NONE,
+    server_features: &[COMMANDS],
+    account_features: &[],
+    account_identities: &[],
+    stream_features: &[],
+};
+
+/// A command.
+struct Command {
+    /// Behind `http://jabber.org/protocol/admin#`.
+    node: &'static str,
+    name: &'static str,
+    /// Variable, type and label of what is asked.
+    asks: &'static [(&'static str, &'static str, &'static str)],
+    /// What is to be done; `None`: what was given makes no sense.
+    work: fn(&Context<'_>, &Submitted) -> Option<Work>,
+}
+
+const JID: (&str, &str, &str) = ("accountjid", "jid-single", "The address of the account");
+const PASSWORD: (&str, &str, &str) = ("password", "text-private", "The password");
+const AGAIN: (&str, &str, &str) = ("password-verify", "text-private", "The password once more");
+
+static ALL: [Command; 9] = [
+    Command {
+        node: "add-user",
+        name: "Add an account",
+        asks: &[JID, PASSWORD, AGAIN],
+        work: |cx, form| {
+            let password = text(form, "password")?;
+            (text(form, "password-verify")? == password).then_some(())?;
+            let local = local(cx, form, "accountjid")?;
+            Some(Work::Add { local, password })
+        },
+    },
+    Command {
+        node: "delete-user",
+        name: "Remove an account",
+        asks: &[("accountjids", JID.1, JID.2)],
+        work: |cx, form| Some(Work::Remove(local(cx, form, "accountjids")?)),
+    },
+    Command {
+        node: "disable-user",
+        name: "Disable an account",
+        asks: &[("accountjids", JID.1, JID.2)],
+        work: |cx, form| Some(Work::Suspend(local(cx, form, "accountjids")?)),
+    },
+    Command {
+        node: "reenable-user",
+        name: "Re-enable an account",
+        asks: &[("accountjids", JID.1, JID.2)],
+        work: |cx, form| Some(Work::Resume(local(cx, form, "accountjids")?)),
+    },
+    Command {
+        node: "end-user-session",
+        name: "End an account's sessions",
+        asks: &[("accountjids", JID.1, JID.2)],
+        work: |cx, form| Some(Work::End(local(cx, form, "accountjids")?)),
+    },
+    Command {
+        node: "change-user-password",
+        name: "Change an account's password",
+        asks: &[JID, PASSWORD],
+        work: |cx, form| {
+            let password = text(form, "password")?;
+            let local = local(cx, form, "accountjid")?;
+            Some(Work::SetPassword { local, password })
+        },
+    },
+    Command {
+        node: "get-registered-users-list",
+        name: "List accounts",
+        asks: &[],
+        work: |_, _| Some(Work::Registered(LISTED)),
+    },
+    Command {
+        node: "get-online-users-list",
+        name: "List who is online",
+        asks: &[],
+        work: |_, _| Some(Work::Online(LISTED)),
+    },
+    Command {
+        node: "announce",
+        name: "Tell everybody who is online",
+        asks: &[
+            ("subject", "text-single", "Subject"),
+            ("announcement", "text-multi", "Announcement"),
+        ],
+        work: |_, form| {
+            let body = form.values("announcement").join("\n");
+            let subject = text(form, "subject").unwrap_or_default();
+            (!body.trim().is_empty()).then_some(Work::Announce { subject, body })
+        },
+    },
+];
+
+#[async_trait]
+impl Module for Commands {
+    fn info(&self) -> &'static ModuleInfo {
+        &INFO
+    }
+
+    async fn iq_to_server(&self, cx: &Context<'_>, iq: &Stanza) -> Result<Answer, Refusal> {
+        let from = admin(cx, iq).ok_or(Condition::Forbidden)?;
+        let payload = iq
+            .payload()
+            .map_err(|_| Refusal::from(Condition::BadRequest))?;
+        let asked = payload
+            .find("command", COMMANDS)
+            .ok_or(Condition::BadRequest)?;
+        let node = asked.get_attr("node").unwrap_or_default();
+        let command = command(node).ok_or(Condition::ItemNotFound)?;
+        let session = asked.get_attr("sessionid");
+        let key = session.map(|session| format!("{from} {node} {session}"));
+        let form = Submitted::within(asked);
+        match (asked.get_attr("action").unwrap_or("execute"), key, form) {
+            ("cancel", key, _) => {
+                if let Some(key) = key {
+                    cx.modules.commands.remove(&key);
+                }
+                Ok(answer(node, session.unwrap_or_default(), "canceled", None))
+            }
+            ("execute", None, _) => self.begin(cx, &from, node, command).await,
+            ("execute" | "complete" | "next", Some(key), form) => {
+                let known = cx.modules.commands.get(&key).is_some();
+                cx.modules.commands.remove(&key);
+                if !known {
+                    return Err(wrong(Condition::BadRequest, "bad-sessionid"));
+                }
+                let Some(form) = form.filter(|form| !form.is_cancelled()) else {
+                    return Err(wrong(Condition::BadRequest, "bad-payload"));
+                };
+                let Some(work) = (command.work)(cx, &form) else {
+                    return Err(wrong(Condition::BadRequest, "bad-payload"));
+                };
+                done(cx, &from, node, session.unwrap_or_default(), work).await
+            }
+            _ => Err(wrong(Condition::BadRequest, "bad-action")),
+        }
+    }
+}
+
+impl Commands {
+    async fn begin(
+        &self,
+        cx: &Context<'_>,
+        from: &Jid,
+        node: &str,
+        command: &Command,
+    ) -> Result<Answer, Refusal> {
+        let random: [u8; 12] = rand::random();
+        let session = URL_SAFE_NO_PAD.encode(random);
+        if command.asks.is_empty() {
+            let nothing = Submitted::empty();
+            let work = (command.work)(cx, &nothing).ok_or(Condition::InternalServerError)?;
+            return done(cx, from, node, &session, work).await;
+        }
+        let key = format!("{from} {node} {session}");
+        cx.modules.commands.insert(key, (), 1);
+        let mut form = Form::asking(ADMIN).title(command.name);
+        for (var, kind, label) in command.asks {
+            form = form.field(Field::new(var, kind).label(label).required());
+        }
+        let actions = Element::new("actions", COMMANDS)
+            .attr("execute", "complete")
+            .child(Element::new("complete", COMMANDS));
+        let mut body = command_element(node, &session, "executing");
+        body.push(actions);
+        body.push(form.into_element());
+        Ok(Answer::Payload(body))
+    }
+}
+
+async fn done(
+    cx: &Context<'_>,
+    from: &Jid,
+    node: &str,
+    session: &str,
+    work: Work,
+) -> Result<Answer, Refusal> {
+    let listed = match &work {
+        Work::Registered(_) => Some("registereduserjids"),
+        Work::Online(_) => Some("onlineuserjids"),
+        _ => None,
+    };
+    let domain = &cx.hosted.domain;
+    let done = cx.switchboard.administer(domain, &from.bare(), work).await;
+    let lines = done.map_err(|not| Refusal::new(not.condition).with_text(not.text))?;
+    let form = listed.map(|var| {
+        let field = Field::new(var, "jid-multi").label("Addresses");
+        let field = lines.iter().fold(field, |field, line| field.value(line));
+        Form::result(ADMIN).field(field).into_element()
+    });
+    let said = form.unwrap_or_else(|| {
+        Element::new("note", COMMANDS)
+            .attr("type", "info")
+            .text("Done.")
+    });
+    Ok(answer(node, session, "completed", Some(said)))
+}
+
+fn command_element(node: &str, session: &str, status: &str) -> Element {
+    Element::new("command", COMMANDS)
+        .attr("node", node)
+        .attr("sessionid", session)
+        .attr("status", status)
+}
+
+fn answer(node: &str, session: &str, status: &str, said: Option<Element>) -> Answer {
+    let command = command_element(node, session, status);
+    Answer::Payload(command.children_from(said))
+}
+
+/// XEP-0050 4.5
+fn wrong(condition: Condition, specific: &str) -> Refusal {
+    let mut error = StanzaError::new(condition);
+    error.app = Some(Box::new(Element::new(specific, COMMANDS)));
+    error.into()
+}
+
+/// The session of an admin of this domain that asks.
+fn admin(cx: &Context<'_>, iq: &Stanza) -> Option<Jid> {
+    let from = iq
+        .from()
+        .filter(|from| from.domain() == cx.hosted.domain.as_str())?;
+    let admins = &cx.hosted.settings.admins;
+    admins
+        .iter()
+        .any(|admin| admin.as_str() == from.bare_str())
+        .then(|| from.clone())
+}
+
+fn command(node: &str) -> Option<&'static Command> {
+    let name = node.strip_prefix(ADMIN)?.strip_prefix('#')?;
+    ALL.iter().find(|command| command.node == name)
+}
+
+/// Commands as disco lists them (XEP-0050 2.2); none for whoever may run none.
+pub(crate) fn items(cx: &Context<'_>, iq: &Stanza) -> Vec<Element> {
+    if admin(cx, iq).is_none() {
+        return Vec::new();
+    }
+    let item = |command: &Command| {
+        Element::new("item", ns::DISCO_ITEMS)
+            .attr("jid", cx.hosted.domain.as_str())
+            .attr("node", format!("{ADMIN}#{}", command.node))
+            .attr("name", command.name)
+    };
+    ALL.iter().map(item).collect()
+}
+
+/// What disco says of one of them (XEP-0050 2.3).
+pub(crate) fn info(cx: &Context<'_>, iq: &Stanza, node: &str) -> Option<Element> {
+    admin(cx, iq)?;
+    let command = command(node)?;
+    let identity = Element::new("identity", ns::DISCO_INFO)
+        .attr("category", "automation")
+        .attr("type", "command-node")
+        .attr("name", command.name);
+    let feature = |var| Element::new("feature", ns::DISCO_INFO).attr("var", var);
+    Some(
+        Element::new("query", ns::DISCO_INFO)
+            .attr("node", node)
+            .child(identity)
+            .child(feature(COMMANDS))
+            .child(feature(DATA)),
+    )
+}
+
+fn text(form: &Submitted, var: &str) -> Option<String> {
+    let text = form.text(var).ok().flatten()?;
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// The localpart of an address of this domain.
+fn local(cx: &Context<'_>, form: &Submitted, var: &str) -> Option<String> {
+    let jid = Jid::parse(&text(form, var)?).ok()?;
+    let own = jid.domain() == cx.hosted.domain.as_str() && jid.is_bare();
+    jid.local().filter(|_| own).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::House;
+    use xmpp::jid::BareJid;
+
+    async fn house() -> House {
+        let mut house = House::new().await;
+        house.settings(|settings| {
+            settings.admins = vec![BareJid::parse("alice@one.example").expect("an address")];
+        });
+        house
+    }
+
+    fn run(node: &str, rest: &str, children: &str) -> String {
+        format!("<command xmlns='{COMMANDS}' node='{ADMIN}#{node}'{rest}>{children}</command>")
+    }
+
+    fn form(fields: &[(&str, &str)]) -> String {
+        let fields: String = fields
+            .iter()
+            .map(|(var, value)| format!("<field var='{var}'><value>{value}</value></field>"))
+            .collect();
+        format!(
+            "<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>{ADMIN}</value></field>{fields}</x>"
+        )
+    }
+
+    async fn ask(house: &House, who: &Jid, payload: &str) -> String {
+        house.iq(who, "set", Some("one.example"), payload).await;
+        house.all(who).join("")
+    }
+
+    fn session(answer: &str) -> String {
+        let id = answer
+            .split("sessionid='")
+            .nth(1)
+            .and_then(|id| id.split('\'').next());
+        id.unwrap_or_else(|| panic!("{answer}")).to_owned()
+    }
+
+    #[tokio::test]
+    async fn ext_35_an_admin_fills_in_a_form_and_it_is_done() {
+        let house = house().await;
+        let alice = house.bind("alice@one.example/phone");
+        let asked = ask(&house, &alice, &run("add-user", "", "")).await;
+        for part in [
+            "status='executing'",
+            "type='form'",
+            "var='accountjid'",
+            "var='password-verify'",
+            "<complete/>",
+        ] {
+            assert!(asked.contains(part), "{part}: {asked}");
+        }
+        let given = form(&[
+            ("accountjid", "dora@one.example"),
+            ("password", "long enough"),
+            ("password-verify", "long enough"),
+        ]);
+        let rest = format!(" action='complete' sessionid='{}'", session(&asked));
+        let answer = ask(&house, &alice, &run("add-user", &rest, &given)).await;
+        assert!(answer.contains("status='completed'"), "{answer}");
+        let work = Work::Add {
+            local: "dora".into(),
+            password: "long enough".into(),
+        };
+        assert_eq!(house.administered(), [("alice@one.example".into(), work)]);
+        // Once only.
+        let again = ask(&house, &alice, &run("add-user", &rest, &given)).await;
+        assert!(again.contains("<bad-sessionid "), "{again}");
+    }
+
+    #[tokio::test]
+    async fn ext_35_nobody_else_runs_or_sees_commands() {
+        let house = house().await;
+        let bob = house.bind("bob@one.example/phone");
+        let refused = ask(&house, &bob, &run("get-online-users-list", "", "")).await;
+        assert!(refused.contains("<forbidden "), "{refused}");
+        let query = format!("<query xmlns='{}' node='{COMMANDS}'/>", ns::DISCO_ITEMS);
+        house.iq(&bob, "get", Some("one.example"), &query).await;
+        let seen = house.all(&bob).join("");
+        assert!(
+            seen.contains("type='result'") && !seen.contains("<item "),
+            "{seen}"
+        );
+        let alice = house.bind("alice@one.example/phone");
+        house.iq(&alice, "get", Some("one.example"), &query).await;
+        let seen = house.all(&alice).join("");
+        assert_eq!(seen.matches("<item ").count(), ALL.len(), "{seen}");
+        house
+            .iq_from(
+                "alice@one.example.evil.example/x",
+                "set",
+                "one.example",
+                &run("get-online-users-list", "", ""),
+            )
+            .await;
+        house.sent_error("one.example", "forbidden");
+        assert_eq!(house.administered(), []);
+    }
+
+    #[tokio::test]
+    async fn ext_35_what_makes_no_sense_is_told_apart() {
+        let house = house().await;
+        let alice = house.bind("alice@one.example/phone");
+        let begin = async |node: &str| session(&ask(&house, &alice, &run(node, "", "")).await);
+        for (fields, specific) in [
+            (&[("accountjids", "bob@two.example")][..], "bad-payload"),
+            (&[("accountjids", "bob@one.example/x")], "bad-payload"),
+            (&[], "bad-payload"),
+        ] {
+            let rest = format!(" sessionid='{}'", begin("delete-user").await);
+            let told = ask(&house, &alice, &run("delete-user", &rest, &form(fields))).await;
+            assert!(told.contains(&format!("<{specific} ")), "{told}");
+        }
+        let told = ask(
+            &house,
+            &alice,
+            &run("delete-user", " action='prev' sessionid='x'", ""),
+        )
+        .await;
+        assert!(told.contains("<bad-action "), "{told}");
+        let told = ask(&house, &alice, &run("make-coffee", "", "")).await;
+        assert!(told.contains("<item-not-found "), "{told}");
+        let rest = format!(
+            " action='cancel' sessionid='{}'",
+            begin("delete-user").await
+        );
+        let told = ask(&house, &alice, &run("delete-user", &rest, "")).await;
+        assert!(told.contains("status='canceled'"), "{told}");
+        let told = ask(&house, &alice, &run("get-registered-users-list", "", "")).await;
+        assert!(
+            told.contains("status='completed'") && told.contains("registereduserjids"),
+            "{told}"
+        );
+    }
+}
