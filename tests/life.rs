@@ -201,3 +201,99 @@ fn ext_33_a_password_set_beside_the_server_ends_that_accounts_sessions() {
     Client::login_with(&demo, bob, fresh, "again").close();
     witness.still_there();
 }
+
+/// The command's answer, at whatever stage it is.
+fn command(admin: &mut Client, node: &str, session: &str, fields: &[(&str, &str)]) -> String {
+    let fields: String = fields
+        .iter()
+        .map(|(var, value)| format!("<field var='{var}'><value>{value}</value></field>"))
+        .collect();
+    let form = match fields.as_str() {
+        "" => String::new(),
+        fields => format!("<x xmlns='jabber:x:data' type='submit'>{fields}</x>"),
+    };
+    let session = match session {
+        "" => String::new(),
+        session => format!(" sessionid='{session}'"),
+    };
+    let node = format!("http://jabber.org/protocol/admin#{node}");
+    let command = format!(
+        "<command xmlns='http://jabber.org/protocol/commands' node='{node}'{session}>{form}</command>"
+    );
+    admin.iq("set", Some("one.example"), &command)
+}
+
+/// The admins of a domain look after its accounts from an app; everybody else hears that they may not, and the log has it.
+#[test]
+fn ext_35_an_admin_looks_after_accounts_from_an_app() {
+    let demo = Demo::start();
+    let mut alice = Client::online(&demo, "alice@one.example", "admin");
+    let refused = command(&mut alice, "get-registered-users-list", "", &[]);
+    assert!(refused.contains("<forbidden "), "{refused}");
+    done(
+        &demo,
+        &[
+            "domain",
+            "set",
+            "one.example",
+            "--admins",
+            "alice@one.example",
+        ],
+        "",
+    );
+    let end = Instant::now() + harness::DEADLINE;
+    while command(&mut alice, "get-registered-users-list", "", &[]).contains("<forbidden ") {
+        assert!(Instant::now() < end, "never an admin");
+        std::thread::park_timeout(Duration::from_millis(100));
+    }
+    let mut run = |node: &str, fields: &[(&str, &str)]| {
+        let form = command(&mut alice, node, "", &[]);
+        let session = harness::xmpp::between(&form, "sessionid='", "'");
+        let session = session.unwrap_or_else(|| panic!("{form}")).to_owned();
+        command(&mut alice, node, &session, fields)
+    };
+    let dora = "dora@one.example";
+    let password = "a long enough secret";
+    let short = [
+        ("accountjid", dora),
+        ("password", "x"),
+        ("password-verify", "x"),
+    ];
+    let told = run("add-user", &short);
+    assert!(
+        told.contains("<not-acceptable "),
+        "the panel's rules: {told}"
+    );
+    let fields = [
+        ("accountjid", dora),
+        ("password", password),
+        ("password-verify", password),
+    ];
+    let told = run("add-user", &fields);
+    assert!(told.contains("status='completed'"), "{told}");
+    let mut client = Client::login_with(&demo, dora, password, "first").available();
+    let told = run("announce", &[("announcement", "Tea at five")]);
+    assert!(told.contains("status='completed'"), "{told}");
+    let heard = client.until("Tea at five");
+    assert!(
+        heard.contains("type='headline'") && heard.contains("from='one.example'"),
+        "{heard}"
+    );
+    let told = run("end-user-session", &[("accountjids", dora)]);
+    assert!(told.contains("status='completed'"), "{told}");
+    ends_with_error(client, "policy-violation");
+    let told = run("delete-user", &[("accountjids", dora)]);
+    assert!(told.contains("status='completed'"), "{told}");
+    let told = run("delete-user", &[("accountjids", "alice@two.example")]);
+    assert!(told.contains("<bad-payload "), "another domain's: {told}");
+    let listed = command(&mut alice, "get-registered-users-list", "", &[]);
+    assert!(
+        listed.contains("bob@one.example") && !listed.contains(dora),
+        "{listed}"
+    );
+    let log = done(&demo, &["audit", "--domain", "one.example", "--json"], "");
+    assert!(
+        log.contains("account.remove") && log.contains("alice@one.example"),
+        "{log}"
+    );
+}

@@ -3,6 +3,7 @@
 pub mod certificates;
 pub mod check;
 pub mod cli;
+pub mod component;
 pub mod config;
 pub mod demo;
 pub mod federation;

@@ -80,7 +80,7 @@ macro_rules! label {
 label! {
     /// A listener.
     DoorLabel {
-        /// `c2s`, `c2s_tls`, `s2s`, `s2s_tls`, `websocket`, `bosh`.
+        /// `c2s`, `c2s_tls`, `s2s`, `s2s_tls`, `websocket`, `bosh`, `components`.
         door
     }
     /// How something ended.

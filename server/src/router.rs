@@ -6,6 +6,7 @@
 //! has happened: a message to somebody offline has been committed by then. Refuses: a peer's stanza without proof for its
 //! very pair (LAYER-06, -07, ROUTE-06), and letting a hosted domain out of the process (ROUTE-08).
 
+mod administration;
 pub mod delivery;
 mod messages;
 mod resumption;
@@ -15,6 +16,7 @@ mod tests;
 
 use std::sync::{Arc, OnceLock, Weak};
 
+use control::Control;
 use dna::Proven;
 use futures_util::future::BoxFuture;
 use modules::{Direction, Modules, hooks};
@@ -24,6 +26,7 @@ use xmpp::stanza::{Condition, Kind, Stanza, StanzaError, StanzaType};
 use xmpp::stream::{StreamCondition, StreamError};
 use xmpp::timestamp::Timestamp;
 
+use crate::component::Components;
 use crate::metrics::{Metrics, Route};
 use crate::net::limits::Recipients;
 use crate::net::now;
@@ -56,6 +59,8 @@ pub struct Router {
     remote: OnceLock<Arc<dyn Remote>>,
     metrics: Arc<Metrics>,
     recipients: Recipients,
+    components: Components,
+    control: OnceLock<Arc<Control>>,
 }
 
 /// What to do with a stanza that the short way could not finish.
@@ -90,6 +95,8 @@ impl Router {
             remote: OnceLock::new(),
             metrics,
             recipients,
+            components: Components::default(),
+            control: OnceLock::new(),
         })
     }
 
@@ -97,6 +104,11 @@ impl Router {
     pub fn set_remote(&self, remote: Arc<dyn Remote>) {
         // A second one would be a mistake in the wiring; the first stays.
         let _ = self.remote.set(remote);
+    }
+
+    /// Connects control, for the domains' admins; once.
+    pub fn set_control(&self, control: Arc<Control>) {
+        let _ = self.control.set(control);
     }
 
     /// The sessions of this process.
@@ -107,6 +119,11 @@ impl Router {
     /// The domains hosted here.
     pub fn tenancy(&self) -> &Arc<Tenancy> {
         &self.tenancy
+    }
+
+    /// The components that are connected.
+    pub(crate) fn components(&self) -> &Components {
+        &self.components
     }
 
     /// What modules remember.
@@ -199,6 +216,21 @@ impl Router {
         }
         let domain = self.tenancy.get(to.domain()).ok_or(NotProven)?;
         Ok(self.local(&domain, stanza))
+    }
+
+    /// A stanza of a component of this name, whose addresses have been looked at (COMP-04).
+    pub(crate) fn from_component(&self, domain: &Arc<Domain>, stanza: Stanza) -> Option<Later> {
+        let Some((until, limit)) = domain.pace(1, Instant::now()) else {
+            return self.onward(domain, stanza);
+        };
+        self.metrics.limit(limit);
+        let (router, domain) = (self.this.upgrade()?, domain.clone());
+        Some(Box::pin(async move {
+            tokio::time::sleep_until(until).await;
+            if let Some(later) = router.onward(&domain, stanza) {
+                later.await;
+            }
+        }))
     }
 
     /// What a client's stream answers by itself: it goes the way of everything else that the session is sent.
@@ -418,6 +450,18 @@ impl Router {
             let presence = stanza.kind() == Kind::Presence;
             if !presence || stanza.type_() == StanzaType::Subscribe {
                 self.bounce(&stanza, Condition::NotAllowed);
+            }
+            return None;
+        }
+        if domain.component {
+            self.metrics.routed(Route::Session);
+            // Presence of whoever has nothing to do with it is nobody's loss.
+            if !self.components.push(domain.name(), &stanza) && stanza.kind() != Kind::Presence {
+                let error = StanzaError::new(Condition::ServiceUnavailable);
+                self.bounce(
+                    &stanza,
+                    error.with_text("the program behind this name is not connected"),
+                );
             }
             return None;
         }

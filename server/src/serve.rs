@@ -31,6 +31,7 @@ use xmpp::timestamp::Timestamp;
 pub use self::listeners::{BindError, Listeners};
 use self::live::LiveServer;
 pub use self::platform::PlatformError;
+use crate::component::ComponentDoor;
 use crate::config::Config;
 use crate::federation::{self, Federation};
 use crate::metrics::Metrics;
@@ -225,7 +226,18 @@ impl Server {
                 "sessions wait for their clients to come back"
             );
         }
+        let components = Arc::new(ComponentDoor {
+            tenancy: tenancy.clone(),
+            router: router.clone(),
+            provider: zone.clone(),
+            limits: StreamLimits {
+                bytes_per_second: limits.peer_bytes_per_second,
+                stanzas_per_second: limits.peer_stanzas_per_second,
+                ..stream_limits
+            },
+        });
         let doors = accept::Doors {
+            components,
             clients,
             peers,
             identities: identities.clone(),
@@ -323,6 +335,7 @@ impl Server {
     ) -> Result<(), std::io::Error> {
         let stop = self.stop.clone();
         let _ = self.knows.set(control.clone());
+        self.live.router.set_control(control.clone());
         self.tasks.spawn(control::worker::run(
             control.clone(),
             stop.clone().cancelled_owned(),
@@ -441,6 +454,16 @@ impl LiveServer {
                 return;
             }
         };
+        // A component whose name is no longer one, or whose secret may be another, proves itself anew.
+        let of_domain = |component: &DomainName| name.is_parent_of(component);
+        let served = |component: &DomainName| {
+            let now = self.tenancy.get(component.as_str());
+            now.is_some_and(|now| now.component && now.served)
+        };
+        let error = StreamError::new(StreamCondition::NotAuthorized)
+            .with_text("the domain's components were changed; connect again");
+        let gone = |component: &DomainName| of_domain(component) && !served(component);
+        self.router.components().close_where(gone, &error);
         self.identities.invalidate(name);
         self.federation.recheck(name, before.as_deref());
         for (before, service) in &services {

@@ -49,6 +49,7 @@ pub static ENGINE: &[Implemented] = &[
     rfc(7712, "all", "domain name associations"),
     rfc(8555, "all", "certificates for each domain (ACME)"),
     xep(82, "1.1.1", "times"),
+    xep(114, "1.6", "components"),
     xep(124, "1.11.2", "streams over HTTP requests (BOSH)"),
     xep(156, "1.4.0", "host-meta, for apps in browsers"),
     xep(160, "1.0.1", "offline messages"),

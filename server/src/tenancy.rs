@@ -19,7 +19,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use store::{DomainId, DomainRow, Store, StoreError, TenantId};
 use tokio::time::Instant;
-use xmpp::jid::DomainName;
+use xmpp::jid::{BareJid, DomainName};
 use xmpp::stream::{Resumption, StreamCondition, StreamError};
 
 pub use self::usage::{Ceiling, Kind, Occupied, Usage};
@@ -27,6 +27,15 @@ use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::net::limits::Patience;
 use crate::net::tls::{self, Material};
+
+/// What a component is among services; no module has it.
+static COMPONENT: Service = Service {
+    label: "",
+    about: "a program of the domain's",
+    category: "component",
+    type_: "generic",
+    federated: true,
+};
 
 /// Rows read at once at the start.
 const PAGE: u32 = 1_000;
@@ -65,6 +74,8 @@ pub struct Domain {
     pub client_anchors: Option<Arc<dna::Anchors>>,
     /// Where this is a service of a domain (`rooms.one.example`): which. All else is what the domain has; it has no accounts.
     pub service: Option<&'static Service>,
+    /// Where a program of the domain's answers for that name (XEP-0114).
+    pub component: bool,
     /// What it takes now; shared with the entry that replaces this one.
     usage: Arc<Usage>,
     /// What its tenant takes now; shared by all its domains.
@@ -101,8 +112,17 @@ impl Domain {
             resumption: None,
             client_anchors: None,
             service: Some(service),
+            component: false,
             usage: self.usage.clone(),
             tenant_usage: self.tenant_usage.clone(),
+        }
+    }
+
+    /// The same under the name of one of its components.
+    fn as_component(&self, name: DomainName) -> Self {
+        Self {
+            component: true,
+            ..self.as_service(&COMPONENT, name)
         }
     }
 
@@ -298,11 +318,17 @@ impl Tenancy {
         self.domains.contains_key(name) || self.service(name).is_some()
     }
 
-    /// Names of a domain's services, whether it has them on or not.
+    /// Names of a domain's services, whether it has them on or not, and of its components.
     pub fn service_names(&self, domain: &DomainName) -> Vec<DomainName> {
+        let entry = self.domains.get(domain).map(|entry| entry.clone());
+        let components = entry
+            .iter()
+            .flat_map(|entry| &entry.hosted.settings.components);
         // A name that is too long for a label before it has no service there.
         hooks::services()
-            .filter_map(|service| DomainName::parse(&format!("{}.{domain}", service.label)).ok())
+            .map(|service| service.label)
+            .chain(components.map(String::as_str))
+            .filter_map(|label| DomainName::parse(&format!("{label}.{domain}")).ok())
             .collect()
     }
 
@@ -313,9 +339,16 @@ impl Tenancy {
         if let Some(made) = self.services.get(name) {
             return Some(made.clone());
         }
-        let service = hooks::services_of(&parent.hosted).find(|s| s.label == label)?;
+        let service = hooks::services_of(&parent.hosted).find(|s| s.label == label);
+        let settings = &parent.hosted.settings;
+        if service.is_none() && !settings.components.iter().any(|own| own == label) {
+            return None;
+        }
         let name = DomainName::parse(name).ok()?;
-        let made = Arc::new(parent.as_service(service, name.clone()));
+        let made = Arc::new(match service {
+            Some(service) => parent.as_service(service, name.clone()),
+            None => parent.as_component(name.clone()),
+        });
         self.services.insert(name.clone(), made.clone());
         // Read again meanwhile? Then what was made is of yesterday, and the next who asks makes it anew.
         let still = self
@@ -370,6 +403,8 @@ impl Tenancy {
                 })
             }
             None => {
+                // Its components' names are known as long as it is.
+                self.forget_services(name);
                 if let Some((_, old)) = self.domains.remove(name) {
                     self.labels.remove(&old.label);
                 }
@@ -456,9 +491,11 @@ impl Tenancy {
             resumption: settings.resumption,
             client_anchors: settings.client_anchors,
             service: None,
+            component: false,
             usage,
             tenant_usage: tenant.usage.clone(),
         };
+        self.forget_services(&row.name);
         self.domains.insert(row.name.clone(), Arc::new(domain));
         self.forget_services(&row.name);
         served
@@ -510,6 +547,12 @@ impl Settings {
             modules: DomainSettings {
                 off: choices.modules_off,
                 services: control::domain::services(row, hooks::services().map(|s| s.label)),
+                admins: choices
+                    .admins
+                    .iter()
+                    .filter_map(|jid| BareJid::parse(jid).ok())
+                    .collect(),
+                components: control::component::components(row),
                 contacts: contacts
                     .map(|(role, addresses)| Contact { role, addresses })
                     .collect(),

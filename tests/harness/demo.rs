@@ -31,6 +31,7 @@ pub struct Info {
     pub users: Vec<User>,
     pub operator: Operator,
     pub owner: Operator,
+    pub components: SocketAddr,
     /// Health and metrics.
     pub internal: String,
     /// TSIG key file for dynamic updates of the sandbox DNS (BIND `key` form).

@@ -3,6 +3,7 @@
 use axum::http::header;
 use axum::response::IntoResponse;
 use control::certificate::CertificateUpload;
+use control::component::ComponentAsk;
 use control::domain::{DomainNew, DomainSet};
 use control::peer::PeerPin;
 use control::rollover::KeyChange;
@@ -32,6 +33,8 @@ pub(super) fn router() -> OpenApiRouter<Shared> {
         .routes(routes!(peers))
         .routes(routes!(peer))
         .routes(routes!(peer_pin, peer_unpin))
+        .routes(routes!(components))
+        .routes(routes!(component_add, component_remove))
         .routes(routes!(policy_costs))
         .routes(routes!(codes))
 }
@@ -312,6 +315,46 @@ async fn peer_unpin(caller: Caller, Path((domain, peer)): Path<(String, String)>
     let control = &caller.panel.control;
     control
         .peer_unpin(&caller.actor, &domain, &peer)
+        .await
+        .or_problem()?;
+    nothing()
+}
+
+/// Programs that answer for names below the domain (XEP-0114)
+#[utoipa::path(get, path = "/domains/{domain}/components", tag = "domains", params(("domain" = String, Path)),
+    responses((status = 200, body = Vec<schema::Component>), (status = 404, body = schema::Problem)))]
+async fn components(caller: Caller, Path(domain): Path<String>) -> Reply {
+    let control = &caller.panel.control;
+    ok(control
+        .component_list(&caller.actor, &domain)
+        .await
+        .or_problem()?)
+}
+
+/// Let a program connect as NAME.DOMAIN; its secret is shown once
+///
+/// One that is there gets another secret.
+#[utoipa::path(put, path = "/domains/{domain}/components/{name}", tag = "domains", params(("domain" = String, Path), ("name" = String, Path)), request_body = schema::ComponentAsk,
+    responses((status = 200, body = schema::ComponentNew), (status = 404, body = schema::Problem), (status = 422, body = schema::Problem)))]
+async fn component_add(
+    caller: Caller,
+    Path((domain, name)): Path<(String, String)>,
+    Body(ask): Body<ComponentAsk>,
+) -> Reply {
+    let control = &caller.panel.control;
+    ok(control
+        .component_add(&caller.actor, &domain, &name, ask)
+        .await
+        .or_problem()?)
+}
+
+/// Take a program's name away: its connection ends
+#[utoipa::path(delete, path = "/domains/{domain}/components/{name}", tag = "domains", params(("domain" = String, Path), ("name" = String, Path)),
+    responses((status = 204), (status = 404, body = schema::Problem)))]
+async fn component_remove(caller: Caller, Path((domain, name)): Path<(String, String)>) -> Reply {
+    let control = &caller.panel.control;
+    control
+        .component_remove(&caller.actor, &domain, &name)
         .await
         .or_problem()?;
     nothing()

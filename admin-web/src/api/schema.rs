@@ -288,6 +288,8 @@ pub(super) struct DomainSet {
     plain: Option<bool>,
     /// Names of modules that are switched off.
     modules_off: Option<Vec<String>>,
+    /// Accounts of the domain that look after the others from their apps (XEP-0133).
+    admins: Option<Vec<String>>,
     /// Contact addresses (XEP-0157) by role: `abuse`, `admin`, `feedback`, `sales`, `security`, `status`, `support`.
     contacts: Option<BTreeMap<String, Vec<String>>>,
     /// Silence after which a space is sent; 0: as the platform does.
@@ -307,6 +309,7 @@ pub(super) struct DomainSet {
 pub(super) struct StreamChoices {
     plain: bool,
     modules_off: Vec<String>,
+    admins: Vec<String>,
     contacts: BTreeMap<String, Vec<String>>,
     keepalive_seconds: Option<u32>,
     ping_seconds: Option<u32>,
@@ -640,6 +643,29 @@ pub(super) struct Anchor {
     fingerprint: String,
     not_after: String,
     expired: bool,
+}
+
+/// A program that answers for a name below a domain.
+#[derive(ToSchema)]
+pub(super) struct Component {
+    name: String,
+    /// Since when it has its secret.
+    created: String,
+}
+
+/// A program that may connect.
+#[derive(ToSchema)]
+pub(super) struct ComponentAsk {
+    /// Its secret; one is drawn if nothing is said.
+    secret: Option<String>,
+}
+
+#[derive(ToSchema)]
+pub(super) struct ComponentNew {
+    name: String,
+    created: String,
+    /// Shown once.
+    secret: String,
 }
 
 /// Whom a policy would lose.

@@ -341,6 +341,24 @@ fn ways() -> Vec<Way> {
             "/api/v1/domains/{D}/accounts/anna",
             none,
         ),
+        (
+            Op::ComponentList,
+            get.clone(),
+            "/api/v1/domains/{D}/components",
+            none,
+        ),
+        (
+            Op::ComponentAdd,
+            put.clone(),
+            "/api/v1/domains/{D}/components/bridge",
+            || Some(json!({})),
+        ),
+        (
+            Op::ComponentRemove,
+            delete.clone(),
+            "/api/v1/domains/{D}/components/bridge",
+            none,
+        ),
         (Op::PeerList, get.clone(), "/domains/{D}/federation", none),
         (Op::PeerList, get.clone(), "/api/v1/domains/{D}/peers", none),
         (

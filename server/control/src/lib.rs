@@ -8,12 +8,13 @@
 //! another's.
 //!
 //! Codemap, in reading order: [`domain`] the states; [`records`] what must be published; [`observe`] what the world shows;
-//! [`findings`] the difference, with codes; [`certificate`] identities; [`rollover`] when one may be replaced; [`account`] people; [`tenant`] customers;
+//! [`findings`] the difference, with codes; [`certificate`] identities; [`rollover`] when one may be replaced; [`account`] people; [`component`] programs beside them; [`tenant`] customers;
 //! [`operator`] logins; [`token`] their programs; [`audit`]; [`worker`] the loop; [`error`] and [`permission`] what is said when it cannot be.
 
 pub mod account;
 pub mod audit;
 pub mod certificate;
+pub mod component;
 pub mod csv;
 pub mod domain;
 pub mod error;
@@ -156,6 +157,15 @@ impl Actor {
             tenant: None,
             via: what.into(),
             scope: None,
+        }
+    }
+
+    /// An account that its domain's owner has named admin, acting over XMPP (XEP-0133). Whoever makes this has seen that, and
+    /// lets it reach this domain only.
+    pub fn domain_admin(jid: &str) -> Self {
+        Self {
+            login: jid.into(),
+            ..Self::system("xmpp")
         }
     }
 

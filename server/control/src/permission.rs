@@ -191,6 +191,13 @@ table! {
     /// Erase an account.
     AccountRemove "account.remove":                           All All Own Own No No;
 
+    /// List the programs that answer for names below a domain.
+    ComponentList "component.list":                           All All Own Own Own Own;
+    /// Let one connect.
+    ComponentAdd "component.add":                             All All Own Own No No;
+    /// Take its name away.
+    ComponentRemove "component.remove":                       All All Own Own No No;
+
     /// What happened with peers.
     PeerList "peer.list":                                     All All Own Own Own Own;
     /// One peer's story.
@@ -232,11 +239,13 @@ impl Operation {
     /// to be is not.
     pub fn of_a_domain(self) -> bool {
         let noun = self.as_str().split('.').next().unwrap_or_default();
-        matches!(noun, "domain" | "certificate" | "account" | "peer")
-            && !matches!(
-                self,
-                Self::DomainAdd | Self::DomainImport | Self::CertificateQueue
-            )
+        matches!(
+            noun,
+            "domain" | "certificate" | "account" | "component" | "peer"
+        ) && !matches!(
+            self,
+            Self::DomainAdd | Self::DomainImport | Self::CertificateQueue
+        )
     }
 
     /// May an API token do it that was made for less than its owner may do? Not what would get it more: new tokens, passwords,

@@ -156,6 +156,9 @@ pub(super) struct StreamArgs {
     /// Modules that are switched off, separated by commas; "" for none
     #[arg(long, value_name = "NAMES")]
     modules_off: Option<String>,
+    /// Accounts of the domain that may look after the others from their apps (XEP-0133), separated by commas; "" for none
+    #[arg(long, value_name = "ADDRESSES")]
+    admins: Option<String>,
     /// Contact addresses (XEP-0157), as in abuse=mailto:abuse@example.com,xmpp:admin@example.com; several times for several
     /// roles; ROLE= removes one
     #[arg(long, value_name = "ROLE=ADDRESSES")]
@@ -203,6 +206,7 @@ impl StreamArgs {
         Ok(StreamSet {
             plain: self.plain,
             modules_off: self.modules_off.map(list),
+            admins: self.admins.map(list),
             contacts: (!contacts.is_empty()).then_some(contacts),
             keepalive_seconds: self.keepalive_seconds,
             ping_seconds: self.ping_seconds,

@@ -19,6 +19,7 @@ pub(crate) use say;
 mod audit;
 mod certificate;
 mod check;
+mod component;
 mod configuration;
 mod domain;
 mod keys;
@@ -102,6 +103,9 @@ enum Command {
     /// Other servers that hosted domains talk with
     #[command(subcommand)]
     Peer(peer::PeerCommand),
+    /// Programs that answer for names below hosted domains
+    #[command(subcommand)]
+    Component(component::ComponentCommand),
     /// API tokens of operators
     #[command(subcommand)]
     Token(token::TokenCommand),
@@ -241,6 +245,7 @@ async fn run_on_store(place: Place, command: Command) -> Outcome {
         Command::Cert(command) => certificate::run(&control, &actor, command).await,
         Command::User(command) => user::run(&control, &actor, command).await,
         Command::Peer(command) => peer::run(&control, &actor, command).await,
+        Command::Component(command) => component::run(&control, &actor, command).await,
         Command::Token(command) => token::run(&control, &actor, command).await,
         Command::Audit(command) => audit::run(&control, &actor, command).await,
         Command::Demo(_)

@@ -173,6 +173,9 @@ sections! {
         s2s_tls: Vec<SocketAddr> = any(5270),
         /// The public web door of the hosted domains: host-meta and the like, HTTPS with each domain's certificate.
         public: Vec<SocketAddr> = any(5443),
+        /// Components: programs that answer for names below the domains (XEP-0114); "127.0.0.1:5347", for one. At an address
+        /// that is not loopback TLS comes first, with the certificate of the name that they ask for.
+        components: Vec<SocketAddr> = Vec::new(),
         /// Panel and JSON API, plain HTTP: put a web server with TLS in front of it.
         admin: Vec<SocketAddr> = local(8080),
         /// Health and metrics; not for the internet.

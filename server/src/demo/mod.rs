@@ -64,6 +64,9 @@ struct Ports {
     /// Public web door of the hosted domains, HTTPS [default: 5443, or any free one]
     #[arg(long, value_name = "PORT")]
     public_port: Option<u16>,
+    /// Components [default: 5347, or any free one]
+    #[arg(long, value_name = "PORT")]
+    component_port: Option<u16>,
     /// Health and metrics [default: 9090, or any free one]
     #[arg(long, value_name = "PORT")]
     internal_port: Option<u16>,
@@ -162,6 +165,7 @@ fn configuration(demo: &Demo, dir: &Path, dns: &Dns, ca: &ca::Ca) -> Config {
     config.listen.s2s = at(demo.ports.s2s_port, 5269);
     config.listen.s2s_tls = at(demo.ports.s2s_tls_port, 5270);
     config.listen.public = at(demo.ports.public_port, 5443);
+    config.listen.components = at(demo.ports.component_port, 5347);
     config.listen.admin = at(demo.ports.panel_port, 8080);
     config.listen.internal = at(demo.ports.internal_port, 9090);
     config.platform.zone = format!("on.{}", dns::PLATFORM_ZONE);
@@ -236,6 +240,7 @@ fn write_configuration(config: &Config) -> Result<(), Failure> {
             ("s2s", list(first(&config.listen.s2s))),
             ("s2s_tls", list(first(&config.listen.s2s_tls))),
             ("public", list(first(&config.listen.public))),
+            ("components", list(first(&config.listen.components))),
             ("admin", list(first(&config.listen.admin))),
             ("internal", list(first(&config.listen.internal))),
         ],
@@ -323,6 +328,7 @@ fn json_line(
         "s2s": first(&config.listen.s2s),
         "s2s_tls": first(&config.listen.s2s_tls),
         "public": config.listen.public.first().map(|address| format!("https://{address}")),
+        "components": first(&config.listen.components),
         "internal": config.listen.internal.first().map(|address| format!("http://{address}")),
         "dns": dns.address().to_string(),
         "trust_anchor": dns.trust_anchor(),

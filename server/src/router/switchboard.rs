@@ -1,8 +1,9 @@
 //! The router as modules see it.
 
 use async_trait::async_trait;
+use modules::administration::{NotDone, Work};
 use modules::{SessionUpdate, SessionView, Switchboard, hooks};
-use xmpp::jid::{BareJid, Jid};
+use xmpp::jid::{BareJid, DomainName, Jid};
 use xmpp::stanza::Stanza;
 use xmpp::stream::StreamCondition;
 
@@ -27,6 +28,15 @@ impl Switchboard for Router {
         if let Some(later) = Self::local(self, &domain, stanza) {
             later.await;
         }
+    }
+
+    async fn administer(
+        &self,
+        domain: &DomainName,
+        by: &BareJid,
+        work: Work,
+    ) -> Result<Vec<String>, NotDone> {
+        self.administered(domain, by, work).await
     }
 
     fn deliver(&self, session: &Jid, stanza: Stanza) -> bool {

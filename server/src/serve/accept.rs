@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use xmpp::stream::{Order, StreamError, TlsInfo};
 
 use super::listeners::Listeners;
+use crate::component::ComponentDoor;
 use crate::metrics::{DoorLabel, Metrics};
 use crate::net::PeerDoor;
 use crate::net::limits::{Addresses, Admission, Pulse, Refused};
@@ -30,6 +31,7 @@ const EXHAUSTED: Duration = Duration::from_millis(100);
 /// What the accepting loops share.
 pub(super) struct Doors {
     pub(super) clients: Arc<ClientDoor>,
+    pub(super) components: Arc<ComponentDoor>,
     pub(super) peers: Option<Arc<dyn PeerDoor>>,
     pub(super) identities: Arc<Identities>,
     pub(super) tenancy: Arc<Tenancy>,
@@ -46,6 +48,7 @@ struct Way {
     door: Door,
     /// TLS comes first (XEP-0368).
     direct: bool,
+    component: bool,
     label: &'static str,
 }
 
@@ -58,6 +61,7 @@ pub(super) fn spawn(
     let way = |door, direct, label| Way {
         door,
         direct,
+        component: false,
         label,
     };
     for (sockets, way) in [
@@ -74,6 +78,19 @@ pub(super) fn spawn(
                 .clone()
                 .spawn(accept_loop(listener, way, doors, stop));
         }
+    }
+    for socket in listeners.take_components() {
+        let way = Way {
+            door: Door::Client,
+            // COMP-06: the handshake of a component keeps nothing from anybody who listens.
+            direct: !socket.local_addr()?.ip().is_loopback(),
+            component: true,
+            label: "components",
+        };
+        let listener = TcpListener::from_std(socket)?;
+        let (doors, stop) = (doors.clone(), stop.clone());
+        let tasks = doors.tasks.clone();
+        tasks.spawn(accept_loop(listener, way, doors, stop));
     }
     Ok(())
 }
@@ -193,6 +210,11 @@ async fn serve(tcp: TcpStream, from: SocketAddr, way: Way, doors: &Doors, admiss
     };
     let outbox = Outbox::new(doors.clients.limits.outbox_bytes);
     let _open = doors.streams.enter(&outbox);
+    if way.component {
+        let components = &doors.components;
+        Box::pin(components.serve(transport, info, from, outbox, admission)).await;
+        return;
+    }
     match (way.door, &doors.peers) {
         (Door::Client, _) => {
             let clients = &doors.clients;

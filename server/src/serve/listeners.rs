@@ -58,6 +58,8 @@ doors! {
     s2s / take_s2s,
     /// Servers, direct TLS.
     s2s_tls / take_s2s_tls,
+    /// Components.
+    components / take_components,
     /// The public web door.
     public / take_public,
     /// Panel and API.

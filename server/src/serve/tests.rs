@@ -62,6 +62,7 @@ impl House {
         config.listen.s2s = port();
         config.listen.s2s_tls = port();
         config.listen.public = port();
+        config.listen.components = port();
         config.listen.admin = port();
         config.listen.internal = port();
         change(&mut config);

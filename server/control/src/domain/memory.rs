@@ -16,6 +16,9 @@ use crate::rollover::Caches;
 pub(crate) struct Choices {
     /// Labels of the services that are switched on; nothing chosen: all that there are.
     pub services: Option<Vec<String>>,
+    /// Labels of the components that may connect.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub components: Vec<String>,
     /// When the owner last asked for a certificate now (µs).
     pub order_wanted: i64,
     /// TLSA records are published beside a mode that holds a certificate.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use store::DomainRow;
+use xmpp::jid::BareJid;
 
 use crate::error::{ControlError, Result};
 
@@ -18,6 +19,8 @@ pub struct StreamChoices {
     pub plain: bool,
     /// Names of modules that are switched off.
     pub modules_off: Vec<String>,
+    /// Accounts of the domain that look after the others from their apps (XEP-0133): bare addresses.
+    pub admins: Vec<String>,
     /// Addresses for people with questions (XEP-0157), by role.
     pub contacts: BTreeMap<String, Vec<String>>,
     /// Silence after which a space is sent, in seconds; `None`: as the platform does.
@@ -38,6 +41,7 @@ impl Default for StreamChoices {
         Self {
             plain: true,
             modules_off: Vec::new(),
+            admins: Vec::new(),
             contacts: BTreeMap::new(),
             keepalive_seconds: None,
             ping_seconds: None,
@@ -63,6 +67,8 @@ pub struct StreamSet {
     pub plain: Option<bool>,
     /// Names of modules that are switched off; all others are on.
     pub modules_off: Option<Vec<String>>,
+    /// Bare addresses of the accounts that look after the others; empty: none.
+    pub admins: Option<Vec<String>>,
     /// Contact addresses by role; a role without addresses is removed, others stay.
     pub contacts: Option<BTreeMap<String, Vec<String>>>,
     /// Seconds; 0: as the platform does.
@@ -84,6 +90,8 @@ const ROLES: [&str; 7] = [
 /// Addresses of a role, and bytes of one.
 const ADDRESSES: usize = 10;
 const ADDRESS_BYTES: usize = 1_000;
+/// Admins of one domain.
+const ADMINS: usize = 50;
 /// Modules that can be named.
 const MODULES: usize = 100;
 /// Shortest time between two looks at a silent client, in seconds (STREAM-11).
@@ -105,6 +113,26 @@ impl StreamSet {
                 "these are not names of modules",
                 "The README lists the modules that can be switched off.",
             ));
+        }
+        let admins = self.admins.as_deref().unwrap_or_default();
+        let known = |jid: &String| {
+            let jid = BareJid::parse(jid).ok();
+            jid.is_some_and(|jid| jid.local().is_some())
+        };
+        if let Some(bad) = admins.iter().find(|jid| !known(jid)) {
+            return Err(ControlError::invalid(
+                "admins",
+                bad.as_str(),
+                "this is not the address of an account",
+                "Write user@domain.",
+            ));
+        }
+        if admins.len() > ADMINS {
+            return Err(ControlError::Limit {
+                what: "admins",
+                used: admins.len() as u64,
+                limit: ADMINS as u64,
+            });
         }
         for (role, addresses) in self.contacts.iter().flatten() {
             contact(role, addresses)?;
@@ -133,6 +161,9 @@ impl StreamSet {
         if let Some(off) = &self.modules_off {
             now.modules_off.clone_from(off);
         }
+        if let Some(admins) = &self.admins {
+            now.admins.clone_from(admins);
+        }
         for (role, addresses) in self.contacts.iter().flatten() {
             if addresses.is_empty() {
                 now.contacts.remove(role);
@@ -159,6 +190,9 @@ impl StreamSet {
         }
         if let Some(off) = &self.modules_off {
             said.push(format!("modules off {}", off.join(" ")));
+        }
+        if let Some(admins) = &self.admins {
+            said.push(format!("admins {}", admins.join(" ")));
         }
         for (role, addresses) in self.contacts.iter().flatten() {
             said.push(format!("contact {role} {}", addresses.join(" ")));

@@ -206,7 +206,8 @@ mod tests {
             !xrd.contains("http://web") && !xrd.contains("ws://"),
             "{xrd}"
         );
-        let settings = crate::records::tests::settings();
+        let mut settings = crate::records::tests::settings();
+        settings.addresses = vec!["192.0.2.1".parse().unwrap()];
         let domain = DomainName::parse("bücher.example").unwrap();
         let jrd = jrd(WEB, &domain, &settings);
         assert_eq!(

@@ -5,6 +5,7 @@ use super::world::{House, PASSWORD};
 use crate::account::AccountNew;
 use crate::audit::AuditQuery;
 use crate::certificate::CertificateUpload;
+use crate::component::ComponentAsk;
 use crate::domain::{DomainImport, DomainNew, DomainSet};
 use crate::error::{ControlError, Result};
 use crate::operator::{OperatorNew, Origin};
@@ -167,6 +168,12 @@ async fn call(house: &House, operation: Operation, actor: &Actor, of: &Objects) 
             .await
             .map(drop),
         Operation::AccountRemove => control.account_remove(actor, domain, "juliet").await,
+        Operation::ComponentList => control.component_list(actor, domain).await.map(drop),
+        Operation::ComponentAdd => control
+            .component_add(actor, domain, "bridge", ComponentAsk::default())
+            .await
+            .map(drop),
+        Operation::ComponentRemove => control.component_remove(actor, domain, "bridge").await,
         Operation::PeerList => control.peer_list(actor, domain).await.map(drop),
         Operation::PeerShow => control
             .peer_show(actor, domain, "peer.example")
@@ -217,6 +224,7 @@ fn changes(operation: Operation) -> bool {
         | Operation::AuthorityList
         | Operation::AccountList
         | Operation::AccountShow
+        | Operation::ComponentList
         | Operation::PeerList
         | Operation::PeerShow
         | Operation::AuditList
@@ -249,6 +257,8 @@ fn changes(operation: Operation) -> bool {
         | Operation::AccountSuspend
         | Operation::AccountResume
         | Operation::AccountRemove
+        | Operation::ComponentAdd
+        | Operation::ComponentRemove
         | Operation::PeerPin
         | Operation::PeerUnpin
         | Operation::LoginRevoke

@@ -51,7 +51,8 @@ async fn live(set: DomainSet) -> (House, String) {
 async fn lead(house: &House, name: &str) {
     let domain = DomainName::parse(name).unwrap();
     let page = house.control.domain_records(&system(), name).await.unwrap();
-    for view in &page.web {
+    let posh = page.web.iter();
+    for view in posh.filter(|view| view.service.starts_with("xmpp-")) {
         let body = match house
             .control
             .posh_document(PoshOf::Domain(&domain))
@@ -518,8 +519,28 @@ async fn posh_04_a_document_or_nothing() {
         None
     );
     let page = house.control.domain_records(&system(), NAME).await.unwrap();
-    assert_eq!(page.web.len(), 2);
-    for view in page.web {
+    let (posh, browsers): (Vec<_>, Vec<_>) = page
+        .web
+        .into_iter()
+        .partition(|view| view.service.starts_with("xmpp-"));
+    assert_eq!((posh.len(), browsers.len()), (2, 2));
+    // WS-16: and what leads apps in browsers here.
+    for view in browsers {
+        let place = format!(
+            "https://web.hosting.example/host-meta/{label}/{}",
+            view.service
+        );
+        assert_eq!(view.redirect, place);
+        assert!(
+            view.document
+                .contains("wss://web.hosting.example/xmpp-websocket")
+        );
+        assert_eq!(
+            (view.cross_origin, view.standing),
+            (true, Standing::Missing)
+        );
+    }
+    for view in posh {
         assert_eq!(
             view.address,
             format!("https://example.com/.well-known/posh/{}.json", view.service)
