@@ -4,9 +4,11 @@
 //! given twice, and nobody can guess it. Every question is asked by account and time, or by account, peer and time, so an
 //! index answers it in as many steps as the page has messages, however many there are. About how many bytes an
 //! archive takes is known without counting: each message has the sum of all before it (one that is committed later than
-//! its successor is left out). Messages are written many at a time ([`writer`]).
+//! its successor is left out). Messages are written many at a time ([`writer`]), on SQLite into a log first ([`log`]); whatever
+//! reads or changes the table lets the log be put away before.
 
 mod hash;
+mod log;
 pub(crate) mod writer;
 
 use std::fmt;
@@ -114,12 +116,18 @@ fn archived((at, salt, stanza): Row) -> Archived {
 }
 
 impl DomainStore {
-    /// Keeps a message; it shares its commit with whatever comes at the same time. `false`: the account is gone.
+    /// Keeps a message; it shares its commit with whatever comes at the same time. Of an account that is gone nothing is kept.
+    /// Where its time is taken (the clock was put back) it is kept under the next that is free.
     ///
     /// # Errors
     /// See [`crate::StoreError`]; it was not kept then.
-    pub async fn archive_add(&self, account: AccountId, new: NewArchived) -> Result<bool> {
+    pub async fn archive_add(&self, account: AccountId, new: NewArchived) -> Result<()> {
         self.store.0.archive.add(self.id, account, new).await
+    }
+
+    /// Returns when the table has what was kept before, of the account or of all.
+    pub(crate) async fn archive_settled(&self, account: Option<AccountId>) -> Result<()> {
+        self.store.0.archive.settle(account).await
     }
 
     /// Messages that match, oldest first.
@@ -131,6 +139,7 @@ impl DomainStore {
         account: AccountId,
         query: &ArchiveQuery<'_>,
     ) -> Result<Vec<Archived>> {
+        self.archive_settled(Some(account)).await?;
         const ALL_FIRST: &str = "SELECT r.at, r.salt, r.stanza FROM archive r JOIN accounts a ON a.id = r.account \
              WHERE a.domain = $1 AND r.account = $2 AND r.at > $3 AND r.at < $4 ORDER BY r.at LIMIT $5";
         const ALL_LAST: &str = "SELECT r.at, r.salt, r.stanza FROM archive r JOIN accounts a ON a.id = r.account \
@@ -169,6 +178,7 @@ impl DomainStore {
     /// # Errors
     /// See [`crate::StoreError`].
     pub async fn archive_get(&self, account: AccountId, id: ArchiveId) -> Result<Option<Archived>> {
+        self.archive_settled(Some(account)).await?;
         let row: Option<Row> = rd!(self.store, p => {
             sqlx::query_as(
                 "SELECT r.at, r.salt, r.stanza FROM archive r JOIN accounts a ON a.id = r.account \
@@ -207,6 +217,7 @@ impl DomainStore {
         message: i64,
         within: u32,
     ) -> Result<Vec<Archived>> {
+        self.archive_settled(Some(account)).await?;
         let rows: Vec<Row> = rd!(self.store, p => {
             sqlx::query_as(
                 "SELECT at, salt, stanza FROM (SELECT r.at, r.salt, r.stanza, r.sent, r.message FROM archive r \
@@ -229,6 +240,7 @@ impl DomainStore {
         id: ArchiveId,
         stanza: &[u8],
     ) -> Result<()> {
+        self.archive_settled(Some(account)).await?;
         let (domain, stanza) = (self.id.0, stanza.to_vec());
         grouped!(self.store, c => {
             sqlx::query(
@@ -250,6 +262,7 @@ impl DomainStore {
     /// # Errors
     /// See [`crate::StoreError`].
     pub async fn archive_bytes(&self, account: AccountId) -> Result<u64> {
+        self.archive_settled(Some(account)).await?;
         let (n,): (i64,) = rd!(self.store, p => {
             sqlx::query_as(
                 "SELECT CAST(COALESCE( \
@@ -267,6 +280,7 @@ impl DomainStore {
     /// # Errors
     /// See [`crate::StoreError`].
     pub async fn tenant_archive_bytes(&self) -> Result<u64> {
+        self.archive_settled(None).await?;
         let (n,): (i64,) = rd!(self.store, p => {
             sqlx::query_as(
                 "SELECT CAST(COALESCE(SUM( \
@@ -285,6 +299,7 @@ impl DomainStore {
     /// # Errors
     /// See [`crate::StoreError`].
     pub async fn archive_expire(&self, since: Timestamp) -> Result<u64> {
+        self.archive_settled(None).await?;
         let mut gone = 0;
         loop {
             let now = wr!(self.store, p => {
@@ -307,6 +322,7 @@ impl DomainStore {
     /// See [`crate::StoreError`].
     pub async fn archive_trim(&self, bytes: u64) -> Result<u64> {
         const PAGE: i64 = 500;
+        self.archive_settled(None).await?;
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
         let (mut after, mut gone) = (0, 0);
         loop {

@@ -319,7 +319,15 @@ impl Store {
         }
         make_private(path).map_err(|e| unusable(&e))?;
         let open = |connections, query_only| {
-            let options = options.clone().pragma("query_only", query_only);
+            let mut options = options.clone().pragma("query_only", query_only);
+            if query_only == "OFF" {
+                // What an archive's log is put away into: where that does not fit, pages are written and read again within one
+                // transaction. Taken as it is needed. A page that is changed again before the next checkpoint is copied to the
+                // file once; what was committed is in the write-ahead log, and synced, all the same.
+                options = options
+                    .pragma("cache_size", "-16000")
+                    .pragma("wal_autocheckpoint", "4000");
+            }
             async move {
                 SqlitePoolOptions::new()
                     .max_connections(connections)
@@ -400,6 +408,9 @@ impl Store {
     pub async fn close(&self) {
         if let Err(error) = self.left_write().await {
             tracing::warn!(%error, "when users left was not written");
+        }
+        if let Err(error) = self.0.archive.settle(None).await {
+            tracing::warn!(%error, "archived messages stay in the log for the next start");
         }
         match &self.0.db {
             Db::Pg(p) => p.close().await,

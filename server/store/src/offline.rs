@@ -57,14 +57,22 @@ impl DomainStore {
         id: ArchiveId,
         max: u32,
     ) -> Result<Option<i64>> {
+        const IN_TABLE: &str = "INSERT INTO offline_messages (account, at, stanza, archived) SELECT a.id, $3, $4, $6 FROM accounts a \
+             JOIN archive r ON r.account = a.id AND r.at = $6 AND r.salt = $7 \
+             WHERE a.domain = $1 AND a.id = $2 AND \
+             (SELECT COUNT(*) FROM (SELECT 1 FROM offline_messages WHERE account = $2 LIMIT CAST($5 AS BIGINT)) AS few) < $5 RETURNING id";
+        const IN_LOG: &str = "INSERT INTO offline_messages (account, at, stanza, archived) SELECT a.id, $3, $4, $6 FROM accounts a \
+             WHERE a.domain = $1 AND a.id = $2 AND $7 = $7 AND \
+             (SELECT COUNT(*) FROM (SELECT 1 FROM offline_messages WHERE account = $2 LIMIT CAST($5 AS BIGINT)) AS few) < $5 RETURNING id";
         let domain = self.id.0;
+        // What is in the log is not brought into the table for the sake of each message that waits.
+        let in_log = self.store.0.archive.waits(account, id);
+        if !in_log {
+            self.archive_settled(Some(account)).await?;
+        }
+        let sql = if in_log { IN_LOG } else { IN_TABLE };
         grouped!(self.store, c => {
-            let added: Option<(i64,)> = sqlx::query_as(
-                "INSERT INTO offline_messages (account, at, stanza, archived) SELECT a.id, $3, $4, $6 FROM accounts a \
-                 JOIN archive r ON r.account = a.id AND r.at = $6 AND r.salt = $7 \
-                 WHERE a.domain = $1 AND a.id = $2 AND \
-                 (SELECT COUNT(*) FROM (SELECT 1 FROM offline_messages WHERE account = $2 LIMIT CAST($5 AS BIGINT)) AS few) < $5 RETURNING id",
-            )
+            let added: Option<(i64,)> = sqlx::query_as(sql)
             .bind(domain).bind(account.0).bind(at.0).bind(&b""[..]).bind(i64::from(max)).bind(id.at).bind(id.salt)
             .fetch_optional(c).await?;
             Ok(added.map(|(id,)| id))
@@ -98,6 +106,7 @@ impl DomainStore {
         limit: u32,
     ) -> Result<Vec<OfflineMessage>> {
         type Row = (i64, i64, Vec<u8>, Option<i64>, Option<i64>);
+        self.archive_settled(Some(account)).await?;
         let found: Vec<Row> = rd!(self.store, p => {
             sqlx::query_as(
                 "SELECT o.id, o.at, COALESCE(r.stanza, o.stanza), r.at, r.salt FROM offline_messages o \

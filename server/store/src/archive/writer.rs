@@ -1,16 +1,22 @@
 //! The archive's one writer: messages that come at the same time become durable in one commit.
 //!
 //! A chat makes two of them, and a commit for each would cost more than everything else a message does. So one task takes
-//! whatever waits, writes it with as few statements as possible, commits once and answers all. Nothing waits for a timer: a
-//! lone message is written at once, and while a commit is under way the next batch gathers. On SQLite the batch is one write
-//! of [`crate::group`], which owns the only connection that writes. A batch that is refused is tried message by message, so
-//! that one that cannot be stored takes no other with it.
+//! whatever waits, writes it with one statement, commits once and answers all. Nothing waits for a timer: a lone message is
+//! written at once, and while a commit is under way the next batch gathers. On SQLite the batch goes into the log
+//! ([`log`](super::log)), by one write of [`crate::group`], which owns the only connection that writes; PostgreSQL puts each
+//! row where it belongs. A batch that is refused there is tried message by message, so that one that cannot be stored takes
+//! no other with it.
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use sqlx::{PgPool, QueryBuilder, Sqlite, SqliteConnection};
+use sqlx::{PgPool, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
 
-use super::NewArchived;
+use super::log::{self, Waiting};
+use super::{ArchiveId, NewArchived};
 use crate::error::{Result, StoreError};
 use crate::group::Group;
 use crate::{AccountId, DomainId};
@@ -19,22 +25,42 @@ use crate::{AccountId, DomainId};
 const TOGETHER: usize = 512;
 /// Messages that may wait in line; more of them wait for a place.
 const WAITING: usize = 4_096;
-/// Rows of one statement on SQLite. Few sizes, so that each statement is prepared once.
-const SIZES: [usize; 4] = [64, 16, 4, 1];
+/// Messages that may be in the log: what is put away together takes the writing connection for so long.
+const LOGGED: usize = 4_096;
+/// Bytes of them.
+const LOGGED_BYTES: usize = 4 << 20;
+/// How long the log may have something in it that nobody asks for.
+const SOON: Duration = Duration::from_secs(10);
+/// Times after its own that are tried for a message whose time is taken.
+const TIMES: usize = 1_000;
 
 /// One message of one account.
 #[derive(Debug, Clone)]
-struct Row {
-    domain: i64,
-    account: i64,
-    new: NewArchived,
-    /// Bytes of this message and those before it of the same account in the same statement.
-    size: i64,
+pub(super) struct Row {
+    pub(super) domain: i64,
+    pub(super) account: i64,
+    pub(super) new: NewArchived,
+    /// Bytes of this message and those before it of the same account that are not in the table yet.
+    pub(super) size: i64,
 }
 
-struct Job {
-    row: Row,
-    answer: oneshot::Sender<Result<bool>>,
+impl Row {
+    pub(super) fn of(domain: i64, account: i64, new: NewArchived) -> Self {
+        Self {
+            domain,
+            account,
+            size: i64::try_from(new.stanza.len()).unwrap_or(i64::MAX),
+            new,
+        }
+    }
+}
+
+type Answer = oneshot::Sender<Result<()>>;
+
+enum Job {
+    Keep(Row, Answer),
+    /// Puts away what is in the log.
+    Settle(Answer),
 }
 
 /// Where the batches go.
@@ -46,153 +72,210 @@ pub(crate) enum Sink {
 
 /// Hands messages to the task.
 #[derive(Debug, Clone)]
-pub(crate) struct Writer(mpsc::Sender<Job>);
+pub(crate) struct Writer {
+    jobs: mpsc::Sender<Job>,
+    /// Where there is a log: what is in it.
+    log: Option<Arc<Waiting>>,
+}
+
+fn gone() -> StoreError {
+    StoreError::Unavailable("it has been closed".into())
+}
 
 impl Writer {
     /// Starts the task; it ends when the last handle is dropped.
     pub(crate) fn start(sink: Sink) -> Self {
         let (sender, jobs) = mpsc::channel(WAITING);
-        tokio::spawn(work(sink, jobs));
-        Self(sender)
+        let log = match sink {
+            Sink::Pg(pool) => {
+                tokio::spawn(direct(pool, jobs));
+                None
+            }
+            Sink::Lite(group) => {
+                let waiting = Arc::<Waiting>::default();
+                tokio::spawn(logged(group, waiting.clone(), jobs));
+                Some(waiting)
+            }
+        };
+        Self { jobs: sender, log }
     }
 
-    /// Durable when it returns `true`; `false`: the account is gone.
+    /// Durable when it returns; of an account that is gone nothing is kept.
     pub(crate) async fn add(
         &self,
         domain: DomainId,
         account: AccountId,
         new: NewArchived,
-    ) -> Result<bool> {
+    ) -> Result<()> {
         let (answer, answered) = oneshot::channel();
-        let gone = || StoreError::Unavailable("it has been closed".into());
-        let row = Row {
-            domain: domain.0,
-            account: account.0,
-            size: i64::try_from(new.stanza.len()).unwrap_or(i64::MAX),
-            new,
-        };
-        self.0.send(Job { row, answer }).await.map_err(|_| gone())?;
+        let job = Job::Keep(Row::of(domain.0, account.0, new), answer);
+        self.jobs.send(job).await.map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())?
+    }
+
+    /// Whether this message is in the log, and not in the table yet.
+    pub(crate) fn waits(&self, account: AccountId, id: ArchiveId) -> bool {
+        let log = self.log.as_ref();
+        log.is_some_and(|log| log.has(account, id))
+    }
+
+    /// Returns when the table has everything of the account that was kept before, or of everybody.
+    pub(crate) async fn settle(&self, account: Option<AccountId>) -> Result<()> {
+        let waits = self.log.as_ref().is_some_and(|log| log.any(account));
+        if !waits {
+            return Ok(());
+        }
+        let (answer, answered) = oneshot::channel();
+        let job = Job::Settle(answer);
+        self.jobs.send(job).await.map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?
     }
 }
 
-async fn work(sink: Sink, mut jobs: mpsc::Receiver<Job>) {
+/// What is to be kept, who waits for it, and who waits for an empty log.
+fn sorted(batch: &mut Vec<Job>) -> (Vec<Row>, Vec<Answer>, Vec<Answer>) {
+    let (mut keep, mut settle) = (Vec::with_capacity(batch.len()), Vec::new());
+    for job in batch.drain(..) {
+        match job {
+            Job::Keep(row, answer) => keep.push((row, answer)),
+            Job::Settle(answer) => settle.push(answer),
+        }
+    }
+    // Each message's total counts what is before it, and the two sides of one message are neighbours.
+    keep.sort_by_key(|(row, _)| row.new.id.at);
+    let (rows, answers) = keep.into_iter().unzip();
+    (rows, answers, settle)
+}
+
+fn tell(answers: Vec<Answer>, result: &Result<()>) {
+    for answer in answers {
+        // Nobody may be waiting any more; what was committed stays.
+        let _ = answer.send(result.clone());
+    }
+}
+
+/// SQLite: into the log at once, into the table when somebody looks, when it is much, or after a while.
+async fn logged(group: Group, waiting: Arc<Waiting>, mut jobs: mpsc::Receiver<Job>) {
+    let mut batch = Vec::with_capacity(64);
+    let (mut count, mut bytes) = (0, 0);
+    // The process before this one may have left something.
+    let mut some = true;
+    let mut due = std::pin::pin!(sleep_until(Instant::now() + SOON));
+    loop {
+        let late = tokio::select! {
+            taken = jobs.recv_many(&mut batch, TOGETHER) => match taken {
+                0 => return,
+                _ => false,
+            },
+            () = &mut due, if some => true,
+        };
+        let (rows, answers, settle) = sorted(&mut batch);
+        if !rows.is_empty() {
+            let ids: Vec<_> = rows.iter().map(|row| (row.account, row.new.id)).collect();
+            let packed = log::pack(&rows);
+            let size = packed.len();
+            let kept = group
+                .run(move |c: &mut SqliteConnection| Box::pin(log::append(c, packed)))
+                .await;
+            if kept.is_ok() {
+                (count, bytes) = (count + ids.len(), bytes + size);
+                waiting.note(ids);
+                if !some {
+                    some = true;
+                    due.as_mut().reset(Instant::now() + SOON);
+                }
+            }
+            tell(answers, &kept);
+        }
+        if late || !settle.is_empty() || count >= LOGGED || bytes >= LOGGED_BYTES {
+            let settled = put_away(&group).await;
+            // What fails is tried again when as much more has come, and after a while.
+            (count, bytes) = (0, 0);
+            match &settled {
+                Ok(()) => {
+                    some = false;
+                    waiting.settled();
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "archived messages stay in the log");
+                    due.as_mut().reset(Instant::now() + SOON);
+                }
+            }
+            tell(settle, &settled);
+        }
+    }
+}
+
+async fn put_away(group: &Group) -> Result<()> {
+    while group
+        .run(|c: &mut SqliteConnection| Box::pin(log::put_away(c)))
+        .await?
+    {}
+    Ok(())
+}
+
+/// PostgreSQL: where it belongs at once.
+async fn direct(pool: PgPool, mut jobs: mpsc::Receiver<Job>) {
     let mut batch = Vec::with_capacity(64);
     while jobs.recv_many(&mut batch, TOGETHER).await > 0 {
-        // Each message's total counts what is before it.
-        batch.sort_by_key(|job: &Job| job.row.new.id.at);
-        let (rows, answers): (Vec<Row>, Vec<_>) =
-            batch.drain(..).map(|job| (job.row, job.answer)).unzip();
-        let alone = rows.len() == 1;
-        let written = match write(&sink, rows.clone()).await {
-            Err(error) if !alone && !error.is_temporary() => one_by_one(&sink, rows).await,
-            Err(error) => answers.iter().map(|_| Err(error.clone())).collect(),
-            Ok(there) => there.into_iter().map(Ok).collect(),
-        };
-        for (answer, result) in answers.into_iter().zip(written) {
-            // Nobody may be waiting any more; what was committed stays.
-            let _ = answer.send(result);
+        let (mut rows, answers, settle) = sorted(&mut batch);
+        tell(settle, &Ok(()));
+        if rows.is_empty() {
+            continue;
+        }
+        add_up(&mut rows);
+        match postgres(&pool, &rows).await {
+            Err(error) if !error.is_temporary() => {
+                for (result, answer) in one_by_one(&pool, rows).await.into_iter().zip(answers) {
+                    let _ = answer.send(result);
+                }
+            }
+            done => tell(answers, &done),
         }
     }
 }
 
-async fn one_by_one(sink: &Sink, rows: Vec<Row>) -> Vec<Result<bool>> {
-    let mut written = Vec::with_capacity(rows.len());
-    for row in rows {
-        let there = write(sink, vec![row]).await;
-        written.push(there.map(|there| there == [true]));
+async fn one_by_one(pool: &PgPool, rows: Vec<Row>) -> Vec<Result<()>> {
+    let mut results = Vec::with_capacity(rows.len());
+    for row in &rows {
+        results.push(postgres(pool, std::slice::from_ref(row)).await);
     }
-    written
-}
-
-/// Writes and commits; says of each row whether its account was there.
-async fn write(sink: &Sink, rows: Vec<Row>) -> Result<Vec<bool>> {
-    match sink {
-        Sink::Pg(pool) => postgres(pool, rows).await,
-        Sink::Lite(group) => {
-            group
-                .run(move |c: &mut SqliteConnection| Box::pin(sqlite(c, rows)))
-                .await
+    for (result, mut row) in results.iter_mut().zip(rows) {
+        for _ in 0..TIMES {
+            if !matches!(result, Err(StoreError::Conflict { .. })) {
+                break;
+            }
+            row.new.id.at += 1;
+            *result = postgres(pool, std::slice::from_ref(&row)).await;
         }
     }
+    results
 }
 
 /// Running sizes within one statement, which sees of an account only what was there before.
 fn add_up(rows: &mut [Row]) {
-    let mut sums: Vec<(i64, i64)> = Vec::with_capacity(rows.len());
+    let mut sums = std::collections::HashMap::with_capacity(rows.len());
     for row in rows {
-        match sums.iter_mut().find(|(account, _)| *account == row.account) {
-            Some((_, sum)) => {
-                *sum += row.size;
-                row.size = *sum;
-            }
-            None => sums.push((row.account, row.size)),
-        }
+        let sum = sums.entry(row.account).or_insert(0);
+        *sum += row.size;
+        row.size = *sum;
     }
 }
 
-async fn sqlite(c: &mut SqliteConnection, mut rows: Vec<Row>) -> Result<Vec<bool>> {
-    let mut there = Vec::with_capacity(rows.len());
-    let mut rest = &mut rows[..];
-    while !rest.is_empty() {
-        let size = SIZES.into_iter().find(|size| *size <= rest.len());
-        let (now, later) = rest.split_at_mut(size.unwrap_or(1));
-        rest = later;
-        add_up(now);
-        let mut insert = QueryBuilder::<Sqlite>::new(
-            "INSERT INTO archive (account, at, salt, peer, resource, sent, message, total, stanza) \
-             SELECT a.id, v.column3, v.column4, v.column5, v.column6, v.column7, v.column8, v.column9 + COALESCE( \
-             (SELECT p.total FROM archive p WHERE p.account = a.id ORDER BY p.at DESC LIMIT 1), 0), v.column10 FROM (",
-        );
-        insert.push_values(now.iter(), |mut row, given| {
-            let new = &given.new;
-            row.push_bind(given.domain)
-                .push_bind(given.account)
-                .push_bind(new.id.at)
-                .push_bind(new.id.salt)
-                .push_bind(new.peer.as_str())
-                .push_bind(new.resource.as_str())
-                .push_bind(new.sent)
-                .push_bind(new.message)
-                .push_bind(given.size)
-                .push_bind(&new.stanza[..]);
-        });
-        insert.push(") AS v CROSS JOIN accounts a WHERE a.id = v.column2 AND a.domain = v.column1");
-        let done = insert.build().execute(&mut *c).await?.rows_affected();
-        if done == now.len() as u64 {
-            there.extend(now.iter().map(|_| true));
-            continue;
-        }
-        for row in now.iter() {
-            let found: Option<(i64,)> = sqlx::query_as(
-                "SELECT 1 FROM archive WHERE account = $1 AND at = $2 AND salt = $3",
-            )
-            .bind(row.account)
-            .bind(row.new.id.at)
-            .bind(row.new.id.salt)
-            .fetch_optional(&mut *c)
-            .await?;
-            there.push(found.is_some());
-        }
-    }
-    Ok(there)
-}
-
-async fn postgres(pool: &PgPool, mut rows: Vec<Row>) -> Result<Vec<bool>> {
-    add_up(&mut rows);
+async fn postgres(pool: &PgPool, rows: &[Row]) -> Result<()> {
     let column = |of: fn(&Row) -> i64| rows.iter().map(of).collect::<Vec<i64>>();
     let words =
         |of: fn(&NewArchived) -> &str| rows.iter().map(|r| of(&r.new)).collect::<Vec<&str>>();
     let sent: Vec<bool> = rows.iter().map(|r| r.new.sent).collect();
     let stanzas: Vec<&[u8]> = rows.iter().map(|r| Bytes::as_ref(&r.new.stanza)).collect();
-    let kept: Vec<(i64, i64)> = sqlx::query_as(
+    sqlx::query(
         "INSERT INTO archive (account, at, salt, peer, resource, sent, message, total, stanza) \
          SELECT a.id, v.at, v.salt, v.peer, v.resource, v.sent, v.message, v.size + COALESCE( \
          (SELECT p.total FROM archive p WHERE p.account = a.id ORDER BY p.at DESC LIMIT 1), 0), v.stanza \
          FROM UNNEST($1::BIGINT[], $2::BIGINT[], $3::BIGINT[], $4::BIGINT[], $5::TEXT[], $6::TEXT[], $7::BOOLEAN[], \
          $8::BIGINT[], $9::BIGINT[], $10::BYTEA[]) \
          AS v (domain, account, at, salt, peer, resource, sent, message, size, stanza) \
-         JOIN accounts a ON a.id = v.account AND a.domain = v.domain RETURNING account, at",
+         JOIN accounts a ON a.id = v.account AND a.domain = v.domain",
     )
     .bind(column(|r| r.domain))
     .bind(column(|r| r.account))
@@ -204,9 +287,7 @@ async fn postgres(pool: &PgPool, mut rows: Vec<Row>) -> Result<Vec<bool>> {
     .bind(column(|r| r.new.message))
     .bind(column(|r| r.size))
     .bind(stanzas)
-    .fetch_all(pool)
+    .execute(pool)
     .await?;
-    let all = kept.len() == rows.len();
-    let named = |row: &Row| all || kept.contains(&(row.account, row.new.id.at));
-    Ok(rows.iter().map(named).collect())
+    Ok(())
 }

@@ -24,7 +24,7 @@ async fn keep(d: &DomainStore, new: impl Iterator<Item = (AccountId, NewArchived
             .iter()
             .map(|(account, new)| d.archive_add(*account, new.clone()));
         let added = futures_util::future::join_all(adds).await;
-        kept += added.into_iter().filter(|added| *added == Ok(true)).count();
+        kept += added.into_iter().filter(Result::is_ok).count();
     }
     kept
 }
@@ -68,7 +68,7 @@ battery! {
     ext_18_one_that_cannot_be_kept_takes_no_other_with_it(store) {
         let (_, _, d) = house(&store, "example.com", "aaa").await;
         let a = d.account_add("juliet", &[], NOW).await.expect("added");
-        assert!(d.archive_add(a, message(1, "romeo@example.net")).await.expect("kept"));
+        d.archive_add(a, message(1, "romeo@example.net")).await.expect("kept");
         let adds = [
             d.archive_add(a, message(2, "romeo@example.net")),
             d.archive_add(a, message(1, "romeo@example.net")),
@@ -76,11 +76,13 @@ battery! {
             d.archive_add(a, message(4, "romeo@example.net")),
         ];
         let [two, again, nobody, four] = futures_util::future::join_all(adds).await.try_into().expect("four");
-        assert!(two.expect("kept") && four.expect("kept"));
-        assert!(again.is_err(), "a time is given once");
-        assert!(!nobody.expect("asked"), "no such account");
-        assert_eq!(times(&d, a, ArchiveQuery::default()).await, [1, 2, 4]);
-        assert_eq!(d.archive_bytes(a).await.expect("read"), 300);
+        for kept in [two, again, nobody, four] {
+            kept.expect("asked");
+        }
+        // A time that is taken is not given twice: it is the next one that is free. Nobody has no archive.
+        assert_eq!(times(&d, a, ArchiveQuery::default()).await, [1, 2, 3, 4]);
+        assert_eq!(d.archive_get(a, ArchiveId { at: 3, salt: -1 }).await.expect("read").map(|m| m.stanza.len()), Some(100));
+        assert!(times(&d, AccountId(999), ArchiveQuery::default()).await.is_empty());
     }
 
     ext_18_ids_must_be_whole(store) {
@@ -161,10 +163,10 @@ battery! {
         let (_, _, theirs) = house(&store, "example.net", "bbb").await;
         let victim = theirs.account_add("juliet", &[], NOW).await.expect("added");
         let id = ArchiveId { at: 2, salt: -2 };
-        assert!(theirs.archive_add(victim, message(2, "romeo@example.org")).await.expect("kept"));
+        theirs.archive_add(victim, message(2, "romeo@example.org")).await.expect("kept");
         assert!(theirs.archive_preferences_set(victim, Some("mine")).await.expect("set"));
 
-        assert!(!ours.archive_add(victim, message(3, "evil@example.org")).await.expect("asked"));
+        ours.archive_add(victim, message(3, "evil@example.org")).await.expect("asked");
         assert!(times(&ours, victim, ArchiveQuery::default()).await.is_empty());
         assert_eq!(ours.archive_get(victim, id).await.expect("read"), None);
         assert_eq!(ours.archive_ends(victim).await.expect("read"), None);
@@ -185,4 +187,77 @@ battery! {
         let opened = theirs.account_open("juliet").await.expect("read").expect("there");
         assert_eq!(opened.archive_preferences.as_deref(), Some("mine"));
     }
+}
+
+/// Writes on SQLite, and looks at the tables as they are.
+fn on_sqlite<F: Future<Output = ()>>(test: impl FnOnce(std::path::PathBuf) -> F) {
+    let dir = tempfile::tempdir().expect("directory");
+    runtime().block_on(test(dir.path().to_owned()));
+}
+
+#[test]
+fn what_a_killed_process_left_in_sqlite_s_log_is_found_by_the_next() {
+    on_sqlite(async |dir| {
+        let store = fresh_sqlite(&dir).await;
+        let (_, row, d) = house(&store, "example.com", "aaa").await;
+        let a = d.account_add("juliet", &[], NOW).await.expect("added");
+        d.archive_add(a, message(1, "romeo@example.net"))
+            .await
+            .expect("kept");
+        d.archive_add(a, message(2, "romeo@example.net"))
+            .await
+            .expect("kept");
+        let in_log = together::count(&store, "archive_waiting").await;
+        let in_table = together::count(&store, "archive").await;
+        assert_eq!((in_log, in_table), (2, 0));
+        // Not closed.
+        drop((d, store));
+        let store = fresh_sqlite(&dir).await;
+        let d = store.domain(row.id, &row.name);
+        let found = times(&d, a, ArchiveQuery::default()).await;
+        assert_eq!(found, [1, 2]);
+        assert_eq!(together::count(&store, "archive_waiting").await, 0);
+        d.archive_add(a, message(3, "romeo@example.net"))
+            .await
+            .expect("kept");
+        store.close().await;
+        let store = fresh_sqlite(&dir).await;
+        assert_eq!(together::count(&store, "archive_waiting").await, 0);
+        assert_eq!(together::count(&store, "archive").await, 3);
+    });
+}
+
+#[test]
+fn sqlite_s_log_is_put_away_when_it_is_much() {
+    on_sqlite(async |dir| {
+        let store = fresh_sqlite(&dir).await;
+        let (_, _, d) = house(&store, "example.com", "aaa").await;
+        let a = d.account_add("juliet", &[], NOW).await.expect("added");
+        let messages = (1..=5_000).map(|at| (a, message(at, "x@example.org")));
+        assert_eq!(keep(&d, messages).await, 5_000);
+        assert!(together::count(&store, "archive").await >= 4_096);
+        let log = together::count(&store, "archive_waiting").await;
+        assert!((1..1_000).contains(&log), "{log}");
+        assert_eq!(d.archive_bytes(a).await.expect("read"), 500_000);
+    });
+}
+
+#[test]
+fn sqlite_s_log_of_a_removed_domain_goes_too() {
+    on_sqlite(async |dir| {
+        let store = fresh_sqlite(&dir).await;
+        let (_, row, d) = house(&store, "example.com", "aaa").await;
+        let (_, _, other) = house(&store, "example.net", "bbb").await;
+        let a = d.account_add("juliet", &[], NOW).await.expect("added");
+        let b = other.account_add("romeo", &[], NOW).await.expect("added");
+        for (handle, account) in [(&d, a), (&other, b)] {
+            let kept = handle.archive_add(account, message(1, "x@example.org"));
+            kept.await.expect("kept");
+        }
+        assert!(store.domain_remove(&row, true, NOW).await.expect("removed"));
+        d.archive_settled(None).await.expect("put away");
+        assert_eq!(together::count(&store, "archive_waiting").await, 0);
+        assert_eq!(together::count(&store, "archive").await, 1);
+        assert_eq!(times(&other, b, ArchiveQuery::default()).await, [1]);
+    });
 }

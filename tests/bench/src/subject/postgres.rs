@@ -120,12 +120,13 @@ fn sqlite(file: &Path, sql: &str) -> Outcome<String> {
     Err(format!("sqlite3: {}", String::from_utf8_lossy(&told.stderr)).into())
 }
 
-/// Every row of the SQLite file `from` as a statement that PostgreSQL understands. The schemas are twins.
+/// Every row of the SQLite file `from` as a statement that PostgreSQL understands. The schemas are twins, but for the log of
+/// messages on their way into the archive, which only SQLite has.
 fn statements(from: &Path) -> Outcome<String> {
     let mut text = String::from("SET session_replication_role = replica;\nBEGIN;\n");
     let tables = sqlite(
         from,
-        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name NOT LIKE '_sqlx%'",
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name NOT LIKE '_sqlx%' AND name <> 'archive_waiting'",
     )?;
     for table in tables.lines() {
         let columns = sqlite(
