@@ -13,6 +13,7 @@ mod schema;
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
@@ -80,14 +81,17 @@ pub(crate) fn router() -> Router<Shared> {
         "The panel's cookie (`__Host-login` over TLS); requests that change something also carry the login's secret in `X-CSRF-Token`.",
     );
     components.add_security_scheme("cookie", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
+    // Kept as text: as a tree it takes megabytes, and axum clones what a handler holds for every router it becomes a part of.
+    let description: Arc<str> = serde_json::to_string(&description)
+        .unwrap_or_else(|_| "{}".to_owned())
+        .into();
     router.route(
         urls::OPENAPI,
         get(|State(panel): State<Shared>| async move {
-            let mut description = description.clone();
-            description.servers = Some(vec![utoipa::openapi::Server::new(
-                panel.settings.public_url.clone(),
-            )]);
-            Json(description)
+            let servers = serde_json::json!([{ "url": panel.settings.public_url }]);
+            let rest = description.trim_start_matches('{');
+            let text = format!("{{\"servers\":{servers},{rest}");
+            ([(header::CONTENT_TYPE, "application/json")], text)
         }),
     )
 }
