@@ -19,7 +19,7 @@ use crate::scenario::chat::{self, Reader, Writer};
 use crate::scenario::idle::quiet;
 use crate::scenario::{Crew, Sample, Size, Unit, online};
 use crate::subject::Kind;
-use crate::subject::federated::{Accounts, Federated};
+use crate::subject::federated::{Accounts, Federated, Setting};
 use crate::world::{PASSWORD, World, user};
 
 /// Pairs that talk where there are fewer peers than this.
@@ -69,7 +69,13 @@ pub async fn run(
     let most = peers.iter().copied().max().ok_or("no peers")?;
     let domains = Domains::make(&world.fresh("peers")?, most)?;
     let all = Duration::from_secs_f64(size.seconds * (size.repeat + 1) as f64) + PREPARATION;
-    let mut both = Federated::start(kind, world, &domains, &far_accounts(&peers))?;
+    let mut both = Federated::start(
+        kind,
+        world,
+        &domains,
+        &far_accounts(&peers),
+        &Setting::PLAIN,
+    )?;
     quiet(&both.far.process).await?;
     quiet(&both.near.process).await?;
 

@@ -21,7 +21,10 @@ pub async fn run(
 ) -> Outcome<String> {
     std::fs::create_dir_all(dir)?;
     let data = dir.join("perf.data");
-    let subject = Subject::start(kind, world)?;
+    let subject = match scenario {
+        Scenario::Archive => Subject::start_archiving(kind, world)?,
+        _ => Subject::start(kind, world)?,
+    };
     let mut perf = Command::new("perf")
         .args([
             "record",

@@ -1,6 +1,7 @@
-//! Mixed traffic for a long time, and nothing left of it: chat, log-ins and log-outs, connections that are cut, presence,
-//! messages for people who are away. Memory must end where it was after the first third; sessions, connections, tasks and
-//! descriptors must be gone when everybody is, and the database must have the rows that it had.
+//! Mixed traffic for a long time, and nothing left of it: chat that is archived, log-ins and log-outs, connections that are cut,
+//! presence, messages for people who are away, all of it also between two servers, whose streams come and go. Memory must end
+//! where it was after the first third; sessions, connections, tasks and descriptors must be gone when everybody is, and the
+//! databases must have the rows that they had, and the archive. How long anything took is not judged.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -11,13 +12,15 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::Outcome;
+use crate::authority::{self, Domains};
 use crate::client::{Client, Gate};
 use crate::machine::descriptors;
 use crate::scan;
-use crate::scenario::chat;
+use crate::scenario::chat::{self, Reader, Writer};
 use crate::scenario::idle::{at_rest, quiet};
 use crate::scenario::{Crew, Meter, offline, online};
-use crate::subject::{Kind, Subject};
+use crate::subject::federated::{Accounts, Federated, Side};
+use crate::subject::{Kind, federated::Setting};
 use crate::world::{PASSWORD, World, user};
 
 /// Pairs that chat all the time.
@@ -28,18 +31,34 @@ const COMERS: std::ops::Range<usize> = 2 * PAIRS..2 * PAIRS + 12;
 const ABSENT: std::ops::Range<usize> = COMERS.end..COMERS.end + 4;
 /// Accounts that write to those.
 const WRITERS: std::ops::Range<usize> = ABSENT.end..ABSENT.end + 4;
+/// Domains of the other server.
+const PEERS: usize = 3;
+/// Accounts that chat with somebody there all the time.
+const ABROAD: std::ops::Range<usize> = WRITERS.end..WRITERS.end + 6;
+/// Accounts that write there so seldom that each time a stream is new.
+const SELDOM: std::ops::Range<usize> = ABROAD.end..ABROAD.end + PEERS;
+/// Accounts of the other server that come and go.
+const FAR_COMERS: std::ops::Range<usize> = SELDOM.end..SELDOM.end + 2;
+/// So long there is nothing between two of their messages …
+const SILENCE: Duration = Duration::from_secs(45);
+/// … and after this a stream without stanzas is closed.
+const SETTING: Setting = Setting {
+    archive: true,
+    more: "\n[federation]\nidle_seconds = 20\n",
+};
 /// How much more memory at the end than after a third is none: allocators keep some.
 const GROWTH: f64 = 1.05;
 
 /// The doors of the web and the database may keep so many descriptors more.
 const SPARE: usize = 8;
-/// Tables whose rows come and go by themselves: what was announced to other processes lies there for a day.
-const PASSING: &[&str] = &["changes"];
+/// Tables whose rows come and go by themselves: what was announced to other processes lies there for a day, and what was seen
+/// of a domain's records changes with each look.
+const PASSING: &[&str] = &["changes", "findings", "archive", "archive_waiting"];
 /// Nothing may be left after this.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Accounts that it needs.
-pub const USERS: usize = WRITERS.end;
+pub const USERS: usize = FAR_COMERS.end;
 
 /// How fast each of those who are at work goes on to the next unit.
 #[derive(Clone, Copy, Debug, Default)]
@@ -136,9 +155,9 @@ pub(crate) async fn find(client: &mut Client, absent: usize, number: u64) -> Out
     }
 }
 
-/// A number from the server's own metrics.
-pub(crate) async fn metric(subject: &Subject, name: &str) -> Outcome<f64> {
-    let at = (subject.gate.server().ip(), 9090);
+/// A number from the server's own metrics; with a label where the name has one.
+async fn metric(side: &Side, name: &str) -> Outcome<f64> {
+    let at = (side.gate.server().ip(), 9090);
     let mut tcp = TcpStream::connect(at).await?;
     tcp.write_all(b"GET /metrics HTTP/1.0\r\nHost: bench\r\n\r\n")
         .await?;
@@ -159,9 +178,9 @@ pub(crate) async fn metric(subject: &Subject, name: &str) -> Outcome<f64> {
     Ok(values.iter().sum())
 }
 
-/// Rows of each table of the subject's SQLite file, by SQLite's own program; nothing where that is not installed.
-fn rows(world: &World) -> Outcome<BTreeMap<String, u64>> {
-    let file = world.base.join("domicile/domicile.db");
+/// Rows of each table of a server's SQLite file, by SQLite's own program; nothing where that is not installed.
+fn rows(world: &World, side: &str) -> Outcome<BTreeMap<String, u64>> {
+    let file = world.base.join(side).join("domicile.db");
     let ask = |sql: &str| -> Outcome<String> {
         let told = Command::new("sqlite3")
             .arg("-readonly")
@@ -185,143 +204,226 @@ fn rows(world: &World) -> Outcome<BTreeMap<String, u64>> {
     Ok(found)
 }
 
+/// One of the two servers, and what it was like when nobody was there.
+struct Watched<'a> {
+    name: &'static str,
+    side: &'a Side,
+    files: usize,
+    tasks: f64,
+    rows: BTreeMap<String, u64>,
+    held: Vec<f64>,
+}
+
+impl<'a> Watched<'a> {
+    async fn new(name: &'static str, side: &'a Side, world: &World) -> Outcome<Self> {
+        quiet(&side.process).await?;
+        let watched = Self {
+            name,
+            side,
+            files: descriptors(side.process.id()),
+            tasks: metric(side, "tasks").await?,
+            rows: rows(world, name)?,
+            held: Vec::new(),
+        };
+        println!(
+            "{name} at rest: {:.1} MB, {} descriptors, {} tasks, {} rows",
+            at_rest(&side.process).await? / 1e6,
+            watched.files,
+            watched.tasks,
+            watched.rows.values().sum::<u64>()
+        );
+        Ok(watched)
+    }
+
+    async fn glance(&mut self) -> Outcome<String> {
+        let memory = self.side.process.held()?.rss;
+        self.held.push(memory);
+        Ok(format!(
+            "{} {:.1} MB, {} descriptors, {} tasks",
+            self.name,
+            memory / 1e6,
+            descriptors(self.side.process.id()),
+            metric(self.side, "tasks").await?,
+        ))
+    }
+
+    /// What is left when everybody has gone; whether it is nothing.
+    async fn end(&self, world: &World) -> Outcome<bool> {
+        let mut good = true;
+        let mut judge = |words: String, holds: bool| {
+            println!(
+                "{}: {}: {words}",
+                if holds { "good" } else { "BAD" },
+                self.name
+            );
+            good &= holds;
+        };
+        // Cut connections are noticed when the kernel tells, and closed ones are let go a little later.
+        let (mut clock, over) = (
+            tokio::time::interval(Duration::from_millis(500)),
+            Instant::now(),
+        );
+        let (sessions, connections, tasks, left) = loop {
+            clock.tick().await;
+            let sessions = metric(self.side, "sessions").await?;
+            let connections = metric(self.side, "connections").await?;
+            let tasks = metric(self.side, "tasks").await?;
+            let left = descriptors(self.side.process.id());
+            let gone = sessions == 0.0 && connections == 0.0;
+            let rest = tasks <= self.tasks && left <= self.files + SPARE;
+            if (gone && rest) || over.elapsed() > PATIENCE {
+                break (sessions, connections, tasks, left);
+            }
+        };
+        judge(format!("{sessions} sessions left"), sessions == 0.0);
+        let words = format!("{connections} connections left");
+        judge(words, connections == 0.0);
+        judge(
+            format!("{left} descriptors, {} before", self.files),
+            left <= self.files + SPARE,
+        );
+        judge(
+            format!("{tasks} tasks, {} before", self.tasks),
+            tasks <= self.tasks,
+        );
+        let third = self.held.get(3).copied().unwrap_or(f64::NAN);
+        let last = self.held.last().copied().unwrap_or(f64::NAN);
+        judge(
+            format!(
+                "{:.1} MB at the end, {:.1} MB after a third",
+                last / 1e6,
+                third / 1e6
+            ),
+            last <= third * GROWTH,
+        );
+        let after = rows(world, self.name)?;
+        let other: Vec<String> = after
+            .iter()
+            .filter(|(table, _)| !PASSING.contains(&table.as_str()))
+            .filter(|(table, count)| self.rows.get(*table) != Some(*count))
+            .map(|(table, count)| {
+                let was = self.rows.get(table).copied().unwrap_or_default();
+                format!("{table} has {count}, and had {was}")
+            })
+            .collect();
+        judge(
+            format!(
+                "{} rows, {} before, {} of them archived messages{}{}",
+                after.values().sum::<u64>(),
+                self.rows.values().sum::<u64>(),
+                after.get("archive").copied().unwrap_or_default(),
+                if other.is_empty() { "" } else { ": " },
+                other.join(", ")
+            ),
+            other.is_empty(),
+        );
+        Ok(good)
+    }
+}
+
+/// Somebody near each with somebody at one of the peers.
+async fn abroad(
+    both: &Federated,
+    numbers: std::ops::Range<usize>,
+) -> Outcome<Vec<(Writer, Reader)>> {
+    let mut clients = Vec::new();
+    for number in numbers {
+        clients.push(both.near.gate.online(&user(number), PASSWORD).await?);
+        let far = both.far.gate.to(&authority::domain(number % PEERS));
+        clients.push(far.online(&user(number), PASSWORD).await?);
+    }
+    chat::paired(clients).await
+}
+
+/// One message at a time; how long nothing follows it.
+async fn talk(
+    (mut writer, mut reader): (Writer, Reader),
+    meter: Rc<Meter>,
+    pace: Pace,
+    silence: Duration,
+) -> Outcome<()> {
+    let mut clock = tokio::time::interval(Duration::from_secs(1));
+    while !meter.stop.get() {
+        pace.rest().await;
+        writer.send(1).await?;
+        meter.add(reader.arrived().await?);
+        let said = Instant::now();
+        while said.elapsed() < silence && !meter.stop.get() {
+            clock.tick().await;
+        }
+    }
+    chat::end(writer, reader).await
+}
+
 /// Runs for so long; what was seen, and whether it was good.
 pub async fn run(world: &World, time: Duration, pace: Pace) -> Outcome<bool> {
-    let subject = Subject::start(Kind::Domicile, world)?;
-    // Whatever the first sessions bring into memory is the process's.
-    offline(online(&subject.gate, 0..2 * PAIRS).await?).await?;
-    quiet(&subject.process).await?;
-    let (files, id) = (descriptors(subject.process.id()), subject.process.id());
-    let before = rows(world)?;
-    let tasks = metric(&subject, "tasks").await?;
-    println!(
-        "at rest: {:.1} MB, {files} descriptors, {tasks} tasks, {} rows",
-        at_rest(&subject.process).await? / 1e6,
-        before.values().sum::<u64>()
-    );
+    let domains = Domains::make(&world.fresh("peers")?, PEERS)?;
+    let mut accounts = Accounts::new();
+    for number in ABROAD.start..FAR_COMERS.end {
+        accounts.entry(number % PEERS).or_default().insert(number);
+    }
+    let both = Federated::start(Kind::Domicile, world, &domains, &accounts, &SETTING)?;
+    // Whatever the first sessions and streams bring into memory is the process's, and what they teach is kept.
+    offline(online(&both.near.gate, 0..2 * PAIRS).await?).await?;
+    for (mut writer, mut reader) in abroad(&both, ABROAD.start..SELDOM.end).await? {
+        writer.send(1).await?;
+        reader.arrived().await?;
+        chat::end(writer, reader).await?;
+    }
+    let mut near = Watched::new("near", &both.near, world).await?;
+    let mut far = Watched::new("far", &both.far, world).await?;
 
     let mut crew = Crew::default();
-    for (mut writer, mut reader) in chat::paired(online(&subject.gate, 0..2 * PAIRS).await?).await?
-    {
-        let meter = crew.meter.clone();
-        crew.add(async move {
-            while !meter.stop.get() {
-                pace.rest().await;
-                writer.send(1).await?;
-                meter.add(reader.arrived().await?);
-            }
-            chat::end(writer, reader).await
-        });
+    let gate = &both.near.gate;
+    let local = chat::paired(online(gate, 0..2 * PAIRS).await?).await?;
+    let often = local.into_iter().chain(abroad(&both, ABROAD).await?);
+    for pair in often {
+        crew.add(talk(pair, crew.meter.clone(), pace, Duration::ZERO));
+    }
+    for pair in abroad(&both, SELDOM).await? {
+        crew.add(talk(pair, crew.meter.clone(), pace, SILENCE));
     }
     for number in COMERS {
-        crew.add(come_and_go(
-            subject.gate.clone(),
-            number,
-            crew.meter.clone(),
-            pace,
-        ));
+        let meter = crew.meter.clone();
+        crew.add(come_and_go(gate.clone(), number, meter, pace));
+    }
+    for number in FAR_COMERS {
+        let far = both.far.gate.to(&authority::domain(number % PEERS));
+        crew.add(come_and_go(far, number, crew.meter.clone(), pace));
     }
     for (absent, writer) in ABSENT.zip(WRITERS) {
-        crew.add(away(
-            subject.gate.clone(),
-            writer,
-            absent,
-            crew.meter.clone(),
-            pace,
-        ));
+        let meter = crew.meter.clone();
+        crew.add(away(gate.clone(), writer, absent, meter, pace));
     }
     let (begun, steps) = (Instant::now(), 12);
-    let mut held = Vec::new();
     for step in 1..=steps {
         crew.work(time / steps).await?;
-        let memory = subject.process.held()?.rss;
-        held.push(memory);
         println!(
-            "{:>6.0} s: {:.1} MB, {} descriptors, {} tasks, {} units, step {step} of {steps}",
+            "{:>6.0} s: {}; {}; {} units, step {step} of {steps}",
             begun.elapsed().as_secs_f64(),
-            memory / 1e6,
-            descriptors(id),
-            metric(&subject, "tasks").await?,
+            near.glance().await?,
+            far.glance().await?,
             crew.meter.done.get()
         );
     }
     crew.finish().await?;
-    quiet(&subject.process).await?;
 
     let mut good = true;
-    let mut judge = |words: String, holds: bool| {
-        println!("{}: {words}", if holds { "good" } else { "BAD" });
-        good &= holds;
-    };
-    // Cut connections are noticed when the kernel tells, and closed ones are let go a little later.
-    let (mut clock, over) = (
-        tokio::time::interval(Duration::from_millis(500)),
-        Instant::now(),
-    );
-    let (sessions, connections, still, left) = loop {
-        clock.tick().await;
-        let sessions = metric(&subject, "sessions").await?;
-        let connections = metric(&subject, "connections").await?;
-        let still = metric(&subject, "tasks").await?;
-        let left = descriptors(id);
-        let gone = sessions == 0.0 && connections == 0.0;
-        if (gone && still <= tasks && left <= files + SPARE) || over.elapsed() > PATIENCE {
-            break (sessions, connections, still, left);
-        }
-    };
-    println!(
-        "{:.1} s after the last goodbye:",
-        over.elapsed().as_secs_f64()
-    );
-    judge(format!("{sessions} sessions left"), sessions == 0.0);
-    judge(
-        format!("{connections} connections left"),
-        connections == 0.0,
-    );
-    judge(
-        format!("{left} descriptors, {files} before"),
-        left <= files + SPARE,
-    );
-    judge(format!("{still} tasks, {tasks} before"), still <= tasks);
-    let third = held.get(3).copied().unwrap_or(f64::NAN);
-    let last = held.last().copied().unwrap_or(f64::NAN);
-    judge(
-        format!(
-            "{:.1} MB at the end, {:.1} MB after a third",
-            last / 1e6,
-            third / 1e6
-        ),
-        last <= third * GROWTH,
-    );
     // Everybody who was away found everything once: nothing is kept.
     for absent in ABSENT {
-        let mut client = subject.gate.online_raw(&user(absent), PASSWORD).await?;
+        let mut client = gate.online_raw(&user(absent), PASSWORD).await?;
         let more = client.until_settled().await?;
-        judge(
-            format!("{} kept messages left for {}", more, user(absent)),
-            more == 0,
+        println!(
+            "{}: {more} kept messages left for {}",
+            if more == 0 { "good" } else { "BAD" },
+            user(absent)
         );
+        good &= more == 0;
         client.log_out().await?;
     }
-    let after = rows(world)?;
-    let other: Vec<String> = after
-        .iter()
-        .filter(|(table, _)| !PASSING.contains(&table.as_str()))
-        .filter(|(table, count)| before.get(*table) != Some(*count))
-        .map(|(table, count)| {
-            let was = before.get(table).copied().unwrap_or_default();
-            format!("{table} has {count}, and had {was}")
-        })
-        .collect();
-    judge(
-        format!(
-            "{} rows, {} before{}{}",
-            after.values().sum::<u64>(),
-            before.values().sum::<u64>(),
-            if other.is_empty() { "" } else { ": " },
-            other.join(", ")
-        ),
-        other.is_empty(),
-    );
+    for watched in [&near, &far] {
+        quiet(&watched.side.process).await?;
+        good &= watched.end(world).await?;
+    }
     Ok(good)
 }

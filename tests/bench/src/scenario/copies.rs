@@ -24,7 +24,10 @@ struct Listener {
 impl Listener {
     /// Takes one message and looks at its body.
     async fn take(&mut self, expected: &[u8]) -> Outcome<()> {
-        let (kind, range) = self.client.connection.item().await?;
+        let (kind, mut range) = self.client.connection.item().await?;
+        while self.is_own_presence(range.clone()) {
+            (_, range) = self.client.connection.item().await?;
+        }
         let item = self.client.connection.bytes(range);
         let right = kind == Kind::Element
             && scan::is(item, "message")
@@ -39,6 +42,19 @@ impl Listener {
             self.client.jid, self.from
         )
         .into())
+    }
+}
+
+impl Listener {
+    /// An account's sessions hear of each other when the server comes to it: where each session is a process of its own
+    /// (ejabberd), that is after everything else has been answered.
+    fn is_own_presence(&self, range: std::ops::Range<usize>) -> bool {
+        let item = self.client.connection.bytes(range);
+        let own = |from: &[u8]| {
+            let rest = from.strip_prefix(self.client.bare().as_bytes());
+            rest.is_some_and(|rest| rest.starts_with(b"/"))
+        };
+        scan::is(item, "presence") && scan::attribute(item, "from").is_some_and(own)
     }
 }
 

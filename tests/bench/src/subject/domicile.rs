@@ -10,7 +10,10 @@ use crate::machine::Process;
 use crate::world::{DOMAIN, World, copy};
 
 /// The same on a PostgreSQL of its own; the database is the second.
-pub(super) fn start_on_postgres(world: &World) -> Outcome<(Process, Database, String)> {
+pub(super) fn start_on_postgres(
+    world: &World,
+    archive: bool,
+) -> Outcome<(Process, Database, String)> {
     let dir = world.fresh("domicile-postgres")?;
     copy(&world.home(), &dir)?;
     let address = world.address(5);
@@ -20,8 +23,10 @@ pub(super) fn start_on_postgres(world: &World) -> Outcome<(Process, Database, St
         &config,
         &[("ADDRESS", &address), ("DIR", &dir.to_string_lossy())],
     )?;
-    let off = ["domain", "set", DOMAIN, "--modules-off", "archive"];
-    world.command(&dir, &off)?;
+    if !archive {
+        let off = ["domain", "set", DOMAIN, "--modules-off", "archive"];
+        world.command(&dir, &off)?;
+    }
     let database = postgres::start(&world.base.join("postgres.log"))?;
     let url = &database.url;
     let text = std::fs::read_to_string(&config)?;

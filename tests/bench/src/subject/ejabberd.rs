@@ -20,7 +20,11 @@ const SALT: &[u8] = b"0123456789abcdef";
 /// ejabberd's default.
 const ITERATIONS: u32 = 4_096;
 
-pub(super) fn start(world: &World, domains: Option<&Domains>) -> Outcome<(Process, String)> {
+pub(super) fn start(
+    world: &World,
+    domains: Option<&Domains>,
+    archive: bool,
+) -> Outcome<(Process, String)> {
     let dir = world.fresh("ejabberd")?;
     let address = world.address(4);
     let (chain, key) = world.certificate();
@@ -35,6 +39,14 @@ pub(super) fn start(world: &World, domains: Option<&Domains>) -> Outcome<(Proces
             ("DIR", &dir.to_string_lossy()),
             ("DOMAIN", DOMAIN),
             ("ROOTS", &world.roots().to_string_lossy()),
+            (
+                "ARCHIVE",
+                if archive {
+                    "mod_mam: {default: always}"
+                } else {
+                    "# no archive"
+                },
+            ),
         ],
     )?;
     if let Some(domains) = domains {

@@ -26,6 +26,22 @@ const TENANT: &str = "bench";
 /// Accounts of the far server: by domain, the numbers of its users.
 pub type Accounts = BTreeMap<usize, BTreeSet<usize>>;
 
+/// What a pair of servers is to be like.
+pub struct Setting {
+    /// Messages are archived (XEP-0313); otherwise none is.
+    pub archive: bool,
+    /// What comes at the end of the configuration of ours.
+    pub more: &'static str,
+}
+
+impl Setting {
+    /// As the others are: without an archive.
+    pub const PLAIN: Self = Self {
+        archive: false,
+        more: "",
+    };
+}
+
 /// One of the two.
 pub struct Side {
     /// Its process.
@@ -61,6 +77,7 @@ impl Federated {
         world: &World,
         domains: &Domains,
         accounts: &Accounts,
+        setting: &Setting,
     ) -> Outcome<Self> {
         let places = Places::new(kind, world, domains)?;
         let dirs = [world.fresh("near")?, world.fresh("far")?];
@@ -69,11 +86,23 @@ impl Federated {
         }
         let mut calls = Vec::new();
         for (at, dir) in dirs.iter().enumerate() {
-            calls.push(places.prepare(kind, world, domains, at, dir)?);
+            calls.push(places.prepare(kind, world, domains, at, dir, setting)?);
         }
         match kind {
             // By the limits of its configuration.
-            Kind::Domicile => fill_domicile(world, &dirs[1], domains, accounts)?,
+            Kind::Domicile => {
+                fill_domicile(world, &dirs[1], domains, accounts)?;
+                if !setting.archive {
+                    let off = |dir: &Path, name: &str| {
+                        let off = ["domain", "set", name, "--modules-off", "archive"];
+                        world.command(dir, &off)
+                    };
+                    off(&dirs[0], DOMAIN)?;
+                    for domain in accounts.keys() {
+                        off(&dirs[1], &authority::domain(*domain))?;
+                    }
+                }
+            }
             Kind::Prosody => {
                 prosody::accounts(&dirs[0], DOMAIN, 0..world.users)?;
                 for (domain, users) in accounts {
@@ -155,6 +184,7 @@ impl Places {
         domains: &Domains,
         at: usize,
         dir: &Path,
+        setting: &Setting,
     ) -> Outcome<(PathBuf, Vec<String>)> {
         let address = self.servers[at].to_string();
         let (name, dns) = match kind {
@@ -176,6 +206,10 @@ impl Places {
             ("ROOTS", &self.roots.to_string_lossy()),
         ];
         configure(name, &config, &places)?;
+        if kind == Kind::Domicile {
+            let text = fs::read_to_string(&config)?;
+            fs::write(&config, text + setting.more)?;
+        }
         let config = config.to_string_lossy().into_owned();
         if kind == Kind::Domicile {
             let arguments = ["serve".to_owned(), "--config".to_owned(), config];

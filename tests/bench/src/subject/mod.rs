@@ -55,11 +55,15 @@ impl Kind {
     ];
 
     /// Whether the scenario says anything about it that another kind does not say: of PostgreSQL where rows are read or
-    /// written.
+    /// written, or might be.
     pub fn takes_part(self, scenario: Scenario) -> bool {
         let stored = matches!(
             scenario,
-            Scenario::Login | Scenario::Roster | Scenario::Offline
+            Scenario::Login
+                | Scenario::Roster
+                | Scenario::Offline
+                | Scenario::Carbons
+                | Scenario::Archive
         );
         self != Self::Postgres || stored
     }
@@ -147,12 +151,14 @@ impl Subject {
         let mut database = None;
         let started = match kind {
             Kind::Domicile => domicile::start(world, domains, archive),
-            Kind::Postgres => domicile::start_on_postgres(world).map(|(server, own, address)| {
-                database = Some(own);
-                (server, address)
-            }),
+            Kind::Postgres => {
+                domicile::start_on_postgres(world, archive).map(|(server, own, address)| {
+                    database = Some(own);
+                    (server, address)
+                })
+            }
             Kind::Prosody => prosody::start(world, domains, archive),
-            Kind::Ejabberd => ejabberd::start(world, domains),
+            Kind::Ejabberd => ejabberd::start(world, domains, archive),
             Kind::Floor => Err("it speaks no XMPP".into()),
         };
         let (mut process, address) = started.map_err(|e| format!("{}: {e}", kind.name()))?;
