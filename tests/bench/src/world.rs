@@ -18,6 +18,9 @@ pub const PASSWORD: &str = "bench-secret-1";
 /// The domain under test, one of the demo's.
 pub const DOMAIN: &str = "one.example";
 
+/// Who owns it there.
+pub const CUSTOMER: &str = "Demo customer";
+
 /// What is needed to start servers.
 pub struct World {
     /// The `domicile` binary.
@@ -120,6 +123,9 @@ impl World {
         demo.until("line of a ready demo", Duration::from_secs(180), |demo| {
             demo.said().lines().any(|line| line.starts_with('{'))
         })?;
+        // A customer has ten thousand by default.
+        let most = ["tenant", "set", CUSTOMER, "--accounts", "100000000"];
+        self.command(&home, &most)?;
         let mut csv = String::new();
         // Nobody hashes thousands of passwords: the verifiers are of one salt.
         let verifiers = scram::rfc5803(PASSWORD, b"0123456789abcdef", 10_000);

@@ -7,7 +7,7 @@ use super::postgres::{self, Database};
 use crate::Outcome;
 use crate::authority::{self, Domains};
 use crate::machine::Process;
-use crate::world::{DOMAIN, World, copy};
+use crate::world::{CUSTOMER, DOMAIN, World, copy};
 
 /// The same on a PostgreSQL of its own; the database is the second.
 pub(super) fn start_on_postgres(
@@ -46,9 +46,6 @@ pub(super) fn start_on_postgres(
     let process = Process::start(&mut command("serve"), &log)?;
     Ok((process, database, address))
 }
-
-/// The demo's tenant.
-const CUSTOMER: &str = "Demo customer";
 
 pub(super) fn start(
     world: &World,
