@@ -139,7 +139,7 @@ impl Server {
         let router = Router::new(
             tenancy.clone(),
             sessions,
-            Modules::new(wiring::module_limits(&config)),
+            Modules::new(wiring::module_limits(&config)).with_external(wiring::external(&config)),
             Recipients::new(RecipientLimits {
                 most: limits.recipients as usize,
                 period: Duration::from_secs(limits.recipients_seconds.into()),

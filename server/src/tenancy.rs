@@ -556,6 +556,7 @@ impl Settings {
                 contacts: contacts
                     .map(|(role, addresses)| Contact { role, addresses })
                     .collect(),
+                external: choices.external,
             },
             patience,
             resumption: Some(Box::new(resumption)).filter(|r| r.seconds > 0),

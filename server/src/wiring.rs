@@ -243,6 +243,19 @@ pub fn module_limits(config: &Config) -> modules::Limits {
     }
 }
 
+/// Services for calls.
+pub fn external(config: &Config) -> modules::External {
+    let external = &config.external;
+    let services = external.services.iter();
+    modules::External {
+        services: services
+            .filter_map(|uri| modules::ExternalService::parse(uri))
+            .collect(),
+        secret: Zeroizing::new(external.turn_secret.expose().as_bytes().to_vec()),
+        seconds: external.credential_seconds,
+    }
+}
+
 /// The way to the platform's zone.
 pub fn zone(config: &Config) -> Result<Arc<dyn ZonePublisher>, WiringError> {
     let Some(server) = config.zone.server.first() else {

@@ -21,7 +21,7 @@ use crate::kept::kept;
 use crate::zones::Zones;
 
 /// Password of every account and operator here.
-const PASSWORD: &str = "a-long-enough-secret";
+pub const PASSWORD: &str = "a-long-enough-secret";
 /// Login and password of who runs a house.
 pub const OPERATOR: (&str, &str) = ("lab@hosting.example", PASSWORD);
 

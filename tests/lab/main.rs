@@ -38,6 +38,7 @@ mod renegotiation;
 mod revocation;
 mod riding;
 mod rules;
+mod subscriptions;
 mod table;
 mod tlsa;
 mod wire;

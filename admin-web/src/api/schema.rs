@@ -302,6 +302,8 @@ pub(super) struct DomainSet {
     resume_seconds: Option<u32>,
     /// Authorities whose certificates prove clients, PEM; empty: the platform's.
     client_ca: Option<String>,
+    /// STUN and TURN servers for calls (XEP-0215), as URIs; the one word `none`: none; empty: the platform's.
+    external: Option<Vec<String>>,
 }
 
 /// Clients' streams and modules.
@@ -316,6 +318,7 @@ pub(super) struct StreamChoices {
     idle_seconds: Option<u32>,
     resume_seconds: Option<u32>,
     client_ca: Option<String>,
+    external: Option<Vec<String>>,
 }
 
 #[derive(ToSchema)]

@@ -191,6 +191,8 @@ pub struct DomainSettings {
     pub components: Vec<String>,
     /// Addresses for people with questions (XEP-0157).
     pub contacts: Vec<Contact>,
+    /// Services for calls (XEP-0215), as URIs; `None`: the platform's.
+    pub external: Option<Vec<String>>,
 }
 
 /// Contact addresses of one kind (XEP-0157).

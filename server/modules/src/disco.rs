@@ -1,4 +1,5 @@
-//! Service Discovery, XEP-0030 version 2.5.0, with contact addresses of XEP-0157 version 1.1.1.
+//! Service Discovery, XEP-0030 version 2.5.0, with contact addresses of XEP-0157 version 1.1.1, and the server's own entity
+//! capabilities of XEP-0115 version 1.6.0, section 6.3: a hash of the answer in the stream features, so that clients need not ask.
 //!
 //! Answers for the domain and for accounts; what is announced comes from the cards of the modules that the domain has on.
 //! Strangers and those who ask for accounts that do not exist get the same: `<service-unavailable/>` for info, an empty list
@@ -11,10 +12,11 @@ use xmpp::ns;
 use xmpp::stanza::{Condition, Stanza};
 
 use crate::commands;
-use crate::context::{Contact, Context, Refusal, Standing};
+use crate::context::{Contact, Context, Hosted, Refusal, Standing};
 use crate::form::{Field, Form};
 use crate::hooks::{self, Answer, Ask, Module, modules_of, services_of};
 use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Spec};
+use crate::pubsub::caps::verification;
 
 /// The module.
 pub(crate) struct Disco;
@@ -55,6 +57,14 @@ impl Module for Disco {
 
     async fn iq_to_server(&self, cx: &Context<'_>, iq: &Stanza) -> Result<Answer, Refusal> {
         let (query_ns, node) = asked(iq)?;
+        let known = |node: &str| {
+            let ver = node
+                .strip_prefix(NODE)
+                .and_then(|rest| rest.strip_prefix('#'));
+            query_ns == ns::DISCO_INFO
+                && ver.is_some()
+                && ver == verification(&of_domain(cx.hosted)).as_deref()
+        };
         let on = |name| modules_of(cx.hosted).any(|m| m.info().name == name);
         match node.as_deref() {
             Some(commands::COMMANDS) if query_ns == ns::DISCO_ITEMS && on("commands") => {
@@ -65,6 +75,7 @@ impl Module for Disco {
                         .children_from(items),
                 ));
             }
+            Some(node) if known(node) => {}
             Some(node) if query_ns == ns::DISCO_INFO && on("commands") => {
                 let info = commands::info(cx, iq, node).ok_or(Condition::ItemNotFound)?;
                 return Ok(Answer::Payload(info));
@@ -86,10 +97,9 @@ impl Module for Disco {
             let items = items.children_from(components);
             return Ok(Answer::Payload(items));
         }
-        let features = modules_of(cx.hosted).flat_map(|m| m.info().server_features);
-        let mut info = info("server", "im", Some("Domicile"), features);
-        if let Some(form) = contact_form(&cx.hosted.settings.contacts) {
-            info.push(form);
+        let mut info = of_domain(cx.hosted);
+        if let Some(node) = node {
+            info.set_attr("node", node);
         }
         Ok(Answer::Payload(info))
     }
@@ -123,6 +133,30 @@ impl Module for Disco {
         }
         Ok(Answer::Payload(answer))
     }
+}
+
+/// What the hash is of, to clients.
+const NODE: &str = "urn:x-domicile:server";
+
+/// What the domain is.
+fn of_domain(hosted: &Hosted) -> Element {
+    let features = modules_of(hosted).flat_map(|m| m.info().server_features);
+    let mut info = info("server", "im", Some("Domicile"), features);
+    if let Some(form) = contact_form(&hosted.settings.contacts) {
+        info.push(form);
+    }
+    info
+}
+
+/// The hash of what the domain is (EXT-02), for its stream features.
+pub(crate) fn capabilities(hosted: &Hosted) -> Option<Element> {
+    let ver = verification(&of_domain(hosted))?;
+    Some(
+        Element::new("c", ns::CAPS)
+            .attr("hash", "sha-1")
+            .attr("node", NODE)
+            .attr("ver", ver),
+    )
 }
 
 /// Namespace of the query, and its node if it has one.
@@ -208,6 +242,35 @@ mod tests {
              <item jid='rooms.one.example' name='group chats'/>\
              <item jid='upload.one.example' name='files that people share'/></query></iq>",
         );
+    }
+
+    #[tokio::test]
+    async fn ext_02_the_hash_is_that_of_the_answer_and_its_node_is_answered() {
+        let mut house = House::new().await;
+        let alice = house.bind("alice@one.example/phone");
+        let ver = |house: &House| {
+            let features = hooks::stream_features(house.context("one.example").hosted);
+            let caps = features
+                .iter()
+                .find(|f| f.is("c", ns::CAPS))
+                .expect("a hash");
+            assert_eq!(caps.get_attr("hash"), Some("sha-1"));
+            caps.get_attr("ver").expect("one").to_owned()
+        };
+        let before = ver(&house);
+        let asked = format!(
+            "<query xmlns='http://jabber.org/protocol/disco#info' node='{NODE}#{before}'/>"
+        );
+        house.iq(&alice, "get", Some("one.example"), &asked).await;
+        assert!(
+            house
+                .take(&alice)
+                .contains("<feature var='urn:xmpp:ping'/>")
+        );
+        house.settings(|s| s.off = vec!["time".into()]);
+        assert_ne!(ver(&house), before);
+        house.iq(&alice, "get", Some("one.example"), &asked).await;
+        house.got_error(&alice, "item-not-found");
     }
 
     #[tokio::test]

@@ -42,6 +42,7 @@ use crate::avatars;
 use crate::blocking;
 use crate::carbons;
 use crate::context::{Context, DomainSettings, Hosted, Refusal, Standing};
+use crate::disco;
 use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Service};
 use crate::memory::Modules;
 use crate::passage::{Glance, Passage, Taken};
@@ -556,11 +557,12 @@ pub async fn iq_stopped(cx: &Context<'_>, iq: &Stanza) -> bool {
     stopped
 }
 
-/// Informative stream features of the domain after authentication (RFC 6121 2.6.1, 3.4).
+/// Informative stream features of the domain after authentication (RFC 6121 2.6.1, 3.4; XEP-0115 6.3).
 pub fn stream_features(hosted: &Hosted) -> Vec<Element> {
     modules_of(hosted)
         .flat_map(|m| m.info().stream_features)
         .map(|(name, ns)| Element::new(*name, *ns))
+        .chain(disco::capabilities(hosted))
         .collect()
 }
 

@@ -20,15 +20,18 @@ mod avatars;
 mod blocking;
 mod bookmarks;
 mod carbons;
+mod clients;
 mod commands;
 mod content;
 mod disco;
+mod external;
 mod form;
 mod offline;
 mod ping;
 pub mod presence;
 mod private;
 mod pubsub;
+mod push;
 mod register;
 mod rooms;
 mod roster;
@@ -43,6 +46,7 @@ mod testing;
 
 pub use carbons::{carbons_set, is_carbon};
 pub use context::{Contact, Context, DomainSettings, Hosted, Quota, Refusal, Standing};
+pub use external::{External, ExternalService};
 pub use hooks::{Answer, Ask, Module, Undeliverable};
 pub use info::{ModuleInfo, Service, Spec};
 pub use memory::{Limits, Modules, PubsubLimits};
@@ -58,6 +62,7 @@ pub static ALL: &[&dyn Module] = &[
     &blocking::Blocking,
     &carbons::Carbons,
     &archive::Archive,
+    &push::Push,
     &offline::Offline,
     &pubsub::Pubsub,
     &private::Private,
@@ -68,7 +73,10 @@ pub static ALL: &[&dyn Module] = &[
     &version::Version,
     &time::Time,
     &register::Register,
+    &clients::Clients,
+    &external::ExternalServices,
     &rooms::RoomsModule,
+    &rooms::RoomSearch,
     &uploads::Uploads,
     &commands::Commands,
 ];

@@ -18,11 +18,13 @@ use crate::archive::Clock;
 use crate::carbons::Copied;
 use crate::commands::UNDER_WAY;
 use crate::context::{Context, Hosted};
+use crate::external::External;
 use crate::offline::{Handed, Nothing};
 use crate::presence::{Directed, Known};
 use crate::pubsub::caps::Caps;
 use crate::pubsub::heard::Heard;
 use crate::pubsub::nodes::NodeCache;
+use crate::push::Pushes;
 use crate::rooms::Rooms;
 use crate::roster::RosterCache;
 use crate::switchboard::Switchboard;
@@ -149,6 +151,8 @@ pub struct Modules {
     pub(crate) nodes: NodeCache,
     pub(crate) caps: Caps,
     pub(crate) heard: Heard,
+    pub(crate) pushes: Pushes,
+    pub(crate) external: External,
     pub(crate) commands: Aging<String, ()>,
     turns: Turns,
 }
@@ -175,10 +179,19 @@ impl Modules {
             nodes: NodeCache::new(limits.pubsub.cache_bytes),
             caps: Caps::default(),
             heard: Heard::default(),
+            pushes: Pushes::default(),
+            external: External::default(),
             commands: Aging::new(UNDER_WAY),
             turns: Turns::default(),
             limits,
         }
+    }
+
+    /// The same with services outside of this process (XEP-0215).
+    #[must_use]
+    pub fn with_external(mut self, external: External) -> Self {
+        self.external = external;
+        self
     }
 
     /// For calling hooks on behalf of a domain.
@@ -195,6 +208,7 @@ impl Modules {
     pub fn forget_account(&self, account: &BareJid) {
         self.rosters.forget(account);
         self.nodes.forget(account);
+        self.pushes.forget(account);
         self.left.remove(account);
         self.rooms.forget_account(account);
     }
@@ -209,7 +223,7 @@ impl Modules {
     /// Whether an iq result or error may be the answer to what a module asked: then it goes to
     /// [`crate::hooks::iq_answered`].
     pub fn expects(&self, iq: &Stanza) -> bool {
-        self.caps.expects(iq)
+        self.caps.expects(iq) || self.pushes.expects(iq)
     }
 
     /// Whether the account may have blocked `other`, as far as is known without asking the store.

@@ -85,6 +85,10 @@ pub struct SessionView {
     pub carbons: bool,
     /// It asked for the block list and gets pushes (XEP-0191 3.3).
     pub block_list: bool,
+    /// Its client is not there; the session waits for it (XEP-0198).
+    pub away: bool,
+    /// The name that its client has given itself (XEP-0388 2.3), if it came with a token or wanted one.
+    pub agent: Option<String>,
 }
 
 impl SessionView {
@@ -97,6 +101,8 @@ impl SessionView {
             interested: false,
             carbons: false,
             block_list: false,
+            away: false,
+            agent: None,
         }
     }
 
@@ -131,6 +137,7 @@ impl SessionView {
             SessionUpdate::Interested => self.interested = true,
             SessionUpdate::Carbons(on) => self.carbons = on,
             SessionUpdate::BlockList => self.block_list = true,
+            SessionUpdate::Agent(agent) => self.agent = Some(agent),
         }
     }
 }
@@ -153,6 +160,8 @@ pub enum SessionUpdate {
     Carbons(bool),
     /// It asked for the block list.
     BlockList,
+    /// What its client calls itself.
+    Agent(String),
 }
 
 impl SessionUpdate {

@@ -130,6 +130,19 @@ impl House {
         lock(&self.state).now += seconds * 1_000_000;
     }
 
+    /// Services outside of the process.
+    pub(crate) fn external(&mut self, external: crate::External) {
+        self.modules = Modules::new(Limits::default()).with_external(external);
+    }
+
+    /// The session's client is not there any more; the session waits for it.
+    pub(crate) fn away(&self, session: &Jid) {
+        let mut state = lock(&self.state);
+        let mut sessions = state.sessions.iter_mut();
+        let found = sessions.find(|(view, _)| view.jid == *session);
+        found.expect("bound").0.away = true;
+    }
+
     /// Stanzas that every queue takes from now on before it is full.
     pub(crate) fn room(&self, room: usize) {
         lock(&self.state).room = Some(room);

@@ -178,6 +178,10 @@ pub(super) struct StreamArgs {
     /// File with the authorities whose certificates prove clients (SASL EXTERNAL), PEM; "" for the platform's
     #[arg(long, value_name = "FILE")]
     client_ca: Option<PathBuf>,
+    /// STUN and TURN servers for calls (XEP-0215), as in stun:stun.example.net,turn:turn.example.net:3478?transport=udp; none;
+    /// "" for the platform's
+    #[arg(long, value_name = "URIS")]
+    external: Option<String>,
 }
 
 impl StreamArgs {
@@ -213,6 +217,7 @@ impl StreamArgs {
             idle_seconds: self.idle_seconds,
             resume_seconds: self.resume_seconds,
             client_ca,
+            external: self.external.map(list),
         })
     }
 }

@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 
 pub use schema::{
     AcmeSecondSection, AcmeSection, ClientsSection, Config, DatabaseSection, DnsMode, DnsSection,
-    FederationSection, LimitsSection, ListenSection, LogFormat, LogSection, PanelSection,
-    PlatformSection, PolicyLevel, ServerSection, TlsSection, UploadsSection, ZoneSection,
+    ExternalSection, FederationSection, LimitsSection, ListenSection, LogFormat, LogSection,
+    PanelSection, PlatformSection, PolicyLevel, ServerSection, TlsSection, UploadsSection,
+    ZoneSection,
 };
 pub use value::Secret;
 
@@ -70,7 +71,7 @@ impl Problem {
 fn is_secret(section: &str, key: &str) -> bool {
     matches!(
         (section, key),
-        ("database", "url") | ("acme" | "acme_second", "eab_key")
+        ("database", "url") | ("acme" | "acme_second", "eab_key") | ("external", "turn_secret")
     )
 }
 
@@ -298,6 +299,14 @@ impl Config {
                     "\"{name}\" is not a domain name; expected one like \"on.hosting.example.net\""
                 );
                 problems.push(Problem::new(path, text));
+            }
+        }
+        for service in &self.external.services {
+            if modules::ExternalService::parse(service).is_none() {
+                let text = format!(
+                    "\"{service}\" is not valid; expected one like \"turn:turn.example.net:3478?transport=udp\""
+                );
+                problems.push(Problem::new("external.services", text));
             }
         }
         let (zone, apex) = (&self.platform.zone, &self.zone.apex);

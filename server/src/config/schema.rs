@@ -511,6 +511,16 @@ sections! {
         web_origins: Vec<String> = Vec::new(),
     }
 
+    /// Services for calls, which clients ask for (XEP-0215).
+    external: ExternalSection {
+        /// Where they are: "stun:HOST:PORT", "turn:HOST:PORT?transport=udp"; "stuns" and "turns" over TLS.
+        services: Vec<String> = Vec::new(),
+        /// What the TURN relays know too ("use-auth-secret" and "static-auth-secret" of coturn): credentials are made of it.
+        turn_secret: Secret = Secret::default(),
+        /// How long credentials hold.
+        credential_seconds: u32 = 86_400,
+    }
+
     /// Other servers.
     federation: FederationSection {
         /// What a new domain asks of them: "permissive", "verified", "encrypted" or "authenticated" (XEP-0238).

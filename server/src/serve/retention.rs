@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use store::{DomainStore, StoreError};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 use xmpp::timestamp::Timestamp;
@@ -52,9 +53,9 @@ impl Retention {
             );
             let expired = match self.days {
                 0 => Ok(0),
-                _ => store.archive_expire(since).await,
+                _ => expire(&store, since).await,
             };
-            let trimmed = store.archive_trim(self.bytes).await;
+            let trimmed = trim(&store, self.bytes).await;
             match (expired, trimmed) {
                 (Ok(0), Ok(0)) => {}
                 (Ok(expired), Ok(trimmed)) => {
@@ -72,6 +73,16 @@ impl Retention {
             }
         }
     }
+}
+
+/// What accounts and rooms keep from before.
+async fn expire(store: &DomainStore, since: Timestamp) -> Result<u64, StoreError> {
+    Ok(store.archive_expire(since).await? + store.room_archive_expire(since).await?)
+}
+
+/// What they keep too much of.
+async fn trim(store: &DomainStore, bytes: u64) -> Result<u64, StoreError> {
+    Ok(store.archive_trim(bytes).await? + store.room_archive_trim(bytes).await?)
 }
 
 #[cfg(test)]

@@ -76,6 +76,7 @@ impl ClientDoor {
             left: false,
             admission,
             from,
+            agent: None,
         };
         let machine = Client::new(Seed::new(rand::random()), self.provider.clone());
         let ended = pump::run(transport, tls, machine, &mut host, self.limits).await;
@@ -280,6 +281,8 @@ struct ClientHost {
     left: bool,
     admission: Admission,
     from: SocketAddr,
+    /// The name that the client has given itself, with a token or for one.
+    agent: Option<String>,
 }
 
 impl Host for ClientHost {
@@ -309,7 +312,10 @@ impl Host for ClientHost {
                 local,
                 agent,
             } => Box::pin(door.tokens(domain, local, agent, self.from, self.proved.clone())),
-            Ask::Grant(grant) => Box::pin(door.grant(grant)),
+            Ask::Grant(grant) => {
+                self.agent.clone_from(&grant.agent.id);
+                Box::pin(door.grant(grant))
+            }
             Ask::Bind {
                 account,
                 resource,
@@ -319,6 +325,7 @@ impl Host for ClientHost {
                 let outbox = self.outbox.clone();
                 let slot = self.session.clone();
                 let proved = Timestamp(self.proved.load(Ordering::Relaxed));
+                let agent = self.agent.clone();
                 Box::pin(async move {
                     let resource = resource.as_deref().unwrap_or(&random);
                     let bound = door.router.bind(&account, resource, outbox, proved).await;
@@ -328,6 +335,9 @@ impl Host for ClientHost {
                     };
                     // The machine binds once; a second answer would find the slot taken and change nothing.
                     let _ = slot.set(session.clone());
+                    if let Some(agent) = agent {
+                        session.update(modules::SessionUpdate::Agent(agent));
+                    }
                     let answers = match &features[..] {
                         [] => Vec::new(),
                         features => door.router.bound_with(&session, features).await,

@@ -145,7 +145,9 @@ impl Session {
 
     /// What modules see of it.
     pub fn view(&self) -> SessionView {
-        self.view.lock().clone()
+        let mut view = self.view.lock().clone();
+        view.away = self.is_away();
+        view
     }
 
     /// Records what it said about itself.

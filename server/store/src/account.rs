@@ -75,6 +75,8 @@ pub struct Opened {
     pub blocked: Option<String>,
     /// The picture that it shows (XEP-0084), if it has published both the picture and what there is to know of it.
     pub avatar: Option<Avatar>,
+    /// Some of its clients want to be woken ([`DomainStore::push_list`]).
+    pub pushes: bool,
 }
 
 /// An account's picture.
@@ -191,17 +193,19 @@ impl DomainStore {
              JOIN pubsub_nodes d ON d.account = n.account AND d.name = 'urn:xmpp:avatar:data' \
              JOIN pubsub_items b ON b.node = d.id AND b.id = i.id \
              WHERE n.account = a.id AND n.name = 'urn:xmpp:avatar:metadata' \
-             AND i.position = (SELECT MAX(position) FROM pubsub_items WHERE node = n.id)) \
+             AND i.position = (SELECT MAX(position) FROM pubsub_items WHERE node = n.id)), \
+             EXISTS (SELECT 1 FROM push_registrations r WHERE r.account = a.id) \
              FROM accounts a WHERE a.domain = $1 AND a.local = $2 AND a.state = 'active'";
-        type Row = (i64, Option<String>, Option<String>, Option<String>);
+        type Row = (i64, Option<String>, Option<String>, Option<String>, bool);
         let found: Option<Row> = rd!(self.store, p => {
             sqlx::query_as(OPEN).bind(self.id.0).bind(local).fetch_optional(p).await
         })?;
-        Ok(
-            found.map(|(id, archive_preferences, blocked, avatar)| Opened {
+        Ok(found.map(
+            |(id, archive_preferences, blocked, avatar, pushes)| Opened {
                 id: AccountId(id),
                 archive_preferences,
                 blocked,
+                pushes,
                 avatar: avatar.and_then(|avatar| {
                     let (access, id) = avatar.split_at_checked(1)?;
                     Some(Avatar {
@@ -209,8 +213,8 @@ impl DomainStore {
                         open: access == "o",
                     })
                 }),
-            }),
-        )
+            },
+        ))
     }
 
     /// Whom the account has blocked, where it was `seen` until now. `false`: somebody else has changed it, or the account is

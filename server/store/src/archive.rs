@@ -275,7 +275,7 @@ impl DomainStore {
         Ok(n.max(0).unsigned_abs())
     }
 
-    /// Bytes that the archives of all users of this domain's tenant take.
+    /// Bytes that the archives of all users and rooms of this domain's tenant take.
     ///
     /// # Errors
     /// See [`crate::StoreError`].
@@ -291,7 +291,17 @@ impl DomainStore {
             )
             .bind(self.id.0).fetch_one(p).await
         })?;
-        Ok(n.max(0).unsigned_abs())
+        let (rooms,): (i64,) = rd!(self.store, p => {
+            sqlx::query_as(
+                "SELECT CAST(COALESCE(SUM( \
+                 (SELECT total FROM room_archive WHERE room = r.id ORDER BY at DESC LIMIT 1) - \
+                 (SELECT total - LENGTH(stanza) FROM room_archive WHERE room = r.id ORDER BY at LIMIT 1)), 0) AS BIGINT) \
+                 FROM rooms r JOIN domains d ON d.id = r.domain \
+                 WHERE d.tenant = (SELECT tenant FROM domains WHERE id = $1)",
+            )
+            .bind(self.id.0).fetch_one(p).await
+        })?;
+        Ok(n.max(0).unsigned_abs() + rooms.max(0).unsigned_abs())
     }
 
     /// Forgets what came before `since`, over all accounts of the domain; how many messages.

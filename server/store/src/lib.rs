@@ -13,7 +13,8 @@
 //!
 //! Codemap: [`tenant`] and [`operator`] customers and their people; [`domain`], [`certificate`], [`component`], [`finding`], [`peer`] what is
 //! known of a hosted domain; [`queue`], [`answer`] its certificate orders; [`account`], [`left`], [`roster`], [`offline`],
-//! [`archive`], [`session`], [`token`], [`push`], [`pubsub`], [`document`], [`report`], [`upload`] what is known of its users; [`room`] where they meet;
+//! [`archive`], [`session`], [`token`], [`push`], [`pubsub`], [`document`], [`report`], [`upload`] what is known of its users;
+//! [`room`], [`room_archive`] where they meet;
 //! [`audit`], [`setting`], [`change`] the rest; [`seal`] secrets at rest; [`group`] shared commits; [`error`].
 
 pub mod account;
@@ -38,6 +39,7 @@ pub mod push;
 pub mod queue;
 pub mod report;
 pub mod room;
+pub mod room_archive;
 pub mod roster;
 pub mod seal;
 pub mod session;
@@ -82,6 +84,7 @@ pub use push::PushRow;
 pub use queue::{AuthorityRow, Planned, QueueRow, QueueView, Since, SpentRow};
 pub use report::ReportRow;
 pub use room::{ListedRoom, RoomAffiliation, RoomRow};
+pub use room_archive::RoomMessage;
 pub use roster::{
     Applied, ItemEdit, RequestEdit, Roster, RosterChange, RosterEdit, RosterItem, Subscription,
 };

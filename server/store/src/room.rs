@@ -24,6 +24,10 @@ pub struct RoomRow {
     pub salt: Vec<u8>,
     /// The stanza that set the subject, and when.
     pub subject: Option<(Vec<u8>, Timestamp)>,
+    /// Hats of its people, as JSON; the room's module knows the keys. `None`: none.
+    pub hats: Option<String>,
+    /// What it looks like.
+    pub vcard: Option<Vec<u8>>,
     /// When it was made.
     pub created: Timestamp,
 }
@@ -59,6 +63,8 @@ struct Raw {
     salt: Vec<u8>,
     subject: Option<Vec<u8>>,
     subject_at: Option<i64>,
+    hats: Option<String>,
+    vcard: Option<Vec<u8>>,
     created: i64,
 }
 
@@ -83,7 +89,7 @@ impl DomainStore {
             let mut tx = p.begin().await?;
             tx.one_moment().await?;
             let raw: Option<Raw> = sqlx::query_as(
-                "SELECT id, name, listed, config, salt, subject, subject_at, created FROM rooms \
+                "SELECT id, name, listed, config, salt, subject, subject_at, hats, vcard, created FROM rooms \
                  WHERE domain = $1 AND local = $2",
             )
             .bind(self.id.0).bind(local).fetch_optional(&mut *tx).await?;
@@ -115,6 +121,8 @@ impl DomainStore {
             config: raw.config,
             salt: raw.salt,
             subject: raw.subject.zip(raw.subject_at.map(Timestamp)),
+            hats: raw.hats,
+            vcard: raw.vcard,
             created: Timestamp(raw.created),
         };
         Ok(Some((RoomId(raw.id), row, people)))
@@ -129,11 +137,11 @@ impl DomainStore {
         grouped!(self.store, c => {
             let (subject, subject_at) = room.subject.unzip();
             let (id,): (i64,) = sqlx::query_as(
-                "INSERT INTO rooms (domain, local, name, listed, config, salt, subject, subject_at, created) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id",
+                "INSERT INTO rooms (domain, local, name, listed, config, salt, subject, subject_at, created, hats, vcard) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id",
             )
             .bind(domain).bind(room.local).bind(room.name).bind(room.listed).bind(room.config).bind(room.salt)
-            .bind(subject).bind(subject_at.map(|at: Timestamp| at.0)).bind(room.created.0)
+            .bind(subject).bind(subject_at.map(|at: Timestamp| at.0)).bind(room.created.0).bind(room.hats).bind(room.vcard)
             .fetch_one(&mut *c).await?;
             for one in people {
                 sqlx::query("INSERT INTO room_affiliations (room, jid, affiliation, nick, reason) VALUES ($1, $2, $3, $4, $5)")
@@ -172,6 +180,32 @@ impl DomainStore {
         grouped!(self.store, c => {
             let done = sqlx::query("UPDATE rooms SET subject = $3, subject_at = $4 WHERE domain = $1 AND id = $2")
                 .bind(domain).bind(room.0).bind(stanza).bind(at.0).execute(c).await?;
+            Ok(done.rows_affected() > 0)
+        })
+    }
+
+    /// Writes the hats of a room's people; false: the room is gone.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn room_hats(&self, room: RoomId, hats: Option<&str>) -> Result<bool> {
+        let (domain, hats) = (self.id.0, hats.map(str::to_owned));
+        grouped!(self.store, c => {
+            let done = sqlx::query("UPDATE rooms SET hats = $3 WHERE domain = $1 AND id = $2")
+                .bind(domain).bind(room.0).bind(hats).execute(c).await?;
+            Ok(done.rows_affected() > 0)
+        })
+    }
+
+    /// Writes what a room looks like; false: the room is gone.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn room_vcard(&self, room: RoomId, vcard: Option<&[u8]>) -> Result<bool> {
+        let (domain, vcard) = (self.id.0, vcard.map(<[u8]>::to_vec));
+        grouped!(self.store, c => {
+            let done = sqlx::query("UPDATE rooms SET vcard = $3 WHERE domain = $1 AND id = $2")
+                .bind(domain).bind(room.0).bind(vcard).execute(c).await?;
             Ok(done.rows_affected() > 0)
         })
     }
@@ -234,6 +268,17 @@ impl DomainStore {
         Ok(listed
             .map(|(local, name)| ListedRoom { local, name })
             .collect())
+    }
+
+    /// Localpart and configuration of rooms that everybody may find, at most `limit`.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn rooms_public(&self, limit: u32) -> Result<Vec<(String, String)>> {
+        Ok(rd!(self.store, p => {
+            sqlx::query_as("SELECT local, config FROM rooms WHERE domain = $1 AND listed ORDER BY local LIMIT $2")
+                .bind(self.id.0).bind(i64::from(limit)).fetch_all(p).await
+        })?)
     }
 
     /// How many rooms of the domain are kept.

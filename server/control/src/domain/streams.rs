@@ -34,6 +34,9 @@ pub struct StreamChoices {
     pub resume_seconds: Option<u32>,
     /// Authorities whose certificates prove clients (SASL EXTERNAL, XEP-0178), PEM; `None`: the platform's.
     pub client_ca: Option<String>,
+    /// Services for calls (XEP-0215), as URIs; `None`: the platform's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external: Option<Vec<String>>,
 }
 
 impl Default for StreamChoices {
@@ -48,6 +51,7 @@ impl Default for StreamChoices {
             idle_seconds: None,
             resume_seconds: None,
             client_ca: None,
+            external: None,
         }
     }
 }
@@ -81,8 +85,14 @@ pub struct StreamSet {
     pub resume_seconds: Option<u32>,
     /// PEM; empty: the platform's.
     pub client_ca: Option<String>,
+    /// URIs of STUN and TURN (RFC 7064, RFC 7065); the one word `none`: none; empty: the platform's.
+    pub external: Option<Vec<String>>,
 }
 
+/// Word for a domain that has no services for calls.
+const NONE: &str = "none";
+/// Services that can be named.
+const SERVICES: usize = 20;
 /// Roles of XEP-0157.
 const ROLES: [&str; 7] = [
     "abuse", "admin", "feedback", "sales", "security", "status", "support",
@@ -147,6 +157,7 @@ impl StreamSet {
                 ));
             }
         }
+        external(self.external.as_deref().unwrap_or_default())?;
         match self.client_ca.as_deref().map(str::trim) {
             None | Some("") => Ok(()),
             Some(pem) => authorities(pem),
@@ -177,6 +188,13 @@ impl StreamSet {
         now.ping_seconds = self.ping_seconds.or(now.ping_seconds);
         now.idle_seconds = self.idle_seconds.or(now.idle_seconds);
         now.resume_seconds = self.resume_seconds.or(now.resume_seconds);
+        if let Some(services) = &self.external {
+            now.external = match services.as_slice() {
+                [] => None,
+                [none] if none == NONE => Some(Vec::new()),
+                some => Some(some.to_vec()),
+            };
+        }
         if let Some(pem) = self.client_ca.as_deref().map(str::trim) {
             now.client_ca = Some(pem.to_owned()).filter(|pem| !pem.is_empty());
         }
@@ -200,6 +218,8 @@ impl StreamSet {
         for (field, value) in self.times() {
             said.extend(value.map(|seconds| format!("{field} {seconds}")));
         }
+        let services = self.external.iter();
+        said.extend(services.map(|services| format!("external {}", services.join(" "))));
         let pem = self.client_ca.iter();
         said.extend(pem.map(|pem| format!("client authorities, {} bytes", pem.len())));
         said
@@ -219,6 +239,32 @@ fn is_word(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= 50
         && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
+}
+
+fn external(services: &[String]) -> Result<()> {
+    let good = |uri: &String| {
+        let known = ["stun:", "stuns:", "turn:", "turns:"];
+        uri.len() <= ADDRESS_BYTES
+            && known.iter().any(|scheme| uri.starts_with(scheme))
+            && uri.bytes().all(|b| b.is_ascii_graphic())
+    };
+    if services.len() > SERVICES {
+        return Err(ControlError::Limit {
+            what: "external",
+            used: services.len() as u64,
+            limit: SERVICES as u64,
+        });
+    }
+    let bad = services.iter().find(|uri| !good(uri));
+    match bad.filter(|bad| services.len() > 1 || *bad != NONE) {
+        None => Ok(()),
+        Some(bad) => Err(ControlError::invalid(
+            "external",
+            bad.as_str(),
+            "this is not the address of a STUN or TURN server",
+            "Write turn:HOST:PORT?transport=udp, or none.",
+        )),
+    }
 }
 
 fn contact(role: &str, addresses: &[String]) -> Result<()> {
@@ -317,6 +363,20 @@ mod tests {
             (chosen.keepalive_seconds, chosen.ping_seconds),
             (None, Some(0))
         );
+    }
+
+    #[test]
+    fn ext_31_services_for_calls_are_addresses_of_such() {
+        let set = |list: &[&str]| StreamSet {
+            external: Some(list.iter().map(|uri| (*uri).to_owned()).collect()),
+            ..StreamSet::default()
+        };
+        let own = apply(set(&["turn:turn.example.net?transport=udp"])).expect("good");
+        assert_eq!(own.external.map(|list| list.len()), Some(1));
+        assert_eq!(apply(set(&["none"])).expect("none").external, Some(vec![]));
+        assert_eq!(apply(set(&[])).expect("the platform's").external, None);
+        assert!(apply(set(&["https://example.net"])).is_err());
+        assert!(apply(set(&["none", "stun:example.net"])).is_err());
     }
 
     #[test]

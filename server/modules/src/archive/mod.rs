@@ -7,7 +7,7 @@
 //! | `normal` or `chat` with `<body/>`, a direct invitation, or `<store/>` (XEP-0334) | yes |
 //! | a retraction (XEP-0424), which may leave a tombstone in place of what it names | yes |
 //! | with `<no-store/>` or `<no-permanent-store/>` | no |
-//! | of types `groupchat`, `headline`, `error` | no: rooms have archives of their own |
+//! | of types `groupchat`, `headline`, `error` | no: rooms have archives of their own ([`crate::rooms`]) |
 //! | that the account's preferences exclude | no |
 //! | that was refused, or could not be delivered and was not let wait | no |
 //! | while the tenant's archives are full | no, and it has no `<stanza-id/>` then |
@@ -30,6 +30,8 @@ use xmpp::stanza::{ChildTag, Condition, Stanza, StanzaType};
 
 pub(crate) use self::clock::{Clock, Flight};
 pub(crate) use self::preferences::Preferences;
+pub(crate) use self::query::{Whose, form, look, metadata};
+pub(crate) use self::retraction::TOMBSTONE;
 use crate::content::Content;
 use crate::context::{Context, Hosted, Refusal, store_failed};
 use crate::hooks::{Answer, Ask, Module, is_on};
@@ -41,7 +43,7 @@ use crate::passage::{Direction, Glance, Passage};
 pub(crate) struct Archive;
 
 /// Its namespace.
-const MAM: &str = "urn:xmpp:mam:2";
+pub(crate) const MAM: &str = "urn:xmpp:mam:2";
 
 const fn door(name: &'static str, types: IqTypes) -> IqDoor {
     IqDoor {
@@ -73,12 +75,7 @@ static INFO: ModuleInfo = ModuleInfo {
     ],
     hooks: Hooks::MESSAGE_PASSAGE,
     server_features: &[ns::HINTS],
-    account_features: &[
-        MAM,
-        "urn:xmpp:mam:2#extended",
-        ns::STANZA_ID,
-        retraction::TOMBSTONE,
-    ],
+    account_features: &[MAM, "urn:xmpp:mam:2#extended", ns::STANZA_ID, TOMBSTONE],
     account_identities: &[],
     stream_features: &[],
 };
@@ -117,7 +114,10 @@ impl Module for Archive {
         match ask.iq.first_child() {
             Some(("query", _)) if get => Ok(Answer::Payload(query::form())),
             Some(("query", _)) => query::answer(cx, ask, session, roster.account).await,
-            Some(("metadata", _)) => query::metadata(cx, ask.account, roster.account).await,
+            Some(("metadata", _)) => {
+                let (jid, row) = (ask.account, roster.account);
+                query::metadata(cx, &Whose::Account { jid, row }).await
+            }
             _ if get => Ok(Answer::Payload(roster.preferences.to_element())),
             _ => preferences::set(cx, ask, roster.account).await,
         }
@@ -208,6 +208,11 @@ impl Module for Archive {
         }
         Ok(())
     }
+}
+
+/// Whether the domain has archives, those of its rooms among them.
+pub(crate) fn on(cx: &Context<'_>) -> bool {
+    is_on(cx.hosted, &INFO)
 }
 
 /// See the table above; the account's preferences are asked later.

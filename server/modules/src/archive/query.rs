@@ -1,6 +1,7 @@
-//! Looking into an archive (XEP-0313 4, 5): which messages, which page of them (XEP-0059), and how they are handed over.
+//! Looking into an archive (XEP-0313 4, 5), of an account or of a room: which messages, which page of them (XEP-0059), and how
+//! they are handed over.
 
-use store::{AccountId, ArchiveId, ArchiveQuery, Archived, StoreError};
+use store::{AccountId, ArchiveId, ArchiveQuery, Archived, RoomId, RoomMessage, StoreError};
 use xmpp::element::Element;
 use xmpp::jid::{BareJid, Jid};
 use xmpp::ns;
@@ -26,6 +27,108 @@ const IDS: usize = 100;
 /// Names of the fields of a query.
 const FIELDS: [&str; 6] = ["with", "start", "end", "before-id", "after-id", "ids"];
 
+/// Whose archive is looked into.
+#[derive(Debug)]
+pub(crate) enum Whose<'a> {
+    /// An account's, by itself.
+    Account {
+        /// Its address.
+        jid: &'a BareJid,
+        /// Its row.
+        row: AccountId,
+    },
+    /// A room's.
+    Room {
+        /// Its address.
+        jid: &'a Jid,
+        /// Its row.
+        row: RoomId,
+        /// Who looks may know who everybody is …
+        knows: bool,
+        /// … or everybody may.
+        open: bool,
+    },
+}
+
+impl Whose<'_> {
+    fn jid(&self) -> BareJid {
+        match self {
+            Self::Account { jid, .. } => (*jid).clone(),
+            Self::Room { jid, .. } => jid.bare(),
+        }
+    }
+
+    async fn get(&self, cx: &Context<'_>, id: ArchiveId) -> Result<Option<Archived>, StoreError> {
+        match self {
+            Self::Account { row, .. } => cx.store().archive_get(*row, id).await,
+            Self::Room { row, .. } => {
+                let message = cx.store().room_archive_get(*row, id).await?;
+                Ok(message.map(|message| self.shown(message)))
+            }
+        }
+    }
+
+    async fn page(
+        &self,
+        cx: &Context<'_>,
+        query: &ArchiveQuery<'_>,
+    ) -> Result<Vec<Archived>, StoreError> {
+        match self {
+            Self::Account { row, .. } => cx.store().archive_page(*row, query).await,
+            Self::Room { row, .. } => {
+                let found = cx.store().room_archive_page(*row, query).await?;
+                Ok(found.into_iter().map(|m| self.shown(m)).collect())
+            }
+        }
+    }
+
+    /// By whom messages are looked for; `None`: nobody whom the asker may look for.
+    fn with<'q>(&self, query: &'q Query) -> Option<Option<(&'q str, Option<&'q str>)>> {
+        let Some(jid) = &query.with else {
+            return Some(None);
+        };
+        match self {
+            Self::Account { jid: own, .. } => {
+                let own = jid.bare_str() == own.as_str();
+                Some(Some((jid.bare_str(), jid.resource().filter(|_| !own))))
+            }
+            Self::Room { jid: room, .. } if jid.bare_str() == room.bare_str() => {
+                Some(jid.resource().map(|nick| ("", Some(nick))))
+            }
+            Self::Room { knows: true, .. } => Some(Some((jid.bare_str(), None))),
+            Self::Room { .. } => None,
+        }
+    }
+
+    /// A room's message with who wrote it, for who may know (XEP-0313 6.1.2).
+    fn shown(&self, message: RoomMessage) -> Archived {
+        let RoomMessage {
+            id,
+            sender,
+            open,
+            stanza,
+            ..
+        } = message;
+        let may = match self {
+            Self::Room {
+                knows, open: now, ..
+            } => *knows || (*now && open),
+            Self::Account { .. } => false,
+        };
+        let known = || {
+            let item = Element::new("item", ROOM_USER).attr("jid", sender.as_str());
+            let x = Element::new("x", ROOM_USER).child(item);
+            Some(Stanza::from_bytes(&stanza).ok()?.with_child(&x))
+        };
+        let shown = (may && !sender.is_empty()).then(known).flatten();
+        let stanza = shown.map_or_else(|| stanza.clone(), |shown| shown.bytes().to_vec());
+        Archived { id, stanza }
+    }
+}
+
+/// What a room says about its occupants (XEP-0045).
+const ROOM_USER: &str = "http://jabber.org/protocol/muc#user";
+
 /// A query as it was asked.
 #[derive(Debug, Default)]
 struct Query {
@@ -49,7 +152,7 @@ struct Page {
 }
 
 /// The fields that a query may have.
-pub(super) fn form() -> Element {
+pub(crate) fn form() -> Element {
     let open = Element::new("validate", "http://jabber.org/protocol/xdata-validate")
         .attr("datatype", "xs:string")
         .child(Element::new(
@@ -67,13 +170,16 @@ pub(super) fn form() -> Element {
 }
 
 /// First and last message (6).
-pub(super) async fn metadata(
-    cx: &Context<'_>,
-    account: &BareJid,
-    row: AccountId,
-) -> Result<Answer, Refusal> {
-    let ends = cx.store().archive_ends(row).await;
-    let ends = ends.map_err(|e| store_failed(&e, account, "reading an archive"))?;
+pub(crate) async fn metadata(cx: &Context<'_>, whose: &Whose<'_>) -> Result<Answer, Refusal> {
+    let failed = |e| store_failed(&e, &whose.jid(), "reading an archive");
+    let one = |last| ArchiveQuery {
+        last,
+        limit: 1,
+        ..ArchiveQuery::default()
+    };
+    let first = whose.page(cx, &one(false)).await.map_err(failed)?;
+    let last = whose.page(cx, &one(true)).await.map_err(failed)?;
+    let ends = first.first().zip(last.first()).map(|(f, l)| (f.id, l.id));
     let end = |name, id: ArchiveId| {
         Element::new(name, MAM)
             .attr("id", id.to_string())
@@ -86,6 +192,69 @@ pub(super) async fn metadata(
     }))
 }
 
+/// What was looked for and found.
+pub(crate) struct Found {
+    query: Query,
+    page: Page,
+}
+
+impl Found {
+    /// The messages as results, in the order in which they are handed over.
+    pub(crate) fn results(&self, from: &Jid, to: &Jid) -> Vec<Stanza> {
+        let write = |message: &Archived| result(from, to, self.query.queryid.as_deref(), message);
+        let mut results: Vec<Stanza> = self.page.messages.iter().map(write).collect();
+        if self.query.flip {
+            results.reverse();
+        }
+        results
+    }
+
+    /// What is said at the end.
+    pub(crate) fn fin(&self) -> Element {
+        let mut set = Element::new("set", rsm::NS);
+        if let Some((first, last)) = self.ends() {
+            set.push(Element::new("first", rsm::NS).text(first.to_string()));
+            set.push(Element::new("last", rsm::NS).text(last.to_string()));
+        }
+        let complete = self.page.complete.then_some("true");
+        Element::new("fin", MAM)
+            .attr_opt("complete", complete)
+            .child(set)
+    }
+
+    fn ends(&self) -> Option<(ArchiveId, ArchiveId)> {
+        let messages = &self.page.messages;
+        let ends = messages.first().zip(messages.last());
+        ends.map(|(first, last)| (first.id, last.id))
+    }
+}
+
+/// Looks for what a query asks for.
+///
+/// # Errors
+/// What is wrong with the query, or the store's failure.
+pub(crate) async fn look(
+    cx: &Context<'_>,
+    whose: &Whose<'_>,
+    query: &Element,
+) -> Result<Found, Refusal> {
+    let query = read(query)?;
+    let failed = |e| store_failed(&e, &whose.jid(), "reading an archive");
+    for id in query.after.iter().chain(&query.before) {
+        if whose.get(cx, *id).await.map_err(failed)?.is_none() {
+            return Err(Condition::ItemNotFound.into());
+        }
+    }
+    let page = match &query.ids {
+        Some(ids) => by_id(cx, whose, ids)
+            .await
+            .map_err(failed)?
+            .ok_or(Condition::ItemNotFound)?,
+        None => find(cx, whose, &query).await.map_err(failed)?,
+    };
+    Ok(Found { query, page })
+}
+
 /// Hands the messages over, and says at the end what they were.
 pub(super) async fn answer(
     cx: &Context<'_>,
@@ -94,51 +263,23 @@ pub(super) async fn answer(
     row: AccountId,
 ) -> Result<Answer, Refusal> {
     let iq = ask.iq.payload().map_err(|_| Condition::BadRequest)?;
-    let query = read(iq.find("query", MAM).ok_or(Condition::BadRequest)?)?;
-    let failed = |e| store_failed(&e, ask.account, "reading an archive");
-    for id in query.after.iter().chain(&query.before) {
-        if cx
-            .store()
-            .archive_get(row, *id)
-            .await
-            .map_err(failed)?
-            .is_none()
-        {
-            return Err(Condition::ItemNotFound.into());
+    let query = iq.find("query", MAM).ok_or(Condition::BadRequest)?;
+    let jid = ask.account;
+    let found = look(cx, &Whose::Account { jid, row }, query).await?;
+    let account = Jid::from(ask.account.clone());
+    for result in found.results(&account, session) {
+        // A session whose queue is full is about to end.
+        if !cx.switchboard.deliver(session, result) {
+            break;
         }
     }
-    let page = match &query.ids {
-        Some(ids) => by_id(cx, row, ids)
-            .await
-            .map_err(failed)?
-            .ok_or(Condition::ItemNotFound)?,
-        None => find(cx, ask.account, row, &query).await.map_err(failed)?,
-    };
-    let account = Jid::from(ask.account.clone());
-    let write = |message: &Archived| result(&account, session, query.queryid.as_deref(), message);
-    let ends = page.messages.first().zip(page.messages.last());
-    let ends = ends.map(|(first, last)| (first.id, last.id));
-    let deliver = |message: &Archived| cx.switchboard.deliver(session, write(message));
-    // A session whose queue is full is about to end.
-    let _ = if query.flip {
-        page.messages.iter().rev().all(deliver)
-    } else {
-        page.messages.iter().all(deliver)
-    };
-    if let (true, Some((_, last))) = (page.complete && query.is_everything(), ends) {
+    if let (true, Some((_, last))) = (
+        found.page.complete && found.query.is_everything(),
+        found.ends(),
+    ) {
         caught_up(cx, ask.account, session, row, last).await;
     }
-    let mut set = Element::new("set", rsm::NS);
-    if let Some((first, last)) = ends {
-        set.push(Element::new("first", rsm::NS).text(first.to_string()));
-        set.push(Element::new("last", rsm::NS).text(last.to_string()));
-    }
-    let complete = page.complete.then_some("true");
-    Ok(Answer::Payload(
-        Element::new("fin", MAM)
-            .attr_opt("complete", complete)
-            .child(set),
-    ))
+    Ok(Answer::Payload(found.fin()))
 }
 
 /// A session that has not said yet that it is there has read the archive to its end: what waited for it, it has (EXT-22).
@@ -160,13 +301,13 @@ async fn caught_up(
 
 async fn by_id(
     cx: &Context<'_>,
-    row: AccountId,
+    whose: &Whose<'_>,
     ids: &[ArchiveId],
 ) -> Result<Option<Page>, StoreError> {
     let mut messages = Vec::with_capacity(ids.len());
     let (mut bytes, mut complete) = (0, true);
     for id in ids {
-        let Some(message) = cx.store().archive_get(row, *id).await? else {
+        let Some(message) = whose.get(cx, *id).await? else {
             return Ok(None);
         };
         bytes += message.stanza.len();
@@ -180,14 +321,13 @@ async fn by_id(
     Ok(Some(Page { messages, complete }))
 }
 
-async fn find(
-    cx: &Context<'_>,
-    account: &BareJid,
-    row: AccountId,
-    query: &Query,
-) -> Result<Page, StoreError> {
-    // Nothing is shown beyond what is not committed yet.
-    let under_way = cx.modules.archive.first_under_way(row).unwrap_or(i64::MAX);
+async fn find(cx: &Context<'_>, whose: &Whose<'_>, query: &Query) -> Result<Page, StoreError> {
+    // Nothing is shown beyond what is not committed yet; in a room one thing is done after the other.
+    let under_way = match whose {
+        Whose::Account { row, .. } => cx.modules.archive.first_under_way(*row),
+        Whose::Room { .. } => None,
+    };
+    let under_way = under_way.unwrap_or(i64::MAX);
     let start = query.start.map(|start| start.0.saturating_sub(1));
     // Stamps are written to the millisecond.
     let end = query.end.map(|end| match end.0 % 1_000 {
@@ -203,10 +343,12 @@ async fn find(
         .unwrap_or(i64::MIN);
     let before = query.before.iter().map(|id| id.at).chain(end);
     let mut before = before.chain([under_way]).min().unwrap_or(i64::MAX);
-    let with = query.with.as_ref().map(|jid| {
-        let own = jid.bare_str() == account.as_str();
-        (jid.bare_str(), jid.resource().filter(|_| !own))
-    });
+    let Some(with) = whose.with(query) else {
+        return Ok(Page {
+            messages: Vec::new(),
+            complete: true,
+        });
+    };
     let (mut messages, mut bytes) = (Vec::<Archived>::new(), 0);
     let mut complete = false;
     'pages: loop {
@@ -218,7 +360,7 @@ async fn find(
             // One more than wanted says whether there is more.
             limit: (query.max + 1 - messages.len() as u32).min(READ),
         };
-        let mut read = cx.store().archive_page(row, &asked).await?;
+        let mut read = whose.page(cx, &asked).await?;
         let all = (read.len() as u32) < asked.limit;
         if query.last {
             read.reverse();

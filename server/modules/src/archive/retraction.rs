@@ -14,7 +14,7 @@ use crate::context::{Context, Refusal, store_failed};
 use crate::passage::{Direction, Passage};
 
 /// Feature of accounts whose archive does this.
-pub(super) const TOMBSTONE: &str = "urn:xmpp:message-retract:1#tombstone";
+pub(crate) const TOMBSTONE: &str = "urn:xmpp:message-retract:1#tombstone";
 /// Messages of a conversation that are looked through.
 const WITHIN: u32 = 2_000;
 

@@ -73,6 +73,8 @@ pub(super) struct Config {
     pub(super) max_users: u32,
     /// Messages shown to who enters, at most.
     pub(super) history: u32,
+    /// What is said is kept, for those to look up who may enter.
+    pub(super) archive: bool,
 }
 
 impl Default for Config {
@@ -93,6 +95,7 @@ impl Default for Config {
             allow_pm: PrivateMessages::Anyone,
             max_users: 0,
             history: 20,
+            archive: true,
         }
     }
 }
@@ -191,6 +194,11 @@ impl Config {
                     .label(&format!("Messages shown to who enters (up to {history})"))
                     .value(&self.history.min(history).to_string()),
             )
+            .field(yes_no(
+                "enablearchiving",
+                "What is said can be looked up later",
+                self.archive,
+            ))
             .into_element()
     }
 
@@ -223,6 +231,7 @@ impl Config {
             ("allowinvites", &mut new.allow_invites),
             ("moderatedroom", &mut new.moderated),
             ("changesubject", &mut new.change_subject),
+            ("enablearchiving", &mut new.archive),
         ] {
             if let Some(value) = answer.boolean(&format!("muc#roomconfig_{name}"))? {
                 *into = value;
@@ -267,7 +276,12 @@ impl Config {
     }
 
     /// What everybody may know of the room (XEP-0045 6.4).
-    pub(super) fn info(&self, occupants: usize, subject: Option<&str>) -> Element {
+    pub(super) fn info(
+        &self,
+        occupants: usize,
+        subject: Option<&str>,
+        pictures: &[String],
+    ) -> Element {
         let text = |name: &str, value: &str| {
             Field::new(&format!("muc#roominfo_{name}"), "text-single").value(value)
         };
@@ -283,6 +297,10 @@ impl Config {
         }
         if !self.lang.is_empty() {
             form = form.field(text("lang", &self.lang));
+        }
+        if !pictures.is_empty() {
+            let field = Field::new("muc#roominfo_avatarhash", "text-multi");
+            form = form.field(pictures.iter().fold(field, |field, hash| field.value(hash)));
         }
         form.into_element()
     }
@@ -309,6 +327,7 @@ impl Config {
         let mut codes = Vec::new();
         let rest = Self {
             non_anonymous: before.non_anonymous,
+            archive: before.archive,
             ..self.clone()
         };
         if rest != *before {
@@ -316,6 +335,9 @@ impl Config {
         }
         if self.non_anonymous != before.non_anonymous {
             codes.push(if self.non_anonymous { 172 } else { 173 });
+        }
+        if self.archive != before.archive {
+            codes.push(if self.archive { 170 } else { 171 });
         }
         codes
     }

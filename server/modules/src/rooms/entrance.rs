@@ -9,7 +9,7 @@ use xmpp::timestamp::Timestamp;
 use super::notice::{Notice, Removal, sees_real, unavailable};
 use super::rank::{Affiliation, Role};
 use super::room::{Past, Room, Visit};
-use super::{MUC, cleaned, occupant_id};
+use super::{MUC, cleaned, occupant_id, past};
 use crate::context::{Context, Refusal, store_failed};
 
 /// Presence to an address in a room, or to the room.
@@ -177,6 +177,9 @@ fn enter(
     let mut own_codes = Vec::new();
     if room.config.non_anonymous {
         own_codes.push(100);
+    }
+    if past::is_kept(cx, room) {
+        own_codes.push(170);
     }
     if created {
         own_codes.push(201);
@@ -360,6 +363,7 @@ fn leave(cx: &Context<'_>, room: &mut Room, from: &Jid, presence: &Stanza) -> Re
         nick: None,
         actor: None,
         reason: None,
+        hats: None,
         codes: &[],
         own_codes: &[],
     };

@@ -7,7 +7,11 @@ use xmpp::stanza::{Condition, Stanza, StanzaType};
 
 use super::rank::Affiliation;
 use super::room::Room;
-use super::{MUC, MUC_ADMIN, MUC_OWNER, OCCUPANT_IDS, SERVICE, VCARD, affiliate, owner, register};
+use super::{
+    MUC, MUC_ADMIN, MUC_OWNER, OCCUPANT_IDS, SERVICE, VCARD, affiliate, hats, owner, past, picture,
+    register, search,
+};
+use crate::archive::MAM;
 use crate::context::{Context, Refusal, store_failed};
 use crate::hooks::Answer;
 
@@ -35,11 +39,15 @@ pub(super) async fn of_service(cx: &Context<'_>, iq: &Stanza) -> Result<Answer, 
                 MUC,
                 SELF_PING,
                 OCCUPANT_IDS,
+                VCARD,
             ];
+            let search = search::on(cx.hosted).then_some(search::SEARCH);
+            let features = features.into_iter().chain(search);
             Ok(Answer::Payload(info(identity, features)))
         }
         Some(("query", ns::DISCO_ITEMS)) => rooms(cx).await,
         Some(("ping", ns::PING)) => Ok(Answer::Empty),
+        Some(("search", search::SEARCH)) if search::on(cx.hosted) => search::iq(cx, iq).await,
         _ => Err(Condition::ServiceUnavailable.into()),
     }
 }
@@ -97,7 +105,15 @@ pub(super) async fn of_room(
             Ok(answer)
         }
         Some(("query", ns::REGISTER)) => register::iq(cx, room, iq).await,
-        Some(("query", ns::DISCO_INFO)) if get => described(room, iq),
+        Some((_, MAM)) => past::iq(cx, room, iq).await,
+        Some(("moderate", past::MODERATE)) if !get => past::moderate(cx, room, iq).await,
+        Some(("command", hats::COMMANDS)) if !get => hats::iq(cx, room, iq).await,
+        Some(("vCard", VCARD)) => picture::iq(cx, room, iq).await,
+        Some(("query", ns::DISCO_INFO)) if get => described(cx, room, iq),
+        Some(("query", ns::DISCO_ITEMS)) if get && asks_for_commands(iq) => {
+            let from = iq.from().ok_or(Condition::BadRequest)?;
+            Ok(Answer::Payload(hats::commands(room, from)))
+        }
         // Who is there is known by going there.
         Some(("query", ns::DISCO_ITEMS)) if get => {
             Ok(Answer::Payload(Element::new("query", ns::DISCO_ITEMS)))
@@ -107,7 +123,12 @@ pub(super) async fn of_room(
     }
 }
 
-fn described(room: &Room, iq: &Stanza) -> Result<Answer, Refusal> {
+fn asks_for_commands(iq: &Stanza) -> bool {
+    let tag = iq.child_tag("query", ns::DISCO_ITEMS);
+    tag.and_then(|tag| tag.attr("node")).as_deref() == Some(hats::COMMANDS)
+}
+
+fn described(cx: &Context<'_>, room: &Room, iq: &Stanza) -> Result<Answer, Refusal> {
     let from = iq.from().ok_or(Condition::BadRequest)?;
     let payload = iq
         .payload()
@@ -138,14 +159,21 @@ fn described(room: &Room, iq: &Stanza) -> Result<Answer, Refusal> {
         SELF_PING,
         STABLE_ID,
         OCCUPANT_IDS,
+        VCARD,
+        hats::HATS,
+        hats::COMMANDS,
         "http://jabber.org/protocol/muc#request",
     ];
     let features = always.into_iter().chain(room.config.features());
+    let features = features.chain(past::features(cx, room));
     let subject = room.subject.as_ref().and_then(|past| {
         let tree = past.stanza.payload().ok()?;
         Some(tree.find("subject", ns::CLIENT)?.text_content())
     });
-    let about = room.config.info(room.occupants.len(), subject.as_deref());
+    let pictures = picture::of(room);
+    let about = room
+        .config
+        .info(room.occupants.len(), subject.as_deref(), &pictures);
     let identity = identity(SERVICE.category, SERVICE.type_, name);
     Ok(Answer::Payload(info(identity, features).child(about)))
 }

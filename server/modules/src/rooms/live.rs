@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::Mutex as Turn;
 use xmpp::jid::{BareJid, Jid};
 
+use super::past;
 use super::room::Room;
 use crate::context::{Context, Refusal, store_failed};
 use crate::memory::{Sharded, lock};
@@ -92,7 +93,12 @@ fn is_needed(room: &Room) -> bool {
 pub(super) async fn load(cx: &Context<'_>, jid: &Jid) -> Result<Option<Room>, Refusal> {
     let local = jid.local().unwrap_or_default();
     match cx.store().room_load(local).await {
-        Ok(found) => Ok(found.map(|(id, row, people)| Room::stored(jid.clone(), id, &row, people))),
+        Ok(None) => Ok(None),
+        Ok(Some((id, row, people))) => {
+            let mut room = Room::stored(jid.clone(), id, &row, people);
+            Box::pin(past::recall(cx, &mut room)).await?;
+            Ok(Some(room))
+        }
         Err(error) => Err(store_failed(&error, &jid.bare(), "reading a room")),
     }
 }

@@ -1,5 +1,5 @@
 //! Rooms: Multi-User Chat, XEP-0045 version 1.35.1, with occupant ids (XEP-0421 1.0.1) and answers to self-pings (XEP-0410
-//! 1.1.0), at a service name of the domain, `rooms.one.example`.
+//! 1.1.0), archives (XEP-0313), moderation (XEP-0425), hats (XEP-0317) and pictures (XEP-0486), at a service name of the domain, `rooms.one.example`.
 //!
 //! A room is worked on by one task at a time, in the order in which stanzas come ([`live`]), and what its owners and admins
 //! decide is in the store before anybody hears of it. People of the domain may open rooms, and people from anywhere may be
@@ -7,18 +7,23 @@
 //! (EXT-26).
 //!
 //! Codemap: [`room`] the room and who is in it, [`rank`] affiliation and role, [`config`] what owners choose; [`entrance`]
-//! presence, [`talk`] messages, [`affiliate`], [`owner`], [`register`], [`info`] the iqs; [`notice`] what everybody is told.
+//! presence, [`talk`] messages, [`past`] what was said, [`affiliate`], [`owner`], [`register`], [`hats`], [`picture`], [`info`] the
+//! iqs, [`search`] finding rooms; [`notice`] what everybody is told.
 
 mod affiliate;
 mod config;
 mod entrance;
+mod hats;
 mod info;
 mod live;
 mod notice;
 mod owner;
+mod past;
+mod picture;
 mod rank;
 mod register;
 mod room;
+mod search;
 mod talk;
 #[cfg(test)]
 mod tests;
@@ -34,8 +39,10 @@ use xmpp::jid::{BareJid, Jid};
 use xmpp::ns;
 use xmpp::stanza::{Condition, Kind, Stanza, StanzaType};
 
+use self::hats::HATS;
 pub(crate) use self::live::Rooms;
 use self::room::Room;
+pub(crate) use self::search::RoomSearch;
 use crate::context::{Context, Refusal};
 use crate::hooks::{Answer, Module};
 use crate::info::{Hooks, ModuleInfo, Service, Spec};
@@ -67,8 +74,11 @@ static INFO_CARD: ModuleInfo = ModuleInfo {
     about: "group chats, public or private, that people of the domain open and anybody can be invited to",
     specs: &[
         Spec::Xep(45, "1.35.1"),
+        Spec::Xep(317, "0.3.1"),
         Spec::Xep(410, "1.1.0"),
         Spec::Xep(421, "1.0.1"),
+        Spec::Xep(425, "0.3.0"),
+        Spec::Xep(486, "0.1.0"),
     ],
     switchable: true,
     iq: &[],
@@ -150,7 +160,7 @@ fn occupant_id(salt: &[u8; 32], real: &BareJid) -> Element {
 /// Without what only the room may say: who an occupant is, ids given in its name, delays (EXT-26).
 fn cleaned(stanza: &Stanza, room: &Jid) -> Result<Stanza, Refusal> {
     let suspicious = |(name, ns): (&str, &str)| match ns {
-        MUC | MUC_USER | OCCUPANT_IDS => true,
+        MUC | MUC_USER | OCCUPANT_IDS | HATS => true,
         STANZA_IDS => name == "stanza-id",
         ns::DELAY => true,
         _ => false,
@@ -166,7 +176,7 @@ fn cleaned(stanza: &Stanza, room: &Jid) -> Result<Stanza, Refusal> {
         by.is_some_and(|by| by.bare_str() == room.as_str())
     };
     tree.retain_children(|child| match child.ns() {
-        MUC | MUC_USER | OCCUPANT_IDS => false,
+        MUC | MUC_USER | OCCUPANT_IDS | HATS => false,
         STANZA_IDS => !(child.name() == "stanza-id" && ours(child, "by")),
         ns::DELAY => !ours(child, "from"),
         _ => true,

@@ -28,6 +28,8 @@ pub(super) struct Notice<'a> {
     /// Nickname of who did it.
     pub(super) actor: Option<&'a str>,
     pub(super) reason: Option<&'a str>,
+    /// What the occupant wears.
+    pub(super) hats: Option<Element>,
     /// Status codes for everybody …
     pub(super) codes: &'a [u16],
     /// … and for the occupant alone, beside 110.
@@ -45,6 +47,7 @@ impl<'a> Notice<'a> {
             nick: None,
             actor: None,
             reason: None,
+            hats: room.hats.of(&occupant.real),
             codes: &[],
             own_codes: &[],
         }
@@ -110,7 +113,11 @@ impl<'a> Notice<'a> {
         let x = Element::new("x", MUC_USER)
             .child(item)
             .children_from(codes.map(|code| status(*code)));
-        self.presence.with_child(&x)
+        let stanza = self.presence.with_child(&x);
+        match &self.hats {
+            Some(hats) => stanza.with_child(hats),
+            None => stanza,
+        }
     }
 }
 
@@ -153,6 +160,7 @@ impl Removal<'_> {
                 nick: None,
                 actor: self.actor,
                 reason: self.reason,
+                hats: None,
                 codes: self.codes,
                 own_codes: &[],
             };

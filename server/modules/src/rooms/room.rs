@@ -5,12 +5,13 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use store::{RoomAffiliation, RoomId, RoomRow};
+use store::{ArchiveId, RoomAffiliation, RoomId, RoomRow};
 use xmpp::jid::{BareJid, Jid, nickname_key};
 use xmpp::stanza::Stanza;
 use xmpp::timestamp::Timestamp;
 
 use super::config::Config;
+use super::hats::Hats;
 use super::rank::{Affiliation, Role};
 
 /// What somebody is in the room beyond a visit.
@@ -47,6 +48,10 @@ pub(super) struct Visit {
 #[derive(Debug)]
 pub(super) struct Past {
     pub(super) at: Timestamp,
+    /// The name that it has in the room.
+    pub(super) id: Option<ArchiveId>,
+    /// Real bare address of whoever wrote it.
+    pub(super) sender: String,
     /// As it went out, without an addressee.
     pub(super) stanza: Stanza,
 }
@@ -68,6 +73,11 @@ pub(super) struct Room {
     visits: HashMap<Jid, String>,
     pub(super) subject: Option<Past>,
     pub(super) history: VecDeque<Past>,
+    /// When the newest message came that has a name, in microseconds.
+    pub(super) last_at: i64,
+    pub(super) hats: Hats,
+    /// What it looks like.
+    pub(super) vcard: Option<Vec<u8>>,
     /// Made, and waiting for its owner to say what it shall be (XEP-0045 10.1.1).
     pub(super) locked: bool,
     pub(super) created: Timestamp,
@@ -90,6 +100,9 @@ impl Room {
             visits: HashMap::new(),
             subject: None,
             history: VecDeque::new(),
+            last_at: 0,
+            hats: Hats::default(),
+            vcard: None,
             locked: true,
             created: now,
         }
@@ -116,7 +129,12 @@ impl Room {
         });
         let subject = row.subject.as_ref().and_then(|(bytes, at)| {
             let stanza = Stanza::from_bytes(bytes).ok()?;
-            Some(Past { at: *at, stanza })
+            Some(Past {
+                at: *at,
+                id: None,
+                sender: String::new(),
+                stanza,
+            })
         });
         Self {
             jid,
@@ -128,6 +146,9 @@ impl Room {
             visits: HashMap::new(),
             subject,
             history: VecDeque::new(),
+            last_at: 0,
+            hats: Hats::from_json(row.hats.as_deref()),
+            vcard: row.vcard.clone(),
             locked: false,
             created: row.created,
         }
@@ -143,6 +164,8 @@ impl Room {
             config: self.config.to_json(),
             salt: self.salt.to_vec(),
             subject: subject.map(|past| (past.stanza.bytes().to_vec(), past.at)),
+            hats: self.hats.to_json(),
+            vcard: self.vcard.clone(),
             created: self.created,
         }
     }

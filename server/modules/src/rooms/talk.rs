@@ -9,7 +9,8 @@ use super::config::PrivateMessages;
 use super::entrance::{close_if_over, lost, show_again};
 use super::rank::{Affiliation, Role};
 use super::room::{Occupant, Past, Room};
-use super::{MUC_USER, REQUEST_FORM, affiliate, cleaned, occupant_id, register};
+use super::{MUC_USER, REQUEST_FORM, affiliate, cleaned, occupant_id, past, register};
+use crate::content::RETRACT;
 use crate::context::{Context, Refusal, store_failed};
 use crate::form::{Field, Form, Submitted};
 
@@ -90,6 +91,12 @@ async fn to_all(cx: &Context<'_>, room: &mut Room, message: &Stanza) -> Result<(
     let out = cleaned(message, &room.jid)?
         .with_from(&sender.shown)
         .with_child(&occupant_id(&room.salt, &sender.real));
+    let sender = sender.real.clone();
+    let id = past::keep(cx, room, &out, Some(&sender), subject).await?;
+    let out = id.map_or(out.clone(), |id| past::named(room, &out, id));
+    if out.has_child("retract", RETRACT) {
+        past::retract(cx, room, &out, &sender).await?;
+    }
     if subject {
         if let Some(row) = room.row {
             let written = cx.store().room_subject(row, out.bytes(), cx.now).await;
@@ -97,23 +104,32 @@ async fn to_all(cx: &Context<'_>, room: &mut Room, message: &Stanza) -> Result<(
         }
         room.subject = Some(Past {
             at: cx.now,
+            id: None,
+            sender: String::new(),
             stanza: out.clone(),
         });
     }
-    for (_, visit) in room.everybody() {
-        cx.hand(out.with_to(&visit.jid));
-    }
+    to_everybody(cx, room, &out);
     if !subject && out.has_child("body", ns::CLIENT) {
         let most = cx.modules.limits.room_history as usize;
         room.remember(
             Past {
                 at: cx.now,
+                id,
+                sender: sender.to_string(),
                 stanza: out,
             },
             most,
         );
     }
     Ok(())
+}
+
+/// The same for everybody who is there.
+pub(super) fn to_everybody(cx: &Context<'_>, room: &Room, out: &Stanza) {
+    for (_, visit) in room.everybody() {
+        cx.hand(out.with_to(&visit.jid));
+    }
 }
 
 /// XEP-0045 7.5.

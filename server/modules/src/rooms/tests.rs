@@ -2,6 +2,8 @@
 
 mod entering;
 mod hostile;
+mod looks;
+mod past;
 mod ruling;
 mod talking;
 
@@ -110,7 +112,8 @@ fn field(var: &str, value: &str) -> String {
 }
 
 fn without_ids(xml: &str) -> String {
-    let Some((before, rest)) = xml.split_once("<occupant-id ") else {
+    let found = ["<occupant-id ", "<stanza-id "].iter();
+    let Some((before, rest)) = found.filter_map(|tag| xml.split_once(tag)).next() else {
         return xml.to_owned();
     };
     let (_, after) = rest.split_once("/>").expect("an empty element");

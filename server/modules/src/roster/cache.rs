@@ -33,6 +33,8 @@ pub(crate) struct Roster {
     pub(crate) blocked: BlockList,
     /// The picture that it shows.
     pub(crate) avatar: Option<Avatar>,
+    /// Some of its clients want to be woken (XEP-0357).
+    pub(crate) pushes: bool,
 }
 
 impl Roster {
@@ -193,6 +195,7 @@ impl Context<'_> {
             blocked: BlockList::read(opened.blocked.as_deref()),
             preferences: Preferences::read(opened.archive_preferences.as_deref()),
             avatar: opened.avatar,
+            pushes: opened.pushes,
             version: stored.version,
             items: stored.items,
             requests: stored.requests,

@@ -10,6 +10,8 @@ pub(super) fn room(local: &str) -> RoomRow {
         config: "{}".into(),
         salt: vec![7; 32],
         subject: None,
+        hats: None,
+        vcard: None,
         created: NOW,
     }
 }
@@ -23,7 +25,51 @@ pub(super) fn affiliation(jid: &str, word: &str) -> RoomAffiliation {
     }
 }
 
+pub(super) fn said(at: i64, sender: &str, nick: &str) -> RoomMessage {
+    RoomMessage {
+        id: ArchiveId { at, salt: -at },
+        sender: sender.into(),
+        nick: nick.into(),
+        open: at % 2 == 0,
+        stanza: vec![b'x'; 100],
+    }
+}
+
 battery! {
+    ext_28_what_is_said_in_a_room_is_kept_and_found(store) {
+        let (_, _, d) = house(&store, "example.com", "aaa").await;
+        let room_id = d.room_add(&room("coven"), &[]).await.expect("added");
+        for at in 1..=9 {
+            let (sender, nick) = if at % 3 == 0 { ("a@x.example", "A") } else { ("b@x.example", "B") };
+            assert!(d.room_archive_add(room_id, said(at, sender, nick)).await.expect("kept"));
+        }
+        assert!(!d.room_archive_add(RoomId(999), said(1, "a@x.example", "A")).await.expect("asked"), "no such room");
+        let times = async |query: ArchiveQuery<'_>| -> Vec<i64> {
+            d.room_archive_page(room_id, &query).await.expect("read").iter().map(|m| m.id.at).collect()
+        };
+        let all = ArchiveQuery::default();
+        assert_eq!(times(all).await, (1..=9).collect::<Vec<_>>());
+        assert_eq!(times(ArchiveQuery { last: true, limit: 2, ..all }).await, [8, 9]);
+        assert_eq!(times(ArchiveQuery { after: 2, before: 6, ..all }).await, [3, 4, 5]);
+        assert_eq!(times(ArchiveQuery { with: Some(("a@x.example", None)), ..all }).await, [3, 6, 9]);
+        assert_eq!(times(ArchiveQuery { with: Some(("", Some("A"))), ..all }).await, [3, 6, 9]);
+        let id = ArchiveId { at: 3, salt: -3 };
+        assert_eq!(d.room_archive_get(room_id, id).await.expect("read"), Some(said(3, "a@x.example", "A")));
+        assert_eq!(d.room_archive_get(room_id, ArchiveId { salt: 3, ..id }).await.expect("read"), None, "guessed");
+        assert!(d.room_archive_replace(room_id, id, b"tombstone").await.expect("done"));
+        assert_eq!(d.room_archive_get(room_id, id).await.expect("read").expect("there").stanza, b"tombstone");
+        assert!(d.tenant_archive_bytes().await.expect("read") >= 900, "it counts for the tenant");
+        assert_eq!(d.room_archive_expire(Timestamp(3)).await.expect("done"), 2);
+        assert_eq!(d.room_archive_trim(250).await.expect("done"), 5);
+        assert_eq!(times(all).await, [8, 9]);
+        let (_, _, other) = house(&store, "example.net", "bbb").await;
+        assert_eq!(other.room_archive_page(room_id, &all).await.expect("read"), [], "another domain's");
+        assert!(d.room_hats(room_id, Some("{}")).await.expect("written"));
+        assert!(d.room_vcard(room_id, Some(b"<vCard/>")).await.expect("written"));
+        let (_, row, _) = d.room_load("coven").await.expect("read").expect("there");
+        assert_eq!((row.hats.as_deref(), row.vcard.as_deref()), (Some("{}"), Some(&b"<vCard/>"[..])));
+    }
+
     rooms_and_their_people(store) {
         let (_, _, d) = house(&store, "example.com", "aaa").await;
         assert!(d.room_load("coven").await.expect("read").is_none());

@@ -13,7 +13,8 @@ battery! {
         d.offline_add(a, NOW, b"x", 9).await.expect("kept");
         d.component_put("bridge", "secret", NOW).await.expect("kept");
         d.upload_slot(&uploads::slot("t", row.id, a, 1), 10, 10).await.expect("made");
-        d.room_add(&rooms::room("coven"), &[rooms::affiliation("juliet@example.com", "owner")]).await.expect("added");
+        let coven = d.room_add(&rooms::room("coven"), &[rooms::affiliation("juliet@example.com", "owner")]).await.expect("added");
+        assert!(d.room_archive_add(coven, rooms::said(1, "a@b.example", "A")).await.expect("kept"));
         assert!(d.session_keep(kept_session("one")).await.expect("kept"));
         d.token_grant(a, &grant("phone", "juliet@example.com"), 60, NOW).await.expect("granted");
         d.push_enable(a, &push("node")).await.expect("enabled");

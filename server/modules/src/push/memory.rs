@@ -1,0 +1,119 @@
+//! What is remembered of pushes: accounts' registrations, when each service was told last, what it has not answered yet.
+//!
+//! All of it is bounded and may be lost: then the store is asked, or a service is told once more.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use store::PushRow;
+use xmpp::jid::BareJid;
+use xmpp::stanza::Stanza;
+use xmpp::timestamp::Timestamp;
+
+use crate::memory::{Aging, lock};
+
+/// Accounts whose registrations are remembered, in each of two generations.
+const ACCOUNTS: usize = 10_000;
+/// Questions without an answer.
+const OPEN: usize = 10_000;
+/// Between two pushes to one node: who is woken, looks by itself (µs).
+const PAUSE: i64 = 5_000_000;
+/// A question of which nothing was heard for so long is given up (µs).
+const LOST: i64 = 120_000_000;
+
+/// Which registration a service was told of.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Question {
+    pub(super) account: BareJid,
+    pub(super) service: String,
+    pub(super) node: String,
+}
+
+/// See the file's head.
+#[derive(Debug)]
+pub(crate) struct Pushes {
+    known: Aging<BareJid, Arc<[PushRow]>>,
+    told: Aging<Question, Timestamp>,
+    failures: Aging<Question, u32>,
+    open: Mutex<HashMap<String, (Question, Timestamp)>>,
+}
+
+impl Default for Pushes {
+    fn default() -> Self {
+        Self {
+            known: Aging::new(ACCOUNTS),
+            told: Aging::new(ACCOUNTS),
+            failures: Aging::new(ACCOUNTS),
+            open: Mutex::default(),
+        }
+    }
+}
+
+impl Pushes {
+    pub(super) fn known(&self, account: &BareJid) -> Option<Arc<[PushRow]>> {
+        self.known.get(account)
+    }
+
+    pub(super) fn learn(&self, account: &BareJid, rows: Vec<PushRow>) {
+        self.known.insert(account.clone(), rows.into(), 1);
+    }
+
+    pub(crate) fn forget(&self, account: &BareJid) {
+        self.known.remove(account);
+    }
+
+    /// Notes that a service is told now; the id to tell it under. `None`: it was told a moment ago, or too many have not
+    /// answered.
+    pub(super) fn ask(&self, account: &BareJid, row: &PushRow, now: Timestamp) -> Option<String> {
+        let question = Question {
+            account: account.clone(),
+            service: row.service.clone(),
+            node: row.node.clone(),
+        };
+        let last = self.told.get(&question);
+        if last.is_some_and(|last| now.0.saturating_sub(last.0) < PAUSE) {
+            return None;
+        }
+        let mut open = lock(&self.open);
+        if open.len() >= OPEN {
+            open.retain(|_, (_, at)| now.0.saturating_sub(at.0) < LOST);
+            if open.len() >= OPEN {
+                return None;
+            }
+        }
+        let id = format!("push-{:016x}", rand::random::<u64>());
+        open.insert(id.clone(), (question.clone(), now));
+        self.told.insert(question, now, 1);
+        Some(id)
+    }
+
+    /// Whether this may be a service's answer.
+    pub(crate) fn expects(&self, iq: &Stanza) -> bool {
+        let (Some(id), Some(from)) = (iq.id(), iq.from()) else {
+            return false;
+        };
+        let open = lock(&self.open);
+        open.get(id)
+            .is_some_and(|(question, _)| question.service == from.as_str())
+    }
+
+    /// Takes an answer in.
+    pub(super) fn answered(&self, iq: &Stanza) -> Option<Question> {
+        if !self.expects(iq) {
+            return None;
+        }
+        let (question, _) = lock(&self.open).remove(iq.id()?)?;
+        Some(question)
+    }
+
+    pub(super) fn reached(&self, question: &Question) {
+        self.failures.remove(question);
+    }
+
+    /// How many times in a row now.
+    pub(super) fn failed(&self, question: &Question) -> u32 {
+        let now = self.failures.get(question).unwrap_or_default() + 1;
+        self.failures.insert(question.clone(), now, 1);
+        now
+    }
+}

@@ -1,0 +1,301 @@
+//! Push notifications, XEP-0357 version 0.4.1: waking clients that are not there.
+//!
+//! A client names a node of its push service; when a message comes that somebody would want to know of, and the session that
+//! named it last is not there, the service is told that there is one, and nothing more: neither from whom nor what. A service
+//! that refuses is not asked again; one that cannot be reached is forgotten after a while. Registrations are known in memory
+//! ([`Pushes`]), so that accounts without any cost nothing. Refuses: waking anybody for what the account has blocked, and
+//! services that it has blocked.
+
+mod memory;
+
+use async_trait::async_trait;
+use store::PushRow;
+use xmpp::element::Element;
+use xmpp::jid::{BareJid, Jid};
+use xmpp::ns;
+use xmpp::stanza::{Condition, Stanza, StanzaError, StanzaType};
+
+pub(crate) use self::memory::Pushes;
+use self::memory::Question;
+use crate::content::{Content, is_mediated_invitation};
+use crate::context::{Context, Hosted, Refusal, Standing, store_failed};
+use crate::form::{Field, Form, Submitted};
+use crate::hooks::{Answer, Ask, Module};
+use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Spec};
+use crate::memory::Modules;
+use crate::passage::{Direction, Glance, Passage, Taken};
+
+/// The module.
+pub(crate) struct Push;
+
+const PUSH: &str = "urn:xmpp:push:0";
+const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
+const OPTIONS: &str = "http://jabber.org/protocol/pubsub#publish-options";
+const SUMMARY: &str = "urn:xmpp:push:summary";
+
+/// Bytes of a node's name.
+const NODE_BYTES: usize = 1_023;
+/// Bytes of the form to publish with.
+const OPTIONS_BYTES: usize = 4_096;
+/// Times in a row that a service may be out of reach.
+const PATIENCE: u32 = 5;
+
+const fn door(name: &'static str) -> IqDoor {
+    IqDoor {
+        ns: PUSH,
+        name,
+        types: IqTypes::Set,
+        at_server: false,
+        // Everybody else hears `<forbidden/>`, whether there is such an account or not.
+        at_account: Audience::Anyone,
+    }
+}
+
+static INFO: ModuleInfo = ModuleInfo {
+    name: "push",
+    about: "wakes clients that are not there when something comes for them, telling nobody what or from whom",
+    specs: &[Spec::Xep(357, "0.4.1")],
+    switchable: true,
+    iq: &[door("enable"), door("disable")],
+    hooks: Hooks::MESSAGE_PASSAGE.and(Hooks::IQ_ANSWERED),
+    server_features: &[],
+    account_features: &[PUSH],
+    account_identities: &[],
+    stream_features: &[],
+};
+
+#[async_trait]
+impl Module for Push {
+    fn info(&self) -> &'static ModuleInfo {
+        &INFO
+    }
+
+    async fn iq_to_account(&self, cx: &Context<'_>, ask: &Ask<'_>) -> Result<Answer, Refusal> {
+        if ask.standing != Standing::Owner {
+            return Err(Condition::Forbidden.into());
+        }
+        let tree = ask.iq.payload().map_err(|_| Condition::BadRequest)?;
+        let asked = tree.children().next().ok_or(Condition::BadRequest)?;
+        let service = asked.get_attr("jid").ok_or(Condition::BadRequest)?;
+        let service = Jid::parse(service).map_err(|_| Condition::JidMalformed)?;
+        let node = asked.get_attr("node").filter(|node| !node.is_empty());
+        if node.is_some_and(|node| node.len() > NODE_BYTES) {
+            return Err(bad(&format!(
+                "a node's name has at most {NODE_BYTES} bytes"
+            )));
+        }
+        let roster = cx.roster(ask.account).await?;
+        let roster = roster.ok_or(Condition::Forbidden)?;
+        let failed = |e| store_failed(&e, ask.account, "keeping a push registration");
+        if asked.name() == "disable" {
+            let store = cx.store();
+            let gone = store.push_disable(roster.account, service.as_str(), node);
+            let gone = gone.await;
+            forget(cx, ask.account);
+            return match gone.map_err(failed)? {
+                0 => Err(Condition::ItemNotFound.into()),
+                _ => Ok(Answer::Empty),
+            };
+        }
+        let row = PushRow {
+            service: service.to_string(),
+            node: node.unwrap_or_default().to_owned(),
+            resource: ask
+                .iq
+                .from()
+                .and_then(Jid::resource)
+                .unwrap_or_default()
+                .to_owned(),
+            options: options(asked)?,
+        };
+        let kept = cx.store().push_enable(roster.account, &row).await;
+        forget(cx, ask.account);
+        if !kept.map_err(failed)? {
+            return Err(Refusal::new(Condition::PolicyViolation)
+                .with_text("the account has as many push registrations as it may"));
+        }
+        Ok(Answer::Empty)
+    }
+
+    fn message_concerns(&self, modules: &Modules, _: &Hosted, glance: &Glance<'_>) -> bool {
+        worth_waking(glance)
+            && modules.rosters.look(glance.account(), |known| match known {
+                Some(Some(roster)) => roster.pushes,
+                Some(None) => false,
+                None => true,
+            })
+    }
+
+    /// What is needed once it has passed is in memory then.
+    async fn message_passing(
+        &self,
+        cx: &Context<'_>,
+        passage: &mut Passage,
+    ) -> Result<(), Refusal> {
+        // Whether it can be read or not, the message goes on.
+        if let Ok(Some(roster)) = cx.roster(&passage.account).await
+            && roster.pushes
+            && cx.modules.pushes.known(&passage.account).is_none()
+        {
+            match cx.store().push_list(roster.account).await {
+                Ok(rows) => cx.modules.pushes.learn(&passage.account, rows),
+                Err(error) => {
+                    tracing::error!(account = %passage.account, %error, "push registrations cannot be read");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn message_taken(&self, cx: &Context<'_>, glance: &Glance<'_>, _: &Taken) {
+        if !worth_waking(glance) {
+            return;
+        }
+        let account = glance.bare();
+        let Some(Some(roster)) = cx.modules.rosters.get(&account) else {
+            return;
+        };
+        let Some(rows) = cx.modules.pushes.known(&account).filter(|_| roster.pushes) else {
+            return;
+        };
+        let sessions = cx.switchboard.sessions(&account);
+        for row in rows.iter() {
+            let there = sessions
+                .iter()
+                .any(|s| s.jid.resource() == Some(row.resource.as_str()) && !s.away);
+            let Ok(service) = Jid::parse(&row.service) else {
+                continue;
+            };
+            if there || roster.blocked.blocks(&service) {
+                continue;
+            }
+            if let Some(id) = cx.modules.pushes.ask(&account, row, cx.now)
+                && let Some(iq) = publication(&account, &service, row, &id)
+            {
+                cx.send(iq);
+            }
+        }
+    }
+
+    async fn iq_answered(&self, cx: &Context<'_>, iq: &Stanza) {
+        let Some(question) = cx.modules.pushes.answered(iq) else {
+            return;
+        };
+        if iq.type_() != StanzaType::Error {
+            return cx.modules.pushes.reached(&question);
+        }
+        let error = iq
+            .payload()
+            .ok()
+            .as_ref()
+            .and_then(StanzaError::from_stanza);
+        let passing = error.is_some_and(|error| {
+            matches!(
+                error.condition,
+                Condition::RemoteServerNotFound
+                    | Condition::RemoteServerTimeout
+                    | Condition::ResourceConstraint
+            )
+        });
+        if passing && cx.modules.pushes.failed(&question) < PATIENCE {
+            return;
+        }
+        disable(cx, &question).await;
+    }
+}
+
+/// A service does not want to hear of it.
+async fn disable(cx: &Context<'_>, question: &Question) {
+    let Question {
+        account,
+        service,
+        node,
+    } = question;
+    let Ok(Some(roster)) = cx.roster(account).await else {
+        return;
+    };
+    let store = cx.store();
+    let gone = store.push_disable(roster.account, service, Some(node));
+    let gone = gone.await;
+    forget(cx, account);
+    match gone {
+        Ok(_) => {
+            tracing::info!(account = %account, service = %service, "a push service refuses: it is not asked again");
+        }
+        Err(error) => {
+            tracing::error!(account = %account, %error, "a push registration could not be removed");
+        }
+    }
+}
+
+fn forget(cx: &Context<'_>, account: &BareJid) {
+    cx.modules.pushes.forget(account);
+    cx.modules.rosters.forget(account);
+}
+
+/// Whether somebody would want to be woken for it: the same as is worth an archive.
+fn worth_waking(glance: &Glance<'_>) -> bool {
+    let content = glance.content;
+    let never = Content::NO_STORE
+        .and(Content::NO_PERMANENT_STORE)
+        .and(Content::CARBON);
+    glance.direction == Direction::Received
+        && !glance.to_itself()
+        && matches!(
+            glance.message.type_(),
+            StanzaType::Chat | StanzaType::Normal
+        )
+        && !content.any(never)
+        && (content.any(Content::BODY.and(Content::STORE).and(Content::INVITATION))
+            || (content.any(Content::ROOM) && is_mediated_invitation(glance.message)))
+}
+
+/// The form to publish with, as it came.
+fn options(enable: &Element) -> Result<Option<Vec<u8>>, Refusal> {
+    let Some(x) = enable.find("x", crate::form::DATA) else {
+        return Ok(None);
+    };
+    let form = Submitted::within(enable).filter(|form| form.form_type() == Some(OPTIONS));
+    if form.is_none() {
+        return Err(bad(&format!("options are a form of type {OPTIONS}")));
+    }
+    let written = x.to_xml("").into_bytes();
+    if written.len() > OPTIONS_BYTES {
+        return Err(bad(&format!("options have at most {OPTIONS_BYTES} bytes")));
+    }
+    Ok(Some(written))
+}
+
+/// That something has come, and nothing more.
+fn publication(account: &BareJid, service: &Jid, row: &PushRow, id: &str) -> Option<Stanza> {
+    let summary = Form::result(SUMMARY)
+        .field(Field::new("message-count", "text-single").value("1"))
+        .into_element();
+    let notification = Element::new("notification", PUSH).child(summary);
+    let publish = Element::new("publish", PUBSUB)
+        .attr("node", row.node.as_str())
+        .child(Element::new("item", PUBSUB).child(notification));
+    let options = row.options.as_deref().and_then(|options| {
+        let text = std::str::from_utf8(options).ok()?;
+        let form = Element::parse(text, "").ok()?;
+        Some(Element::new("publish-options", PUBSUB).child(form))
+    });
+    let iq = Element::new("iq", ns::CLIENT)
+        .attr("from", account.as_str())
+        .attr("to", service.as_str())
+        .attr("type", "set")
+        .attr("id", id)
+        .child(
+            Element::new("pubsub", PUBSUB)
+                .child(publish)
+                .child_opt(options),
+        );
+    Stanza::from_element(&iq).ok()
+}
+
+fn bad(text: &str) -> Refusal {
+    Refusal::new(Condition::BadRequest).with_text(text)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,212 @@
+//! Who is woken, for what, and who is not.
+
+use xmpp::jid::Jid;
+
+use crate::passage::Taken;
+use crate::testing::House;
+
+const ENABLE: &str = "<enable xmlns='urn:xmpp:push:0' jid='push.peer.example' node='n1'>\
+    <x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>http://jabber.org/protocol/pubsub#publish-options</value></field>\
+    <field var='secret'><value>s</value></field></x></enable>";
+const HELLO: &str = "<message from='romeo@peer.example/x' to='alice@one.example' type='chat' id='m'><body>secret words</body></message>";
+
+/// A house whose alice has a registration from her phone.
+async fn registered() -> (House, Jid) {
+    let house = House::new().await;
+    let phone = house.online("alice@one.example/phone").await;
+    house.iq(&phone, "set", None, ENABLE).await;
+    house.got(
+        &phone,
+        "<iq to='alice@one.example/phone' type='result' id='q'/>",
+    );
+    (house, phone)
+}
+
+/// The push that has gone out; its id.
+fn pushed(house: &House) -> Option<String> {
+    let sent = house.take_sent();
+    let (_, rest) = sent.split_once(" id='push-")?;
+    assert!(
+        sent.starts_with("<iq from='alice@one.example' to='push.peer.example' type='set'"),
+        "{sent}"
+    );
+    for part in [
+        "<publish node='n1'><item><notification xmlns='urn:xmpp:push:0'>",
+        "<field var='message-count' type='text-single'><value>1</value></field>",
+        "<publish-options><x xmlns='jabber:x:data' type='submit'>",
+        "<field var='secret'><value>s</value></field>",
+    ] {
+        assert!(sent.contains(part), "{part} in {sent}");
+    }
+    assert!(
+        !sent.contains("secret words") && !sent.contains("romeo"),
+        "nobody learns what it is: {sent}"
+    );
+    let (id, _) = rest.split_once('\'').expect("quoted");
+    Some(format!("push-{id}"))
+}
+
+async fn answer(house: &House, id: &str, type_: &str, error: &str) -> bool {
+    let from = "push.peer.example";
+    house
+        .answered(&format!(
+            "<iq from='{from}' to='alice@one.example' type='{type_}' id='{id}'>{error}</iq>"
+        ))
+        .await
+}
+
+#[tokio::test]
+async fn ext_14_a_client_that_is_not_there_is_woken_and_told_nothing() {
+    let (house, phone) = registered().await;
+    house.receives(HELLO, Taken::Session(phone.clone())).await;
+    assert_eq!(pushed(&house), None, "it is there");
+    house.gone(&phone).await;
+    house.clear();
+    house.receives(HELLO, Taken::Nobody).await;
+    let id = pushed(&house).expect("a push");
+    house.receives(HELLO, Taken::Nobody).await;
+    assert_eq!(pushed(&house), None, "it is awake now");
+    assert!(answer(&house, &id, "result", "").await);
+    house.later(10);
+    house.receives(HELLO, Taken::Nobody).await;
+    assert!(pushed(&house).is_some());
+}
+
+#[tokio::test]
+async fn ext_14_another_session_that_is_there_does_not_keep_it_asleep() {
+    let (house, phone) = registered().await;
+    let desk = house.online("alice@one.example/desk").await;
+    house.away(&phone);
+    house.receives(HELLO, Taken::Session(desk)).await;
+    assert!(
+        pushed(&house).is_some(),
+        "its connection is gone, though the session waits"
+    );
+}
+
+#[tokio::test]
+async fn ext_14_nobody_is_woken_for_what_is_not_worth_it() {
+    let (house, phone) = registered().await;
+    house.gone(&phone).await;
+    house.clear();
+    for inside in [
+        "<active xmlns='http://jabber.org/protocol/chatstates'/>",
+        "<body>x</body><no-store xmlns='urn:xmpp:hints'/>",
+        "<received xmlns='urn:xmpp:receipts' id='1'/>",
+    ] {
+        let message = HELLO.replace("<body>secret words</body>", inside);
+        house.receives(&message, Taken::Nobody).await;
+        assert_eq!(pushed(&house), None, "{inside}");
+    }
+    let headline = HELLO.replace("type='chat'", "type='headline'");
+    house.receives(&headline, Taken::Nobody).await;
+    assert_eq!(pushed(&house), None);
+    // E2E-07: what is encrypted has no body, and says that it is to be kept.
+    let encrypted = HELLO.replace(
+        "<body>secret words</body>",
+        "<encrypted xmlns='urn:xmpp:omemo:2'/><store xmlns='urn:xmpp:hints'/>",
+    );
+    house.receives(&encrypted, Taken::Nobody).await;
+    assert!(pushed(&house).is_some());
+}
+
+#[tokio::test]
+async fn ext_14_a_service_that_refuses_is_not_asked_again() {
+    let refused = "<error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>";
+    let timeout = "<error type='wait'><remote-server-timeout xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>";
+    for (error, times) in [(refused, 1), (timeout, 5)] {
+        let (house, phone) = registered().await;
+        house.gone(&phone).await;
+        house.clear();
+        for n in 1..=times {
+            house.later(10);
+            house.receives(HELLO, Taken::Nobody).await;
+            let id = pushed(&house).expect("a push");
+            assert!(!answer(&house, "push-0", "error", error).await, "not ours");
+            assert!(answer(&house, &id, "error", error).await, "{n}");
+        }
+        house.later(10);
+        house.receives(HELLO, Taken::Nobody).await;
+        assert_eq!(pushed(&house), None);
+        let alice = house.account("alice").await;
+        assert!(
+            house
+                .store()
+                .push_list(alice)
+                .await
+                .expect("read")
+                .is_empty()
+        );
+    }
+}
+
+#[tokio::test]
+async fn ext_14_what_is_disabled_is_over_and_a_blocked_service_hears_nothing() {
+    let (house, phone) = registered().await;
+    let block = "<block xmlns='urn:xmpp:blocking'><item jid='push.peer.example'/></block>";
+    house.iq(&phone, "set", None, block).await;
+    house.gone(&phone).await;
+    house.clear();
+    house.receives(HELLO, Taken::Nobody).await;
+    assert_eq!(pushed(&house), None);
+    let desk = house.bind("alice@one.example/desk");
+    house
+        .iq(&desk, "set", None, "<unblock xmlns='urn:xmpp:blocking'/>")
+        .await;
+    let disable = "<disable xmlns='urn:xmpp:push:0' jid='push.peer.example'/>";
+    house.iq(&desk, "set", None, disable).await;
+    house.clear();
+    house.receives(HELLO, Taken::Nobody).await;
+    assert_eq!(pushed(&house), None);
+    house.iq(&desk, "set", None, disable).await;
+    house.got_error(&desk, "item-not-found");
+}
+
+#[tokio::test]
+async fn ext_14_only_the_owner_registers_and_only_what_makes_sense() {
+    let house = House::new().await;
+    let alice = house.bind("alice@one.example/phone");
+    let bob = house.bind("bob@one.example/x");
+    for account in ["alice@one.example", "nobody@one.example"] {
+        house.iq(&bob, "set", Some(account), ENABLE).await;
+        house.got_error(&bob, "forbidden");
+    }
+    let long = "x".repeat(1_100);
+    let form = |inside: &str| {
+        format!(
+            "<enable xmlns='urn:xmpp:push:0' jid='p.example' node='n'><x xmlns='jabber:x:data' type='submit'>{inside}</x></enable>"
+        )
+    };
+    let big = form(&format!(
+        "<field var='FORM_TYPE'><value>http://jabber.org/protocol/pubsub#publish-options</value></field><field var='s'><value>{}</value></field>",
+        "x".repeat(5_000)
+    ));
+    for (payload, condition) in [
+        (
+            "<enable xmlns='urn:xmpp:push:0' node='n'/>".to_owned(),
+            "bad-request",
+        ),
+        (
+            "<enable xmlns='urn:xmpp:push:0' jid='@' node='n'/>".to_owned(),
+            "jid-malformed",
+        ),
+        (
+            format!("<enable xmlns='urn:xmpp:push:0' jid='p.example' node='{long}'/>"),
+            "bad-request",
+        ),
+        (
+            form("<field var='FORM_TYPE'><value>other</value></field>"),
+            "bad-request",
+        ),
+        (big, "bad-request"),
+    ] {
+        house.iq(&alice, "set", None, &payload).await;
+        house.got_error(&alice, condition);
+    }
+    for n in 0..=10 {
+        let enable = format!("<enable xmlns='urn:xmpp:push:0' jid='p.example' node='n{n}'/>");
+        house.iq(&alice, "set", None, &enable).await;
+        let answer = house.take(&alice);
+        assert_eq!(answer.contains("policy-violation"), n == 10, "{answer}");
+    }
+}
