@@ -247,13 +247,12 @@ pub fn module_limits(config: &Config) -> modules::Limits {
 pub fn external(config: &Config) -> modules::External {
     let external = &config.external;
     let services = external.services.iter();
-    modules::External {
-        services: services
-            .filter_map(|uri| modules::ExternalService::parse(uri))
-            .collect(),
-        secret: Zeroizing::new(external.turn_secret.expose().as_bytes().to_vec()),
-        seconds: external.credential_seconds,
-    }
+    let services = services.filter_map(|uri| modules::ExternalService::parse(uri));
+    modules::External::new(
+        services.collect(),
+        external.turn_secret.expose(),
+        external.credential_seconds,
+    )
 }
 
 /// The way to the platform's zone.

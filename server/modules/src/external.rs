@@ -51,12 +51,21 @@ static INFO: ModuleInfo = ModuleInfo {
 /// What the platform has.
 #[derive(Clone, Default)]
 pub struct External {
-    /// Its services.
-    pub services: Vec<ExternalService>,
-    /// What its relays know too, to check credentials with; empty: there are none.
-    pub secret: Zeroizing<Vec<u8>>,
-    /// How long credentials hold.
-    pub seconds: u32,
+    services: Vec<ExternalService>,
+    secret: Zeroizing<Vec<u8>>,
+    seconds: u32,
+}
+
+impl External {
+    /// These services, what their relays know too, to check credentials with (empty: there are none), and how long credentials
+    /// hold.
+    pub fn new(services: Vec<ExternalService>, secret: &str, seconds: u32) -> Self {
+        Self {
+            services,
+            secret: Zeroizing::new(secret.as_bytes().to_vec()),
+            seconds,
+        }
+    }
 }
 
 impl fmt::Debug for External {
