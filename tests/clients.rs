@@ -94,6 +94,22 @@ fn slixmpp_chats_with_a_user_of_prosody() {
     chat(&demo, &accounts);
 }
 
+/// CS-12, CS-13, CS-17, CS-18: bookmarks and a picture kept in one form and read in the others, a room that remembers.
+#[test]
+fn slixmpp_finds_what_was_kept_in_another_form_and_what_was_said_in_a_room() {
+    let demo = Demo::start();
+    let plan = json!({
+        "ca": demo.info.ca, "room": "coven@rooms.one.example",
+        "ours": account(&demo, "alice@one.example", false),
+        "theirs": account(&demo, "bob@two.example", true),
+    });
+    let result = clients(&demo, "personal.py", &plan);
+    assert_eq!(result["bookmarks"], json!([true, true, true]), "{result}");
+    assert_eq!(result["picture"], json!(true), "{result}");
+    assert_eq!(result["memory"], json!([true, true]), "{result}");
+    assert_eq!(result["clients"], json!(1), "{result}");
+}
+
 /// A room of a hosted domain, with people of that domain, of another one here, and of a real Prosody.
 #[test]
 fn slixmpp_meets_users_of_prosody_in_a_room() {

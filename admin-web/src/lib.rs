@@ -21,6 +21,7 @@ mod live;
 mod login;
 mod people;
 mod records;
+mod reports;
 mod tenants;
 #[cfg(test)]
 mod tests;
@@ -131,6 +132,7 @@ fn pages() -> Router<Shared> {
         .route(route::PERSON_REMOVE, post(people::remove))
         .route(route::FEDERATION, get(federation::list))
         .route(route::PEER, get(federation::show))
+        .route(route::REPORTS, get(reports::list))
         .route(route::PIN, post(federation::pin))
         .route(route::UNPIN, post(federation::unpin))
         .route(

@@ -60,6 +60,7 @@ pub(crate) mod route {
     pub(crate) const PERSON_SUSPEND: &str = "/domains/{domain}/people/{local}/suspend";
     pub(crate) const PERSON_RESUME: &str = "/domains/{domain}/people/{local}/resume";
     pub(crate) const PERSON_REMOVE: &str = "/domains/{domain}/people/{local}/remove";
+    pub(crate) const REPORTS: &str = "/domains/{domain}/reports";
     pub(crate) const FEDERATION: &str = "/domains/{domain}/federation";
     pub(crate) const PEER: &str = "/domains/{domain}/federation/{peer}";
     pub(crate) const PIN: &str = "/domains/{domain}/pinned";
@@ -149,6 +150,10 @@ impl DomainUrls {
     /// `password`, `suspend`, `resume` or `remove`.
     pub(crate) fn person_do(&self, local: &str, what: &str) -> String {
         format!("{}/{what}", self.person(local))
+    }
+
+    pub(crate) fn reports(&self) -> String {
+        self.under("reports")
     }
 
     pub(crate) fn federation(&self) -> String {
@@ -340,6 +345,7 @@ mod tests {
             (route::KEY, urls.key()),
             (route::PEOPLE, urls.people()),
             (route::IMPORT, urls.import()),
+            (route::REPORTS, urls.reports()),
             (route::FEDERATION, urls.federation()),
             (route::PIN, urls.pin()),
             (route::UNPIN, urls.unpin()),

@@ -11,6 +11,7 @@ CREATE TABLE room_archive (
     stanza BLOB    NOT NULL,
     PRIMARY KEY (room, at)
 );
+CREATE INDEX room_archive_sender ON room_archive (room, sender);
 
 ALTER TABLE rooms ADD COLUMN hats TEXT; -- JSON
 ALTER TABLE rooms ADD COLUMN vcard BLOB;

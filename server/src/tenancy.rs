@@ -70,6 +70,8 @@ pub struct Domain {
     pub patience: Patience,
     /// Whether its clients' sessions outlive their connections, and for how long (XEP-0198).
     pub resumption: Option<Box<Resumption>>,
+    /// Days after which what its people and rooms have archived goes; 0: never; `None`: as the platform does.
+    pub archive_days: Option<u32>,
     /// Whose certificates prove its clients (SASL EXTERNAL); `None`: nobody's, and none is asked for.
     pub client_anchors: Option<Arc<dna::Anchors>>,
     /// Where this is a service of a domain (`rooms.one.example`): which. All else is what the domain has; it has no accounts.
@@ -367,10 +369,12 @@ impl Tenancy {
         }
     }
 
-    /// The rows of each of them.
-    pub fn stores(&self) -> Vec<store::DomainStore> {
+    /// The rows of each of them, and how long its archives keep.
+    pub fn stores(&self) -> Vec<(store::DomainStore, Option<u32>)> {
         let domains = self.domains.iter();
-        domains.map(|domain| domain.hosted.store.clone()).collect()
+        domains
+            .map(|domain| (domain.hosted.store.clone(), domain.archive_days))
+            .collect()
     }
 
     /// How many there are.
@@ -489,6 +493,7 @@ impl Tenancy {
             pinned: settings.pinned,
             patience: settings.patience,
             resumption: settings.resumption,
+            archive_days: settings.archive_days,
             client_anchors: settings.client_anchors,
             service: None,
             component: false,
@@ -509,6 +514,7 @@ struct Settings {
     modules: DomainSettings,
     patience: Patience,
     resumption: Option<Box<Resumption>>,
+    archive_days: Option<u32>,
     client_anchors: Option<Arc<dna::Anchors>>,
 }
 
@@ -560,6 +566,7 @@ impl Settings {
             },
             patience,
             resumption: Some(Box::new(resumption)).filter(|r| r.seconds > 0),
+            archive_days: choices.archive_days,
             client_anchors,
         }
     }

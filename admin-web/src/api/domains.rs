@@ -32,6 +32,7 @@ pub(super) fn router() -> OpenApiRouter<Shared> {
         .routes(routes!(modes))
         .routes(routes!(peers))
         .routes(routes!(peer))
+        .routes(routes!(reports))
         .routes(routes!(peer_pin, peer_unpin))
         .routes(routes!(components))
         .routes(routes!(component_add, component_remove))
@@ -287,6 +288,27 @@ async fn peer(caller: Caller, Path((domain, peer)): Path<(String, String)>) -> R
     let control = &caller.panel.control;
     ok(control
         .peer_show(&caller.actor, &domain, &peer)
+        .await
+        .or_problem()?)
+}
+
+/// Which page of reports.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Before {
+    pub(super) before: Option<i64>,
+}
+
+/// What the domain's people report to its owner (XEP-0377), newest first
+#[utoipa::path(get, path = "/domains/{domain}/reports", tag = "domains", params(("domain" = String, Path), ("before" = Option<i64>, Query, description = "Older than the report of this number")),
+    responses((status = 200, body = Vec<schema::Report>), (status = 404, body = schema::Problem)))]
+async fn reports(
+    caller: Caller,
+    Path(domain): Path<String>,
+    Query(Before { before }): Query<Before>,
+) -> Reply {
+    let control = &caller.panel.control;
+    ok(control
+        .report_list(&caller.actor, &domain, before)
         .await
         .or_problem()?)
 }

@@ -300,6 +300,8 @@ pub(super) struct DomainSet {
     idle_seconds: Option<u32>,
     /// How long a session waits for its client when the connection breaks (XEP-0198); 0: not at all.
     resume_seconds: Option<u32>,
+    /// Days after which what is archived goes (XEP-0313); 0: never.
+    archive_days: Option<u32>,
     /// Authorities whose certificates prove clients, PEM; empty: the platform's.
     client_ca: Option<String>,
     /// STUN and TURN servers for calls (XEP-0215), as URIs; the one word `none`: none; empty: the platform's.
@@ -317,6 +319,7 @@ pub(super) struct StreamChoices {
     ping_seconds: Option<u32>,
     idle_seconds: Option<u32>,
     resume_seconds: Option<u32>,
+    archive_days: Option<u32>,
     client_ca: Option<String>,
     external: Option<Vec<String>>,
 }
@@ -580,6 +583,23 @@ pub(super) struct Peer {
     why: String,
     last: String,
     connected: bool,
+}
+
+/// What somebody reports to the domain's owner.
+#[derive(ToSchema)]
+pub(super) struct Report {
+    /// Grows with time.
+    id: i64,
+    at: String,
+    /// Who reports.
+    account: String,
+    /// Who is reported.
+    jid: String,
+    /// `spam` or `abuse`.
+    reason: String,
+    text: String,
+    /// Ids of the messages that are meant, in the person's archive.
+    messages: Vec<String>,
 }
 
 #[derive(ToSchema)]

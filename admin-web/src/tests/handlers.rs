@@ -148,6 +148,7 @@ async fn from_sign_up_to_live_with_a_person_and_out_again() {
         "/domains/bakery.example/verification",
         "/domains/bakery.example/identity",
         "/domains/bakery.example/federation",
+        "/domains/bakery.example/reports",
         "/domains/bakery.example/settings",
         "/team",
         "/audit",

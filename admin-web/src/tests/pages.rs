@@ -14,7 +14,8 @@ use crate::error::Problem;
 use crate::frame::{ErrorPage, Frame, Here};
 use crate::urls::DomainUrls;
 use crate::{
-    desk, domains, federation, home, identity, login, people, records, tenants, verification,
+    desk, domains, federation, home, identity, login, people, records, reports, tenants,
+    verification,
 };
 
 fn owner(here: Here) -> Frame {
@@ -319,6 +320,23 @@ fn gallery() -> Vec<(&'static str, String)> {
                 frame: about(Here::People, &live.view),
                 urls: urls.clone(),
                 account: sample::account("bartholomew.the-elder", "active"),
+            }),
+        ),
+        (
+            "reports",
+            page(&reports::ReportsPage {
+                frame: about(Here::People, &live.view),
+                view: live.view.clone(),
+                urls: urls.clone(),
+                reports: vec![control::report::ReportView {
+                    id: 1,
+                    at: live.view.created,
+                    account: "anna@bakery.example".into(),
+                    jid: "spammer@elsewhere.example".into(),
+                    reason: "spam".into(),
+                    text: "sells pills".into(),
+                    messages: vec!["0".repeat(32)],
+                }],
             }),
         ),
         (

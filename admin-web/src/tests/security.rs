@@ -360,6 +360,13 @@ fn ways() -> Vec<Way> {
             none,
         ),
         (Op::PeerList, get.clone(), "/domains/{D}/federation", none),
+        (Op::ReportList, get.clone(), "/domains/{D}/reports", none),
+        (
+            Op::ReportList,
+            get.clone(),
+            "/api/v1/domains/{D}/reports",
+            none,
+        ),
         (Op::PeerList, get.clone(), "/api/v1/domains/{D}/peers", none),
         (
             Op::PeerShow,

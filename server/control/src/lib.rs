@@ -26,6 +26,7 @@ pub mod outside;
 pub mod peer;
 pub mod permission;
 pub mod records;
+pub mod report;
 pub mod rollover;
 pub mod secret;
 pub mod settings;

@@ -207,6 +207,9 @@ table! {
     /// Undo that.
     PeerUnpin "peer.unpin":                                   All All Own Own No No;
 
+    /// What a domain's people report to its owner.
+    ReportList "report.list":                                 All All Own Own Own Own;
+
     /// Read the audit log.
     AuditList "audit.list":                                   All All Own Own No Own;
 
@@ -241,7 +244,7 @@ impl Operation {
         let noun = self.as_str().split('.').next().unwrap_or_default();
         matches!(
             noun,
-            "domain" | "certificate" | "account" | "component" | "peer"
+            "domain" | "certificate" | "account" | "component" | "peer" | "report"
         ) && !matches!(
             self,
             Self::DomainAdd | Self::DomainImport | Self::CertificateQueue

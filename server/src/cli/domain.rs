@@ -175,6 +175,9 @@ pub(super) struct StreamArgs {
     /// How long a session waits for its client when the connection breaks; 0: not at all
     #[arg(long, value_name = "SECONDS")]
     resume_seconds: Option<u32>,
+    /// Days after which archived messages go; 0: never
+    #[arg(long, value_name = "DAYS")]
+    archive_days: Option<u32>,
     /// File with the authorities whose certificates prove clients (SASL EXTERNAL), PEM; "" for the platform's
     #[arg(long, value_name = "FILE")]
     client_ca: Option<PathBuf>,
@@ -216,6 +219,7 @@ impl StreamArgs {
             ping_seconds: self.ping_seconds,
             idle_seconds: self.idle_seconds,
             resume_seconds: self.resume_seconds,
+            archive_days: self.archive_days,
             client_ca,
             external: self.external.map(list),
         })

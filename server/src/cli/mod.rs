@@ -26,6 +26,7 @@ mod keys;
 mod operator;
 mod output;
 mod peer;
+mod report;
 mod sandbox;
 mod specs;
 mod tenant;
@@ -106,6 +107,9 @@ enum Command {
     /// Programs that answer for names below hosted domains
     #[command(subcommand)]
     Component(component::ComponentCommand),
+    /// What people of hosted domains report to their owners
+    #[command(subcommand)]
+    Report(report::ReportCommand),
     /// API tokens of operators
     #[command(subcommand)]
     Token(token::TokenCommand),
@@ -246,6 +250,7 @@ async fn run_on_store(place: Place, command: Command) -> Outcome {
         Command::User(command) => user::run(&control, &actor, command).await,
         Command::Peer(command) => peer::run(&control, &actor, command).await,
         Command::Component(command) => component::run(&control, &actor, command).await,
+        Command::Report(command) => report::run(&control, &actor, command).await,
         Command::Token(command) => token::run(&control, &actor, command).await,
         Command::Audit(command) => audit::run(&control, &actor, command).await,
         Command::Demo(_)

@@ -22,7 +22,7 @@ const DAY: i64 = 86_400_000_000;
 /// How long, and how much, archives keep.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Retention {
-    /// Days; 0: for ever.
+    /// Days, where a domain's owner has not chosen others; 0: for ever.
     pub(super) days: u32,
     /// Bytes of one account.
     pub(super) bytes: u64,
@@ -46,12 +46,10 @@ impl Retention {
     }
 
     async fn look(self, tenancy: &Tenancy, now: Timestamp) {
-        for store in tenancy.stores() {
-            let since = Timestamp(
-                now.0
-                    .saturating_sub(i64::from(self.days).saturating_mul(DAY)),
-            );
-            let expired = match self.days {
+        for (store, own) in tenancy.stores() {
+            let days = own.unwrap_or(self.days);
+            let since = Timestamp(now.0.saturating_sub(i64::from(days).saturating_mul(DAY)));
+            let expired = match days {
                 0 => Ok(0),
                 _ => expire(&store, since).await,
             };

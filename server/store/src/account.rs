@@ -390,6 +390,9 @@ impl DomainStore {
             // Whoever gets the name next is nobody in the domain's rooms.
             sqlx::query("DELETE FROM room_affiliations WHERE jid = $2 AND room IN (SELECT id FROM rooms WHERE domain = $1)")
                 .bind(self.id.0).bind(format!("{local}@{}", self.name)).execute(&mut *tx).await?;
+            // What was said in rooms stays, as the nickname's; nobody can be asked for by whose it was.
+            sqlx::query("UPDATE room_archive SET sender = '' WHERE sender = $2 AND room IN (SELECT id FROM rooms WHERE domain = $1)")
+                .bind(self.id.0).bind(format!("{local}@{}", self.name)).execute(&mut *tx).await?;
             if n > 0 {
                 record!(self.store, tx);
             }

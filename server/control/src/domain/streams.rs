@@ -32,6 +32,9 @@ pub struct StreamChoices {
     /// How long a session waits for its client when the connection breaks (XEP-0198), in seconds; 0: sessions end with their
     /// connections; `None`: as the platform does.
     pub resume_seconds: Option<u32>,
+    /// Days after which what is archived goes (XEP-0313); 0: never; `None`: as the platform does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub archive_days: Option<u32>,
     /// Authorities whose certificates prove clients (SASL EXTERNAL, XEP-0178), PEM; `None`: the platform's.
     pub client_ca: Option<String>,
     /// Services for calls (XEP-0215), as URIs; `None`: the platform's.
@@ -50,6 +53,7 @@ impl Default for StreamChoices {
             ping_seconds: None,
             idle_seconds: None,
             resume_seconds: None,
+            archive_days: None,
             client_ca: None,
             external: None,
         }
@@ -83,6 +87,8 @@ pub struct StreamSet {
     pub idle_seconds: Option<u32>,
     /// Seconds; 0: not at all.
     pub resume_seconds: Option<u32>,
+    /// Days; 0: never.
+    pub archive_days: Option<u32>,
     /// PEM; empty: the platform's.
     pub client_ca: Option<String>,
     /// URIs of STUN and TURN (RFC 7064, RFC 7065); the one word `none`: none; empty: the platform's.
@@ -188,6 +194,7 @@ impl StreamSet {
         now.ping_seconds = self.ping_seconds.or(now.ping_seconds);
         now.idle_seconds = self.idle_seconds.or(now.idle_seconds);
         now.resume_seconds = self.resume_seconds.or(now.resume_seconds);
+        now.archive_days = self.archive_days.or(now.archive_days);
         if let Some(services) = &self.external {
             now.external = match services.as_slice() {
                 [] => None,
@@ -218,6 +225,7 @@ impl StreamSet {
         for (field, value) in self.times() {
             said.extend(value.map(|seconds| format!("{field} {seconds}")));
         }
+        said.extend(self.archive_days.map(|days| format!("archive_days {days}")));
         let services = self.external.iter();
         said.extend(services.map(|services| format!("external {}", services.join(" "))));
         let pem = self.client_ca.iter();
@@ -362,6 +370,21 @@ mod tests {
         assert_eq!(
             (chosen.keepalive_seconds, chosen.ping_seconds),
             (None, Some(0))
+        );
+    }
+
+    #[test]
+    fn ext_18_a_domain_keeps_its_archives_as_long_as_it_likes() {
+        let set = |days| StreamSet {
+            archive_days: Some(days),
+            ..StreamSet::default()
+        };
+        for days in [0, 30] {
+            assert_eq!(apply(set(days)).expect("good").archive_days, Some(days));
+        }
+        assert_eq!(
+            apply(StreamSet::default()).expect("nothing").archive_days,
+            None
         );
     }
 

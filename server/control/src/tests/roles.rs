@@ -189,6 +189,7 @@ async fn call(house: &House, operation: Operation, actor: &Actor, of: &Objects) 
                 .map(drop)
         }
         Operation::PeerUnpin => control.peer_unpin(actor, domain, "peer.example").await,
+        Operation::ReportList => control.report_list(actor, domain, None).await.map(drop),
         Operation::AuditList => control
             .audit_list(
                 actor,
@@ -227,6 +228,7 @@ fn changes(operation: Operation) -> bool {
         | Operation::ComponentList
         | Operation::PeerList
         | Operation::PeerShow
+        | Operation::ReportList
         | Operation::AuditList
         | Operation::LoginList
         | Operation::TokenList

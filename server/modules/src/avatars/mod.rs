@@ -169,7 +169,7 @@ pub(crate) async fn photo(
         return Ok(None);
     };
     let mut infos = about.children().filter(|c| c.is("info", METADATA));
-    let info = infos.find(|info| info.get_attr("url").is_none());
+    let info = infos.find(|info| info.get_attr("url").is_none_or(str::is_empty));
     let Some(bytes) = decoded(&picture.text_content()) else {
         return Ok(None);
     };

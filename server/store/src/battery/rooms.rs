@@ -62,6 +62,12 @@ battery! {
         assert_eq!(d.room_archive_expire(Timestamp(3)).await.expect("done"), 2);
         assert_eq!(d.room_archive_trim(250).await.expect("done"), 5);
         assert_eq!(times(all).await, [8, 9]);
+        d.account_add("romeo", &[], NOW).await.expect("added");
+        assert!(d.room_archive_add(room_id, said(20, "romeo@example.com", "R")).await.expect("kept"));
+        assert!(d.account_remove("romeo", NOW).await.expect("removed"));
+        let id = ArchiveId { at: 20, salt: -20 };
+        let left = d.room_archive_get(room_id, id).await.expect("read").expect("there");
+        assert_eq!((left.sender.as_str(), left.nick.as_str()), ("", "R"), "whoever gets the name next did not say it");
         let (_, _, other) = house(&store, "example.net", "bbb").await;
         assert_eq!(other.room_archive_page(room_id, &all).await.expect("read"), [], "another domain's");
         assert!(d.room_hats(room_id, Some("{}")).await.expect("written"));
