@@ -112,6 +112,7 @@ impl Domain {
             patience: self.patience,
             // A service has no sessions.
             resumption: None,
+            archive_days: self.archive_days,
             client_anchors: None,
             service: Some(service),
             component: false,

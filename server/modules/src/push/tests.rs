@@ -73,7 +73,7 @@ async fn ext_14_a_client_that_is_not_there_is_woken_and_told_nothing() {
 }
 
 #[tokio::test]
-async fn ext_14_another_session_that_is_there_does_not_keep_it_asleep() {
+async fn ext_14_another_session_that_is_there_is_no_reason_to_let_it_rest() {
     let (house, phone) = registered().await;
     let desk = house.online("alice@one.example/desk").await;
     house.away(&phone);
