@@ -150,6 +150,10 @@ fn im_34_every_cell_of_the_table_of_delivery() {
     let demo = Demo::start();
     let mut bob = Client::online(&demo, BOB, "b");
     let mut alice = Client::online(&demo, ALICE, "a");
+    // Who has asked for the roster is told of answers (RFC 6121 3.1.6).
+    for client in [&mut alice, &mut bob] {
+        client.iq("get", None, "<query xmlns='jabber:iq:roster'/>");
+    }
     befriend(&mut alice, &mut bob, ALICE, BOB);
     alice.close();
     let mut n = 0;

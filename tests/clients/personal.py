@@ -68,6 +68,11 @@ async def picture(ours, theirs):
     return vcard["vcard_temp"]["PHOTO"]["BINVAL"] == PICTURE
 
 
+async def past(client, room):
+    """What the room's archive holds."""
+    return "".join([str(message) async for message in client["xep_0313"].iterate(jid=JID(room))])
+
+
 async def memory(ours, theirs, room):
     """Said in a room, looked up by somebody who comes later, and taken back by a moderator."""
     muc = ours["xep_0045"]
@@ -79,12 +84,10 @@ async def memory(ours, theirs, room):
     ours.send_message(mto=JID(room), mbody="rude words", mtype="groupchat")
     heard = await asyncio.wait_for(ours.said.get(), DEADLINE)
     kept = heard.xml.find("{urn:xmpp:sid:0}stanza-id").get("id")
-    answer = await theirs["xep_0313"].retrieve(jid=JID(room), timeout=DEADLINE)
-    text = "".join(str(result) for result in answer["mam_fin"]["results"])
+    text = await past(theirs, room)
     found = kept in text and "rude words" in text
     await ours["xep_0425"].moderate(JID(room), kept, "rude")
-    answer = await theirs["xep_0313"].retrieve(jid=JID(room), timeout=DEADLINE)
-    text = "".join(str(result) for result in answer["mam_fin"]["results"])
+    text = await past(theirs, room)
     return [found, "rude words" not in text and "retracted" in text]
 
 
