@@ -371,7 +371,12 @@ impl Control {
             mode,
             dane: mode == Mode::Dane || choices.dane,
             posh: mode == Mode::Posh || choices.posh,
-            services: services(row, self.settings().service_labels()),
+            services: {
+                let federated = self.settings().service_names.iter();
+                let federated = federated.filter(|service| service.federated);
+                services(row, federated.map(|service| service.label.as_str()))
+            },
+            components: choices.components,
             zone: memory.seen.as_ref().and_then(|seen| seen.zone.clone()),
         }
     }

@@ -406,7 +406,7 @@ impl Control {
             dane: facts.dane,
             posh: facts.posh,
             policy: row.policy.clone(),
-            services: facts.services,
+            services: services(row, self.settings().service_labels()),
             allow: row.allow.clone(),
             block: row.block.clone(),
             pinned: self.pinned_views(&Choices::of(row)),

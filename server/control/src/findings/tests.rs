@@ -58,6 +58,7 @@ fn facts() -> DomainFacts {
         dane: false,
         posh: false,
         services: vec![],
+        components: vec![],
         zone: Some(ZONE.into()),
     }
 }

@@ -91,8 +91,10 @@ pub struct DomainFacts {
     pub dane: bool,
     /// POSH documents are, likewise.
     pub posh: bool,
-    /// Labels of the services that are switched on (`rooms`).
+    /// Labels of the services that are switched on and that people elsewhere use (`rooms`).
     pub services: Vec<String>,
+    /// Labels of the components, which people elsewhere may use.
+    pub components: Vec<String>,
     /// Apex of the zone that holds the domain, A-labels without last dot, when observed; names are relative to it. `None`:
     /// taken to be the domain itself.
     pub zone: Option<String>,
@@ -368,6 +370,29 @@ pub fn desired(domain: &DomainFacts, settings: &PlatformSettings) -> Vec<Desired
                 true,
             ));
         }
+    }
+    for component in &domain.components {
+        let label = Some(component.as_str());
+        if domain.mode == Mode::DelegatedChallenge {
+            records.push(record(
+                Purpose::Challenge,
+                label,
+                "_acme-challenge",
+                RecordValue::Cname {
+                    target: domain.challenge(settings),
+                },
+                format!("Puts {component}.{} into the certificate.", domain.name),
+                true,
+            ));
+        }
+        records.push(record(
+            Purpose::Server,
+            label,
+            "_xmpp-server._tcp",
+            srv(ports.server),
+            format!("Where people on other servers find your {component}."),
+            true,
+        ));
     }
     records
 }

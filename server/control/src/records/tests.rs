@@ -36,6 +36,7 @@ fn facts(name: &str, zone: Option<&str>) -> DomainFacts {
         dane: false,
         posh: false,
         services: vec![],
+        components: vec![],
         zone: zone.map(str::to_owned),
     }
 }
@@ -134,6 +135,37 @@ fn long_and_odd_texts_survive_a_zone_file() {
             .map(|part| part.trim_matches('"').len())
             .collect::<Vec<_>>(),
         [255, 255, 90]
+    );
+}
+
+/// COMP-07: a component is its own pair to other servers; a service that only people here use has no records.
+#[test]
+fn comp_07_components_have_records_of_their_own() {
+    let mut settings = settings();
+    settings.service_names.push(ServiceName {
+        label: "upload".into(),
+        purpose: "files that people share".into(),
+        federated: false,
+    });
+    let records = desired(
+        &DomainFacts {
+            services: vec!["upload".into()],
+            components: vec!["bridge".into()],
+            ..facts("example.com", None)
+        },
+        &settings,
+    );
+    let own: Vec<_> = records
+        .iter()
+        .filter(|record| record.service.is_some())
+        .map(|record| (record.relative.as_str(), record.optional))
+        .collect();
+    assert_eq!(
+        own,
+        [
+            ("_acme-challenge.bridge", true),
+            ("_xmpp-server._tcp.bridge", true)
+        ]
     );
 }
 
