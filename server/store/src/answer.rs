@@ -55,6 +55,20 @@ impl Store {
         Ok(found.map(|(text,)| text))
     }
 
+    /// The same for a domain's own names, by its label in the platform's zone.
+    ///
+    /// # Errors
+    /// See [`crate::StoreError`].
+    pub async fn answer_get_label(&self, label: &str, token: &str) -> Result<Option<String>> {
+        let found: Option<(String,)> = rd!(self, p => {
+            sqlx::query_as(
+                "SELECT a.key_authorization FROM domains d JOIN acme_answers a ON a.domain = d.id WHERE d.label = $1 AND a.token = $2",
+            )
+            .bind(label).bind(token).fetch_optional(p).await
+        })?;
+        Ok(found.map(|(text,)| text))
+    }
+
     /// Forgets what was left over by an order that broke off; returns how much.
     ///
     /// # Errors

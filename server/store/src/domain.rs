@@ -52,7 +52,7 @@ pub struct DomainRow {
 }
 
 #[derive(sqlx::FromRow)]
-struct Raw {
+pub(crate) struct Raw {
     id: i64,
     tenant: i64,
     name: String,
@@ -75,7 +75,7 @@ struct Raw {
 }
 
 impl Raw {
-    fn row(self) -> Result<DomainRow> {
+    pub(crate) fn row(self) -> Result<DomainRow> {
         let list = |text: &str| {
             serde_json::from_str(text).map_err(|_| StoreError::Corrupt {
                 what: "domains.allow_peers or block_peers",
@@ -113,14 +113,15 @@ fn rows(raw: Vec<Raw>) -> Result<Vec<DomainRow>> {
 
 /// Every column of [`Raw`], in front of the rest of a query.
 macro_rules! select {
-    ($rest:literal) => {
+    ($($rest:expr),+ $(,)?) => {
         concat!(
             "SELECT id, tenant, name, label, state, reason, suspended_by, mode, token, verified_at, policy, allow_peers, ",
             "block_peers, settings, look, checked_at, next_check_at, created, revision FROM domains ",
-            $rest
+            $($rest),+
         )
     };
 }
+pub(crate) use select;
 
 /// Adds a row, whatever its number says; `$rest` is the end of the query.
 macro_rules! insert {
@@ -477,7 +478,8 @@ impl Store {
         Ok(())
     }
 
-    /// Removes a domain with every row of it; `departed`: remember the name, so that it is answered with host-gone.
+    /// Removes a domain with every row of it; `departed`: remember the name, so that it is answered with host-gone. Certificates
+    /// that were ordered for it and have not ended are kept, without their keys, until they are revoked (ACME-15).
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -489,6 +491,11 @@ impl Store {
     ) -> Result<bool> {
         let n = wr!(self, p => {
             let mut tx = p.begin().await?;
+            sqlx::query(
+                "INSERT INTO acme_revocations (domain, authority, chain_pem, not_after, not_before) \
+                 SELECT $2, authority, chain_pem, not_after, $3 FROM certificates WHERE domain = $1 AND source = 'acme' AND not_after > $3",
+            )
+            .bind(row.id.0).bind(row.name.as_str()).bind(now.0).execute(&mut *tx).await?;
             let n = sqlx::query("DELETE FROM domains WHERE id = $1").bind(row.id.0).execute(&mut *tx).await?.rows_affected();
             if departed {
                 sqlx::query(

@@ -53,9 +53,9 @@ pub struct TenantMade {
     pub domain: Option<DomainId>,
 }
 
-type Tuple = (i64, String, String, String, String, i64, i64);
+pub(crate) type Tuple = (i64, String, String, String, String, i64, i64);
 
-fn row(t: Tuple) -> TenantRow {
+pub(crate) fn row(t: Tuple) -> TenantRow {
     let (id, name, state, reason, limits, created, revision) = t;
     TenantRow {
         id: TenantId(id),

@@ -237,4 +237,74 @@ battery! {
         let before = AuditFilter { before: Some(ours[0].id), ..of(Some(tenant)) };
         assert_eq!(store.audit_list(&before, 10).await.expect("read").len(), 1);
     }
+
+    lists_come_a_page_at_a_time_the_urgent_first(store) {
+        let (_, first, d) = house(&store, "b.example", "l0").await;
+        let mut ids = vec![first.id];
+        for (name, state) in [("a.example", "live"), ("b\u{fc}cher.example", "degraded"), ("c.example", "live"), ("d.example", "claimed")] {
+            let mut row = domain(first.tenant, name, name);
+            row.state = state.into();
+            row.verified_at = None;
+            ids.push(store.domain_add(&row).await.expect("added"));
+        }
+        let (_, other, _) = house(&store, "z.example", "l9").await;
+        let states = ["degraded", "claimed", "live"];
+        let page = |filter: DomainFilter<'static>, from, limit| {
+            let store = store.clone();
+            async move {
+                let rows = store.domain_page(filter, &states, from, limit).await.expect("read");
+                rows.into_iter().map(|row| row.name.to_string()).collect::<Vec<_>>()
+            }
+        };
+        let of = DomainFilter { tenant: Some(first.tenant), ..DomainFilter::default() };
+        assert_eq!(store.domain_page_count(of).await.expect("read"), 5);
+        assert_eq!(store.domain_page_count(DomainFilter::default()).await.expect("read"), 6);
+        let all = page(of, 0, 9).await;
+        assert_eq!(all[0], "b\u{fc}cher.example");
+        assert_eq!([page(of, 0, 2).await, page(of, 2, 2).await, page(of, 4, 2).await].concat(), all, "pages make the whole");
+        let part = DomainFilter { part: "xn--bcher-kva", or: "b\u{fc}cher", ..of };
+        assert_eq!(page(part, 0, 9).await, ["b\u{fc}cher.example"]);
+        let nobody = DomainFilter { part: "%", or: "%", ..of };
+        assert_eq!(store.domain_page_count(nobody).await.expect("read"), 0);
+
+        d.account_add("juliet", &[], NOW).await.expect("added");
+        assert_eq!(store.account_counts(&ids).await.expect("read"), [(first.id, 1)]);
+        assert_eq!(store.account_total().await.expect("read"), 1);
+        let failing = |code: &str, severity: &str| FindingRow { severity: severity.into(), ..finding(code, NOW) };
+        d.findings_set(&[failing("srv-missing", "critical"), failing("ok", "ok")]).await.expect("set");
+        store.domain(other.id, &other.name).findings_set(&[failing("srv-missing", "warning")]).await.expect("set");
+        assert_eq!(store.finding_codes().await.expect("read"), [("srv-missing".to_owned(), 2)]);
+        assert_eq!(store.finding_domains("srv-missing", 1).await.expect("read"), ["b.example"]);
+        let (rows, total) = store.tenant_page("", 1, 1).await.expect("read");
+        assert_eq!((rows.len(), total), (1, 2));
+        assert_eq!(store.tenant_page("no such", 0, 9).await.expect("read").1, 0);
+    }
+
+    a_day_keeps_its_most_sessions(store) {
+        let (_, _, d) = house(&store, "a.example", "l0").await;
+        for (day, sessions) in [(5, 3), (5, 7), (5, 2), (9, 0)] {
+            d.day_put(Timestamp(day), sessions).await.expect("put");
+        }
+        assert_eq!(d.day_list(Timestamp(0)).await.expect("read"), [(Timestamp(5), 7), (Timestamp(9), 0)]);
+        assert_eq!(store.days_sweep(Timestamp(9)).await.expect("swept"), 1);
+        let identity = Identity { chain_pem: "c".into(), key_pem: Zeroizing::new("k".into()) };
+        d.certificate_add(&identity, Timestamp(50), "acme", "current", NOW).await.expect("added");
+        assert_eq!(store.certificates_ending(Timestamp(50), Timestamp(51)).await.expect("read"), 1);
+        assert_eq!(store.certificates_ending(Timestamp(0), Timestamp(50)).await.expect("read"), 0);
+    }
+
+    a_night_s_mail_is_one_process_s_to_write(store) {
+        let (tenant, _, d) = house(&store, "a.example", "l0").await;
+        let (first, second) = (Timestamp(10), Timestamp(20));
+        assert!(store.mail_claim(tenant, first).await.expect("written"));
+        assert!(!store.mail_claim(tenant, first).await.expect("written"));
+        store.mail_release(tenant, first).await.expect("written");
+        assert!(store.mail_claim(tenant, first).await.expect("written"), "it could not be sent");
+        assert!(store.mail_claim(tenant, second).await.expect("written"));
+        assert!(!store.mail_claim(tenant, first).await.expect("written"));
+        assert_eq!(d.told_get().await.expect("read"), None);
+        d.told_set("1").await.expect("set");
+        d.told_set("2").await.expect("set");
+        assert_eq!(d.told_get().await.expect("read").as_deref(), Some("2"));
+    }
 }

@@ -1,5 +1,7 @@
 //! Certificate orders that wait, what has been spent, and what http-01 shows.
 
+use zeroize::Zeroizing;
+
 use super::*;
 
 const SINCE: Since = Since {
@@ -138,5 +140,40 @@ battery! {
         assert_eq!(store.answer_get("one.example", "t").await.expect("read"), None);
         one.answer_put("one.example", "u", "u.key", NOW).await.expect("put");
         assert_eq!(store.answers_sweep(Timestamp(NOW.0 + 1)).await.expect("swept"), 1);
+    }
+
+    acme_08_a_label_leads_to_its_own_domain_s_answers(store) {
+        let (_, _, one) = house(&store, "one.example", "a").await;
+        let (_, _, _two) = house(&store, "two.example", "b").await;
+        one.answer_put("rooms.one.example", "t", "t.key", NOW).await.expect("put");
+        assert_eq!(store.answer_get_label("a", "t").await.expect("read").as_deref(), Some("t.key"));
+        assert_eq!(store.answer_get_label("b", "t").await.expect("read"), None);
+        assert_eq!(store.answer_get_label("a", "u").await.expect("read"), None);
+    }
+
+    acme_15_what_was_ordered_for_a_domain_that_left_is_kept_until_it_is_revoked(store) {
+        let (_, row, d) = house(&store, "one.example", "a").await;
+        let identity = |chain: &str| Identity { chain_pem: chain.into(), key_pem: Zeroizing::new("k".into()) };
+        let later = Timestamp(NOW.0 + 1000);
+        d.certificate_add(&identity("ordered"), later, "acme", "current", NOW).await.expect("added");
+        d.certificate_add(&identity("ended"), NOW, "acme", "retired", NOW).await.expect("added");
+        d.certificate_add(&identity("uploaded"), later, "uploaded", "retired", NOW).await.expect("added");
+        store.domain_remove(&row, true, NOW).await.expect("removed");
+        let soon = Timestamp(NOW.0 + 10);
+        let due = store.revocation_claim(NOW, soon, 10).await.expect("read");
+        assert_eq!(due.iter().map(|due| (due.domain.as_str(), due.chain_pem.as_str())).collect::<Vec<_>>(), [("one.example", "ordered")]);
+        assert!(store.revocation_claim(NOW, soon, 10).await.expect("read").is_empty(), "somebody is at it");
+        store.revocation_failed(due[0].id, Timestamp(NOW.0 + 20)).await.expect("written");
+        assert!(store.revocation_claim(soon, soon, 10).await.expect("read").is_empty());
+        let again = store.revocation_claim(Timestamp(NOW.0 + 20), Timestamp(NOW.0 + 30), 10).await.expect("read");
+        assert_eq!(again[0].failures, 1);
+        assert!(store.revocation_claim(later, later, 10).await.expect("read").is_empty(), "it has ended by itself");
+
+        let (_, row, d) = house(&store, "two.example", "b").await;
+        d.certificate_add(&identity("more"), later, "acme", "current", NOW).await.expect("added");
+        store.domain_remove(&row, false, NOW).await.expect("removed");
+        let due = store.revocation_claim(NOW, NOW, 10).await.expect("read");
+        store.revocation_done(due[0].id).await.expect("removed");
+        assert!(store.revocation_claim(NOW, NOW, 10).await.expect("read").is_empty());
     }
 }
