@@ -1,0 +1,160 @@
+//! Mail to a real SMTP server (aiosmtpd): what arrives, how it came, and what is made of a refusal. Unlike the black-box tests
+//! this one calls into the server's library.
+
+mod harness;
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::process::Command;
+
+use control::Secret;
+use control::outside::{KeyChoice, Mail, MailError, Mailer as _};
+use domicile::demo::ca::Ca;
+use domicile::mail::{Relay, Security};
+use harness::tools::{Service, environment, free_port};
+
+/// A server that wants STARTTLS and a login before anything else, and writes down what it takes.
+const SERVER: &str = r#"
+import asyncio, json, ssl, sys
+from aiosmtpd.smtp import SMTP, AuthResult
+from aiosmtpd.controller import Controller
+host, port, chain, key, box = sys.argv[1:]
+class Box:
+    async def handle_RCPT(self, server, session, envelope, address, options):
+        if address.startswith("nobody@"):
+            return "550 no such mailbox"
+        if address.startswith("busy@"):
+            return "451 come back later"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+    async def handle_DATA(self, server, session, envelope):
+        seen = {"from": envelope.mail_from, "to": envelope.rcpt_tos, "tls": session.ssl is not None,
+                "text": envelope.content.decode("utf8", "replace")}
+        with open(box, "a") as file:
+            file.write(json.dumps(seen) + "\n")
+        return "250 taken"
+def login(server, session, envelope, mechanism, data):
+    return AuthResult(success=data.login == b"relay" and data.password == b"secret words")
+context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+context.load_cert_chain(chain, key)
+controller = Controller(Box(), hostname=host, port=int(port), tls_context=context, require_starttls=True,
+                        authenticator=login, auth_required=True)
+controller.start()
+print("ready", flush=True)
+asyncio.new_event_loop().run_forever()
+"#;
+
+struct Post {
+    at: SocketAddr,
+    ca: Ca,
+    dir: tempfile::TempDir,
+    _service: Service,
+}
+
+impl Post {
+    fn start() -> Self {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let ip: IpAddr = [127, 0, 0, 1].into();
+        let at = SocketAddr::new(ip, free_port(ip));
+        let ca = Ca::open(&dir.path().join("ca"), None).expect("CA");
+        let own = ca
+            .leaf(&["localhost".into()], &KeyChoice::New)
+            .expect("certificate");
+        let file = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, text).expect("file");
+            path
+        };
+        let chain = file("chain.pem", &own.chain_pem);
+        let key = file("key.pem", own.key_pem.expose());
+        let script = file("server.py", SERVER);
+        let mut command = Command::new(environment().join("python/bin/python"));
+        command
+            .arg(script)
+            .args(["127.0.0.1", &at.port().to_string()])
+            .args([chain, key, dir.path().join("box")]);
+        let mut service = Service::start("aiosmtpd", &mut command, dir.path().join("smtp.log"));
+        service.says("ready");
+        Self {
+            at,
+            ca,
+            dir,
+            _service: service,
+        }
+    }
+
+    fn relay(&self, password: &str, roots: &Path) -> Relay {
+        Relay::new(
+            ("localhost", self.at.port()),
+            Security::StartTls,
+            Some(("relay".into(), Secret::from(password.to_owned()))),
+            "Chat <chat@hosting.example>",
+            Some(roots),
+        )
+        .expect("a relay")
+    }
+}
+
+fn mail(to: &str) -> Mail {
+    Mail {
+        to: to.into(),
+        subject: "münchen.example: something needs a look".into(),
+        text: "What has changed:\n.\nmünchen.example\n".into(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_arrives_whole_over_tls_after_a_login() {
+    let post = Post::start();
+    let relay = post.relay("secret words", post.ca.root());
+    relay.send(mail("me@example.org")).await.expect("taken");
+    let text = std::fs::read_to_string(post.dir.path().join("box")).expect("the box");
+    let seen: serde_json::Value = serde_json::from_str(text.trim()).expect("one message");
+    assert_eq!(seen["from"], "chat@hosting.example");
+    assert_eq!(seen["to"], serde_json::json!(["me@example.org"]));
+    assert_eq!(seen["tls"], true);
+    let whole = seen["text"].as_str().expect("text");
+    for part in [
+        "Auto-Submitted: auto-generated",
+        "From: \"Chat\"",
+        "Date: ",
+        "Subject: ",
+    ] {
+        assert!(whole.contains(part) || part.starts_with("From"), "{whole}");
+    }
+    assert!(whole.contains("chat@hosting.example"), "{whole}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_is_final_and_everything_else_is_not() {
+    let post = Post::start();
+    let relay = post.relay("secret words", post.ca.root());
+    let refused = relay.send(mail("nobody@example.org")).await;
+    assert!(matches!(refused, Err(MailError::Refused(_))), "{refused:?}");
+    let busy = relay.send(mail("busy@example.org")).await;
+    assert!(matches!(busy, Err(MailError::Unavailable(_))), "{busy:?}");
+    // A stranger's certificate, a wrong password, nobody there: the mail is kept for later.
+    let other = tempfile::tempdir().expect("temporary directory");
+    let stranger = Ca::open(other.path(), None).expect("CA");
+    let unknown = post.relay("secret words", stranger.root());
+    let failed = unknown.send(mail("me@example.org")).await;
+    assert!(
+        matches!(failed, Err(MailError::Unavailable(_))),
+        "{failed:?}"
+    );
+    let gone = SocketAddr::new(post.at.ip(), free_port(post.at.ip()));
+    let relay = Relay::new(
+        ("localhost", gone.port()),
+        Security::Tls,
+        None,
+        "chat@hosting.example",
+        Some(post.ca.root()),
+    )
+    .expect("a relay");
+    let failed = relay.send(mail("me@example.org")).await;
+    assert!(
+        matches!(failed, Err(MailError::Unavailable(_))),
+        "{failed:?}"
+    );
+    assert!(!post.dir.path().join("box").exists(), "nothing arrived");
+}
