@@ -9,13 +9,14 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
+use authority::served::{More, Served};
 use authority::{Desk, Keep, Pebble, assert_names, challenge_records, request};
 use control::Secret;
 use control::outside::{IssueError, Issuer, KeyChoice, PendingOrder};
 use domicile::certificates::{Acme, AcmeSettings};
 use domicile::demo::ca::Ca;
 use harness::bind::Bind;
-use harness::tools::{Service, free_port, program};
+use harness::tools::{free_port, program};
 
 const OWNER: &str = "_acme-challenge 60 IN CNAME d1._acme.on.hosting.example.\n_acme-challenge.rooms 60 IN CNAME d1._acme.on.hosting.example.";
 
@@ -212,126 +213,12 @@ async fn an_account_can_be_bound_to_an_external_one() {
     assert_names(&issued, &["one.example"]);
 }
 
-/// `domicile serve` as an operator runs it: a configuration file, PEM files, a name server and an ACME authority of others.
-struct Served {
-    service: Service,
-    dir: tempfile::TempDir,
-}
-
-impl Served {
-    fn start(bind: &Bind, pebble: &Pebble) -> Self {
-        let dir = tempfile::tempdir().expect("temporary directory");
-        let roots = dir.path().join("roots.pem");
-        let fetched = Command::new(program("curl"))
-            .args([
-                "--silent",
-                "--insecure",
-                "--fail",
-                "--max-time",
-                "20",
-                "--output",
-            ])
-            .arg(&roots)
-            .arg(format!("https://{}/roots/0", pebble.management))
-            .status()
-            .expect("curl");
-        assert!(fetched.success(), "Pebble's root");
-        let ip = harness::demo::loopback();
-        let at = |port: u16| format!("[\"{ip}:{port}\"]");
-        let config = format!(
-            r#"[server]
-data_dir = "{dir}"
-[listen]
-c2s = {c2s}
-c2s_tls = {c2s_tls}
-s2s = {s2s}
-s2s_tls = {s2s_tls}
-public = {public}
-admin = {admin}
-internal = {internal}
-[platform]
-zone = "on.hosting.example"
-addresses = ["{ip}"]
-private_addresses = true
-[dns]
-resolvers = ["{dns}"]
-mode = "trust-ad"
-authoritative_port = {dns_port}
-[tls]
-roots = "{roots}"
-[acme]
-directory = "https://localhost:{acme}/dir"
-root = "{acme_root}"
-contact = "mailto:hostmaster@hosting.example"
-terms_agreed = true
-caa_identities = ["pebble.example"]
-[zone]
-server = ["{dns}"]
-apex = "hosting.example"
-tsig_key_file = "{key}"
-"#,
-            dir = dir.path().display(),
-            c2s = at(5222),
-            c2s_tls = at(5223),
-            s2s = at(5269),
-            s2s_tls = at(5270),
-            public = at(5443),
-            admin = at(8080),
-            internal = at(9090),
-            dns = bind.address,
-            dns_port = bind.address.port(),
-            roots = roots.display(),
-            acme = pebble.address.port(),
-            acme_root = pebble.root.display(),
-            key = bind.key.display(),
-        );
-        std::fs::write(dir.path().join("domicile.toml"), config).expect("configuration");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_domicile"));
-        command
-            .args(["serve", "--data-dir"])
-            .arg(dir.path())
-            .env("RUST_LOG", "info");
-        let mut service = Service::start("domicile", &mut command, dir.path().join("serve.log"));
-        service.listening((ip, 9090).into());
-        Self { service, dir }
-    }
-
-    /// A command beside the running server.
-    fn domicile(&self, args: &[&str]) -> (i32, String, String) {
-        let dir = self.dir.path().to_string_lossy().into_owned();
-        harness::tools::domicile(&[args, &["--data-dir", &dir]].concat())
-    }
-
-    /// Looks at the domain until `seen` sees something.
-    fn shown_when<T>(&self, seen: impl Fn(&serde_json::Value) -> Option<T>) -> T {
-        let end = std::time::Instant::now() + harness::DEADLINE * 3;
-        loop {
-            let shown = self.json(&["domain", "show", "three.example"]);
-            if let Some(seen) = seen(&shown) {
-                return seen;
-            }
-            assert!(
-                std::time::Instant::now() < end,
-                "not seen in time: {shown:#}\n{}",
-                self.service.text()
-            );
-            std::thread::park_timeout(std::time::Duration::from_millis(500));
-        }
-    }
-
-    fn json(&self, args: &[&str]) -> serde_json::Value {
-        let (code, out, err) = self.domicile(&[args, &["--json"]].concat());
-        serde_json::from_str(&out)
-            .unwrap_or_else(|error| panic!("{args:?} ended with {code}: {error}\n{out}{err}"))
-    }
-}
-
 /// The main job in production's shape: nothing of the sandbox is used, the owner's records are published by other means.
 #[test]
 fn a_domain_goes_live_with_a_real_name_server_and_a_real_acme_authority() {
     let bind = Bind::start(&[("three.example", "")]);
     let mut pebble = Pebble::start(bind.address, "");
-    let mut served = Served::start(&bind, &pebble);
+    let mut served = Served::start(&bind, &pebble, More::default());
     served.service.says("/setup?token=");
     assert_eq!(served.domicile(&["tenant", "add", "acme"]).0, 0);
     let (code, out, err) = served.domicile(&["domain", "add", "three.example", "--tenant", "acme"]);
@@ -342,36 +229,13 @@ fn a_domain_goes_live_with_a_real_name_server_and_a_real_acme_authority() {
     let (code, ..) = served.domicile(&["domain", "verify", "three.example"]);
     assert_eq!(code, 1, "nothing is published yet");
 
-    let dir = tempfile::tempdir().expect("temporary directory");
-    let script = dir.path().join("update");
-    let mut lines = format!(
-        "server {} {}\nzone three.example\n",
-        bind.address.ip(),
-        bind.address.port()
-    );
-    for record in fragment
-        .lines()
-        .filter(|line| !line.starts_with(';') && !line.is_empty())
-    {
-        lines.push_str(&format!("update add {record}\n"));
-    }
-    lines.push_str("send\n");
-    std::fs::write(&script, &lines).expect("script");
-    let out = Command::new(program("nsupdate"))
-        .arg("-k")
-        .arg(&bind.key)
-        .arg(&script)
-        .output()
-        .expect("nsupdate");
-    assert!(
-        out.status.success(),
-        "{lines}{}",
-        String::from_utf8_lossy(&out.stderr)
-    );
+    bind.update("three.example", &harness::bind::added(&fragment));
     let (code, out, err) = served.domicile(&["domain", "verify", "three.example"]);
     assert_eq!(code, 0, "{out}{err}");
 
-    served.shown_when(|shown| (shown["state"] == "live").then_some(()));
+    served.shown_when("three.example", |shown| {
+        (shown["state"] == "live").then_some(())
+    });
     let certificates = served.json(&["cert", "list", "three.example"]);
     assert_eq!(certificates[0]["source"], "acme", "{certificates}");
     assert_eq!(
@@ -398,7 +262,7 @@ fn a_domain_goes_live_with_a_real_name_server_and_a_real_acme_authority() {
         let mut failed = checks.filter(|check| check["code"] == "certificate-order-failed");
         failed.next().map(|check| check["observed"].to_string())
     };
-    let why = served.shown_when(failed);
+    let why = served.shown_when("three.example", failed);
     assert!(why.contains("cannot be reached"), "{why}");
     assert_eq!(
         served.json(&["domain", "show", "three.example"])["state"],
@@ -407,7 +271,9 @@ fn a_domain_goes_live_with_a_real_name_server_and_a_real_acme_authority() {
     pebble.restart();
     let (code, out, err) = served.domicile(&["cert", "order", "three.example"]);
     assert_eq!(code, 0, "{out}{err}");
-    served.shown_when(|shown| failed(shown).is_none().then_some(()));
+    served.shown_when("three.example", |shown| {
+        failed(shown).is_none().then_some(())
+    });
 
     // ACME-15: what is removed leaves nothing in the platform's zone.
     let target = served.json(&["domain", "show", "three.example"])["target"]

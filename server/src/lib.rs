@@ -7,6 +7,7 @@ pub mod component;
 pub mod config;
 pub mod demo;
 pub mod federation;
+pub mod mail;
 pub mod metrics;
 pub mod net;
 pub mod router;

@@ -90,6 +90,7 @@ impl Running {
             issuer,
             zone: zone.clone(),
             owner_zone,
+            mail: wiring::post(&config)?,
             live: server.live(),
             anchors,
             clock: Arc::new(SystemClock),
@@ -128,6 +129,7 @@ fn bound(config: &mut Config, listeners: &Listeners) {
     config.listen.s2s = listeners.s2s().to_vec();
     config.listen.s2s_tls = listeners.s2s_tls().to_vec();
     config.listen.public = listeners.public().to_vec();
+    config.listen.http = listeners.http().to_vec();
     config.listen.admin = listeners.admin().to_vec();
     config.listen.internal = listeners.internal().to_vec();
     config.platform.client_port = port(listeners.c2s(), config.platform.client_port);

@@ -39,6 +39,7 @@ use crate::net::limits::{
     AddressLimits, Addresses, LoginLimits, Logins, Pulse, RecipientLimits, Recipients, StreamLimits,
 };
 use crate::net::now;
+use crate::net::plain::{self, PlainDoor};
 use crate::net::public::{self, PublicDoor};
 use crate::net::tls::Identities;
 use crate::net::web::Web;
@@ -290,6 +291,19 @@ impl Server {
             };
             let listener = tokio::net::TcpListener::from_std(socket)?;
             tasks.spawn(public::serve(listener, door, stop.clone()));
+        }
+        for socket in listeners.take_http() {
+            let door = PlainDoor {
+                names: tenancy.clone(),
+                control: knows.clone(),
+                zone: config.platform.zone.to_ascii_lowercase().into(),
+                per_address: (
+                    limits.connections_per_address,
+                    limits.connects_per_address_and_minute,
+                ),
+            };
+            let listener = tokio::net::TcpListener::from_std(socket)?;
+            tasks.spawn(plain::serve(listener, door, stop.clone()));
         }
         tracing::info!(domains = tenancy.len(), "serving");
         Ok(Self {

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use control::certificate::{AuthorityLimits, Quota};
 use control::outside::{
-    ChallengeSolver, IssueError, IssueRequest, Issued, Issuer, IssuerInfo, ZoneChange, ZoneError,
-    ZonePublisher,
+    ChallengeSolver, IssueError, IssueRequest, Issued, Issuer, IssuerInfo, Post, ZoneChange,
+    ZoneError, ZonePublisher,
 };
 use control::settings::ServiceName;
 use control::{Control, Limits, Pace, Parts, PlatformSettings, Ports, Secret, SystemClock};
@@ -18,7 +18,8 @@ use dna::Anchors;
 use store::{Sealer, Store};
 
 use crate::certificates::{AccountKeep, Acme, AcmeSettings};
-use crate::config::Config;
+use crate::config::{Config, MailSecurity};
+use crate::mail::{Relay, Security};
 use crate::net::fetch::Web;
 use crate::net::guard::Guard;
 use crate::zone::{Publisher, read_key};
@@ -135,6 +136,8 @@ pub fn platform_settings(config: &Config, pace: Pace) -> PlatformSettings {
         web: config.platform.web.clone(),
         posh_expires_seconds: config.posh.expires_seconds.max(1),
         website_port: config.posh.port,
+        http_port: config.acme.http_port,
+        plain_http: !config.listen.http.is_empty(),
         private_addresses: config.platform.private_addresses,
         sign_up: config.platform.sign_up,
         limits: tenant_limits(config),
@@ -329,6 +332,35 @@ fn authority_name(directory: &str) -> String {
     }
 }
 
+/// The operator's mail relay; `None`: no mail is written.
+pub fn post(config: &Config) -> Result<Option<Post>, WiringError> {
+    let mail = &config.mail;
+    if mail.relay.is_empty() {
+        return Ok(None);
+    }
+    let roots = Some(&mail.roots)
+        .filter(|path| !path.as_os_str().is_empty())
+        .map(|path| config.path(path));
+    let login = (!mail.login.is_empty())
+        .then(|| (mail.login.clone(), Secret::from(mail.password.expose())));
+    let security = match mail.security {
+        MailSecurity::StartTls => Security::StartTls,
+        MailSecurity::Tls => Security::Tls,
+        MailSecurity::None => Security::None,
+    };
+    let at = (mail.relay.as_str(), mail.port);
+    let relay = Relay::new(at, security, login, &mail.from, roots.as_deref());
+    let relay = relay.map_err(|problem| WiringError::Value {
+        key: "mail",
+        problem,
+    })?;
+    Ok(Some(Post {
+        mailer: Arc::new(relay),
+        hour: u8::try_from(mail.hour).unwrap_or_default(),
+        panel: config.panel.url.trim_end_matches('/').to_owned(),
+    }))
+}
+
 /// Whom we connect to.
 pub fn guard(config: &Config) -> Guard {
     Guard::new(
@@ -412,6 +444,8 @@ pub async fn offline_control(
         issuer,
         zone: zone(config)?,
         owner_zone: None,
+        // The server writes it.
+        mail: None,
         live: Arc::new(control::outside::NotLive),
         anchors,
         clock: Arc::new(SystemClock),

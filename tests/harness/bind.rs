@@ -1,6 +1,8 @@
 //! A real BIND for tests: it signs and serves the platform's zone, takes updates with a key, and serves owners' zones below
 //! `example`, which it holds too.
 
+#![allow(dead_code, reason = "each test takes what it needs")]
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::Command;
@@ -83,4 +85,52 @@ controls {{}};
             _dir: dir,
         }
     }
+
+    /// Changes a zone with `nsupdate`: lines as it reads them (`update add …`).
+    pub fn update(&self, zone: &str, lines: &str) {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let script = dir.path().join("update");
+        let text = format!(
+            "server {} {}\nzone {zone}\n{lines}send\n",
+            self.address.ip(),
+            self.address.port()
+        );
+        std::fs::write(&script, &text).expect("script");
+        let out = Command::new(program("nsupdate"))
+            .arg("-k")
+            .arg(&self.key)
+            .arg(&script)
+            .output()
+            .expect("nsupdate");
+        assert!(
+            out.status.success(),
+            "{text}{}",
+            String::from_utf8_lossy(&out.stderr)
+        );
+    }
+
+    /// What it answers: `dig +short`, or the whole answer where there is none.
+    pub fn dig(&self, name: &str, rtype: &str) -> String {
+        let ask = |more: &[&str]| {
+            let (ip, port) = (self.address.ip(), self.address.port());
+            let out = Command::new(program("dig"))
+                .arg(format!("@{ip}"))
+                .args(["-p", &port.to_string(), name, rtype])
+                .args(more)
+                .output()
+                .expect("dig");
+            String::from_utf8_lossy(&out.stdout).into_owned()
+        };
+        let short = ask(&["+short"]);
+        if short.is_empty() { ask(&[]) } else { short }
+    }
+}
+
+/// A zone-file fragment as lines for [`Bind::update`].
+pub fn added(fragment: &str) -> String {
+    fragment
+        .lines()
+        .filter(|line| !line.starts_with(';') && !line.is_empty())
+        .map(|line| format!("update add {line}\n"))
+        .collect()
 }

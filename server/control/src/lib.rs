@@ -9,7 +9,7 @@
 //!
 //! Codemap, in reading order: [`domain`] the states; [`records`] what must be published; [`observe`] what the world shows;
 //! [`findings`] the difference, with codes; [`certificate`] identities; [`rollover`] when one may be replaced; [`account`] people; [`component`] programs beside them; [`tenant`] customers;
-//! [`operator`] logins; [`token`] their programs; [`audit`]; [`worker`] the loop; [`error`] and [`permission`] what is said when it cannot be.
+//! [`mail`] what has changed since last night; [`operator`] logins; [`token`] their programs; [`audit`]; [`worker`] the loop; [`error`] and [`permission`] what is said when it cannot be.
 
 pub mod account;
 pub mod audit;
@@ -20,6 +20,7 @@ pub mod domain;
 pub mod error;
 pub mod event;
 pub mod findings;
+mod mail;
 pub mod observe;
 pub mod operator;
 pub mod outside;
@@ -74,6 +75,8 @@ pub struct Parts {
     pub zone: Arc<dyn ZonePublisher>,
     /// The owner's zone; only in the sandbox.
     pub owner_zone: Option<Arc<dyn OwnerZone>>,
+    /// Mail to owners; `None`: none is written.
+    pub mail: Option<outside::Post>,
     /// The live server.
     pub live: Arc<dyn Live>,
     /// The time.

@@ -4,6 +4,8 @@
 //! An [`Observation`] is plain data: it is kept with the domain (as JSON), shown, and compared with the desired records by
 //! [`crate::findings`]. A question that could not be asked is in it as such; nothing here decides anything.
 
+mod http;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -12,9 +14,11 @@ use dna::{Answer, Lookup, Outcome, RecordData, RecordType, Security, ServerAnswe
 use futures_util::stream::{self, StreamExt as _};
 use serde::{Deserialize, Serialize};
 
+use self::http::http;
+pub use self::http::{HttpDoor, HttpFault, HttpView};
 use crate::domain::Seen;
 use crate::findings::{doubled_name, holds, rtype};
-use crate::records::{DesiredRecord, DomainFacts, Purpose, RecordValue, SERVICES};
+use crate::records::{Certified, DesiredRecord, DomainFacts, Mode, Purpose, RecordValue, SERVICES};
 
 /// Record types that are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -284,6 +288,9 @@ pub struct Observation {
     /// The website's host-meta, where the platform has an address to lead to.
     #[serde(default)]
     pub host_meta: Option<HostMetaView>,
+    /// What an authority finds at each name of the certificate, where they are proven by HTTP.
+    #[serde(default)]
+    pub http: BTreeMap<String, HttpView>,
 }
 
 /// Key of a question in [`Observation::sets`].
@@ -318,6 +325,10 @@ pub struct Ours<'a> {
     pub web: (&'a dyn dna::Fetch, u16),
     /// … or where there is something that it may tell apps in browsers.
     pub host_meta: bool,
+    /// Names of its certificate.
+    pub certified: &'a [Certified],
+    /// Its websites as authorities ask them; asked only where names are proven so.
+    pub http: HttpDoor<'a>,
 }
 
 /// Redirects followed on the way to host-meta.
@@ -394,16 +405,15 @@ pub async fn look(
         questions.insert((rtype(record), name));
     }
     questions.extend(ours.tlsa.iter().map(|owner| (Rtype::Tlsa, owner.clone())));
-    let caa_names: BTreeSet<String> = desired
+    let certified: Vec<String> = ours
+        .certified
         .iter()
-        .filter(|record| record.purpose == Purpose::Challenge)
-        .map(|record| {
-            record
-                .service
-                .as_ref()
-                .map_or_else(|| ascii.clone(), |label| format!("{label}.{ascii}"))
-        })
+        .map(|certified| certified.name.to_ascii().into_owned())
         .collect();
+    let by_http = match domain.mode {
+        Mode::HttpRedirect => certified.clone(),
+        _ => Vec::new(),
+    };
     let services = if domain.posh { &SERVICES[..] } else { &[] };
     let posh = async {
         let mut found = BTreeMap::new();
@@ -420,10 +430,20 @@ pub async fn look(
             false => None,
         }
     };
-    let (sets, caa, posh, host_meta) = tokio::join!(
+    let http = async {
+        stream::iter(by_http)
+            .map(|name| async move {
+                let view = http(ours.http, &name).await;
+                (name, view)
+            })
+            .buffer_unordered(PARALLEL)
+            .collect::<BTreeMap<_, _>>()
+            .await
+    };
+    let (sets, caa, posh, host_meta, http) = tokio::join!(
         eyes.ask_all(questions),
         async {
-            let views = stream::iter(caa_names).map(|name| async move {
+            let views = stream::iter(certified).map(|name| async move {
                 let view = eyes.caa(&name).await;
                 (name, view)
             });
@@ -433,12 +453,14 @@ pub async fn look(
                 .await
         },
         posh,
-        host_meta
+        host_meta,
+        http
     );
     seen.host_meta = host_meta;
     seen.sets = sets;
     seen.caa = caa;
     seen.posh = posh;
+    seen.http = http;
 
     // What the first round turned up.
     let doubled: BTreeSet<_> = desired

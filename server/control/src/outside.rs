@@ -364,6 +364,54 @@ pub trait OwnerZone: Send + Sync {
     async fn withdraw(&self, domain: &DomainName) -> Result<(), ZoneError>;
 }
 
+// --- mail ---
+
+/// One message to one person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mail {
+    /// Address.
+    pub to: String,
+    /// Subject.
+    pub subject: String,
+    /// Plain text.
+    pub text: String,
+}
+
+/// Why it was not handed over. The texts are for the log.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MailError {
+    /// Nobody is there, or wants it later. Ours, or the relay's.
+    #[error("the mail relay cannot take it now: {0}")]
+    Unavailable(String),
+    /// Nobody will ever have it. The address's, mostly.
+    #[error("the mail relay refused it: {0}")]
+    Refused(String),
+}
+
+impl MailError {
+    /// Is trying again in vain?
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Refused(_))
+    }
+}
+
+/// The operator's mail relay.
+#[async_trait]
+pub trait Mailer: Send + Sync {
+    /// Hands a message over; within a bounded time.
+    async fn send(&self, mail: Mail) -> Result<(), MailError>;
+}
+
+/// When mail is written, and what it leads to.
+pub struct Post {
+    /// Who takes it.
+    pub mailer: std::sync::Arc<dyn Mailer>,
+    /// Not before this hour of the day (UTC).
+    pub hour: u8,
+    /// Address of the panel.
+    pub panel: String,
+}
+
 // --- the live server ---
 
 /// Live questions and announcements; fulfilled by the server, by [`NotLive`] in the CLI.

@@ -27,6 +27,10 @@ pub struct PlatformSettings {
     pub posh_expires_seconds: u32,
     /// Port of owners' websites: 443 but in private worlds.
     pub website_port: u16,
+    /// Port at which authorities ask websites (http-01): 80 but in private worlds.
+    pub http_port: u16,
+    /// We answer there ourselves, at the names of our zone.
+    pub plain_http: bool,
     /// Accept private and loopback addresses as targets: only where the whole internet is on loopback.
     pub private_addresses: bool,
     /// May customers sign up by themselves?

@@ -30,11 +30,12 @@ pub(crate) fn urgency(state: State) -> u8 {
     match state {
         State::Degraded => 0,
         State::Claimed => 1,
-        State::Verified | State::Publishing => 2,
-        State::Ready => 3,
-        State::Live => 4,
-        State::Suspended => 5,
-        State::Releasing => 6,
+        State::Verified => 2,
+        State::Publishing => 3,
+        State::Ready => 4,
+        State::Live => 5,
+        State::Suspended => 6,
+        State::Releasing => 7,
     }
 }
 
@@ -269,7 +270,7 @@ impl Story<'_> {
 }
 
 fn is_record(subject: &str) -> bool {
-    ["TXT ", "SRV ", "CNAME "]
+    ["TXT ", "SRV ", "CNAME ", "HTTP "]
         .iter()
         .any(|kind| subject.starts_with(kind))
 }

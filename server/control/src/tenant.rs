@@ -1,7 +1,5 @@
 //! Tenants: sign-up, list, limits, suspension, removal.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 use store::{DomainRow, Store, StoreError, TenantId, TenantRow};
 use xmpp::jid::DomainName;
@@ -10,12 +8,12 @@ use xmpp::timestamp::Timestamp;
 use crate::domain::{BY_PLATFORM, State};
 use crate::error::{ControlError, Result};
 use crate::event::{Event, EventKind};
-use crate::findings::Severity;
 use crate::operator::{LoggedIn, Origin, email, login_taken, short_text};
 use crate::permission::{Operation, Role};
 use crate::records::DesiredRecord;
 use crate::secret::Secret;
 use crate::settings::Limits;
+use crate::time::DAY;
 use crate::{Actor, Control, password, rate};
 
 /// Sign-up of a new customer, domain first.
@@ -145,7 +143,32 @@ pub struct Overview {
     pub accounts: u64,
     /// Findings by code, most frequent first: what fails for many at once.
     pub findings: Vec<(String, u64)>,
+    /// Certificates in use by the days that they have left: fewer than so many, and how many of them. The last one has no end.
+    pub certificates: Vec<(Option<u32>, u64)>,
 }
+
+/// Bounds by which certificates are counted, in days left.
+const DAYS_LEFT: [u32; 5] = [1, 7, 14, 30, 60];
+
+/// A page of a list of customers.
+#[derive(Debug, Clone, Serialize)]
+pub struct TenantPage {
+    /// By name.
+    pub tenants: Vec<TenantView>,
+    /// How many there are in all that hold what was searched for.
+    pub total: usize,
+    /// Number of the first one on this page, from 0.
+    pub from: usize,
+    /// First one of the next page.
+    pub next: Option<usize>,
+    /// First one of the page before.
+    pub previous: Option<usize>,
+}
+
+/// Customers on a page.
+const PAGE_SIZE: usize = 50;
+/// Domains named for one failing check.
+const FAILING: u32 = 100;
 
 /// What the spelling alone says of a domain: readable, not a public suffix, not an address, not the platform's own.
 pub(crate) fn classify(domain: &str, platform_zone: &str) -> (DomainHint, Option<DomainName>) {
@@ -549,35 +572,60 @@ impl Control {
     /// The platform in numbers.
     pub async fn overview(&self, actor: &Actor) -> Result<Overview> {
         actor.check(Operation::PlatformOverview, None, "platform", "")?;
-        let domains = self.domains(None).await?;
-        let mut accounts = 0;
-        let mut findings: BTreeMap<String, u64> = BTreeMap::new();
-        for domain in &domains {
-            accounts += self.domain_store(domain).account_count().await?;
-            for finding in self.domain_store(domain).finding_list().await? {
-                if Severity::parse(&finding.severity) >= Some(Severity::Warning) {
-                    *findings.entry(finding.code).or_default() += 1;
-                }
-            }
+        let counts = self.store().domain_states().await?;
+        let count = |state: State| {
+            let mut found = counts.iter().filter(|(word, _)| word == state.as_str());
+            found.next().map_or(0, |(_, count)| *count)
+        };
+        let (_, tenants) = self.store().tenant_page("", 0, 0).await?;
+        let mut certificates = Vec::new();
+        let (now, mut from) = (self.now(), Timestamp(0));
+        for bound in DAYS_LEFT.into_iter().map(Some).chain([None]) {
+            let to = bound.map_or(Timestamp(i64::MAX), |days| {
+                Timestamp(now.0 + i64::from(days) * DAY)
+            });
+            certificates.push((bound, self.store().certificates_ending(from, to).await?));
+            from = to;
         }
-        let mut findings: Vec<_> = findings.into_iter().collect();
-        findings.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         Ok(Overview {
-            tenants: self.tenants().await?.len() as u64,
+            tenants,
             domains: State::ALL
-                .into_iter()
-                .map(|state| {
-                    (
-                        state.as_str(),
-                        domains
-                            .iter()
-                            .filter(|domain| domain.state == state.as_str())
-                            .count() as u64,
-                    )
-                })
-                .collect(),
-            accounts,
-            findings,
+                .map(|state| (state.as_str(), count(state)))
+                .into(),
+            accounts: self.store().account_total().await?,
+            findings: self.store().finding_codes().await?,
+            certificates,
+        })
+    }
+
+    /// Domains for which a check fails (warnings and worse), by its code; the first ones by name.
+    pub async fn failing_domains(&self, actor: &Actor, code: &str) -> Result<Vec<String>> {
+        actor.check(Operation::PlatformOverview, None, "platform", "")?;
+        Ok(self.store().finding_domains(code, FAILING).await?)
+    }
+
+    /// A page of the customers with `search` in their name, from number `from` on.
+    pub async fn tenant_page(
+        &self,
+        actor: &Actor,
+        search: &str,
+        from: usize,
+    ) -> Result<TenantPage> {
+        actor.check(Operation::TenantList, None, "tenant", "")?;
+        let part = search.trim().to_lowercase();
+        let from = from / PAGE_SIZE * PAGE_SIZE;
+        let (rows, total) = self.store().tenant_page(&part, from, PAGE_SIZE).await?;
+        let total = usize::try_from(total).unwrap_or(usize::MAX);
+        let mut tenants = Vec::with_capacity(rows.len());
+        for row in &rows {
+            tenants.push(self.tenant_view(row).await?);
+        }
+        Ok(TenantPage {
+            tenants,
+            total,
+            from,
+            next: Some(from + PAGE_SIZE).filter(|next| *next < total),
+            previous: from.checked_sub(PAGE_SIZE),
         })
     }
 

@@ -9,17 +9,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use store::{DomainId, DomainRow, FindingRow};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use xmpp::timestamp::Timestamp;
 
 use crate::domain::{BY_LAPSE, Choices, Facts, Memory, Seen, State, next, state_of};
 use crate::error::{ControlError, Result};
 use crate::event::EventKind;
 use crate::findings::{self, Finding, Publishing, Severity, Surroundings, checks, standing};
-use crate::observe::{Observation, Ours, look};
+use crate::observe::{HttpDoor, Observation, Ours, look};
 use crate::outside::{Probe, ZoneChange, ZoneValue};
 use crate::permission::Operation;
-use crate::records::{DesiredRecord, DomainFacts, Mode, Purpose, Standing, desired};
+use crate::records::{
+    DesiredRecord, DomainFacts, Mode, Purpose, Standing, certified, challenge_url, desired,
+};
 use crate::tenant::to_json;
 use crate::time::{DAY, plus};
 use crate::{Actor, Control, password, rollover};
@@ -32,6 +34,8 @@ const LEASE_RENEWED: Duration = Duration::from_secs(20);
 const TICK: Duration = Duration::from_secs(1);
 /// What orders leave behind is swept this often.
 const SWEEP_SECONDS: i64 = 3600;
+/// Certificates of domains that have left are looked for this often.
+const REVOKE_SECONDS: i64 = 10;
 /// Pause after a step that failed on our side.
 const STUMBLE_SECONDS: u32 = 30;
 /// A look that something is due for comes no sooner than this.
@@ -47,10 +51,34 @@ pub async fn run(control: Arc<Control>, stop: impl Future<Output = ()>) {
     let mut under_way: HashMap<tokio::task::Id, DomainRow> = HashMap::new();
     let mut stop = std::pin::pin!(stop);
     let mut swept = None;
+    let mut mailing: Option<JoinHandle<()>> = None;
+    let mut revoking: Option<(Timestamp, JoinHandle<()>)> = None;
     loop {
-        if swept.is_none_or(|at| control.now() > plus(at, SWEEP_SECONDS)) {
+        if revoking.as_ref().is_none_or(|(at, task)| {
+            task.is_finished() && control.now() > plus(*at, REVOKE_SECONDS)
+        }) {
+            let revoker = control.clone();
+            let task = tokio::spawn(async move {
+                if let Err(error) = revoker.revoke_departed().await {
+                    tracing::warn!(error = %error.log_text(), "what is to be revoked cannot be read");
+                }
+            });
+            revoking = Some((control.now(), task));
+        }
+        let posted = mailing.as_ref().is_none_or(JoinHandle::is_finished);
+        if posted && swept.is_none_or(|at| control.now() > plus(at, SWEEP_SECONDS)) {
             swept = Some(control.now());
             control.sweep().await;
+            let post = control.clone();
+            mailing = Some(tokio::spawn(async move {
+                match post.mail_nightly().await {
+                    Ok(0) => {}
+                    Ok(mails) => tracing::info!(mails, "nightly mail"),
+                    Err(error) => {
+                        tracing::warn!(error = %error.log_text(), "nightly mail could not be written")
+                    }
+                }
+            }));
         }
         let room = control
             .settings()
@@ -92,6 +120,9 @@ pub async fn run(control: Arc<Control>, stop: impl Future<Output = ()>) {
     }
     // What is under way is dropped and due at once for whoever comes next; orders resume from the store.
     steps.shutdown().await;
+    for task in revoking.map(|(_, task)| task).into_iter().chain(mailing) {
+        task.abort();
+    }
     for row in under_way.values() {
         control.lease_end(row, &owner, Some(control.now())).await;
     }
@@ -106,6 +137,8 @@ impl Control {
         for row in rows {
             self.leased(&row, "turn").await;
         }
+        self.revoke_departed().await?;
+        self.mail_nightly().await?;
         Ok(count)
     }
 
@@ -198,11 +231,20 @@ impl Control {
             .as_ref()
             .map(|published| published.owners.clone())
             .unwrap_or_default();
+        let ports = self.web_ports();
         let ours = Ours {
             target: &target,
             tlsa: &tlsa,
             web: (&*self.parts.fetch, self.settings().website_port),
             host_meta: !self.settings().web.is_empty() && row.verified_at.is_some(),
+            certified: &certified(&facts, self.settings()),
+            http: HttpDoor {
+                fetch: &*self.parts.fetch,
+                port: self.settings().http_port,
+                ports: &ports,
+                ours: &challenge_url(self.settings(), &facts.label).unwrap_or_default(),
+                label: &facts.label,
+            },
         };
         let mut seen = look(&*self.parts.lookup, &facts, &wanted, ours, patience).await;
         // A zone is not forgotten because one question went unanswered.
@@ -211,6 +253,10 @@ impl Control {
         seen.domain_missing &= self.parts.owner_zone.is_none();
         if !memory.target_published {
             seen.targets.remove(&target);
+        } else if target_drifted(&seen, &target, &self.settings().addresses) {
+            // Somebody else has changed it, or the service has moved.
+            memory.target_published = false;
+            self.publish_target(&row, &target, &mut memory).await;
         }
         let facts = DomainFacts {
             zone: seen.zone.clone(),
@@ -271,6 +317,11 @@ impl Control {
         let changed = essence(&store.finding_list().await?) != essence(&rows);
         let now = self.now();
         store.findings_set(&rows).await?;
+        if self.parts.live.is_here() && state_of(&row) == State::Live {
+            let day = Timestamp(now.0 - now.0.rem_euclid(DAY));
+            let sessions = self.parts.live.sessions(&row.name) as u64;
+            store.day_put(day, sessions).await?;
+        }
         self.store()
             .domain_looked(row.id, &to_json(&memory), now)
             .await?;
@@ -286,6 +337,17 @@ impl Control {
         };
         self.tell(&row, EventKind::DomainChecked { changed });
         Ok(next_check)
+    }
+
+    /// Ports that authorities go to for http-01: the usual ones, and in a private world its own.
+    fn web_ports(&self) -> Vec<u16> {
+        let settings = self.settings();
+        let web = dna::Url::parse(&settings.web).ok();
+        let mut ports = vec![settings.http_port, settings.website_port];
+        if settings.private_addresses {
+            ports.extend(web.and_then(|web| web.port()));
+        }
+        ports
     }
 
     /// Moves the state as far as the facts carry it. `false`: somebody else has moved the domain since `row` was read.
@@ -427,15 +489,19 @@ impl Control {
                 })
                 .collect::<Vec<_>>()
         };
-        let changes: Vec<_> = [values(v4), values(v6)]
+        // Whatever stands there goes: an address of a family that we no longer have, or an alias.
+        let erase = ZoneChange::Erase {
+            name: target.to_owned(),
+        };
+        let sets = [values(v4), values(v6)]
             .into_iter()
             .filter(|values| !values.is_empty())
             .map(|values| ZoneChange::Set {
                 name: target.to_owned(),
                 ttl_seconds,
                 values,
-            })
-            .collect();
+            });
+        let changes: Vec<_> = std::iter::once(erase).chain(sets).collect();
         match self.parts.zone.apply(&changes).await {
             Ok(()) => memory.target_published = true,
             Err(error) => {
@@ -503,6 +569,15 @@ impl Control {
         };
         Some(plus(now, seconds))
     }
+}
+
+/// Does our own host, as published, have other addresses than this service? What could not be asked has not drifted.
+fn target_drifted(seen: &Observation, target: &str, addresses: &[std::net::IpAddr]) -> bool {
+    let Some(host) = seen.targets.get(target).filter(|_| !addresses.is_empty()) else {
+        return false;
+    };
+    let there: BTreeSet<_> = host.addresses.iter().collect();
+    host.resolves != Seen::Unknown && there != addresses.iter().collect()
 }
 
 /// The store keeps `since` of what stands already.

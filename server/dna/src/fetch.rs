@@ -109,6 +109,12 @@ pub trait Fetch: Send + Sync {
         self.request(url, None, limit).await
     }
 
+    /// A GET as certificate authorities make it when they check a name by HTTP (RFC 8555 8.3): a certificate on the way proves
+    /// nothing, so it need not hold.
+    async fn challenge(&self, url: &Url, limit: usize) -> Result<Reply, FetchError> {
+        self.get(url, limit).await
+    }
+
     /// A POST.
     async fn post(&self, url: &Url, post: Post, limit: usize) -> Result<Reply, FetchError> {
         self.request(url, Some(post), limit).await

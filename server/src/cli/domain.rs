@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use control::domain::{DomainNew, DomainSet, DomainShow, StreamSet, import_rows};
 use control::findings::{FindingView, Severity};
-use control::records::{DesiredRecord, MODE_COSTS, Mode, RecordsPage};
+use control::records::{DesiredRecord, Mode, RecordsPage};
 use control::{Actor, Control};
 
 use super::output::{first_lines, show, table};
@@ -97,7 +97,7 @@ pub(super) enum DomainCommand {
         /// What it asks of other servers: permissive, verified, encrypted, authenticated
         #[arg(long)]
         policy: Option<String>,
-        /// How its identity is obtained: delegated-challenge, uploaded, posh, dane; `domicile domain modes` says what each costs
+        /// How its identity is obtained: delegated-challenge, dns-persist, http-redirect, uploaded, posh, dane; `domicile domain modes` says what each costs
         #[arg(long)]
         mode: Option<String>,
         /// TLSA records for its host, beside a certificate
@@ -319,12 +319,17 @@ pub(super) async fn run(control: &Control, actor: &Actor, command: DomainCommand
             let shown = control.domain_show(actor, &domain).await?;
             show(json, &shown, show_text)
         }
-        DomainCommand::Modes { json } => show(json, &MODE_COSTS, |costs| {
-            let texts = costs.iter().map(|cost| {
+        DomainCommand::Modes { json } => show(json, &control.modes(), |offers| {
+            let texts = offers.iter().map(|offer| {
+                let cost = &offer.cost;
                 let (owner, held, issuable, accepted) =
                     (cost.owner, cost.held, cost.issuable, cost.accepted);
+                let here = match offer.unavailable {
+                    "" => String::new(),
+                    why => format!("  Not here: {why}.\n"),
+                };
                 format!(
-                    "{}: {}\n  {owner}\n  {held} {issuable}\n  {accepted}\n",
+                    "{}: {}\n  {owner}\n  {held} {issuable}\n  {accepted}\n{here}",
                     cost.mode, cost.title
                 )
             });
@@ -442,6 +447,14 @@ fn records_text(page: &RecordsPage) -> String {
         }),
     );
     for view in &page.web {
+        if view.document.is_empty() {
+            let optional = if view.optional { " (optional)" } else { "" };
+            text.push_str(&format!(
+                "\n{}* redirects (302) to {}*{optional}",
+                view.address, view.redirect
+            ));
+            continue;
+        }
         let or = match view.redirect.as_str() {
             "" => String::new(),
             redirect => format!("redirects (302) to {redirect}, or "),

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 pub use schema::{
     AcmeSecondSection, AcmeSection, ClientsSection, Config, DatabaseSection, DnsMode, DnsSection,
-    ExternalSection, FederationSection, LimitsSection, ListenSection, LogFormat, LogSection,
+    ExternalSection, FederationSection, LimitsSection, ListenSection, LogFormat, LogSection, MailSecurity,
     PanelSection, PlatformSection, PolicyLevel, ServerSection, TlsSection, UploadsSection,
     ZoneSection,
 };
@@ -317,6 +317,14 @@ impl Config {
         {
             let text = format!("platform.zone \"{zone}\" does not lie in \"{apex}\"");
             problems.push(Problem::new("zone.apex", text));
+        }
+        if self.mail.hour > 23 {
+            let text = format!("{} is no hour of the day: use 0 to 23", self.mail.hour);
+            problems.push(Problem::new("mail.hour", text));
+        }
+        if !self.mail.relay.is_empty() && self.mail.from.is_empty() {
+            let text = "is required with mail.relay: whom mail comes from, as in \"Chat <chat@example.net>\"";
+            problems.push(Problem::new("mail.from", text));
         }
         if !self.database.url.is_empty() {
             let url = self.database.url.expose();

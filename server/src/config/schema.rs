@@ -19,6 +19,18 @@ words! {
 }
 
 words! {
+    /// How the mail relay is spoken to.
+    MailSecurity {
+        /// STARTTLS, and nothing without it.
+        StartTls = "starttls",
+        /// TLS from the first byte.
+        Tls = "tls",
+        /// In the clear: only a relay on this machine.
+        None = "none",
+    } default StartTls
+}
+
+words! {
     /// How log lines look.
     LogFormat {
         /// For people.
@@ -176,6 +188,10 @@ sections! {
         /// Components: programs that answer for names below the domains (XEP-0114); "127.0.0.1:5347", for one. At an address
         /// that is not loopback TLS comes first, with the certificate of the name that they ask for.
         components: Vec<SocketAddr> = Vec::new(),
+        /// Plain HTTP, as in ["[::]:80"]: certificate authorities that check a name by HTTP begin there; everything else is led
+        /// to HTTPS. Needed only where domains are proven by a redirect of their websites and platform.web is empty, or where
+        /// their names lead here themselves.
+        http: Vec<SocketAddr> = Vec::new(),
         /// Panel and JSON API, plain HTTP: put a web server with TLS in front of it.
         admin: Vec<SocketAddr> = local(8080),
         /// Health and metrics; not for the internet.
@@ -198,9 +214,9 @@ sections! {
         server_tls_port: u16 = 5270,
         /// TTL of records, ours and those we ask for.
         ttl_seconds: u32 = 300,
-        /// Address of the public door under the platform's own name, to which owners' websites lead for POSH:
-        /// "https://web.hosting.example.net". tls.platform_certificate must be for that name. Empty: owners publish the
-        /// fingerprints themselves, anew for every certificate.
+        /// Address of the public door under the platform's own name, to which owners' websites lead for POSH and for
+        /// certificates by redirect: "https://web.hosting.example.net". tls.platform_certificate must be for that name, and for
+        /// certificates it must be at port 443. Empty: owners publish the fingerprints themselves, anew for every certificate.
         web: String = String::new(),
         /// Port of the public door as the world sees it, for addresses under the domains' own names.
         web_port: u16 = 443,
@@ -307,6 +323,8 @@ sections! {
         pending_authorizations: u32 = 300,
         /// Names in one certificate.
         names_per_certificate: u32 = 100,
+        /// Port at which the CA asks websites (http-01). Anything but 80 is for private worlds.
+        http_port: u16 = 80,
     }
 
     /// A second certificate authority, for when the first fails three times for a domain or does not answer. It has an account
@@ -535,6 +553,26 @@ sections! {
         pong_seconds: u32 = 60,
         /// Stanzas that may wait for a stream, per pair of domains.
         queue_stanzas: u32 = 1000,
+    }
+
+    /// Mail to the owners of domains: at most once a night, and only when something has changed.
+    mail: MailSection {
+        /// Your mail relay: "mail.example.net". Empty: no mail is written.
+        relay: String = String::new(),
+        /// Its port: 587 for "starttls", 465 for "tls".
+        port: u16 = 587,
+        /// "starttls", "tls", or "none" for a relay on this machine.
+        security: MailSecurity = MailSecurity::StartTls,
+        /// Login there, if it wants one …
+        login: String = String::new(),
+        /// … and its password.
+        password: Secret = Secret::default(),
+        /// Sender: "Chat at Example <chat@example.net>". Required with mail.relay.
+        from: String = String::new(),
+        /// PEM file with the anchor of the relay's certificate, for a private CA. Empty: as the system.
+        roots: PathBuf = PathBuf::new(),
+        /// Hour of the day (UTC) from which on the night's mail is written: 0 to 23.
+        hour: u32 = 4,
     }
 
     /// The log, on standard error.

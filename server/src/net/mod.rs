@@ -7,6 +7,7 @@ pub mod internal;
 pub mod limits;
 pub mod lookup;
 pub mod memory;
+pub mod plain;
 pub mod public;
 pub mod pump;
 pub mod tls;

@@ -3,7 +3,7 @@
 //! It answers for the domain that the TLS handshake named and for no other: a `Host` that says something else is
 //! misdirected (RFC 9110 15.5.20). It serves only what the world may see of a domain, shares nothing with the panel, and
 //! sets no cookie. Under the platform's own name it serves what owners' websites lead to: POSH documents, over HTTPS and in
-//! no other way (RFC 7711 3, POSH-01). A connection is bounded in handshake time, header time and life.
+//! no other way (RFC 7711 3, POSH-01), host-meta, answers to certificate authorities (http-01). A connection is bounded in handshake time, header time and life.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use control::Control;
-use control::records::{HOST_META, PoshOf};
+use control::records::{HOST_META, Whose};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -31,6 +31,7 @@ use tracing::debug;
 use xmpp::jid::DomainName;
 
 use super::limits::{AddressLimits, Addresses};
+use super::plain::{CHALLENGE, challenge};
 use super::tls::{self, Door, Identities, Names};
 use super::web::{self, Arrival, Web};
 
@@ -165,13 +166,14 @@ struct Apps {
 }
 
 /// Control, once it is there.
-type Knows = Arc<OnceLock<Arc<Control>>>;
+pub type Knows = Arc<OnceLock<Arc<Control>>>;
 
 fn router(control: Knows) -> Router {
     Router::new()
         .route("/", get(page))
         .route("/.well-known/posh/{file}", get(posh_of_domain))
         .route("/.well-known/{file}", get(host_meta_of_domain))
+        .route(CHALLENGE, get(challenge_of_domain))
         .fallback(nothing_here)
         .with_state(control)
 }
@@ -181,6 +183,7 @@ fn platform_router(control: Knows) -> Router {
     Router::new()
         .route("/posh/{label}/{file}", get(posh_of_label))
         .route("/host-meta/{label}/{file}", get(host_meta_of_label))
+        .route("/acme/{label}/{*token}", get(challenge_of_label))
         .fallback(nothing_here)
         .with_state(control)
 }
@@ -191,7 +194,7 @@ async fn posh_of_domain(
     Extension(Served(domain)): Extension<Served>,
     Path(file): Path<String>,
 ) -> Response {
-    posh(&control, &file, PoshOf::Domain(&domain)).await
+    posh(&control, &file, Whose::Domain(&domain)).await
 }
 
 /// Where the domain's website leads here, by redirect or by `url`.
@@ -199,11 +202,11 @@ async fn posh_of_label(
     State(control): State<Knows>,
     Path((label, file)): Path<(String, String)>,
 ) -> Response {
-    posh(&control, &file, PoshOf::Label(&label)).await
+    posh(&control, &file, Whose::Label(&label)).await
 }
 
 /// A fingerprints document or 404 (POSH-04); names as written, without underscores (POSH-02).
-async fn posh(control: &Knows, file: &str, whose: PoshOf<'_>) -> Response {
+async fn posh(control: &Knows, file: &str, whose: Whose<'_>) -> Response {
     let unavailable = || StatusCode::SERVICE_UNAVAILABLE.into_response();
     if !matches!(file, "xmpp-client.json" | "xmpp-server.json") {
         return nothing_here().await;
@@ -236,7 +239,7 @@ async fn host_meta_of_domain(
         .get(header::HOST)
         .and_then(|host| host.to_str().ok());
     let door = format!("https://{}", host.unwrap_or_default());
-    host_meta(&control, &file, PoshOf::Domain(&name), &door).await
+    host_meta(&control, &file, Whose::Domain(&name), &door).await
 }
 
 /// Where its website leads here.
@@ -244,10 +247,10 @@ async fn host_meta_of_label(
     State(control): State<Knows>,
     Path((label, file)): Path<(String, String)>,
 ) -> Response {
-    host_meta(&control, &file, PoshOf::Label(&label), "").await
+    host_meta(&control, &file, Whose::Label(&label), "").await
 }
 
-async fn host_meta(control: &Knows, file: &str, whose: PoshOf<'_>, door: &str) -> Response {
+async fn host_meta(control: &Knows, file: &str, whose: Whose<'_>, door: &str) -> Response {
     let Some((_, kind)) = HOST_META.iter().find(|(name, _)| *name == file) else {
         return nothing_here().await;
     };
@@ -275,22 +278,30 @@ async fn host_meta(control: &Knows, file: &str, whose: PoshOf<'_>, door: &str) -
     }
 }
 
+/// Where this door is the domain's own website: certificate authorities ask (http-01).
+async fn challenge_of_domain(
+    State(control): State<Knows>,
+    Extension(Served(name)): Extension<Served>,
+    Path(token): Path<String>,
+) -> Response {
+    challenge(&control, Whose::Domain(&name), &token).await
+}
+
+/// Where its website leads them here. Redirects that keep the whole path are as welcome as those that keep the token only.
+async fn challenge_of_label(
+    State(control): State<Knows>,
+    Path((label, path)): Path<(String, String)>,
+) -> Response {
+    let token = path
+        .rsplit_once('/')
+        .map_or(path.as_str(), |(_, token)| token);
+    challenge(&control, Whose::Label(&label), token).await
+}
+
 /// Refuses a `Host` that is not the domain of the handshake, and adds the headers every answer has.
 async fn guard(request: Request, next: Next) -> Result<Response, Infallible> {
-    let host = request
-        .headers()
-        .get(header::HOST)
-        .and_then(|h| h.to_str().ok())
-        .unwrap_or_default();
-    let name = host.rsplit_once(':').map_or(host, |(name, port)| {
-        if port.bytes().all(|b| b.is_ascii_digit()) {
-            name
-        } else {
-            host
-        }
-    });
+    let meant = host_of(&request);
     let served = request.extensions().get::<Served>();
-    let meant = DomainName::parse(name).ok();
     if served.is_none_or(|s| meant.as_ref() != Some(&s.0)) {
         return Ok((
             StatusCode::MISDIRECTED_REQUEST,
@@ -315,7 +326,17 @@ async fn guard(request: Request, next: Next) -> Result<Response, Infallible> {
     Ok(response)
 }
 
-async fn nothing_here() -> Response<Body> {
+/// The name that `Host` says, without its port.
+pub(super) fn host_of(request: &Request) -> Option<DomainName> {
+    let host = request.headers().get(header::HOST)?.to_str().ok()?;
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    DomainName::parse(name).ok()
+}
+
+pub(super) async fn nothing_here() -> Response<Body> {
     (StatusCode::NOT_FOUND, "nothing is served here\n").into_response()
 }
 

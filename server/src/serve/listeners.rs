@@ -62,6 +62,8 @@ doors! {
     components / take_components,
     /// The public web door.
     public / take_public,
+    /// The plain web door.
+    http / take_http,
     /// Panel and API.
     admin / take_admin,
     /// Health and metrics.

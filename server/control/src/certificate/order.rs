@@ -20,9 +20,11 @@ use crate::error::Result;
 use crate::event::EventKind;
 use crate::findings::covers;
 use crate::observe::Observation;
-use crate::outside::{IssueError, IssueRequest, Issued, IssuerInfo, KeyChoice, PendingOrder};
+use crate::outside::{
+    IssueError, IssueRequest, Issued, IssuerInfo, KeyChoice, PendingOrder, ZoneChange,
+};
 use crate::permission::Operation;
-use crate::records::{DesiredRecord, Mode};
+use crate::records::{DesiredRecord, Mode, certified};
 use crate::time::{DAY, plus};
 use crate::{Actor, Control, rollover};
 
@@ -70,7 +72,13 @@ impl Control {
             memory.left_out.clear();
         }
         let known = self.store().authority_list().await?;
-        let look = |issuer: &IssuerInfo| preflight(row, desired, seen, issuer, &memory.left_out);
+        let facts = self.facts_of(row, &Memory::of(row));
+        let certified = certified(&facts, self.settings());
+        let method = facts.mode.method().unwrap_or_default();
+        let look = |issuer: &IssuerInfo| {
+            let at = (issuer, now);
+            preflight(&certified, method, desired, seen, at, &memory.left_out)
+        };
         let (issuer, mut ready) = choose(
             &self.parts.issuer.authorities(),
             &known,
@@ -242,6 +250,11 @@ impl Control {
         });
         memory.tried = self.now().0;
         let facts = self.facts_of(row, &Memory::of(row));
+        if facts.mode == Mode::DelegatedChallenge {
+            // What an order left behind that broke off, here or on a node that died. If the zone cannot be reached, the order says so.
+            let name = facts.challenge(self.settings());
+            let _ = self.parts.zone.apply(&[ZoneChange::Erase { name }]).await;
+        }
         let desk = Desk {
             control: self,
             row,

@@ -17,6 +17,8 @@ use crate::{Actor, Control};
 
 /// A document for http-01 is never needed for longer.
 const ANSWER_SECONDS: i64 = 3600;
+/// Days of a domain's sessions that are kept.
+const DAYS_KEPT: i64 = 90;
 /// Orders shown at once.
 const SHOWN: u32 = 200;
 /// Registered domains, and names, shown of those that have used most.
@@ -269,6 +271,9 @@ impl Control {
         let oldest = oldest.into_iter().min().unwrap_or(now);
         let swept = async {
             self.store().spent_sweep(oldest).await?;
+            self.store()
+                .days_sweep(plus(now, -DAYS_KEPT * 86_400))
+                .await?;
             self.store().answers_sweep(plus(now, -ANSWER_SECONDS)).await
         };
         if let Err(error) = swept.await {

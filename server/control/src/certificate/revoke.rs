@@ -1,16 +1,18 @@
 //! Certificates that must not be believed any longer: revoked at the authority that issued them (ACME-14, RFC 8555 7.6), and
-//! replaced by one with a fresh key.
+//! replaced by one with a fresh key; and certificates of domains that have left, which nobody is to show any longer (ACME-15).
 
 use serde::Serialize;
 use store::DomainRow;
 use xmpp::timestamp::Timestamp;
 
+use super::plan::pause_seconds;
 use super::{ORDERED, read};
 use crate::domain::Choices;
 use crate::error::{ControlError, Result};
-use crate::outside::RevocationReason;
+use crate::outside::{IssueError, RevocationReason};
 use crate::permission::Operation;
 use crate::tenant::to_json;
+use crate::time::plus;
 use crate::{Actor, Control};
 
 /// What was revoked.
@@ -24,7 +26,52 @@ pub struct Revoked {
     pub refused: Vec<String>,
 }
 
+/// Certificates of domains that have left that are revoked in one go.
+const AT_ONCE: u32 = 10;
+/// First pause after an authority could not be reached, in seconds; doubles up to a day.
+const PAUSE_SECONDS: u32 = 300;
+
 impl Control {
+    /// Has what was ordered for domains that have left revoked: tried until the authority has answered or it has ended by itself.
+    /// Returns how much was due.
+    pub(crate) async fn revoke_departed(&self) -> Result<usize> {
+        let now = self.now();
+        let store = self.store();
+        let due = store
+            .revocation_claim(now, plus(now, PAUSE_SECONDS), AT_ONCE)
+            .await?;
+        for row in &due {
+            let reason = RevocationReason::CessationOfOperation;
+            let asked = self
+                .parts
+                .issuer
+                .revoke(&row.authority, &row.chain_pem, reason);
+            match asked.await {
+                Ok(()) => {
+                    tracing::info!(
+                        domain = row.domain,
+                        "a certificate was revoked: its domain has left"
+                    );
+                    store.revocation_done(row.id).await?;
+                }
+                Err(error @ (IssueError::Unavailable(_) | IssueError::RateLimited { .. })) => {
+                    let failures = u32::try_from(row.failures).unwrap_or(u32::MAX);
+                    let mut pause = pause_seconds(PAUSE_SECONDS, failures.saturating_add(1), 0);
+                    if let IssueError::RateLimited { wait_seconds, .. } = &error {
+                        pause = pause.max(u32::try_from(*wait_seconds).unwrap_or(86_400));
+                    }
+                    tracing::info!(domain = row.domain, %error, "a certificate is revoked later");
+                    store.revocation_failed(row.id, plus(now, pause)).await?;
+                }
+                Err(error) => {
+                    tracing::warn!(domain = row.domain, %error, "a certificate of a domain that has left is not revoked");
+                    store.revocation_done(row.id).await?;
+                }
+            }
+        }
+        Ok(due.len())
+    }
+
     /// Revokes every certificate of a domain that was ordered by us and has not ended. With a compromised key a new certificate
     /// with a fresh key is ordered at once; the old one is shown until it is there.
     pub async fn certificate_revoke(

@@ -377,6 +377,9 @@ impl Control {
                 services(row, federated.map(|service| service.label.as_str()))
             },
             components: choices.components,
+            persist: Some(self.parts.issuer.describe())
+                .filter(|_| mode == Mode::DnsPersist)
+                .and_then(|issuer| records::persist_text(&issuer)),
             zone: memory.seen.as_ref().and_then(|seen| seen.zone.clone()),
         }
     }

@@ -1,9 +1,12 @@
 //! Domains in a list, the most urgent first; the platform's list page by page.
 
-use serde::Serialize;
-use store::{DomainRow, TenantId};
+use std::collections::HashMap;
 
-use super::{DomainView, Memory, state_of};
+use serde::Serialize;
+use store::{DomainFilter, DomainRow, TenantId};
+use xmpp::jid::DomainName;
+
+use super::{DomainView, Memory, State, state_of};
 use crate::error::Result;
 use crate::permission::Operation;
 use crate::{Actor, Control, status};
@@ -42,13 +45,56 @@ impl Control {
         from: usize,
     ) -> Result<DomainPage> {
         let part = search.trim().to_lowercase();
+        if actor.scope.is_some() {
+            return self.scoped_page(actor, tenant, &part, from).await;
+        }
+        let of = match tenant.map(TenantId).or(actor.tenant) {
+            Some(tenant) => {
+                let operation = Operation::DomainList;
+                Some(self.tenant_row(actor, operation, tenant.0).await?.id)
+            }
+            None => {
+                actor.check(Operation::DomainList, None, "domain", "")?;
+                None
+            }
+        };
+        // The store knows names as people spell them; the DNS's spelling finds them as well.
+        let spelled = DomainName::parse(&part).map(|name| name.to_string());
+        let filter = DomainFilter {
+            tenant: of,
+            part: &part,
+            or: spelled.as_deref().unwrap_or(&part),
+        };
+        let total = self.store().domain_page_count(filter).await?;
+        let total = usize::try_from(total).unwrap_or(usize::MAX);
+        let from = start(from, total);
+        let states = BY_URGENCY.map(State::as_str);
+        let rows = self
+            .store()
+            .domain_page(filter, &states, from, PAGE)
+            .await?;
+        self.page(&rows, from, total).await
+    }
+
+    /// The same for a token that reaches a few domains only.
+    async fn scoped_page(
+        &self,
+        actor: &Actor,
+        tenant: Option<i64>,
+        part: &str,
+        from: usize,
+    ) -> Result<DomainPage> {
         let mut rows = self.domain_rows(actor, tenant).await?;
-        rows.retain(|row| row.name.as_str().contains(&part) || row.name.to_ascii().contains(&part));
+        rows.retain(|row| row.name.as_str().contains(part) || row.name.to_ascii().contains(part));
         let total = rows.len();
-        let from = if from < total { from / PAGE * PAGE } else { 0 };
+        let from = start(from, total);
         let page = rows.get(from..total.min(from + PAGE)).unwrap_or_default();
+        self.page(page, from, total).await
+    }
+
+    async fn page(&self, rows: &[DomainRow], from: usize, total: usize) -> Result<DomainPage> {
         Ok(DomainPage {
-            domains: self.views(page).await?,
+            domains: self.views(rows).await?,
             total,
             from,
             next: Some(from + PAGE).filter(|next| *next < total),
@@ -80,11 +126,42 @@ impl Control {
     }
 
     async fn views(&self, rows: &[DomainRow]) -> Result<Vec<DomainView>> {
-        let mut views = Vec::with_capacity(rows.len());
-        for row in rows {
-            let accounts = self.domain_store(row).account_count().await?;
-            views.push(status::view(row, &Memory::of(row), accounts));
-        }
-        Ok(views)
+        let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
+        let counts = self.store().account_counts(&ids).await?;
+        let counts: HashMap<_, _> = counts.into_iter().collect();
+        let accounts = |row: &DomainRow| counts.get(&row.id).copied().unwrap_or_default();
+        Ok(rows
+            .iter()
+            .map(|row| status::view(row, &Memory::of(row), accounts(row)))
+            .collect())
+    }
+}
+
+/// States as lists show them ([`status::urgency`]).
+const BY_URGENCY: [State; 8] = [
+    State::Degraded,
+    State::Claimed,
+    State::Verified,
+    State::Publishing,
+    State::Ready,
+    State::Live,
+    State::Suspended,
+    State::Releasing,
+];
+
+/// Number of a page's first one.
+fn start(from: usize, total: usize) -> usize {
+    if from < total { from / PAGE * PAGE } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_by_urgency_whoever_sorts_them() {
+        assert_eq!(BY_URGENCY.len(), State::ALL.len());
+        let ranks = BY_URGENCY.map(status::urgency);
+        assert!(ranks.is_sorted(), "{ranks:?}");
     }
 }

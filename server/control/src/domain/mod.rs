@@ -31,6 +31,7 @@ use crate::outside::Change;
 use crate::permission::{Operation, Role};
 use crate::records::{self, DesiredRecord, Mode};
 use crate::tenant::SUSPENDED;
+use crate::time::DAY;
 use crate::{Actor, Control, rate, status};
 
 /// A new domain.
@@ -155,8 +156,20 @@ pub struct DomainShow {
     pub next_check: Option<Timestamp>,
     /// Sessions now.
     pub sessions: usize,
+    /// Most sessions at a time on each of the last days, the oldest first; days without a look are left out.
+    pub days: Vec<DayView>,
     /// May this actor publish the records with one button (sandbox)?
     pub can_publish: bool,
+}
+
+/// A day of a domain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct DayView {
+    /// Its start.
+    #[serde(serialize_with = "crate::time::at")]
+    pub day: Timestamp,
+    /// Most sessions that were seen.
+    pub sessions: u64,
 }
 
 /// What a removed domain leaves in other hands.
@@ -174,6 +187,9 @@ pub(crate) const BY_OWNER: &str = "owner";
 pub(crate) const BY_PLATFORM: &str = "operator";
 /// … whose proof of ownership lapsed.
 pub(crate) const BY_LAPSE: &str = "system";
+
+/// Days that are shown of a domain's sessions.
+const DAYS_SHOWN: i64 = 30;
 
 impl Control {
     /// Adds a domain: claimed, with a token to publish.
@@ -284,6 +300,11 @@ impl Control {
     ) -> Result<DomainShow> {
         let row = self.domain_row(actor, Operation::DomainSet, domain).await?;
         let set = set.checked(&self.settings().service_names)?;
+        let mode = set.mode.as_deref().and_then(Mode::parse);
+        // What it is set to already stays, whatever is offered now.
+        if let Some(mode) = mode.filter(|mode| mode.as_str() != row.mode) {
+            self.check_offered(mode)?;
+        }
         let recorded = self.recorded_of(actor, &row, Operation::DomainSet, &set.said());
         let row = self
             .domain_edit_in(&recorded, row.id, |fresh| set.apply(fresh))
@@ -423,11 +444,21 @@ impl Control {
             checked: row.checked_at,
             next_check: row.next_check_at,
             sessions: self.parts.live.sessions(&row.name),
+            days: self.days(row).await?,
             can_publish,
             checks,
             certificate,
             view,
         })
+    }
+
+    async fn days(&self, row: &DomainRow) -> Result<Vec<DayView>> {
+        let since = Timestamp(self.now().0 - DAYS_SHOWN * DAY);
+        let days = self.domain_store(row).day_list(since).await?;
+        Ok(days
+            .into_iter()
+            .map(|(day, sessions)| DayView { day, sessions })
+            .collect())
     }
 }
 

@@ -12,9 +12,7 @@ pub(super) fn caa(
     seen: &Observation,
     issuer: &IssuerInfo,
 ) -> Option<Finding> {
-    if !domain.mode.orders() {
-        return None;
-    }
+    let method = domain.mode.method()?;
     let name = domain.ascii();
     let view = seen.caa.get(&name)?;
     let identity = issuer.caa_identities.first()?;
@@ -36,7 +34,7 @@ pub(super) fn caa(
             "Nothing to do: it is asked again by itself.".into(),
         ));
     }
-    (!caa_allows(view, issuer, Method::Dns)).then(|| {
+    (!caa_allows(view, issuer, method)).then(|| {
         finding(
             CAA_FORBIDS,
             Severity::Critical,

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::codes::*;
-use super::{Finding, Severity, finding, holds, rtype, same, seen_text, spelled, subject, who};
+use super::{
+    Finding, Severity, finding, holds, persist, rtype, same, seen_text, spelled, subject, who,
+};
 use crate::domain::Seen;
 use crate::observe::{Answered, Data, Observation, Rtype, SetView, Sight};
 use crate::records::{DesiredRecord, DomainFacts, OWNERSHIP_PREFIX, Purpose, RecordValue};
@@ -29,6 +31,9 @@ pub(super) fn one(
     if good == 0 {
         // All agree that it is not there: say what is there instead, by the first server's answer.
         findings.push(match record.value {
+            RecordValue::Txt { .. } if record.purpose == Purpose::Persist => {
+                doubled(domain, record, seen).unwrap_or_else(|| persist::missing(record, view))
+            }
             RecordValue::Txt { .. } => ownership(domain, record, view, seen),
             RecordValue::Cname { .. } => challenge(domain, record, view, seen),
             RecordValue::Srv { .. } => service(domain, record, view, seen, settings),
@@ -509,8 +514,8 @@ pub(super) fn own_target(
 ) -> Option<Finding> {
     let name = domain.target(settings);
     let host = seen.targets.get(&name)?;
-    (host.resolves == Seen::No).then(|| {
-        finding(
+    if host.resolves == Seen::No {
+        return Some(finding(
             TARGET_UNRESOLVABLE,
             Severity::Critical,
             name.clone(),
@@ -519,6 +524,22 @@ pub(super) fn own_target(
             "",
             "Nothing to do on your side: our own zone lacks the host, and we have been told."
                 .into(),
+        ));
+    }
+    let listed = |addresses: &[IpAddr]| {
+        let spelled: BTreeSet<_> = addresses.iter().map(ToString::to_string).collect();
+        spelled.into_iter().collect::<Vec<_>>().join(", ")
+    };
+    let (wanted, there) = (listed(&settings.addresses), listed(&host.addresses));
+    (host.resolves == Seen::Yes && !wanted.is_empty() && wanted != there).then(|| {
+        finding(
+            TARGET_DRIFT,
+            Severity::Warning,
+            name.clone(),
+            &wanted,
+            &there,
+            "",
+            "Nothing to do: we publish ours again by ourselves.".into(),
         )
     })
 }

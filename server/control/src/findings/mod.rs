@@ -8,7 +8,9 @@ mod caa;
 mod codes;
 mod dns;
 mod identity;
+mod persist;
 mod publishing;
+mod web;
 
 #[cfg(test)]
 mod tests;
@@ -22,12 +24,15 @@ pub use self::caa::{caa_allows, caa_line};
 pub use self::codes::*;
 pub(crate) use self::dns::doubled_name;
 pub(crate) use self::identity::covers;
+pub(crate) use self::persist::believes;
 pub use self::publishing::Publishing;
 
 use crate::domain::State;
 use crate::observe::{Data, Observation, Rtype, SetView, Sight};
 use crate::outside::{IssuerInfo, Probe};
-use crate::records::{DesiredRecord, DomainFacts, OWNERSHIP_PREFIX, RecordValue, Standing};
+use crate::records::{
+    DesiredRecord, DomainFacts, OWNERSHIP_PREFIX, Purpose, RecordValue, Standing,
+};
 use crate::settings::PlatformSettings;
 
 /// How bad.
@@ -211,6 +216,12 @@ pub fn checks(
             }
         }
         rows.extend(caa::caa(domain, seen, around.issuer));
+        rows.extend(web::web(domain, seen, around.settings));
+        let (issuer, now) = (around.issuer, around.now.0);
+        rows.extend(persist::persist(domain, desired, seen, issuer, now));
+        for row in &mut rows {
+            advise(row, around.issuer);
+        }
     }
     if around.taken {
         rows.push(finding(
@@ -235,6 +246,20 @@ pub fn checks(
     rows
 }
 
+/// Where the owner's own challenges are in the way of ours, a record that stands beside them does as well, if it is offered.
+fn advise(row: &mut Finding, issuer: &IssuerInfo) {
+    let in_the_way = match row.code {
+        ACME_HIDDEN_TXT | ACME_CNAME_WRONG => true,
+        ACME_CNAME_MISSING => row.observed.starts_with("TXT "),
+        _ => false,
+    };
+    if in_the_way && !issuer.persistent.is_empty() {
+        row.fix.push_str(
+            " Or, if you need that name yourself, choose the record that stands for ever (dns-persist).",
+        );
+    }
+}
+
 /// What was critical on the way in weighs less while the domain is served: nobody feels it yet, but it must be mended in time.
 fn soften(row: &mut Finding, around: &Surroundings<'_>) {
     if row.severity != Severity::Critical || !around.state.is_served() {
@@ -245,7 +270,23 @@ fn soften(row: &mut Finding, around: &Surroundings<'_>) {
         facts.covers_domain && facts.not_after.0 - around.now.0 > lifetime / 5
     });
     match row.code {
-        ACME_CNAME_MISSING | ACME_CNAME_WRONG | ACME_HIDDEN_TXT | CAA_FORBIDS if holds => {
+        ACME_CNAME_MISSING
+        | ACME_CNAME_WRONG
+        | ACME_HIDDEN_TXT
+        | CAA_FORBIDS
+        | ACME_PERSIST_MISSING
+        | ACME_PERSIST_WRONG
+        | ACME_PERSIST_ENDS
+        | ACME_PERSIST_UNOFFERED
+        | ACME_HTTP_NO_ADDRESS
+        | ACME_HTTP_NO_ANSWER
+        | ACME_HTTP_PRIVATE
+        | ACME_HTTP_ELSEWHERE
+        | ACME_HTTP_PATH_LOST
+        | ACME_HTTP_LOOP
+        | ACME_HTTP_BAD_REDIRECT
+            if holds =>
+        {
             row.severity = Severity::Warning
         }
         OWNERSHIP_MISSING | OWNERSHIP_MISMATCH => {
@@ -417,6 +458,9 @@ pub(crate) fn rtype(record: &DesiredRecord) -> Rtype {
 /// Is this exactly the wanted data? Priority and weight are the owner's to choose.
 fn same(record: &DesiredRecord, data: &Data) -> bool {
     match (&record.value, data) {
+        (RecordValue::Txt { text }, Data::Txt(seen)) if record.purpose == Purpose::Persist => {
+            persist::same(text, seen)
+        }
         (RecordValue::Txt { text }, Data::Txt(seen)) => text == seen,
         (RecordValue::Cname { target }, Data::Cname(seen)) => target == seen,
         (

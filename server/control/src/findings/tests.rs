@@ -27,6 +27,8 @@ fn settings() -> PlatformSettings {
         web: String::new(),
         posh_expires_seconds: 14_400,
         website_port: 443,
+        http_port: 80,
+        plain_http: false,
         private_addresses: false,
         sign_up: true,
         limits: Limits::default(),
@@ -59,6 +61,7 @@ fn facts() -> DomainFacts {
         posh: false,
         services: vec![],
         components: vec![],
+        persist: None,
         zone: Some(ZONE.into()),
     }
 }

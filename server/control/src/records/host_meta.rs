@@ -7,7 +7,7 @@
 use serde_json::{Value, json};
 use xmpp::jid::DomainName;
 
-use super::web::PoshOf;
+use super::web::Whose;
 use super::{Standing, WebView};
 use crate::Control;
 use crate::domain::state_of;
@@ -89,13 +89,13 @@ impl Control {
     /// is none for this domain.
     pub async fn host_meta(
         &self,
-        whose: PoshOf<'_>,
+        whose: Whose<'_>,
         file: &str,
         door: &str,
     ) -> Result<Option<String>> {
         let row = match whose {
-            PoshOf::Domain(name) => self.store().domain_hosted(name).await?,
-            PoshOf::Label(label) => self.store().domain_find_label(label).await?,
+            Whose::Domain(name) => self.store().domain_hosted(name).await?,
+            Whose::Label(label) => self.store().domain_find_label(label).await?,
         };
         let Some(row) = row.filter(|row| row.verified_at.is_some() && state_of(row).is_served())
         else {
@@ -140,9 +140,12 @@ impl Control {
                     content_type,
                     cross_origin: true,
                     why: match file {
-                        "host-meta" => "Lets apps in a browser find your chat service. Optional.",
-                        _ => "The same for newer apps. Optional.",
-                    },
+                        "host-meta" => "Lets apps in a browser find your chat service.",
+                        _ => "The same for newer apps.",
+                    }
+                    .into(),
+                    optional: true,
+                    examples: Vec::new(),
                     standing: match seen {
                         None => Standing::Unknown,
                         Some(seen) if seen.unknown => Standing::Unknown,

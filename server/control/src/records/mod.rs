@@ -1,6 +1,7 @@
 //! What a domain's owner publishes: a pure function of (domain, platform settings), and its three spellings (table, zone-file
 //! fragment, JSON).
 
+mod challenge;
 mod cost;
 mod host_meta;
 mod hosts;
@@ -12,16 +13,20 @@ mod zone_file;
 use serde::Serialize;
 use xmpp::jid::DomainName;
 
-pub use self::cost::{MODE_COSTS, ModeCost};
+use self::challenge::proof;
+pub use self::challenge::{Certified, certified, challenge_url};
+pub(crate) use self::challenge::{check_answer, check_token, persist_text};
+pub use self::cost::{MODE_COSTS, ModeCost, ModeOffer};
 pub use self::host_meta::{BOSH, HOST_META, WEBSOCKET, host_meta_url};
 use self::hosts::dns_host;
 pub(crate) use self::web::SERVICES;
-pub use self::web::{PoshOf, WebView, posh_url};
+pub use self::web::{WebExample, WebView, Whose, posh_url};
 use self::zone_file::txt_strings;
 pub use self::zone_file::zone_fragment;
 use crate::domain::Memory;
 use crate::error::Result;
 use crate::findings::{replaced, standing};
+use crate::outside::Method;
 use crate::permission::Operation;
 use crate::settings::PlatformSettings;
 use crate::{Actor, Control};
@@ -33,6 +38,11 @@ pub enum Mode {
     /// A certificate, ordered by us through the delegated challenge name. The default.
     #[default]
     DelegatedChallenge,
+    /// The same, through a TXT record of the owner's that stands for ever and names our account at the authority
+    /// (dns-persist-01); only where the authority offers it.
+    DnsPersist,
+    /// The same, through a redirect of the owner's website (http-01); only where this service has an address to redirect to.
+    HttpRedirect,
     /// A certificate that the owner uploads and renews.
     Uploaded,
     /// No certificate for the domain: its website vouches for an identity of ours (RFC 7711).
@@ -43,8 +53,10 @@ pub enum Mode {
 
 impl Mode {
     /// Every mode, the most usual first.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 6] = [
         Self::DelegatedChallenge,
+        Self::DnsPersist,
+        Self::HttpRedirect,
         Self::Uploaded,
         Self::Posh,
         Self::Dane,
@@ -54,6 +66,8 @@ impl Mode {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::DelegatedChallenge => "delegated-challenge",
+            Self::DnsPersist => "dns-persist",
+            Self::HttpRedirect => "http-redirect",
             Self::Uploaded => "uploaded",
             Self::Posh => "posh",
             Self::Dane => "dane",
@@ -67,7 +81,17 @@ impl Mode {
 
     /// Do we order a certificate for the domain?
     pub fn orders(self) -> bool {
-        matches!(self, Self::DelegatedChallenge)
+        self.method().is_some()
+    }
+
+    /// How names are proven to the authority; `None`: nothing is ordered.
+    pub fn method(self) -> Option<Method> {
+        match self {
+            Self::DelegatedChallenge => Some(Method::Dns),
+            Self::DnsPersist => Some(Method::DnsPersist),
+            Self::HttpRedirect => Some(Method::Http),
+            Self::Uploaded | Self::Posh | Self::Dane => None,
+        }
     }
 
     /// Do we show an identity of our own making, which is for our host and no domain?
@@ -95,6 +119,8 @@ pub struct DomainFacts {
     pub services: Vec<String>,
     /// Labels of the components, which people elsewhere may use.
     pub components: Vec<String>,
+    /// Text of the record that names our account at the authority (dns-persist-01); `None`: it offers no such thing.
+    pub persist: Option<String>,
     /// Apex of the zone that holds the domain, A-labels without last dot, when observed; names are relative to it. `None`:
     /// taken to be the domain itself.
     pub zone: Option<String>,
@@ -108,6 +134,8 @@ pub enum Purpose {
     Ownership,
     /// Lets the certificate authority find our answer to its question.
     Challenge,
+    /// Lets our account at the authority obtain certificates for as long as it stands (dns-persist-01).
+    Persist,
     /// Where apps find the service (STARTTLS).
     Client,
     /// Where apps find it by direct TLS (XEP-0368).
@@ -210,8 +238,8 @@ pub struct RecordsPage {
     pub dns_hint: String,
     /// The records.
     pub records: Vec<RecordView>,
-    /// What the owner's website is to answer: for POSH where that is chosen, and for apps in browsers where the platform has an
-    /// address for them.
+    /// What the owner's website is to answer: for the authority and for POSH where those are chosen, and for apps in browsers
+    /// where the platform has an address for them.
     pub web: Vec<WebView>,
 }
 
@@ -293,15 +321,12 @@ pub fn desired(domain: &DomainFacts, settings: &PlatformSettings) -> Vec<Desired
         "Shows that the domain is yours. Keep it: it is looked at again from time to time.".into(),
         false,
     )];
-    if domain.mode == Mode::DelegatedChallenge {
-        records.push(record(
-            Purpose::Challenge,
-            None,
-            "_acme-challenge",
-            RecordValue::Cname { target: domain.challenge(settings) },
-            format!("Lets us obtain and renew the certificate for {}; it would also let us obtain one for your website.", domain.name),
-            false,
-        ));
+    if let Some((purpose, prefix, value)) = proof(domain, settings) {
+        let why = format!(
+            "Lets us obtain and renew the certificate for {}; it would also let us obtain one for your website.",
+            domain.name
+        );
+        records.push(record(purpose, None, prefix, value, why, false));
     }
     records.push(record(
         Purpose::Client,
@@ -342,20 +367,14 @@ pub fn desired(domain: &DomainFacts, settings: &PlatformSettings) -> Vec<Desired
         .filter(|service| domain.services.contains(&service.label))
     {
         let label = Some(service.label.as_str());
-        if domain.mode == Mode::DelegatedChallenge && service.federated {
-            records.push(record(
-                Purpose::Challenge,
-                label,
-                "_acme-challenge",
-                RecordValue::Cname {
-                    target: domain.challenge(settings),
-                },
-                format!(
-                    "Puts {}.{} ({}) into the certificate.",
-                    service.label, domain.name, service.purpose
-                ),
-                true,
-            ));
+        if let Some((purpose, prefix, value)) =
+            proof(domain, settings).filter(|_| service.federated)
+        {
+            let why = format!(
+                "Puts {}.{} ({}) into the certificate.",
+                service.label, domain.name, service.purpose
+            );
+            records.push(record(purpose, label, prefix, value, why, true));
         }
         if service.federated {
             records.push(record(
@@ -373,17 +392,9 @@ pub fn desired(domain: &DomainFacts, settings: &PlatformSettings) -> Vec<Desired
     }
     for component in &domain.components {
         let label = Some(component.as_str());
-        if domain.mode == Mode::DelegatedChallenge {
-            records.push(record(
-                Purpose::Challenge,
-                label,
-                "_acme-challenge",
-                RecordValue::Cname {
-                    target: domain.challenge(settings),
-                },
-                format!("Puts {component}.{} into the certificate.", domain.name),
-                true,
-            ));
+        if let Some((purpose, prefix, value)) = proof(domain, settings) {
+            let why = format!("Puts {component}.{} into the certificate.", domain.name);
+            records.push(record(purpose, label, prefix, value, why, true));
         }
         records.push(record(
             Purpose::Server,

@@ -14,6 +14,8 @@ pub(super) fn settings() -> PlatformSettings {
         web: String::new(),
         posh_expires_seconds: 14_400,
         website_port: 443,
+        http_port: 80,
+        plain_http: false,
         private_addresses: false,
         sign_up: true,
         limits: Limits::default(),
@@ -37,6 +39,7 @@ fn facts(name: &str, zone: Option<&str>) -> DomainFacts {
         posh: false,
         services: vec![],
         components: vec![],
+        persist: None,
         zone: zone.map(str::to_owned),
     }
 }

@@ -1,6 +1,8 @@
 //! What a customer goes through, and what goes wrong on the way.
 
 mod certificates;
+mod challenges;
+mod mail;
 mod ownership;
 mod people;
 mod publishing;

@@ -11,8 +11,8 @@ use xmpp::timestamp::Timestamp;
 use crate::operator::{OperatorNew, Origin};
 use crate::outside::{
     ChallengeSolver, Change, Clock, IssueError, IssueRequest, Issued, Issuer, IssuerInfo,
-    KeyChoice, Live, NameRefused, OwnerZone, PeerNow, PendingOrder, Probe, RenewalInfo, Response,
-    RevocationReason, ZoneChange, ZoneError, ZonePublisher, ZoneValue,
+    KeyChoice, Live, Method, NameRefused, OwnerZone, PeerNow, PendingOrder, Probe, RenewalInfo,
+    Response, RevocationReason, ZoneChange, ZoneError, ZonePublisher, ZoneValue,
 };
 use crate::records::{DesiredRecord, RecordValue};
 use crate::settings::{Limits, Pace, PlatformSettings, Ports, ServiceName};
@@ -44,6 +44,12 @@ pub(crate) struct World {
     /// What the authority says of renewals.
     pub renewal: Mutex<Option<RenewalInfo>>,
     pub revoked: Mutex<Vec<(String, RevocationReason)>>,
+    /// Issuer names of dns-persist-01, where the authority offers it.
+    pub persistent: Mutex<Vec<String>>,
+    /// How each name was proven.
+    pub proven: Mutex<Vec<(String, Method)>>,
+    /// Mail that was taken.
+    pub mails: Mutex<Vec<crate::outside::Mail>>,
 }
 
 /// What goes wrong.
@@ -60,6 +66,8 @@ pub(crate) struct Faults {
     /// Only this authority has the fault; empty: all.
     pub at: String,
     pub refuse_name: Option<String>,
+    pub revoke_silent: bool,
+    pub mail_silent: bool,
     /// The issuer stops after the order was remembered, as a crash would.
     pub crash_before_finalize: bool,
 }
@@ -227,7 +235,6 @@ impl Fetch for Handle {
         Ok(pages.get(url.as_str()).cloned().unwrap_or(Reply {
             status: 404,
             location: None,
-            allow_origin: None,
             body: Vec::new(),
         }))
     }
@@ -313,6 +320,17 @@ impl OwnerZone for Handle {
 }
 
 #[async_trait]
+impl crate::outside::Mailer for Handle {
+    async fn send(&self, mail: crate::outside::Mail) -> Result<(), crate::outside::MailError> {
+        if self.0.faults.lock().unwrap().mail_silent {
+            return Err(crate::outside::MailError::Unavailable("no answer".into()));
+        }
+        self.0.mails.lock().unwrap().push(mail);
+        Ok(())
+    }
+}
+
+#[async_trait]
 impl Live for Handle {
     fn announce(&self, change: Change) {
         self.0.changes.lock().unwrap().push(change);
@@ -348,6 +366,8 @@ impl Issuer for Handle {
         IssuerInfo {
             name: "Test CA".into(),
             caa_identities: vec!["ca.example".into()],
+            account_uri: Some("https://ca.example/acct/1".into()),
+            persistent: self.0.persistent.lock().unwrap().clone(),
             ..IssuerInfo::default()
         }
     }
@@ -377,6 +397,9 @@ impl Issuer for Handle {
         chain_pem: &str,
         reason: RevocationReason,
     ) -> Result<(), IssueError> {
+        if self.0.faults.lock().unwrap().revoke_silent {
+            return Err(IssueError::Unavailable("no answer".into()));
+        }
         let mut revoked = self.0.revoked.lock().unwrap();
         revoked.push((chain_pem.to_owned(), reason));
         Ok(())
@@ -418,11 +441,27 @@ impl Issuer for Handle {
             (None, KeyChoice::New) => rcgen::KeyPair::generate().unwrap(),
         };
         for name in &request.names {
+            let method = request.method(name);
+            let mut proven = self.0.proven.lock().unwrap();
+            proven.push((name.to_string(), method));
+        }
+        for name in &request.names {
             let value = format!("digest-of-{name}");
-            let shown = Response::Dns {
-                value: value.clone(),
+            let shown = match request.method(name) {
+                Method::Dns => Response::Dns {
+                    value: value.clone(),
+                },
+                Method::Http => Response::Http {
+                    token: format!("token-of-{}", name.to_ascii().replace('.', "-")),
+                    key_authorization: value.clone(),
+                },
+                Method::DnsPersist => continue,
             };
             desk.present(name, &shown).await?;
+            if matches!(shown, Response::Http { .. }) {
+                desk.withdraw(name, &shown).await;
+                continue;
+            }
             let challenge = format!("_acme-challenge.{}", name.to_ascii());
             let records = self.0.records.lock().unwrap();
             let target = match records
@@ -449,8 +488,10 @@ impl Issuer for Handle {
             return Err(IssueError::Unavailable("the process died".into()));
         }
         for name in &request.names {
-            let value = format!("digest-of-{name}");
-            desk.withdraw(name, &Response::Dns { value }).await;
+            if request.method(name) == Method::Dns {
+                let value = format!("digest-of-{name}");
+                desk.withdraw(name, &Response::Dns { value }).await;
+            }
         }
         self.0.keys.lock().unwrap().push(key.serialize_pem());
         let now = *self.0.now.lock().unwrap();
@@ -502,6 +543,8 @@ pub(crate) fn settings() -> PlatformSettings {
         web: "https://web.hosting.example".into(),
         posh_expires_seconds: 14_400,
         website_port: 443,
+        http_port: 80,
+        plain_http: false,
         private_addresses: false,
         sign_up: true,
         limits: Limits {
@@ -554,6 +597,11 @@ impl House {
             issuer: handle(),
             zone: handle(),
             owner_zone: if sandbox { Some(handle()) } else { None },
+            mail: Some(crate::outside::Post {
+                mailer: handle(),
+                hour: 4,
+                panel: "https://panel.hosting.example".into(),
+            }),
             live: handle(),
             clock: handle(),
             settings,

@@ -5,7 +5,7 @@ use dna::Reply;
 use xmpp::jid::DomainName;
 
 use super::*;
-use crate::records::{Mode, PoshOf};
+use crate::records::{Mode, Whose};
 use crate::rollover::KeyChange;
 
 const NAME: &str = "example.com";
@@ -55,7 +55,7 @@ async fn lead(house: &House, name: &str) {
     for view in posh.filter(|view| view.service.starts_with("xmpp-")) {
         let body = match house
             .control
-            .posh_document(PoshOf::Domain(&domain))
+            .posh_document(Whose::Domain(&domain))
             .await
             .unwrap()
         {
@@ -490,7 +490,7 @@ async fn posh_04_a_document_or_nothing() {
     let domain = DomainName::parse(NAME).unwrap();
     let document = house
         .control
-        .posh_document(PoshOf::Domain(&domain))
+        .posh_document(Whose::Domain(&domain))
         .await
         .unwrap()
         .unwrap();
@@ -506,14 +506,14 @@ async fn posh_04_a_document_or_nothing() {
     let label = label.split('.').next().unwrap();
     let same = house
         .control
-        .posh_document(PoshOf::Label(label))
+        .posh_document(Whose::Label(label))
         .await
         .unwrap();
     assert_eq!(same.as_deref(), Some(document.as_str()));
     assert_eq!(
         house
             .control
-            .posh_document(PoshOf::Label("nobody"))
+            .posh_document(Whose::Label("nobody"))
             .await
             .unwrap(),
         None
@@ -567,7 +567,7 @@ async fn posh_04_a_document_or_nothing() {
     assert_eq!(
         house
             .control
-            .posh_document(PoshOf::Domain(&domain))
+            .posh_document(Whose::Domain(&domain))
             .await
             .unwrap(),
         None
@@ -582,7 +582,7 @@ async fn posh_04_a_document_or_nothing() {
     assert_eq!(
         house
             .control
-            .posh_document(PoshOf::Domain(&domain))
+            .posh_document(Whose::Domain(&domain))
             .await
             .unwrap(),
         None
