@@ -60,3 +60,59 @@ fn a_new_customer_goes_from_sign_up_to_live_and_chats() {
     alice.message("dave@three.example", "alice-dave", "welcome");
     dave.until("alice-dave");
 }
+
+#[test]
+fn every_page_is_for_phones_desks_keyboards_and_readers_in_both_themes() {
+    let demo = Demo::start();
+    // Somebody elsewhere, so that federation has something to tell.
+    let mut alice = Client::online(&demo, "alice@one.example", "walk");
+    alice.message("nobody@unreachable.example", "lost", "is anybody there?");
+    alice.until("type='error'");
+    let shots =
+        std::env::var_os("PANEL_SHOTS").map_or_else(|| demo.data_dir.join("shots"), PathBuf::from);
+    let plan = demo.data_dir.join("pages-plan.json");
+    let who = [&demo.info.owner, &demo.info.operator]
+        .map(|who| json!({ "login": who.login, "password": who.password }));
+    let text = json!({
+        "panel": demo.info.panel.trim_end_matches('/'),
+        "who": who,
+        "shots": shots,
+    });
+    std::fs::write(&plan, text.to_string()).expect("plan");
+    let args = [repository().join("tests/browser/pages.mjs"), plan]
+        .map(|p| p.to_string_lossy().into_owned());
+    let modules = environment().join("node").to_string_lossy().into_owned();
+    let out = script(
+        &node(),
+        &args,
+        &[("TEST_NODE", modules)],
+        harness::DEADLINE * 20,
+    );
+    let seen: Vec<String> = serde_json::from_str(&out).expect("the paths seen");
+    for page in [
+        "/",
+        "/audit",
+        "/certificates",
+        "/domains/D",
+        "/domains/D/federation",
+        "/domains/D/federation/F",
+        "/domains/D/identity",
+        "/domains/D/people",
+        "/domains/D/people/P",
+        "/domains/D/records",
+        "/domains/D/settings",
+        "/domains/D/verification",
+        "/domains/new",
+        "/me",
+        "/operators",
+        "/team",
+        "/tenants",
+        "/tenants/N",
+        "/tokens",
+    ] {
+        assert!(
+            seen.iter().any(|path| path == page),
+            "{page} is not among {seen:?}"
+        );
+    }
+}

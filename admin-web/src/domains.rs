@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::http::StatusCode;
-use control::domain::{DomainNew, DomainSet, DomainShow, DomainView, Removed};
+use control::domain::{DayView, DomainNew, DomainSet, DomainShow, DomainView, Removed};
 use control::peer::PolicyCost;
 use control::settings::ServiceName;
 use serde::Deserialize;
@@ -88,6 +88,8 @@ pub(crate) struct DomainNewPage {
     pub(crate) tenant: String,
     /// Tenants to choose from; empty for everybody else.
     pub(crate) tenants: Vec<(i64, String)>,
+    /// Are there others?
+    pub(crate) more: bool,
 }
 
 /// Where the form may start from.
@@ -108,14 +110,27 @@ async fn new_page(
     domain: String,
     tenant: String,
 ) -> Answer {
+    let mut more = false;
     let tenants = if desk.actor.tenant().is_none() {
-        let list = desk
-            .panel
-            .control
-            .tenant_list(&desk.actor)
+        let control = &desk.panel.control;
+        let page = control
+            .tenant_page(&desk.actor, "", 0)
             .await
             .or_page(desk)?;
-        list.into_iter().map(|view| (view.id, view.name)).collect()
+        let mut list: Vec<_> = page
+            .tenants
+            .into_iter()
+            .map(|view| (view.id, view.name))
+            .collect();
+        // Where there are too many to choose from, the customer's own page leads here.
+        if let Ok(id) = tenant.parse::<i64>()
+            && !list.iter().any(|(known, _)| *known == id)
+            && let Ok(view) = control.tenant_show(&desk.actor, id).await
+        {
+            list.insert(0, (view.id, view.name));
+        }
+        more = page.next.is_some();
+        list
     } else {
         Vec::new()
     };
@@ -124,6 +139,7 @@ async fn new_page(
         domain,
         tenant,
         tenants,
+        more,
     };
     Ok(html(page.frame.status(), &page))
 }
@@ -332,6 +348,12 @@ pub(crate) async fn view_of(desk: &SignedIn, domain: &str) -> Result<DomainShow,
 /// Path that a list of domains starts at.
 pub(crate) async fn list() -> Answer {
     Ok(crate::frame::see_other(urls::HOME))
+}
+
+/// People who were signed in, by day.
+pub(crate) fn days(days: &[DayView]) -> crate::ui::Markup {
+    let days: Vec<_> = days.iter().map(|day| (day.day, day.sessions)).collect();
+    crate::chart::days("Signed in at the same time, by day", &days)
 }
 
 /// Mark of a station.

@@ -18,6 +18,7 @@ pub(crate) enum Here {
     Visitor,
     Home,
     Tenants,
+    Certificates,
     Operators,
     Team,
     Audit,

@@ -19,7 +19,8 @@ use crate::urls::{self, DomainUrls};
 pub(crate) struct HomePage {
     pub(crate) frame: Frame,
     pub(crate) tenant: TenantView,
-    pub(crate) domains: Vec<DomainView>,
+    pub(crate) page: DomainPage,
+    pub(crate) search: String,
 }
 
 #[derive(Template)]
@@ -29,6 +30,7 @@ pub(crate) struct OperatorPage {
     pub(crate) overview: Overview,
     pub(crate) page: DomainPage,
     pub(crate) search: String,
+    /// Those whose domains are on the page.
     pub(crate) tenants: Vec<TenantView>,
 }
 
@@ -47,9 +49,9 @@ impl OperatorPage {
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Part {
     #[serde(default)]
-    search: String,
+    pub(crate) search: String,
     #[serde(default)]
-    from: usize,
+    pub(crate) from: usize,
 }
 
 /// Links of a domain in a list.
@@ -84,25 +86,34 @@ pub(crate) async fn home(
             .tenant_show(&desk.actor, tenant.0)
             .await
             .or_page(&desk)?;
-        let domains = control
-            .domain_list(&desk.actor, None)
+        let page = control
+            .domain_page(&desk.actor, None, &part.search, part.from)
             .await
             .or_page(&desk)?;
         let page = HomePage {
             frame,
             tenant,
-            domains,
+            page,
+            search: part.search,
         };
         return Ok(html(StatusCode::OK, &page));
     }
+    let page = control
+        .domain_page(&desk.actor, None, &part.search, part.from)
+        .await
+        .or_page(&desk)?;
+    let mut tenants: Vec<TenantView> = Vec::new();
+    for view in &page.domains {
+        if !tenants.iter().any(|tenant| tenant.id == view.tenant) {
+            let tenant = control.tenant_show(&desk.actor, view.tenant).await;
+            tenants.push(tenant.or_page(&desk)?);
+        }
+    }
     let page = OperatorPage {
         overview: control.overview(&desk.actor).await.or_page(&desk)?,
-        page: control
-            .domain_page(&desk.actor, None, &part.search, part.from)
-            .await
-            .or_page(&desk)?,
+        page,
         search: part.search,
-        tenants: control.tenant_list(&desk.actor).await.or_page(&desk)?,
+        tenants,
         frame,
     };
     Ok(html(StatusCode::OK, &page))

@@ -6,12 +6,14 @@ use control::domain::DomainShow;
 use control::rollover::{KeyChange, RolloverView};
 use control::{ControlError, Secret};
 
+use crate::chart::{self, Mark, Span};
 use crate::domains::view_of;
 use crate::door::Path;
 use crate::error::{Answer, Problem};
 use crate::form::Posted;
 use crate::frame::{Frame, Here, done, html};
 use crate::login::{OrPage, SignedIn};
+use crate::ui::Markup;
 use crate::urls::DomainUrls;
 
 #[derive(Template)]
@@ -29,6 +31,45 @@ impl IdentityPage {
     fn current(&self) -> Option<&CertificateView> {
         let mut certificates = self.certificates.iter();
         certificates.find(|certificate| certificate.state == "current")
+    }
+
+    /// Certificates and what happens to them, as a picture.
+    fn picture(&self) -> Markup {
+        let shown = self
+            .certificates
+            .iter()
+            .filter(|one| matches!(one.state.as_str(), "current" | "next"))
+            .map(|one| Span {
+                from: one.not_before,
+                to: one.not_after,
+                label: match one.state.as_str() {
+                    "current" => format!("in use, from {}", one.issuer),
+                    _ => format!("the next one, from {}", one.issuer),
+                },
+                colour: if one.state == "current" { "ok" } else { "you" },
+            });
+        let spans: Vec<Span> = shown.collect();
+        let mut marks = vec![Mark {
+            at: self.frame.now,
+            label: "today",
+        }];
+        let renewal = self.current().and_then(|current| current.renew_at);
+        let next = self.certificates.iter().any(|one| one.state == "next");
+        marks.extend(renewal.filter(|_| !next).map(|at| Mark {
+            at,
+            label: "renewal",
+        }));
+        let steps = self.rollover.steps.iter();
+        marks.extend(
+            steps
+                .filter(|step| step.step == "swap")
+                .filter_map(|step| step.at)
+                .map(|at| Mark {
+                    at,
+                    label: "change",
+                }),
+        );
+        chart::timeline("Certificates", &spans, &marks)
     }
 
     fn others(&self) -> Vec<&CertificateView> {

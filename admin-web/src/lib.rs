@@ -8,6 +8,7 @@
 
 mod api;
 mod assets;
+mod chart;
 mod desk;
 mod domains;
 mod door;
@@ -20,6 +21,7 @@ mod identity;
 mod live;
 mod login;
 mod people;
+mod platform;
 mod records;
 mod reports;
 mod tenants;
@@ -157,6 +159,8 @@ fn pages() -> Router<Shared> {
         .route(route::TENANT_SUSPEND, post(tenants::suspend))
         .route(route::TENANT_RESUME, post(tenants::resume))
         .route(route::TENANT_REMOVE, post(tenants::remove))
+        .route(urls::CERTIFICATES, get(platform::certificates))
+        .route(route::FAILING, get(platform::failing))
         .route(
             urls::OPERATORS,
             get(tenants::operators).post(tenants::operators_add),

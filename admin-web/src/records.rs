@@ -57,8 +57,7 @@ pub(crate) fn standing(view: &RecordView) -> (&'static str, &'static str, &'stat
 pub(crate) fn web_standing(view: &WebView) -> (&'static str, &'static str, &'static str) {
     match view.standing {
         Standing::Seen => ("seen", "check-full", "ok"),
-        // A browser's way is optional, and never red.
-        Standing::Missing if view.cross_origin => ("not published", "hollow", "unknown"),
+        Standing::Missing if view.optional => ("not published", "hollow", "unknown"),
         Standing::Missing => ("not there yet", "dot", "you"),
         Standing::Different => ("something else is there", "warn", "warn"),
         Standing::Unknown => ("not looked yet", "hollow", "unknown"),

@@ -6,13 +6,14 @@ use control::domain::DomainView;
 use control::operator::{OperatorNew, OperatorView};
 use control::records::DesiredRecord;
 use control::tenant::LimitsSet;
-use control::tenant::{OwnerNew, TenantNew, TenantView};
+use control::tenant::{OwnerNew, TenantNew, TenantPage as TenantPageView, TenantView};
 use control::{ControlError, Role};
 
-use crate::door::Path;
+use crate::door::{Path, Query};
 use crate::error::{Answer, Problem};
 use crate::form::Posted;
 use crate::frame::{Frame, Here, done, html};
+use crate::home::Part;
 use crate::login::{OrPage, SignedIn};
 use crate::{urls, words};
 
@@ -20,31 +21,34 @@ use crate::{urls, words};
 #[template(path = "tenants.html")]
 pub(crate) struct TenantsPage {
     pub(crate) frame: Frame,
-    pub(crate) tenants: Vec<TenantView>,
+    pub(crate) page: TenantPageView,
+    pub(crate) search: String,
     pub(crate) name: String,
     pub(crate) login: String,
 }
 
-/// Every tenant.
-pub(crate) async fn list(desk: SignedIn) -> Answer {
-    list_page(&desk, None, String::new(), String::new()).await
+/// Every tenant, page by page.
+pub(crate) async fn list(desk: SignedIn, Query(part): Query<Part>) -> Answer {
+    list_page(&desk, None, part, String::new(), String::new()).await
 }
 
 async fn list_page(
     desk: &SignedIn,
     problem: Option<Problem>,
+    part: Part,
     name: String,
     login: String,
 ) -> Answer {
-    let tenants = desk
+    let page = desk
         .panel
         .control
-        .tenant_list(&desk.actor)
+        .tenant_page(&desk.actor, &part.search, part.from)
         .await
         .or_page(desk)?;
     let page = TenantsPage {
         frame: desk.at(Here::Tenants).problem(problem),
-        tenants,
+        page,
+        search: part.search,
         name,
         login,
     };
@@ -67,7 +71,7 @@ pub(crate) async fn add(Posted { desk, fields }: Posted) -> Answer {
         Ok(view) => Ok(done(&urls::tenant(view.id), "saved")),
         Err(failure) => {
             let problem = Problem::of(failure).map_err(|other| desk.fail(other))?;
-            list_page(&desk, Some(problem), name, login).await
+            list_page(&desk, Some(problem), Part::default(), name, login).await
         }
     }
 }
@@ -77,7 +81,10 @@ pub(crate) async fn add(Posted { desk, fields }: Posted) -> Answer {
 pub(crate) struct TenantPage {
     pub(crate) frame: Frame,
     pub(crate) tenant: TenantView,
+    /// The most urgent ones.
     pub(crate) domains: Vec<DomainView>,
+    /// How many there are.
+    pub(crate) total: usize,
     pub(crate) team: Vec<OperatorView>,
 }
 
@@ -88,12 +95,14 @@ pub(crate) async fn show(desk: SignedIn, Path(id): Path<i64>) -> Answer {
 
 async fn page(desk: &SignedIn, id: i64, problem: Option<Problem>) -> Answer {
     let control = &desk.panel.control;
+    let domains = control
+        .domain_page(&desk.actor, Some(id), "", 0)
+        .await
+        .or_page(desk)?;
     let page = TenantPage {
         tenant: control.tenant_show(&desk.actor, id).await.or_page(desk)?,
-        domains: control
-            .domain_list(&desk.actor, Some(id))
-            .await
-            .or_page(desk)?,
+        total: domains.total,
+        domains: domains.domains,
         team: control.team_list(&desk.actor, id).await.or_page(desk)?,
         frame: desk.at(Here::Tenants).problem(problem),
     };

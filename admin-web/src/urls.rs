@@ -36,6 +36,8 @@ pub(crate) const TOKENS: &str = "/tokens";
 pub(crate) const ME: &str = "/me";
 /// Tenants, for operators of the platform.
 pub(crate) const TENANTS: &str = "/tenants";
+/// Certificate authorities and orders, for operators of the platform.
+pub(crate) const CERTIFICATES: &str = "/certificates";
 /// Operators of the platform.
 pub(crate) const OPERATORS: &str = "/operators";
 /// Description of the JSON API.
@@ -70,6 +72,7 @@ pub(crate) mod route {
     pub(crate) const RESUME: &str = "/domains/{domain}/resume";
     pub(crate) const REMOVE: &str = "/domains/{domain}/remove";
 
+    pub(crate) const FAILING: &str = "/failing/{code}";
     pub(crate) const TEAM_REMOVE: &str = "/team/{id}/remove";
     pub(crate) const TOKEN_REMOVE: &str = "/tokens/{id}/remove";
     pub(crate) const LOGIN_END: &str = "/me/logins/{id}/end";
@@ -277,9 +280,14 @@ pub(crate) fn sign_in_then(path: &str) -> String {
     }
 }
 
-/// A page of the operator's list of domains.
-pub(crate) fn domains_page(search: &str, from: impl Display) -> String {
-    format!("{HOME}?search={}&from={from}", encode(search))
+/// A page of the list at `path`.
+pub(crate) fn page_of(path: &str, search: &str, from: impl Display) -> String {
+    format!("{path}?search={}&from={from}", encode(search))
+}
+
+/// Domains for which the check of this code fails.
+pub(crate) fn failing(code: &str) -> String {
+    fill(route::FAILING, &[code])
 }
 
 /// `path` if it stays on this site: a redirect never leads elsewhere.

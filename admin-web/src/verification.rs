@@ -2,7 +2,7 @@
 
 use askama::Template;
 use control::domain::{DomainSet, DomainShow, Seen, VerdictView};
-use control::records::{MODE_COSTS, ModeCost};
+use control::records::{Mode, ModeOffer};
 
 use crate::domains::view_of;
 use crate::door::Path;
@@ -26,12 +26,17 @@ pub(crate) struct VerificationPage {
     pub(crate) show: DomainShow,
     pub(crate) urls: DomainUrls,
     pub(crate) issuer: String,
+    /// What may be chosen, and what is.
+    pub(crate) modes: Vec<ModeOffer>,
 }
 
 impl VerificationPage {
-    /// What the certificate comes from is for people to know, too.
-    fn costs(&self) -> [ModeCost; MODE_COSTS.len()] {
-        MODE_COSTS
+    /// Modes that may be chosen here, and the one that is in force.
+    fn offers(&self) -> impl Iterator<Item = &ModeOffer> {
+        let own = self.show.mode.as_str();
+        self.modes
+            .iter()
+            .filter(move |offer| offer.available || offer.cost.mode == own)
     }
 
     /// Is it in force beside the mode?
@@ -84,6 +89,11 @@ pub(crate) fn matrices(verdicts: &[VerdictView]) -> Vec<Matrix<'_>> {
         .collect()
 }
 
+/// Does the mode order certificates?
+pub(crate) fn ordered(mode: &str) -> bool {
+    Mode::parse(mode).is_some_and(Mode::orders)
+}
+
 /// A prooftype in plain words, with its name.
 pub(crate) fn how(prooftype: &str) -> (&'static str, &'static str) {
     match prooftype {
@@ -119,6 +129,7 @@ async fn page(desk: &SignedIn, domain: &str, problem: Option<Problem>) -> Answer
             .problem(problem),
         urls: DomainUrls::new(&show.view.ascii),
         issuer: desk.panel.control.issuer().name,
+        modes: desk.panel.control.modes(),
         show,
     };
     Ok(html(page.frame.status(), &page))

@@ -149,15 +149,6 @@ pub(super) struct TokenMade {
     token: Token,
 }
 
-/// One of the events of the stream (`text/event-stream`).
-#[derive(ToSchema)]
-pub(super) struct Change {
-    /// `change`.
-    event: String,
-    /// What changed, as JSON: `Event`.
-    data: String,
-}
-
 /// Something changed.
 #[derive(ToSchema)]
 pub(super) struct Event {
@@ -192,7 +183,7 @@ pub(super) struct DomainShow {
     view: Domain,
     /// Host that SRV records point at.
     target: String,
-    /// `delegated-challenge`, `uploaded`, `posh`, `dane`; see `/modes`.
+    /// `delegated-challenge`, `dns-persist`, `http-redirect`, `uploaded`, `posh`, `dane`; see `/modes`.
     mode: String,
     /// TLSA records are published for its target.
     dane: bool,
@@ -217,6 +208,8 @@ pub(super) struct DomainShow {
     checked: Option<String>,
     next_check: Option<String>,
     sessions: u64,
+    /// Of the last 30 days, the oldest first.
+    days: Vec<Day>,
     can_publish: bool,
 }
 
@@ -383,32 +376,44 @@ pub(super) struct Records {
     dns_host: String,
     dns_hint: String,
     records: Vec<RecordStanding>,
-    /// What the owner's website is to answer: for POSH where that is chosen, and for apps in browsers.
+    /// What the owner's website is to answer: for the authority and for POSH where those are chosen, and for apps in browsers.
     web: Vec<WebAddress>,
+}
+
+/// A redirect in a web server's own words.
+#[derive(ToSchema)]
+pub(super) struct WebExample {
+    /// `nginx`, `Apache`, `Caddy`.
+    server: String,
+    text: String,
 }
 
 /// An address of the owner's website.
 #[derive(ToSchema)]
 pub(super) struct WebAddress {
-    /// `xmpp-client`, `xmpp-server`; `host-meta`, `host-meta.json`.
+    /// `acme-challenge` (everything below the address), `xmpp-client`, `xmpp-server` (POSH); `host-meta`, `host-meta.json`.
     service: String,
     address: String,
     /// Redirect it there; empty: publish the document.
     redirect: String,
-    /// Or answer with this.
+    /// Or answer with this; empty: only the redirect will do.
     document: String,
     /// Its media type.
     content_type: String,
     /// `Access-Control-Allow-Origin: *` belongs to the answer, and to the redirect.
     cross_origin: bool,
     why: String,
+    /// May it be left out?
+    optional: bool,
+    /// The redirect as usual web servers spell it.
+    examples: Vec<WebExample>,
     /// `seen`, `missing`, `different`, `unknown`.
     standing: String,
 }
 
 /// A way of proof and its price.
 #[derive(ToSchema)]
-pub(super) struct ModeCost {
+pub(super) struct ModeOffer {
     mode: String,
     title: String,
     owner: String,
@@ -417,6 +422,10 @@ pub(super) struct ModeCost {
     accepted: String,
     /// May it be added to another mode?
     addable: bool,
+    /// May it be chosen here?
+    available: bool,
+    /// Why not; empty if it may.
+    unavailable: String,
 }
 
 /// Where the change of identities stands.
@@ -832,6 +841,17 @@ pub(super) struct Overview {
     accounts: u64,
     /// Pairs of code and number, most frequent first.
     findings: Vec<Vec<serde_json::Value>>,
+    /// Pairs of days left (fewer than; null: any more) and number of certificates in use.
+    certificates: Vec<Vec<serde_json::Value>>,
+}
+
+/// A day of a domain.
+#[derive(ToSchema)]
+pub(super) struct Day {
+    /// Its start.
+    day: String,
+    /// Most sessions that were seen.
+    sessions: u64,
 }
 
 #[derive(ToSchema)]

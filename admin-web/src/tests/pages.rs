@@ -14,7 +14,7 @@ use crate::error::Problem;
 use crate::frame::{ErrorPage, Frame, Here};
 use crate::urls::DomainUrls;
 use crate::{
-    desk, domains, federation, home, identity, login, people, records, reports, tenants,
+    desk, domains, federation, home, identity, login, people, platform, records, reports, tenants,
     verification,
 };
 
@@ -35,6 +35,18 @@ fn hint(usable: bool, note: &str) -> DomainHint {
         ascii: Some("xn--mnchner-freunde-wob.example".into()),
         note: note.into(),
         code: if usable { "ok" } else { "served-here" },
+    }
+}
+
+/// A page in the middle of a list.
+fn of(domains: Vec<control::domain::DomainView>, total: usize) -> control::domain::DomainPage {
+    let middle = total > 100;
+    control::domain::DomainPage {
+        domains,
+        total,
+        from: if middle { 50 } else { 0 },
+        next: middle.then_some(100),
+        previous: middle.then_some(0),
     }
 }
 
@@ -64,7 +76,7 @@ fn gallery() -> Vec<(&'static str, String)> {
             .map(|view| view.record)
             .collect(),
     };
-    let platform = |here| {
+    let operator = |here| {
         let mut frame = sample::frame(Some(Role::Platform));
         frame.here = here;
         frame
@@ -131,7 +143,8 @@ fn gallery() -> Vec<(&'static str, String)> {
             page(&home::HomePage {
                 frame: owner(Here::Home),
                 tenant: sample::tenant(),
-                domains: sample::domains(),
+                page: of(sample::domains(), 318),
+                search: String::new(),
             }),
         ),
         (
@@ -139,16 +152,18 @@ fn gallery() -> Vec<(&'static str, String)> {
             page(&home::HomePage {
                 frame: owner(Here::Home),
                 tenant: sample::tenant(),
-                domains: Vec::new(),
+                page: of(Vec::new(), 0),
+                search: String::new(),
             }),
         ),
         (
             "domain_new",
             page(&domains::DomainNewPage {
-                frame: platform(Here::Home),
+                frame: operator(Here::Home),
                 domain: String::new(),
                 tenant: "1".into(),
                 tenants: vec![(1, "Lindgren & Daughters".into())],
+                more: true,
             }),
         ),
         (
@@ -222,6 +237,7 @@ fn gallery() -> Vec<(&'static str, String)> {
                 frame: about(Here::Verification, &live.view),
                 urls: urls.clone(),
                 issuer: "Let's Encrypt".into(),
+                modes: sample::modes(),
                 show: sample::show_live(),
             }),
         ),
@@ -231,6 +247,7 @@ fn gallery() -> Vec<(&'static str, String)> {
                 frame: about(Here::Verification, &pending.view),
                 urls: urls.clone(),
                 issuer: "Let's Encrypt".into(),
+                modes: sample::modes(),
                 show: sample::show_pending(),
             }),
         ),
@@ -368,24 +385,42 @@ fn gallery() -> Vec<(&'static str, String)> {
         (
             "operator",
             page(&home::OperatorPage {
-                frame: platform(Here::Home),
+                frame: operator(Here::Home),
                 overview: sample::overview(),
-                page: control::domain::DomainPage {
-                    domains: sample::domains(),
-                    total: 318,
-                    from: 50,
-                    next: Some(100),
-                    previous: Some(0),
-                },
+                page: of(sample::domains(), 318),
                 search: String::new(),
                 tenants: vec![sample::tenant()],
             }),
         ),
         (
+            "certificates",
+            page(&platform::CertificatesPage {
+                frame: operator(Here::Certificates),
+                authorities: sample::authorities(),
+                orders: sample::orders(),
+                certificates: sample::overview().certificates,
+            }),
+        ),
+        (
+            "failing",
+            page(&platform::FailingPage {
+                frame: operator(Here::Home),
+                code: "srv-wrong-target".into(),
+                domains: vec!["bakery.example".into()],
+            }),
+        ),
+        (
             "tenants",
             page(&tenants::TenantsPage {
-                frame: platform(Here::Tenants),
-                tenants: vec![sample::tenant()],
+                frame: operator(Here::Tenants),
+                page: control::tenant::TenantPage {
+                    tenants: vec![sample::tenant()],
+                    total: 312,
+                    from: 50,
+                    next: Some(100),
+                    previous: Some(0),
+                },
+                search: String::new(),
                 name: String::new(),
                 login: String::new(),
             }),
@@ -393,16 +428,17 @@ fn gallery() -> Vec<(&'static str, String)> {
         (
             "tenant",
             page(&tenants::TenantPage {
-                frame: platform(Here::Tenants),
+                frame: operator(Here::Tenants),
                 tenant: sample::tenant(),
                 domains: sample::domains(),
+                total: 60,
                 team: sample::team(),
             }),
         ),
         (
             "tenant_removed",
             page(&tenants::TenantRemovedPage {
-                frame: platform(Here::Tenants),
+                frame: operator(Here::Tenants),
                 name: "Lindgren & Daughters".into(),
                 dangling: removed.dangling,
             }),
@@ -410,7 +446,7 @@ fn gallery() -> Vec<(&'static str, String)> {
         (
             "operators",
             page(&tenants::OperatorsPage {
-                frame: platform(Here::Operators),
+                frame: operator(Here::Operators),
                 operators: sample::team(),
                 login: String::new(),
             }),

@@ -3,13 +3,19 @@
 use control::Timestamp;
 use control::account::{AccountPage, AccountView};
 use control::audit::AuditView;
-use control::certificate::CertificateView;
-use control::domain::{DomainShow, DomainView, NextStep, Seen, State, Station, VerdictView};
+use control::certificate::{
+    AuthorityView, CertificateView, OrderView, Priority, Used as UsedLimit, Why,
+};
+use control::domain::{
+    DayView, DomainShow, DomainView, NextStep, Seen, State, Station, VerdictView,
+};
 use control::findings::{FindingView, Severity};
 use control::operator::{LoginView, OperatorView};
+use control::outside::IssuerInfo;
 use control::peer::{AnchorView, PeerShow, PeerView, PinnedView, Story};
 use control::records::{
-    DesiredRecord, Mode, Purpose, RecordValue, RecordView, RecordsPage, Standing, WebView,
+    DesiredRecord, MODE_COSTS, Mode, ModeOffer, Purpose, RecordValue, RecordView, RecordsPage,
+    Standing, WebExample, WebView,
 };
 use control::rollover::{RolloverView, StepView, TlsaView};
 use control::settings::Limits;
@@ -355,6 +361,7 @@ pub(super) fn show_live() -> DomainShow {
         checked: Some(at(-90)),
         next_check: Some(at(1500)),
         sessions: 7,
+        days: days(),
         can_publish: true,
         view,
     }
@@ -395,6 +402,7 @@ pub(super) fn show_pending() -> DomainShow {
         checked: Some(at(-3)),
         next_check: Some(at(2)),
         sessions: 0,
+        days: Vec::new(),
         view,
         ..show_live()
     }
@@ -471,6 +479,16 @@ pub(super) fn rollover() -> RolloverView {
     }
 }
 
+/// All that there is.
+pub(super) fn modes() -> Vec<ModeOffer> {
+    let offer = |cost| ModeOffer {
+        cost,
+        available: true,
+        unavailable: "",
+    };
+    MODE_COSTS.into_iter().map(offer).collect()
+}
+
 fn web() -> Vec<WebView> {
     let of = |service: &'static str, standing| WebView {
         service,
@@ -481,10 +499,29 @@ fn web() -> Vec<WebView> {
         ),
         content_type: "application/json",
         cross_origin: false,
-        why: "Lets servers that know POSH see that we speak for you.",
+        why: "Lets servers that know POSH see that we speak for you.".into(),
+        optional: false,
+        examples: Vec::new(),
         standing,
     };
+    let redirect = "https://web.hosting.example/acme/d7f3k2/";
+    let challenge = WebView {
+        service: "acme-challenge",
+        address: "http://bakery.example/.well-known/acme-challenge/".into(),
+        redirect: redirect.into(),
+        document: String::new(),
+        content_type: "",
+        cross_origin: false,
+        why: "Lets us obtain and renew the certificate for bakery.example.".into(),
+        optional: false,
+        examples: vec![WebExample {
+            server: "Apache",
+            text: format!("Redirect 302 /.well-known/acme-challenge/ {redirect}"),
+        }],
+        standing: Standing::Different,
+    };
     vec![
+        challenge,
         of("xmpp-client", Standing::Seen),
         of("xmpp-server", Standing::Missing),
         WebView {
@@ -494,7 +531,9 @@ fn web() -> Vec<WebView> {
             document: "<XRD xmlns='http://docs.oasis-open.org/ns/xri/xrd-1.0'/>".into(),
             content_type: "application/xrd+xml",
             cross_origin: true,
-            why: "Lets apps in a browser find your chat service. Optional.",
+            why: "Lets apps in a browser find your chat service.".into(),
+            optional: true,
+            examples: Vec::new(),
             standing: Standing::Missing,
         },
     ]
@@ -584,6 +623,20 @@ pub(super) fn tenant() -> TenantView {
     }
 }
 
+fn days() -> Vec<DayView> {
+    const DAY: i64 = 86_400_000_000;
+    let sessions = [3, 4, 6, 5, 2, 0, 7, 8, 7, 9, 6, 1, 2, 8];
+    let day = |n: usize, sessions| DayView {
+        day: Timestamp((20_000 + n as i64) * DAY),
+        sessions,
+    };
+    sessions
+        .into_iter()
+        .enumerate()
+        .map(|(n, sessions)| day(n, sessions))
+        .collect()
+}
+
 pub(super) fn overview() -> Overview {
     Overview {
         tenants: 312,
@@ -599,7 +652,62 @@ pub(super) fn overview() -> Overview {
         ],
         accounts: 14_802,
         findings: vec![("srv-wrong-target".into(), 4), ("ttl-too-long".into(), 2)],
+        certificates: vec![
+            (Some(1), 0),
+            (Some(7), 1),
+            (Some(14), 3),
+            (Some(30), 88),
+            (Some(60), 190),
+            (None, 106),
+        ],
     }
+}
+
+/// Orders in line.
+pub(super) fn orders() -> Vec<OrderView> {
+    let order = |domain: &str, under_way, why: Option<Why>| OrderView {
+        domain: domain.into(),
+        tenant: 1,
+        priority: Priority::Renewal,
+        names: vec![domain.into(), format!("rooms.{domain}")],
+        authority: "Let's Encrypt".into(),
+        announced: true,
+        since: Timestamp(NOW.0 - 3600 * SECOND),
+        deadline: Some(Timestamp(NOW.0 + 20 * 86_400 * SECOND)),
+        failures: 0,
+        under_way,
+        reason: "its turn has not come".into(),
+        why,
+        until: Some(Timestamp(NOW.0 + 600 * SECOND)),
+    };
+    vec![
+        order("bakery.example", true, None),
+        order("chess-club.example", false, Some(Why::Turn)),
+    ]
+}
+
+/// Who issues.
+pub(super) fn authorities() -> Vec<AuthorityView> {
+    let used = |subject: &str, used, most| UsedLimit {
+        subject: subject.into(),
+        used,
+        most,
+        window_seconds: 10_800,
+    };
+    vec![AuthorityView {
+        issuer: IssuerInfo {
+            name: "Let's Encrypt".into(),
+            directory: "acme-v02.api.letsencrypt.org/directory".into(),
+            persistent: vec!["letsencrypt.org".into()],
+            ..IssuerInfo::default()
+        },
+        down_since: None,
+        rests_until: Some(Timestamp(NOW.0 + 900 * SECOND)),
+        said: "too many new orders".into(),
+        orders: used("", 289, 300),
+        certificates: vec![used("bakery.example", 44, 50)],
+        failures: vec![used("old.example", 4, 5)],
+    }]
 }
 
 pub(super) fn peers() -> Vec<PeerView> {

@@ -262,6 +262,7 @@ impl House {
             issuer: world.clone(),
             zone: world.clone(),
             owner_zone: Some(world.clone()),
+            mail: None,
             live: world,
             clock: Arc::new(SystemClock),
             settings: PlatformSettings {
@@ -273,6 +274,8 @@ impl House {
                 web: "https://web.hosting.example".into(),
                 posh_expires_seconds: 14_400,
                 website_port: 443,
+                http_port: 80,
+                plain_http: false,
                 private_addresses: false,
                 sign_up: true,
                 limits: Limits {

@@ -1,0 +1,295 @@
+//! Pictures drawn on the server: bars, days, a line of time. Each is an SVG with a sentence that says the same, coordinates are
+//! shares of the width, so that words keep their size on every screen, and colours are those of the page.
+
+use std::fmt::Write as _;
+
+use askama::filters::Safe;
+use control::Timestamp;
+
+use crate::ui::{Markup, escape};
+use crate::words;
+
+/// Bars of a picture, each with a word below and a number above.
+pub(crate) struct Bar {
+    pub(crate) label: String,
+    pub(crate) value: u64,
+    /// `ok`, `warn`, `bad`, `unknown`, `you`.
+    pub(crate) colour: &'static str,
+}
+
+/// Height of the bars' part, in pixels.
+const TALL: u64 = 96;
+
+/// Upright bars; `about` says what they show.
+pub(crate) fn bars(about: &str, bars: &[Bar]) -> Markup {
+    let most = bars.iter().map(|bar| bar.value).max().unwrap_or(0).max(1);
+    let said: Vec<String> = bars
+        .iter()
+        .map(|bar| format!("{}: {}", bar.label, bar.value))
+        .collect();
+    let mut out = open(&format!("{about}: {}", said.join(", ")), TALL + 44, "bars");
+    let step = 100.0 / bars.len().max(1) as f64;
+    for (at, bar) in bars.iter().enumerate() {
+        let middle = step * (at as f64 + 0.5);
+        let height = if bar.value == 0 {
+            2
+        } else {
+            (bar.value * TALL / most).max(4)
+        };
+        let top = 20 + TALL - height;
+        let _ = write!(
+            out,
+            "<rect class=\"is-{}\" x=\"{:.2}%\" y=\"{top}\" width=\"{:.2}%\" height=\"{height}\" rx=\"3\"/>\
+             <text x=\"{middle:.2}%\" y=\"{}\">{}</text><text class=\"low\" x=\"{middle:.2}%\" y=\"{}\">{}</text>",
+            bar.colour,
+            middle - step * 0.36,
+            step * 0.72,
+            top - 6,
+            words::number(bar.value),
+            TALL + 38,
+            escape(&bar.label),
+        );
+    }
+    close(out)
+}
+
+/// Thin bars for a run of days, with the first and the last one named; `about` says what they show.
+pub(crate) fn days(about: &str, days: &[(Timestamp, u64)]) -> Markup {
+    let most = days.iter().map(|(_, value)| *value).max().unwrap_or(0);
+    let (Some((first, _)), Some((last, _))) = (days.first(), days.last()) else {
+        return Safe(String::new());
+    };
+    let said = format!(
+        "{about}: {} to {}, at most {most} a day",
+        words::day(*first),
+        words::day(*last)
+    );
+    let mut out = open(&said, 64 + 44, "days");
+    let span = (last.0 - first.0) / DAY + 1;
+    let step = 100.0 / span.max(7) as f64;
+    for (day, value) in days {
+        let height = (value * 64 / most.max(1)).max(2);
+        let x = step * ((day.0 - first.0) / DAY) as f64;
+        let _ = write!(
+            out,
+            "<rect class=\"is-you\" x=\"{:.2}%\" y=\"{}\" width=\"{:.2}%\" height=\"{height}\" rx=\"2\"><title>{}: {value}</title></rect>",
+            x + step * 0.1,
+            20 + 64 - height,
+            step * 0.8,
+            words::day(*day),
+        );
+    }
+    let _ = write!(
+        out,
+        "<text class=\"first\" x=\"0\" y=\"12\">at most {}</text><text class=\"first low\" x=\"0\" y=\"102\">{}</text>",
+        words::number(most),
+        words::day(*first)
+    );
+    if span > 4 {
+        let end = (step * span as f64).min(100.0);
+        let _ = write!(
+            out,
+            "<text class=\"last low\" x=\"{end:.2}%\" y=\"102\">{}</text>",
+            words::day(*last)
+        );
+    }
+    close(out)
+}
+
+const DAY: i64 = 86_400_000_000;
+
+/// How much of a limit is used: a lying bar. `most` 0: there is no limit, and no bar.
+pub(crate) fn meter(about: &str, used: u64, most: u64) -> Markup {
+    if most == 0 {
+        return Safe(String::new());
+    }
+    let percent = (used.min(most) * 100 / most).max(u64::from(used > 0));
+    let colour = match percent {
+        0..=79 => "ok",
+        80..=99 => "warn",
+        _ => "bad",
+    };
+    Safe(format!(
+        "<svg class=\"life is-{colour}\" viewBox=\"0 0 100 4\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{}\"><rect width=\"{percent}\" height=\"4\"/></svg>",
+        escape(&format!("{about}: {used} of {most}"))
+    ))
+}
+
+/// A length of time in a picture.
+pub(crate) struct Span {
+    pub(crate) from: Timestamp,
+    pub(crate) to: Timestamp,
+    pub(crate) label: String,
+    /// `ok`, `you`, `unknown`.
+    pub(crate) colour: &'static str,
+}
+
+/// A moment in it.
+pub(crate) struct Mark {
+    pub(crate) at: Timestamp,
+    pub(crate) label: &'static str,
+}
+
+/// Lengths of time below one another, with moments across all of them; `about` says what is shown.
+pub(crate) fn timeline(about: &str, spans: &[Span], marks: &[Mark]) -> Markup {
+    let times = || {
+        let spans = spans.iter().flat_map(|span| [span.from.0, span.to.0]);
+        spans.chain(marks.iter().map(|mark| mark.at.0))
+    };
+    let (Some(start), Some(end)) = (times().min(), times().max()) else {
+        return Safe(String::new());
+    };
+    let whole = (end - start).max(1) as f64;
+    let at = |time: Timestamp| ((time.0 - start) as f64 / whole * 100.0).clamp(0.0, 100.0);
+    let side = |x: f64| match x {
+        x if x < 20.0 => "first",
+        x if x > 80.0 => "last",
+        _ => "",
+    };
+    let mut said: Vec<String> = spans
+        .iter()
+        .map(|span| {
+            let (from, to) = (words::day(span.from), words::day(span.to));
+            format!("{}, {from} to {to}", span.label)
+        })
+        .collect();
+    said.extend(
+        marks
+            .iter()
+            .map(|mark| format!("{} {}", mark.label, words::day(mark.at))),
+    );
+    let mut marks: Vec<&Mark> = marks.iter().collect();
+    marks.sort_by_key(|mark| mark.at);
+    // Words that would stand in each other's way stand on lines of their own.
+    let mut lines: Vec<f64> = Vec::new();
+    let placed: Vec<(f64, usize, &Mark)> = marks
+        .into_iter()
+        .map(|mark| {
+            let x = at(mark.at);
+            let free = lines.iter().position(|taken| x - taken > 34.0);
+            let line = free.unwrap_or(lines.len());
+            match lines.get_mut(line) {
+                Some(taken) => *taken = x,
+                None => lines.push(x),
+            }
+            (x, line, mark)
+        })
+        .collect();
+    let above = lines.len() * 18 + 6;
+    let below = above + spans.len() * 44;
+    let mut out = open(
+        &format!("{about}: {}", said.join("; ")),
+        below as u64 + 22,
+        "time",
+    );
+    for (index, span) in spans.iter().enumerate() {
+        let (x, to) = (at(span.from), at(span.to));
+        let y = above + index * 44;
+        let label_at = if x > 60.0 { to } else { x };
+        let _ = write!(
+            out,
+            "<text class=\"{} name\" x=\"{label_at:.2}%\" y=\"{}\">{}</text><rect class=\"is-{}\" x=\"{x:.2}%\" y=\"{}\" width=\"{:.2}%\" height=\"12\" rx=\"4\"/>",
+            if x > 60.0 { "last" } else { "first" },
+            y + 16,
+            escape(&span.label),
+            span.colour,
+            y + 22,
+            (to - x).max(0.8),
+        );
+    }
+    for (x, line, mark) in &placed {
+        let top = line * 18 + 18;
+        let _ = write!(
+            out,
+            "<line x1=\"{x:.2}%\" x2=\"{x:.2}%\" y1=\"{top}\" y2=\"{below}\"/><text class=\"{}\" x=\"{x:.2}%\" y=\"{}\">{}</text>",
+            side(*x),
+            top - 5,
+            escape(mark.label)
+        );
+    }
+    let _ = write!(
+        out,
+        "<text class=\"first low\" x=\"0\" y=\"{0}\">{1}</text><text class=\"last low\" x=\"100%\" y=\"{0}\">{2}</text>",
+        below + 16,
+        words::day(Timestamp(start)),
+        words::day(Timestamp(end))
+    );
+    close(out)
+}
+
+fn open(about: &str, height: u64, kind: &str) -> String {
+    format!(
+        "<svg class=\"chart {kind}\" role=\"img\" aria-label=\"{}\" width=\"100%\" height=\"{height}\">",
+        escape(about)
+    )
+}
+
+fn close(mut out: String) -> Markup {
+    out.push_str("</svg>");
+    Safe(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(n: i64) -> Timestamp {
+        Timestamp((20_000 + n) * DAY)
+    }
+
+    #[test]
+    fn pictures_say_what_they_show_and_stay_within_their_frame() {
+        let bar = |label: &str, value| Bar {
+            label: label.into(),
+            value,
+            colour: "ok",
+        };
+        let text = bars("Certificates", &[bar("< 7 days", 0), bar("more", 40_000)]).0;
+        assert!(
+            text.contains("aria-label=\"Certificates: &lt; 7 days: 0, more: 40000\""),
+            "{text}"
+        );
+        let text = days("People signed in", &[(day(0), 3), (day(9), 0)]).0;
+        assert!(text.contains("at most 3 a day"), "{text}");
+        assert_eq!(days("Nothing", &[]).0, "");
+        assert_eq!(bars("Nothing", &[]).0.matches("<rect").count(), 0);
+
+        let span = |from, to, label: &str| Span {
+            from: day(from),
+            to: day(to),
+            label: label.into(),
+            colour: "ok",
+        };
+        let spans = [span(0, 90, "in use"), span(60, 150, "<next>")];
+        let mark = |n, label| Mark { at: day(n), label };
+        let text = timeline(
+            "Certificates",
+            &spans,
+            &[mark(10, "today"), mark(20, "renewal")],
+        )
+        .0;
+        assert!(text.contains("&lt;next&gt;") && !text.contains("<next>"));
+        for share in text.split("x=\"").skip(1) {
+            let number = share.split(['%', '"']).next().unwrap_or_default();
+            let number: f64 = number.parse().unwrap();
+            assert!((0.0..=100.0).contains(&number), "{share}");
+        }
+        assert_eq!(timeline("Nothing", &[], &[]).0, "");
+    }
+
+    #[test]
+    fn a_meter_is_never_fuller_than_full() {
+        assert_eq!(meter("Orders", 5, 0).0, "");
+        for (used, most, share, colour) in [
+            (0, 10, 0, "ok"),
+            (1, 1000, 1, "ok"),
+            (8, 10, 80, "warn"),
+            (10, 10, 100, "bad"),
+            (20, 10, 100, "bad"),
+        ] {
+            let text = meter("Orders", used, most).0;
+            assert!(text.contains(&format!("width=\"{share}\"")), "{text}");
+            assert!(text.contains(&format!("is-{colour}")), "{text}");
+        }
+    }
+}
