@@ -9,7 +9,7 @@ use control::Timestamp;
 use crate::ui::{Markup, escape};
 use crate::words;
 
-/// Bars of a picture, each with a word below and a number above.
+/// A bar of a picture.
 pub(crate) struct Bar {
     pub(crate) label: String,
     pub(crate) value: u64,
@@ -17,37 +17,33 @@ pub(crate) struct Bar {
     pub(crate) colour: &'static str,
 }
 
-/// Height of the bars' part, in pixels.
-const TALL: u64 = 96;
+/// Height of a bar with its word, in pixels.
+const ROW: usize = 28;
 
-/// Upright bars; `about` says what they show.
+/// Lying bars with their words to the left and numbers to the right; `about` says what they show.
 pub(crate) fn bars(about: &str, bars: &[Bar]) -> Markup {
     let most = bars.iter().map(|bar| bar.value).max().unwrap_or(0).max(1);
     let said: Vec<String> = bars
         .iter()
         .map(|bar| format!("{}: {}", bar.label, bar.value))
         .collect();
-    let mut out = open(&format!("{about}: {}", said.join(", ")), TALL + 44, "bars");
-    let step = 100.0 / bars.len().max(1) as f64;
+    let height = (bars.len() * ROW) as u64;
+    let mut out = open(&format!("{about}: {}", said.join(", ")), height, "bars");
     for (at, bar) in bars.iter().enumerate() {
-        let middle = step * (at as f64 + 0.5);
-        let height = if bar.value == 0 {
-            2
-        } else {
-            (bar.value * TALL / most).max(4)
-        };
-        let top = 20 + TALL - height;
+        let y = at * ROW;
+        // A little is not nothing.
+        let share = bar.value as f64 * 48.0 / most as f64;
+        let width = if bar.value == 0 { 0.4 } else { share.max(1.0) };
         let _ = write!(
             out,
-            "<rect class=\"is-{}\" x=\"{:.2}%\" y=\"{top}\" width=\"{:.2}%\" height=\"{height}\" rx=\"3\"/>\
-             <text x=\"{middle:.2}%\" y=\"{}\">{}</text><text class=\"low\" x=\"{middle:.2}%\" y=\"{}\">{}</text>",
-            bar.colour,
-            middle - step * 0.36,
-            step * 0.72,
-            top - 6,
-            words::number(bar.value),
-            TALL + 38,
+            "<text class=\"first\" x=\"0\" y=\"{1}\">{0}</text><rect class=\"is-{2}\" x=\"38%\" y=\"{3}\" width=\"{width:.2}%\" height=\"16\" rx=\"3\"/>\
+             <text class=\"first\" x=\"{4:.2}%\" dx=\"8\" y=\"{1}\">{5}</text>",
             escape(&bar.label),
+            y + 18,
+            bar.colour,
+            y + 5,
+            38.0 + width,
+            words::number(bar.value),
         );
     }
     close(out)
@@ -199,9 +195,11 @@ pub(crate) fn timeline(about: &str, spans: &[Span], marks: &[Mark]) -> Markup {
     }
     for (x, line, mark) in &placed {
         let top = line * 18 + 18;
+        // Through the bars, not through their words.
         let _ = write!(
             out,
-            "<line x1=\"{x:.2}%\" x2=\"{x:.2}%\" y1=\"{top}\" y2=\"{below}\"/><text class=\"{}\" x=\"{x:.2}%\" y=\"{}\">{}</text>",
+            "<line x1=\"{x:.2}%\" x2=\"{x:.2}%\" y1=\"{}\" y2=\"{below}\"/><text class=\"{}\" x=\"{x:.2}%\" y=\"{}\">{}</text>",
+            above + 18,
             side(*x),
             top - 5,
             escape(mark.label)

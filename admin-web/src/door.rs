@@ -84,7 +84,7 @@ fn refuse_elsewhere(panel: &Shared, path: &str) -> Response {
     let text =
         "Your browser says that another website made it send this request, so nothing was done.";
     let remedy = "If it was you, open the panel itself and do it there.";
-    if path.starts_with("/api/") {
+    if path.starts_with(API) {
         problem_json(status, "cross-site", title, text, remedy, None, None)
     } else {
         Frame::visitor(panel).error_page(status, title, text, remedy)
@@ -132,12 +132,12 @@ impl<T: DeserializeOwned + Send> FromRequestParts<Shared> for Path<T> {
     async fn from_request_parts(parts: &mut Parts, panel: &Shared) -> Result<Self, Failure> {
         match extract::Path::<T>::from_request_parts(parts, panel).await {
             Ok(extract::Path(value)) => Ok(Self(value)),
-            Err(_) => Err(nowhere(panel, parts.uri.path()).into()),
+            Err(_) => Err(nowhere(panel, asked(parts)).into()),
         }
     }
 }
 
-/// The query; what does not fit is an address that leads nowhere.
+/// The query; what does not fit is an address that leads nowhere, and a program is told which part.
 pub(crate) struct Query<T>(pub(crate) T);
 
 impl<T: DeserializeOwned + Send> FromRequestParts<Shared> for Query<T> {
@@ -146,9 +146,28 @@ impl<T: DeserializeOwned + Send> FromRequestParts<Shared> for Query<T> {
     async fn from_request_parts(parts: &mut Parts, panel: &Shared) -> Result<Self, Failure> {
         match extract::Query::<T>::from_request_parts(parts, panel).await {
             Ok(extract::Query(value)) => Ok(Self(value)),
-            Err(_) => Err(nowhere(panel, parts.uri.path()).into()),
+            Err(rejection) if asked(parts).starts_with(API) => Err(problem_json(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "invalid",
+                "The query cannot be read",
+                &rejection.body_text(),
+                "Compare it with the description at /api/v1/openapi.json.",
+                None,
+                None,
+            )
+            .into()),
+            Err(_) => Err(nowhere(panel, asked(parts)).into()),
         }
     }
+}
+
+/// Addresses of the API.
+const API: &str = "/api/";
+
+/// The path as it was asked for: what handlers below a prefix see has lost it.
+fn asked(parts: &Parts) -> &str {
+    let whole = parts.extensions.get::<extract::OriginalUri>();
+    whole.map_or(parts.uri.path(), |uri| uri.0.path())
 }
 
 /// 405: the address exists, but does not take this.
@@ -157,7 +176,7 @@ pub(crate) async fn wrong_method(State(panel): State<Shared>, request: Request) 
     let title = "This address does not take that";
     let text = format!("{} is not something this address takes.", request.method());
     let remedy = "Open the page it belongs to, or see the description of the API.";
-    if request.uri().path().starts_with("/api/") {
+    if request.uri().path().starts_with(API) {
         problem_json(status, "wrong-method", title, &text, remedy, None, None)
     } else {
         Frame::visitor(&panel).error_page(status, title, &text, remedy)
@@ -174,7 +193,7 @@ fn nowhere(panel: &Shared, path: &str) -> Response {
     let title = "There is no such page";
     let remedy = "Check the address, or start from your first page.";
     let text = "The address leads nowhere here.";
-    if path.starts_with("/api/") {
+    if path.starts_with(API) {
         problem_json(status, "not-found", title, text, remedy, None, None)
     } else {
         Frame::visitor(panel).error_page(status, title, text, remedy)

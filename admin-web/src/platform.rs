@@ -38,8 +38,8 @@ pub(crate) fn ends(certificates: &[(Option<u32>, u64)]) -> Markup {
             let (label, colour) = match bound {
                 Some(1) => ("ended or today".to_owned(), "bad"),
                 Some(to) if *to <= 7 => (format!("{from}\u{2013}{to} days"), "bad"),
-                Some(to) if *to <= 14 => (format!("{from}\u{2013}{to}"), "warn"),
-                Some(to) => (format!("{from}\u{2013}{to}"), "ok"),
+                Some(to) if *to <= 14 => (format!("{from}\u{2013}{to} days"), "warn"),
+                Some(to) => (format!("{from}\u{2013}{to} days"), "ok"),
                 None => (format!("{from} or more"), "ok"),
             };
             from = bound.unwrap_or(from);

@@ -35,7 +35,7 @@ pub(super) struct PageQuery {
 }
 
 /// Accounts by localpart, at most 500 a page
-#[utoipa::path(get, path = "/domains/{domain}/accounts", tag = "accounts", params(("domain" = String, Path), ("after" = Option<String>, Query), ("limit" = Option<usize>, Query)),
+#[utoipa::path(get, operation_id = "account_list", path = "/domains/{domain}/accounts", tag = "accounts", params(("domain" = String, Path), ("after" = Option<String>, Query), ("limit" = Option<usize>, Query)),
     responses((status = 200, body = schema::AccountPage), (status = 404, body = schema::Problem)))]
 async fn list(caller: Caller, Path(domain): Path<String>, Query(page): Query<PageQuery>) -> Reply {
     let control = &caller.panel.control;
@@ -47,7 +47,7 @@ async fn list(caller: Caller, Path(domain): Path<String>, Query(page): Query<Pag
 }
 
 /// Add an account; without a password one is drawn and returned, once
-#[utoipa::path(post, path = "/domains/{domain}/accounts", tag = "accounts", params(("domain" = String, Path)), request_body = schema::AccountNew,
+#[utoipa::path(post, operation_id = "account_add", path = "/domains/{domain}/accounts", tag = "accounts", params(("domain" = String, Path)), request_body = schema::AccountNew,
     responses((status = 201, body = schema::AccountAdded), (status = 404, body = schema::Problem), (status = 409, body = schema::Problem), (status = 422, body = schema::Problem)))]
 async fn add(caller: Caller, Path(domain): Path<String>, Body(new): Body<AccountNew>) -> Reply {
     let control = &caller.panel.control;
@@ -83,7 +83,7 @@ async fn import(caller: Caller, Path(domain): Path<String>, body: Bytes) -> Repl
 }
 
 /// One account
-#[utoipa::path(get, path = "/domains/{domain}/accounts/{local}", tag = "accounts", params(("domain" = String, Path), ("local" = String, Path)),
+#[utoipa::path(get, operation_id = "account_show", path = "/domains/{domain}/accounts/{local}", tag = "accounts", params(("domain" = String, Path), ("local" = String, Path)),
     responses((status = 200, body = schema::Account), (status = 404, body = schema::Problem)))]
 async fn show(caller: Caller, Path((domain, local)): Path<(String, String)>) -> Reply {
     let control = &caller.panel.control;
@@ -94,7 +94,7 @@ async fn show(caller: Caller, Path((domain, local)): Path<(String, String)>) -> 
 }
 
 /// Erase an account with everything it has
-#[utoipa::path(delete, path = "/domains/{domain}/accounts/{local}", tag = "accounts", params(("domain" = String, Path), ("local" = String, Path)),
+#[utoipa::path(delete, operation_id = "account_remove", path = "/domains/{domain}/accounts/{local}", tag = "accounts", params(("domain" = String, Path), ("local" = String, Path)),
     responses((status = 204), (status = 404, body = schema::Problem)))]
 async fn remove(caller: Caller, Path((domain, local)): Path<(String, String)>) -> Reply {
     let control = &caller.panel.control;
@@ -130,7 +130,7 @@ async fn set_password(
 }
 
 /// Stop an account; its sessions end
-#[utoipa::path(post, path = "/domains/{domain}/accounts/{local}/suspend", tag = "accounts", params(("domain" = String, Path), ("local" = String, Path)),
+#[utoipa::path(post, operation_id = "account_suspend", path = "/domains/{domain}/accounts/{local}/suspend", tag = "accounts", params(("domain" = String, Path), ("local" = String, Path)),
     responses((status = 200, body = schema::Account), (status = 404, body = schema::Problem)))]
 async fn suspend(caller: Caller, Path((domain, local)): Path<(String, String)>) -> Reply {
     let control = &caller.panel.control;
@@ -141,7 +141,7 @@ async fn suspend(caller: Caller, Path((domain, local)): Path<(String, String)>) 
 }
 
 /// Start it again
-#[utoipa::path(post, path = "/domains/{domain}/accounts/{local}/resume", tag = "accounts", params(("domain" = String, Path), ("local" = String, Path)),
+#[utoipa::path(post, operation_id = "account_resume", path = "/domains/{domain}/accounts/{local}/resume", tag = "accounts", params(("domain" = String, Path), ("local" = String, Path)),
     responses((status = 200, body = schema::Account), (status = 404, body = schema::Problem)))]
 async fn resume(caller: Caller, Path((domain, local)): Path<(String, String)>) -> Reply {
     let control = &caller.panel.control;

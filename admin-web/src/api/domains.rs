@@ -48,7 +48,7 @@ pub(super) struct OfTenant {
 }
 
 /// Domains, the most urgent first
-#[utoipa::path(get, path = "/domains", tag = "domains", params(("tenant" = Option<i64>, Query, description = "Of this customer only")),
+#[utoipa::path(get, operation_id = "domain_list", path = "/domains", tag = "domains", params(("tenant" = Option<i64>, Query, description = "Of this customer only")),
     responses((status = 200, body = Vec<schema::Domain>), (status = 401, body = schema::Problem)))]
 async fn list(caller: Caller, Query(of): Query<OfTenant>) -> Reply {
     let control = &caller.panel.control;
@@ -59,7 +59,7 @@ async fn list(caller: Caller, Query(of): Query<OfTenant>) -> Reply {
 }
 
 /// Add a domain: claimed, with a record to publish
-#[utoipa::path(post, path = "/domains", tag = "domains", request_body = schema::DomainNew,
+#[utoipa::path(post, operation_id = "domain_add", path = "/domains", tag = "domains", request_body = schema::DomainNew,
     responses((status = 201, body = schema::DomainShow), (status = 409, body = schema::Problem), (status = 422, body = schema::Problem)))]
 async fn add(caller: Caller, Body(new): Body<DomainNew>) -> Reply {
     created(
@@ -73,7 +73,7 @@ async fn add(caller: Caller, Body(new): Body<DomainNew>) -> Reply {
 }
 
 /// One domain, from the last look
-#[utoipa::path(get, path = "/domains/{domain}", tag = "domains", params(("domain" = String, Path)),
+#[utoipa::path(get, operation_id = "domain_show", path = "/domains/{domain}", tag = "domains", params(("domain" = String, Path)),
     responses((status = 200, body = schema::DomainShow), (status = 404, body = schema::Problem)))]
 async fn show(caller: Caller, Path(domain): Path<String>) -> Reply {
     let control = &caller.panel.control;
@@ -84,7 +84,7 @@ async fn show(caller: Caller, Path(domain): Path<String>) -> Reply {
 }
 
 /// Change settings; what is not given stays
-#[utoipa::path(patch, path = "/domains/{domain}", tag = "domains", params(("domain" = String, Path)), request_body = schema::DomainSet,
+#[utoipa::path(patch, operation_id = "domain_set", path = "/domains/{domain}", tag = "domains", params(("domain" = String, Path)), request_body = schema::DomainSet,
     responses((status = 200, body = schema::DomainShow), (status = 404, body = schema::Problem), (status = 422, body = schema::Problem)))]
 async fn set(caller: Caller, Path(domain): Path<String>, Body(set): Body<DomainSet>) -> Reply {
     let control = &caller.panel.control;
@@ -95,7 +95,7 @@ async fn set(caller: Caller, Path(domain): Path<String>, Body(set): Body<DomainS
 }
 
 /// Erase a domain; answers with the records that now dangle
-#[utoipa::path(delete, path = "/domains/{domain}", tag = "domains", params(("domain" = String, Path)),
+#[utoipa::path(delete, operation_id = "domain_remove", path = "/domains/{domain}", tag = "domains", params(("domain" = String, Path)),
     responses((status = 200, body = schema::Removed), (status = 404, body = schema::Problem)))]
 async fn remove(caller: Caller, Path(domain): Path<String>) -> Reply {
     let control = &caller.panel.control;
@@ -152,7 +152,7 @@ pub(super) struct Reason {
 }
 
 /// Stop a domain; nothing is erased
-#[utoipa::path(post, path = "/domains/{domain}/suspend", tag = "domains", params(("domain" = String, Path)), request_body = schema::Reason,
+#[utoipa::path(post, operation_id = "domain_suspend", path = "/domains/{domain}/suspend", tag = "domains", params(("domain" = String, Path)), request_body = schema::Reason,
     responses((status = 200, body = schema::DomainShow), (status = 404, body = schema::Problem)))]
 async fn suspend(caller: Caller, Path(domain): Path<String>, Body(reason): Body<Reason>) -> Reply {
     let control = &caller.panel.control;
@@ -163,7 +163,7 @@ async fn suspend(caller: Caller, Path(domain): Path<String>, Body(reason): Body<
 }
 
 /// Start it again
-#[utoipa::path(post, path = "/domains/{domain}/resume", tag = "domains", params(("domain" = String, Path)),
+#[utoipa::path(post, operation_id = "domain_resume", path = "/domains/{domain}/resume", tag = "domains", params(("domain" = String, Path)),
     responses((status = 200, body = schema::DomainShow), (status = 404, body = schema::Problem), (status = 409, body = schema::Problem)))]
 async fn resume(caller: Caller, Path(domain): Path<String>) -> Reply {
     let control = &caller.panel.control;

@@ -253,7 +253,7 @@ async fn token_remove(caller: Caller, Path(id): Path<i64>) -> Reply {
 }
 
 /// Follow what changes, as server-sent events named `change`
-#[utoipa::path(get, path = "/events", tag = "entry", responses((status = 200, content_type = "text/event-stream", body = schema::Event), (status = 429)))]
+#[utoipa::path(get, path = "/events", tag = "entry", responses((status = 200, content_type = "text/event-stream", body = schema::Change), (status = 429)))]
 async fn events(caller: Caller) -> Reply {
     Ok(follow(
         &caller.panel,

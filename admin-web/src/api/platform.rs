@@ -29,7 +29,7 @@ pub(super) fn router() -> OpenApiRouter<Shared> {
 }
 
 /// Customers that you may see
-#[utoipa::path(get, path = "/tenants", tag = "platform", responses((status = 200, body = Vec<schema::Tenant>)))]
+#[utoipa::path(get, operation_id = "tenant_list", path = "/tenants", tag = "platform", responses((status = 200, body = Vec<schema::Tenant>)))]
 async fn list(caller: Caller) -> Reply {
     ok(caller
         .panel
@@ -40,7 +40,7 @@ async fn list(caller: Caller) -> Reply {
 }
 
 /// Add a customer by hand
-#[utoipa::path(post, path = "/tenants", tag = "platform", request_body = schema::TenantNew,
+#[utoipa::path(post, operation_id = "tenant_add", path = "/tenants", tag = "platform", request_body = schema::TenantNew,
     responses((status = 201, body = schema::Tenant), (status = 403, body = schema::Problem), (status = 422, body = schema::Problem)))]
 async fn add(caller: Caller, Body(new): Body<TenantNew>) -> Reply {
     created(
@@ -54,7 +54,7 @@ async fn add(caller: Caller, Body(new): Body<TenantNew>) -> Reply {
 }
 
 /// One customer
-#[utoipa::path(get, path = "/tenants/{id}", tag = "platform", params(("id" = i64, Path)), responses((status = 200, body = schema::Tenant), (status = 404, body = schema::Problem)))]
+#[utoipa::path(get, operation_id = "tenant_show", path = "/tenants/{id}", tag = "platform", params(("id" = i64, Path)), responses((status = 200, body = schema::Tenant), (status = 404, body = schema::Problem)))]
 async fn show(caller: Caller, Path(id): Path<i64>) -> Reply {
     ok(caller
         .panel
@@ -65,7 +65,7 @@ async fn show(caller: Caller, Path(id): Path<i64>) -> Reply {
 }
 
 /// Erase a customer with everything; answers with the records that now dangle
-#[utoipa::path(delete, path = "/tenants/{id}", tag = "platform", params(("id" = i64, Path)), responses((status = 200, body = Vec<schema::Record>), (status = 404, body = schema::Problem)))]
+#[utoipa::path(delete, operation_id = "tenant_remove", path = "/tenants/{id}", tag = "platform", params(("id" = i64, Path)), responses((status = 200, body = Vec<schema::Record>), (status = 404, body = schema::Problem)))]
 async fn remove(caller: Caller, Path(id): Path<i64>) -> Reply {
     ok(caller
         .panel
@@ -87,7 +87,7 @@ async fn set_limits(caller: Caller, Path(id): Path<i64>, Body(limits): Body<Limi
 }
 
 /// Stop all domains of a customer
-#[utoipa::path(post, path = "/tenants/{id}/suspend", tag = "platform", params(("id" = i64, Path)), request_body = schema::Reason,
+#[utoipa::path(post, operation_id = "tenant_suspend", path = "/tenants/{id}/suspend", tag = "platform", params(("id" = i64, Path)), request_body = schema::Reason,
     responses((status = 200, body = schema::Tenant), (status = 404, body = schema::Problem)))]
 async fn suspend(caller: Caller, Path(id): Path<i64>, Body(reason): Body<Reason>) -> Reply {
     let control = &caller.panel.control;
@@ -98,7 +98,7 @@ async fn suspend(caller: Caller, Path(id): Path<i64>, Body(reason): Body<Reason>
 }
 
 /// Start them again
-#[utoipa::path(post, path = "/tenants/{id}/resume", tag = "platform", params(("id" = i64, Path)), responses((status = 200, body = schema::Tenant), (status = 404, body = schema::Problem)))]
+#[utoipa::path(post, operation_id = "tenant_resume", path = "/tenants/{id}/resume", tag = "platform", params(("id" = i64, Path)), responses((status = 200, body = schema::Tenant), (status = 404, body = schema::Problem)))]
 async fn resume(caller: Caller, Path(id): Path<i64>) -> Reply {
     ok(caller
         .panel

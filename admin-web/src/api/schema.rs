@@ -149,6 +149,15 @@ pub(super) struct TokenMade {
     token: Token,
 }
 
+/// One of the events of the stream (`text/event-stream`).
+#[derive(ToSchema)]
+pub(super) struct Change {
+    /// `change`.
+    event: String,
+    /// What changed, as JSON: `Event`.
+    data: String,
+}
+
 /// Something changed.
 #[derive(ToSchema)]
 pub(super) struct Event {

@@ -63,7 +63,17 @@ impl Control {
         let target = facts.target(self.settings());
         let wanted = desired(&facts, self.settings());
         let mut names = vec![(row.name.clone(), None)];
-        for label in facts.services.clone() {
+        // Nobody asks who speaks for a service that other servers do not reach.
+        let federated = |label: &String| {
+            let mut known = self.settings().service_names.iter();
+            known.any(|service| service.federated && service.label == *label)
+        };
+        for label in facts
+            .services
+            .iter()
+            .filter(|label| federated(label))
+            .cloned()
+        {
             if let Ok(name) = DomainName::parse(&format!("{label}.{}", row.name)) {
                 names.push((name, Some(label)));
             }

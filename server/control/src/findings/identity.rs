@@ -96,7 +96,8 @@ pub(super) fn identity(domain: &DomainFacts, around: &Surroundings<'_>) -> Vec<F
                     .settings
                     .service_names
                     .iter()
-                    .any(|service| service.label == **label)
+                    // Only what other servers reach by name has to be in it.
+                    .any(|service| service.federated && service.label == **label)
             }) {
                 let service = format!("{label}.{name}");
                 if !facts.names.iter().any(|held| covers(held, &service)) {

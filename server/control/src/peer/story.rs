@@ -234,6 +234,7 @@ fn steps(story: &Story, meaning: Option<&Meaning>) -> Vec<Step> {
     let dns = match (story.fact("target"), story.fact("dns")) {
         ("", _) if inbound => "they called us".to_owned(),
         (target, "") => target.to_owned(),
+        ("", security) => format!("nothing, by {}", signed(security)),
         (target, security) => format!("{target}, by {}", signed(security)),
     };
     let seen = [

@@ -235,6 +235,7 @@ impl Fetch for Handle {
         Ok(pages.get(url.as_str()).cloned().unwrap_or(Reply {
             status: 404,
             location: None,
+            allow_origin: None,
             body: Vec::new(),
         }))
     }
