@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 
 pub use schema::{
     AcmeSecondSection, AcmeSection, ClientsSection, Config, DatabaseSection, DnsMode, DnsSection,
-    ExternalSection, FederationSection, LimitsSection, ListenSection, LogFormat, LogSection, MailSecurity,
-    PanelSection, PlatformSection, PolicyLevel, ServerSection, TlsSection, UploadsSection,
-    ZoneSection,
+    ExternalSection, FederationSection, LimitsSection, ListenSection, LogFormat, LogSection,
+    MailSecurity, PanelSection, PlatformSection, PolicyLevel, ServerSection, TlsSection,
+    UploadsSection, ZoneSection,
 };
 pub use value::Secret;
 
