@@ -2,6 +2,8 @@
 
 use askama::Template;
 use control::audit::{AuditQuery, AuditView};
+use control::factor::{FactorBegun, FactorView};
+use control::invitation::InvitationView;
 use control::operator::{LoginView, OperatorNew, OperatorView};
 use control::token::{TokenAsk, TokenNew, TokenView};
 use control::{ControlError, Operation, Role};
@@ -21,9 +23,21 @@ pub(crate) struct TeamPage {
     pub(crate) frame: Frame,
     pub(crate) tenant: i64,
     pub(crate) tenant_name: String,
+    /// Must everybody have a second factor?
+    pub(crate) factor_wanted: bool,
     pub(crate) team: Vec<OperatorView>,
+    pub(crate) invitations: Vec<InvitationView>,
+    /// The link of a fresh invitation, seen once, and whom it is for.
+    pub(crate) fresh: Option<(String, InvitationView)>,
     pub(crate) login: String,
     pub(crate) role: String,
+}
+
+impl TeamPage {
+    /// Is this the person's role?
+    fn is(&self, operator: &OperatorView, role: &str) -> bool {
+        operator.role.as_str() == role
+    }
 }
 
 /// Roles of a tenant with what they may, for the form.
@@ -35,7 +49,7 @@ pub(crate) const ROLES: [(&str, &str, &str); 4] = [
 ];
 
 /// Their own tenant's id; platform operators have none, and find a tenant's team on its page.
-fn own_tenant(desk: &SignedIn) -> Result<i64, Failure> {
+pub(crate) fn own_tenant(desk: &SignedIn) -> Result<i64, Failure> {
     desk.actor.tenant().map(|tenant| tenant.0).ok_or_else(|| {
         desk.fail(ControlError::NotFound {
             what: "team",
@@ -47,25 +61,32 @@ fn own_tenant(desk: &SignedIn) -> Result<i64, Failure> {
 /// The team.
 pub(crate) async fn team(desk: SignedIn) -> Answer {
     let role = Role::Admin.as_str().to_owned();
-    team_page(&desk, None, String::new(), role).await
+    team_page(&desk, None, String::new(), role, None).await
 }
 
-async fn team_page(
+pub(crate) async fn team_page(
     desk: &SignedIn,
     problem: Option<Problem>,
     login: String,
     role: String,
+    fresh: Option<(String, InvitationView)>,
 ) -> Answer {
     let control = &desk.panel.control;
     let tenant = own_tenant(desk)?;
+    let shown = control
+        .tenant_show(&desk.actor, tenant)
+        .await
+        .or_page(desk)?;
     let page = TeamPage {
         tenant,
-        tenant_name: control
-            .tenant_show(&desk.actor, tenant)
-            .await
-            .or_page(desk)?
-            .name,
+        tenant_name: shown.name,
+        factor_wanted: shown.second_factor,
         team: control.team_list(&desk.actor, tenant).await.or_page(desk)?,
+        invitations: control
+            .invitation_list(&desk.actor, tenant)
+            .await
+            .or_page(desk)?,
+        fresh,
         frame: desk.at(Here::Team).problem(problem),
         login,
         role,
@@ -86,7 +107,7 @@ pub(crate) async fn team_add(Posted { desk, fields }: Posted) -> Answer {
         Ok(_) => Ok(done(urls::TEAM, "saved")),
         Err(failure) => {
             let problem = Problem::of(failure).map_err(|other| desk.fail(other))?;
-            team_page(&desk, Some(problem), login, role).await
+            team_page(&desk, Some(problem), login, role, None).await
         }
     }
 }
@@ -101,7 +122,7 @@ pub(crate) async fn team_remove(Path(id): Path<i64>, Posted { desk, fields }: Po
             "Open \"Remove\" beside the person, and confirm it there.".to_owned(),
         );
         let role = Role::Admin.as_str().to_owned();
-        return team_page(&desk, Some(problem), String::new(), role).await;
+        return team_page(&desk, Some(problem), String::new(), role, None).await;
     }
     match desk
         .panel
@@ -113,7 +134,7 @@ pub(crate) async fn team_remove(Path(id): Path<i64>, Posted { desk, fields }: Po
         Err(failure) => {
             let problem = Problem::of(failure).map_err(|other| desk.fail(other))?;
             let role = Role::Admin.as_str().to_owned();
-            team_page(&desk, Some(problem), String::new(), role).await
+            team_page(&desk, Some(problem), String::new(), role, None).await
         }
     }
 }
@@ -286,16 +307,26 @@ pub(crate) async fn token_remove(Path(id): Path<i64>, Posted { desk, .. }: Poste
 pub(crate) struct MePage {
     pub(crate) frame: Frame,
     pub(crate) logins: Vec<LoginView>,
+    pub(crate) factor: FactorView,
+    /// A secret for the app, until it is shown to work.
+    pub(crate) begun: Option<FactorBegun>,
+    /// Recovery codes, seen once.
+    pub(crate) codes: Vec<String>,
     /// The login of this browser.
     pub(crate) this: i64,
 }
 
 /// Password and logins.
 pub(crate) async fn me(desk: SignedIn) -> Answer {
-    me_page(&desk, None).await
+    me_page(&desk, None, None, Vec::new()).await
 }
 
-async fn me_page(desk: &SignedIn, problem: Option<Problem>) -> Answer {
+pub(crate) async fn me_page(
+    desk: &SignedIn,
+    problem: Option<Problem>,
+    begun: Option<FactorBegun>,
+    codes: Vec<String>,
+) -> Answer {
     let logins = desk
         .panel
         .control
@@ -304,6 +335,14 @@ async fn me_page(desk: &SignedIn, problem: Option<Problem>) -> Answer {
         .or_page(desk)?;
     let page = MePage {
         frame: desk.at(Here::Me).problem(problem),
+        factor: desk
+            .panel
+            .control
+            .factor_show(&desk.actor)
+            .await
+            .or_page(desk)?,
+        begun,
+        codes,
         logins,
         this: desk.id,
     };
@@ -322,7 +361,7 @@ pub(crate) async fn password(Posted { desk, fields }: Posted) -> Answer {
         Ok(()) => Ok(leave(&desk.panel, "password-changed")),
         Err(failure) => {
             let problem = Problem::of(failure).map_err(|other| desk.fail(other))?;
-            me_page(&desk, Some(problem)).await
+            me_page(&desk, Some(problem), None, Vec::new()).await
         }
     }
 }

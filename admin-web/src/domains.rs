@@ -264,6 +264,7 @@ pub(crate) async fn settings_save(
         services: Some(fields.all("service")),
         allow: Some(fields.list("allow")),
         block: Some(fields.list("block")),
+        version: fields.version(),
         ..DomainSet::default()
     };
     match desk

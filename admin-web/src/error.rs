@@ -59,8 +59,10 @@ impl Problem {
             ControlError::Invalid { .. }
             | ControlError::Exists { .. }
             | ControlError::State { .. }
+            | ControlError::Stale { .. }
             | ControlError::Limit { .. }
             | ControlError::TooMany { .. }
+            | ControlError::FactorWanted
             | ControlError::LoginRefused => Ok(Self {
                 status: status(&error),
                 text: sentence(&error),
@@ -109,12 +111,15 @@ pub(crate) fn title(error: &ControlError) -> &'static str {
         ControlError::NotFound { .. } => "There is nothing here",
         ControlError::Forbidden { .. } => "Your role does not include this",
         ControlError::Scope { .. } => "The token does not include this",
+        ControlError::SecondFactor { .. } => "A code is wanted too",
+        ControlError::FactorWanted => "A second factor comes first",
         ControlError::LoginRefused => "That did not let you in",
         ControlError::NotSignedIn { .. } => "You are not signed in",
         ControlError::TooMany { .. } => "Too many attempts",
         ControlError::Invalid { .. } => "Something in the form cannot be used",
         ControlError::Exists { .. } => "That name is taken",
         ControlError::State { .. } => "Not possible right now",
+        ControlError::Stale { .. } => "Somebody else has changed it",
         ControlError::Limit { .. } => "A limit is reached",
         ControlError::Unavailable { .. } => "Something we need is out of reach",
         ControlError::Internal { .. } => "Something went wrong on our side",

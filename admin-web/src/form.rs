@@ -46,6 +46,11 @@ impl Fields {
             .collect()
     }
 
+    /// The version of what the form was made from.
+    pub(crate) fn version(&self) -> Option<String> {
+        Some(self.text("version").to_owned()).filter(|version| !version.is_empty())
+    }
+
     /// The chosen file, or what was pasted beside it.
     pub(crate) fn file_or_text(&self, file: &str, text: &str) -> &str {
         match self.raw(file) {

@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use control::domain::{DomainPage, DomainView};
 use control::tenant::{Overview, TenantView};
+use control::usage::UsageView;
 use serde::Deserialize;
 
 use crate::Shared;
@@ -19,6 +20,7 @@ use crate::urls::{self, DomainUrls};
 pub(crate) struct HomePage {
     pub(crate) frame: Frame,
     pub(crate) tenant: TenantView,
+    pub(crate) usage: UsageView,
     pub(crate) page: DomainPage,
     pub(crate) search: String,
 }
@@ -86,6 +88,10 @@ pub(crate) async fn home(
             .tenant_show(&desk.actor, tenant.0)
             .await
             .or_page(&desk)?;
+        let mut usage = control
+            .usage(&desk.actor, Some(tenant.id))
+            .await
+            .or_page(&desk)?;
         let page = control
             .domain_page(&desk.actor, None, &part.search, part.from)
             .await
@@ -93,6 +99,8 @@ pub(crate) async fn home(
         let page = HomePage {
             frame,
             tenant,
+            // There is one of each tenant.
+            usage: usage.remove(0),
             page,
             search: part.search,
         };

@@ -13,14 +13,17 @@ mod desk;
 mod domains;
 mod door;
 mod error;
+mod factor;
 mod federation;
 mod form;
 mod frame;
 mod home;
 mod identity;
+mod join;
 mod live;
 mod login;
 mod people;
+mod plans;
 mod platform;
 mod records;
 mod reports;
@@ -30,6 +33,7 @@ mod tests;
 mod ui;
 mod urls;
 mod verification;
+mod webhooks;
 mod words;
 
 use std::sync::Arc;
@@ -101,6 +105,10 @@ fn pages() -> Router<Shared> {
         .route(urls::SIGN_UP, get(login::sign_up_page).post(login::sign_up))
         .route(urls::SIGN_UP_HINT, get(login::hint))
         .route(urls::SIGN_IN, get(login::sign_in_page).post(login::sign_in))
+        .route(
+            urls::SIGN_IN_CODE,
+            get(factor::code_page).post(factor::code),
+        )
         .route(urls::SIGN_OUT, post(login::sign_out))
         .route(urls::SETUP, get(login::setup_page).post(login::setup))
         .route(urls::LIVE, get(live::live))
@@ -146,21 +154,40 @@ fn pages() -> Router<Shared> {
         .route(route::REMOVE, post(domains::remove))
         .route(urls::TEAM, get(desk::team).post(desk::team_add))
         .route(route::TEAM_REMOVE, post(desk::team_remove))
+        .route(route::TEAM_ROLE, post(join::set_role))
+        .route(urls::TEAM_INVITE, post(join::invite))
+        .route(route::UNINVITE, post(join::uninvite))
+        .route(urls::JOIN, get(join::page).post(join::accept))
         .route(urls::AUDIT, get(desk::audit))
         .route(urls::AUDIT_CSV, get(desk::audit_csv))
+        .route(urls::WEBHOOKS, get(webhooks::list).post(webhooks::add))
+        .route(route::WEBHOOK_TEST, post(webhooks::test))
+        .route(route::WEBHOOK_REMOVE, post(webhooks::remove))
         .route(urls::TOKENS, get(desk::tokens).post(desk::token_add))
         .route(route::TOKEN_REMOVE, post(desk::token_remove))
         .route(urls::ME, get(desk::me).post(desk::password))
+        .route(urls::FACTOR, post(factor::begin))
+        .route(urls::FACTOR_CONFIRM, post(factor::confirm))
+        .route(urls::FACTOR_REMOVE, post(factor::remove))
+        .route(route::TEAM_FACTOR, post(factor::reset))
+        .route(route::TENANT_FACTOR, post(factor::require))
         .route(route::LOGIN_END, post(desk::login_end))
         .route(urls::TENANTS, get(tenants::list).post(tenants::add))
         .route(route::TENANT, get(tenants::show))
         .route(route::TENANT_TEAM, post(tenants::team_add))
         .route(route::TENANT_LIMITS, post(tenants::limits))
+        .route(route::TENANT_LADDER, post(tenants::ladder_set))
+        .route(route::TENANT_LADDER_END, post(tenants::ladder_end))
         .route(route::TENANT_SUSPEND, post(tenants::suspend))
         .route(route::TENANT_RESUME, post(tenants::resume))
         .route(route::TENANT_REMOVE, post(tenants::remove))
         .route(urls::CERTIFICATES, get(platform::certificates))
         .route(route::FAILING, get(platform::failing))
+        .route(urls::PLANS, get(plans::list).post(plans::add))
+        .route(route::PLAN, get(plans::show).post(plans::save))
+        .route(route::PLAN_REMOVE, post(plans::remove))
+        .route(urls::USAGE, get(plans::usage))
+        .route(urls::USAGE_CSV, get(plans::usage_csv))
         .route(
             urls::OPERATORS,
             get(tenants::operators).post(tenants::operators_add),

@@ -17,10 +17,10 @@ use crate::door::Query;
 use crate::error::{Answer, Failure, Problem};
 use crate::form::{Open, Posted};
 use crate::frame::{Frame, Here, Who, done, html, see_other};
-use crate::{Panel, Shared, door, error, urls, words};
+use crate::{Panel, Shared, door, error, factor, urls, words};
 
 /// Name of the cookie; `__Host-` binds it to this host, to TLS and to the path `/`.
-fn cookie_name(panel: &Panel) -> &'static str {
+pub(crate) fn cookie_name(panel: &Panel) -> &'static str {
     if panel.settings.secure_cookies {
         "__Host-login"
     } else {
@@ -30,7 +30,11 @@ fn cookie_name(panel: &Panel) -> &'static str {
 
 /// The login's token in the request's cookies.
 pub(crate) fn cookie_token(panel: &Panel, headers: &HeaderMap) -> Option<String> {
-    let name = cookie_name(panel);
+    cookie_named(cookie_name(panel), headers)
+}
+
+/// The value of a cookie of ours.
+pub(crate) fn cookie_named(name: &str, headers: &HeaderMap) -> Option<String> {
     let cookies = headers.get_all(header::COOKIE).iter();
     let pairs = cookies
         .filter_map(|value| value.to_str().ok())
@@ -59,7 +63,11 @@ pub(crate) fn clear_cookie(panel: &Panel) -> HeaderValue {
 }
 
 fn cookie(panel: &Panel, value: &str, seconds: i64) -> HeaderValue {
-    let name = cookie_name(panel);
+    cookie_of(panel, cookie_name(panel), value, seconds)
+}
+
+/// `Set-Cookie` of a cookie of ours.
+pub(crate) fn cookie_of(panel: &Panel, name: &str, value: &str, seconds: i64) -> HeaderValue {
     let secure = if panel.settings.secure_cookies {
         "; Secure"
     } else {
@@ -95,6 +103,10 @@ impl SignedIn {
         if let Some(token) = cookie_token(panel, &parts.headers) {
             match panel.control.login_resume(&token).await {
                 Ok(Some(resumed)) => {
+                    let reads = !door::changes(&parts.method);
+                    if resumed.actor.must_enrol() && reads && parts.uri.path() != urls::ME {
+                        return Err(done(urls::ME, "factor-wanted").into());
+                    }
                     return Ok(Self {
                         panel: panel.clone(),
                         actor: resumed.actor,
@@ -268,6 +280,7 @@ pub(crate) async fn sign_in(State(panel): State<Shared>, Open { fields, origin }
             let path = urls::local_path(&next).unwrap_or(urls::HOME);
             Ok(enter(&panel, &logged_in, see_other(path)))
         }
+        Err(ControlError::SecondFactor { pending }) => Ok(factor::ask(&panel, &pending, &next)),
         Err(failure) => {
             let problem = Problem::of(failure).map_err(|other| visitor_fail(&panel, other))?;
             let frame = Frame::visitor(&panel).problem(Some(problem));
@@ -277,7 +290,7 @@ pub(crate) async fn sign_in(State(panel): State<Shared>, Open { fields, origin }
     }
 }
 
-fn enter(panel: &Panel, logged_in: &LoggedIn, mut response: Response) -> Response {
+pub(crate) fn enter(panel: &Panel, logged_in: &LoggedIn, mut response: Response) -> Response {
     let cookie = set_cookie(panel, &logged_in.token, logged_in.resumed.expires);
     response.headers_mut().append(header::SET_COOKIE, cookie);
     response

@@ -3,11 +3,13 @@
 use askama::Template;
 use axum::http::StatusCode;
 use control::domain::DomainView;
+use control::ladder::LadderSet;
 use control::operator::{OperatorNew, OperatorView};
+use control::plan::PlanView;
 use control::records::DesiredRecord;
-use control::tenant::LimitsSet;
-use control::tenant::{OwnerNew, TenantNew, TenantPage as TenantPageView, TenantView};
-use control::{ControlError, Role};
+use control::tenant::{OwnerNew, TenantNew, TenantPage as TenantPageView, TenantSet, TenantView};
+use control::usage::UsageView;
+use control::{ControlError, Operation, Role};
 
 use crate::door::{Path, Query};
 use crate::error::{Answer, Problem};
@@ -15,7 +17,7 @@ use crate::form::Posted;
 use crate::frame::{Frame, Here, done, html};
 use crate::home::Part;
 use crate::login::{OrPage, SignedIn};
-use crate::{urls, words};
+use crate::{plans, urls, words};
 
 #[derive(Template)]
 #[template(path = "tenants.html")]
@@ -86,6 +88,16 @@ pub(crate) struct TenantPage {
     /// How many there are.
     pub(crate) total: usize,
     pub(crate) team: Vec<OperatorView>,
+    pub(crate) view: UsageView,
+    /// Plans to choose from, for who may.
+    pub(crate) plans: Vec<PlanView>,
+}
+
+impl TenantPage {
+    /// Is this the plan it was given?
+    fn has_plan(&self, id: &i64) -> bool {
+        self.tenant.plan == Some(*id)
+    }
 }
 
 /// One tenant.
@@ -99,8 +111,17 @@ async fn page(desk: &SignedIn, id: i64, problem: Option<Problem>) -> Answer {
         .domain_page(&desk.actor, Some(id), "", 0)
         .await
         .or_page(desk)?;
+    let tenant = control.tenant_show(&desk.actor, id).await.or_page(desk)?;
+    let mut views = control.usage(&desk.actor, Some(id)).await.or_page(desk)?;
+    let plans = match desk.actor.may(Operation::PlanList) {
+        true => control.plan_list(&desk.actor).await.or_page(desk)?,
+        false => Vec::new(),
+    };
     let page = TenantPage {
-        tenant: control.tenant_show(&desk.actor, id).await.or_page(desk)?,
+        tenant,
+        // There is one of each tenant.
+        view: views.remove(0),
+        plans,
         total: domains.total,
         domains: domains.domains,
         team: control.team_list(&desk.actor, id).await.or_page(desk)?,
@@ -127,29 +148,62 @@ pub(crate) async fn team_add(Path(id): Path<i64>, Posted { desk, fields }: Poste
     }
 }
 
-/// Changes limits.
+/// Changes plan and limits.
 pub(crate) async fn limits(Path(id): Path<i64>, Posted { desk, fields }: Posted) -> Answer {
-    let number = |name: &str| fields.text(name).parse::<u32>().ok();
-    let (Some(domains), Some(accounts)) = (number("domains"), number("accounts")) else {
-        let problem = Problem::new(
-            Some("domains"),
-            "A limit is a whole number.",
-            "Type both numbers without dots or commas.",
-        );
-        return page(&desk, id, Some(problem)).await;
+    let control = &desk.panel.control;
+    let before = control.tenant_show(&desk.actor, id).await.or_page(&desk)?;
+    let limits = match plans::limits_of(&fields, &before.limits) {
+        Ok(limits) => limits,
+        Err(problem) => return page(&desk, id, Some(problem)).await,
     };
-    let limits = LimitsSet {
-        domains: Some(domains),
-        accounts: Some(accounts),
-        ..LimitsSet::default()
+    let plan = fields.text("plan").parse().ok();
+    let set = TenantSet {
+        plan: plan.filter(|plan| *plan != before.plan.unwrap_or_default()),
+        limits,
+        version: fields.version(),
     };
-    match desk
-        .panel
-        .control
-        .tenant_set_limits(&desk.actor, id, limits)
-        .await
-    {
+    match control.tenant_set_limits(&desk.actor, id, set).await {
         Ok(_) => Ok(done(&urls::tenant(id), "saved")),
+        Err(failure) => refused(&desk, id, failure).await,
+    }
+}
+
+/// Puts it on the suspension ladder.
+pub(crate) async fn ladder_set(Path(id): Path<i64>, Posted { desk, fields }: Posted) -> Answer {
+    let mut set = LadderSet {
+        reason: fields.text("reason").to_owned(),
+        ..LadderSet::default()
+    };
+    for (field, days) in [
+        ("read_only_days", &mut set.read_only_days),
+        ("no_federation_days", &mut set.no_federation_days),
+        ("no_login_days", &mut set.no_login_days),
+        ("erased_days", &mut set.erased_days),
+    ] {
+        let text = fields.text(field);
+        if text.is_empty() {
+            continue;
+        }
+        let Ok(number) = text.parse() else {
+            let problem = Problem::new(
+                Some(field),
+                "The days are a whole number.",
+                "Type how many days from now, or nothing if the step is not to come.",
+            );
+            return page(&desk, id, Some(problem)).await;
+        };
+        *days = Some(number);
+    }
+    match desk.panel.control.ladder_set(&desk.actor, id, set).await {
+        Ok(_) => Ok(done(&urls::tenant(id), "laddered")),
+        Err(failure) => refused(&desk, id, failure).await,
+    }
+}
+
+/// Takes it off.
+pub(crate) async fn ladder_end(Path(id): Path<i64>, Posted { desk, .. }: Posted) -> Answer {
+    match desk.panel.control.ladder_end(&desk.actor, id).await {
+        Ok(_) => Ok(done(&urls::tenant(id), "off-the-ladder")),
         Err(failure) => refused(&desk, id, failure).await,
     }
 }

@@ -14,6 +14,8 @@ pub(crate) const SIGN_UP: &str = "/sign-up";
 pub(crate) const SIGN_UP_HINT: &str = "/sign-up/hint";
 /// Sign-in.
 pub(crate) const SIGN_IN: &str = "/sign-in";
+/// The second half of signing in.
+pub(crate) const SIGN_IN_CODE: &str = "/sign-in/code";
 /// Sign-out.
 pub(crate) const SIGN_OUT: &str = "/sign-out";
 /// The platform's first operator.
@@ -26,18 +28,36 @@ pub(crate) const DOMAIN_NEW: &str = "/domains/new";
 pub(crate) const DOMAINS: &str = "/domains";
 /// Operators of the tenant.
 pub(crate) const TEAM: &str = "/team";
+/// Invites somebody into the team.
+pub(crate) const TEAM_INVITE: &str = "/team/invitations";
+/// Where an invitation is taken.
+pub(crate) const JOIN: &str = "/join";
 /// What was done.
 pub(crate) const AUDIT: &str = "/audit";
 /// The same as a table.
 pub(crate) const AUDIT_CSV: &str = "/audit.csv";
+/// Webhooks of the tenant.
+pub(crate) const WEBHOOKS: &str = "/webhooks";
 /// API tokens.
 pub(crate) const TOKENS: &str = "/tokens";
 /// One's own password and logins.
 pub(crate) const ME: &str = "/me";
+/// Sets up one's own second factor.
+pub(crate) const FACTOR: &str = "/me/factor";
+/// Shows that it works.
+pub(crate) const FACTOR_CONFIRM: &str = "/me/factor/confirm";
+/// Takes it away.
+pub(crate) const FACTOR_REMOVE: &str = "/me/factor/remove";
 /// Tenants, for operators of the platform.
 pub(crate) const TENANTS: &str = "/tenants";
 /// Certificate authorities and orders, for operators of the platform.
 pub(crate) const CERTIFICATES: &str = "/certificates";
+/// Plans, for operators of the platform.
+pub(crate) const PLANS: &str = "/plans";
+/// What customers use of what they may have.
+pub(crate) const USAGE: &str = "/usage";
+/// The same as a table.
+pub(crate) const USAGE_CSV: &str = "/usage.csv";
 /// Operators of the platform.
 pub(crate) const OPERATORS: &str = "/operators";
 /// Description of the JSON API.
@@ -74,8 +94,18 @@ pub(crate) mod route {
 
     pub(crate) const FAILING: &str = "/failing/{code}";
     pub(crate) const TEAM_REMOVE: &str = "/team/{id}/remove";
+    pub(crate) const TEAM_ROLE: &str = "/team/{id}/role";
+    pub(crate) const TEAM_FACTOR: &str = "/team/{id}/factor";
+    pub(crate) const TENANT_LADDER: &str = "/tenants/{id}/ladder";
+    pub(crate) const TENANT_LADDER_END: &str = "/tenants/{id}/ladder/end";
+    pub(crate) const TENANT_FACTOR: &str = "/tenants/{id}/factor";
+    pub(crate) const UNINVITE: &str = "/team/invitations/{id}/remove";
+    pub(crate) const WEBHOOK_TEST: &str = "/webhooks/{id}/test";
+    pub(crate) const WEBHOOK_REMOVE: &str = "/webhooks/{id}/remove";
     pub(crate) const TOKEN_REMOVE: &str = "/tokens/{id}/remove";
     pub(crate) const LOGIN_END: &str = "/me/logins/{id}/end";
+    pub(crate) const PLAN: &str = "/plans/{id}";
+    pub(crate) const PLAN_REMOVE: &str = "/plans/{id}/remove";
     pub(crate) const TENANT: &str = "/tenants/{id}";
     pub(crate) const TENANT_TEAM: &str = "/tenants/{id}/team";
     pub(crate) const TENANT_LIMITS: &str = "/tenants/{id}/limits";
@@ -232,6 +262,21 @@ pub(crate) fn tenant(id: impl Display) -> String {
     fill(route::TENANT, &[&id.to_string()])
 }
 
+/// `/plans/{id}`.
+pub(crate) fn plan(id: impl Display) -> String {
+    fill(route::PLAN, &[&id.to_string()])
+}
+
+/// Removes a plan.
+pub(crate) fn plan_remove(id: impl Display) -> String {
+    fill(route::PLAN_REMOVE, &[&id.to_string()])
+}
+
+/// What everybody uses, or one tenant.
+pub(crate) fn usage(path: &str, tenant: Option<i64>) -> String {
+    tenant.map_or_else(|| path.to_owned(), |id| format!("{path}?tenant={id}"))
+}
+
 /// `team`, `limits`, `suspend`, `resume` or `remove` of a tenant.
 pub(crate) fn tenant_do(id: impl Display, what: &str) -> String {
     format!("{}/{what}", tenant(id))
@@ -240,6 +285,31 @@ pub(crate) fn tenant_do(id: impl Display, what: &str) -> String {
 /// Removes an operator from the team.
 pub(crate) fn team_remove(id: impl Display) -> String {
     fill(route::TEAM_REMOVE, &[&id.to_string()])
+}
+
+/// Gives an operator of the team another role.
+pub(crate) fn team_role(id: impl Display) -> String {
+    fill(route::TEAM_ROLE, &[&id.to_string()])
+}
+
+/// Takes a colleague's second factor away.
+pub(crate) fn team_factor(id: impl Display) -> String {
+    fill(route::TEAM_FACTOR, &[&id.to_string()])
+}
+
+/// Takes an invitation back.
+pub(crate) fn uninvite(id: impl Display) -> String {
+    fill(route::UNINVITE, &[&id.to_string()])
+}
+
+/// The link of an invitation.
+pub(crate) fn join(public_url: &str, secret: &str) -> String {
+    format!("{public_url}{JOIN}?invitation={}", encode(secret))
+}
+
+/// `test` or `remove` of a webhook.
+pub(crate) fn webhook_do(id: impl Display, what: &str) -> String {
+    format!("{WEBHOOKS}/{id}/{what}")
 }
 
 /// Ends an API token.

@@ -158,6 +158,21 @@ pub(crate) fn notice(word: &str) -> Option<&'static str> {
         "suspended" => "Stopped. Nothing is erased, and you can start it again at any time.",
         "resumed" => "Started again.",
         "removed" => "Removed, with everything that belonged to it.",
+        "invitation-removed" => "The invitation is taken back; its link opens nothing any more.",
+        "factor-wanted" => {
+            "Your team signs in with a second factor. Set yours up below; then everything is open to you."
+        }
+        "factor-removed" => {
+            "The second factor is taken away. From now on the password alone signs in."
+        }
+        "factor-rule" => {
+            "Changed. Whoever lacks a second factor is asked for it with the next page."
+        }
+        "laddered" => "The steps and their dates are set; the customer sees them.",
+        "off-the-ladder" => "No step is in force any more. Everything is as it was.",
+        "hook-tested" => "A message is on its way. Load this page again to see what became of it.",
+        "joined" => "You are in the team.",
+        "plan-removed" => "The plan is removed.",
         "pinned" => "Pinned. From now on only certificates under it prove that server.",
         "unpinned" => "That server is judged like everybody else again.",
         "person-added" => "The account is added and can sign in.",

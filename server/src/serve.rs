@@ -443,9 +443,20 @@ impl LiveServer {
                     self.revoke(&account, at);
                 }
             }
-            store::Change::Tenant(id) => {
-                if let Err(error) = self.tenancy.refresh_tenant(id).await {
+            store::Change::Tenant(id) => match self.tenancy.refresh_tenant(id).await {
+                Ok(false) => {}
+                Ok(true) => {
+                    for name in self.tenancy.domains_of(id) {
+                        self.domain_changed(&name).await;
+                    }
+                }
+                Err(error) => {
                     tracing::error!(tenant = id.0, %error, "a changed tenant cannot be read");
+                }
+            },
+            store::Change::Plans => {
+                if let Err(error) = self.tenancy.refresh_tenants().await {
+                    tracing::error!(%error, "tenants of a changed plan cannot be read");
                 }
             }
         }

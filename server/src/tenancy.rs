@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use control::domain::State;
+use control::ladder::Step;
+use control::outside::LiveUsage;
 use dashmap::DashMap;
 use dna::Anchors;
 use modules::{Contact, DomainSettings, Hosted, Quota, Service, hooks};
@@ -37,6 +39,8 @@ static COMPONENT: Service = Service {
     federated: true,
 };
 
+/// Whom alone a domain talks with that talks with nobody: a name that is nobody's (RFC 2606 2).
+const NOBODY: &str = "nobody.invalid";
 /// Rows read at once at the start.
 const PAGE: u32 = 1_000;
 
@@ -217,6 +221,7 @@ impl Defaults {
                 connections: limits.connections_per_domain,
                 sessions: limits.sessions_per_domain,
                 stanzas_per_second: limits.stanzas_per_domain_and_second,
+                peers: u32::MAX,
             },
             tenant: crate::wiring::tenant_limits(config),
             patience: Patience {
@@ -244,6 +249,8 @@ fn seconds(seconds: u32) -> Option<Duration> {
 struct Tenant {
     usage: Arc<Usage>,
     quota: Arc<Quota>,
+    /// Of the suspension ladder.
+    step: Mutex<Option<Step>>,
 }
 
 /// What became of a domain when it was read again.
@@ -295,7 +302,7 @@ impl Tenancy {
             let Some(last) = rows.last() else { break };
             after = last.id;
             for row in rows {
-                tenancy.put_tenant(row.id, &row.limits);
+                tenancy.put_tenant(row.id, &row.plan_limits, &row.limits, &row.step);
             }
         }
         let mut after = DomainId(0);
@@ -378,6 +385,11 @@ impl Tenancy {
             .collect()
     }
 
+    /// The whole store, for what concerns a tenant as such.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.domains.len()
@@ -419,41 +431,86 @@ impl Tenancy {
         }
     }
 
-    /// Reads a tenant's limits again; they hold at once for all its domains.
+    /// Reads a tenant's limits again; they hold at once for all its domains. `true`: it has come to another step of the
+    /// ladder, and its domains are to be read again.
     ///
     /// # Errors
     /// The store cannot be read; the old ones stay.
-    pub async fn refresh_tenant(&self, id: TenantId) -> Result<(), StoreError> {
-        match self.store.tenant_get(id).await? {
-            Some(row) => self.put_tenant(id, &row.limits),
+    pub async fn refresh_tenant(&self, id: TenantId) -> Result<bool, StoreError> {
+        Ok(match self.store.tenant_get(id).await? {
+            Some(row) => self.put_tenant(id, &row.plan_limits, &row.limits, &row.step),
             None => {
                 self.tenants.remove(&id);
+                false
             }
+        })
+    }
+
+    /// A tenant's domains.
+    pub fn domains_of(&self, id: TenantId) -> Vec<DomainName> {
+        let domains = self.domains.iter().filter(|domain| domain.tenant == id);
+        domains.map(|domain| domain.key().clone()).collect()
+    }
+
+    /// The same for every tenant that is known.
+    ///
+    /// # Errors
+    /// The store cannot be read; of some the old ones stay.
+    pub async fn refresh_tenants(&self) -> Result<(), StoreError> {
+        let known: Vec<_> = self.tenants.iter().map(|tenant| *tenant.key()).collect();
+        for id in known {
+            self.refresh_tenant(id).await?;
         }
         Ok(())
     }
 
-    fn put_tenant(&self, id: TenantId, limits: &str) {
-        let limits = self.defaults.tenant.with(limits);
+    /// What a tenant takes of this process.
+    pub fn used(&self, id: TenantId) -> LiveUsage {
+        let of = |tenant: &Tenant| LiveUsage {
+            connections: tenant.usage.count(Kind::Connection),
+            sessions: tenant.usage.count(Kind::Session),
+            peers: tenant.usage.count(Kind::Peer),
+        };
+        let tenant = self.tenants.get(&id);
+        tenant.map(|tenant| of(&tenant)).unwrap_or_default()
+    }
+
+    /// What each tenant may keep.
+    pub fn quotas(&self) -> Vec<(TenantId, Arc<Quota>)> {
+        let tenants = self.tenants.iter();
+        tenants
+            .map(|tenant| (*tenant.key(), tenant.quota.clone()))
+            .collect()
+    }
+
+    /// Limits of a tenant's own stand before its plan's, and these before the configuration's.
+    fn put_tenant(&self, id: TenantId, plan: &str, own: &str, step: &str) -> bool {
+        let limits = self.defaults.tenant.with(plan).with(own);
         let ceiling = Ceiling {
             connections: limits.connections,
             sessions: limits.sessions,
             stanzas_per_second: limits.stanzas_per_second,
+            peers: limits.peers,
         };
         let tenant = self.tenants.entry(id).or_insert_with(|| {
             Arc::new(Tenant {
                 usage: Usage::new(ceiling),
                 quota: Arc::default(),
+                step: Mutex::default(),
             })
         });
         tenant.usage.set(ceiling);
-        tenant.quota.set(limits.roster_items, limits.offline_bytes);
+        let quota = &tenant.quota;
+        quota.set(limits.roster_items, limits.offline_bytes);
+        quota.set_kept(limits.archive_bytes, limits.upload_bytes);
+        let step = Step::parse(step);
+        std::mem::replace(&mut *tenant.step.lock(), step) != step
     }
 
     /// What is known of a tenant; the defaults hold until its row has been read.
     fn tenant(&self, id: TenantId) -> Arc<Tenant> {
         if !self.tenants.contains_key(&id) {
-            self.put_tenant(id, "{}");
+            self.put_tenant(id, "{}", "{}", "");
         }
         self.tenants
             .get(&id)
@@ -462,12 +519,18 @@ impl Tenancy {
                 Arc::new(Tenant {
                     usage: Usage::new(Ceiling::NONE),
                     quota: Arc::default(),
+                    step: Mutex::default(),
                 })
             })
     }
 
-    fn put(&self, row: DomainRow) -> bool {
-        let served = State::parse(&row.state).is_some_and(State::is_served);
+    fn put(&self, mut row: DomainRow) -> bool {
+        let step = *self.tenant(row.tenant).step.lock();
+        let served =
+            State::parse(&row.state).is_some_and(State::is_served) && step < Some(Step::NoLogin);
+        if step >= Some(Step::NoFederation) {
+            row.allow = vec![NOBODY.into()];
+        }
         let settings = Settings::parse(&row, &self.defaults);
         self.labels.insert(row.label.clone(), row.name.clone());
         let tenant = self.tenant(row.tenant);

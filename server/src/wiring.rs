@@ -198,8 +198,11 @@ pub fn tenant_limits(config: &Config) -> Limits {
         connections: limits.connections_per_tenant,
         sessions: limits.sessions_per_tenant,
         stanzas_per_second: limits.stanzas_per_tenant_and_second,
+        peers: limits.peers_per_tenant,
         roster_items: limits.roster_items,
         offline_bytes: limits.offline_bytes_per_tenant,
+        archive_bytes: limits.archive_bytes_per_tenant,
+        upload_bytes: limits.upload_bytes_per_tenant,
     }
 }
 
@@ -215,7 +218,6 @@ pub fn module_limits(config: &Config) -> modules::Limits {
         requests: limits.subscription_requests as usize,
         request_bytes: limits.subscription_request_bytes as usize,
         offline_messages: limits.offline_messages,
-        archive_bytes_per_tenant: limits.archive_bytes_per_tenant,
         directed: limits.directed_presence as usize,
         password_characters: limits.password_characters as usize,
         roster_cache_bytes: limits.roster_cache_bytes as usize,

@@ -12,7 +12,9 @@ use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Body, Caller, OrProblem, Reply, accepted, created, nothing, ok, schema};
+use super::{
+    Body, Caller, IfMatch, OrProblem, Reply, accepted, created, nothing, ok, ok_at, schema,
+};
 use crate::Shared;
 use crate::door::{Path, Query};
 
@@ -77,21 +79,31 @@ async fn add(caller: Caller, Body(new): Body<DomainNew>) -> Reply {
     responses((status = 200, body = schema::DomainShow), (status = 404, body = schema::Problem)))]
 async fn show(caller: Caller, Path(domain): Path<String>) -> Reply {
     let control = &caller.panel.control;
-    ok(control
+    let show = control
         .domain_show(&caller.actor, &domain)
         .await
-        .or_problem()?)
+        .or_problem()?;
+    ok_at(&show.version, &show)
 }
 
 /// Change settings; what is not given stays
-#[utoipa::path(patch, operation_id = "domain_set", path = "/domains/{domain}", tag = "domains", params(("domain" = String, Path)), request_body = schema::DomainSet,
-    responses((status = 200, body = schema::DomainShow), (status = 404, body = schema::Problem), (status = 422, body = schema::Problem)))]
-async fn set(caller: Caller, Path(domain): Path<String>, Body(set): Body<DomainSet>) -> Reply {
+#[utoipa::path(patch, operation_id = "domain_set", path = "/domains/{domain}", tag = "domains",
+    params(("domain" = String, Path), ("If-Match" = Option<String>, Header, description = "`ETag` of the answer that the change is made from")),
+    request_body = schema::DomainSet,
+    responses((status = 200, body = schema::DomainShow), (status = 404, body = schema::Problem), (status = 412, body = schema::Problem), (status = 422, body = schema::Problem)))]
+async fn set(
+    caller: Caller,
+    Path(domain): Path<String>,
+    IfMatch(version): IfMatch,
+    Body(set): Body<DomainSet>,
+) -> Reply {
+    let set = DomainSet { version, ..set };
     let control = &caller.panel.control;
-    ok(control
+    let show = control
         .domain_set(&caller.actor, &domain, set)
         .await
-        .or_problem()?)
+        .or_problem()?;
+    ok_at(&show.version, &show)
 }
 
 /// Erase a domain; answers with the records that now dangle

@@ -113,20 +113,34 @@ async fn first_run(
     Ok(with_cookie(&panel, &login, reply))
 }
 
+/// A password, and a code of the second factor.
+#[derive(Deserialize)]
+pub(super) struct WithCode {
+    #[serde(flatten)]
+    request: LoginRequest,
+    code: Option<String>,
+}
+
 /// Sign in with a password; for browsers, programs use tokens
-#[utoipa::path(post, path = "/login", tag = "entry", security(()), request_body = schema::Login,
+///
+/// Whoever has a second factor is answered `second-factor` without a `code`.
+#[utoipa::path(post, path = "/login", tag = "entry", security(()), request_body = schema::LoginWithCode,
     responses((status = 200, body = schema::LoggedIn), (status = 401, body = schema::Problem), (status = 429, body = schema::Problem)))]
 async fn login(
     State(panel): State<Shared>,
     From(origin): From,
-    Body(request): Body<LoginRequest>,
+    Body(body): Body<WithCode>,
 ) -> Reply {
-    let login = panel.control.login(request, &origin).await.or_problem()?;
+    let login = panel
+        .control
+        .login_with(body.request, body.code.as_deref(), &origin)
+        .await
+        .or_problem()?;
     let reply = ok(logged_in(&login))?;
     Ok(with_cookie(&panel, &login, reply))
 }
 
-fn logged_in(login: &LoggedIn) -> serde_json::Value {
+pub(super) fn logged_in(login: &LoggedIn) -> serde_json::Value {
     let resumed = &login.resumed;
     json!({
         "login": resumed.actor.login(),
@@ -137,7 +151,7 @@ fn logged_in(login: &LoggedIn) -> serde_json::Value {
     })
 }
 
-fn with_cookie(panel: &Shared, login: &LoggedIn, mut reply: Response) -> Response {
+pub(super) fn with_cookie(panel: &Shared, login: &LoggedIn, mut reply: Response) -> Response {
     let cookie = set_cookie(panel, &login.token, login.resumed.expires);
     reply.headers_mut().append(header::SET_COOKIE, cookie);
     reply

@@ -8,8 +8,12 @@ mod accounts;
 mod certificates;
 mod domains;
 mod entry;
+mod factor;
+mod invitations;
+mod plans;
 mod platform;
 mod schema;
+mod webhooks;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -19,7 +23,7 @@ use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Router, routing::get};
 use control::{Actor, Secret};
@@ -67,7 +71,11 @@ pub(crate) fn router() -> Router<Shared> {
                 .merge(domains::router())
                 .merge(certificates::router())
                 .merge(accounts::router())
-                .merge(platform::router()),
+                .merge(platform::router())
+                .merge(plans::router())
+                .merge(invitations::router())
+                .merge(factor::router())
+                .merge(webhooks::router()),
         )
         .split_for_parts();
     describe_problems(&mut description);
@@ -301,6 +309,37 @@ impl<T> OrProblem<T> for control::Result<T> {
 /// 200 with JSON.
 pub(crate) fn ok(value: impl Serialize) -> Reply {
     Ok(Json(value).into_response())
+}
+
+/// 200 with JSON and the version of what it shows, for `If-Match`.
+pub(crate) fn ok_at(version: &str, value: impl Serialize) -> Reply {
+    let mut reply = ok(value)?;
+    if let Ok(tag) = HeaderValue::from_str(&format!("\"{version}\"")) {
+        reply.headers_mut().insert(header::ETAG, tag);
+    }
+    Ok(reply)
+}
+
+/// The version that the caller has seen, from `If-Match` (RFC 9110 13.1.1): what is changed meanwhile is not overwritten.
+pub(crate) struct IfMatch(pub(crate) Option<String>);
+
+impl FromRequestParts<Shared> for IfMatch {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Failure> {
+        let Some(value) = parts.headers.get(header::IF_MATCH) else {
+            return Ok(Self(None));
+        };
+        let text = value.to_str().unwrap_or_default().trim();
+        if text == "*" {
+            return Ok(Self(None));
+        }
+        let tag = text
+            .strip_prefix('"')
+            .and_then(|text| text.strip_suffix('"'));
+        // Several tags, a weak one, or none that can be read: none that an answer of ours has shown.
+        Ok(Self(Some(tag.unwrap_or("unreadable").to_owned())))
+    }
 }
 
 /// 201 with JSON.

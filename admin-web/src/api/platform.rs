@@ -1,14 +1,14 @@
 //! Customers (tenants), teams, operators of the platform, the audit log.
 
 use control::audit::AuditQuery;
+use control::ladder::LadderSet;
 use control::operator::OperatorNew;
-use control::tenant::LimitsSet;
-use control::tenant::TenantNew;
+use control::tenant::{TenantNew, TenantSet};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::domains::Reason;
-use super::{Body, Caller, OrProblem, Reply, created, nothing, ok, schema};
+use super::{Body, Caller, IfMatch, OrProblem, Reply, created, nothing, ok, ok_at, schema};
 use crate::Shared;
 use crate::door::{Path, Query};
 use crate::frame::csv;
@@ -18,6 +18,7 @@ pub(super) fn router() -> OpenApiRouter<Shared> {
         .routes(routes!(list, add))
         .routes(routes!(show, remove))
         .routes(routes!(set_limits))
+        .routes(routes!(ladder_set, ladder_end))
         .routes(routes!(suspend))
         .routes(routes!(resume))
         .routes(routes!(team, team_add))
@@ -56,12 +57,9 @@ async fn add(caller: Caller, Body(new): Body<TenantNew>) -> Reply {
 /// One customer
 #[utoipa::path(get, operation_id = "tenant_show", path = "/tenants/{id}", tag = "platform", params(("id" = i64, Path)), responses((status = 200, body = schema::Tenant), (status = 404, body = schema::Problem)))]
 async fn show(caller: Caller, Path(id): Path<i64>) -> Reply {
-    ok(caller
-        .panel
-        .control
-        .tenant_show(&caller.actor, id)
-        .await
-        .or_problem()?)
+    let control = &caller.panel.control;
+    let view = control.tenant_show(&caller.actor, id).await.or_problem()?;
+    ok_at(&view.version, &view)
 }
 
 /// Erase a customer with everything; answers with the records that now dangle
@@ -75,15 +73,45 @@ async fn remove(caller: Caller, Path(id): Path<i64>) -> Reply {
         .or_problem()?)
 }
 
-/// Change limits
-#[utoipa::path(put, path = "/tenants/{id}/limits", tag = "platform", params(("id" = i64, Path)), request_body = schema::LimitsSet,
-    responses((status = 200, body = schema::Tenant), (status = 404, body = schema::Problem)))]
-async fn set_limits(caller: Caller, Path(id): Path<i64>, Body(limits): Body<LimitsSet>) -> Reply {
+/// Change plan and limits; what is left out stays
+#[utoipa::path(put, path = "/tenants/{id}/limits", tag = "platform",
+    params(("id" = i64, Path), ("If-Match" = Option<String>, Header, description = "`ETag` of the answer that the change is made from")),
+    request_body = schema::TenantSet,
+    responses((status = 200, body = schema::Tenant), (status = 404, body = schema::Problem), (status = 412, body = schema::Problem)))]
+async fn set_limits(
+    caller: Caller,
+    Path(id): Path<i64>,
+    IfMatch(version): IfMatch,
+    Body(set): Body<TenantSet>,
+) -> Reply {
+    let set = TenantSet { version, ..set };
+    let control = &caller.panel.control;
+    let view = control
+        .tenant_set_limits(&caller.actor, id, set)
+        .await
+        .or_problem()?;
+    ok_at(&view.version, &view)
+}
+
+/// Put a customer on the suspension ladder, or give it other dates
+///
+/// It begins with the warning; a step without days does not come.
+#[utoipa::path(put, path = "/tenants/{id}/ladder", tag = "platform", params(("id" = i64, Path)), request_body = schema::LadderSet,
+    responses((status = 200, body = schema::Tenant), (status = 404, body = schema::Problem), (status = 422, body = schema::Problem)))]
+async fn ladder_set(caller: Caller, Path(id): Path<i64>, Body(set): Body<LadderSet>) -> Reply {
     let control = &caller.panel.control;
     ok(control
-        .tenant_set_limits(&caller.actor, id, limits)
+        .ladder_set(&caller.actor, id, set)
         .await
         .or_problem()?)
+}
+
+/// Take a customer off the ladder: everything is as it was
+#[utoipa::path(delete, path = "/tenants/{id}/ladder", tag = "platform", params(("id" = i64, Path)),
+    responses((status = 200, body = schema::Tenant), (status = 404, body = schema::Problem), (status = 409, body = schema::Problem)))]
+async fn ladder_end(caller: Caller, Path(id): Path<i64>) -> Reply {
+    let control = &caller.panel.control;
+    ok(control.ladder_end(&caller.actor, id).await.or_problem()?)
 }
 
 /// Stop all domains of a customer

@@ -3,9 +3,13 @@
 
 #![allow(dead_code, reason = "these types are described, never made")]
 
+mod customers;
+
 use std::collections::BTreeMap;
 
 use utoipa::ToSchema;
+
+pub(super) use self::customers::*;
 
 /// An error (RFC 9457).
 #[derive(ToSchema)]
@@ -220,6 +224,8 @@ pub(super) struct DomainShow {
     /// Of the last 30 days, the oldest first.
     days: Vec<Day>,
     can_publish: bool,
+    /// Of its settings; also the `ETag`.
+    version: String,
 }
 
 #[derive(ToSchema)]
@@ -781,56 +787,12 @@ pub(super) struct ImportRefused {
 }
 
 #[derive(ToSchema)]
-pub(super) struct Limits {
-    domains: u32,
-    accounts: u32,
-    connections: u32,
-    sessions: u32,
-    stanzas_per_second: u32,
-    roster_items: u32,
-    offline_bytes: u64,
-}
-
-/// Changes of limits; what is left out stays.
-#[derive(ToSchema)]
-pub(super) struct LimitsSet {
-    domains: Option<u32>,
-    accounts: Option<u32>,
-    connections: Option<u32>,
-    sessions: Option<u32>,
-    stanzas_per_second: Option<u32>,
-    roster_items: Option<u32>,
-    offline_bytes: Option<u64>,
-}
-
-#[derive(ToSchema)]
-pub(super) struct Used {
-    domains: u32,
-    accounts: u32,
-}
-
-#[derive(ToSchema)]
-pub(super) struct Tenant {
-    id: i64,
-    name: String,
-    /// `active` or `suspended`.
-    state: String,
-    created: String,
-    limits: Limits,
-    used: Used,
-}
-
-#[derive(ToSchema)]
-pub(super) struct TenantNew {
-    name: String,
-    owner: Option<Login>,
-}
-
-#[derive(ToSchema)]
 pub(super) struct Operator {
     id: i64,
     login: String,
     role: String,
+    /// They sign in with a second factor.
+    second_factor: bool,
     created: String,
 }
 

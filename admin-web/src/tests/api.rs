@@ -77,6 +77,13 @@ async fn the_description_names_exactly_what_is_sent() {
     check("Tenant", &sample::tenant());
     check("Limits", &sample::tenant().limits);
     check("Used", &sample::tenant().used);
+    check("Ladder", &sample::ladder());
+    check("LadderStep", &sample::ladder().steps[0]);
+    check("Webhook", &sample::webhook());
+    check("Delivery", &sample::deliveries()[0]);
+    check("Plan", &sample::plan("x", 1));
+    check("Usage", &sample::usage());
+    check("Quota", &sample::usage().quotas[0]);
     check("StreamChoices", &show.streams);
     check("Overview", &sample::overview());
     check("Peer", &sample::peers()[0]);
@@ -94,6 +101,14 @@ async fn the_description_names_exactly_what_is_sent() {
     };
     check("PolicyCost", &cost);
     check("Operator", &sample::team()[0]);
+    let factor = control::factor::FactorView {
+        state: "on",
+        since: None,
+        codes: 3,
+        wanted: true,
+    };
+    check("Factor", &factor);
+    check("Invitation", &sample::invitation("Ann"));
     check("AuditEntry", &sample::audit()[0]);
     check("Token", &sample::tokens()[0]);
     check("LoginEntry", &sample::logins()[0]);
@@ -313,4 +328,46 @@ async fn an_open_page_hears_what_changes_and_nothing_of_others() {
     });
     let rest = rest.await.expect("the stream ends");
     assert!(!rest.contains("suspended"), "{rest}");
+}
+
+#[tokio::test]
+async fn a_change_made_from_an_old_answer_is_refused_and_says_so() {
+    let house = House::settled().await;
+    let person = house.customer("own.example").await;
+    let path = "/api/v1/domains/own.example";
+    let page = house.api(Method::GET, path, &person, None).await;
+    let tag = page.header("etag").to_owned();
+    assert_eq!(
+        tag,
+        format!("\"{}\"", page.json()["version"].as_str().unwrap())
+    );
+    let patch = |tag: &str, block: &str| {
+        request(Method::PATCH, path, Some(&person))
+            .header("x-csrf-token", &person.csrf)
+            .header("content-type", "application/json")
+            .header("if-match", tag)
+            .body(Body::from(json!({"block": [block]}).to_string()))
+            .unwrap()
+    };
+    let page = house.ask(patch(&tag, "a.example")).await;
+    assert_eq!(page.status, StatusCode::OK, "{}", page.text);
+    assert_ne!(page.header("etag"), tag);
+    for old in [tag.as_str(), "W/\"x\"", "nonsense", "\"a\", \"b\""] {
+        let page = house.ask(patch(old, "b.example")).await;
+        assert_eq!(page.status, StatusCode::PRECONDITION_FAILED, "{old}");
+        assert_eq!(page.json()["code"], "stale");
+    }
+    let page = house.ask(patch("*", "c.example")).await;
+    assert_eq!(page.json()["block"], json!(["c.example"]));
+    // The form of the panel says it as well.
+    let fields = [("version", tag.trim_matches('"')), ("block", "d.example")];
+    let page = house
+        .post("/domains/own.example/settings", &person, &fields)
+        .await;
+    assert_eq!(page.status, StatusCode::PRECONDITION_FAILED);
+    assert!(
+        page.text.contains("has been changed since you read it"),
+        "{}",
+        page.text
+    );
 }

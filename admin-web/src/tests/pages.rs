@@ -14,8 +14,8 @@ use crate::error::Problem;
 use crate::frame::{ErrorPage, Frame, Here};
 use crate::urls::DomainUrls;
 use crate::{
-    desk, domains, federation, home, identity, login, people, platform, records, reports, tenants,
-    verification,
+    desk, domains, factor, federation, home, identity, join, login, people, plans, platform,
+    records, reports, tenants, verification, webhooks,
 };
 
 fn owner(here: Here) -> Frame {
@@ -143,6 +143,7 @@ fn gallery() -> Vec<(&'static str, String)> {
             page(&home::HomePage {
                 frame: owner(Here::Home),
                 tenant: sample::tenant(),
+                usage: sample::usage(),
                 page: of(sample::domains(), 318),
                 search: String::new(),
             }),
@@ -152,6 +153,7 @@ fn gallery() -> Vec<(&'static str, String)> {
             page(&home::HomePage {
                 frame: owner(Here::Home),
                 tenant: sample::tenant(),
+                usage: sample::usage(),
                 page: of(Vec::new(), 0),
                 search: String::new(),
             }),
@@ -430,9 +432,79 @@ fn gallery() -> Vec<(&'static str, String)> {
             page(&tenants::TenantPage {
                 frame: operator(Here::Tenants),
                 tenant: sample::tenant(),
+                view: sample::usage(),
+                plans: vec![sample::plan("Garage", 0), sample::plan("Workshop", 3)],
                 domains: sample::domains(),
                 total: 60,
                 team: sample::team(),
+            }),
+        ),
+        (
+            "join",
+            page(&join::JoinPage {
+                frame: visitor(),
+                invited: control::invitation::Invited {
+                    tenant: "Lindgren & Daughters".into(),
+                    role: Role::Admin,
+                    by: "sofia@lindgren-and-daughters.example".into(),
+                    expires: sample::at(86_400),
+                },
+                secret: "abc".into(),
+                login: String::new(),
+            }),
+        ),
+        (
+            "webhooks",
+            page(&webhooks::WebhooksPage {
+                frame: owner(Here::Webhooks),
+                hooks: vec![sample::webhook()],
+                deliveries: sample::deliveries(),
+                fresh: Some(control::webhook::WebhookNew {
+                    secret: "whsec_abc".into(),
+                    view: sample::webhook(),
+                }),
+                ask: control::webhook::WebhookAsk::default(),
+            }),
+        ),
+        (
+            "webhooks_empty",
+            page(&webhooks::WebhooksPage {
+                frame: owner(Here::Webhooks),
+                hooks: Vec::new(),
+                deliveries: Vec::new(),
+                fresh: None,
+                ask: control::webhook::WebhookAsk::default(),
+            }),
+        ),
+        (
+            "plans",
+            page(&plans::PlansPage {
+                frame: operator(Here::Plans),
+                plans: vec![sample::plan("Garage", 0), sample::plan("Workshop", 3)],
+                name: String::new(),
+            }),
+        ),
+        (
+            "plans_empty",
+            page(&plans::PlansPage {
+                frame: operator(Here::Plans),
+                plans: Vec::new(),
+                name: String::new(),
+            }),
+        ),
+        (
+            "plan",
+            page(&plans::PlanPage {
+                frame: operator(Here::Plans),
+                plan: sample::plan("Garage", 0),
+            }),
+        ),
+        (
+            "usage",
+            page(&plans::UsagePage {
+                frame: owner(Here::Usage),
+                views: vec![sample::usage()],
+                csv: crate::urls::usage(crate::urls::USAGE_CSV, None),
             }),
         ),
         (
@@ -457,9 +529,18 @@ fn gallery() -> Vec<(&'static str, String)> {
                 frame: owner(Here::Team),
                 tenant: 1,
                 tenant_name: "Lindgren & Daughters".into(),
+                factor_wanted: true,
                 team: sample::team(),
                 login: String::new(),
                 role: "admin".into(),
+                invitations: vec![
+                    sample::invitation("Ann from the bakery"),
+                    sample::invitation(""),
+                ],
+                fresh: Some((
+                    "https://panel.example/join?invitation=abc".into(),
+                    sample::invitation("Ann"),
+                )),
             }),
         ),
         (
@@ -490,9 +571,75 @@ fn gallery() -> Vec<(&'static str, String)> {
         (
             "me",
             page(&desk::MePage {
+                factor: control::factor::FactorView {
+                    state: "none",
+                    since: Some(sample::at(-86_400)),
+                    codes: 9,
+                    wanted: true,
+                },
+                begun: None,
+                codes: Vec::new(),
                 frame: owner(Here::Me),
                 logins: sample::logins(),
                 this: 1,
+            }),
+        ),
+        (
+            "me_factor_begun",
+            page(&desk::MePage {
+                factor: control::factor::FactorView {
+                    state: "begun",
+                    since: Some(sample::at(-86_400)),
+                    codes: 9,
+                    wanted: true,
+                },
+                begun: Some(control::factor::FactorBegun {
+                    secret: "JBSWY3DPEHPK3PXP".into(),
+                    uri: "otpauth://totp/Domicile:me?secret=JBSWY3DPEHPK3PXP".into(),
+                }),
+                codes: Vec::new(),
+                frame: owner(Here::Me),
+                logins: sample::logins(),
+                this: 1,
+            }),
+        ),
+        (
+            "me_factor_codes",
+            page(&desk::MePage {
+                factor: control::factor::FactorView {
+                    state: "on",
+                    since: Some(sample::at(-86_400)),
+                    codes: 9,
+                    wanted: true,
+                },
+                begun: None,
+                codes: vec!["abcd-efgh-ijkl-mnop".into()],
+                frame: owner(Here::Me),
+                logins: sample::logins(),
+                this: 1,
+            }),
+        ),
+        (
+            "me_factor_on",
+            page(&desk::MePage {
+                factor: control::factor::FactorView {
+                    state: "on",
+                    since: Some(sample::at(-86_400)),
+                    codes: 9,
+                    wanted: true,
+                },
+                begun: None,
+                codes: Vec::new(),
+                frame: owner(Here::Me),
+                logins: sample::logins(),
+                this: 1,
+            }),
+        ),
+        (
+            "sign_in_code",
+            page(&factor::CodePage {
+                frame: visitor(),
+                next: String::new(),
             }),
         ),
     ]
@@ -514,7 +661,7 @@ fn every_page_renders_small_and_without_anything_inline() {
         assert!(
             // Addresses to copy are text there.
             !html.contains("http://") && !html.contains("https://")
-                || ["tokens", "records"].contains(&name),
+                || ["tokens", "records", "team", "webhooks", "webhooks_empty"].contains(&name),
             "{name} names no other site"
         );
         for leads in ["src=\"http", "href=\"http", "action=\"http"] {

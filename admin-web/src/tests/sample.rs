@@ -10,9 +10,12 @@ use control::domain::{
     DayView, DomainShow, DomainView, NextStep, Seen, State, Station, VerdictView,
 };
 use control::findings::{FindingView, Severity};
+use control::invitation::InvitationView;
+use control::ladder::{LadderStep, LadderView, Step};
 use control::operator::{LoginView, OperatorView};
 use control::outside::IssuerInfo;
 use control::peer::{AnchorView, PeerShow, PeerView, PinnedView, Story};
+use control::plan::PlanView;
 use control::records::{
     DesiredRecord, MODE_COSTS, Mode, ModeOffer, Purpose, RecordValue, RecordView, RecordsPage,
     Standing, WebExample, WebView,
@@ -21,6 +24,8 @@ use control::rollover::{RolloverView, StepView, TlsaView};
 use control::settings::Limits;
 use control::tenant::{Overview, TenantView, Used};
 use control::token::TokenView;
+use control::usage::{QuotaView, UsageView};
+use control::webhook::{DeliveryView, WebhookView};
 
 use control::Role;
 
@@ -363,6 +368,7 @@ pub(super) fn show_live() -> DomainShow {
         sessions: 7,
         days: days(),
         can_publish: true,
+        version: "5f3a".into(),
         view,
     }
 }
@@ -615,11 +621,126 @@ pub(super) fn tenant() -> TenantView {
         name: "Lindgren & Daughters".into(),
         state: "active",
         created: at(-86_400 * 90),
+        plan: Some(2),
+        plan_name: "Workshop".into(),
         limits: Limits::default(),
         used: Used {
             domains: 6,
             accounts: 48,
         },
+        second_factor: true,
+        ladder: Some(ladder()),
+        version: "7".into(),
+    }
+}
+
+pub(super) fn webhook() -> WebhookView {
+    WebhookView {
+        id: 3,
+        url: "https://hooks.lindgren-and-daughters.example/domicile/with/a/long/path".into(),
+        events: vec!["account".into(), "domain.add".into()],
+        created: at(-86_400 * 3),
+    }
+}
+
+pub(super) fn deliveries() -> Vec<DeliveryView> {
+    [
+        ("waiting", 0, None, ""),
+        ("waiting", 3, Some(503), "answered 503"),
+        ("delivered", 1, Some(204), "answered 204"),
+        ("given up", 9, None, "hooks.example gave no answer in time"),
+    ]
+    .into_iter()
+    .enumerate()
+    .map(|(n, (state, attempts, status, said))| DeliveryView {
+        id: n as i64,
+        webhook: 3,
+        event: "account.add".into(),
+        at: at(-60 * n as i64),
+        state,
+        attempts,
+        next: (state == "waiting").then_some(at(300)),
+        status,
+        said: said.into(),
+        body: r#"{"type":"account.add"}"#.into(),
+    })
+    .collect()
+}
+
+pub(super) fn ladder() -> LadderView {
+    LadderView {
+        reason: "the invoice of October is open".into(),
+        step: Step::ReadOnly,
+        steps: Step::ALL
+            .into_iter()
+            .zip([-9, -2, 5, 12, 60])
+            .map(|(step, days)| LadderStep {
+                step,
+                at: at(days * 86_400),
+                reached: step <= Step::ReadOnly,
+                meaning: step.meaning(),
+            })
+            .collect(),
+    }
+}
+
+pub(super) fn invitation(note: &str) -> InvitationView {
+    InvitationView {
+        id: 4,
+        role: Role::Support,
+        note: note.into(),
+        by: "sofia@lindgren-and-daughters.example".into(),
+        created: at(-3_600),
+        expires: at(86_400 * 7),
+    }
+}
+
+pub(super) fn plan(name: &str, tenants: u64) -> PlanView {
+    PlanView {
+        id: 2,
+        name: name.into(),
+        usual: tenants > 0,
+        soft_percent: 80,
+        limits: Limits::default(),
+        tenants,
+        created: at(-86_400 * 9),
+        version: "3".into(),
+    }
+}
+
+pub(super) fn usage() -> UsageView {
+    let quota = |kind, used, hard: u64, level, note: &str| QuotaView {
+        kind,
+        used,
+        soft: hard / 5 * 4,
+        hard,
+        level,
+        note: note.into(),
+    };
+    UsageView {
+        tenant: 1,
+        name: "Lindgren & Daughters".into(),
+        plan: "Workshop".into(),
+        at: at(-1),
+        quotas: vec![
+            quota("domains", Some(6), 20, "ok", ""),
+            quota(
+                "accounts",
+                Some(48),
+                50,
+                "soft",
+                "48 of 50 accounts are in use. Before none are left, remove what you no longer need, or ask the operator of this service for a larger plan.",
+            ),
+            quota("sessions", Some(50), 50, "hard", "The limit is reached."),
+            quota("stanzas_per_second", None, 50_000, "unknown", ""),
+            quota(
+                "archive_bytes",
+                Some(91_268_055_040),
+                107_374_182_400,
+                "soft",
+                "Nearly full.",
+            ),
+        ],
     }
 }
 
@@ -790,6 +911,7 @@ pub(super) fn team() -> Vec<OperatorView> {
         id,
         login: login.into(),
         role,
+        second_factor: true,
         created: at(-86_400 * 60),
     };
     vec![

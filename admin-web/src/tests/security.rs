@@ -71,6 +71,31 @@ fn ways() -> Vec<Way> {
             "/api/v1/tenants/{T}/limits",
             || Some(json!({"domains": 1, "accounts": 1})),
         ),
+        (Op::LadderSet, post.clone(), "/tenants/{T}/ladder", || {
+            Some(json!({"reason": "test"}))
+        }),
+        (Op::LadderEnd, post.clone(), "/tenants/{T}/ladder/end", none),
+        (
+            Op::LadderSet,
+            put.clone(),
+            "/api/v1/tenants/{T}/ladder",
+            || Some(json!({"reason": "test"})),
+        ),
+        (
+            Op::LadderEnd,
+            delete.clone(),
+            "/api/v1/tenants/{T}/ladder",
+            none,
+        ),
+        (Op::UsageShow, get.clone(), "/usage?tenant={T}", none),
+        (Op::UsageShow, get.clone(), "/usage.csv?tenant={T}", none),
+        (Op::UsageShow, get.clone(), "/api/v1/usage?tenant={T}", none),
+        (
+            Op::UsageShow,
+            get.clone(),
+            "/api/v1/usage.csv?tenant={T}",
+            none,
+        ),
         (Op::TeamList, get.clone(), "/api/v1/tenants/{T}/team", none),
         (Op::TeamAdd, post.clone(), "/tenants/{T}/team", member),
         (
@@ -78,6 +103,78 @@ fn ways() -> Vec<Way> {
             post.clone(),
             "/api/v1/tenants/{T}/team",
             member,
+        ),
+        (
+            Op::TeamSetRole,
+            Method::PATCH,
+            "/api/v1/tenants/{T}/team/1",
+            || Some(json!({"role": "auditor"})),
+        ),
+        (
+            Op::TeamResetFactor,
+            delete.clone(),
+            "/api/v1/tenants/{T}/team/1/factor",
+            none,
+        ),
+        (
+            Op::TenantRequireFactor,
+            post.clone(),
+            "/tenants/{T}/factor",
+            none,
+        ),
+        (
+            Op::TenantRequireFactor,
+            put.clone(),
+            "/api/v1/tenants/{T}/factor",
+            || Some(json!({"wanted": false})),
+        ),
+        (
+            Op::WebhookList,
+            get.clone(),
+            "/api/v1/tenants/{T}/webhooks",
+            none,
+        ),
+        (
+            Op::WebhookAdd,
+            post.clone(),
+            "/api/v1/tenants/{T}/webhooks",
+            || Some(json!({"url": "https://hooks.example/"})),
+        ),
+        (
+            Op::WebhookTest,
+            post.clone(),
+            "/api/v1/tenants/{T}/webhooks/1/test",
+            none,
+        ),
+        (
+            Op::WebhookRemove,
+            delete.clone(),
+            "/api/v1/tenants/{T}/webhooks/1",
+            none,
+        ),
+        (
+            Op::WebhookDeliveries,
+            get.clone(),
+            "/api/v1/tenants/{T}/deliveries",
+            none,
+        ),
+        (
+            Op::InvitationList,
+            get.clone(),
+            "/api/v1/tenants/{T}/invitations",
+            none,
+        ),
+        (
+            Op::InvitationAdd,
+            post.clone(),
+            "/api/v1/tenants/{T}/invitations",
+            || Some(json!({"role": "auditor"})),
+        ),
+        (
+            Op::InvitationRemove,
+            delete.clone(),
+            "/api/v1/tenants/{T}/invitations/1",
+            none,
         ),
         (
             Op::TeamRemove,
@@ -425,6 +522,16 @@ fn ways_without_object() -> Vec<Way> {
         (Op::TenantAdd, post.clone(), "/api/v1/tenants", || {
             Some(json!({"name": "New"}))
         }),
+        (Op::PlanList, get.clone(), "/plans", none),
+        (Op::PlanList, get.clone(), "/api/v1/plans", none),
+        (Op::PlanAdd, post.clone(), "/plans", || {
+            Some(json!({"name": "Form"}))
+        }),
+        (Op::PlanAdd, post.clone(), "/api/v1/plans", || {
+            Some(json!({"name": "Program"}))
+        }),
+        (Op::PlanSet, Method::PATCH, "/api/v1/plans/1", empty),
+        (Op::PlanRemove, Method::DELETE, "/api/v1/plans/1", none),
         (Op::PlatformTeam, get.clone(), "/operators", none),
         (Op::PlatformTeam, post.clone(), "/operators", || {
             Some(json!({"login": "x@y.example", "password": PASSWORD}))
@@ -533,6 +640,10 @@ fn every_operation_has_a_way_that_is_tried() {
         Op::LoginList,
         Op::LoginRevoke,
         Op::PasswordChange,
+        Op::FactorShow,
+        Op::FactorBegin,
+        Op::FactorConfirm,
+        Op::FactorRemove,
         Op::TokenList,
         Op::TokenAdd,
         Op::TokenRemove,

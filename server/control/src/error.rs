@@ -37,13 +37,22 @@ pub enum ControlError {
         /// What was tried.
         operation: Operation,
     },
+    /// The password was right; the person has a second factor, and its code was not given.
+    #[error("the password is right, and a code of your second factor is wanted too")]
+    SecondFactor {
+        /// For the second half of signing in, for a few minutes.
+        pending: crate::secret::Secret,
+    },
+    /// Whoever asks must set up a second factor before they may do anything else.
+    #[error("your team signs in with a second factor, and yours is not set up yet")]
+    FactorWanted,
     /// Login or password wrong. The same text, cost and time for an unknown login (harvesting).
     #[error("this e-mail address and password do not fit together")]
     LoginRefused,
     /// The cookie, token or setup token is not (or no longer) valid.
     #[error("{what} is not valid or has expired")]
     NotSignedIn {
-        /// `this login`, `this API token`, `the setup token`.
+        /// `this login`, `this API token`, `the setup token`, `this invitation`.
         what: &'static str,
     },
     /// Too many attempts; nothing was checked.
@@ -86,6 +95,14 @@ pub enum ControlError {
         /// What to do first.
         remedy: String,
     },
+    /// Somebody has changed the object since it was read; nothing was changed.
+    #[error("the {what} \"{name}\" has been changed since you read it")]
+    Stale {
+        /// Noun of the house.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
     /// A limit of the plan is reached.
     #[error("{what}: {used} of {limit} are in use")]
     Limit {
@@ -121,12 +138,15 @@ impl ControlError {
             Self::NotFound { .. } => "not-found",
             Self::Forbidden { .. } => "forbidden",
             Self::Scope { .. } => "token-scope",
+            Self::SecondFactor { .. } => "second-factor",
+            Self::FactorWanted => "second-factor-wanted",
             Self::LoginRefused => "login-refused",
             Self::NotSignedIn { .. } => "not-signed-in",
             Self::TooMany { .. } => "too-many",
             Self::Invalid { .. } => "invalid",
             Self::Exists { .. } => "exists",
             Self::State { .. } => "wrong-state",
+            Self::Stale { .. } => "stale",
             Self::Limit { .. } => "limit",
             Self::Unavailable { .. } => "unavailable",
             Self::Internal { .. } => "internal",
@@ -137,11 +157,12 @@ impl ControlError {
     pub fn http_status(&self) -> u16 {
         match self {
             Self::NotFound { .. } => 404,
-            Self::Forbidden { .. } | Self::Scope { .. } => 403,
-            Self::LoginRefused | Self::NotSignedIn { .. } => 401,
+            Self::Forbidden { .. } | Self::Scope { .. } | Self::FactorWanted => 403,
+            Self::LoginRefused | Self::SecondFactor { .. } | Self::NotSignedIn { .. } => 401,
             Self::TooMany { .. } => 429,
             Self::Invalid { .. } => 422,
             Self::Exists { .. } | Self::State { .. } => 409,
+            Self::Stale { .. } => 412,
             Self::Limit { .. } => 403,
             Self::Unavailable { .. } => 503,
             Self::Internal { .. } => 500,
@@ -156,8 +177,10 @@ impl ControlError {
             Self::Forbidden { .. }
             | Self::Scope { .. }
             | Self::LoginRefused
+            | Self::SecondFactor { .. }
+            | Self::FactorWanted
             | Self::NotSignedIn { .. } => 4,
-            Self::Exists { .. } | Self::State { .. } | Self::Limit { .. } => 5,
+            Self::Exists { .. } | Self::State { .. } | Self::Stale { .. } | Self::Limit { .. } => 5,
             Self::TooMany { .. } | Self::Unavailable { .. } => 6,
             Self::Internal { .. } => 70,
         }
@@ -169,11 +192,15 @@ impl ControlError {
             Self::NotFound { what, .. } => format!("Check the spelling, or list what is there: a {what} of somebody else is not shown."),
             Self::Forbidden { .. } => "Ask an owner of this customer to do it or to change your role.".into(),
             Self::Scope { operation } => format!("Use a token whose domains and operations include \"{operation}\"; you make one in the panel."),
+            Self::SecondFactor { .. } => "Send the six digits that your app shows now, or a recovery code, along with the password.".into(),
+            Self::FactorWanted => "Set it up under \"Your login\" in the panel.".into(),
             Self::LoginRefused => "Check both for typing errors, and the keyboard for capitals.".into(),
+            Self::NotSignedIn { what: "this invitation" } => "Ask whoever invited you for another one.".into(),
             Self::NotSignedIn { .. } => "Sign in again.".into(),
             Self::TooMany { wait_seconds } => format!("Wait {wait_seconds} seconds, then try once more."),
             Self::Invalid { remedy, .. } | Self::Exists { remedy, .. } | Self::State { remedy, .. } => remedy.clone(),
-            Self::Limit { what, .. } => format!("Remove {what} that you no longer need, or ask the operator of this service for a higher limit."),
+            Self::Stale { .. } => "Look at it as it is now, and make your change again.".into(),
+            Self::Limit { what, .. } => format!("Remove {what} that you no longer need, or ask the operator of this service for a larger plan."),
             Self::Unavailable { .. } => "Try again in a minute; if it stays like this, tell the operator of this service.".into(),
             Self::Internal { .. } => "Try again; if it happens again, tell the operator of this service at what time it did.".into(),
         }
@@ -231,6 +258,13 @@ impl ControlError {
             value: value.into(),
             problem: problem.into(),
             remedy: remedy.into(),
+        }
+    }
+
+    pub(crate) fn stale(what: &'static str, name: &str) -> Self {
+        Self::Stale {
+            what,
+            name: name.to_owned(),
         }
     }
 

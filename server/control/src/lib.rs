@@ -8,8 +8,8 @@
 //! another's.
 //!
 //! Codemap, in reading order: [`domain`] the states; [`records`] what must be published; [`observe`] what the world shows;
-//! [`findings`] the difference, with codes; [`certificate`] identities; [`rollover`] when one may be replaced; [`account`] people; [`component`] programs beside them; [`tenant`] customers;
-//! [`mail`] what has changed since last night; [`operator`] logins; [`token`] their programs; [`audit`]; [`worker`] the loop; [`error`] and [`permission`] what is said when it cannot be.
+//! [`findings`] the difference, with codes; [`certificate`] identities; [`rollover`] when one may be replaced; [`account`] people; [`component`] programs beside them; [`tenant`] customers; [`plan`] what they may have, [`usage`] what they have, [`ladder`] what becomes of those who do not answer;
+//! [`mail`] what has changed since last night; [`operator`] logins, [`factor`] what they show beside a password, [`invitation`] how colleagues come; [`token`] their programs; [`webhook`] who hears of it; [`audit`]; [`worker`] the loop; [`error`] and [`permission`] what is said when it cannot be.
 
 pub mod account;
 pub mod audit;
@@ -19,13 +19,17 @@ pub mod csv;
 pub mod domain;
 pub mod error;
 pub mod event;
+pub mod factor;
 pub mod findings;
+pub mod invitation;
+pub mod ladder;
 mod mail;
 pub mod observe;
 pub mod operator;
 pub mod outside;
 pub mod peer;
 pub mod permission;
+pub mod plan;
 pub mod records;
 pub mod report;
 pub mod rollover;
@@ -33,6 +37,8 @@ pub mod secret;
 pub mod settings;
 pub mod tenant;
 pub mod token;
+pub mod usage;
+pub mod webhook;
 pub mod worker;
 
 mod password;
@@ -148,6 +154,10 @@ pub struct Actor {
     pub(crate) tenant: Option<TenantId>,
     pub(crate) via: Arc<str>,
     pub(crate) scope: Option<Arc<token::Scope>>,
+    /// Must set up a second factor before anything else.
+    pub(crate) enrol: bool,
+    /// May look and change nothing, for its customer is on the ladder.
+    pub(crate) looks_only: bool,
 }
 
 impl Actor {
@@ -161,6 +171,8 @@ impl Actor {
             tenant: None,
             via: what.into(),
             scope: None,
+            enrol: false,
+            looks_only: false,
         }
     }
 
@@ -188,6 +200,11 @@ impl Actor {
         self.tenant
     }
 
+    /// Must it set up a second factor before it may do anything else?
+    pub fn must_enrol(&self) -> bool {
+        self.enrol
+    }
+
     /// May it do this to an object of its own tenant? For hiding buttons; the operations decide by themselves.
     pub fn may(&self, operation: Operation) -> bool {
         operation.reach(self.role) != permission::Reach::No
@@ -201,6 +218,18 @@ impl Actor {
         name: &str,
     ) -> Result<()> {
         permission::check(self.role, self.tenant, operation, owner, what, name)?;
+        if self.enrol && !operation.of_enrolling() {
+            return Err(ControlError::FactorWanted);
+        }
+        if self.looks_only && !operation.of_looking() {
+            return Err(ControlError::State {
+                name: "your team".into(),
+                state: "read-only".into(),
+                problem: "the operator of this service has stopped changes".into(),
+                remedy: "Your first page says why and what comes next; write to the operator."
+                    .into(),
+            });
+        }
         match &self.scope {
             Some(scope) => scope.check(operation),
             None => Ok(()),

@@ -11,6 +11,8 @@ use store::{LoginRow, OperatorId, OperatorRow, Store, StoreError, TenantId};
 use xmpp::timestamp::Timestamp;
 
 use crate::error::{ControlError, Result};
+use crate::invitation::role_of_a_tenant;
+use crate::ladder::Step;
 use crate::permission::{Operation, Role};
 use crate::secret::Secret;
 use crate::{Actor, Control, password, rate, time};
@@ -86,6 +88,8 @@ pub struct OperatorView {
     pub login: String,
     /// Role.
     pub role: Role,
+    /// Do they sign in with a second factor?
+    pub second_factor: bool,
     /// Since.
     #[serde(serialize_with = "crate::time::at")]
     pub created: Timestamp,
@@ -159,8 +163,17 @@ impl Control {
         self.login_make(&row, origin).await
     }
 
-    /// Signs in.
+    /// Signs in without a second factor; see [`Control::login_with`].
     pub async fn login(&self, request: LoginRequest, origin: &Origin) -> Result<LoggedIn> {
+        self.login_with(request, None, origin).await
+    }
+
+    /// Who has shown this password.
+    pub(crate) async fn password_login(
+        &self,
+        request: LoginRequest,
+        origin: &Origin,
+    ) -> Result<OperatorRow> {
         let now = self.now();
         let login = request.login.trim().to_lowercase();
         if let Some(address) = origin.address {
@@ -177,7 +190,18 @@ impl Control {
             return Err(ControlError::LoginRefused);
         };
         self.gate.clear(rate::LOGIN_NAME, &login);
-        self.login_make(&row, origin).await
+        Ok(row)
+    }
+
+    /// Whoever must have a second factor and has none may set one up and nothing else; whose customer is at that step of the
+    /// ladder may look and nothing else.
+    pub(crate) async fn enrolling(&self, row: &OperatorRow, mut actor: Actor) -> Result<Actor> {
+        if row.tenant.is_some() {
+            let (enrol, step) = self.store().operator_standing(row.id).await?;
+            actor.enrol = enrol;
+            actor.looks_only = Step::parse(&step) >= Some(Step::ReadOnly);
+        }
+        Ok(actor)
     }
 
     /// Who holds this cookie; `None` if it is not valid (any more).
@@ -188,8 +212,11 @@ impl Control {
         let Some(row) = self.store().operator_get(login.operator).await? else {
             return Ok(None);
         };
-        Ok(actor_of(&row, "panel").map(|actor| Resumed {
-            actor,
+        let Some(actor) = actor_of(&row, "panel") else {
+            return Ok(None);
+        };
+        Ok(Some(Resumed {
+            actor: self.enrolling(&row, actor).await?,
             csrf: login.csrf.as_str().into(),
             expires: login.expires,
             id: login.id,
@@ -260,13 +287,7 @@ impl Control {
     /// Operators of a tenant (by id).
     pub async fn team_list(&self, actor: &Actor, tenant: i64) -> Result<Vec<OperatorView>> {
         let row = self.tenant_row(actor, Operation::TeamList, tenant).await?;
-        Ok(self
-            .store()
-            .operator_list(Some(row.id))
-            .await?
-            .iter()
-            .filter_map(operator_view)
-            .collect())
+        self.people(Some(row.id)).await
     }
 
     /// Adds an operator to a tenant.
@@ -277,16 +298,7 @@ impl Control {
         new: OperatorNew,
     ) -> Result<OperatorView> {
         let row = self.tenant_row(actor, Operation::TeamAdd, tenant).await?;
-        let role = Role::parse(&new.role)
-            .filter(|role| role.of_a_tenant())
-            .ok_or_else(|| {
-                ControlError::invalid(
-                    "role",
-                    new.role.as_str(),
-                    "there is no such role",
-                    "Use owner, admin, support or auditor.",
-                )
-            })?;
+        let role = role_of_a_tenant(&new.role)?;
         let row = self.operator_make(actor, Some(row.id), role, &new).await?;
         operator_view(&row).ok_or_else(|| ControlError::internal("an operator without a role"))
     }
@@ -328,12 +340,20 @@ impl Control {
     /// Platform operators.
     pub async fn platform_team_list(&self, actor: &Actor) -> Result<Vec<OperatorView>> {
         actor.check(Operation::PlatformTeam, None, "operator", "")?;
-        Ok(self
-            .store()
-            .operator_list(None)
-            .await?
+        self.people(None).await
+    }
+
+    async fn people(&self, tenant: Option<TenantId>) -> Result<Vec<OperatorView>> {
+        let rows = self.store().operator_list(tenant).await?;
+        let with_factor = self.store().factor_list(tenant).await?;
+        Ok(rows
             .iter()
-            .filter_map(operator_view)
+            .filter_map(|row| {
+                Some(OperatorView {
+                    second_factor: with_factor.contains(&row.id),
+                    ..operator_view(row)?
+                })
+            })
             .collect())
     }
 
@@ -420,6 +440,7 @@ impl Control {
     /// A fresh login for an operator who has shown who they are.
     pub(crate) async fn login_make(&self, row: &OperatorRow, origin: &Origin) -> Result<LoggedIn> {
         let actor = actor_of(row, "panel").ok_or(ControlError::LoginRefused)?;
+        let actor = self.enrolling(row, actor).await?;
         let now = self.now();
         let (token, csrf) = (password::token(32), password::token(20));
         let expires = time::plus(now, LOGIN_SECONDS);
@@ -485,14 +506,17 @@ pub(crate) fn actor_of(row: &OperatorRow, via: &str) -> Option<Actor> {
         tenant: row.tenant,
         via: via.into(),
         scope: None,
+        enrol: false,
+        looks_only: false,
     })
 }
 
-fn operator_view(row: &OperatorRow) -> Option<OperatorView> {
+pub(crate) fn operator_view(row: &OperatorRow) -> Option<OperatorView> {
     Some(OperatorView {
         id: row.id.0,
         login: row.login.clone(),
         role: Role::parse(&row.role)?,
+        second_factor: false,
         created: row.created,
     })
 }

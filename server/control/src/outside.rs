@@ -8,6 +8,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use crate::secret::Secret;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use store::TenantId;
 use xmpp::jid::{BareJid, DomainName};
 use xmpp::timestamp::Timestamp;
 
@@ -432,6 +433,21 @@ pub trait Live: Send + Sync {
     fn sessions(&self, domain: &DomainName) -> usize;
     /// Peers of a domain with a stream now.
     fn peers(&self, domain: &DomainName) -> Vec<PeerNow>;
+    /// What a tenant takes of the server now; `None`: no server runs in this process.
+    fn usage(&self, _tenant: TenantId) -> Option<LiveUsage> {
+        None
+    }
+}
+
+/// What a tenant takes of the live server at a time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LiveUsage {
+    /// Connections that a stream to one of its domains is on.
+    pub connections: u32,
+    /// Bound sessions.
+    pub sessions: u32,
+    /// Other servers, counted for each of its domains.
+    pub peers: u32,
 }
 
 /// What changed.

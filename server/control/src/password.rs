@@ -7,6 +7,7 @@ use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use rand::RngExt;
 use tokio::sync::Semaphore;
+use zeroize::Zeroizing;
 
 use crate::error::{ControlError, Result};
 use crate::secret::Secret;
@@ -101,6 +102,13 @@ fn decoy() -> &'static str {
             .map(|hash| hash.to_string())
             .unwrap_or_default()
     })
+}
+
+/// So many random bytes.
+pub(crate) fn bytes(count: usize) -> Zeroizing<Vec<u8>> {
+    let mut raw = Zeroizing::new(vec![0_u8; count]);
+    rand::rng().fill(&mut raw[..]);
+    raw
 }
 
 /// So many random bytes as lower-case base32 without padding: safe in URLs, cookies and TXT records.

@@ -122,8 +122,24 @@ table! {
     TenantResume "tenant.resume":                             All All No No No No;
     /// Erase a tenant with everything it has.
     TenantRemove "tenant.remove":                             All All Own No No No;
-    /// Change a tenant's limits.
+    /// Change a tenant's plan and limits.
     TenantSetLimits "tenant.set-limits":                      All All No No No No;
+    /// Put a tenant on the suspension ladder, or give it other dates.
+    LadderSet "ladder.set":                                   All All No No No No;
+    /// Take it off.
+    LadderEnd "ladder.end":                                   All All No No No No;
+    /// Take the step whose time has come.
+    LadderStep "ladder.step":                                 All No No No No No;
+    /// See what tenants use of what they may have: all, or the actor's own.
+    UsageShow "usage.show":                                   All All Own Own Own Own;
+    /// List plans.
+    PlanList "plan.list":                                     All All No No No No;
+    /// Make a plan.
+    PlanAdd "plan.add":                                       All All No No No No;
+    /// Change one.
+    PlanSet "plan.set":                                       All All No No No No;
+    /// Remove one that nobody was given.
+    PlanRemove "plan.remove":                                 All All No No No No;
 
     /// List a tenant's operators.
     TeamList "team.list":                                     All All Own Own Own Own;
@@ -131,8 +147,31 @@ table! {
     TeamAdd "team.add":                                       All All Own No No No;
     /// Remove an operator from a tenant.
     TeamRemove "team.remove":                                 All All Own No No No;
+    /// Give an operator of a tenant another role.
+    TeamSetRole "team.set-role":                              All All Own No No No;
+    /// Take away the second factor of an operator of a tenant who has lost it.
+    TeamResetFactor "team.reset-factor":                      All All Own No No No;
+    /// Ask everybody of a tenant's team for a second factor, or not.
+    TenantRequireFactor "tenant.require-factor":              All All Own No No No;
+    /// See who is invited into a tenant's team.
+    InvitationList "invitation.list":                         All All Own Own Own Own;
+    /// Invite somebody.
+    InvitationAdd "invitation.add":                           All All Own No No No;
+    /// Take an invitation back.
+    InvitationRemove "invitation.remove":                     All All Own No No No;
     /// List or add platform operators.
     PlatformTeam "platform.team":                             All All No No No No;
+
+    /// See a tenant's webhooks.
+    WebhookList "webhook.list":                               All All Own Own No Own;
+    /// Add one.
+    WebhookAdd "webhook.add":                                 All All Own Own No No;
+    /// Remove one.
+    WebhookRemove "webhook.remove":                           All All Own Own No No;
+    /// Send one a message to try it.
+    WebhookTest "webhook.test":                               All All Own Own No No;
+    /// See what was sent, and what became of it.
+    WebhookDeliveries "webhook.deliveries":                   All All Own Own No Own;
 
     /// List domains: all, or the tenant's.
     DomainList "domain.list":                                 All All Own Own Own Own;
@@ -219,6 +258,14 @@ table! {
     LoginRevoke "login.revoke":                               No Own Own Own Own Own;
     /// The actor's own password.
     PasswordChange "password.change":                         No Own Own Own Own Own;
+    /// The actor's own second factor.
+    FactorShow "factor.show":                                 No Own Own Own Own Own;
+    /// Draw a secret for it.
+    FactorBegin "factor.begin":                               No Own Own Own Own Own;
+    /// Show that it works.
+    FactorConfirm "factor.confirm":                           No Own Own Own Own Own;
+    /// Take it away.
+    FactorRemove "factor.remove":                             No Own Own Own Own Own;
     /// The actor's own API tokens.
     TokenList "token.list":                                   No Own Own Own Own Own;
     /// Make one.
@@ -251,14 +298,68 @@ impl Operation {
         )
     }
 
+    /// May it be done by the team of a customer that is on the ladder: looking, one's own person, and leaving?
+    pub fn of_looking(self) -> bool {
+        matches!(
+            self,
+            Self::TenantList
+                | Self::TenantShow
+                | Self::TenantRemove
+                | Self::UsageShow
+                | Self::TeamList
+                | Self::InvitationList
+                | Self::DomainList
+                | Self::DomainShow
+                | Self::DomainRecords
+                | Self::DomainRemove
+                | Self::CertificateList
+                | Self::CertificateQueue
+                | Self::AccountList
+                | Self::AccountShow
+                | Self::PeerList
+                | Self::PeerShow
+                | Self::ComponentList
+                | Self::ReportList
+                | Self::AuditList
+                | Self::WebhookList
+                | Self::WebhookDeliveries
+                | Self::TokenList
+                | Self::TokenRemove
+        ) || self.of_enrolling()
+    }
+
+    /// May it be done by whoever must set up a second factor first?
+    pub fn of_enrolling(self) -> bool {
+        matches!(
+            self,
+            Self::LoginList
+                | Self::LoginRevoke
+                | Self::PasswordChange
+                | Self::FactorShow
+                | Self::FactorBegin
+                | Self::FactorConfirm
+                | Self::FactorRemove
+        )
+    }
+
     /// May an API token do it that was made for less than its owner may do? Not what would get it more: new tokens, passwords,
-    /// logins.
+    /// logins, colleagues.
     pub fn of_a_limited_token(self) -> bool {
         !matches!(
             self,
             Self::LoginList
                 | Self::LoginRevoke
                 | Self::PasswordChange
+                | Self::FactorShow
+                | Self::FactorBegin
+                | Self::FactorConfirm
+                | Self::FactorRemove
+                | Self::TenantRequireFactor
+                | Self::TeamResetFactor
+                | Self::WebhookAdd
+                | Self::TeamAdd
+                | Self::TeamSetRole
+                | Self::InvitationAdd
                 | Self::TokenList
                 | Self::TokenAdd
                 | Self::TokenRemove

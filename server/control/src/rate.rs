@@ -48,6 +48,18 @@ pub(crate) const HINT: Rule = Rule {
     attempts: 240,
     seconds: 60,
 };
+/// Codes of a second factor, per person: six digits, of which three are right at a time.
+pub(crate) const FACTOR: Rule = Rule {
+    name: "factor",
+    attempts: 6,
+    seconds: 300,
+};
+/// Looking at and taking invitations, per address.
+pub(crate) const INVITATION: Rule = Rule {
+    name: "invitation",
+    attempts: 30,
+    seconds: 300,
+};
 /// First run, for everybody together: guessing the setup token.
 pub(crate) const FIRST_RUN: Rule = Rule {
     name: "first-run",

@@ -82,10 +82,16 @@ pub struct Limits {
     pub sessions: u32,
     /// Stanzas of its users in a second, on average.
     pub stanzas_per_second: u32,
+    /// Other servers at a time, counted for each of its domains.
+    pub peers: u32,
     /// Contacts in one user's roster.
     pub roster_items: u32,
     /// Bytes of messages that wait for its users.
     pub offline_bytes: u64,
+    /// Bytes of its users' archives; over it the oldest messages of the largest ones go.
+    pub archive_bytes: u64,
+    /// Bytes of files that its users have uploaded.
+    pub upload_bytes: u64,
 }
 
 impl Default for Limits {
@@ -96,8 +102,11 @@ impl Default for Limits {
             connections: 50_000,
             sessions: 50_000,
             stanzas_per_second: 50_000,
+            peers: 50_000,
             roster_items: 2_000,
             offline_bytes: 1 << 30,
+            archive_bytes: 100 << 30,
+            upload_bytes: 100 << 30,
         }
     }
 }

@@ -8,13 +8,16 @@ use xmpp::timestamp::Timestamp;
 use crate::domain::{BY_PLATFORM, State};
 use crate::error::{ControlError, Result};
 use crate::event::{Event, EventKind};
+use crate::ladder::LadderView;
 use crate::operator::{LoggedIn, Origin, email, login_taken, short_text};
 use crate::permission::{Operation, Role};
 use crate::records::DesiredRecord;
 use crate::secret::Secret;
 use crate::settings::Limits;
 use crate::time::DAY;
-use crate::{Actor, Control, password, rate};
+use crate::{Actor, Control, ladder, password, rate};
+
+pub use crate::plan::{LimitsSet, TenantSet};
 
 /// Sign-up of a new customer, domain first.
 #[derive(Debug, Clone, Deserialize)]
@@ -83,10 +86,20 @@ pub struct TenantView {
     /// Since.
     #[serde(serialize_with = "crate::time::at")]
     pub created: Timestamp,
+    /// The plan it was given (id); none: the usual one.
+    pub plan: Option<i64>,
+    /// What the plan in force is called; empty: the configuration says what it may have.
+    pub plan_name: String,
     /// Its limits.
     pub limits: Limits,
     /// In use.
     pub used: Used,
+    /// Must its people sign in with a second factor?
+    pub second_factor: bool,
+    /// Where it stands on the suspension ladder, if it is on it.
+    pub ladder: Option<LadderView>,
+    /// Changes with every edit.
+    pub version: String,
 }
 
 /// What a tenant has.
@@ -96,40 +109,6 @@ pub struct Used {
     pub domains: u32,
     /// Accounts over all its domains.
     pub accounts: u32,
-}
-
-/// Changes of a tenant's limits; `None` leaves one as it is. A limit that is set to the platform's own follows it again.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
-#[serde(default)]
-pub struct LimitsSet {
-    /// See [`Limits`].
-    pub domains: Option<u32>,
-    /// See [`Limits`].
-    pub accounts: Option<u32>,
-    /// See [`Limits`].
-    pub connections: Option<u32>,
-    /// See [`Limits`].
-    pub sessions: Option<u32>,
-    /// See [`Limits`].
-    pub stanzas_per_second: Option<u32>,
-    /// See [`Limits`].
-    pub roster_items: Option<u32>,
-    /// See [`Limits`].
-    pub offline_bytes: Option<u64>,
-}
-
-impl LimitsSet {
-    fn over(self, now: Limits) -> Limits {
-        Limits {
-            domains: self.domains.unwrap_or(now.domains),
-            accounts: self.accounts.unwrap_or(now.accounts),
-            connections: self.connections.unwrap_or(now.connections),
-            sessions: self.sessions.unwrap_or(now.sessions),
-            stanzas_per_second: self.stanzas_per_second.unwrap_or(now.stanzas_per_second),
-            roster_items: self.roster_items.unwrap_or(now.roster_items),
-            offline_bytes: self.offline_bytes.unwrap_or(now.offline_bytes),
-        }
-    }
 }
 
 /// The platform in numbers, for its operators' first page.
@@ -352,6 +331,8 @@ impl Control {
             tenant: None,
             via: "panel".into(),
             scope: None,
+            enrol: false,
+            looks_only: false,
         };
         let new = store::TenantNew {
             name: name.as_str(),
@@ -521,36 +502,81 @@ impl Control {
         Ok(dangling)
     }
 
-    /// Changes a tenant's limits.
+    /// Changes a tenant's plan and limits.
     pub async fn tenant_set_limits(
         &self,
         actor: &Actor,
         id: i64,
-        set: LimitsSet,
+        set: impl Into<TenantSet>,
     ) -> Result<TenantView> {
-        let row = self
+        let set: TenantSet = set.into();
+        let mut row = self
             .tenant_row(actor, Operation::TenantSetLimits, id)
             .await?;
-        let text = |row: &TenantRow| {
-            set.over(self.limits_of(row))
-                .other_than(self.settings().limits)
-        };
-        let recorded = self.recorded(
-            actor,
-            Some(row.id),
-            Operation::TenantSetLimits,
-            "",
-            &row.name,
-            &text(&row),
-        );
-        self.tenant_edit(&recorded, row.id, |row| row.limits = text(row))
-            .await?;
+        loop {
+            if set
+                .version
+                .as_ref()
+                .is_some_and(|version| *version != row.revision.to_string())
+            {
+                return Err(ControlError::stale("tenant", &row.name));
+            }
+            let mut said = Vec::new();
+            match set.plan {
+                None => {}
+                Some(0) => (row.plan, row.plan_limits) = (None, self.usual_limits().await?),
+                Some(plan) => {
+                    let plan = self.plan_row(plan).await.map_err(|_| {
+                        ControlError::invalid(
+                            "plan",
+                            plan.to_string(),
+                            "there is no such plan",
+                            "Choose one of the list, or 0 for the usual one.",
+                        )
+                    })?;
+                    (row.plan, row.plan_limits) = (Some(plan.id), plan.limits);
+                    said.push(format!("plan {}", plan.name));
+                }
+            }
+            if set.plan == Some(0) {
+                said.push("the usual plan".to_owned());
+            }
+            let base = self.settings().limits.with(&row.plan_limits);
+            row.limits = set.limits.over(base.with(&row.limits)).other_than(base);
+            said.push(row.limits.clone());
+            let said = said.join("; ");
+            let recorded = self.recorded(
+                actor,
+                Some(row.id),
+                Operation::TenantSetLimits,
+                "",
+                &row.name,
+                &said,
+            );
+            if recorded.tenant_update(&row, self.now()).await? {
+                break;
+            }
+            // Somebody was faster; that edit is done, and this one is made on it.
+            row = self
+                .store()
+                .tenant_get(row.id)
+                .await?
+                .ok_or_else(|| ControlError::not_found("tenant", id))?;
+        }
+        self.tell_tenant(row.id);
         self.tenant_show(&Actor::system("tenant.set-limits"), id)
             .await
     }
 
+    /// Limits of the usual plan, JSON.
+    async fn usual_limits(&self) -> Result<String> {
+        let plans = self.store().plan_list().await?;
+        let usual = plans.into_iter().find(|(plan, _)| plan.usual);
+        Ok(usual.map_or_else(|| "{}".into(), |(plan, _)| plan.limits))
+    }
+
     /// Changes a tenant's row, whatever others change at the same time.
-    async fn tenant_edit(
+    pub(crate) async fn tenant_edit(
         &self,
         recorded: &Store,
         id: TenantId,
@@ -662,7 +688,8 @@ impl Control {
     }
 
     pub(crate) fn limits_of(&self, row: &TenantRow) -> Limits {
-        self.settings().limits.with(&row.limits)
+        let plan = self.settings().limits.with(&row.plan_limits);
+        plan.with(&row.limits)
     }
 
     async fn tenant_view(&self, row: &TenantRow) -> Result<TenantView> {
@@ -678,6 +705,11 @@ impl Control {
                 "active"
             },
             created: row.created,
+            plan: row.plan.map(|plan| plan.0),
+            plan_name: row.plan_name.clone(),
+            second_factor: row.second_factor,
+            ladder: ladder::view(row),
+            version: row.revision.to_string(),
             limits: self.limits_of(row),
             used: Used {
                 domains: count(domains),
@@ -687,7 +719,7 @@ impl Control {
     }
 
     /// Every tenant, page by page.
-    async fn tenants(&self) -> Result<Vec<TenantRow>> {
+    pub(crate) async fn tenants(&self) -> Result<Vec<TenantRow>> {
         let mut all: Vec<TenantRow> = Vec::new();
         loop {
             let after = all.last().map_or(TenantId(0), |row| row.id);
@@ -699,7 +731,7 @@ impl Control {
         }
     }
 
-    fn tell_tenant(&self, tenant: TenantId) {
+    pub(crate) fn tell_tenant(&self, tenant: TenantId) {
         self.events.send(Event {
             tenant: Some(tenant),
             domain: None,

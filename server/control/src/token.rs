@@ -130,6 +130,7 @@ impl Control {
             return Ok(None);
         };
         actor.scope = Scope::of(&token).map(Into::into);
+        let actor = self.enrolling(&row, actor).await?;
         if token.used.is_none_or(|used| now.0 - used.0 >= NOTED) {
             // A note that cannot be taken is no reason to refuse the work.
             if let Err(error) = self.store().token_used(token.id, now).await {

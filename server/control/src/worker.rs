@@ -24,7 +24,7 @@ use crate::records::{
 };
 use crate::tenant::to_json;
 use crate::time::{DAY, plus};
-use crate::{Actor, Control, password, rollover};
+use crate::{Actor, Control, password, rollover, webhook};
 
 /// A lease ends by itself after this time, when its holder has died.
 const LEASE_SECONDS: i64 = 60;
@@ -36,6 +36,8 @@ const TICK: Duration = Duration::from_secs(1);
 const SWEEP_SECONDS: i64 = 3600;
 /// Certificates of domains that have left are looked for this often.
 const REVOKE_SECONDS: i64 = 10;
+/// Customers on the ladder are looked at this often.
+const LADDER_SECONDS: i64 = 60;
 /// Pause after a step that failed on our side.
 const STUMBLE_SECONDS: u32 = 30;
 /// A look that something is due for comes no sooner than this.
@@ -50,9 +52,13 @@ pub async fn run(control: Arc<Control>, stop: impl Future<Output = ()>) {
     // By task, not by domain: a domain may be due again before its last look has been joined.
     let mut under_way: HashMap<tokio::task::Id, DomainRow> = HashMap::new();
     let mut stop = std::pin::pin!(stop);
+    // Ends with this task.
+    let mut couriers = JoinSet::new();
+    couriers.spawn(webhook::deliver(control.clone()));
     let mut swept = None;
     let mut mailing: Option<JoinHandle<()>> = None;
     let mut revoking: Option<(Timestamp, JoinHandle<()>)> = None;
+    let mut climbed = None;
     loop {
         if revoking.as_ref().is_none_or(|(at, task)| {
             task.is_finished() && control.now() > plus(*at, REVOKE_SECONDS)
@@ -79,6 +85,12 @@ pub async fn run(control: Arc<Control>, stop: impl Future<Output = ()>) {
                     }
                 }
             }));
+        }
+        if climbed.is_none_or(|at| control.now() > plus(at, LADDER_SECONDS)) {
+            climbed = Some(control.now());
+            if let Err(error) = control.ladder_turn().await {
+                tracing::warn!(error = %error.log_text(), "customers on the ladder cannot be looked at");
+            }
         }
         let room = control
             .settings()
@@ -132,6 +144,8 @@ impl Control {
     /// One round without the loop, one domain after the other: for tests and for a command line without a server. Returns how
     /// many domains were due.
     pub async fn turn(&self) -> Result<usize> {
+        self.ladder_turn().await?;
+        self.webhook_turn().await?;
         let rows = self.claim("turn", usize::MAX >> 1).await?;
         let count = rows.len();
         for row in rows {

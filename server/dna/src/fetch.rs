@@ -88,6 +88,8 @@ pub enum FetchError {
 pub struct Post {
     /// Its media type.
     pub media_type: &'static str,
+    /// Further headers.
+    pub headers: Vec<(&'static str, String)>,
     /// The body.
     pub body: Vec<u8>,
 }

@@ -4,7 +4,7 @@
 //! switchboard like everybody's. Refuses: a clock of its own; `now` is handed in.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use store::{DomainStore, StoreError};
@@ -86,9 +86,13 @@ pub struct Quota {
     kept: AtomicU64,
     /// When they were counted (µs).
     counted: AtomicI64,
+    archive_bytes: AtomicU64,
+    upload_bytes: AtomicU64,
     /// Bytes of archives as of the last count, and what was added since; when they were counted (µs).
     archived: AtomicU64,
     archive_counted: AtomicI64,
+    /// A message was not archived for want of room.
+    archive_full: AtomicBool,
 }
 
 impl Default for Quota {
@@ -99,8 +103,11 @@ impl Default for Quota {
             offline_bytes: AtomicU64::new(u64::MAX),
             kept: AtomicU64::new(0),
             counted: AtomicI64::new(0),
+            archive_bytes: AtomicU64::new(u64::MAX),
+            upload_bytes: AtomicU64::new(u64::MAX),
             archived: AtomicU64::new(0),
             archive_counted: AtomicI64::new(0),
+            archive_full: AtomicBool::new(false),
         }
     }
 }
@@ -115,6 +122,27 @@ impl Quota {
     pub fn set(&self, roster_items: u32, offline_bytes: u64) {
         self.roster_items.store(roster_items, Ordering::Relaxed);
         self.offline_bytes.store(offline_bytes, Ordering::Relaxed);
+    }
+
+    /// The same of archives and uploaded files.
+    pub fn set_kept(&self, archive_bytes: u64, upload_bytes: u64) {
+        self.archive_bytes.store(archive_bytes, Ordering::Relaxed);
+        self.upload_bytes.store(upload_bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes of archives.
+    pub fn archive_bytes(&self) -> u64 {
+        self.archive_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of uploaded files, over all the tenant's domains: the limit for [`store::DomainStore::upload_slot`].
+    pub fn upload_bytes(&self) -> u64 {
+        self.upload_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether a message was not archived for want of room since this was asked last.
+    pub fn was_archive_full(&self) -> bool {
+        self.archive_full.swap(false, Ordering::Relaxed)
     }
 
     /// Contacts of one roster.
@@ -151,14 +179,17 @@ impl Quota {
 }
 
 impl Quota {
-    /// Whether so many bytes more may be archived where `limit` is the most. Counted as [`Quota::room_offline`] is.
+    /// Whether so many bytes more may be archived. Counted as [`Quota::room_offline`] is.
     pub(crate) async fn room_archive(
         &self,
         store: &DomainStore,
-        limit: u64,
         bytes: usize,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
+        let limit = self.archive_bytes();
+        if limit == u64::MAX {
+            return Ok(true);
+        }
         let bytes = bytes as u64;
         let full = || self.archived.load(Ordering::Relaxed).saturating_add(bytes) > limit;
         let age = now
@@ -171,6 +202,7 @@ impl Quota {
             self.archived.store(archived, Ordering::Relaxed);
         }
         if full() {
+            self.archive_full.store(true, Ordering::Relaxed);
             return Ok(false);
         }
         self.archived.fetch_add(bytes, Ordering::Relaxed);

@@ -47,8 +47,6 @@ pub struct Limits {
     pub request_bytes: usize,
     /// Messages kept while nobody is there.
     pub offline_messages: u32,
-    /// Bytes that the archives of one tenant's users may take, all together; over it nothing more is archived.
-    pub archive_bytes_per_tenant: u64,
     /// Entities that one session may send directed presence to (IM-30).
     pub directed: usize,
     /// Shortest password, in characters; the same as the panel asks for.
@@ -118,7 +116,6 @@ impl Default for Limits {
             requests: 500,
             request_bytes: 4_096,
             offline_messages: 1_000,
-            archive_bytes_per_tenant: 100 << 30,
             directed: 1_000,
             password_characters: 8,
             roster_cache_bytes: 64 << 20,

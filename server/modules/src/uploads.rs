@@ -168,9 +168,15 @@ async fn slot(cx: &Context<'_>, iq: &Stanza) -> Result<Element, Refusal> {
         ends: Timestamp(cx.now.0 + i64::from(limits.slot_seconds) * 1_000_000),
         stored: false,
     };
+    let tenant_bytes = cx.hosted.quota.upload_bytes();
     let made = cx
         .store()
-        .upload_slot(&row, limits.account_bytes, limits.domain_bytes)
+        .upload_slot(
+            &row,
+            limits.account_bytes,
+            limits.domain_bytes,
+            tenant_bytes,
+        )
         .await;
     let full = |whose: &str, used: u64, most: u64| {
         Err(
@@ -184,6 +190,9 @@ async fn slot(cx: &Context<'_>, iq: &Stanza) -> Result<Element, Refusal> {
         SlotMade::AccountFull(used) => return full("your files", used, limits.account_bytes),
         SlotMade::DomainFull(used) => {
             return full("all files of this domain", used, limits.domain_bytes);
+        }
+        SlotMade::TenantFull(used) => {
+            return full("all files of this domain's owner", used, tenant_bytes);
         }
     }
     let base = match (limits.web.trim_end_matches('/'), limits.port) {

@@ -388,6 +388,7 @@ pub(super) async fn run(control: &Control, actor: &Actor, command: DomainCommand
                 services: services.map(list),
                 allow: allow.map(list),
                 block: block.map(list),
+                version: None,
             };
             let shown = control.domain_set(actor, &domain, set).await?;
             show(false, &shown, show_text)

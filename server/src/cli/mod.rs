@@ -26,12 +26,15 @@ mod keys;
 mod operator;
 mod output;
 mod peer;
+mod plan;
 mod report;
 mod sandbox;
 mod specs;
 mod tenant;
 mod token;
+mod usage;
 mod user;
+mod webhook;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -89,6 +92,11 @@ enum Command {
     /// Customers
     #[command(subcommand)]
     Tenant(tenant::TenantCommand),
+    /// Plans: what customers may have
+    #[command(subcommand)]
+    Plan(plan::PlanCommand),
+    /// What customers use of what they may have
+    Usage(usage::Usage),
     /// People who run the platform or a customer's domains
     #[command(subcommand)]
     Operator(operator::OperatorCommand),
@@ -113,6 +121,9 @@ enum Command {
     /// API tokens of operators
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// Webhooks: where customers' own servers are told what is done
+    #[command(subcommand)]
+    Webhook(webhook::WebhookCommand),
     /// What was done, by whom
     Audit(audit::Audit),
     /// Bring the database's schema up to date (`serve` does so at start)
@@ -244,7 +255,12 @@ async fn run_on_store(place: Place, command: Command) -> Outcome {
     let actor = Actor::system("cli");
     let outcome = match command {
         Command::Tenant(command) => tenant::run(&control, &actor, command).await,
-        Command::Operator(command) => operator::run(&control, &actor, command).await,
+        Command::Plan(command) => plan::run(&control, &actor, command).await,
+        Command::Usage(command) => usage::run(&control, &actor, command).await,
+        Command::Operator(command) => {
+            let panel = config.panel.url.trim_end_matches('/');
+            operator::run(&control, &actor, panel, command).await
+        }
         Command::Domain(command) => domain::run(&control, &actor, command).await,
         Command::Cert(command) => certificate::run(&control, &actor, command).await,
         Command::User(command) => user::run(&control, &actor, command).await,
@@ -252,6 +268,7 @@ async fn run_on_store(place: Place, command: Command) -> Outcome {
         Command::Component(command) => component::run(&control, &actor, command).await,
         Command::Report(command) => report::run(&control, &actor, command).await,
         Command::Token(command) => token::run(&control, &actor, command).await,
+        Command::Webhook(command) => webhook::run(&control, &actor, command).await,
         Command::Audit(command) => audit::run(&control, &actor, command).await,
         Command::Demo(_)
         | Command::Check(_)

@@ -1,6 +1,7 @@
 //! `domicile operator`: the people who run the platform or a customer's domains.
 
 use clap::Subcommand;
+use control::invitation::InvitationAsk;
 use control::operator::OperatorNew;
 use control::{Actor, Control, Secret};
 
@@ -32,6 +33,59 @@ pub(super) enum OperatorCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Make a link with which somebody joins the team of a customer; it is printed once
+    Invite {
+        /// Customer (number or name)
+        #[arg(long)]
+        tenant: String,
+        /// owner, admin, support or auditor
+        #[arg(long, default_value = "admin")]
+        role: String,
+        /// Whom it is meant for
+        #[arg(long, default_value = "")]
+        note: String,
+        /// Days until it ends [default: 7]
+        #[arg(long)]
+        days: Option<u32>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List open invitations of a customer
+    Invitations {
+        /// Customer (number or name)
+        #[arg(long)]
+        tenant: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take an invitation back
+    Uninvite {
+        /// Its number
+        invitation: i64,
+        /// Customer (number or name)
+        #[arg(long)]
+        tenant: String,
+    },
+    /// Give an operator of a customer another role; the last owner stays one
+    SetRole {
+        /// E-mail address
+        login: String,
+        /// owner, admin, support or auditor
+        role: String,
+        /// Customer (number or name)
+        #[arg(long)]
+        tenant: String,
+    },
+    /// Take away the second factor of an operator who has lost it
+    ResetFactor {
+        /// E-mail address
+        login: String,
+        /// Customer (number or name); without it, an operator of the platform
+        #[arg(long)]
+        tenant: Option<String>,
+    },
     /// Remove an operator of a customer; the last owner stays
     Remove {
         /// E-mail address
@@ -42,7 +96,12 @@ pub(super) enum OperatorCommand {
     },
 }
 
-pub(super) async fn run(control: &Control, actor: &Actor, command: OperatorCommand) -> Outcome {
+pub(super) async fn run(
+    control: &Control,
+    actor: &Actor,
+    panel: &str,
+    command: OperatorCommand,
+) -> Outcome {
     match command {
         OperatorCommand::Add {
             login,
@@ -109,21 +168,93 @@ pub(super) async fn run(control: &Control, actor: &Actor, command: OperatorComma
             })
         }
         OperatorCommand::Remove { login, tenant } => {
-            let id = resolve(control, actor, &tenant).await?;
-            let team = control.team_list(actor, id).await?;
-            let Some(view) = team
-                .iter()
-                .find(|view| view.login.eq_ignore_ascii_case(&login))
-            else {
-                return Err(Failure::other(
-                    3,
-                    format!("there is no operator \"{login}\" of {tenant}"),
-                    "`domicile operator list --tenant …` shows who is there.",
-                ));
-            };
-            control.team_remove(actor, id, view.id).await?;
+            let (id, member) = member(control, actor, &tenant, &login).await?;
+            control.team_remove(actor, id, member).await?;
             say!("{login}: removed");
             Ok(0)
         }
+        OperatorCommand::SetRole {
+            login,
+            role,
+            tenant,
+        } => {
+            let (id, member) = member(control, actor, &tenant, &login).await?;
+            let view = control.team_set_role(actor, id, member, &role).await?;
+            say!("{login}: {}", view.role);
+            Ok(0)
+        }
+        OperatorCommand::ResetFactor { login, tenant } => {
+            match tenant {
+                Some(tenant) => {
+                    let (id, member) = member(control, actor, &tenant, &login).await?;
+                    control.team_reset_factor(actor, id, member).await?;
+                }
+                None => control.platform_reset_factor(actor, &login).await?,
+            }
+            say!("{login}: signs in with the password alone");
+            Ok(0)
+        }
+        OperatorCommand::Invite {
+            tenant,
+            role,
+            note,
+            days,
+            json,
+        } => {
+            let id = resolve(control, actor, &tenant).await?;
+            let ask = InvitationAsk { role, note, days };
+            let made = control.invitation_add(actor, id, ask).await?;
+            show(json, &made, |made| {
+                format!(
+                    "{panel}/join?invitation={}\ngood until {}, once",
+                    made.secret,
+                    made.view.expires.to_xep0082()
+                )
+            })
+        }
+        OperatorCommand::Invitations { tenant, json } => {
+            let id = resolve(control, actor, &tenant).await?;
+            let open = control.invitation_list(actor, id).await?;
+            show(json, &open, |open| {
+                table(
+                    ["number", "whom", "role", "by", "until"],
+                    open.iter().map(|view| {
+                        [
+                            view.id.to_string(),
+                            view.note.clone(),
+                            view.role.to_string(),
+                            view.by.clone(),
+                            view.expires.to_xep0082(),
+                        ]
+                    }),
+                )
+            })
+        }
+        OperatorCommand::Uninvite { invitation, tenant } => {
+            let id = resolve(control, actor, &tenant).await?;
+            control.invitation_remove(actor, id, invitation).await?;
+            say!("{invitation}: taken back");
+            Ok(0)
+        }
     }
+}
+
+/// Numbers of a customer and of one of its operators.
+async fn member(
+    control: &Control,
+    actor: &Actor,
+    tenant: &str,
+    login: &str,
+) -> Result<(i64, i64), Failure> {
+    let id = resolve(control, actor, tenant).await?;
+    let team = control.team_list(actor, id).await?;
+    let mut team = team.iter();
+    let found = team.find(|view| view.login.eq_ignore_ascii_case(login));
+    found.map(|view| (id, view.id)).ok_or_else(|| {
+        Failure::other(
+            3,
+            format!("there is no operator \"{login}\" of {tenant}"),
+            "`domicile operator list --tenant …` shows who is there.",
+        )
+    })
 }

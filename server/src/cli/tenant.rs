@@ -1,10 +1,12 @@
 //! `domicile tenant`: customers.
 
 use clap::Subcommand;
-use control::tenant::{LimitsSet, OwnerNew, TenantNew, TenantView};
+use control::ladder::LadderSet;
+use control::tenant::{OwnerNew, TenantNew, TenantSet, TenantView};
 use control::{Actor, Control};
 
 use super::output::{show, table};
+use super::plan::{self, LimitArgs};
 use super::{Failure, Outcome, Password};
 
 #[derive(Debug, Subcommand)]
@@ -36,31 +38,18 @@ pub(super) enum TenantCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Change what a customer may have
+    /// Change what a customer may have: its plan, and what it has beside it
     Set {
         /// Number or name
         tenant: String,
-        /// Domains
-        #[arg(long, value_name = "NUMBER")]
-        domains: Option<u32>,
-        /// Accounts over all domains
-        #[arg(long, value_name = "NUMBER")]
-        accounts: Option<u32>,
-        /// Connections at a time
-        #[arg(long, value_name = "NUMBER")]
-        connections: Option<u32>,
-        /// Sessions at a time
-        #[arg(long, value_name = "NUMBER")]
-        sessions: Option<u32>,
-        /// Stanzas of its users in a second, on average
-        #[arg(long, value_name = "NUMBER")]
-        stanzas_per_second: Option<u32>,
-        /// Contacts in one user's roster
-        #[arg(long, value_name = "NUMBER")]
-        roster_items: Option<u32>,
-        /// Bytes of messages that wait for its users
-        #[arg(long, value_name = "NUMBER")]
-        offline_bytes: Option<u64>,
+        /// Another plan, by number or name; "usual" for the one that customers have who were given no other
+        #[arg(long, value_name = "PLAN")]
+        plan: Option<String>,
+        #[command(flatten)]
+        limits: LimitArgs,
+        /// Whether its operators must sign in with a second factor
+        #[arg(long, value_name = "BOOL")]
+        second_factor: Option<bool>,
     },
     /// Stop all domains of a customer; nothing is erased
     Suspend {
@@ -72,6 +61,31 @@ pub(super) enum TenantCommand {
     },
     /// Undo that
     Resume {
+        /// Number or name
+        tenant: String,
+    },
+    /// Put a customer who does not answer on the ladder: warned now, each further step after so many days, if at all
+    Ladder {
+        /// Number or name
+        tenant: String,
+        /// What the customer is told
+        #[arg(long)]
+        reason: String,
+        /// Until its team can change nothing
+        #[arg(long, value_name = "DAYS")]
+        read_only_days: Option<u32>,
+        /// Until other servers are not talked with
+        #[arg(long, value_name = "DAYS")]
+        no_federation_days: Option<u32>,
+        /// Until nobody can sign in
+        #[arg(long, value_name = "DAYS")]
+        no_login_days: Option<u32>,
+        /// Until everything is erased
+        #[arg(long, value_name = "DAYS")]
+        erased_days: Option<u32>,
+    },
+    /// Take a customer off the ladder: everything is as it was
+    LadderEnd {
         /// Number or name
         tenant: String,
     },
@@ -115,7 +129,9 @@ pub(super) async fn run(control: &Control, actor: &Actor, command: TenantCommand
             let tenants = control.tenant_list(actor).await?;
             show(json, &tenants, |tenants| {
                 table(
-                    ["number", "name", "state", "domains", "accounts", "since"],
+                    [
+                        "number", "name", "state", "plan", "domains", "accounts", "since",
+                    ],
                     tenants.iter().map(row),
                 )
             })
@@ -126,45 +142,35 @@ pub(super) async fn run(control: &Control, actor: &Actor, command: TenantCommand
                 .await?;
             show(json, &view, |view| {
                 table(
-                    ["number", "name", "state", "domains", "accounts", "since"],
+                    [
+                        "number", "name", "state", "plan", "domains", "accounts", "since",
+                    ],
                     [row(view)],
                 )
             })
         }
         TenantCommand::Set {
             tenant,
-            domains,
-            accounts,
-            connections,
-            sessions,
-            stanzas_per_second,
-            roster_items,
-            offline_bytes,
+            plan,
+            limits,
+            second_factor,
         } => {
-            let set = LimitsSet {
-                domains,
-                accounts,
-                connections,
-                sessions,
-                stanzas_per_second,
-                roster_items,
-                offline_bytes,
+            let plan = match plan.as_deref() {
+                None => None,
+                Some("usual") => Some(0),
+                Some(plan) => Some(plan::resolve(control, actor, plan).await?),
+            };
+            let set = TenantSet {
+                plan,
+                limits: limits.set(),
+                version: None,
             };
             let id = resolve(control, actor, &tenant).await?;
+            if let Some(wanted) = second_factor {
+                control.tenant_require_factor(actor, id, wanted).await?;
+            }
             let view = control.tenant_set_limits(actor, id, set).await?;
-            let limits = view.limits;
-            say!(
-                "{}: {} domains, {} accounts, {} connections, {} sessions, {} stanzas a second, {} contacts in a roster, {} \
-                 bytes of offline messages",
-                view.name,
-                limits.domains,
-                limits.accounts,
-                limits.connections,
-                limits.sessions,
-                limits.stanzas_per_second,
-                limits.roster_items,
-                limits.offline_bytes
-            );
+            say!("{}: {}", view.name, plan::said(&view.limits));
             Ok(0)
         }
         TenantCommand::Suspend { tenant, reason } => {
@@ -181,6 +187,39 @@ pub(super) async fn run(control: &Control, actor: &Actor, command: TenantCommand
             say!("{}: active", view.name);
             Ok(0)
         }
+        TenantCommand::Ladder {
+            tenant,
+            reason,
+            read_only_days,
+            no_federation_days,
+            no_login_days,
+            erased_days,
+        } => {
+            let set = LadderSet {
+                reason,
+                read_only_days,
+                no_federation_days,
+                no_login_days,
+                erased_days,
+            };
+            let id = resolve(control, actor, &tenant).await?;
+            let view = control.ladder_set(actor, id, set).await?;
+            for step in view.ladder.iter().flat_map(|ladder| &ladder.steps) {
+                say!(
+                    "{}: {} {}",
+                    view.name,
+                    step.step.as_str(),
+                    step.at.to_xep0082()
+                );
+            }
+            Ok(0)
+        }
+        TenantCommand::LadderEnd { tenant } => {
+            let id = resolve(control, actor, &tenant).await?;
+            let view = control.ladder_end(actor, id).await?;
+            say!("{}: no step is in force", view.name);
+            Ok(0)
+        }
         TenantCommand::Remove { tenant, yes } => {
             let id = resolve(control, actor, &tenant).await?;
             super::confirm(yes, &format!("customer {tenant} with everything it has"))?;
@@ -192,11 +231,12 @@ pub(super) async fn run(control: &Control, actor: &Actor, command: TenantCommand
     }
 }
 
-fn row(view: &TenantView) -> [String; 6] {
+fn row(view: &TenantView) -> [String; 7] {
     [
         view.id.to_string(),
         view.name.clone(),
         view.state.to_owned(),
+        view.plan_name.clone(),
         format!("{}/{}", view.used.domains, view.limits.domains),
         format!("{}/{}", view.used.accounts, view.limits.accounts),
         view.created.to_xep0082(),

@@ -391,15 +391,19 @@ sections! {
         sessions_per_domain: u32 = 50_000,
         /// Stanzas that the clients of one domain may send in a second, on average; above it each of them waits a little.
         stanzas_per_domain_and_second: u32 = 50_000,
-        /// Connections to all domains of a tenant at a time. This and the other limits of a tenant are what `domicile tenant
-        /// set` changes for one of them.
+        /// Connections to all domains of a tenant at a time. This and the other limits of a tenant are what holds
+        /// where neither its plan (`domicile plan`) nor `domicile tenant set` says otherwise.
         connections_per_tenant: u32 = 50_000,
         /// Sessions of a tenant at a time.
         sessions_per_tenant: u32 = 50_000,
         /// Stanzas that the clients of a tenant may send in a second, on average.
         stanzas_per_tenant_and_second: u32 = 50_000,
+        /// Other servers that the domains of a tenant talk with at a time, counted for each domain.
+        peers_per_tenant: u32 = 50_000,
         /// Bytes of messages that wait for the users of a tenant.
         offline_bytes_per_tenant: u64 = 1 << 30,
+        /// Bytes of files that the users of a tenant have uploaded.
+        upload_bytes_per_tenant: u64 = 100 << 30,
         /// Largest stanza, in bytes; never below 10000.
         stanza_bytes: u32 = 262_144,
         /// Largest element before authentication, in bytes; never below 10000.
@@ -451,7 +455,8 @@ sections! {
         offline_messages: u32 = 1_000,
         /// Bytes of messages in one account's archive; the oldest go when there are more. Looked at every hour.
         archive_bytes_per_account: u64 = 256 << 20,
-        /// Bytes of messages in the archives of all users of a tenant; over it nothing more is archived.
+        /// Bytes of messages in the archives of all users of a tenant; over it the oldest messages of the largest archives go,
+        /// and for the minute that takes nothing more is archived.
         archive_bytes_per_tenant: u64 = 100 << 30,
         /// Days after which an archived message goes; 0: never. Looked at every hour.
         archive_days: u32 = 0,

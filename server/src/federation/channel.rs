@@ -94,6 +94,8 @@ pub(super) struct Held {
     /// Has it judged again at once.
     pub(super) again: Arc<Notify>,
     watch: AbortHandle,
+    /// Keeps the pair's place among the tenant's peers.
+    _pair: Option<Arc<Pair>>,
 }
 
 /// Streams of this process, by a number of their own.
@@ -143,7 +145,13 @@ impl Channel {
 
     /// The pair goes over this stream; `incoming`: its stanzas may come in. It is judged again when its proof runs out, and
     /// comes off the stream when it no longer holds.
-    pub(super) fn hold(&mut self, proven: &Proven, basis: Basis, incoming: bool) -> Held {
+    pub(super) fn hold(
+        &mut self,
+        proven: &Proven,
+        basis: Basis,
+        incoming: bool,
+        pair: Option<&Arc<Pair>>,
+    ) -> Held {
         let again = Arc::<Notify>::default();
         let watch = Watch {
             federation: Arc::downgrade(&self.federation),
@@ -158,6 +166,7 @@ impl Channel {
             incoming,
             again,
             watch: tokio::spawn(watch.run(proven.clone())).abort_handle(),
+            _pair: pair.cloned(),
         };
         self.let_go(proven.local(), proven.remote());
         self.pairs.lock().push(held.clone());

@@ -25,6 +25,7 @@ use xmpp::stream::{
 use super::attempts::{Attempt, Stage};
 use super::channel::{Basis, Channel};
 use super::evidence::Ruling;
+use super::standing::Fall;
 use super::{Federation, domain_gone, judgement, refuse};
 use crate::net::limits::{Admission, Patience};
 use crate::net::now;
@@ -181,13 +182,20 @@ impl InHost {
             let error = StreamError::new(StreamCondition::Reset);
             return self.channel.outbox.order(Order::Close(error));
         };
-        let held = self.channel.hold(&proven, self.basis(local, remote), true);
+        let pair = federation.pair(local, remote);
+        let basis = self.basis(local, remote);
+        let held = self.channel.hold(&proven, basis, true, pair.as_ref().ok());
         if let Err(fall) = federation.still_holds(&held, &under) {
             return federation.fell(&self.channel.outbox, &held.basis, *fall);
         }
-        if bidi {
-            let pair = federation.pair(local, remote);
-            self.channel.carry(pair, &proven);
+        match pair {
+            Ok(pair) if bidi => self.channel.carry(pair, &proven),
+            Ok(_) => {}
+            Err(limit) => {
+                federation.parts.metrics.limit(limit);
+                let fall = Fall::of_limit();
+                return federation.fell(&self.channel.outbox, &held.basis, fall);
+            }
         }
         let mut attempt = self.attempt();
         attempt.refusals = judged.refusals;

@@ -33,12 +33,13 @@ use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use rustls::ClientConfig;
 use rustls::client::Resumption;
+use store::TenantId;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use xmpp::jid::DomainName;
-use xmpp::stanza::{Condition, Stanza};
+use xmpp::stanza::{Condition, Stanza, StanzaError};
 use xmpp::stream::{Judgement, Order, StreamCondition, StreamError, TlsInfo};
 
 use self::attempts::Attempts;
@@ -57,10 +58,12 @@ use crate::net::pump::Transport;
 use crate::net::tls::{AnyServer, Identities, Identity};
 use crate::router::{Remote, Router};
 use crate::session::Outbox;
-use crate::tenancy::{Domain, Tenancy};
+use crate::tenancy::{Domain, Kind, Tenancy};
 
 /// Pairs remembered before those at rest are forgotten.
 const PAIRS: usize = 10_000;
+/// For want of places pairs are forgotten this often at most.
+const FORGET_EVERY: Duration = Duration::from_secs(1);
 
 /// What federation may take.
 #[derive(Clone, Copy, Debug)]
@@ -139,6 +142,8 @@ pub struct Parts {
 pub struct Federation {
     this: Weak<Self>,
     parts: Parts,
+    /// When pairs were last forgotten for want of places.
+    forgot: Mutex<Option<Instant>>,
     /// By hosted domain, then by peer.
     pairs: DashMap<DomainName, Peers, ahash::RandomState>,
     /// Server streams of this process, whoever opened them.
@@ -169,6 +174,7 @@ impl Federation {
             this: this.clone(),
             parts,
             gatherer,
+            forgot: Mutex::default(),
             pairs: DashMap::default(),
             streams: Mutex::default(),
             links: Mutex::default(),
@@ -229,19 +235,49 @@ impl Federation {
         self.pairs.get(local)?.get(remote).cloned()
     }
 
-    fn pair(&self, local: &DomainName, remote: &DomainName) -> Arc<Pair> {
+    /// The same, made where there is none.
+    ///
+    /// # Errors
+    /// The key of the limit that is reached.
+    fn pair(&self, local: &DomainName, remote: &DomainName) -> Result<Arc<Pair>, &'static str> {
         if let Some(pair) = self.known_pair(local, remote) {
-            return pair;
+            return Ok(pair);
         }
+        let place = match self.parts.tenancy.get(local.as_str()) {
+            Some(domain) => Some(domain.occupy(Kind::Peer).or_else(|_| {
+                self.forget_pairs_of(domain.tenant);
+                domain.occupy(Kind::Peer)
+            })?),
+            // It has just left; its pairs end.
+            None => None,
+        };
         let mut peers = self.pairs.entry(local.clone()).or_default();
         if peers.len() >= PAIRS {
             let now = Instant::now();
-            peers.retain(|_, pair| !pair.is_forgettable(now));
+            peers.retain(|_, pair| !forgettable(pair, now));
         }
-        peers
+        Ok(peers
             .entry(remote.clone())
-            .or_insert_with(|| Arc::new(Pair::new(local.clone(), remote.clone())))
-            .clone()
+            .or_insert_with(|| Arc::new(Pair::new(local.clone(), remote.clone(), place)))
+            .clone())
+    }
+
+    /// Pairs that nothing goes over any more give their places back when somebody needs one; looked for once a second at most.
+    fn forget_pairs_of(&self, tenant: TenantId) {
+        let now = Instant::now();
+        {
+            let mut forgot = self.forgot.lock();
+            if forgot.is_some_and(|at| now < at + FORGET_EVERY) {
+                return;
+            }
+            *forgot = Some(now);
+        }
+        for mut peers in self.pairs.iter_mut() {
+            let domain = self.parts.tenancy.get(peers.key().as_str());
+            if domain.is_none_or(|domain| domain.tenant == tenant) {
+                peers.retain(|_, pair| !forgettable(pair, now));
+            }
+        }
     }
 
     fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
@@ -306,13 +342,20 @@ impl Remote for Federation {
                 .router
                 .bounce(&stanza, Condition::InternalServerError);
         }
-        let pair = match self
+        let known = self
             .pairs
             .get(domain.name())
-            .and_then(|p| p.get(to.domain()).cloned())
-        {
-            Some(pair) => pair,
-            None => self.pair(domain.name(), &to.domain_name()),
+            .and_then(|p| p.get(to.domain()).cloned());
+        let pair = match known.map_or_else(|| self.pair(domain.name(), &to.domain_name()), Ok) {
+            Ok(pair) => pair,
+            Err(limit) => {
+                self.parts.metrics.limit(limit);
+                let error = StanzaError::new(Condition::ResourceConstraint);
+                return self
+                    .parts
+                    .router
+                    .bounce(&stanza, error.with_text(standing::TOO_MANY_PEERS));
+            }
         };
         match pair.take(stanza, Instant::now(), &self.parts.settings) {
             Taken::Yes => {}
@@ -345,6 +388,11 @@ impl std::fmt::Debug for Federation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Federation").finish_non_exhaustive()
     }
+}
+
+/// Nothing would be lost by forgetting it, and nothing comes in over it.
+fn forgettable(pair: &Arc<Pair>, now: Instant) -> bool {
+    Arc::strong_count(pair) == 1 && pair.is_forgettable(now)
 }
 
 /// What a hosted domain asks of its peers.

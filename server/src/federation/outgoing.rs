@@ -206,7 +206,7 @@ impl OutHost {
         basis: Basis,
         bidi: bool,
     ) -> bool {
-        let held = self.channel.hold(proven, basis, bidi);
+        let held = self.channel.hold(proven, basis, bidi, None);
         let federation = self.channel.federation.clone();
         if let Err(fall) = federation.still_holds(&held, under) {
             federation.fell(&self.channel.outbox, &held.basis, *fall);

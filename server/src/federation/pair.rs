@@ -18,6 +18,7 @@ use xmpp::stanza::{Condition, Stanza, StanzaError};
 
 use super::Settings;
 use crate::session::{Lane, Outbox, PushError};
+use crate::tenancy::Occupied;
 
 /// Pause after a first failure; each further one doubles it.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -31,6 +32,8 @@ const LASTED: Duration = Duration::from_secs(60);
 pub(super) struct Pair {
     pub(super) local: DomainName,
     pub(super) remote: DomainName,
+    /// Among the peers that the tenant may have.
+    _place: Option<Occupied>,
     state: Mutex<State>,
 }
 
@@ -158,10 +161,11 @@ pub(super) enum Next {
 pub(super) type Left = Vec<(Stanza, Box<StanzaError>)>;
 
 impl Pair {
-    pub(super) fn new(local: DomainName, remote: DomainName) -> Self {
+    pub(super) fn new(local: DomainName, remote: DomainName, place: Option<Occupied>) -> Self {
         Self {
             local,
             remote,
+            _place: place,
             state: Mutex::new(State {
                 way: Way::Rest,
                 spare: None,
@@ -490,7 +494,7 @@ mod tests {
 
     fn pair() -> Pair {
         let name = |name| DomainName::parse(name).expect("a domain");
-        Pair::new(name("one.example"), name("peer.example"))
+        Pair::new(name("one.example"), name("peer.example"), None)
     }
 
     fn stanza(id: u32) -> Stanza {

@@ -19,6 +19,10 @@ use super::{Federation, outbound, policy};
 use crate::session::Outbox;
 use crate::tenancy::Domain;
 
+/// What peers and our own people read when a tenant has as many peers as it may.
+pub(super) const TOO_MANY_PEERS: &str =
+    "this domain talks with as many other servers as it may at a time";
+
 /// What becomes of a pair on a stream.
 enum Standing {
     /// Nothing that matters to it has changed.
@@ -45,6 +49,20 @@ struct Told {
 }
 
 impl Fall {
+    /// The tenant has as many peers as it may.
+    pub(super) fn of_limit() -> Self {
+        let error = StreamError::new(StreamCondition::ResourceConstraint);
+        Self {
+            error: error.with_text(TOO_MANY_PEERS),
+            told: Some(Told {
+                code: "too-many-peers",
+                fault: Fault::Policy,
+                why: TOO_MANY_PEERS.into(),
+                refusals: Vec::new(),
+            }),
+        }
+    }
+
     /// Of a domain with all its pairs.
     fn of_domain(error: StreamError) -> Self {
         Self { error, told: None }

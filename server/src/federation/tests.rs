@@ -2,6 +2,7 @@
 //! other, and what becomes of stanzas when they do not.
 
 mod diagnosis;
+mod limits;
 mod revocation;
 mod standing;
 

@@ -244,10 +244,17 @@ async fn exchange(
     };
     let (request, body) = match post {
         None => (Request::get(target), Body::empty()),
-        Some(Post { media_type, body }) => {
+        Some(Post {
+            media_type,
+            headers,
+            body,
+        }) => {
             let request = Request::post(target)
                 .header(CONTENT_TYPE, media_type)
                 .header(CONTENT_LENGTH, body.len());
+            let request = headers.into_iter().fold(request, |request, (name, value)| {
+                request.header(name, value)
+            });
             (request, Body::from(body))
         }
     };

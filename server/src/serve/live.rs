@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use control::certificate::{Priority, Why};
-use control::outside::{Change, Live, PeerNow, Probe};
-use store::Store;
+use control::outside::{Change, Live, LiveUsage, PeerNow, Probe};
+use store::{Store, TenantId};
 use xmpp::jid::DomainName;
 use xmpp::timestamp::Timestamp;
 
@@ -67,6 +67,10 @@ impl Live for LiveServer {
 
     fn peers(&self, domain: &DomainName) -> Vec<PeerNow> {
         self.federation.peers(domain)
+    }
+
+    fn usage(&self, tenant: TenantId) -> Option<LiveUsage> {
+        Some(self.tenancy.used(tenant))
     }
 }
 

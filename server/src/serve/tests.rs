@@ -2,6 +2,7 @@
 
 mod changes;
 mod external;
+mod ladder;
 mod limits;
 mod resumption;
 

@@ -19,6 +19,8 @@ pub struct Ceiling {
     pub sessions: u32,
     /// Stanzas of its clients in a second, on average.
     pub stanzas_per_second: u32,
+    /// Peers at a time.
+    pub peers: u32,
 }
 
 impl Ceiling {
@@ -27,6 +29,7 @@ impl Ceiling {
         connections: u32::MAX,
         sessions: u32::MAX,
         stanzas_per_second: u32::MAX,
+        peers: u32::MAX,
     };
 }
 
@@ -37,6 +40,8 @@ pub enum Kind {
     Connection,
     /// A bound session.
     Session,
+    /// A peer that something goes to or comes from.
+    Peer,
 }
 
 /// Counts of one domain, or of one tenant.
@@ -44,6 +49,7 @@ pub enum Kind {
 pub struct Usage {
     connections: Counted,
     sessions: Counted,
+    peers: Counted,
     stanzas_per_second: AtomicU32,
     pace: SharedPace,
 }
@@ -82,6 +88,7 @@ impl Usage {
         Arc::new(Self {
             connections: Counted::new(ceiling.connections),
             sessions: Counted::new(ceiling.sessions),
+            peers: Counted::new(ceiling.peers),
             stanzas_per_second: AtomicU32::new(ceiling.stanzas_per_second),
             pace: SharedPace::new(Instant::now()),
         })
@@ -95,6 +102,7 @@ impl Usage {
         self.sessions
             .most
             .store(ceiling.sessions, Ordering::Relaxed);
+        self.peers.most.store(ceiling.peers, Ordering::Relaxed);
         self.stanzas_per_second
             .store(ceiling.stanzas_per_second, Ordering::Relaxed);
     }
@@ -102,6 +110,11 @@ impl Usage {
     /// Bound sessions now.
     pub fn sessions(&self) -> usize {
         self.sessions.now.load(Ordering::Relaxed) as usize
+    }
+
+    /// How many of a kind there are now.
+    pub fn count(&self, kind: Kind) -> u32 {
+        self.counted(kind).now.load(Ordering::Relaxed)
     }
 
     /// Takes some stanzas: when whoever sent them may go on if there were too many.
@@ -114,6 +127,7 @@ impl Usage {
         match kind {
             Kind::Connection => &self.connections,
             Kind::Session => &self.sessions,
+            Kind::Peer => &self.peers,
         }
     }
 }
@@ -140,6 +154,7 @@ impl Occupied {
             return Err(match kind {
                 Kind::Connection => "connections_per_tenant",
                 Kind::Session => "sessions_per_tenant",
+                Kind::Peer => "peers_per_tenant",
             });
         }
         if !domain.counted(kind).enter() {
@@ -147,6 +162,8 @@ impl Occupied {
             return Err(match kind {
                 Kind::Connection => "connections_per_domain",
                 Kind::Session => "sessions_per_domain",
+                // A domain has what its tenant has.
+                Kind::Peer => "peers_per_tenant",
             });
         }
         Ok(Self {

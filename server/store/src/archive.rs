@@ -17,7 +17,7 @@ use bytes::Bytes;
 use xmpp::timestamp::Timestamp;
 
 use crate::error::Result;
-use crate::{AccountId, DomainStore, grouped, rd, wr};
+use crate::{AccountId, DomainStore, Store, grouped, rd, wr};
 
 pub use hash::message_hash;
 
@@ -352,27 +352,8 @@ impl DomainStore {
                 if let (Some(total), Some(start)) = (total, start)
                     && total - start > bytes
                 {
-                    gone += self.archive_cut(account, total - bytes).await?;
+                    gone += self.store.archive_cut(account, total - bytes).await?;
                 }
-            }
-        }
-    }
-
-    /// Forgets an account's messages that begin before this running total.
-    async fn archive_cut(&self, account: i64, total: i64) -> Result<u64> {
-        let mut gone = 0;
-        loop {
-            let now = wr!(self.store, p => {
-                sqlx::query(
-                    "DELETE FROM archive WHERE account = $1 AND at <= (SELECT MAX(at) FROM \
-                     (SELECT at, total - LENGTH(stanza) AS base FROM archive WHERE account = $1 ORDER BY at LIMIT $3) AS oldest \
-                     WHERE base < $2)",
-                )
-                .bind(account).bind(total).bind(AT_ONCE).execute(p).await.map(|done| done.rows_affected())
-            })?;
-            gone += now;
-            if now < AT_ONCE.unsigned_abs() {
-                return Ok(gone);
             }
         }
     }
@@ -392,6 +373,40 @@ impl DomainStore {
                 .bind(domain).bind(account.0).bind(preferences).execute(c).await?;
             Ok(done.rows_affected() == 1)
         })
+    }
+}
+
+impl Store {
+    /// Forgets an account's messages that begin before this running total.
+    pub(crate) async fn archive_cut(&self, account: i64, total: i64) -> Result<u64> {
+        let mut gone = 0;
+        loop {
+            let now = wr!(self, p => {
+                sqlx::query(
+                    "DELETE FROM archive WHERE account = $1 AND at <= (SELECT MAX(at) FROM \
+                     (SELECT at, total - LENGTH(stanza) AS base FROM archive WHERE account = $1 ORDER BY at LIMIT $3) AS oldest \
+                     WHERE base < $2)",
+                )
+                .bind(account).bind(total).bind(AT_ONCE).execute(p).await.map(|done| done.rows_affected())
+            })?;
+            gone += now;
+            if now < AT_ONCE.unsigned_abs() {
+                return Ok(gone);
+            }
+        }
+    }
+
+    /// Forgets the oldest messages of an account, of so many bytes or a little more.
+    pub(crate) async fn archive_cut_by(&self, account: i64, bytes: u64) -> Result<u64> {
+        let base: Option<(i64,)> = rd!(self, p => {
+            sqlx::query_as("SELECT total - LENGTH(stanza) FROM archive WHERE account = $1 ORDER BY at LIMIT 1")
+                .bind(account).fetch_optional(p).await
+        })?;
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        match base {
+            Some((base,)) => self.archive_cut(account, base.saturating_add(bytes)).await,
+            None => Ok(0),
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use xmpp::timestamp::Timestamp;
 
 use crate::error::Result;
+use crate::webhook::tell_hooks;
 use crate::{Store, TenantId, rd, wr};
 
 /// One entry.
@@ -62,6 +63,7 @@ macro_rules! record {
         if let Some(entry) = $store.entry() {
             let tenant: Option<$crate::TenantId> = $tenant;
             $crate::audit::insert!(&mut *$tx, tenant.or(entry.0), &entry.1, $said)?;
+            $crate::webhook::tell_hooks!(&mut *$tx, tenant.or(entry.0), entry.1, $said);
         }
     };
 }
@@ -104,7 +106,12 @@ impl Store {
     /// # Errors
     /// See [`crate::StoreError`].
     pub async fn audit_add(&self, tenant: Option<TenantId>, row: &AuditRow) -> Result<()> {
-        wr!(self, p => insert!(p, tenant, row, "").map(|_| ()))?;
+        wr!(self, p => {
+            let mut tx = p.begin().await?;
+            insert!(&mut *tx, tenant, row, "")?;
+            tell_hooks!(&mut *tx, tenant, *row, "");
+            tx.commit().await?;
+        });
         Ok(())
     }
 

@@ -442,7 +442,8 @@ impl Store {
             }
         }
         let others = self.settings_reseal().await? + self.tokens_reseal().await?;
-        Ok(done + others + self.components_reseal().await?)
+        let people = self.factors_reseal().await? + self.webhooks_reseal().await?;
+        Ok(done + others + people + self.components_reseal().await?)
     }
 
     pub(crate) fn reseal(

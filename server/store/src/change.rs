@@ -37,6 +37,8 @@ pub enum Change {
     Password(String, Timestamp),
     /// Limits of a tenant.
     Tenant(TenantId),
+    /// Plans: the limits of any number of tenants.
+    Plans,
 }
 
 impl Change {
@@ -47,6 +49,7 @@ impl Change {
             Self::Account(jid) => ("account", jid.into()),
             Self::Password(jid, _) => ("password", jid.into()),
             Self::Tenant(id) => ("tenant", id.0.to_string().into()),
+            Self::Plans => ("plans", "".into()),
         }
     }
 
@@ -54,6 +57,7 @@ impl Change {
         match kind {
             "password" => Some(Self::Password(object, at)),
             "tenant" => Some(Self::Tenant(TenantId(object.parse().ok()?))),
+            "plans" => Some(Self::Plans),
             "domain" => Some(Self::Domain(object)),
             "certificate" => Some(Self::Certificate(object)),
             "account" => Some(Self::Account(object)),

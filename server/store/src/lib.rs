@@ -11,11 +11,11 @@
 //! A change that somebody asked for is written through [`Store::recorded`]: what it says in the audit log is committed with
 //! the change, or neither is.
 //!
-//! Codemap: [`tenant`] and [`operator`] customers and their people; [`domain`], [`certificate`], [`component`], [`finding`], [`peer`] what is
+//! Codemap: [`tenant`], [`plan`], [`usage`], [`operator`], [`factor`] and [`invitation`] customers, what they may have and have, and their people; [`domain`], [`certificate`], [`component`], [`finding`], [`peer`] what is
 //! known of a hosted domain; [`queue`], [`answer`] its certificate orders; [`account`], [`left`], [`roster`], [`offline`],
 //! [`archive`], [`session`], [`token`], [`push`], [`pubsub`], [`document`], [`report`], [`upload`] what is known of its users;
 //! [`room`], [`room_archive`] where they meet;
-//! [`audit`], [`setting`], [`change`] the rest; [`seal`] secrets at rest; [`group`] shared commits; [`error`].
+//! [`audit`], [`webhook`], [`setting`], [`change`] the rest; [`seal`] secrets at rest; [`group`] shared commits; [`error`].
 
 pub mod account;
 pub mod answer;
@@ -27,8 +27,10 @@ pub mod component;
 pub mod document;
 pub mod domain;
 pub mod error;
+pub mod factor;
 pub mod finding;
 mod group;
+pub mod invitation;
 pub mod left;
 pub mod listing;
 pub mod mail;
@@ -36,6 +38,7 @@ mod moment;
 pub mod offline;
 pub mod operator;
 pub mod peer;
+pub mod plan;
 pub mod pubsub;
 pub mod push;
 pub mod queue;
@@ -50,6 +53,8 @@ pub mod setting;
 pub mod tenant;
 pub mod token;
 pub mod upload;
+pub mod usage;
+pub mod webhook;
 
 #[cfg(test)]
 mod battery;
@@ -75,11 +80,14 @@ pub use change::{Change, ChangeFeed};
 pub use document::PrivateXml;
 pub use domain::DomainRow;
 pub use error::{Result, StoreError};
+pub use factor::FactorRow;
 pub use finding::FindingRow;
+pub use invitation::InvitationRow;
 pub use listing::DomainFilter;
 pub use offline::OfflineMessage;
 pub use operator::{LoginRow, OperatorRow, TokenRow};
 pub use peer::PeerRow;
+pub use plan::{PLANS, PlanRow};
 pub use pubsub::{
     Access, ItemPage, ItemsAsked, LAST_BYTES, LastItem, NodeConfig, NodePeople, NodeWrite,
     PubsubItem, PubsubNode, Seen, SendLast, Written,
@@ -98,6 +106,8 @@ pub use session::KeptSession;
 pub use tenant::{TenantMade, TenantNew, TenantRow};
 pub use token::ClientRow;
 pub use upload::{NEVER, SlotMade, UploadRow};
+pub use usage::Stored;
+pub use webhook::{DeliveryRow, WebhookRow};
 
 macro_rules! ids {
     ($($(#[doc = $doc:literal])+ $name:ident),+ $(,)?) => {$(
@@ -119,6 +129,8 @@ ids! {
     DomainId,
     /// Row of a user at a domain.
     AccountId,
+    /// Row of a plan.
+    PlanId,
     /// Row of a person of the panel.
     OperatorId,
     /// Row of a room.

@@ -5,7 +5,7 @@ use xmpp::timestamp::Timestamp;
 
 use crate::domain::{DomainRow, Raw, select};
 use crate::error::Result;
-use crate::tenant::{TenantRow, Tuple, row as tenant_row};
+use crate::tenant::{TenantRow, Tuple, row as tenant_row, select as select_tenants};
 use crate::{DomainId, DomainStore, Store, TenantId, rd, wr};
 
 /// Which domains a list holds.
@@ -241,10 +241,10 @@ impl Store {
         let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         macro_rules! ask {
             ($pool:expr, $find:literal) => {{
-                let rows = sqlx::query_as::<_, Tuple>(concat!(
-                    "SELECT id, name, state, reason, limits, created, revision FROM tenants WHERE ",
+                let rows = sqlx::query_as::<_, Tuple>(select_tenants!(
+                    "WHERE ",
                     $find,
-                    "(LOWER(name), $1) > 0 ORDER BY LOWER(name), id LIMIT CAST($2 AS BIGINT) OFFSET CAST($3 AS BIGINT)"
+                    "(LOWER(t.name), $1) > 0 ORDER BY LOWER(t.name), t.id LIMIT CAST($2 AS BIGINT) OFFSET CAST($3 AS BIGINT)"
                 ))
                 .bind(part)
                 .bind(number(limit))

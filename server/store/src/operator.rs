@@ -221,6 +221,7 @@ impl Store {
             let mut tx = p.begin().await?;
             let n = sqlx::query("UPDATE operators SET password_hash = $2 WHERE id = $1")
                 .bind(id.0).bind(password_hash).execute(&mut *tx).await?.rows_affected();
+            sqlx::query("DELETE FROM half_logins WHERE operator = $1").bind(id.0).execute(&mut *tx).await?;
             sqlx::query("DELETE FROM logins WHERE operator = $1").bind(id.0).execute(&mut *tx).await?;
             if n > 0 {
                 record!(self, tx);
@@ -323,12 +324,14 @@ impl Store {
         Ok(n > 0)
     }
 
-    /// Forgets logins and tokens that have expired.
+    /// Forgets logins, tokens and invitations that have expired.
     ///
     /// # Errors
     /// See [`StoreError`].
     pub async fn logins_sweep(&self, now: Timestamp) -> Result<()> {
         wr!(self, p => sqlx::query("DELETE FROM logins WHERE expires <= $1").bind(now.0).execute(p).await.map(|_| ()))?;
+        wr!(self, p => sqlx::query("DELETE FROM half_logins WHERE expires <= $1").bind(now.0).execute(p).await.map(|_| ()))?;
+        wr!(self, p => sqlx::query("DELETE FROM invitations WHERE expires <= $1").bind(now.0).execute(p).await.map(|_| ()))?;
         wr!(self, p => sqlx::query("DELETE FROM api_tokens WHERE expires <= $1").bind(now.0).execute(p).await.map(|_| ()))?;
         Ok(())
     }

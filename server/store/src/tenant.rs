@@ -6,7 +6,7 @@ use crate::audit::record;
 use crate::change::{Change, announce};
 use crate::error::Result;
 use crate::operator::{insert_operator, login_taken};
-use crate::{DomainId, DomainRow, OperatorId, Store, TenantId, domain, rd, wr};
+use crate::{DomainId, DomainRow, OperatorId, PlanId, Store, TenantId, domain, rd, wr};
 
 /// A customer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +21,20 @@ pub struct TenantRow {
     pub reason: String,
     /// JSON.
     pub limits: String,
+    /// The plan it was given; none: the usual one.
+    pub plan: Option<PlanId>,
+    /// What the plan in force is called; empty where there is none. Read only, as the next two.
+    pub plan_name: String,
+    /// Its limits, JSON.
+    pub plan_limits: String,
+    /// From which part of a limit on the owner is warned.
+    pub soft_percent: i64,
+    /// Must its people have a second factor?
+    pub second_factor: bool,
+    /// The suspension ladder it is on, JSON.
+    pub ladder: Option<String>,
+    /// The step of it that is in force; empty: none.
+    pub step: String,
     /// When it came.
     pub created: Timestamp,
     /// Counts the edits of this row; [`Store::tenant_update`] refuses one that was made on an older row.
@@ -53,16 +67,66 @@ pub struct TenantMade {
     pub domain: Option<DomainId>,
 }
 
-pub(crate) type Tuple = (i64, String, String, String, String, i64, i64);
+pub(crate) type Tuple = (
+    i64,
+    String,
+    String,
+    String,
+    String,
+    i64,
+    i64,
+    Option<i64>,
+    String,
+    String,
+    i64,
+    bool,
+    Option<String>,
+    String,
+);
+
+/// A tenant with the plan in force.
+macro_rules! select {
+    ($($rest:expr),+) => {
+        concat!(
+            "SELECT t.id, t.name, t.state, t.reason, t.limits, t.created, t.revision, t.plan, COALESCE(p.name, ''), \
+             COALESCE(p.limits, '{}'), COALESCE(p.soft_percent, 80), t.second_factor, t.ladder, t.step \
+             FROM tenants t LEFT JOIN plans p ON p.id = t.plan OR (t.plan IS NULL AND p.usual) ",
+            $($rest),+
+        )
+    };
+}
+pub(crate) use select;
 
 pub(crate) fn row(t: Tuple) -> TenantRow {
-    let (id, name, state, reason, limits, created, revision) = t;
+    let (
+        id,
+        name,
+        state,
+        reason,
+        limits,
+        created,
+        revision,
+        plan,
+        plan_name,
+        plan_limits,
+        soft_percent,
+        second_factor,
+        ladder,
+        step,
+    ) = t;
     TenantRow {
         id: TenantId(id),
         name,
         state,
         reason,
         limits,
+        plan: plan.map(PlanId),
+        plan_name,
+        plan_limits,
+        soft_percent,
+        second_factor,
+        ladder,
+        step,
         created: Timestamp(created),
         revision,
     }
@@ -130,7 +194,7 @@ impl Store {
     /// See [`crate::StoreError`].
     pub async fn tenant_get(&self, id: TenantId) -> Result<Option<TenantRow>> {
         let found: Option<Tuple> = rd!(self, p => {
-            sqlx::query_as("SELECT id, name, state, reason, limits, created, revision FROM tenants WHERE id = $1")
+            sqlx::query_as(select!("WHERE t.id = $1"))
                 .bind(id.0).fetch_optional(p).await
         })?;
         Ok(found.map(row))
@@ -142,15 +206,13 @@ impl Store {
     /// See [`crate::StoreError`].
     pub async fn tenant_list(&self, after: TenantId, limit: u32) -> Result<Vec<TenantRow>> {
         let found: Vec<Tuple> = rd!(self, p => {
-            sqlx::query_as(
-                "SELECT id, name, state, reason, limits, created, revision FROM tenants WHERE id > $1 ORDER BY id LIMIT $2",
-            )
+            sqlx::query_as(select!("WHERE t.id > $1 ORDER BY t.id LIMIT $2"))
             .bind(after.0).bind(i64::from(limit)).fetch_all(p).await
         })?;
         Ok(found.into_iter().map(row).collect())
     }
 
-    /// Changes name, state, reason and limits. `false`: the customer is gone, or its row was edited after `t` was read
+    /// Changes name, state, reason, limits, plan, ladder and whether a second factor is asked for. `false`: the customer is gone, or its row was edited after `t` was read
     /// (`t.revision`); nothing is written then, read it again.
     ///
     /// # Errors
@@ -159,11 +221,11 @@ impl Store {
         let n = wr!(self, p => {
             let mut tx = p.begin().await?;
             let n = sqlx::query(
-                "UPDATE tenants SET name = $3, state = $4, reason = $5, limits = $6, revision = revision + 1 \
+                "UPDATE tenants SET name = $3, state = $4, reason = $5, limits = $6, plan = $7, second_factor = $8, ladder = $9, step = $10, revision = revision + 1 \
                  WHERE id = $1 AND revision = $2",
             )
             .bind(t.id.0).bind(t.revision).bind(&t.name).bind(&t.state).bind(&t.reason).bind(&t.limits)
-            .execute(&mut *tx).await?.rows_affected();
+            .bind(t.plan.map(|plan| plan.0)).bind(t.second_factor).bind(&t.ladder).bind(&t.step).execute(&mut *tx).await?.rows_affected();
             if n > 0 {
                 record!(self, tx);
                 announce!(tx, Change::Tenant(t.id), now);
@@ -173,6 +235,17 @@ impl Store {
         });
         self.tell();
         Ok(n > 0)
+    }
+
+    /// Customers that are on the suspension ladder.
+    ///
+    /// # Errors
+    /// See [`crate::StoreError`].
+    pub async fn tenant_laddered(&self) -> Result<Vec<TenantRow>> {
+        let found: Vec<Tuple> = rd!(self, p => {
+            sqlx::query_as(select!("WHERE t.ladder IS NOT NULL ORDER BY t.id")).fetch_all(p).await
+        })?;
+        Ok(found.into_iter().map(row).collect())
     }
 
     /// Removes a customer with everything that is theirs, except the audit log's memory of it. Domains must have been

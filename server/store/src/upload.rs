@@ -40,6 +40,8 @@ pub enum SlotMade {
     AccountFull(u64),
     /// Its domain has.
     DomainFull(u64),
+    /// The domain's tenant has.
+    TenantFull(u64),
 }
 
 #[derive(sqlx::FromRow)]
@@ -73,7 +75,7 @@ impl From<Raw> for UploadRow {
 }
 
 impl DomainStore {
-    /// Makes a slot where the account and the domain have room for it: at most so many bytes each, slots included.
+    /// Makes a slot where the account, the domain and its tenant have room for it: at most so many bytes each, slots included.
     ///
     /// # Errors
     /// See [`crate::StoreError`].
@@ -82,6 +84,7 @@ impl DomainStore {
         slot: &UploadRow,
         account_bytes: u64,
         domain_bytes: u64,
+        tenant_bytes: u64,
     ) -> Result<SlotMade> {
         let (domain, slot) = (self.id.0, slot.clone());
         let size = i64::try_from(slot.size).unwrap_or(i64::MAX);
@@ -99,6 +102,15 @@ impl DomainStore {
             }
             if of_domain.saturating_add(slot.size) > domain_bytes {
                 return Ok(SlotMade::DomainFull(of_domain));
+            }
+            let (of_tenant,): (i64,) = sqlx::query_as(
+                "SELECT CAST(COALESCE(SUM(u.size), 0) AS BIGINT) FROM uploads u JOIN domains d ON d.id = u.domain \
+                 WHERE d.tenant = (SELECT tenant FROM domains WHERE id = $1) AND u.ends > $2",
+            )
+            .bind(domain).bind(slot.created.0).fetch_one(&mut *c).await?;
+            let of_tenant = of_tenant.unsigned_abs();
+            if of_tenant.saturating_add(slot.size) > tenant_bytes {
+                return Ok(SlotMade::TenantFull(of_tenant));
             }
             sqlx::query(
                 "INSERT INTO uploads (token, domain, account, name, type, size, created, ends, stored) \

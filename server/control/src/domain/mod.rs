@@ -160,6 +160,8 @@ pub struct DomainShow {
     pub days: Vec<DayView>,
     /// May this actor publish the records with one button (sandbox)?
     pub can_publish: bool,
+    /// Changes with every change of its settings.
+    pub version: String,
 }
 
 /// A day of a domain.
@@ -306,9 +308,19 @@ impl Control {
             self.check_offered(mode)?;
         }
         let recorded = self.recorded_of(actor, &row, Operation::DomainSet, &set.said());
-        let row = self
-            .domain_edit_in(&recorded, row.id, |fresh| set.apply(fresh))
+        let wanted = set.version.as_deref();
+        let (row, written) = self
+            .domain_edit_if(&recorded, row.id, |fresh| {
+                let still = wanted.is_none_or(|wanted| wanted == set::version(fresh));
+                if still {
+                    set.apply(fresh);
+                }
+                still
+            })
             .await?;
+        if !written {
+            return Err(ControlError::stale("domain", row.name.as_str()));
+        }
         self.parts.live.announce(Change::Domain(row.name.clone()));
         self.soon(&row).await?;
         self.show(actor, &row).await
@@ -445,6 +457,7 @@ impl Control {
             next_check: row.next_check_at,
             sessions: self.parts.live.sessions(&row.name),
             days: self.days(row).await?,
+            version: set::version(row),
             can_publish,
             checks,
             certificate,

@@ -1,6 +1,7 @@
 //! What an owner may choose for a domain, checked before anything is written.
 
 use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
 use store::DomainRow;
 use xmpp::jid::DomainName;
 
@@ -47,6 +48,25 @@ pub struct DomainSet {
     /// Clients' streams and modules.
     #[serde(flatten)]
     pub streams: StreamSet,
+    /// Only if its settings are still this version ([`super::DomainShow::version`]).
+    #[serde(skip)]
+    pub version: Option<String>,
+}
+
+/// Which settings these are: another word for every other choice, the same for the same, whatever else befalls the domain.
+pub(super) fn version(row: &DomainRow) -> String {
+    let chosen = to_json(&(
+        &row.policy,
+        &row.mode,
+        &row.settings,
+        &row.allow,
+        &row.block,
+    ));
+    let digest = Sha256::digest(chosen.as_bytes());
+    digest[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 impl DomainSet {

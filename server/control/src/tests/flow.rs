@@ -2,11 +2,16 @@
 
 mod certificates;
 mod challenges;
+mod colleagues;
+mod factors;
+mod ladder;
 mod mail;
 mod ownership;
 mod people;
+mod plans;
 mod publishing;
 mod queue;
+mod webhooks;
 
 use futures_util::FutureExt as _;
 

@@ -8,12 +8,16 @@ use crate::certificate::CertificateUpload;
 use crate::component::ComponentAsk;
 use crate::domain::{DomainImport, DomainNew, DomainSet};
 use crate::error::{ControlError, Result};
+use crate::invitation::InvitationAsk;
+use crate::ladder::{LadderSet, Step};
 use crate::operator::{OperatorNew, Origin};
 use crate::outside::RevocationReason;
 use crate::permission::{Operation, Reach, Role};
+use crate::plan::PlanSet;
 use crate::tenant::LimitsSet;
 use crate::tenant::TenantNew;
 use crate::token::TokenAsk;
+use crate::webhook::WebhookAsk;
 use crate::{Actor, Secret};
 
 /// Objects of one tenant.
@@ -23,6 +27,29 @@ struct Objects {
     member: i64,
     login: i64,
     token: i64,
+    invitation: i64,
+    webhook: i64,
+}
+
+fn hook() -> WebhookAsk {
+    WebhookAsk {
+        url: "https://hooks.example/x".into(),
+        events: Vec::new(),
+    }
+}
+
+fn invitation() -> InvitationAsk {
+    InvitationAsk {
+        role: "support".into(),
+        ..InvitationAsk::default()
+    }
+}
+
+fn plan(name: &str) -> PlanSet {
+    PlanSet {
+        name: Some(name.into()),
+        ..PlanSet::default()
+    }
 }
 
 fn ask(name: &str) -> TokenAsk {
@@ -76,12 +103,64 @@ async fn call(house: &House, operation: Operation, actor: &Actor, of: &Objects) 
             .tenant_set_limits(actor, tenant, LimitsSet::default())
             .await
             .map(drop),
+        Operation::LadderSet => {
+            let set = LadderSet {
+                reason: "test".into(),
+                ..LadderSet::default()
+            };
+            control.ladder_set(actor, tenant, set).await.map(drop)
+        }
+        Operation::LadderEnd => control.ladder_end(actor, tenant).await.map(drop),
+        Operation::LadderStep => {
+            control
+                .ladder_step(actor, crate::TenantId(tenant), Step::Warned)
+                .await
+        }
+        Operation::UsageShow => control.usage(actor, Some(tenant)).await.map(drop),
+        Operation::PlanList => control.plan_list(actor).await.map(drop),
+        Operation::PlanAdd => control
+            .plan_add(actor, plan(&format!("plan of {}", actor.role())))
+            .await
+            .map(drop),
+        Operation::PlanSet => control
+            .plan_set(actor, 1, PlanSet::default())
+            .await
+            .map(drop),
+        Operation::PlanRemove => control.plan_remove(actor, 1).await,
         Operation::TeamList => control.team_list(actor, tenant).await.map(drop),
         Operation::TeamAdd => control
             .team_add(actor, tenant, new(format!("{}-x@example.org", of.member)))
             .await
             .map(drop),
         Operation::TeamRemove => control.team_remove(actor, tenant, of.member).await,
+        Operation::TeamSetRole => control
+            .team_set_role(actor, tenant, of.member, "support")
+            .await
+            .map(drop),
+        Operation::TeamResetFactor => control.team_reset_factor(actor, tenant, of.member).await,
+        Operation::TenantRequireFactor => control.tenant_require_factor(actor, tenant, false).await,
+        Operation::FactorShow => control.factor_show(actor).await.map(drop),
+        Operation::FactorBegin => control
+            .factor_begin(actor, &PASSWORD.into())
+            .await
+            .map(drop),
+        Operation::FactorConfirm => control.factor_confirm(actor, "000000").await.map(drop),
+        Operation::FactorRemove => control.factor_remove(actor, "000000").await,
+        Operation::InvitationList => control.invitation_list(actor, tenant).await.map(drop),
+        Operation::InvitationAdd => control
+            .invitation_add(actor, tenant, invitation())
+            .await
+            .map(drop),
+        Operation::InvitationRemove => {
+            control
+                .invitation_remove(actor, tenant, of.invitation)
+                .await
+        }
+        Operation::WebhookList => control.webhook_list(actor, tenant).await.map(drop),
+        Operation::WebhookAdd => control.webhook_add(actor, tenant, hook()).await.map(drop),
+        Operation::WebhookTest => control.webhook_test(actor, tenant, of.webhook).await,
+        Operation::WebhookDeliveries => control.webhook_deliveries(actor, tenant).await.map(drop),
+        Operation::WebhookRemove => control.webhook_remove(actor, tenant, of.webhook).await,
         Operation::PlatformTeam => control.platform_team_list(actor).await.map(drop),
         Operation::DomainList => control.domain_list(actor, Some(tenant)).await.map(drop),
         Operation::DomainShow => control.domain_show(actor, domain).await.map(drop),
@@ -215,7 +294,15 @@ fn changes(operation: Operation) -> bool {
     match operation {
         Operation::TenantList
         | Operation::TenantShow
+        | Operation::LadderStep
+        | Operation::UsageShow
+        | Operation::PlanList
         | Operation::TeamList
+        | Operation::InvitationList
+        | Operation::WebhookList
+        | Operation::WebhookTest
+        | Operation::WebhookDeliveries
+        | Operation::FactorShow
         | Operation::DomainList
         | Operation::DomainShow
         | Operation::DomainCheck
@@ -238,8 +325,23 @@ fn changes(operation: Operation) -> bool {
         | Operation::TenantResume
         | Operation::TenantRemove
         | Operation::TenantSetLimits
+        | Operation::LadderSet
+        | Operation::LadderEnd
+        | Operation::PlanAdd
+        | Operation::PlanSet
+        | Operation::PlanRemove
         | Operation::TeamAdd
         | Operation::TeamRemove
+        | Operation::TeamSetRole
+        | Operation::TeamResetFactor
+        | Operation::TenantRequireFactor
+        | Operation::FactorBegin
+        | Operation::FactorConfirm
+        | Operation::FactorRemove
+        | Operation::InvitationAdd
+        | Operation::InvitationRemove
+        | Operation::WebhookAdd
+        | Operation::WebhookRemove
         | Operation::PlatformTeam
         | Operation::DomainAdd
         | Operation::DomainImport
@@ -292,6 +394,10 @@ fn is_personal(operation: Operation) -> bool {
         Operation::LoginList
             | Operation::LoginRevoke
             | Operation::PasswordChange
+            | Operation::FactorShow
+            | Operation::FactorBegin
+            | Operation::FactorConfirm
+            | Operation::FactorRemove
             | Operation::TokenList
             | Operation::TokenAdd
             | Operation::TokenRemove
@@ -303,6 +409,11 @@ fn is_platform(operation: Operation) -> bool {
     matches!(
         operation,
         Operation::DomainImport
+            | Operation::LadderStep
+            | Operation::PlanList
+            | Operation::PlanAdd
+            | Operation::PlanSet
+            | Operation::PlanRemove
             | Operation::TenantAdd
             | Operation::AuthorityList
             | Operation::AuthorityRollKey
@@ -349,6 +460,16 @@ async fn objects(house: &House, domain: &str, nick: &str) -> (Objects, Actor) {
         .unwrap()
         .view
         .id;
+    let invited = house
+        .control
+        .invitation_add(&system, tenant, invitation())
+        .await
+        .unwrap();
+    let hooked = house
+        .control
+        .webhook_add(&system, tenant, hook())
+        .await
+        .unwrap();
     (
         Objects {
             tenant,
@@ -356,6 +477,8 @@ async fn objects(house: &House, domain: &str, nick: &str) -> (Objects, Actor) {
             member,
             login,
             token,
+            invitation: invited.view.id,
+            webhook: hooked.view.id,
         },
         owner,
     )
@@ -381,11 +504,19 @@ async fn picture(house: &House, of: &Objects) -> String {
         .team_list(&system, of.tenant)
         .await
         .map(|team| format!("{team:?}"));
+    let invited = control
+        .invitation_list(&system, of.tenant)
+        .await
+        .map(|list| format!("{list:?}"));
+    let tenant = control
+        .tenant_show(&system, of.tenant)
+        .await
+        .map(|tenant| format!("{tenant:?}"));
     let domains = control
         .domain_list(&system, Some(of.tenant))
         .await
         .map(|list| list.len());
-    format!("{show:?} {accounts:?} {team:?} {domains:?}")
+    format!("{show:?} {accounts:?} {team:?} {invited:?} {tenant:?} {domains:?}")
 }
 
 #[tokio::test]
@@ -481,6 +612,7 @@ async fn every_operation_every_role() {
         // On one's own: allowed or forbidden, as the table says. What takes objects away comes last.
         let takes = [
             Operation::AccountRemove,
+            Operation::WebhookRemove,
             Operation::TeamRemove,
             Operation::DomainRemove,
             Operation::TenantRemove,
@@ -508,7 +640,10 @@ async fn every_operation_every_role() {
                 ),
                 Reach::Own | Reach::All => {
                     let missing = matches!(answer, Err(ControlError::NotFound { .. }))
-                        && !matches!(operation, Operation::PeerShow | Operation::PeerUnpin);
+                        && !matches!(
+                            operation,
+                            Operation::PeerShow | Operation::PeerUnpin | Operation::TeamResetFactor
+                        );
                     assert!(
                         !missing && !matches!(answer, Err(ControlError::Forbidden { .. })),
                         "{role} {operation}: {answer:?}"

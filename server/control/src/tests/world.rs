@@ -37,6 +37,8 @@ pub(crate) struct World {
     pub changes: Mutex<Vec<Change>>,
     /// What websites answer, by address; everything else is "not found".
     pub pages: Mutex<BTreeMap<String, Reply>>,
+    /// What was posted, and where.
+    pub posted: Mutex<Vec<(String, Post)>>,
     /// Names of further authorities beside the first.
     pub more_authorities: Mutex<Vec<String>>,
     /// Where each order went, and whether it said what it replaces.
@@ -223,9 +225,12 @@ impl Fetch for Handle {
     async fn request(
         &self,
         url: &Url,
-        _post: Option<Post>,
+        post: Option<Post>,
         _limit: usize,
     ) -> Result<Reply, FetchError> {
+        if let Some(post) = post {
+            self.0.posted.lock().unwrap().push((url.to_string(), post));
+        }
         if self.0.faults.lock().unwrap().web_silent {
             return Err(FetchError::TimedOut {
                 host: url.host_str().unwrap_or_default().into(),

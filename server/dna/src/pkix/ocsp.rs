@@ -130,6 +130,7 @@ pub async fn ask(fetch: &dyn Fetch, question: &Question) -> Option<Answer> {
     let url = Url::parse(&question.responder).ok()?;
     let post = Post {
         media_type: "application/ocsp-request",
+        headers: Vec::new(),
         body: question.request.clone(),
     };
     let posted = fetch.post(&url, post, ANSWER_BYTES);

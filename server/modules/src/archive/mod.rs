@@ -149,9 +149,8 @@ impl Module for Archive {
             return Ok(());
         }
         let bytes = passage.message.bytes().clone();
-        let most = cx.modules.limits.archive_bytes_per_tenant;
         let quota = &cx.hosted.quota;
-        let room = quota.room_archive(cx.store(), most, bytes.len(), cx.now);
+        let room = quota.room_archive(cx.store(), bytes.len(), cx.now);
         match room.await {
             Ok(true) => {}
             Ok(false) => {

@@ -1,6 +1,5 @@
 //! XEP-0313 through the door and against a real store: what is kept, how it is found, and who may not look.
 
-use crate::memory::Limits;
 use crate::passage::Taken;
 use crate::testing::House;
 use xmpp::jid::Jid;
@@ -687,11 +686,9 @@ async fn ext_22_what_was_read_in_the_archive_is_not_delivered_again() {
 
 #[tokio::test]
 async fn dos_10_a_full_archive_keeps_nothing_more_and_says_so_by_no_id() {
-    let limits = Limits {
-        archive_bytes_per_tenant: 250,
-        ..Limits::default()
-    };
-    let house = House::with(limits).await;
+    let house = House::new().await;
+    let quota = house.context("one.example").hosted.quota.clone();
+    quota.set_kept(250, 0);
     let alice = house.online("alice@one.example/phone").await;
     let message = chat("romeo@peer.example/a", "x");
     let first = house
@@ -707,6 +704,7 @@ async fn dos_10_a_full_archive_keeps_nothing_more_and_says_so_by_no_id() {
         .receives(&message, Taken::Session(alice.clone()))
         .await;
     assert_eq!(last, message);
+    assert!(quota.was_archive_full() && !quota.was_archive_full());
     // It waits by itself then.
     house.gone(&alice).await;
     house.undeliverable(&last).await;

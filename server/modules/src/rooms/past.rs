@@ -61,9 +61,8 @@ pub(super) async fn keep(
     if let Some(row) = room.row.filter(|_| is_kept(cx, room)) {
         let failed = |e| store_failed(&e, &room.jid.bare(), "keeping what was said");
         let bytes = out.bytes();
-        let most = cx.modules.limits.archive_bytes_per_tenant;
         let quota = &cx.hosted.quota;
-        let place = quota.room_archive(cx.store(), most, bytes.len(), cx.now);
+        let place = quota.room_archive(cx.store(), bytes.len(), cx.now);
         if !place.await.map_err(failed)? {
             cx.switchboard.limited("archive_bytes_per_tenant");
             return Ok(None);

@@ -2,7 +2,19 @@
 
 use zeroize::Zeroizing;
 
+use super::together::count;
 use super::*;
+
+pub(super) fn hook(tenant: TenantId, url: &str, events: &[&str]) -> WebhookRow {
+    WebhookRow {
+        id: 0,
+        tenant,
+        url: url.into(),
+        events: events.iter().map(|event| (*event).to_owned()).collect(),
+        secret: Zeroizing::new(b"secret".to_vec()),
+        created: NOW,
+    }
+}
 
 battery! {
     tenants_and_their_people(store) {
@@ -47,6 +59,212 @@ battery! {
         assert!(store.operator_remove(o).await.expect("removed"));
         assert!(store.tenant_remove(tenant).await.expect("removed"));
         assert!(store.tenant_get(tenant).await.expect("read").is_none());
+    }
+
+    what_is_done_is_put_in_line_with_the_doing_of_it(store) {
+        let (tenant, row, _) = house(&store, "example.com", "aaa").await;
+        let (other, _, _) = house(&store, "example.net", "bbb").await;
+        let all = store.webhook_add(&hook(tenant, "https://all.example/", &[])).await.expect("added");
+        let some = store.webhook_add(&hook(tenant, "https://some.example/", &["account", "domain.add"])).await.expect("added");
+        store.webhook_add(&hook(other, "https://other.example/", &[])).await.expect("added");
+        let listed = store.webhook_list(tenant).await.expect("read");
+        assert_eq!(listed[1], WebhookRow { id: some, ..hook(tenant, "https://some.example/", &["account", "domain.add"]) });
+        assert_eq!(store.webhook_get(all).await.expect("read").as_ref(), Some(&listed[0]));
+        let entry = |operation: &str| AuditRow {
+            at: NOW, actor: "me".into(), role: "owner".into(), operation: operation.into(), object: "x".into(), ..AuditRow::default()
+        };
+        let recorded = store.recorded(Some(tenant), entry("account.add")).domain(row.id, &row.name);
+        recorded.account_add("juliet", &[], NOW).await.expect("added");
+        assert!(recorded.account_add("juliet", &[], NOW).await.is_err(), "nothing done, nothing told");
+        assert!(store.recorded(Some(tenant), entry("domain.set")).domain_update(&row, NOW).await.expect("written"));
+        let told = store.delivery_list(tenant, 9).await.expect("read");
+        let told: Vec<_> = told.iter().rev().map(|one| (one.webhook, one.event.as_str())).collect();
+        assert_eq!(told, [(all, "account.add"), (some, "account.add"), (all, "domain.set")]);
+        let lease = Timestamp(NOW.0 + 10);
+        let claimed = store.delivery_claim(NOW, lease, 2).await.expect("claimed");
+        assert_eq!((claimed.len(), claimed[0].attempts), (2, 1));
+        let kind = format!(r#""type":"{}""#, claimed[0].event);
+        assert!(claimed[0].body.contains(&kind), "{}", claimed[0].body);
+        assert_eq!(store.delivery_claim(NOW, lease, 9).await.expect("claimed").len(), 1, "the others are taken");
+        assert_eq!(store.delivery_claim(lease, Timestamp(NOW.0 + 20), 9).await.expect("claimed").len(), 3, "whoever took them died");
+        store.delivery_tried(claimed[0].id, Some(200), "answered 200", None).await.expect("noted");
+        store.delivery_tried(claimed[1].id, None, "no answer", Some(Timestamp(NOW.0 + 15))).await.expect("noted");
+        let due = store.delivery_claim(Timestamp(NOW.0 + 15), Timestamp(NOW.0 + 30), 9).await.expect("claimed");
+        assert_eq!(due.iter().map(|one| (one.id, one.attempts)).collect::<Vec<_>>(), [(claimed[1].id, 3)]);
+        assert!(!store.webhook_remove(other, all).await.expect("asked"), "another tenant's");
+        assert!(!store.delivery_add(other, all, &entry("webhook.test")).await.expect("asked"));
+        assert!(store.webhook_remove(tenant, all).await.expect("removed"));
+        assert_eq!(store.delivery_list(tenant, 9).await.expect("read").len(), 1);
+        store.deliveries_sweep(Timestamp(NOW.0 + 1)).await.expect("swept");
+        assert_eq!(count(&store, "webhook_deliveries").await, 0);
+        assert_eq!(store.keys_rotate().await.expect("nothing to do"), 0);
+    }
+
+    a_code_is_used_once_and_a_secret_is_sealed(store) {
+        let tenant = store.tenant_add("Acme", "active", "{}", NOW).await.expect("added");
+        let o = store.operator_add("a@example.com", "hash", "owner", Some(tenant), NOW).await.expect("added");
+        assert!(store.factor_get(o).await.expect("read").is_none());
+        assert!(!store.factor_confirm(o, 7, &[], NOW).await.expect("asked"), "nothing begun");
+        assert!(store.factor_begin(o, b"first").await.expect("begun"));
+        assert!(store.factor_begin(o, b"second").await.expect("begun anew"));
+        let row = store.factor_get(o).await.expect("read").expect("there");
+        assert_eq!((&row.secret[..], row.since), (&b"second"[..], None));
+        assert!(!format!("{row:?}").contains("secret"));
+        assert!(!store.factor_use(o, 9).await.expect("asked"), "not shown to work");
+        assert!(store.factor_list(Some(tenant)).await.expect("read").is_empty());
+        assert!(store.factor_confirm(o, 7, &[b"c1".to_vec(), b"c2".to_vec()], NOW).await.expect("confirmed"));
+        assert!(!store.factor_begin(o, b"third").await.expect("asked"), "there is one that works");
+        assert_eq!(store.factor_list(Some(tenant)).await.expect("read"), [o]);
+        for (step, fresh) in [(7, false), (8, true), (8, false), (6, false), (9, true)] {
+            assert_eq!(store.factor_use(o, step).await.expect("asked"), fresh, "{step}");
+        }
+        assert_eq!(store.recovery_count(o).await.expect("read"), 2);
+        assert!(store.recovery_use(o, b"c1").await.expect("used"));
+        assert!(!store.recovery_use(o, b"c1").await.expect("asked"), "used");
+        let mut row = store.tenant_get(tenant).await.expect("read").expect("there");
+        assert!(!row.second_factor && !store.operator_standing(o).await.expect("read").0);
+        row.second_factor = true;
+        assert!(store.tenant_update(&row, NOW).await.expect("written"));
+        assert!(!store.operator_standing(o).await.expect("read").0, "there is one");
+        store.half_login_add(b"half", o, Timestamp(NOW.0 + 5)).await.expect("added");
+        assert_eq!(store.half_login_find(b"half", NOW).await.expect("read"), Some(o));
+        assert_eq!(store.half_login_find(b"half", Timestamp(NOW.0 + 5)).await.expect("read"), None);
+        assert!(store.half_login_take(b"half").await.expect("taken"));
+        assert!(!store.half_login_take(b"half").await.expect("asked"));
+        store.half_login_add(b"half", o, Timestamp(NOW.0 + 5)).await.expect("added");
+        assert!(store.operator_set_password(o, "other").await.expect("set"));
+        assert_eq!(store.half_login_find(b"half", NOW).await.expect("read"), None, "it was for the old password");
+        assert!(store.factor_remove(o).await.expect("removed"));
+        assert!(store.operator_standing(o).await.expect("read").0 && !store.factor_remove(o).await.expect("asked"));
+        assert_eq!(store.recovery_count(o).await.expect("read"), 0);
+        assert_eq!(store.keys_rotate().await.expect("nothing to do"), 0);
+    }
+
+    an_invitation_is_taken_once(store) {
+        let tenant = store.tenant_add("Acme", "active", "{}", NOW).await.expect("added");
+        let other = store.tenant_add("Other", "active", "{}", NOW).await.expect("added");
+        let end = Timestamp(NOW.0 + 10);
+        let invitation = |role: &str| InvitationRow {
+            id: 0, tenant, role: role.into(), note: "Ann".into(), by: "me@example.com".into(), created: NOW, expires: end,
+        };
+        let id = store.invitation_add(b"one", &invitation("admin")).await.expect("added");
+        let found = store.invitation_find(b"one", NOW).await.expect("read").expect("good");
+        assert_eq!(found, InvitationRow { id, ..invitation("admin") });
+        assert_eq!(store.invitation_list(tenant, NOW).await.expect("read"), [found]);
+        assert!(store.invitation_list(other, NOW).await.expect("read").is_empty());
+        assert!(store.invitation_find(b"one", end).await.expect("read").is_none(), "expired");
+        assert!(store.invitation_accept(b"one", "ann@example.com", "hash", end).await.expect("asked").is_none());
+        assert!(!store.invitation_remove(other, id).await.expect("asked"), "another tenant's");
+        store.operator_add("taken@example.com", "hash", "platform", None, NOW).await.expect("added");
+        let taken = store.invitation_accept(b"one", "taken@example.com", "hash", NOW).await;
+        assert!(matches!(taken, Err(StoreError::Conflict { .. })), "{taken:?}");
+        // Good still, and of those who take it at once one has it.
+        let tasks: Vec<_> = (0..4).map(|n| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                store.invitation_accept(b"one", &format!("ann{n}@example.com"), "hash", NOW).await.expect("asked").is_some()
+            })
+        }).collect();
+        let mut taken = 0;
+        for task in tasks {
+            taken += usize::from(task.await.expect("done"));
+        }
+        assert_eq!(taken, 1);
+        let team = store.operator_list(Some(tenant)).await.expect("read");
+        assert_eq!(team.iter().map(|o| o.role.as_str()).collect::<Vec<_>>(), ["admin"]);
+        let ann = team[0].id;
+        let id = store.invitation_add(b"two", &invitation("owner")).await.expect("added");
+        assert!(store.invitation_remove(tenant, id).await.expect("removed"));
+        assert!(store.invitation_accept(b"two", "bob@example.com", "hash", NOW).await.expect("asked").is_none());
+        // The last owner stays one, also when two give it up at once.
+        assert!(store.operator_set_role(tenant, ann, "owner", "owner").await.expect("set"));
+        assert!(!store.operator_set_role(other, ann, "auditor", "owner").await.expect("asked"), "another tenant's");
+        assert!(!store.operator_set_role(tenant, ann, "auditor", "owner").await.expect("asked"));
+        let bob = store.operator_add("bob@example.com", "hash", "owner", Some(tenant), NOW).await.expect("added");
+        let both = [ann, bob].map(|who| {
+            let store = store.clone();
+            tokio::spawn(async move { store.operator_set_role(tenant, who, "auditor", "owner").await.expect("asked") })
+        });
+        let mut given_up = 0;
+        for one in both {
+            given_up += usize::from(one.await.expect("done"));
+        }
+        assert_eq!(given_up, 1);
+        store.invitation_add(b"three", &invitation("owner")).await.expect("added");
+        store.logins_sweep(end).await.expect("swept");
+        assert_eq!(count(&store, "invitations").await, 0);
+    }
+
+    plans_are_one_usual_and_hold_for_whoever_has_no_other(store) {
+        let plan = |name: &str, usual, limits: &str| PlanRow {
+            id: PlanId(0), name: name.into(), usual, limits: limits.into(), soft_percent: 70, created: NOW, revision: 0,
+        };
+        let tenant = store.tenant_add("Acme", "active", "{}", NOW).await.expect("added");
+        let mut feed = store.change_feed().await.expect("feed");
+        let row = async || store.tenant_get(tenant).await.expect("read").expect("there");
+        assert_eq!((row().await.plan_name.as_str(), row().await.plan_limits.as_str(), row().await.soft_percent), ("", "{}", 80));
+        let small = store.plan_add(&plan("small", true, r#"{"domains":1}"#)).await.expect("added");
+        assert_eq!(feed.poll().await.expect("read"), [Change::Plans]);
+        assert_eq!((row().await.plan, row().await.plan_name.as_str(), row().await.soft_percent), (None, "small", 70));
+        let large = store.plan_add(&plan("large", true, r#"{"domains":9}"#)).await.expect("added");
+        assert_eq!(row().await.plan_limits, r#"{"domains":9}"#, "there is one usual plan");
+        let twice = store.plan_add(&plan("small", false, "{}")).await;
+        assert!(matches!(twice, Err(StoreError::Conflict { .. })), "{twice:?}");
+        let mut given = row().await;
+        given.plan = Some(small);
+        assert!(store.tenant_update(&given, NOW).await.expect("written"));
+        assert_eq!(row().await.plan_name, "small");
+        assert_eq!(store.tenant_list(TenantId(0), 9).await.expect("read"), [row().await]);
+        let listed = store.plan_list().await.expect("read");
+        assert_eq!(listed.iter().map(|(plan, n)| (plan.id, plan.usual, *n)).collect::<Vec<_>>(), [(large, true, 0), (small, false, 1)]);
+        let mut edited = store.plan_get(small).await.expect("read").expect("there");
+        edited.limits = r#"{"domains":2}"#.into();
+        assert!(store.plan_update(&edited, NOW).await.expect("written"));
+        assert!(!store.plan_update(&edited, NOW).await.expect("asked"), "made on a row that was edited since");
+        assert_eq!(row().await.plan_limits, r#"{"domains":2}"#);
+        let kept = store.plan_remove(small, NOW).await;
+        assert!(matches!(kept, Err(StoreError::Gone)), "{kept:?}");
+        assert!(store.plan_remove(large, NOW).await.expect("removed"));
+        assert!(!store.plan_remove(large, NOW).await.expect("asked"));
+    }
+
+    what_is_used_is_counted_over_all_domains_of_a_tenant(store) {
+        let (tenant, _, one) = house(&store, "example.com", "aaa").await;
+        let mut two = domain(tenant, "example.org", "bbb");
+        two.id = store.domain_add(&two).await.expect("added");
+        let two = store.domain(two.id, &two.name);
+        let (_, _, foreign) = house(&store, "example.net", "ccc").await;
+        let a = one.account_add("juliet", &[], NOW).await.expect("added");
+        let b = two.account_add("romeo", &[], NOW).await.expect("added");
+        let c = foreign.account_add("nurse", &[], NOW).await.expect("added");
+        let slot = async |d: &DomainStore, account, token: &str, size| {
+            let slot = UploadRow {
+                token: token.into(), domain: d.id(), account, name: "n".into(), media_type: "t/t".into(), size, created: NOW,
+                ends: NEVER, stored: false,
+            };
+            d.upload_slot(&slot, 1000, 1000, 100).await.expect("asked")
+        };
+        assert_eq!(slot(&one, a, "1", 60).await, SlotMade::Made);
+        assert_eq!(slot(&two, b, "2", 41).await, SlotMade::TenantFull(60), "the tenant has no such room");
+        assert_eq!(slot(&two, b, "3", 40).await, SlotMade::Made);
+        assert_eq!(slot(&foreign, c, "4", 100).await, SlotMade::Made, "another tenant's");
+        one.offline_add(a, NOW, b"12345", 9).await.expect("kept");
+        for at in 1..4 {
+            let message = NewArchived {
+                id: ArchiveId { at, salt: 1 }, peer: "a@b.example".into(), resource: String::new(), sent: true, message: 0,
+                stanza: b"1234567890"[..].into(),
+            };
+            one.archive_add(a, message).await.expect("kept");
+        }
+        let used = store.usage_of(tenant, NOW).await.expect("read");
+        let expected = Stored { domains: 2, accounts: 2, offline_bytes: 5, archive_bytes: 30, upload_bytes: 100 };
+        assert_eq!(used, expected);
+        // Half of it goes, the oldest first.
+        assert_eq!(store.tenant_archive_trim(tenant, 30).await.expect("trimmed"), 0);
+        assert_eq!(store.tenant_archive_trim(tenant, 15).await.expect("trimmed"), 2);
+        assert_eq!(store.usage_of(tenant, NOW).await.expect("read").archive_bytes, 10);
+        let left = one.archive_page(a, &ArchiveQuery::default()).await.expect("read");
+        assert_eq!(left.iter().map(|m| m.id.at).collect::<Vec<_>>(), [3]);
     }
 
     domains_come_together_with_their_identities(store) {

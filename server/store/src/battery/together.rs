@@ -12,7 +12,7 @@ battery! {
         ask(&d, a, &bare("a@b.example"), b"x", NOW).await;
         d.offline_add(a, NOW, b"x", 9).await.expect("kept");
         d.component_put("bridge", "secret", NOW).await.expect("kept");
-        d.upload_slot(&uploads::slot("t", row.id, a, 1), 10, 10).await.expect("made");
+        d.upload_slot(&uploads::slot("t", row.id, a, 1), 10, 10, 10).await.expect("made");
         let coven = d.room_add(&rooms::room("coven"), &[rooms::affiliation("juliet@example.com", "owner")]).await.expect("added");
         assert!(d.room_archive_add(coven, rooms::said(1, "a@b.example", "A")).await.expect("kept"));
         assert!(d.session_keep(kept_session("one")).await.expect("kept"));
@@ -48,7 +48,8 @@ battery! {
 
         // Every table there is, so that a new one has to be put either here or above.
         let not_of_a_domain = [
-            "_sqlx_migrations", "sqlite_sequence", "tenants", "operators", "logins", "api_tokens", "audit", "settings", "changes",
+            "_sqlx_migrations", "sqlite_sequence", "tenants", "plans", "invitations", "second_factors",
+            "recovery_codes", "half_logins", "webhooks", "webhook_deliveries", "operators", "logins", "api_tokens", "audit", "settings", "changes",
             "domains_departed", "acme_accounts", "acme_spent", "acme_authorities",
             // Emptied by itself: see `sqlite_s_log_of_a_removed_domain_goes_too`.
             "archive_waiting",
@@ -67,6 +68,70 @@ battery! {
         }
         house(&store, "example.com", "bbb").await;
         assert_eq!(store.domain_departed(&row.name).await.expect("read"), None, "it is back");
+    }
+
+    a_removed_tenant_leaves_no_row(store) {
+        let (tenant, row, d) = house(&store, "example.com", "aaa").await;
+        let (other, _, _) = house(&store, "example.net", "bbb").await;
+        let o = store.operator_add("a@example.com", "hash", "owner", Some(tenant), NOW).await.expect("added");
+        store.operator_add("b@example.com", "hash", "owner", Some(other), NOW).await.expect("added");
+        let login = LoginRow {
+            id: 0, operator: o, csrf: "c".into(), agent: "b".into(), address: String::new(), created: NOW, expires: NOW,
+        };
+        store.login_add(b"login", &login).await.expect("added");
+        store.half_login_add(b"half", o, NOW).await.expect("added");
+        let token = TokenRow {
+            id: 0, operator: o, name: "ci".into(), domains: vec![], operations: vec![], created: NOW, expires: NOW, used: None,
+        };
+        store.token_add(b"token", &token).await.expect("added");
+        assert!(store.factor_begin(o, b"secret").await.expect("begun"));
+        assert!(store.factor_confirm(o, 1, &[b"code".to_vec()], NOW).await.expect("confirmed"));
+        let invitation = InvitationRow {
+            id: 0, tenant, role: "admin".into(), note: String::new(), by: String::new(), created: NOW, expires: NOW,
+        };
+        store.invitation_add(b"invitation", &invitation).await.expect("added");
+        let hook = store.webhook_add(&hosting::hook(tenant, "https://a.example/", &[])).await.expect("added");
+        assert!(store.delivery_add(tenant, hook, &AuditRow::default()).await.expect("added"));
+        d.account_add("juliet", &[], NOW).await.expect("added");
+
+        // What belongs to a tenant is found by its references, so that a new table cannot be forgotten; what belongs to a
+        // domain has a test of its own.
+        let references = references(&store).await;
+        let belongs = |to: &str| {
+            let mut found = std::collections::BTreeSet::from([to.to_owned()]);
+            loop {
+                let more: Vec<_> = references.iter().filter(|(from, to)| found.contains(to) && !found.contains(from)).collect();
+                if more.is_empty() {
+                    return found;
+                }
+                found.extend(more.into_iter().map(|(from, _)| from.clone()));
+            }
+        };
+        let (of_tenants, of_domains) = (belongs("tenants"), belongs("domains"));
+        let nobodys = [
+            "_sqlx_migrations", "sqlite_sequence", "plans", "audit", "settings", "changes", "domains_departed", "acme_accounts",
+            "acme_spent", "acme_authorities", "archive_waiting",
+        ];
+        for table in tables(&store).await {
+            let known = of_tenants.contains(&table) != nobodys.contains(&table.as_str());
+            assert!(known, "{table}: whose rows are these? Let it reference whoever they belong to");
+        }
+        let own: Vec<_> = of_tenants.iter().filter(|table| !of_domains.contains(*table)).collect();
+        let before: Vec<_> = {
+            let mut counts = Vec::new();
+            for table in &own {
+                counts.push(count(&store, table).await);
+                assert_ne!(counts.last(), Some(&0), "{table} is not filled by this test");
+            }
+            counts
+        };
+        assert!(store.tenant_remove(tenant).await.expect("removed"));
+        for (table, before) in own.iter().zip(before) {
+            let left = i64::from(matches!(table.as_str(), "tenants" | "operators"));
+            assert_eq!(count(&store, table).await, left, "{table} had {before} rows; what is left is the other's");
+        }
+        assert!(store.domain_get(row.id).await.expect("read").is_none());
+        assert_eq!((count(&store, "domains").await, count(&store, "accounts").await), (1, 0));
     }
 
     changes_are_heard_once_and_by_every_process(store) {
@@ -151,6 +216,27 @@ battery! {
         let all = d.offline_list(a, 0, 100).await.expect("read");
         assert_eq!(all.last().expect("there").id, id);
     }
+}
+
+/// Which table refers to which.
+async fn references(store: &Store) -> Vec<(String, String)> {
+    let found: std::result::Result<Vec<(String, String)>, _> = match &store.0.db {
+        Db::Pg(p) => {
+            sqlx::query_as(
+                "SELECT conrelid::regclass::text, confrelid::regclass::text FROM pg_constraint WHERE contype = 'f'",
+            )
+            .fetch_all(p)
+            .await
+        }
+        Db::Lite { read, .. } => {
+            sqlx::query_as(
+                "SELECT m.name, f.\"table\" FROM sqlite_master m JOIN pragma_foreign_key_list(m.name) f WHERE m.type = 'table'",
+            )
+            .fetch_all(read)
+            .await
+        }
+    };
+    found.expect("references")
 }
 
 pub(super) async fn tables(store: &Store) -> Vec<String> {

@@ -25,7 +25,7 @@ battery! {
             accounts.push(d.account_find(local).await.expect("read").expect("there").id);
         }
         let of = |token: &str, at: usize, size| slot(token, row.id, accounts[at], size);
-        let ask = async |slot: UploadRow| d.upload_slot(&slot, 100, 150).await.expect("asked");
+        let ask = async |slot: UploadRow| d.upload_slot(&slot, 100, 150, 150).await.expect("asked");
         assert_eq!(ask(of("t1", 0, 60)).await, SlotMade::Made);
         assert_eq!(ask(of("t2", 0, 41)).await, SlotMade::AccountFull(60));
         assert_eq!(ask(of("t3", 1, 90)).await, SlotMade::Made);

@@ -367,6 +367,13 @@ pub(super) const MEANINGS: &[Row] = &[
         "Change the lists in the settings of {domain} back if that was not meant.",
     ),
     (
+        "too-many-peers",
+        SignIn,
+        Policy,
+        "{peer} proved who it is, and {domain} talks with as many other servers as your plan allows at a time.",
+        "Wait until others are no longer talked to, or ask the operator of this service for a larger plan.",
+    ),
+    (
         "ended-policy",
         SignIn,
         Policy,

@@ -1,0 +1,249 @@
+//! Plans, for operators of the platform, and what customers use of what they may have, for everybody.
+
+use askama::Template;
+use control::plan::{LimitsSet, PlanSet, PlanView};
+use control::usage::{QuotaView, UsageView};
+use control::{ControlError, Limits};
+use serde::Deserialize;
+
+use crate::door::{Path, Query};
+use crate::error::{Answer, Problem};
+use crate::form::{Fields, Posted};
+use crate::frame::{Frame, Here, csv, done, html};
+use crate::login::{OrPage, SignedIn};
+use crate::urls;
+
+/// A limit in a form: its field, what it is called, its value.
+pub(crate) type LimitField = (&'static str, &'static str, u64);
+
+/// The limits of a form, in its order.
+pub(crate) fn limit_fields(limits: &Limits) -> [LimitField; 10] {
+    [
+        ("domains", "Domains", limits.domains.into()),
+        ("accounts", "Accounts", limits.accounts.into()),
+        ("sessions", "Sessions at a time", limits.sessions.into()),
+        (
+            "connections",
+            "Connections at a time",
+            limits.connections.into(),
+        ),
+        (
+            "stanzas_per_second",
+            "Stanzas a second",
+            limits.stanzas_per_second.into(),
+        ),
+        ("peers", "Other servers at a time", limits.peers.into()),
+        (
+            "roster_items",
+            "Contacts of one person",
+            limits.roster_items.into(),
+        ),
+        (
+            "offline_bytes",
+            "Bytes of waiting messages",
+            limits.offline_bytes,
+        ),
+        (
+            "archive_bytes",
+            "Bytes of archived messages",
+            limits.archive_bytes,
+        ),
+        (
+            "upload_bytes",
+            "Bytes of uploaded files",
+            limits.upload_bytes,
+        ),
+    ]
+}
+
+/// The limits that were filled in; what is the same as before is not set, so that it goes on following what it follows.
+pub(crate) fn limits_of(fields: &Fields, before: &Limits) -> Result<LimitsSet, Problem> {
+    let mut set = LimitsSet::default();
+    for (name, called, was) in limit_fields(before) {
+        let text = fields.text(name);
+        if text.is_empty() || text == was.to_string() {
+            continue;
+        }
+        let number = text.parse::<u64>().map_err(|_| {
+            Problem::new(
+                Some(name),
+                format!("\"{called}\" is a whole number."),
+                "Type it without dots or commas.",
+            )
+        })?;
+        let small = u32::try_from(number).unwrap_or(u32::MAX);
+        match name {
+            "domains" => set.domains = Some(small),
+            "accounts" => set.accounts = Some(small),
+            "sessions" => set.sessions = Some(small),
+            "connections" => set.connections = Some(small),
+            "stanzas_per_second" => set.stanzas_per_second = Some(small),
+            "peers" => set.peers = Some(small),
+            "roster_items" => set.roster_items = Some(small),
+            "offline_bytes" => set.offline_bytes = Some(number),
+            "archive_bytes" => set.archive_bytes = Some(number),
+            _ => set.upload_bytes = Some(number),
+        }
+    }
+    Ok(set)
+}
+
+#[derive(Template)]
+#[template(path = "plans.html")]
+pub(crate) struct PlansPage {
+    pub(crate) frame: Frame,
+    pub(crate) plans: Vec<PlanView>,
+    pub(crate) name: String,
+}
+
+/// Every plan.
+pub(crate) async fn list(desk: SignedIn) -> Answer {
+    list_page(&desk, None, String::new()).await
+}
+
+async fn list_page(desk: &SignedIn, problem: Option<Problem>, name: String) -> Answer {
+    let control = &desk.panel.control;
+    let page = PlansPage {
+        plans: control.plan_list(&desk.actor).await.or_page(desk)?,
+        frame: desk.at(Here::Plans).problem(problem),
+        name,
+    };
+    Ok(html(page.frame.status(), &page))
+}
+
+/// Makes one with the limits of the configuration, and leads to where they are changed.
+pub(crate) async fn add(Posted { desk, fields }: Posted) -> Answer {
+    let name = fields.text("name").to_owned();
+    let new = PlanSet {
+        name: Some(name.clone()),
+        ..PlanSet::default()
+    };
+    match desk.panel.control.plan_add(&desk.actor, new).await {
+        Ok(view) => Ok(done(&urls::plan(view.id), "saved")),
+        Err(failure) => {
+            let problem = Problem::of(failure).map_err(|other| desk.fail(other))?;
+            list_page(&desk, Some(problem), name).await
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "plan.html")]
+pub(crate) struct PlanPage {
+    pub(crate) frame: Frame,
+    pub(crate) plan: PlanView,
+}
+
+/// One plan.
+pub(crate) async fn show(desk: SignedIn, Path(id): Path<i64>) -> Answer {
+    page(&desk, id, None).await
+}
+
+async fn page(desk: &SignedIn, id: i64, problem: Option<Problem>) -> Answer {
+    let control = &desk.panel.control;
+    let page = PlanPage {
+        plan: control.plan_show(&desk.actor, id).await.or_page(desk)?,
+        frame: desk.at(Here::Plans).problem(problem),
+    };
+    Ok(html(page.frame.status(), &page))
+}
+
+async fn refused(desk: &SignedIn, id: i64, failure: ControlError) -> Answer {
+    let problem = Problem::of(failure).map_err(|other| desk.fail(other))?;
+    page(desk, id, Some(problem)).await
+}
+
+/// Changes it.
+pub(crate) async fn save(Path(id): Path<i64>, Posted { desk, fields }: Posted) -> Answer {
+    let control = &desk.panel.control;
+    let before = control.plan_show(&desk.actor, id).await.or_page(&desk)?;
+    let limits = match limits_of(&fields, &before.limits) {
+        Ok(limits) => limits,
+        Err(problem) => return page(&desk, id, Some(problem)).await,
+    };
+    let Ok(soft_percent) = fields.text("soft_percent").parse() else {
+        let problem = Problem::new(
+            Some("soft_percent"),
+            "The warning level is a whole number.",
+            "Type a number from 1 to 100.",
+        );
+        return page(&desk, id, Some(problem)).await;
+    };
+    let set = PlanSet {
+        name: Some(fields.text("name").to_owned()),
+        usual: Some(fields.text("usual") == "yes"),
+        soft_percent: Some(soft_percent),
+        limits,
+        version: fields.version(),
+    };
+    match control.plan_set(&desk.actor, id, set).await {
+        Ok(_) => Ok(done(&urls::plan(id), "saved")),
+        Err(failure) => refused(&desk, id, failure).await,
+    }
+}
+
+/// Removes it.
+pub(crate) async fn remove(Path(id): Path<i64>, Posted { desk, .. }: Posted) -> Answer {
+    match desk.panel.control.plan_remove(&desk.actor, id).await {
+        Ok(()) => Ok(done(urls::PLANS, "plan-removed")),
+        Err(failure) => refused(&desk, id, failure).await,
+    }
+}
+
+// --- usage ---
+
+#[derive(Template)]
+#[template(path = "usage.html")]
+pub(crate) struct UsagePage {
+    pub(crate) frame: Frame,
+    pub(crate) views: Vec<UsageView>,
+    /// Link to these as a table.
+    pub(crate) csv: String,
+}
+
+/// Of whom.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Whose {
+    pub(crate) tenant: Option<i64>,
+}
+
+/// What is used.
+pub(crate) async fn usage(desk: SignedIn, Query(whose): Query<Whose>) -> Answer {
+    let control = &desk.panel.control;
+    let page = UsagePage {
+        views: control
+            .usage(&desk.actor, whose.tenant)
+            .await
+            .or_page(&desk)?,
+        frame: desk.at(Here::Usage),
+        csv: urls::usage(urls::USAGE_CSV, whose.tenant),
+    };
+    Ok(html(page.frame.status(), &page))
+}
+
+/// The same as a table.
+pub(crate) async fn usage_csv(desk: SignedIn, Query(whose): Query<Whose>) -> Answer {
+    let control = &desk.panel.control;
+    let text = control
+        .usage_csv(&desk.actor, whose.tenant)
+        .await
+        .or_page(&desk)?;
+    Ok(csv("usage.csv", text))
+}
+
+/// What a quota is called.
+pub(crate) fn called(quota: &QuotaView) -> &'static str {
+    let fields = limit_fields(&Limits::default());
+    let found = fields.iter().find(|(kind, _, _)| *kind == quota.kind);
+    found.map_or("", |(_, called, _)| called)
+}
+
+/// Its level as word, icon and colour.
+pub(crate) fn level(quota: &QuotaView) -> (&'static str, &'static str, &'static str) {
+    match quota.level {
+        "hard" => ("limit reached", "bad", "bad"),
+        "soft" => ("nearly full", "warn", "warn"),
+        "ok" => ("room left", "check-full", "ok"),
+        _ => ("not counted", "hollow", "unknown"),
+    }
+}

@@ -1,0 +1,125 @@
+//! A customer who does not answer, step by step and back.
+
+use super::*;
+use crate::audit::AuditQuery;
+use crate::ladder::{LadderSet, Step};
+
+fn set() -> LadderSet {
+    LadderSet {
+        reason: "the invoice is open".into(),
+        read_only_days: Some(7),
+        no_federation_days: Some(14),
+        no_login_days: Some(21),
+        erased_days: Some(60),
+    }
+}
+
+/// The owner as the panel would see them now.
+async fn owner_now(house: &House) -> Actor {
+    let request = LoginRequest {
+        login: "me@example.org".into(),
+        password: PASSWORD.into(),
+    };
+    let login = house.control.login(request, &Origin::default()).await;
+    login.unwrap().resumed.actor
+}
+
+#[tokio::test]
+async fn each_step_comes_on_its_day_and_all_of_it_is_undone() {
+    let house = House::open(false).await;
+    let control = &house.control;
+    let owner = house.live("example.com", "me@example.org").await;
+    let tenant = owner.tenant().unwrap().0;
+    let step = async || {
+        let view = control.tenant_show(&owner, tenant).await.unwrap();
+        view.ladder.map(|ladder| ladder.step)
+    };
+    assert_eq!(step().await, None);
+    let view = control.ladder_set(&system(), tenant, set()).await.unwrap();
+    let ladder = view.ladder.unwrap();
+    assert_eq!((ladder.step, ladder.steps.len()), (Step::Warned, 5));
+    assert!(ladder.steps[0].reached && !ladder.steps[1].reached);
+    let block = || DomainSet {
+        block: Some(vec!["a.example".into()]),
+        ..DomainSet::default()
+    };
+    let me = owner_now(&house).await;
+    control
+        .domain_set(&me, "example.com", block())
+        .await
+        .unwrap();
+
+    house.later(7 * DAY).await;
+    assert_eq!(step().await, Some(Step::ReadOnly));
+    let me = owner_now(&house).await;
+    let refused = control
+        .domain_set(&me, "example.com", block())
+        .await
+        .unwrap_err();
+    assert!(matches!(&refused, ControlError::State { state, .. } if state == "read-only"));
+    control.domain_show(&me, "example.com").await.unwrap();
+    let foreign = control.domain_set(&me, "example.net", block()).await;
+    assert!(matches!(foreign, Err(ControlError::NotFound { .. })));
+    // The operator is not concerned.
+    control
+        .domain_set(&system(), "example.com", block())
+        .await
+        .unwrap();
+
+    house.later(14 * DAY).await;
+    assert_eq!(
+        step().await,
+        Some(Step::NoLogin),
+        "a step that was slept through"
+    );
+    control.ladder_end(&system(), tenant).await.unwrap();
+    assert_eq!(step().await, None);
+    let me = owner_now(&house).await;
+    control
+        .domain_set(&me, "example.com", block())
+        .await
+        .unwrap();
+    let again = control.ladder_end(&system(), tenant).await.unwrap_err();
+    assert!(matches!(again, ControlError::State { .. }));
+    let query = AuditQuery {
+        operation: "ladder".into(),
+        ..AuditQuery::default()
+    };
+    let entries = control.audit_list(&owner, &query).await.unwrap();
+    let said: Vec<_> = entries
+        .iter()
+        .rev()
+        .map(|entry| (entry.operation.as_str(), entry.actor.as_str()))
+        .collect();
+    let worker = ("ladder.step", "worker");
+    assert_eq!(
+        said,
+        [
+            ("ladder.set", "test"),
+            worker,
+            worker,
+            ("ladder.end", "test")
+        ]
+    );
+}
+
+#[tokio::test]
+async fn the_last_step_erases() {
+    let house = House::open(false).await;
+    let control = &house.control;
+    let owner = house.live("example.com", "me@example.org").await;
+    let other = house.live("example.net", "you@example.org").await;
+    let tenant = owner.tenant().unwrap().0;
+    control.ladder_set(&system(), tenant, set()).await.unwrap();
+    house.later(61 * DAY).await;
+    let gone = control.tenant_show(&system(), tenant).await.unwrap_err();
+    assert!(matches!(gone, ControlError::NotFound { .. }));
+    assert!(control.domain_show(&system(), "example.com").await.is_err());
+    control.domain_show(&other, "example.net").await.unwrap();
+    let query = AuditQuery {
+        operation: "tenant.remove".into(),
+        ..AuditQuery::default()
+    };
+    let entries = control.audit_list(&system(), &query).await.unwrap();
+    assert_eq!(entries[0].actor, "worker");
+}

@@ -1,0 +1,57 @@
+//! `domicile usage`: what customers use of what they may have.
+
+use clap::Args;
+use control::{Actor, Control};
+
+use super::Outcome;
+use super::output::{show, table};
+use super::tenant::resolve;
+
+/// Of whom, and how it is written.
+#[derive(Debug, Args)]
+pub(super) struct Usage {
+    /// Customer (number or name); without it, every one
+    #[arg(long)]
+    tenant: Option<String>,
+    /// Print a table for a spreadsheet
+    #[arg(long, conflicts_with = "json")]
+    csv: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(control: &Control, actor: &Actor, command: Usage) -> Outcome {
+    let tenant = match &command.tenant {
+        Some(tenant) => Some(resolve(control, actor, tenant).await?),
+        None => None,
+    };
+    if command.csv {
+        say!("{}", control.usage_csv(actor, tenant).await?.trim_end());
+        return Ok(0);
+    }
+    let views = control.usage(actor, tenant).await?;
+    show(command.json, &views, |views| {
+        let rows = views.iter().flat_map(|view| {
+            view.quotas.iter().map(move |quota| {
+                [
+                    view.name.clone(),
+                    quota.kind.to_owned(),
+                    quota
+                        .used
+                        .map_or_else(|| "-".into(), |used| used.to_string()),
+                    quota.soft.to_string(),
+                    quota.hard.to_string(),
+                    quota.level.to_owned(),
+                ]
+            })
+        });
+        let mut text = table(["name", "what", "used", "soft", "hard", "level"], rows);
+        for view in views {
+            for quota in view.warnings() {
+                text.push_str(&format!("\n{}: {}", view.name, quota.note));
+            }
+        }
+        text
+    })
+}
