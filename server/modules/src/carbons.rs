@@ -209,7 +209,7 @@ fn may_be_copied(glance: &Glance<'_>) -> bool {
         && content.any(Content::ROOM)
         && glance.message.from().is_some_and(|from| !from.is_bare());
     if from_occupant && !content.any(Content::INVITATION) {
-        return is_mediated_invitation(&glance.message);
+        return is_mediated_invitation(glance.message);
     }
     match type_ {
         StanzaType::Chat | StanzaType::Error => true,
@@ -221,7 +221,7 @@ fn may_be_copied(glance: &Glance<'_>) -> bool {
             content.any(im)
                 || (content.any(Content::ROOM)
                     && (glance.direction == Direction::Sent && full
-                        || is_mediated_invitation(&glance.message)))
+                        || is_mediated_invitation(glance.message)))
         }
     }
 }

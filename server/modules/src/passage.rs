@@ -75,7 +75,7 @@ impl<'a> Glance<'a> {
     }
 
     /// Whether the account writes to itself. What is done once per account is done when it is received.
-    pub(crate) fn to_itself(&self) -> bool {
+    pub(crate) fn to_itself(self) -> bool {
         self.peer()
             .is_some_and(|peer| peer.bare_str() == self.account())
     }
