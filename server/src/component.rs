@@ -181,7 +181,7 @@ impl Host for ComponentHost {
     fn stanza(&mut self, stanza: Stanza) -> Option<BoxFuture<'static, ()>> {
         let name = self.place.lock().as_ref().map(|place| place.name.clone())?;
         let domain = self.door.tenancy.get(name.as_str())?;
-        self.door.router.from_component(&domain, stanza)
+        self.door.router.component_stanza(&domain, stanza)
     }
 
     fn tls(&mut self, _: DomainName) -> BoxFuture<'static, Option<Secure>> {

@@ -219,7 +219,7 @@ impl Router {
     }
 
     /// A stanza of a component of this name, whose addresses have been looked at (COMP-04).
-    pub(crate) fn from_component(&self, domain: &Arc<Domain>, stanza: Stanza) -> Option<Later> {
+    pub(crate) fn component_stanza(&self, domain: &Arc<Domain>, stanza: Stanza) -> Option<Later> {
         let Some((until, limit)) = domain.pace(1, Instant::now()) else {
             return self.onward(domain, stanza);
         };

@@ -215,7 +215,7 @@ mod tests {
             &desk,
             "<iq to='alice@one.example/desk' type='result' id='q'/>",
         );
-        assert_eq!(house.closed(), [phone.clone()]);
+        assert_eq!(house.closed(), std::slice::from_ref(&phone));
         let left = house.store().tokens_of("alice", "phone-id").await;
         assert!(left.expect("read").is_empty());
         house.gone(&phone).await;

@@ -25,7 +25,7 @@ pub(super) async fn websocket(
 ) -> Response {
     let key = match wanted(request.headers()) {
         Ok(key) => key,
-        Err(refusal) => return refusal,
+        Err(refusal) => return *refusal,
     };
     if !web.welcomes(request.headers()) {
         let text = "web pages of this origin may not connect\n";
@@ -58,14 +58,14 @@ pub(super) async fn websocket(
 }
 
 /// The answer to the client's key, if it asks for what there is (RFC 6455 4.2.1, WS-01).
-fn wanted(headers: &HeaderMap) -> Result<String, Response> {
+fn wanted(headers: &HeaderMap) -> Result<String, Box<Response>> {
     let upgrade = |text: &'static str| {
         let expected = [
             (header::UPGRADE, "websocket"),
             (header::CONNECTION, "Upgrade"),
             (header::SEC_WEBSOCKET_VERSION, "13"),
         ];
-        (StatusCode::UPGRADE_REQUIRED, expected, text).into_response()
+        Box::new((StatusCode::UPGRADE_REQUIRED, expected, text).into_response())
     };
     if !lists(headers, header::UPGRADE, "websocket")
         || !lists(headers, header::CONNECTION, "upgrade")
@@ -77,7 +77,7 @@ fn wanted(headers: &HeaderMap) -> Result<String, Response> {
     if !lists(headers, header::SEC_WEBSOCKET_VERSION, "13") {
         return Err(upgrade("version 13 of the protocol is spoken here\n"));
     }
-    let bad = |text: &'static str| (StatusCode::BAD_REQUEST, text).into_response();
+    let bad = |text: &'static str| Box::new((StatusCode::BAD_REQUEST, text).into_response());
     if !lists(headers, header::SEC_WEBSOCKET_PROTOCOL, XMPP) {
         return Err(bad("the subprotocol here is xmpp (RFC 7395 3.1)\n"));
     }

@@ -128,7 +128,7 @@ async fn posted(web: &Arc<Web>, arrival: Arrival, request: Request) -> Response 
     let session = match body.attribute("sid") {
         None => match begin(web, &arrival, &body, door, rid, &mut arrived) {
             Ok(session) => session,
-            Err(response) => return response,
+            Err(response) => return *response,
         },
         Some(sid) => {
             let known = web.bosh.open.get(sid).map(|entry| entry.clone());
@@ -207,8 +207,8 @@ fn begin(
     door: String,
     rid: u64,
     arrived: &mut Arrived,
-) -> Result<Shared, Response> {
-    let refused = |condition| said(None, terminated(Some(condition)));
+) -> Result<Shared, Box<Response>> {
+    let refused = |condition| Box::new(said(None, terminated(Some(condition))));
     let Some(to) = body.attribute("to") else {
         return Err(refused(Condition::ImproperAddressing));
     };
@@ -216,7 +216,7 @@ fn begin(
     let admission = web
         .clients
         .admit(arrival.from)
-        .map_err(|_| (StatusCode::TOO_MANY_REQUESTS, "too many\n").into_response())?;
+        .map_err(|_| Box::new((StatusCode::TOO_MANY_REQUESTS, "too many\n").into_response()))?;
     let random: [u8; 20] = rand::random();
     let sid = data_encoding::HEXLOWER.encode(&random);
     let hold = number("hold").unwrap_or(HOLD as u64).min(HOLD as u64);

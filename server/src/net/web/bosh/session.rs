@@ -160,7 +160,7 @@ impl Session {
         if rid < self.next {
             return self.again(rid, arrived.answer, now);
         }
-        if rid >= self.next + self.window() + 1 {
+        if rid > self.next + self.window() {
             answer(
                 arrived.answer.take(),
                 terminated(Some(Condition::ItemNotFound)),
