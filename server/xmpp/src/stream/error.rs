@@ -1,6 +1,6 @@
 //! Stream errors (RFC 6120 4.9): the conditions, how one is written and how a received one is read.
 //!
-//! Why apart: framing, all three machines and the server name these conditions. Refuses: carrying anything in `text` that
+//! Why apart: framing, all machines and the server name these conditions. Refuses: carrying anything in `text` that
 //! the other side must not know; what we want to remember goes to the log instead.
 
 use crate::element::Element;

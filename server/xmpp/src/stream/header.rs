@@ -1,6 +1,6 @@
 //! What a stream says about itself: the opening tag, the features, the version and the language (RFC 6120 4.7, 4.3.2).
 //!
-//! Why apart: the three machines write the same few tags. Refuses: choosing addresses; the machines know the rules for
+//! Why apart: the machines write the same few tags. Refuses: choosing addresses; the machines know the rules for
 //! `to` and `from` (STREAM-12, -14, -15, VHOST-04, -05).
 
 use crate::element::Element;
