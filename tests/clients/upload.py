@@ -7,43 +7,17 @@ Ends with exit status 0 and one JSON line, or says what is missing and ends with
 """
 
 import asyncio
-import http.client
 import json
-import socket
-import ssl
 import sys
 from pathlib import Path
-from urllib.parse import urlsplit
 from xml.etree import ElementTree as ET
 
+from door import DEADLINE, ask
 from slixmpp import ClientXMPP
 from slixmpp.exceptions import IqError
 
-DEADLINE = 60
 UPLOAD = "urn:xmpp:http:upload:0"
 plan = json.loads(Path(sys.argv[1]).read_text())
-
-
-class Door(http.client.HTTPSConnection):
-    """HTTPS to the public door, whatever the DNS would say; the certificate must be for the name in the address."""
-
-    def __init__(self, host, port):
-        context = ssl.create_default_context(cafile=plan["ca"])
-        super().__init__(host, port, context=context, timeout=DEADLINE)
-        self.own = context
-
-    def connect(self):
-        plain = socket.create_connection((plan["door"]["host"], plan["door"]["port"]), DEADLINE)
-        self.sock = self.own.wrap_socket(plain, server_hostname=self.host)
-
-
-def ask(method, url, body=None, headers=None):
-    parts = urlsplit(url)
-    assert parts.scheme == "https", url
-    door = Door(parts.hostname, parts.port or 443)
-    door.request(method, parts.path, body=body, headers=headers or {})
-    answer = door.getresponse()
-    return answer.status, dict((k.lower(), v) for k, v in answer.getheaders()), answer.read()
 
 
 async def slot(client, service, name, size, kind):
@@ -78,7 +52,7 @@ async def shares(client):
     bytes_ = bytes(range(256)) * 5000
     put, get = await slot(client, service, "pixels & more.png", len(bytes_), "image/png")
     loop = asyncio.get_running_loop()
-    http_ = lambda *args, **kw: loop.run_in_executor(None, lambda: ask(*args, **kw))  # noqa: E731
+    http_ = lambda *args, **kw: loop.run_in_executor(None, lambda: ask(plan, *args, **kw))  # noqa: E731
     status, _, _ = await http_("GET", get)
     assert status == 404, f"an empty slot: {status}"
     status, _, _ = await http_("PUT", put, body=bytes_[:-1])

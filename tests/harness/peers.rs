@@ -48,6 +48,8 @@ pub struct Manners {
     pub bidi: bool,
     /// Stanzas are acknowledged. Prosody only.
     pub smacks: bool,
+    /// Its accounts publish and hear of events (XEP-0163). Prosody only.
+    pub pep: bool,
 }
 
 /// A running peer server.
@@ -190,11 +192,12 @@ fn hosts_of(demo: &Demo) -> String {
 pub fn prosody(demo: &Demo, domain: &str, trust: Trust) -> Peer {
     let (place, dir) = prepare(demo, domain, trust);
     let strict = trust == Trust::Strict;
-    // The strict one is also the modern one: streams in both directions, stanzas acknowledged.
+    // The strict one is also the modern one: streams in both directions, stanzas acknowledged, events.
     let manners = Manners {
         strict,
         bidi: strict,
         smacks: strict,
+        pep: strict,
         dane: false,
     };
     Peer {
@@ -214,7 +217,12 @@ pub fn ejabberd(demo: &Demo, domain: &str, trust: Trust) -> Peer {
 
 /// Starts Debian's Prosody.
 pub fn prosody_at(place: Place, manners: Manners) -> Peer {
-    let modules: String = [(manners.bidi, "s2s_bidi"), (manners.smacks, "smacks")]
+    let modules = [
+        (manners.bidi, "s2s_bidi"),
+        (manners.smacks, "smacks"),
+        (manners.pep, "pep"),
+    ];
+    let modules: String = modules
         .iter()
         .filter(|(on, _)| *on)
         .map(|(_, module)| format!(", \"{module}\""))

@@ -82,8 +82,12 @@ impl Service {
     /// Waits until the program has printed `line`.
     pub fn says(&mut self, line: &str) {
         let end = Instant::now() + super::DEADLINE;
-        while !self.text().contains(line) {
+        loop {
+            // In this order: what it said last counts also when it has ended meanwhile.
             let ended = self.child.try_wait().ok().flatten();
+            if self.text().contains(line) {
+                return;
+            }
             assert!(
                 ended.is_none() && Instant::now() < end,
                 "{} never said {line:?}; its log:\n{}",
