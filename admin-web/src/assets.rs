@@ -12,7 +12,7 @@ const ICON: &str = include_str!("../assets/icon.svg");
 const VERSION: u64 = hash(hash(hash(0xcbf2_9ce4_8422_2325, STYLE), SCRIPT), ICON);
 
 /// Route of the assets; the version is part of the path.
-pub(crate) const ROUTE: &str = "/assets/{version}/{file}";
+pub const ROUTE: &str = "/assets/{version}/{file}";
 
 /// FNV-1a, enough to tell versions apart.
 const fn hash(mut state: u64, text: &str) -> u64 {

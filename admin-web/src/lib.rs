@@ -19,12 +19,15 @@ mod form;
 mod frame;
 mod home;
 mod identity;
+pub mod invited;
+mod invites;
 mod join;
 mod live;
 mod login;
 mod people;
 mod plans;
 mod platform;
+mod qr;
 mod records;
 mod reports;
 mod tenants;
@@ -46,6 +49,7 @@ use axum::{Router, middleware};
 use control::Control;
 use tower_http::timeout::TimeoutLayer;
 
+pub use crate::assets::ROUTE as ASSETS;
 use crate::urls::route;
 
 /// Bytes of an ordinary form or JSON body.
@@ -135,6 +139,10 @@ fn pages() -> Router<Shared> {
             route::IMPORT,
             post(people::import).layer(DefaultBodyLimit::max(IMPORT_BYTES)),
         )
+        .route(route::JOINING, post(invites::joining))
+        .route(route::INVITES, post(invites::add))
+        .route(route::INVITE_REMOVE, post(invites::remove))
+        .route(urls::INVITED, get(invited::page).post(invited::take))
         .route(route::PERSON, get(people::person))
         .route(route::PERSON_PASSWORD, post(people::set_password))
         .route(route::PERSON_SUSPEND, post(people::suspend))

@@ -4,6 +4,7 @@ use askama::Template;
 use axum::http::StatusCode;
 use control::account::{AccountNew, AccountPage, AccountView, ImportReport};
 use control::domain::DomainView;
+use control::invite::InviteNew;
 use control::{ControlError, Secret};
 use serde::Deserialize;
 
@@ -12,6 +13,7 @@ use crate::door::{Path, Query};
 use crate::error::{Answer, Problem};
 use crate::form::Posted;
 use crate::frame::{Frame, Here, done, html};
+use crate::invites::Invites;
 use crate::login::{OrPage, SignedIn};
 use crate::urls::DomainUrls;
 use crate::words;
@@ -32,6 +34,8 @@ pub(crate) struct PeoplePage {
     pub(crate) later: bool,
     /// Accounts exist only once ownership is shown.
     pub(crate) open: bool,
+    /// Who is invited, and who may be.
+    pub(crate) invites: Invites,
 }
 
 /// Where the page starts.
@@ -46,15 +50,38 @@ pub(crate) async fn list(
     Path(domain): Path<String>,
     Query(after): Query<After>,
 ) -> Answer {
-    page(&desk, &domain, after.after.as_deref(), None, "").await
+    page(&desk, &domain, after.after.as_deref(), Told::default()).await
 }
 
-async fn page(
+/// What was done or refused just now.
+#[derive(Default)]
+pub(crate) struct Told {
+    /// What stands in the way, …
+    pub(crate) problem: Option<Problem>,
+    /// … of an invitation.
+    pub(crate) inviting: bool,
+    /// An address, as typed.
+    pub(crate) local: String,
+    /// An invitation, made.
+    pub(crate) fresh: Option<InviteNew>,
+}
+
+impl Told {
+    fn refused(problem: Problem, local: &str) -> Self {
+        Self {
+            problem: Some(problem),
+            local: local.to_owned(),
+            ..Self::default()
+        }
+    }
+}
+
+/// The list from `after` on, and what was done.
+pub(crate) async fn page(
     desk: &SignedIn,
     domain: &str,
     after: Option<&str>,
-    problem: Option<Problem>,
-    local: &str,
+    told: Told,
 ) -> Answer {
     let show = view_of(desk, domain).await?;
     let control = &desk.panel.control;
@@ -62,13 +89,21 @@ async fn page(
         .account_list(&desk.actor, domain, after, PER_PAGE)
         .await
         .or_page(desk)?;
+    let invites = Invites::of(desk, domain, &show, told.inviting, told.fresh).await?;
+    let mut frame = desk.at(Here::People).about(&show.view);
+    frame = frame.problem(told.problem);
+    if invites.fresh.is_some() {
+        // A link that is shown once does not go by itself.
+        frame = frame.still();
+    }
     let page = PeoplePage {
-        frame: desk.at(Here::People).about(&show.view).problem(problem),
+        frame,
+        invites,
         urls: DomainUrls::new(&show.view.ascii),
         open: show.view.state.is_served(),
         view: show.view,
         page,
-        local: local.to_owned(),
+        local: told.local,
         later: after.is_some(),
     };
     Ok(html(page.frame.status(), &page))
@@ -106,7 +141,7 @@ pub(crate) async fn add(Path(domain): Path<String>, Posted { desk, fields }: Pos
         },
         Err(failure) => {
             let problem = Problem::of(failure).map_err(|other| desk.fail(other))?;
-            page(&desk, &domain, None, Some(problem), local).await
+            page(&desk, &domain, None, Told::refused(problem, local)).await
         }
     }
 }
@@ -152,7 +187,7 @@ pub(crate) async fn import(Path(domain): Path<String>, Posted { desk, fields }: 
             "There is nothing to import.",
             "Choose a CSV file or paste its lines, one account a line.",
         );
-        return page(&desk, &domain, None, Some(problem), "").await;
+        return page(&desk, &domain, None, Told::refused(problem, "")).await;
     }
     match desk
         .panel
@@ -172,7 +207,7 @@ pub(crate) async fn import(Path(domain): Path<String>, Posted { desk, fields }: 
         }
         Err(failure) => {
             let problem = Problem::of(failure).map_err(|other| desk.fail(other))?;
-            page(&desk, &domain, None, Some(problem), "").await
+            page(&desk, &domain, None, Told::refused(problem, "")).await
         }
     }
 }

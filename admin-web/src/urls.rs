@@ -32,6 +32,8 @@ pub(crate) const TEAM: &str = "/team";
 pub(crate) const TEAM_INVITE: &str = "/team/invitations";
 /// Where an invitation is taken.
 pub(crate) const JOIN: &str = "/join";
+/// What an invitation to an account leads to; the public door has it too.
+pub(crate) const INVITED: &str = "/invite/{token}";
 /// What was done.
 pub(crate) const AUDIT: &str = "/audit";
 /// The same as a table.
@@ -77,6 +79,9 @@ pub(crate) mod route {
     pub(crate) const KEY: &str = "/domains/{domain}/identity/key";
     pub(crate) const PEOPLE: &str = "/domains/{domain}/people";
     pub(crate) const IMPORT: &str = "/domains/{domain}/people/import";
+    pub(crate) const JOINING: &str = "/domains/{domain}/joining";
+    pub(crate) const INVITES: &str = "/domains/{domain}/invites";
+    pub(crate) const INVITE_REMOVE: &str = "/domains/{domain}/invites/{invite}/remove";
     pub(crate) const PERSON: &str = "/domains/{domain}/people/{local}";
     pub(crate) const PERSON_PASSWORD: &str = "/domains/{domain}/people/{local}/password";
     pub(crate) const PERSON_SUSPEND: &str = "/domains/{domain}/people/{local}/suspend";
@@ -174,6 +179,18 @@ impl DomainUrls {
 
     pub(crate) fn import(&self) -> String {
         self.under("people/import")
+    }
+
+    pub(crate) fn joining(&self) -> String {
+        self.under("joining")
+    }
+
+    pub(crate) fn invites(&self) -> String {
+        self.under("invites")
+    }
+
+    pub(crate) fn invite_remove(&self, invite: &i64) -> String {
+        self.under(&format!("invites/{invite}/remove"))
     }
 
     pub(crate) fn person(&self, local: &str) -> String {
@@ -317,6 +334,11 @@ pub(crate) fn token_remove(id: impl Display) -> String {
     fill(route::TOKEN_REMOVE, &[&id.to_string()])
 }
 
+/// The page of an invitation.
+pub(crate) fn invited(token: &str) -> String {
+    fill(INVITED, &[token])
+}
+
 /// Ends a login.
 pub(crate) fn login_end(id: impl Display) -> String {
     fill(route::LOGIN_END, &[&id.to_string()])
@@ -423,6 +445,8 @@ mod tests {
             (route::KEY, urls.key()),
             (route::PEOPLE, urls.people()),
             (route::IMPORT, urls.import()),
+            (route::JOINING, urls.joining()),
+            (route::INVITES, urls.invites()),
             (route::REPORTS, urls.reports()),
             (route::FEDERATION, urls.federation()),
             (route::PIN, urls.pin()),

@@ -6,7 +6,7 @@
 //! has happened: a message to somebody offline has been committed by then. Refuses: a peer's stanza without proof for its
 //! very pair (LAYER-06, -07, ROUTE-06), and letting a hosted domain out of the process (ROUTE-08).
 
-mod administration;
+pub(crate) mod administration;
 pub mod delivery;
 mod messages;
 mod resumption;
@@ -109,6 +109,24 @@ impl Router {
     /// Connects control, for the domains' admins; once.
     pub fn set_control(&self, control: Arc<Control>) {
         let _ = self.control.set(control);
+    }
+
+    /// Control, once it is there.
+    pub(crate) fn control(&self) -> Option<&Arc<Control>> {
+        self.control.get()
+    }
+
+    /// The roster of an account has got a contact without its sessions' doing: believed, and told.
+    pub async fn roster_grown(&self, account: &BareJid, contact: &BareJid) {
+        if let Some(domain) = self.tenancy.get(account.domain()) {
+            let cx = self.modules.context(&domain.hosted, self, now());
+            hooks::roster_grown(&cx, account, contact).await;
+        }
+    }
+
+    /// What was read of a roster is not believed any more.
+    pub fn forget_roster(&self, account: &BareJid) {
+        self.modules.forget_roster(account);
     }
 
     /// The sessions of this process.

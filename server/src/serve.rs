@@ -99,6 +99,8 @@ pub struct Server {
     streams: Arc<accept::Streams>,
     /// Control for the public door.
     knows: Arc<OnceLock<Arc<Control>>>,
+    /// Pages of invitations, for the public door.
+    invites: Arc<OnceLock<axum::Router>>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -277,12 +279,14 @@ impl Server {
             stanza_bytes: stream_limits.stanza_bytes,
         });
         let knows = Arc::<OnceLock<Arc<Control>>>::default();
+        let invites = Arc::<OnceLock<axum::Router>>::default();
         tasks.spawn(web.bosh.clone().follow(stop.clone()));
         for socket in listeners.take_public() {
             let door = PublicDoor {
                 identities: identities.clone(),
                 names: tenancy.clone(),
                 control: knows.clone(),
+                invites: invites.clone(),
                 web: web.clone(),
                 per_address: (
                     limits.connections_per_address,
@@ -312,6 +316,7 @@ impl Server {
             live,
             streams,
             knows,
+            invites,
             tasks,
             stop,
         })
@@ -354,6 +359,8 @@ impl Server {
             control.clone(),
             stop.clone().cancelled_owned(),
         ));
+        let pages = admin_web::invited::router(control.clone(), panel.clone());
+        let _ = self.invites.set(pages);
         let panel = admin_web::router(control, panel);
         for socket in self.listeners.take_admin() {
             self.http(socket, panel.clone())?;
@@ -441,6 +448,13 @@ impl LiveServer {
             store::Change::Password(jid, at) => {
                 if let Ok(account) = BareJid::parse(&jid) {
                     self.revoke(&account, at);
+                }
+            }
+            store::Change::Roster(account, contact) => {
+                if let (Ok(account), Ok(contact)) =
+                    (BareJid::parse(&account), BareJid::parse(&contact))
+                {
+                    self.router.roster_grown(&account, &contact).await;
                 }
             }
             store::Change::Tenant(id) => match self.tenancy.refresh_tenant(id).await {

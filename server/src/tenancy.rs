@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use control::domain::State;
+use control::domain::{Registration, State};
 use control::ladder::Step;
 use control::outside::LiveUsage;
 use dashmap::DashMap;
@@ -78,6 +78,8 @@ pub struct Domain {
     pub archive_days: Option<u32>,
     /// Whose certificates prove its clients (SASL EXTERNAL); `None`: nobody's, and none is asked for.
     pub client_anchors: Option<Arc<dna::Anchors>>,
+    /// Whether somebody may get an account on a client's stream (XEP-0077, XEP-0445).
+    pub registers: bool,
     /// Where this is a service of a domain (`rooms.one.example`): which. All else is what the domain has; it has no accounts.
     pub service: Option<&'static Service>,
     /// Where a program of the domain's answers for that name (XEP-0114).
@@ -118,6 +120,7 @@ impl Domain {
             resumption: None,
             archive_days: self.archive_days,
             client_anchors: None,
+            registers: false,
             service: Some(service),
             component: false,
             usage: self.usage.clone(),
@@ -559,6 +562,7 @@ impl Tenancy {
             resumption: settings.resumption,
             archive_days: settings.archive_days,
             client_anchors: settings.client_anchors,
+            registers: settings.registers,
             service: None,
             component: false,
             usage,
@@ -571,6 +575,9 @@ impl Tenancy {
     }
 }
 
+/// The module without which nobody gets an account on a stream.
+const REGISTER: &str = "register";
+
 /// What of a domain's settings concerns streams and modules; the rest is control's.
 struct Settings {
     plain: bool,
@@ -580,6 +587,7 @@ struct Settings {
     resumption: Option<Box<Resumption>>,
     archive_days: Option<u32>,
     client_anchors: Option<Arc<dna::Anchors>>,
+    registers: bool,
 }
 
 impl Settings {
@@ -611,7 +619,10 @@ impl Settings {
                 None
             }
         };
+        let registers = choices.joining.registration != Registration::Closed
+            && !choices.modules_off.iter().any(|off| off == REGISTER);
         Self {
+            registers,
             plain: choices.plain,
             pinned: pinned(&json["pinned"]),
             modules: DomainSettings {
@@ -622,6 +633,7 @@ impl Settings {
                     .iter()
                     .filter_map(|jid| BareJid::parse(jid).ok())
                     .collect(),
+                user_invites: choices.joining.user_invites,
                 components: control::component::components(row),
                 contacts: contacts
                     .map(|(role, addresses)| Contact { role, addresses })

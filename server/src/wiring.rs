@@ -134,6 +134,10 @@ pub fn platform_settings(config: &Config, pace: Pace) -> PlatformSettings {
         },
         record_ttl_seconds: config.platform.ttl_seconds,
         web: config.platform.web.clone(),
+        invites: match config.platform.web.as_str() {
+            "" => config.panel.url.clone(),
+            web => web.to_owned(),
+        },
         posh_expires_seconds: config.posh.expires_seconds.max(1),
         website_port: config.posh.port,
         http_port: config.acme.http_port,

@@ -10,6 +10,7 @@ mod domains;
 mod entry;
 mod factor;
 mod invitations;
+mod invites;
 mod plans;
 mod platform;
 mod schema;
@@ -74,6 +75,7 @@ pub(crate) fn router() -> Router<Shared> {
                 .merge(platform::router())
                 .merge(plans::router())
                 .merge(invitations::router())
+                .merge(invites::router())
                 .merge(factor::router())
                 .merge(webhooks::router()),
         )

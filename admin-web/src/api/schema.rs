@@ -4,12 +4,14 @@
 #![allow(dead_code, reason = "these types are described, never made")]
 
 mod customers;
+mod joining;
 
 use std::collections::BTreeMap;
 
 use utoipa::ToSchema;
 
 pub(super) use self::customers::*;
+pub(super) use self::joining::*;
 
 /// An error (RFC 9457).
 #[derive(ToSchema)]
@@ -314,6 +316,7 @@ pub(super) struct DomainSet {
     client_ca: Option<String>,
     /// STUN and TURN servers for calls (XEP-0215), as URIs; the one word `none`: none; empty: the platform's.
     external: Option<Vec<String>>,
+    joining: Option<JoinSet>,
 }
 
 /// Clients' streams and modules.
@@ -330,6 +333,7 @@ pub(super) struct StreamChoices {
     archive_days: Option<u32>,
     client_ca: Option<String>,
     external: Option<Vec<String>>,
+    joining: JoinChoices,
 }
 
 #[derive(ToSchema)]

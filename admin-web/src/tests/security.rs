@@ -439,6 +439,37 @@ fn ways() -> Vec<Way> {
             none,
         ),
         (
+            Op::InviteList,
+            get.clone(),
+            "/api/v1/domains/{D}/invites",
+            none,
+        ),
+        (
+            Op::InviteAdd,
+            post.clone(),
+            "/api/v1/domains/{D}/invites",
+            empty,
+        ),
+        (Op::InviteAdd, post.clone(), "/domains/{D}/invites", none),
+        (
+            Op::InviteRemove,
+            delete.clone(),
+            "/api/v1/domains/{D}/invites/1",
+            none,
+        ),
+        (
+            Op::InviteRemove,
+            post.clone(),
+            "/domains/{D}/invites/2/remove",
+            none,
+        ),
+        (
+            Op::DomainSet,
+            post.clone(),
+            "/domains/{D}/joining",
+            || Some(json!({"registration": "invitation"})),
+        ),
+        (
             Op::ComponentList,
             get.clone(),
             "/api/v1/domains/{D}/components",

@@ -14,7 +14,7 @@ use crate::event::EventKind;
 use crate::outside::Change;
 use crate::permission::Operation;
 use crate::secret::Secret;
-use crate::{Actor, Control, csv, password};
+use crate::{Actor, Control, Limits, csv, password};
 
 /// An account.
 #[derive(Debug, Clone, Serialize)]
@@ -451,14 +451,15 @@ impl Control {
         Ok((jid, account))
     }
 
-    /// Is there room for `more` accounts within the tenant's limits?
-    async fn account_room(&self, row: &DomainRow, more: u64) -> Result<()> {
+    /// Is there room for `more` accounts within the tenant's limits? These.
+    pub(crate) async fn account_room(&self, row: &DomainRow, more: u64) -> Result<Limits> {
         let tenant = self
             .store()
             .tenant_get(row.tenant)
             .await?
             .ok_or_else(|| ControlError::not_found("tenant", row.tenant.0))?;
-        let limit = u64::from(self.limits_of(&tenant).accounts);
+        let limits = self.limits_of(&tenant);
+        let limit = u64::from(limits.accounts);
         let used = self.store().tenant_account_count(row.tenant).await?;
         if used + more > limit {
             Err(ControlError::Limit {
@@ -467,12 +468,12 @@ impl Control {
                 limit,
             })
         } else {
-            Ok(())
+            Ok(limits)
         }
     }
 
     /// Verifiers of every hash, derived on a blocking thread.
-    async fn derive(&self, password: Secret) -> Result<Vec<ScramVerifier>> {
+    pub(crate) async fn derive(&self, password: Secret) -> Result<Vec<ScramVerifier>> {
         tokio::task::spawn_blocking(move || {
             ScramHash::ALL
                 .into_iter()
@@ -505,16 +506,16 @@ fn view(domain: &DomainName, row: AccountRow) -> AccountView {
     }
 }
 
-fn taken(local: &str, domain: &DomainName) -> ControlError {
+pub(crate) fn taken(local: &str, domain: &DomainName) -> ControlError {
     ControlError::Exists {
         what: "account",
         name: format!("{local}@{domain}"),
-        remedy: "Choose another name, or set its password.".into(),
+        remedy: "Choose another name, or set its password; if an invitation keeps it, take that back.".into(),
     }
 }
 
 /// Ownership comes before any account.
-fn proven(row: &DomainRow) -> Result<()> {
+pub(crate) fn proven(row: &DomainRow) -> Result<()> {
     let state = State::parse(&row.state);
     if row.verified_at.is_some() && !matches!(state, None | Some(State::Claimed | State::Releasing))
     {
@@ -595,7 +596,7 @@ impl Proof {
 }
 
 /// Canonical localpart and a password that is good enough, drawn if none is given.
-fn prepare(
+pub(crate) fn prepare(
     domain: &DomainName,
     local: &str,
     password: Option<Secret>,

@@ -459,6 +459,8 @@ pub enum Change {
     Certificate(DomainName),
     /// An account was suspended, removed or got another password: its sessions end.
     Account(BareJid),
+    /// An account has got a contact without its sessions' doing.
+    Roster(BareJid),
 }
 
 /// Result of a probe: three values, because a question that could not be asked proves nothing.

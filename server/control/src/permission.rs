@@ -230,6 +230,13 @@ table! {
     /// Erase an account.
     AccountRemove "account.remove":                           All All Own Own No No;
 
+    /// See who is invited to an account of a domain.
+    InviteList "invite.list":                                 All All Own Own Own Own;
+    /// Invite somebody.
+    InviteAdd "invite.add":                                   All All Own Own Own No;
+    /// Take an invitation back.
+    InviteRemove "invite.remove":                             All All Own Own Own No;
+
     /// List the programs that answer for names below a domain.
     ComponentList "component.list":                           All All Own Own Own Own;
     /// Let one connect.
@@ -291,7 +298,7 @@ impl Operation {
         let noun = self.as_str().split('.').next().unwrap_or_default();
         matches!(
             noun,
-            "domain" | "certificate" | "account" | "component" | "peer" | "report"
+            "domain" | "certificate" | "account" | "invite" | "component" | "peer" | "report"
         ) && !matches!(
             self,
             Self::DomainAdd | Self::DomainImport | Self::CertificateQueue
@@ -316,6 +323,7 @@ impl Operation {
                 | Self::CertificateQueue
                 | Self::AccountList
                 | Self::AccountShow
+                | Self::InviteList
                 | Self::PeerList
                 | Self::PeerShow
                 | Self::ComponentList

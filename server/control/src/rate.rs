@@ -60,6 +60,12 @@ pub(crate) const INVITATION: Rule = Rule {
     attempts: 30,
     seconds: 300,
 };
+/// Showing an invitation to an account, per address.
+pub(crate) const INVITE: Rule = Rule {
+    name: "invite",
+    attempts: 60,
+    seconds: 300,
+};
 /// First run, for everybody together: guessing the setup token.
 pub(crate) const FIRST_RUN: Rule = Rule {
     name: "first-run",

@@ -23,6 +23,9 @@ pub struct PlatformSettings {
     /// Address of the public web door under the platform's own name, without a path: `https://web.hosting.example`. Owners'
     /// websites lead to it. Empty: it has none.
     pub web: String,
+    /// Address below which invitations are opened, without a path: the public web door's under the platform's own name, or the
+    /// panel's where it has none.
+    pub invites: String,
     /// How long a POSH document may be believed, in seconds; less when a certificate is about to end.
     pub posh_expires_seconds: u32,
     /// Port of owners' websites: 443 but in private worlds.

@@ -1,4 +1,4 @@
-//! What a domain's admins may have done to its accounts; the live server does it, with its rules, limits and log.
+//! What a domain's admins may have done to its accounts, and its accounts where the owner lets them; the live server does it, with its rules, limits and log.
 //!
 //! Why a trait's words and no more: modules know neither the rules of passwords nor the audit log. Refuses: anything about
 //! another domain; whoever carries this out is told which one it is.
@@ -34,6 +34,16 @@ pub enum Work {
     Registered(u32),
     /// Addresses of sessions, so many at most.
     Online(u32),
+    /// Make an invitation by which somebody becomes a contact of whoever asks (XEP-0401 4.1). Lines of the answer: URI, address
+    /// of the page, end (XEP-0082).
+    Invite,
+    /// Make an invitation to an account (XEP-0401 4.4), with the same answer.
+    InviteAccount {
+        /// The name that is kept for whoever is invited.
+        local: Option<String>,
+        /// They become a contact of the admin.
+        contact: bool,
+    },
     /// Tell everybody who is online.
     Announce {
         /// Short.

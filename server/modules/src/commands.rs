@@ -1,9 +1,12 @@
-//! Ad-hoc commands, XEP-0050 version 1.3.0, for the admins of a domain: service administration, XEP-0133 version 1.3.1.
+//! Ad-hoc commands, XEP-0050 version 1.3.0, for the admins of a domain: service administration, XEP-0133 version 1.3.1, and
+//! invitations, XEP-0401 version 0.6.0, which accounts may make too where the domain's owner lets them.
 //!
 //! Whom the owner has named admin looks after the domain's accounts from any client: add, remove, disable and re-enable
 //! them, change a password, end sessions, see who is registered and who is online, announce something to those who are. What
 //! is done passes the same rules and the same log as in the panel (EXT-35). Refuses: everybody else, who hears `forbidden`
-//! and sees no command, and accounts of other domains.
+//! and sees no command that is not theirs, and accounts of other domains.
+
+mod invites;
 
 use async_trait::async_trait;
 use base64::Engine as _;
@@ -32,8 +35,12 @@ pub(crate) struct Commands;
 
 static INFO: ModuleInfo = ModuleInfo {
     name: "commands",
-    about: "lets the domain's admins look after its accounts from their own apps",
-    specs: &[Spec::Xep(50, "1.3.0"), Spec::Xep(133, "1.3.1")],
+    about: "lets the domain's admins look after its accounts and invite people from their own apps",
+    specs: &[
+        Spec::Xep(50, "1.3.0"),
+        Spec::Xep(133, "1.3.1"),
+        Spec::Xep(401, "0.6.0"),
+    ],
     switchable: true,
     iq: &[IqDoor {
         ns: COMMANDS,
@@ -49,25 +56,50 @@ static INFO: ModuleInfo = ModuleInfo {
     stream_features: &[],
 };
 
+/// What a form asks: variable, type, label, and whether it must be said.
+type Asked = (&'static str, &'static str, &'static str, bool);
+
 /// A command.
 struct Command {
-    /// Behind `http://jabber.org/protocol/admin#`.
     node: &'static str,
     name: &'static str,
-    /// Variable, type and label of what is asked.
-    asks: &'static [(&'static str, &'static str, &'static str)],
+    /// Whether accounts that are no admins may run it, where the owner lets them invite.
+    of_accounts: bool,
+    /// Form type of what is asked.
+    form: &'static str,
+    asks: &'static [Asked],
     /// What is to be done; `None`: what was given makes no sense.
     work: fn(&Context<'_>, &Submitted) -> Option<Work>,
 }
 
-const JID: (&str, &str, &str) = ("accountjid", "jid-single", "The address of the account");
-const PASSWORD: (&str, &str, &str) = ("password", "text-private", "The password");
-const AGAIN: (&str, &str, &str) = ("password-verify", "text-private", "The password once more");
+const JID: Asked = (
+    "accountjid",
+    "jid-single",
+    "The address of the account",
+    true,
+);
+const JIDS: Asked = ("accountjids", JID.1, JID.2, true);
+const PASSWORD: Asked = ("password", "text-private", "The password", true);
+const AGAIN: Asked = (
+    "password-verify",
+    "text-private",
+    "The password once more",
+    true,
+);
 
-static ALL: [Command; 9] = [
+/// Node of a command of XEP-0133.
+macro_rules! admin {
+    ($name:literal) => {
+        concat!("http://jabber.org/protocol/admin#", $name)
+    };
+}
+
+static ALL: [Command; 11] = [
     Command {
-        node: "add-user",
+        node: admin!("add-user"),
         name: "Add an account",
+        of_accounts: false,
+        form: ADMIN,
         asks: &[JID, PASSWORD, AGAIN],
         work: |cx, form| {
             let password = text(form, "password")?;
@@ -77,32 +109,42 @@ static ALL: [Command; 9] = [
         },
     },
     Command {
-        node: "delete-user",
+        node: admin!("delete-user"),
         name: "Remove an account",
-        asks: &[("accountjids", JID.1, JID.2)],
+        of_accounts: false,
+        form: ADMIN,
+        asks: &[JIDS],
         work: |cx, form| Some(Work::Remove(local(cx, form, "accountjids")?)),
     },
     Command {
-        node: "disable-user",
+        node: admin!("disable-user"),
         name: "Disable an account",
-        asks: &[("accountjids", JID.1, JID.2)],
+        of_accounts: false,
+        form: ADMIN,
+        asks: &[JIDS],
         work: |cx, form| Some(Work::Suspend(local(cx, form, "accountjids")?)),
     },
     Command {
-        node: "reenable-user",
+        node: admin!("reenable-user"),
         name: "Re-enable an account",
-        asks: &[("accountjids", JID.1, JID.2)],
+        of_accounts: false,
+        form: ADMIN,
+        asks: &[JIDS],
         work: |cx, form| Some(Work::Resume(local(cx, form, "accountjids")?)),
     },
     Command {
-        node: "end-user-session",
+        node: admin!("end-user-session"),
         name: "End an account's sessions",
-        asks: &[("accountjids", JID.1, JID.2)],
+        of_accounts: false,
+        form: ADMIN,
+        asks: &[JIDS],
         work: |cx, form| Some(Work::End(local(cx, form, "accountjids")?)),
     },
     Command {
-        node: "change-user-password",
+        node: admin!("change-user-password"),
         name: "Change an account's password",
+        of_accounts: false,
+        form: ADMIN,
         asks: &[JID, PASSWORD],
         work: |cx, form| {
             let password = text(form, "password")?;
@@ -111,23 +153,29 @@ static ALL: [Command; 9] = [
         },
     },
     Command {
-        node: "get-registered-users-list",
+        node: admin!("get-registered-users-list"),
         name: "List accounts",
+        of_accounts: false,
+        form: ADMIN,
         asks: &[],
         work: |_, _| Some(Work::Registered(LISTED)),
     },
     Command {
-        node: "get-online-users-list",
+        node: admin!("get-online-users-list"),
         name: "List who is online",
+        of_accounts: false,
+        form: ADMIN,
         asks: &[],
         work: |_, _| Some(Work::Online(LISTED)),
     },
     Command {
-        node: "announce",
+        node: admin!("announce"),
         name: "Tell everybody who is online",
+        of_accounts: false,
+        form: ADMIN,
         asks: &[
-            ("subject", "text-single", "Subject"),
-            ("announcement", "text-multi", "Announcement"),
+            ("subject", "text-single", "Subject", true),
+            ("announcement", "text-multi", "Announcement", true),
         ],
         work: |_, form| {
             let body = form.values("announcement").join("\n");
@@ -135,6 +183,8 @@ static ALL: [Command; 9] = [
             (!body.trim().is_empty()).then_some(Work::Announce { subject, body })
         },
     },
+    invites::INVITE,
+    invites::CREATE_ACCOUNT,
 ];
 
 #[async_trait]
@@ -144,7 +194,6 @@ impl Module for Commands {
     }
 
     async fn iq_to_server(&self, cx: &Context<'_>, iq: &Stanza) -> Result<Answer, Refusal> {
-        let from = admin(cx, iq).ok_or(Condition::Forbidden)?;
         let payload = iq
             .payload()
             .map_err(|_| Refusal::from(Condition::BadRequest))?;
@@ -152,7 +201,13 @@ impl Module for Commands {
             .find("command", COMMANDS)
             .ok_or(Condition::BadRequest)?;
         let node = asked.get_attr("node").unwrap_or_default();
-        let command = command(node).ok_or(Condition::ItemNotFound)?;
+        let command = command(node);
+        // Whoever may run nothing is not told what there is.
+        let who = |command: &Command| allowed(cx, iq, command);
+        let from = command
+            .map_or_else(|| admin(cx, iq), who)
+            .ok_or(Condition::Forbidden)?;
+        let command = command.ok_or(Condition::ItemNotFound)?;
         let session = asked.get_attr("sessionid");
         let key = session.map(|session| format!("{from} {node} {session}"));
         let form = Submitted::within(asked);
@@ -200,9 +255,10 @@ impl Commands {
         }
         let key = format!("{from} {node} {session}");
         cx.modules.commands.insert(key, (), 1);
-        let mut form = Form::asking(ADMIN).title(command.name);
-        for (var, kind, label) in command.asks {
-            form = form.field(Field::new(var, kind).label(label).required());
+        let mut form = Form::asking(command.form).title(command.name);
+        for (var, kind, label, required) in command.asks {
+            let field = Field::new(var, kind).label(label);
+            form = form.field(if *required { field.required() } else { field });
         }
         let actions = Element::new("actions", COMMANDS)
             .attr("execute", "complete")
@@ -226,9 +282,14 @@ async fn done(
         Work::Online(_) => Some("onlineuserjids"),
         _ => None,
     };
+    let invites = matches!(work, Work::Invite | Work::InviteAccount { .. });
     let domain = &cx.hosted.domain;
     let done = cx.switchboard.administer(domain, &from.bare(), work).await;
     let lines = done.map_err(|not| Refusal::new(not.condition).with_text(not.text))?;
+    if invites {
+        let form = invites::made(&lines);
+        return Ok(answer(node, session, "completed", Some(form)));
+    }
     let form = listed.map(|var| {
         let field = Field::new(var, "jid-multi").label("Addresses");
         let field = lines.iter().fold(field, |field, line| field.value(line));
@@ -274,28 +335,36 @@ fn admin(cx: &Context<'_>, iq: &Stanza) -> Option<Jid> {
 }
 
 fn command(node: &str) -> Option<&'static Command> {
-    let name = node.strip_prefix(ADMIN)?.strip_prefix('#')?;
-    ALL.iter().find(|command| command.node == name)
+    ALL.iter().find(|command| command.node == node)
 }
 
-/// Commands as disco lists them (XEP-0050 2.2); none for whoever may run none.
+/// Who asks, if they may run this: a session of an admin, or where the owner lets accounts invite, one of any.
+fn allowed(cx: &Context<'_>, iq: &Stanza, command: &Command) -> Option<Jid> {
+    admin(cx, iq).or_else(|| {
+        let from = iq.from().filter(|from| cx.is_account(from))?;
+        let may = command.of_accounts && cx.hosted.settings.user_invites;
+        (may && from.resource().is_some()).then(|| from.clone())
+    })
+}
+
+/// Commands as disco lists them (XEP-0050 2.2); to each those that they may run.
 pub(crate) fn items(cx: &Context<'_>, iq: &Stanza) -> Vec<Element> {
-    if admin(cx, iq).is_none() {
-        return Vec::new();
-    }
     let item = |command: &Command| {
         Element::new("item", ns::DISCO_ITEMS)
             .attr("jid", cx.hosted.domain.as_str())
-            .attr("node", format!("{ADMIN}#{}", command.node))
+            .attr("node", command.node)
             .attr("name", command.name)
     };
-    ALL.iter().map(item).collect()
+    ALL.iter()
+        .filter(|command| allowed(cx, iq, command).is_some())
+        .map(item)
+        .collect()
 }
 
 /// What disco says of one of them (XEP-0050 2.3).
 pub(crate) fn info(cx: &Context<'_>, iq: &Stanza, node: &str) -> Option<Element> {
-    admin(cx, iq)?;
     let command = command(node)?;
+    allowed(cx, iq, command)?;
     let identity = Element::new("identity", ns::DISCO_INFO)
         .attr("category", "automation")
         .attr("type", "command-node")
@@ -328,7 +397,7 @@ mod tests {
     use crate::testing::House;
     use xmpp::jid::BareJid;
 
-    async fn house() -> House {
+    pub(super) async fn house() -> House {
         let mut house = House::new().await;
         house.settings(|settings| {
             settings.admins = vec![BareJid::parse("alice@one.example").expect("an address")];
@@ -350,12 +419,12 @@ mod tests {
         )
     }
 
-    async fn ask(house: &House, who: &Jid, payload: &str) -> String {
+    pub(super) async fn ask(house: &House, who: &Jid, payload: &str) -> String {
         house.iq(who, "set", Some("one.example"), payload).await;
         house.all(who).join("")
     }
 
-    fn session(answer: &str) -> String {
+    pub(super) fn session(answer: &str) -> String {
         let id = answer
             .split("sessionid='")
             .nth(1)

@@ -219,6 +219,8 @@ pub struct DomainSettings {
     pub services: Vec<String>,
     /// Accounts that look after the others (XEP-0133).
     pub admins: Vec<BareJid>,
+    /// Whether its other accounts may invite somebody too (XEP-0401).
+    pub user_invites: bool,
     /// Labels of the names for which programs of its own answer (XEP-0114).
     pub components: Vec<String>,
     /// Addresses for people with questions (XEP-0157).

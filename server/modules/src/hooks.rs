@@ -18,6 +18,7 @@
 //! | a message for which the project's choice there is `x` | [`message_refused`] |
 //! | a session that was bound along with authentication | [`session_bound`] |
 //! | a session that ended, after removing it | [`session_gone`] |
+//! | news that a contact has come to a roster without its sessions' doing | [`roster_grown`] |
 //! | a session from before a restart, once its client is back | [`session_returned`] |
 //! | a message to sessions whose clients are not there | [`keeps`], then [`message_undeliverable`] |
 //! | a mark that a module put into a session's queue, once written | [`session_written`] |
@@ -46,6 +47,7 @@ use crate::disco;
 use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Service};
 use crate::memory::Modules;
 use crate::passage::{Glance, Passage, Taken};
+use crate::presence::greeting;
 use crate::switchboard::SessionView;
 
 /// One extension. A module holds no state of its own: what it remembers between calls is in [`crate::Modules`].
@@ -474,6 +476,11 @@ pub(crate) async fn account_removed(cx: &Context<'_>, account: &BareJid) {
     for module in with(cx.hosted, Hooks::ACCOUNT_REMOVED) {
         module.account_removed(cx, account).await;
     }
+}
+
+/// The roster of an account has got a contact from elsewhere: read again, its sessions are told, the contact sees them.
+pub async fn roster_grown(cx: &Context<'_>, account: &BareJid, contact: &BareJid) {
+    greeting::roster_grown(cx, account, contact).await;
 }
 
 /// Called by the presence module once a broadcast of availability has been made known.

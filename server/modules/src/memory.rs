@@ -210,6 +210,11 @@ impl Modules {
         self.rooms.forget_account(account);
     }
 
+    /// The roster of an account was changed by control: what was read before is not believed any more.
+    pub fn forget_roster(&self, account: &BareJid) {
+        self.rosters.forget(account);
+    }
+
     /// A domain was changed as a whole (removed, imported).
     pub fn forget_domain(&self, domain: &DomainName) {
         self.rosters.forget_domain(domain.as_str());

@@ -1,7 +1,7 @@
 //! In-Band Registration, XEP-0077 version 2.4, as far as it concerns an account that exists: a new password, and removal.
 //!
-//! Only the authenticated owner is heard, and client streams are always TLS. New accounts are made by the domain's owner or
-//! by invitation; a request for one is refused (EXT-33). Verifiers for every hash are derived from the new password and
+//! Only the authenticated owner is heard, and client streams are always TLS. New accounts are made before anybody is
+//! authenticated (`xmpp::stream::client`, XEP-0445), where this module is on; a request for one here is refused (EXT-33). Verifiers for every hash are derived from the new password and
 //! committed before the answer; the password is kept nowhere. Refuses: other people's accounts, passwords shorter than the
 //! panel would accept.
 
@@ -24,8 +24,8 @@ pub(crate) struct Register;
 
 static INFO: ModuleInfo = ModuleInfo {
     name: "register",
-    about: "lets people change their password and remove their account; new accounts come from the domain's owner",
-    specs: &[Spec::Xep(77, "2.4")],
+    about: "lets people change their password and remove their account, and whoever is invited make one",
+    specs: &[Spec::Xep(77, "2.4"), Spec::Xep(445, "0.2.0")],
     switchable: true,
     iq: &[IqDoor {
         ns: ns::REGISTER,
@@ -97,7 +97,7 @@ async fn handle(cx: &Context<'_>, session: &Jid, iq: &Stanza) -> Result<Answer, 
     let named = BareJid::new(Some(&username), &cx.hosted.domain);
     if named.as_ref() != Ok(&account) && username != account.as_str() {
         return Err(Refusal::new(Condition::NotAllowed).with_text(
-            "this server makes no accounts in-band; only your own password can be set",
+            "here only your own password can be set; a new account is made before signing in",
         ));
     }
     change(cx, &account, local, password).await

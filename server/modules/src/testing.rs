@@ -563,8 +563,14 @@ impl Switchboard for House {
         by: &BareJid,
         work: Work,
     ) -> Result<Vec<String>, NotDone> {
+        let invites = matches!(work, Work::Invite | Work::InviteAccount { .. });
         lock(&self.state).administered.push((by.to_string(), work));
-        Ok(Vec::new())
+        let made = ["xmpp:bob@one.example?roster;preauth=t", "https://x/t", "2026"];
+        Ok(made
+            .iter()
+            .filter(|_| invites)
+            .map(|line| (*line).to_owned())
+            .collect())
     }
 
     fn mark(&self, session: &Jid) {

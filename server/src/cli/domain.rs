@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use control::domain::{DomainNew, DomainSet, DomainShow, StreamSet, import_rows};
+use control::domain::{DomainNew, DomainSet, DomainShow, JoinSet, StreamSet, import_rows};
 use control::findings::{FindingView, Severity};
 use control::records::{DesiredRecord, Mode, RecordsPage};
 use control::{Actor, Control};
@@ -185,6 +185,12 @@ pub(super) struct StreamArgs {
     /// "" for the platform's
     #[arg(long, value_name = "URIS")]
     external: Option<String>,
+    /// Who gets an account without being given one: closed (nobody), invitation
+    #[arg(long, value_name = "WHO")]
+    registration: Option<String>,
+    /// Whether its accounts may invite others, and not only its admins
+    #[arg(long, value_name = "true|false")]
+    user_invites: Option<bool>,
 }
 
 impl StreamArgs {
@@ -222,6 +228,10 @@ impl StreamArgs {
             archive_days: self.archive_days,
             client_ca,
             external: self.external.map(list),
+            joining: JoinSet {
+                registration: self.registration,
+                user_invites: self.user_invites,
+            },
         })
     }
 }

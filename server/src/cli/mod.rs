@@ -22,6 +22,7 @@ mod check;
 mod component;
 mod configuration;
 mod domain;
+mod invite;
 mod keys;
 mod operator;
 mod output;
@@ -109,6 +110,9 @@ enum Command {
     /// Accounts of hosted domains
     #[command(subcommand)]
     User(user::UserCommand),
+    /// Invitations to accounts of hosted domains
+    #[command(subcommand)]
+    Invite(invite::InviteCommand),
     /// Other servers that hosted domains talk with
     #[command(subcommand)]
     Peer(peer::PeerCommand),
@@ -264,6 +268,7 @@ async fn run_on_store(place: Place, command: Command) -> Outcome {
         Command::Domain(command) => domain::run(&control, &actor, command).await,
         Command::Cert(command) => certificate::run(&control, &actor, command).await,
         Command::User(command) => user::run(&control, &actor, command).await,
+        Command::Invite(command) => invite::run(&control, &actor, command).await,
         Command::Peer(command) => peer::run(&control, &actor, command).await,
         Command::Component(command) => component::run(&control, &actor, command).await,
         Command::Report(command) => report::run(&control, &actor, command).await,

@@ -473,6 +473,7 @@ async fn host(
         idle_seconds: limits.patience.idle_seconds(),
         resumption: None,
         tokens: false,
+        registers: false,
         inline: Vec::new(),
     }))
 }

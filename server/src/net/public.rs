@@ -2,7 +2,7 @@
 //!
 //! It answers for the domain that the TLS handshake named and for no other: a `Host` that says something else is
 //! misdirected (RFC 9110 15.5.20). It serves only what the world may see of a domain, shares nothing with the panel, and
-//! sets no cookie. Under the platform's own name it serves what owners' websites lead to: POSH documents, over HTTPS and in
+//! sets no cookie. What invitations lead to (XEP-0401) are the panel's pages for visitors, handed in. Under the platform's own name it serves what owners' websites lead to: POSH documents, over HTTPS and in
 //! no other way (RFC 7711 3, POSH-01), host-meta, answers to certificate authorities (http-01). A connection is bounded in handshake time, header time and life.
 
 use std::convert::Infallible;
@@ -10,14 +10,16 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use admin_web::invited::OwnWebsite;
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Extension, Path, Request, State};
+use axum::extract::{ConnectInfo, Extension, Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{MethodRouter, any, get};
 use control::Control;
+use control::invite::INVITE_PATH;
 use control::records::{HOST_META, Whose};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -27,6 +29,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower_service::Service as _;
 use tracing::debug;
 use xmpp::jid::DomainName;
 
@@ -62,6 +65,8 @@ pub struct PublicDoor {
     pub names: Arc<dyn Names>,
     /// Who knows what is published; set once control is there.
     pub control: Arc<OnceLock<Arc<Control>>>,
+    /// Pages of invitations; set once control is there.
+    pub invites: Arc<OnceLock<Router>>,
     /// Streams through the web.
     pub web: Arc<Web>,
     /// Connections of one address at a time, and new ones in a minute.
@@ -76,13 +81,14 @@ struct Served(DomainName);
 pub async fn serve(listener: TcpListener, door: PublicDoor, stop: CancellationToken) {
     let tasks = TaskTracker::new();
     let room = Arc::new(Semaphore::new(CONNECTIONS));
-    let apps = Apps {
-        domain: router(door.control.clone()).merge(web::router(door.web.clone())),
-        platform: platform_router(door.control.clone()).merge(web::router(door.web.clone())),
+    let shared = |app: Router, invites: MethodRouter<Pages>| {
+        app.merge(web::router(door.web.clone()))
+            .merge(invites_router(invites, door.invites.clone()))
+            .layer(middleware::from_fn(guard))
     };
     let apps = Apps {
-        domain: apps.domain.layer(middleware::from_fn(guard)),
-        platform: apps.platform.layer(middleware::from_fn(guard)),
+        domain: shared(router(door.control.clone()), any(invites_of_domain)),
+        platform: shared(platform_router(door.control.clone()), any(invites_of_any)),
     };
     let most = u32::try_from(CONNECTIONS).unwrap_or(u32::MAX);
     let addresses = Addresses::new(AddressLimits {
@@ -186,6 +192,46 @@ fn platform_router(control: Knows) -> Router {
         .route("/acme/{label}/{*token}", get(challenge_of_label))
         .fallback(nothing_here)
         .with_state(control)
+}
+
+/// Pages of invitations, once they are there.
+type Pages = Arc<OnceLock<Router>>;
+
+fn invites_router(invites: MethodRouter<Pages>, pages: Pages) -> Router {
+    Router::new()
+        .route(&format!("{INVITE_PATH}{{token}}"), invites.clone())
+        .route(admin_web::ASSETS, invites)
+        .with_state(pages)
+}
+
+/// Where this door is the domain's own website: invitations to it.
+async fn invites_of_domain(
+    State(pages): State<Pages>,
+    Extension(Served(domain)): Extension<Served>,
+    Extension(arrival): Extension<Arrival>,
+    mut request: Request,
+) -> Response {
+    let own = OwnWebsite(domain.to_string());
+    request.extensions_mut().insert(own);
+    invites(&pages, &arrival, request).await
+}
+
+/// Under the platform's own name: to whichever domain.
+async fn invites_of_any(
+    State(pages): State<Pages>,
+    Extension(arrival): Extension<Arrival>,
+    request: Request,
+) -> Response {
+    invites(&pages, &arrival, request).await
+}
+
+async fn invites(pages: &Pages, arrival: &Arrival, mut request: Request) -> Response {
+    let Some(app) = pages.get() else {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    };
+    request.extensions_mut().insert(ConnectInfo(arrival.from));
+    let Ok(response) = app.clone().call(request).await;
+    response
 }
 
 /// Where this door is the domain's own website.
@@ -358,7 +404,6 @@ mod tests {
     use super::*;
 
     async fn ask(served: &str, host: &str, path: &str) -> (StatusCode, String) {
-        use tower_service::Service as _;
         let mut app = router(Knows::default())
             .layer(middleware::from_fn(guard))
             .layer(Extension(Served(

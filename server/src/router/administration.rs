@@ -4,6 +4,7 @@
 
 use control::account::AccountNew;
 use control::error::ControlError;
+use control::invite::{InviteAsk, InviteNew};
 use control::{Actor, Control};
 use modules::administration::{NotDone, Work};
 use xmpp::element::Element;
@@ -40,7 +41,16 @@ impl Router {
                     condition: Condition::ServiceUnavailable,
                     text: "the server has only just started; try again".into(),
                 })?;
-                let done = by_control(control, domain, by, work).await;
+                let done = match work {
+                    Work::Invite => {
+                        let hosted = self.tenancy.get(domain.as_str());
+                        let admin =
+                            hosted.is_some_and(|of| of.hosted.settings.admins.contains(by));
+                        let made = control.invite_by_account(by, admin).await;
+                        made.map(invitation)
+                    }
+                    work => by_control(control, domain, by, work).await,
+                };
                 done.map_err(|error| not_done(&error))
             }
         }
@@ -111,12 +121,27 @@ async fn by_control(
             let jids = page.accounts.iter().filter_map(|view| jid(&view.local));
             return Ok(jids.map(|jid| Jid::from(jid).to_string()).collect());
         }
-        Work::End(_) | Work::Online(_) | Work::Announce { .. } => {}
+        Work::InviteAccount { local, contact } => {
+            let contact = contact.then(|| by.local().unwrap_or_default().to_owned());
+            let ask = InviteAsk {
+                local,
+                contact,
+                ..InviteAsk::default()
+            };
+            return Ok(invitation(control.invite_add(actor, name, ask).await?));
+        }
+        Work::Invite | Work::End(_) | Work::Online(_) | Work::Announce { .. } => {}
     }
     Ok(Vec::new())
 }
 
-fn not_done(error: &ControlError) -> NotDone {
+/// As the answer to the command has it (XEP-0401 4.1).
+fn invitation(made: InviteNew) -> Vec<String> {
+    vec![made.uri, made.link, made.view.expires.to_xep0082()]
+}
+
+/// What a client is told of a refusal.
+pub(crate) fn not_done(error: &ControlError) -> NotDone {
     let condition = match error {
         ControlError::NotFound { .. } => Condition::ItemNotFound,
         ControlError::Exists { .. } => Condition::Conflict,

@@ -39,6 +39,8 @@ impl Live for LiveServer {
         match change {
             // The store's feed says these at once, whichever process made them; nothing is lost by leaving them to it.
             Change::Domain(_) | Change::Account(_) => {}
+            // The feed says it to sessions; whoever has just come may ask before.
+            Change::Roster(account) => self.router.forget_roster(&account),
             Change::Certificate(domain) => {
                 self.identities.invalidate(&domain);
                 for service in self.tenancy.service_names(&domain) {

@@ -23,6 +23,7 @@ use xmpp::stream::{
 };
 use xmpp::timestamp::Timestamp;
 
+use super::enrol::Shown;
 use super::{Outbox, Session};
 use crate::metrics::{Metrics, ResultLabel};
 use crate::net::limits::{Admission, Attempt, Logins, Patience, StreamLimits};
@@ -77,6 +78,7 @@ impl ClientDoor {
             admission,
             from,
             agent: None,
+            invite: Shown::default(),
         };
         let machine = Client::new(Seed::new(rand::random()), self.provider.clone());
         let ended = pump::run(transport, tls, machine, &mut host, self.limits).await;
@@ -133,6 +135,7 @@ impl ClientDoor {
             idle_seconds: domain.patience.idle_seconds(),
             resumption: domain.resumption.clone(),
             tokens: self.token_seconds > 0,
+            registers: domain.registers,
             inline: modules::hooks::inline(&domain.hosted),
         }))
     }
@@ -283,6 +286,8 @@ struct ClientHost {
     from: SocketAddr,
     /// The name that the client has given itself, with a token or for one.
     agent: Option<String>,
+    /// The invitation that it has shown.
+    invite: Shown,
 }
 
 impl Host for ClientHost {
@@ -312,6 +317,12 @@ impl Host for ClientHost {
                 local,
                 agent,
             } => Box::pin(door.tokens(domain, local, agent, self.from, self.proved.clone())),
+            Ask::Preauth { domain, token } => {
+                Box::pin(door.preauth(domain, token, self.from, self.invite.clone()))
+            }
+            Ask::Register { set, query, .. } => {
+                Box::pin(door.register(set, query, self.invite.clone()))
+            }
             Ask::Grant(grant) => {
                 self.agent.clone_from(&grant.agent.id);
                 Box::pin(door.grant(grant))

@@ -4,6 +4,7 @@
 //! bytes into an outbox and is done, under a short lock of one shard. Refuses: knowing what stanzas mean.
 
 pub mod client;
+mod enrol;
 pub mod outbox;
 pub mod resumption;
 

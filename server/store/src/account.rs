@@ -36,7 +36,7 @@ fn row((id, local, state, created): Tuple) -> AccountRow {
     }
 }
 
-fn hash_name(hash: Hash) -> &'static str {
+pub(crate) fn hash_name(hash: Hash) -> &'static str {
     match hash {
         Hash::Sha1 => "sha-1",
         Hash::Sha256 => "sha-256",
@@ -53,7 +53,7 @@ macro_rules! put_credentials {
                  VALUES ($1, $2, $3, $4, $5, $6)",
             )
             .bind($account)
-            .bind(hash_name(v.hash))
+            .bind($crate::account::hash_name(v.hash))
             .bind(&v.salt)
             .bind(i64::from(v.iterations))
             .bind(&v.stored_key)
@@ -63,6 +63,41 @@ macro_rules! put_credentials {
         }
     };
 }
+pub(crate) use put_credentials;
+
+/// Adds a row inside a transaction and gives its number; `$end` follows the statement. Nobody but whom it is kept for gets a
+/// name that an invitation keeps (XEP-0445 4): then there is no row.
+macro_rules! add_row {
+    ($store:expr, $tx:expr, $local:expr, $now:expr, $end:literal) => {
+        sqlx::query_as::<_, (i64,)>(concat!(
+            "INSERT INTO accounts (domain, local, state, roster_version, roster_since, created) \
+             SELECT $1, $2, 'active', $3, $3, $3 WHERE NOT EXISTS \
+             (SELECT 1 FROM invites WHERE domain = $1 AND local = $2 AND expires > $3) ",
+            $end
+        ))
+        .bind($store.id.0)
+        .bind($local)
+        .bind($now.0)
+        .fetch_optional(&mut *$tx)
+        .await
+    };
+}
+
+/// The same of a name that must be free.
+macro_rules! insert {
+    ($store:expr, $tx:expr, $local:expr, $now:expr) => {{
+        let added = $crate::account::add_row!($store, $tx, $local, $now, "RETURNING id");
+        match added.map_err($crate::account::taken)? {
+            Some((id,)) => id,
+            None => {
+                return Err($crate::StoreError::Conflict {
+                    what: "an invitation that keeps this name",
+                });
+            }
+        }
+    }};
+}
+pub(crate) use {add_row, insert};
 
 /// An account that may be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,7 +131,7 @@ impl DomainStore {
     /// Adds a user.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when there is one of this name.
+    /// [`StoreError::Conflict`] when there is one of this name, or an invitation keeps it for somebody.
     pub async fn account_add(
         &self,
         local: &str,
@@ -105,11 +140,7 @@ impl DomainStore {
     ) -> Result<AccountId> {
         let id = wr!(self.store, p => {
             let mut tx = p.begin().await?;
-            let (id,): (i64,) = sqlx::query_as(
-                "INSERT INTO accounts (domain, local, state, roster_version, roster_since, created) \
-                 VALUES ($1, $2, 'active', $3, $3, $3) RETURNING id",
-            )
-            .bind(self.id.0).bind(local).bind(now.0).fetch_one(&mut *tx).await.map_err(taken)?;
+            let id = insert!(self, tx, local, now);
             put_credentials!(tx, id, verifiers);
             record!(self.store, tx);
             announce!(tx, self.jid(local), now);
@@ -120,7 +151,8 @@ impl DomainStore {
         Ok(AccountId(id))
     }
 
-    /// Adds many users in one transaction: all or none. Names that exist already are left as they are and returned. It is
+    /// Adds many users in one transaction: all or none. Names that exist already, or are kept for
+    /// somebody who is invited, are left as they are and returned. It is
     /// announced as one change of the domain: nobody holds anything about a user who was not there.
     ///
     /// # Errors
@@ -134,12 +166,8 @@ impl DomainStore {
         wr!(self.store, p => {
             let mut tx = p.begin().await?;
             for (local, verifiers) in accounts {
-                let added: Option<(i64,)> = sqlx::query_as(
-                    "INSERT INTO accounts (domain, local, state, roster_version, roster_since, created) \
-                     VALUES ($1, $2, 'active', $3, $3, $3) ON CONFLICT (domain, local) DO NOTHING RETURNING id",
-                )
-                .bind(self.id.0).bind(local).bind(now.0).fetch_optional(&mut *tx).await?;
-                match added {
+                let added = add_row!(self, tx, local, now, "ON CONFLICT (domain, local) DO NOTHING RETURNING id");
+                match added? {
                     Some((id,)) => {
                         put_credentials!(tx, id, verifiers);
                     }
@@ -419,7 +447,7 @@ impl Store {
     }
 }
 
-fn taken(error: sqlx::Error) -> StoreError {
+pub(crate) fn taken(error: sqlx::Error) -> StoreError {
     match error.into() {
         StoreError::Conflict { .. } => StoreError::Conflict {
             what: "an account of this name",

@@ -35,6 +35,8 @@ pub enum Change {
     Account(String),
     /// Somebody else has set the password of an account (bare JID), at this time: sessions that were proved before end.
     Password(String, Timestamp),
+    /// The roster of an account (first bare JID) has got a contact (second) without its sessions' doing.
+    Roster(String, String),
     /// Limits of a tenant.
     Tenant(TenantId),
     /// Plans: the limits of any number of tenants.
@@ -48,6 +50,8 @@ impl Change {
             Self::Certificate(name) => ("certificate", name.into()),
             Self::Account(jid) => ("account", jid.into()),
             Self::Password(jid, _) => ("password", jid.into()),
+            // An address holds no blanks.
+            Self::Roster(account, contact) => ("roster", format!("{account} {contact}").into()),
             Self::Tenant(id) => ("tenant", id.0.to_string().into()),
             Self::Plans => ("plans", "".into()),
         }
@@ -57,6 +61,10 @@ impl Change {
         match kind {
             "password" => Some(Self::Password(object, at)),
             "tenant" => Some(Self::Tenant(TenantId(object.parse().ok()?))),
+            "roster" => {
+                let (account, contact) = object.split_once(' ')?;
+                Some(Self::Roster(account.to_owned(), contact.to_owned()))
+            }
             "plans" => Some(Self::Plans),
             "domain" => Some(Self::Domain(object)),
             "certificate" => Some(Self::Certificate(object)),

@@ -13,7 +13,7 @@
 //!
 //! Codemap: [`tenant`], [`plan`], [`usage`], [`operator`], [`factor`] and [`invitation`] customers, what they may have and have, and their people; [`domain`], [`certificate`], [`component`], [`finding`], [`peer`] what is
 //! known of a hosted domain; [`queue`], [`answer`] its certificate orders; [`account`], [`left`], [`roster`], [`offline`],
-//! [`archive`], [`session`], [`token`], [`push`], [`pubsub`], [`document`], [`report`], [`upload`] what is known of its users;
+//! [`archive`], [`session`], [`token`], [`push`], [`pubsub`], [`document`], [`report`], [`upload`] what is known of its users, [`invite`] how they come;
 //! [`room`], [`room_archive`] where they meet;
 //! [`audit`], [`webhook`], [`setting`], [`change`] the rest; [`seal`] secrets at rest; [`group`] shared commits; [`error`].
 
@@ -31,6 +31,7 @@ pub mod factor;
 pub mod finding;
 mod group;
 pub mod invitation;
+pub mod invite;
 pub mod left;
 pub mod listing;
 pub mod mail;
@@ -83,6 +84,7 @@ pub use error::{Result, StoreError};
 pub use factor::FactorRow;
 pub use finding::FindingRow;
 pub use invitation::InvitationRow;
+pub use invite::{InviteKind, InviteRow};
 pub use listing::DomainFilter;
 pub use offline::OfflineMessage;
 pub use operator::{LoginRow, OperatorRow, TokenRow};

@@ -274,6 +274,7 @@ impl Control {
             self.store()
                 .days_sweep(plus(now, -DAYS_KEPT * 86_400))
                 .await?;
+            self.store().invites_sweep(now).await?;
             self.store().answers_sweep(plus(now, -ANSWER_SECONDS)).await
         };
         if let Err(error) = swept.await {

@@ -4,6 +4,7 @@
 //! (`Unknown`) never moves a state. Ownership comes before any stream, account or order.
 
 mod import;
+mod joining;
 mod life;
 mod list;
 mod memory;
@@ -12,6 +13,7 @@ mod state;
 mod streams;
 
 pub use self::import::{DomainImport, DomainRefused, DomainsImported, import_rows};
+pub use self::joining::{JoinChoices, JoinSet, Registration};
 pub use self::list::DomainPage;
 pub use self::memory::services;
 pub(crate) use self::memory::{Choices, Memory, OrderMemory, RolloverMemory, TlsaPublished};

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use store::DomainRow;
 use xmpp::jid::BareJid;
 
+use super::joining::{JoinChoices, JoinSet};
 use crate::error::{ControlError, Result};
 
 /// Choices in force.
@@ -40,6 +41,8 @@ pub struct StreamChoices {
     /// Services for calls (XEP-0215), as URIs; `None`: the platform's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub external: Option<Vec<String>>,
+    /// How people get accounts.
+    pub joining: JoinChoices,
 }
 
 impl Default for StreamChoices {
@@ -56,6 +59,7 @@ impl Default for StreamChoices {
             archive_days: None,
             client_ca: None,
             external: None,
+            joining: JoinChoices::default(),
         }
     }
 }
@@ -93,6 +97,8 @@ pub struct StreamSet {
     pub client_ca: Option<String>,
     /// URIs of STUN and TURN (RFC 7064, RFC 7065); the one word `none`: none; empty: the platform's.
     pub external: Option<Vec<String>>,
+    /// How people get accounts.
+    pub joining: JoinSet,
 }
 
 /// Word for a domain that has no services for calls.
@@ -164,6 +170,7 @@ impl StreamSet {
             }
         }
         external(self.external.as_deref().unwrap_or_default())?;
+        self.joining.check()?;
         match self.client_ca.as_deref().map(str::trim) {
             None | Some("") => Ok(()),
             Some(pem) => authorities(pem),
@@ -202,6 +209,7 @@ impl StreamSet {
                 some => Some(some.to_vec()),
             };
         }
+        self.joining.apply(&mut now.joining);
         if let Some(pem) = self.client_ca.as_deref().map(str::trim) {
             now.client_ca = Some(pem.to_owned()).filter(|pem| !pem.is_empty());
         }
@@ -230,6 +238,7 @@ impl StreamSet {
         said.extend(services.map(|services| format!("external {}", services.join(" "))));
         let pem = self.client_ca.iter();
         said.extend(pem.map(|pem| format!("client authorities, {} bytes", pem.len())));
+        said.extend(self.joining.said());
         said
     }
 

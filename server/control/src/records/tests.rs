@@ -12,6 +12,7 @@ pub(super) fn settings() -> PlatformSettings {
         ports: Ports::default(),
         record_ttl_seconds: 3600,
         web: String::new(),
+        invites: "https://web.hosting.example".into(),
         posh_expires_seconds: 14_400,
         website_port: 443,
         http_port: 80,

@@ -4,6 +4,7 @@ mod certificates;
 mod challenges;
 mod colleagues;
 mod factors;
+mod invites;
 mod ladder;
 mod mail;
 mod ownership;

@@ -9,6 +9,7 @@ use crate::component::ComponentAsk;
 use crate::domain::{DomainImport, DomainNew, DomainSet};
 use crate::error::{ControlError, Result};
 use crate::invitation::InvitationAsk;
+use crate::invite::InviteAsk;
 use crate::ladder::{LadderSet, Step};
 use crate::operator::{OperatorNew, Origin};
 use crate::outside::RevocationReason;
@@ -28,6 +29,7 @@ struct Objects {
     login: i64,
     token: i64,
     invitation: i64,
+    invite: i64,
     webhook: i64,
 }
 
@@ -247,6 +249,12 @@ async fn call(house: &House, operation: Operation, actor: &Actor, of: &Objects) 
             .await
             .map(drop),
         Operation::AccountRemove => control.account_remove(actor, domain, "juliet").await,
+        Operation::InviteList => control.invite_list(actor, domain).await.map(drop),
+        Operation::InviteAdd => control
+            .invite_add(actor, domain, InviteAsk::default())
+            .await
+            .map(drop),
+        Operation::InviteRemove => control.invite_remove(actor, domain, of.invite).await,
         Operation::ComponentList => control.component_list(actor, domain).await.map(drop),
         Operation::ComponentAdd => control
             .component_add(actor, domain, "bridge", ComponentAsk::default())
@@ -312,6 +320,7 @@ fn changes(operation: Operation) -> bool {
         | Operation::AuthorityList
         | Operation::AccountList
         | Operation::AccountShow
+        | Operation::InviteList
         | Operation::ComponentList
         | Operation::PeerList
         | Operation::PeerShow
@@ -361,6 +370,8 @@ fn changes(operation: Operation) -> bool {
         | Operation::AccountSuspend
         | Operation::AccountResume
         | Operation::AccountRemove
+        | Operation::InviteAdd
+        | Operation::InviteRemove
         | Operation::ComponentAdd
         | Operation::ComponentRemove
         | Operation::PeerPin
@@ -465,6 +476,11 @@ async fn objects(house: &House, domain: &str, nick: &str) -> (Objects, Actor) {
         .invitation_add(&system, tenant, invitation())
         .await
         .unwrap();
+    let invite = house
+        .control
+        .invite_add(&system, domain, InviteAsk::default())
+        .await
+        .unwrap();
     let hooked = house
         .control
         .webhook_add(&system, tenant, hook())
@@ -478,6 +494,7 @@ async fn objects(house: &House, domain: &str, nick: &str) -> (Objects, Actor) {
             login,
             token,
             invitation: invited.view.id,
+            invite: invite.view.id,
             webhook: hooked.view.id,
         },
         owner,
@@ -508,6 +525,10 @@ async fn picture(house: &House, of: &Objects) -> String {
         .invitation_list(&system, of.tenant)
         .await
         .map(|list| format!("{list:?}"));
+    let invites = control
+        .invite_list(&system, &of.domain)
+        .await
+        .map(|list| format!("{list:?}"));
     let tenant = control
         .tenant_show(&system, of.tenant)
         .await
@@ -516,7 +537,7 @@ async fn picture(house: &House, of: &Objects) -> String {
         .domain_list(&system, Some(of.tenant))
         .await
         .map(|list| list.len());
-    format!("{show:?} {accounts:?} {team:?} {invited:?} {tenant:?} {domains:?}")
+    format!("{show:?} {accounts:?} {team:?} {invited:?} {invites:?} {tenant:?} {domains:?}")
 }
 
 #[tokio::test]

@@ -547,6 +547,7 @@ pub(crate) fn settings() -> PlatformSettings {
         ports: Ports::default(),
         record_ttl_seconds: 3600,
         web: "https://web.hosting.example".into(),
+        invites: "https://web.hosting.example".into(),
         posh_expires_seconds: 14_400,
         website_port: 443,
         http_port: 80,

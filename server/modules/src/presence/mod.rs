@@ -2,11 +2,13 @@
 //!
 //! [`subscription`] holds the tables of Appendix A; this file says in which order their consequences leave. [`broadcast`]
 //! is a session's coming, changing and going, [`probe`] the answers to whoever asks, [`directed`] presence outside of
-//! subscriptions. Refuses: approving on anybody's behalf, unless the account pre-approved (IM-12); showing a session to
+//! subscriptions, [`greeting`] contacts who come by invitation. Refuses: approving on anybody's behalf, unless the account
+//! pre-approved (IM-12) or has invited whoever asks; showing a session to
 //! whoever has no right to see it (IM-42).
 
 mod broadcast;
 mod directed;
+pub(crate) mod greeting;
 mod known;
 mod probe;
 pub mod subscription;
@@ -35,7 +37,7 @@ pub(crate) struct PresenceModule;
 static INFO: ModuleInfo = ModuleInfo {
     name: "presence",
     about: "subscriptions with pre-approval, presence to those who may see it, probes, directed presence",
-    specs: &[Spec::Rfc(6121, "3, 4, A")],
+    specs: &[Spec::Rfc(6121, "3, 4, A"), Spec::Xep(379, "0.3.3")],
     switchable: false,
     iq: &[],
     hooks: Hooks::PRESENCE_OUTBOUND
@@ -208,10 +210,14 @@ async fn inbound(cx: &Context<'_>, presence: &Stanza, verb: Verb) {
     };
     cx.modules.known.forget(&account, &contact);
     let limits = &cx.modules.limits;
-    let _turn = cx.modules.turn(&account).await;
+    let turn = cx.modules.turn(&account).await;
+    let invited = greeting::is_invited(cx, &account, &contact, &presence).await;
     let edited = cx.roster_edit(&account, |roster| {
-        let before = situation(roster, &contact);
-        let step = step(before, Direction::Inbound, verb);
+        let mut before = situation(roster, &contact);
+        let approved = before.approved;
+        before.approved |= invited;
+        let mut step = step(before, Direction::Inbound, verb);
+        step.approved &= approved || !invited;
         let request = if step.state.request() && !before.state.request() {
             if roster.requests().len() >= limits.requests {
                 cx.switchboard.limited("subscription_requests");
@@ -258,6 +264,10 @@ async fn inbound(cx: &Context<'_>, presence: &Stanza, verb: Verb) {
     }
     if step.presence == Presence::Current {
         show(cx, &account, &contact);
+    }
+    if invited {
+        drop(turn);
+        greeting::ask_back(cx, &account, &contact, step.state).await;
     }
 }
 

@@ -14,6 +14,7 @@ use xmpp::timestamp::Timestamp;
 mod archive;
 mod faults;
 mod hosting;
+mod invites;
 mod orders;
 mod people;
 mod pubsub;

@@ -5,6 +5,7 @@
 //! plaintext (TLS-04), a second domain on a channel that was authenticated as another (VHOST-03), stanzas of anyone not
 //! bound (STREAM-05, BIND-07, DOS-08).
 
+mod register;
 mod resume;
 mod sasl;
 mod sasl2;
@@ -320,6 +321,7 @@ impl Client {
             Answer::Credentials(Err(_)) => {
                 self.sasl_failed(SaslFailure::TemporaryAuthFailure, out);
             }
+            Answer::Registered(result) => self.registered(result, out),
             Answer::Tokens(tokens) => self.tokens(tokens, now, out),
             Answer::Granted(granted) => self.granted(granted, out),
             Answer::Bound(result) => match self.state {

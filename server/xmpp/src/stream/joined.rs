@@ -31,6 +31,7 @@ pub(super) fn served(name: &str) -> Host {
         idle_seconds: 600,
         resumption: None,
         tokens: false,
+        registers: false,
         inline: Vec::new(),
     }))
 }

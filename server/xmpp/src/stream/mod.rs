@@ -181,6 +181,23 @@ pub enum Ask {
         /// Which one; `None`: any.
         hash: Option<Hash>,
     },
+    /// Somebody without an account shows an invitation (XEP-0445 3). It holds for this stream. Answered by
+    /// [`Answer::Registered`].
+    Preauth {
+        /// Hosted domain.
+        domain: DomainName,
+        /// As shown.
+        token: Confided<String>,
+    },
+    /// Somebody wants an account (XEP-0077 3.1). Answered by [`Answer::Registered`].
+    Register {
+        /// Hosted domain.
+        domain: DomainName,
+        /// The account is to be made; otherwise: what is needed for one.
+        set: bool,
+        /// The payload, as sent.
+        query: Confided<Element>,
+    },
     /// The tokens that a client of an account has got (XEP-0484). Answered by [`Answer::Tokens`].
     Tokens {
         /// Hosted domain.
@@ -262,6 +279,16 @@ pub enum Ask {
     },
 }
 
+/// What a log shall not show: an invitation's token, a form with a password in it.
+#[derive(Clone)]
+pub struct Confided<T>(pub T);
+
+impl<T> std::fmt::Debug for Confided<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Confided(..)")
+    }
+}
+
 /// Answer to an [`Ask`]; those that may come out of order name what they are about.
 #[derive(Debug)]
 pub enum Answer {
@@ -275,6 +302,8 @@ pub enum Answer {
     Tokens(Result<Vec<IssuedToken>, Unavailable>),
     /// To [`Ask::Grant`]: when the new token ends, if it was kept and the client is to have it.
     Granted(Result<Option<Timestamp>, Unavailable>),
+    /// To [`Ask::Preauth`] and [`Ask::Register`]: payload of the result.
+    Registered(Result<Option<Element>, Box<StanzaError>>),
     /// To [`Ask::Component`].
     Component(Result<(), StreamCondition>),
     /// To [`Ask::Resume`].
@@ -447,6 +476,8 @@ pub struct Served {
     pub resumption: Option<Box<Resumption>>,
     /// Whether clients get tokens (XEP-0484).
     pub tokens: bool,
+    /// Whether somebody may get an account on a client's stream (XEP-0077, XEP-0445).
+    pub registers: bool,
     /// Namespaces of what modules can be asked for along with binding (XEP-0386).
     pub inline: Vec<&'static str>,
 }

@@ -6,6 +6,7 @@
 
 use super::super::opening::{Ending, sasl_failure};
 use super::super::{Action, Actions, Ask, Event, Served, StreamCondition, StreamError, TlsInfo};
+use super::register::{self, Registering};
 use super::sasl2::{self, Attempt, Request};
 use super::{Account, Client, State, unwanted};
 use crate::element::Element;
@@ -36,6 +37,8 @@ pub(super) struct Sasl {
     modern: Option<Modern>,
     /// A token that is being looked at.
     pub(super) attempt: Option<Box<Attempt>>,
+    /// An account that is being made.
+    pub(super) registering: Registering,
     /// The header's, for stanzas without one (STREAM-18).
     lang: Option<String>,
 }
@@ -65,6 +68,9 @@ impl Client {
         }
         if state.is_modern() {
             return self.intruder(out);
+        }
+        if raw.is("iq", ns::CLIENT) && state.served.registers {
+            return self.register_element(raw, out);
         }
         if raw.ns() != ns::SASL {
             return self.fail(unwanted(raw), out);
@@ -208,6 +214,7 @@ impl Sasl {
             running: None,
             modern: None,
             attempt: None,
+            registering: Registering::default(),
             lang,
         }
     }
@@ -278,6 +285,9 @@ impl Sasl {
         let mut features = sasl_features(&self.offered, &binding_types(&self.tls));
         let names: Vec<_> = self.offered.iter().map(|m| m.name()).collect();
         features.extend(sasl2::feature(&self.served, &names, &self.bindings()));
+        if self.served.registers {
+            features.extend(register::features());
+        }
         features
     }
 

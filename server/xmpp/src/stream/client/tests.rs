@@ -2,6 +2,7 @@
 
 mod exchanges;
 mod profile2;
+mod registering;
 mod resumption;
 mod stages;
 mod stanzas;
@@ -55,6 +56,7 @@ fn served() -> Served {
             location: None,
         })),
         tokens: true,
+        registers: false,
         inline: vec!["urn:xmpp:carbons:2"],
     }
 }
@@ -214,6 +216,14 @@ impl World {
                 "expired" => Err(NotResumed::Unknown { handled: Some(5) }),
                 _ => Err(NotResumed::Unknown { handled: None }),
             }),
+            Ask::Preauth { token, .. } => Answer::Registered(match token.0.as_str() {
+                "good" => Ok(None),
+                _ => Err(Box::new(Condition::ItemNotFound.into())),
+            }),
+            Ask::Register { set: false, .. } => {
+                Answer::Registered(Ok(Some(Element::new("query", ns::REGISTER))))
+            }
+            Ask::Register { .. } => Answer::Registered(Ok(None)),
             other => panic!("a client stream never asks {other:?}"),
         }
     }

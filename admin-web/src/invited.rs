@@ -1,0 +1,265 @@
+//! The page that an invitation to an account leads to (XEP-0401 4.2), for people who may have heard of none of this: who
+//! invites, to what, which app, one button, and an account made right here for apps that cannot.
+//!
+//! It is served by the public door of the hosted domains and by the panel, to nobody in particular: no login, no cookie, no
+//! script. Refuses: saying of a link that is not good why it is not.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{Extension, State};
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use axum::{Router, middleware};
+use control::invite::{Admitted, Invited};
+use control::operator::Origin;
+use control::{Control, ControlError};
+
+use crate::door::{self, Path};
+use crate::error::{Answer, Failure, Problem};
+use crate::form::Open;
+use crate::frame::{Frame, html};
+use crate::login::{Visitor, visitor_fail};
+use crate::ui::Markup;
+use crate::{Panel, PanelSettings, Shared, assets, live, qr, urls};
+
+/// The hosted domain (canonical, U-labels) whose own website the door is: only its invitations are opened there.
+#[derive(Debug, Clone)]
+pub struct OwnWebsite(pub String);
+
+/// The pages of invitations alone, for the public door. It hands in where a request comes from as
+/// `ConnectInfo<SocketAddr>`, and [`OwnWebsite`] where it is one.
+pub fn router(control: Arc<Control>, mut settings: PanelSettings) -> Router {
+    // The door speaks TLS itself: what a visitor says about proxies is not believed.
+    settings.secure_cookies = false;
+    let panel = Arc::new(Panel {
+        control,
+        settings,
+        streams: Arc::<live::Streams>::default(),
+    });
+    Router::new()
+        .route(urls::INVITED, get(page).post(take))
+        .route(assets::ROUTE, get(assets::serve))
+        .fallback(door::not_found)
+        .layer(middleware::from_fn_with_state(panel.clone(), door::guard))
+        .with_state(panel)
+}
+
+/// An app, where it runs, where it is to be had.
+struct App {
+    name: &'static str,
+    system: &'static str,
+    /// What browsers on such a system say about themselves.
+    agents: &'static [&'static str],
+    link: &'static str,
+    /// It makes accounts by the button (XEP-0445); others sign in with an account that was made here.
+    knows: bool,
+}
+
+/// Apps that are kept up and to be had for nothing, one or two for each kind of device.
+const APPS: [App; 7] = [
+    App {
+        name: "Conversations",
+        system: "Android",
+        agents: &["Android"],
+        link: "https://conversations.im/",
+        knows: true,
+    },
+    App {
+        name: "Cheogram",
+        system: "Android",
+        agents: &["Android"],
+        link: "https://cheogram.com/",
+        knows: true,
+    },
+    App {
+        name: "Monal",
+        system: "iPhone, iPad, Mac",
+        agents: &["iPhone", "iPad", "Mac OS"],
+        link: "https://monal-im.org/",
+        knows: true,
+    },
+    App {
+        name: "Siskin",
+        system: "iPhone, iPad",
+        agents: &["iPhone", "iPad"],
+        link: "https://siskin.im/",
+        knows: true,
+    },
+    App {
+        name: "Gajim",
+        system: "Windows, Linux, Mac",
+        agents: &["Windows", "Linux", "Mac OS"],
+        link: "https://gajim.org/",
+        knows: true,
+    },
+    App {
+        name: "Dino",
+        system: "Linux",
+        agents: &["Linux"],
+        link: "https://dino.im/",
+        knows: false,
+    },
+    App {
+        name: "Converse",
+        system: "any browser",
+        agents: &[],
+        link: "https://conversejs.org/",
+        knows: false,
+    },
+];
+
+/// Does an app run where this browser does? Android calls itself Linux too, and an iPad a Mac.
+fn runs(app: &App, agent: &str) -> bool {
+    let named = |word: &&str| {
+        agent.contains(*word) && !(**word == *"Linux" && agent.contains("Android"))
+    };
+    app.agents.iter().any(|word| named(word))
+}
+
+#[derive(Template)]
+#[template(path = "invited.html")]
+pub(crate) struct InvitedPage {
+    pub(crate) frame: Frame,
+    pub(crate) invited: Invited,
+    pub(crate) action: String,
+    /// As typed.
+    pub(crate) local: String,
+    pub(crate) agent: String,
+}
+
+impl InvitedPage {
+    /// Those for the device that asks come first.
+    fn apps(&self) -> Vec<(&'static App, bool)> {
+        let mut apps: Vec<_> = APPS
+            .iter()
+            .map(|app| (app, runs(app, &self.agent)))
+            .collect();
+        apps.sort_by_key(|(_, here)| !here);
+        apps
+    }
+
+    /// For the camera of another device.
+    fn code(&self) -> Markup {
+        qr::svg(&self.invited.link, "QR code of this page")
+    }
+}
+
+#[derive(Template)]
+#[template(path = "invited_done.html")]
+pub(crate) struct DonePage {
+    pub(crate) frame: Frame,
+    pub(crate) jid: String,
+    pub(crate) contact: Option<String>,
+}
+
+fn frame(panel: &Shared) -> Frame {
+    let mut frame = Frame::visitor(panel);
+    // Whoever is invited has no business with the panel.
+    frame.sign_up = false;
+    frame
+}
+
+async fn admitted(
+    panel: &Shared,
+    website: Option<Extension<OwnWebsite>>,
+    token: &str,
+    origin: &Origin,
+) -> Result<Admitted, Failure> {
+    let domain = website.map(|Extension(OwnWebsite(domain))| domain);
+    let admitted = panel
+        .control
+        .invite_admit(domain.as_deref(), token, origin)
+        .await;
+    admitted.map_err(|failure| ended(panel, failure))
+}
+
+/// What the link is to.
+pub(crate) async fn page(
+    State(panel): State<Shared>,
+    website: Option<Extension<OwnWebsite>>,
+    visitor: Visitor,
+    Path(token): Path<String>,
+) -> Answer {
+    let admitted = admitted(&panel, website, &token, &visitor.origin).await?;
+    let page = InvitedPage {
+        frame: frame(&panel),
+        local: admitted.invited.local.clone().unwrap_or_default(),
+        invited: admitted.invited,
+        action: urls::invited(&token),
+        agent: visitor.origin.agent,
+    };
+    Ok(html(StatusCode::OK, &page))
+}
+
+/// Makes the account.
+pub(crate) async fn take(
+    State(panel): State<Shared>,
+    website: Option<Extension<OwnWebsite>>,
+    Path(token): Path<String>,
+    Open { fields, origin }: Open,
+) -> Answer {
+    let admitted = admitted(&panel, website, &token, &origin).await?;
+    // People write their whole address; the part before the @ is meant.
+    let typed = fields.text("local").split('@').next().unwrap_or_default();
+    let local = admitted.invited.local.as_deref().unwrap_or(typed).to_owned();
+    let taken = panel
+        .control
+        .invite_take(&admitted, &local, fields.secret("password"))
+        .await;
+    let failure = match taken {
+        Ok(account) => {
+            let page = DonePage {
+                frame: frame(&panel),
+                jid: account.jid,
+                contact: admitted.invited.contact,
+            };
+            return Ok(html(StatusCode::CREATED, &page));
+        }
+        Err(failure) => failure,
+    };
+    let problem = Problem::of(failure).map_err(|other| ended(&panel, other))?;
+    let page = InvitedPage {
+        frame: frame(&panel).problem(Some(problem)),
+        invited: admitted.invited,
+        action: urls::invited(&token),
+        local,
+        agent: origin.agent,
+    };
+    Ok(html(page.frame.status(), &page))
+}
+
+/// The same of a link that never was, was used, or has ended.
+fn ended(panel: &Shared, failure: ControlError) -> Failure {
+    if !matches!(failure, ControlError::NotSignedIn { .. }) {
+        return visitor_fail(panel, failure);
+    }
+    let page = frame(panel).error_page(
+        StatusCode::NOT_FOUND,
+        "This invitation is not good any more",
+        "It was used already, taken back, or its time is over.",
+        "Ask whoever sent you the link for another one.",
+    );
+    page.into_response().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn apps_for_the_device_that_asks_come_first() {
+        for (agent, first) in [
+            ("Mozilla/5.0 (Linux; Android 16) Chrome/140", "Conversations"),
+            ("Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X)", "Monal"),
+            ("Mozilla/5.0 (X11; Linux x86_64) Firefox/150", "Gajim"),
+            ("Mozilla/5.0 (Windows NT 10.0; Win64; x64)", "Gajim"),
+            ("curl/8", "Conversations"),
+        ] {
+            let mut apps: Vec<_> = APPS.iter().collect();
+            apps.sort_by_key(|app| !runs(app, agent));
+            assert_eq!(apps[0].name, first, "{agent}");
+        }
+    }
+}

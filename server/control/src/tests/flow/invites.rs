@@ -1,0 +1,234 @@
+//! How people come to a domain by invitation (EXT-34).
+
+use super::*;
+use crate::audit::AuditQuery;
+use crate::domain::{DomainSet, JoinSet, StreamSet};
+use crate::invite::InviteAsk;
+use crate::ladder::LadderSet;
+use xmpp::jid::BareJid;
+
+fn token(link: &str) -> String {
+    let token = link.strip_prefix("https://web.hosting.example/invite/");
+    token.expect("a link to the public door").to_owned()
+}
+
+fn joining(set: JoinSet) -> DomainSet {
+    DomainSet {
+        streams: StreamSet {
+            joining: set,
+            ..StreamSet::default()
+        },
+        ..DomainSet::default()
+    }
+}
+
+#[tokio::test]
+async fn ext_34_a_link_makes_one_account_of_one_domain_by_success_only() {
+    let house = House::open(false).await;
+    let control = &house.control;
+    let owner = house.live("example.com", "me@example.org").await;
+    house.live("example.net", "you@example.org").await;
+    let origin = Origin::default();
+    let ask = InviteAsk {
+        note: "the nurse".into(),
+        ..InviteAsk::default()
+    };
+    let made = control.invite_add(&owner, "example.com", ask).await.unwrap();
+    let token = token(&made.link);
+    assert_eq!(made.uri, format!("xmpp:example.com?register;preauth={token}"));
+    let open = control.invite_list(&owner, "example.com").await.unwrap();
+    assert_eq!((open.len(), open[0].note.as_str()), (1, "the nurse"));
+
+    let (here, elsewhere) = (Some("example.com"), Some("example.net"));
+    for (domain, token) in [
+        (elsewhere, token.as_str()),
+        (here, "guessed"),
+        (None, &token[1..]),
+    ] {
+        let refused = control.invite_admit(domain, token, &origin).await;
+        let refused = refused.unwrap_err();
+        assert!(matches!(refused, ControlError::NotSignedIn { .. }), "{refused}");
+    }
+    let admitted = control
+        .invite_admit(here, &token, &origin)
+        .await
+        .unwrap();
+    assert_eq!(admitted.invited.domain, "example.com");
+    let weak = control
+        .invite_take(&admitted, "nurse", "short".into())
+        .await
+        .unwrap_err();
+    assert_eq!(weak.field(), Some("password"));
+    let account = control
+        .invite_take(&admitted, "Nurse", PASSWORD.into())
+        .await
+        .unwrap();
+    assert_eq!(account.jid, "nurse@example.com");
+    let again = control
+        .invite_take(&admitted, "cook", PASSWORD.into())
+        .await
+        .unwrap_err();
+    assert!(matches!(again, ControlError::NotSignedIn { .. }), "{again}");
+    let gone = control.invite_admit(None, &token, &origin).await;
+    assert!(gone.is_err());
+    let log = control
+        .audit_list(
+            &owner,
+            &AuditQuery {
+                operation: "account.add".into(),
+                ..AuditQuery::default()
+            },
+        )
+        .await
+        .unwrap();
+    assert_eq!(
+        (log[0].actor.as_str(), log[0].detail.as_str()),
+        ("nurse@example.com", "invited by me@example.org")
+    );
+}
+
+#[tokio::test]
+async fn ext_34_a_kept_name_is_whoever_s_it_is_kept_for() {
+    let house = House::open(false).await;
+    let control = &house.control;
+    let owner = house.live("example.com", "me@example.org").await;
+    let origin = Origin::default();
+    let ask = InviteAsk {
+        local: Some("Nurse".into()),
+        ..InviteAsk::default()
+    };
+    let made = control
+        .invite_add(&owner, "example.com", ask.clone())
+        .await
+        .unwrap();
+    assert!(made.uri.starts_with("xmpp:nurse@example.com?register;"));
+    let twice = control.invite_add(&owner, "example.com", ask).await;
+    assert!(matches!(twice, Err(ControlError::Exists { .. })));
+    let new = AccountNew {
+        local: "nurse".into(),
+        password: None,
+    };
+    let taken = control.account_add(&owner, "example.com", new).await;
+    assert!(matches!(taken, Err(ControlError::Exists { .. })));
+    let admitted = control
+        .invite_admit(None, &token(&made.link), &origin)
+        .await
+        .unwrap();
+    let other = control
+        .invite_take(&admitted, "cook", PASSWORD.into())
+        .await
+        .unwrap_err();
+    assert_eq!(other.field(), Some("local"));
+    // What was shown in time may be taken after its end (XEP-0445 3).
+    house.world.advance(8 * 86_400 * 1_000_000);
+    let late = control.invite_admit(None, &token(&made.link), &origin).await;
+    assert!(late.is_err(), "its time is over");
+    control
+        .invite_take(&admitted, "nurse", PASSWORD.into())
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn ext_34_accounts_invite_contacts_where_the_owner_lets_them() {
+    let house = House::open(false).await;
+    let control = &house.control;
+    let owner = house.live("example.com", "me@example.org").await;
+    let juliet = BareJid::parse("juliet@example.com").unwrap();
+    let new = AccountNew {
+        local: "juliet".into(),
+        password: None,
+    };
+    control.account_add(&owner, "example.com", new).await.unwrap();
+    let refused = control.invite_by_account(&juliet, false).await;
+    assert!(matches!(refused, Err(ControlError::State { .. })));
+    let lets = joining(JoinSet {
+        user_invites: Some(true),
+        ..JoinSet::default()
+    });
+    control.domain_set(&owner, "example.com", lets).await.unwrap();
+    let made = control.invite_by_account(&juliet, false).await.unwrap();
+    let token = token(&made.link);
+    assert_eq!(
+        made.uri,
+        format!("xmpp:juliet@example.com?roster;preauth={token};ibr=y")
+    );
+    for _ in 1..20 {
+        control.invite_by_account(&juliet, false).await.unwrap();
+    }
+    let many = control.invite_by_account(&juliet, false).await;
+    assert!(matches!(many, Err(ControlError::Limit { .. })));
+    let admitted = control
+        .invite_admit(None, &token, &Origin::default())
+        .await
+        .unwrap();
+    let contact = admitted.invited.contact.as_deref();
+    assert_eq!(contact, Some("juliet@example.com"));
+    control
+        .invite_take(&admitted, "nurse", PASSWORD.into())
+        .await
+        .unwrap();
+    let heard = house.world.changes.lock().unwrap().clone();
+    assert!(heard.contains(&crate::Change::Roster(juliet)), "{heard:?}");
+}
+
+#[tokio::test]
+async fn ext_34_nobody_comes_where_the_domain_takes_nobody_in() {
+    let house = House::open(false).await;
+    let control = &house.control;
+    let owner = house.live("example.com", "me@example.org").await;
+    let tenant = owner.tenant().unwrap().0;
+    let system = Actor::system("test");
+    let origin = Origin::default();
+    let ask = InviteAsk::default;
+    let made = control
+        .invite_add(&owner, "example.com", ask())
+        .await
+        .unwrap();
+    let token = token(&made.link);
+    let admitted = control.invite_admit(None, &token, &origin).await.unwrap();
+    let closed = |word: &str| {
+        joining(JoinSet {
+            registration: Some(word.into()),
+            ..JoinSet::default()
+        })
+    };
+    control
+        .domain_set(&owner, "example.com", closed("closed"))
+        .await
+        .unwrap();
+    assert!(control.invite_admit(None, &token, &origin).await.is_err());
+    let none = control.invite_add(&owner, "example.com", ask()).await;
+    assert!(matches!(none, Err(ControlError::State { .. })));
+    control
+        .domain_set(&owner, "example.com", closed("invitation"))
+        .await
+        .unwrap();
+
+    let limits = LimitsSet {
+        accounts: Some(0),
+        ..LimitsSet::default()
+    };
+    control.tenant_set_limits(&system, tenant, limits).await.unwrap();
+    let full = control.invite_take(&admitted, "nurse", PASSWORD.into()).await;
+    assert!(matches!(full, Err(ControlError::Limit { .. })));
+    control
+        .tenant_set_limits(&system, tenant, LimitsSet::default())
+        .await
+        .unwrap();
+    let set = LadderSet {
+        reason: "unpaid".into(),
+        read_only_days: Some(0),
+        ..LadderSet::default()
+    };
+    control.ladder_set(&system, tenant, set).await.unwrap();
+    house.turn().await;
+    assert!(control.invite_admit(None, &token, &origin).await.is_err());
+    control.ladder_end(&system, tenant).await.unwrap();
+    let list = control.invite_list(&owner, "example.com").await.unwrap();
+    control
+        .invite_remove(&owner, "example.com", list[0].id)
+        .await
+        .unwrap();
+    assert!(control.invite_admit(None, &token, &origin).await.is_err());
+}

@@ -1,0 +1,204 @@
+//! How people come by invitation (EXT-34): a real client registers with a token, and a real browser makes an account on the
+//! page of a link; then they chat with whoever invited them.
+
+mod harness;
+
+use std::path::PathBuf;
+
+use harness::demo::Demo;
+use harness::tools::{domicile, environment, node, repository, script};
+use harness::xmpp::Client;
+use serde_json::{Value, json};
+
+/// A command beside the running demo, which must do what it is told; what it says as JSON.
+fn done(demo: &Demo, args: &[&str]) -> Value {
+    let place = demo.data_dir.to_string_lossy().into_owned();
+    let (code, out, err) = domicile(&[args, &["--json", "--data-dir", &place]].concat());
+    assert_eq!(code, 0, "{args:?}: {out}{err}");
+    serde_json::from_str(&out).expect("JSON")
+}
+
+/// A new invitation of one.example.
+fn invite(demo: &Demo, rest: &[&str]) -> Value {
+    done(demo, &[&["invite", "add", "one.example"], rest].concat())
+}
+
+fn token(made: &Value) -> String {
+    let uri = made["uri"].as_str().expect("a URI");
+    let (_, token) = uri.split_once(";preauth=").expect("a token");
+    token.split(';').next().unwrap_or_default().to_owned()
+}
+
+/// Runs `tests/clients/invited.py`: what came of each try.
+fn newcomers(demo: &Demo, tries: &Value) -> Vec<Value> {
+    let plan = json!({
+        "ca": demo.info.ca, "host": demo.info.c2s.ip().to_string(), "port": demo.info.c2s.port(), "tries": tries,
+    });
+    let file = demo.data_dir.join("invited-plan.json");
+    std::fs::write(&file, plan.to_string()).expect("plan");
+    let args = [repository().join("tests/clients/invited.py"), file]
+        .map(|p| p.to_string_lossy().into_owned());
+    let out = script(
+        &environment().join("python/bin/python"),
+        &args,
+        &[("SSL_CERT_FILE", demo.info.ca.to_string_lossy().into_owned())],
+        harness::DEADLINE * 4,
+    );
+    serde_json::from_str(out.lines().last().unwrap_or_default())
+        .unwrap_or_else(|e| panic!("{out}: {e}"))
+}
+
+/// A session that is told what happens to its roster.
+fn interested(demo: &Demo, jid: &str, resource: &str) -> Client {
+    let mut client = Client::online(demo, jid, resource);
+    client.iq("get", None, "<query xmlns='jabber:iq:roster'/>");
+    client
+}
+
+fn attempt(domain: &str, token: &str, username: &str) -> Value {
+    json!({ "domain": domain, "token": token, "username": username, "password": "tin soldier 9" })
+}
+
+/// Lets the time of an invitation be over.
+fn expire(demo: &Demo, id: &Value) {
+    let script_text = "import sqlite3, sys\n\
+        db = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=60)\n\
+        db.execute('UPDATE invites SET expires = 1 WHERE id = ?', (int(sys.argv[2]),))\n\
+        print('{}')";
+    let database = demo.data_dir.join("domicile.db");
+    let args = [
+        "-c".to_owned(),
+        script_text.to_owned(),
+        database.to_string_lossy().into_owned(),
+        id.to_string(),
+    ];
+    script(
+        &environment().join("python/bin/python"),
+        &args,
+        &[],
+        harness::DEADLINE,
+    );
+}
+
+#[test]
+fn ext_34_a_client_registers_with_a_token_that_is_good_once_and_here_only() {
+    let demo = Demo::start();
+    let mut alice = interested(&demo, "alice@one.example", "inviter");
+    let nurse = invite(&demo, &["--contact", "alice"]);
+    let kept = invite(&demo, &["--local", "cook"]);
+    let late = invite(&demo, &[]);
+    expire(&demo, &late["id"]);
+    let told = newcomers(
+        &demo,
+        &json!([
+            attempt("two.example", &token(&nurse), "nurse"),
+            attempt("one.example", &token(&nurse), "nurse"),
+            attempt("one.example", &token(&nurse), "again"),
+            attempt("one.example", &token(&late), "late"),
+            attempt("one.example", &token(&kept), "thief"),
+            attempt("one.example", &token(&kept), "cook"),
+        ]),
+    );
+    let [elsewhere, here, again, late, thief, cook] = &told[..] else {
+        panic!("{told:?}");
+    };
+    let offered = json!([
+        "http://jabber.org/features/iq-register",
+        "urn:xmpp:ibr-token:0",
+        "urn:xmpp:invite"
+    ]);
+    assert_eq!(here["offered"], offered, "{told:?}");
+    for refused in [elsewhere, again, late] {
+        assert_eq!(refused["preauth"], "item-not-found", "{told:?}");
+        assert_eq!(refused["register"], "not-allowed", "{told:?}");
+        assert_eq!(refused["contacts"], Value::Null, "{told:?}");
+    }
+    assert_eq!(here["register"], "result", "{told:?}");
+    assert_eq!(here["contacts"]["alice@one.example"], "both", "{told:?}");
+    // The name is kept for whoever shows the token, who has only to say a password.
+    assert_eq!((&thief["preauth"], &thief["kept"]), (&json!("result"), &json!("cook")));
+    assert_eq!(thief["register"], "not-acceptable", "{told:?}");
+    assert_eq!(cook["register"], "result", "{told:?}");
+    assert_eq!(cook["contacts"], json!({}), "{told:?}");
+
+    let pushed = alice.until("subscription='both'");
+    assert!(pushed.contains("jid='nurse@one.example'"), "{pushed}");
+    let mut nurse = Client::login_with(&demo, "nurse@one.example", "tin soldier 9", "phone");
+    nurse.send("<presence/>");
+    // Each sees the other, without having asked.
+    alice.until("from='nurse@one.example/phone'");
+    nurse.until("from='alice@one.example/inviter'");
+    assert_eq!(done(&demo, &["invite", "list", "one.example"]), json!([]));
+}
+
+#[test]
+fn ext_34_an_owner_invites_in_the_panel_and_the_page_of_the_link_makes_the_account() {
+    let demo = Demo::start();
+    let shots =
+        std::env::var_os("PANEL_SHOTS").map_or_else(|| demo.data_dir.join("shots"), PathBuf::from);
+    let plan = demo.data_dir.join("invited-plan.json");
+    let text = json!({
+        "panel": demo.info.panel.trim_end_matches('/'),
+        "who": { "login": demo.info.owner.login, "password": demo.info.owner.password },
+        "ca": demo.info.ca, "domain": "one.example", "door": demo.info.public.trim_start_matches("https://"),
+        "contact": "alice", "local": "nurse", "password": "tin soldier 9", "shots": shots,
+    });
+    std::fs::write(&plan, text.to_string()).expect("plan");
+    let args = [repository().join("tests/browser/invited.mjs"), plan]
+        .map(|p| p.to_string_lossy().into_owned());
+    let modules = environment().join("node").to_string_lossy().into_owned();
+    let out = script(
+        &node(),
+        &args,
+        &[("TEST_NODE", modules)],
+        harness::DEADLINE * 5,
+    );
+    let seen: Value = serde_json::from_str(out.lines().last().unwrap_or_default()).expect("JSON");
+    assert_eq!(seen["address"], "nurse@one.example", "{seen}");
+
+    let mut alice = Client::online(&demo, "alice@one.example", "inviter");
+    let mut nurse = Client::login_with(&demo, "nurse@one.example", "tin soldier 9", "browser");
+    nurse.send("<presence/>");
+    alice.until("from='nurse@one.example/browser'");
+    nurse.message("alice@one.example", "hello", "here I am");
+    alice.until("here I am");
+}
+
+#[test]
+fn ext_34_a_user_invites_by_an_ad_hoc_command_and_becomes_a_contact_of_whoever_comes() {
+    let demo = Demo::start();
+    let place = demo.data_dir.to_string_lossy().into_owned();
+    let lets = ["domain", "set", "one.example", "--user-invites", "true"];
+    let (code, out, err) = domicile(&[&lets[..], &["--data-dir", &place]].concat());
+    assert_eq!(code, 0, "{out}{err}");
+    let mut alice = Client::online(&demo, "alice@one.example", "inviter");
+    let command = "<command xmlns='http://jabber.org/protocol/commands' node='urn:xmpp:invite#invite' action='execute'/>";
+    let run = |alice: &mut Client| {
+        alice.send(&format!(
+            "<iq type='set' id='invite' to='one.example'>{command}</iq>"
+        ));
+        alice.until("id='invite'")
+    };
+    // The settings of another process are heard within a second.
+    let end = std::time::Instant::now() + harness::DEADLINE;
+    let mut answer = run(&mut alice);
+    while answer.contains("<forbidden ") && std::time::Instant::now() < end {
+        std::thread::park_timeout(std::time::Duration::from_millis(100));
+        answer = run(&mut alice);
+    }
+    let uri = harness::xmpp::between(&answer, "<value>xmpp:", "<").expect("a URI");
+    let (start, rest) = uri.split_once(";preauth=").expect("a token");
+    assert_eq!(start, "alice@one.example?roster");
+    let token = rest.trim_end_matches(";ibr=y");
+
+    // Somebody who has an account elsewhere shows it with their request (XEP-0379).
+    let mut bob = interested(&demo, "bob@two.example", "guest");
+    bob.send(&format!(
+        "<presence type='subscribe' to='alice@one.example'><preauth xmlns='urn:xmpp:pars:0' token='{token}'/></presence>"
+    ));
+    bob.until("type='subscribed'");
+    bob.until("type='subscribe'");
+    bob.send("<presence type='subscribed' to='alice@one.example'/>");
+    alice.until("from='bob@two.example/guest'");
+    bob.until("from='alice@one.example/inviter'");
+}
