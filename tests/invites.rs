@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use harness::demo::Demo;
 use harness::tools::{domicile, environment, node, repository, script};
-use harness::xmpp::Client;
+use harness::xmpp::{Client, Connection};
 use serde_json::{Value, json};
 
 /// A command beside the running demo, which must do what it is told; what it says as JSON.
@@ -53,6 +53,15 @@ fn interested(demo: &Demo, jid: &str, resource: &str) -> Client {
     let mut client = Client::online(demo, jid, resource);
     client.iq("get", None, "<query xmlns='jabber:iq:roster'/>");
     client
+}
+
+/// A connection over TLS on which nobody has authenticated.
+fn secured(demo: &Demo, domain: &str) -> Connection {
+    let mut wire = Connection::open(demo.info.c2s, domain);
+    wire.negotiate_tls(demo.roots());
+    wire.header();
+    wire.item();
+    wire
 }
 
 fn attempt(domain: &str, token: &str, username: &str) -> Value {
@@ -116,7 +125,10 @@ fn ext_34_a_client_registers_with_a_token_that_is_good_once_and_here_only() {
     assert_eq!(here["register"], "result", "{told:?}");
     assert_eq!(here["contacts"]["alice@one.example"], "both", "{told:?}");
     // The name is kept for whoever shows the token, who has only to say a password.
-    assert_eq!((&thief["preauth"], &thief["kept"]), (&json!("result"), &json!("cook")));
+    assert_eq!(
+        (&thief["preauth"], &thief["kept"]),
+        (&json!("result"), &json!("cook"))
+    );
     assert_eq!(thief["register"], "not-acceptable", "{told:?}");
     assert_eq!(cook["register"], "result", "{told:?}");
     assert_eq!(cook["contacts"], json!({}), "{told:?}");
@@ -201,4 +213,65 @@ fn ext_34_a_user_invites_by_an_ad_hoc_command_and_becomes_a_contact_of_whoever_c
     bob.send("<presence type='subscribed' to='alice@one.example'/>");
     alice.until("from='bob@two.example/guest'");
     bob.until("from='alice@one.example/inviter'");
+}
+
+/// EXT-33: nobody comes uninvited until the owner has opened the domain, and then with an answer.
+#[test]
+fn ext_33_who_answers_the_owner_s_question_makes_an_account_where_the_domain_is_open() {
+    let demo = Demo::start();
+    let place = demo.data_dir.to_string_lossy().into_owned();
+    let want = "<iq type='get' id='want'><query xmlns='jabber:iq:register'/></iq>";
+    let make = |local: &str, answer: &str| {
+        let field =
+            |var: &str, value: &str| format!("<field var='{var}'><value>{value}</value></field>");
+        format!(
+            "<iq type='set' id='make'><query xmlns='jabber:iq:register'><x xmlns='jabber:x:data' type='submit'>{}{}{}{}</x></query></iq>",
+            field("FORM_TYPE", "jabber:iq:register"),
+            field("username", local),
+            field("password", "tin soldier 9"),
+            field("qa", answer)
+        )
+    };
+    let mut wire = secured(&demo, "one.example");
+    wire.send(want);
+    let told = wire.until("id='want'");
+    assert!(told.contains("<not-allowed "), "{told}");
+
+    let set = [
+        "domain",
+        "set",
+        "one.example",
+        "--registration",
+        "open",
+        "--question",
+        "Which bird sings at dawn?",
+        "--answers",
+        "lark, the lark",
+    ];
+    let (code, out, err) = domicile(&[&set[..], &["--data-dir", &place]].concat());
+    assert_eq!(code, 0, "{out}{err}");
+    // The settings of another process are heard within a second.
+    let end = std::time::Instant::now() + harness::DEADLINE;
+    let mut told = String::new();
+    while !told.contains("Which bird sings at dawn?") {
+        assert!(std::time::Instant::now() < end, "never opened: {told}");
+        std::thread::park_timeout(std::time::Duration::from_millis(100));
+        wire = secured(&demo, "one.example");
+        wire.send(want);
+        told = wire.until("id='want'");
+    }
+    for (local, answer, refused) in [
+        ("nurse", "nightingale", "<not-acceptable "),
+        ("postmaster", "lark", "<not-acceptable "),
+        ("alice", "lark", "<conflict "),
+    ] {
+        wire.send(&make(local, answer));
+        let told = wire.until("id='make'");
+        assert!(told.contains(refused), "{local} {answer}: {told}");
+    }
+    wire.send(&make("nurse", "The Lark"));
+    let told = wire.until("id='make'");
+    assert!(told.contains("type='result'"), "{told}");
+    let mut nurse = Client::login_with(&demo, "nurse@one.example", "tin soldier 9", "phone");
+    nurse.iq("get", None, "<query xmlns='jabber:iq:roster'/>");
 }

@@ -112,9 +112,8 @@ const APPS: [App; 7] = [
 
 /// Does an app run where this browser does? Android calls itself Linux too, and an iPad a Mac.
 fn runs(app: &App, agent: &str) -> bool {
-    let named = |word: &&str| {
-        agent.contains(*word) && !(**word == *"Linux" && agent.contains("Android"))
-    };
+    let named =
+        |word: &&str| agent.contains(*word) && !(**word == *"Linux" && agent.contains("Android"));
     app.agents.iter().any(|word| named(word))
 }
 
@@ -203,7 +202,12 @@ pub(crate) async fn take(
     let admitted = admitted(&panel, website, &token, &origin).await?;
     // People write their whole address; the part before the @ is meant.
     let typed = fields.text("local").split('@').next().unwrap_or_default();
-    let local = admitted.invited.local.as_deref().unwrap_or(typed).to_owned();
+    let local = admitted
+        .invited
+        .local
+        .as_deref()
+        .unwrap_or(typed)
+        .to_owned();
     let taken = panel
         .control
         .invite_take(&admitted, &local, fields.secret("password"))
@@ -251,8 +255,14 @@ mod tests {
     #[test]
     fn apps_for_the_device_that_asks_come_first() {
         for (agent, first) in [
-            ("Mozilla/5.0 (Linux; Android 16) Chrome/140", "Conversations"),
-            ("Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X)", "Monal"),
+            (
+                "Mozilla/5.0 (Linux; Android 16) Chrome/140",
+                "Conversations",
+            ),
+            (
+                "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X)",
+                "Monal",
+            ),
             ("Mozilla/5.0 (X11; Linux x86_64) Firefox/150", "Gajim"),
             ("Mozilla/5.0 (Windows NT 10.0; Win64; x64)", "Gajim"),
             ("curl/8", "Conversations"),

@@ -26,6 +26,9 @@ pub(crate) struct Invites {
     pub(crate) registration: Registration,
     /// Accounts may invite.
     pub(crate) user_invites: bool,
+    /// What whoever is not invited is asked, and what they may say.
+    pub(crate) question: String,
+    pub(crate) answers: String,
 }
 
 impl Invites {
@@ -47,6 +50,8 @@ impl Invites {
             refused,
             registration: show.streams.joining.registration,
             user_invites: show.streams.joining.user_invites,
+            question: show.streams.joining.question.clone(),
+            answers: show.streams.joining.answers.join(", "),
         })
     }
 
@@ -65,6 +70,10 @@ impl Invites {
                     Registration::Invitation => (
                         "By invitation",
                         "Whoever has a link that you or your admins made, one account each.",
+                    ),
+                    Registration::Open => (
+                        "Anybody",
+                        "Whoever answers your question, from their app, and whoever is invited.",
                     ),
                 };
                 (way.as_str(), name, text, way == self.registration)
@@ -132,6 +141,8 @@ pub(crate) async fn joining(Path(domain): Path<String>, Posted { desk, fields }:
             joining: JoinSet {
                 registration: Some(fields.text("registration").to_owned()),
                 user_invites: Some(fields.text("user_invites") == "yes"),
+                question: Some(fields.text("question").to_owned()),
+                answers: Some(fields.list("answers")),
             },
             ..StreamSet::default()
         },

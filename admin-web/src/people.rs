@@ -77,12 +77,7 @@ impl Told {
 }
 
 /// The list from `after` on, and what was done.
-pub(crate) async fn page(
-    desk: &SignedIn,
-    domain: &str,
-    after: Option<&str>,
-    told: Told,
-) -> Answer {
+pub(crate) async fn page(desk: &SignedIn, domain: &str, after: Option<&str>, told: Told) -> Answer {
     let show = view_of(desk, domain).await?;
     let control = &desk.panel.control;
     let page = control

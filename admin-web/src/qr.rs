@@ -52,7 +52,10 @@ mod tests {
         let Safe(svg) = svg("https://web.hosting.example/invite/token", "a \"link\"");
         // The top edges of the two upper eyes, seven dark modules each, four modules from the edge.
         assert!(svg.contains("d=\"M4 4h7v1h-7z"), "{svg}");
-        assert!(svg.contains("aria-label=\"a &quot;link&quot;\"") || svg.contains("&#34;link"), "{svg}");
+        assert!(
+            svg.contains("aria-label=\"a &quot;link&quot;\"") || svg.contains("&#34;link"),
+            "{svg}"
+        );
         assert!(svg.len() < 12_000, "{}", svg.len());
         let Safe(nothing) = super::svg(&"x".repeat(10_000), "");
         assert_eq!(nothing, "");

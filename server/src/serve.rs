@@ -167,6 +167,7 @@ impl Server {
             fake_secret: Arc::from(&fake_secret[..]),
             provider: zone.clone(),
             limits: stream_limits,
+            registrations: Registrations::new(limits.registrations_per_address_and_hour),
             logins: Logins::new(LoginLimits {
                 free_per_account: limits.login_failures_per_account,
                 free_per_address: limits.login_failures_per_address,

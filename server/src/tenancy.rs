@@ -80,6 +80,8 @@ pub struct Domain {
     pub client_anchors: Option<Arc<dna::Anchors>>,
     /// Whether somebody may get an account on a client's stream (XEP-0077, XEP-0445).
     pub registers: bool,
+    /// What somebody who is not invited is asked for an account; `None`: nobody comes uninvited.
+    pub question: Option<Arc<str>>,
     /// Where this is a service of a domain (`rooms.one.example`): which. All else is what the domain has; it has no accounts.
     pub service: Option<&'static Service>,
     /// Where a program of the domain's answers for that name (XEP-0114).
@@ -121,6 +123,7 @@ impl Domain {
             archive_days: self.archive_days,
             client_anchors: None,
             registers: false,
+            question: None,
             service: Some(service),
             component: false,
             usage: self.usage.clone(),
@@ -563,6 +566,7 @@ impl Tenancy {
             archive_days: settings.archive_days,
             client_anchors: settings.client_anchors,
             registers: settings.registers,
+            question: settings.question,
             service: None,
             component: false,
             usage,
@@ -588,6 +592,7 @@ struct Settings {
     archive_days: Option<u32>,
     client_anchors: Option<Arc<dna::Anchors>>,
     registers: bool,
+    question: Option<Arc<str>>,
 }
 
 impl Settings {
@@ -621,8 +626,10 @@ impl Settings {
         };
         let registers = choices.joining.registration != Registration::Closed
             && !choices.modules_off.iter().any(|off| off == REGISTER);
+        let joining = choices.joining;
         Self {
             registers,
+            question: joining.is_open().then(|| joining.question.as_str().into()),
             plain: choices.plain,
             pinned: pinned(&json["pinned"]),
             modules: DomainSettings {
@@ -633,7 +640,7 @@ impl Settings {
                     .iter()
                     .filter_map(|jid| BareJid::parse(jid).ok())
                     .collect(),
-                user_invites: choices.joining.user_invites,
+                user_invites: joining.user_invites,
                 components: control::component::components(row),
                 contacts: contacts
                     .map(|(role, addresses)| Contact { role, addresses })

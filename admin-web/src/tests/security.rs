@@ -463,12 +463,9 @@ fn ways() -> Vec<Way> {
             "/domains/{D}/invites/2/remove",
             none,
         ),
-        (
-            Op::DomainSet,
-            post.clone(),
-            "/domains/{D}/joining",
-            || Some(json!({"registration": "invitation"})),
-        ),
+        (Op::DomainSet, post.clone(), "/domains/{D}/joining", || {
+            Some(json!({"registration": "invitation"}))
+        }),
         (
             Op::ComponentList,
             get.clone(),

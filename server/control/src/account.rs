@@ -510,7 +510,9 @@ pub(crate) fn taken(local: &str, domain: &DomainName) -> ControlError {
     ControlError::Exists {
         what: "account",
         name: format!("{local}@{domain}"),
-        remedy: "Choose another name, or set its password; if an invitation keeps it, take that back.".into(),
+        remedy:
+            "Choose another name, or set its password; if an invitation keeps it, take that back."
+                .into(),
     }
 }
 

@@ -120,7 +120,9 @@ pub const INVITE_PATH: &str = "/invite/";
 impl Control {
     /// Invitations of a domain that nobody has taken, oldest first.
     pub async fn invite_list(&self, actor: &Actor, domain: &str) -> Result<Vec<InviteView>> {
-        let row = self.domain_row(actor, Operation::InviteList, domain).await?;
+        let row = self
+            .domain_row(actor, Operation::InviteList, domain)
+            .await?;
         let rows = self.domain_store(&row).invite_list(self.now()).await?;
         Ok(rows.into_iter().map(|of| view(&row.name, of)).collect())
     }
@@ -305,7 +307,12 @@ impl Control {
     /// Is anybody let into the domain by invitation now?
     async fn invites_into(&self, row: &DomainRow) -> Result<bool> {
         let closed = StreamChoices::of(row).joining.registration == Registration::Closed;
-        if closed || row.verified_at.is_none() || !state_of(row).is_served() {
+        Ok(!closed && self.takes_people(row).await?)
+    }
+
+    /// Does the domain take people now, and its customer too?
+    pub(crate) async fn takes_people(&self, row: &DomainRow) -> Result<bool> {
+        if row.verified_at.is_none() || !state_of(row).is_served() {
             return Ok(false);
         }
         let tenant = self.store().tenant_get(row.tenant).await?;
@@ -348,7 +355,7 @@ impl Control {
         let name = domain.name.as_str();
         let made = self
             .recorded(
-                &Actor::newcomer(&jid),
+                &Actor::newcomer(&jid, "invitation"),
                 Some(domain.tenant),
                 Operation::AccountAdd,
                 name,

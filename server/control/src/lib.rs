@@ -8,7 +8,7 @@
 //! another's.
 //!
 //! Codemap, in reading order: [`domain`] the states; [`records`] what must be published; [`observe`] what the world shows;
-//! [`findings`] the difference, with codes; [`certificate`] identities; [`rollover`] when one may be replaced; [`account`] people, [`invite`] how they come; [`component`] programs beside them; [`tenant`] customers; [`plan`] what they may have, [`usage`] what they have, [`ladder`] what becomes of those who do not answer;
+//! [`findings`] the difference, with codes; [`certificate`] identities; [`rollover`] when one may be replaced; [`account`] people, [`invite`] and [`registration`] how they come; [`component`] programs beside them; [`tenant`] customers; [`plan`] what they may have, [`usage`] what they have, [`ladder`] what becomes of those who do not answer;
 //! [`mail`] what has changed since last night; [`operator`] logins, [`factor`] what they show beside a password, [`invitation`] how colleagues come; [`token`] their programs; [`webhook`] who hears of it; [`audit`]; [`worker`] the loop; [`error`] and [`permission`] what is said when it cannot be.
 
 pub mod account;
@@ -32,6 +32,7 @@ pub mod peer;
 pub mod permission;
 pub mod plan;
 pub mod records;
+pub mod registration;
 pub mod report;
 pub mod rollover;
 pub mod secret;
@@ -186,11 +187,11 @@ impl Actor {
         }
     }
 
-    /// Whoever an invitation lets in, by the address that they get.
-    pub(crate) fn newcomer(jid: &str) -> Self {
+    /// Whoever makes an account, by the address that they get; `by` is how.
+    pub(crate) fn newcomer(jid: &str, by: &str) -> Self {
         Self {
             login: jid.into(),
-            ..Self::system("invitation")
+            ..Self::system(by)
         }
     }
 

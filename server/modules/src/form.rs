@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use xmpp::element::Element;
 
 /// `jabber:x:data`
-pub(crate) const DATA: &str = "jabber:x:data";
+pub const DATA: &str = "jabber:x:data";
 
 /// Name of the field that says what a form is about (XEP-0068).
 const FORM_TYPE: &str = "FORM_TYPE";
@@ -19,16 +19,16 @@ const VALUES_AT_MOST: usize = 1_000;
 
 /// A form to be filled in, or a result.
 #[derive(Debug)]
-pub(crate) struct Form(Element);
+pub struct Form(Element);
 
 impl Form {
     /// To be filled in.
-    pub(crate) fn asking(form_type: &str) -> Self {
+    pub fn asking(form_type: &str) -> Self {
         Self::of("form", form_type)
     }
 
     /// Data to be read.
-    pub(crate) fn result(form_type: &str) -> Self {
+    pub fn result(form_type: &str) -> Self {
         Self::of("result", form_type)
     }
 
@@ -40,72 +40,72 @@ impl Form {
 
     /// Its heading.
     #[must_use]
-    pub(crate) fn title(self, title: &str) -> Self {
+    pub fn title(self, title: &str) -> Self {
         Self(self.0.child(Element::new("title", DATA).text(title)))
     }
 
     /// What to do with it.
     #[must_use]
-    pub(crate) fn instructions(self, text: &str) -> Self {
+    pub fn instructions(self, text: &str) -> Self {
         Self(self.0.child(Element::new("instructions", DATA).text(text)))
     }
 
     /// One more field.
     #[must_use]
-    pub(crate) fn field(self, field: Field) -> Self {
+    pub fn field(self, field: Field) -> Self {
         Self(self.0.child(field.0))
     }
 
     /// As it is sent.
-    pub(crate) fn into_element(self) -> Element {
+    pub fn into_element(self) -> Element {
         self.0
     }
 }
 
 /// A field with its values.
 #[derive(Debug)]
-pub(crate) struct Field(Element);
+pub struct Field(Element);
 
 impl Field {
     /// `kind` is the field's `type` (XEP-0004 3.3): `text-single`, `jid-multi`, …
-    pub(crate) fn new(var: &str, kind: &str) -> Self {
+    pub fn new(var: &str, kind: &str) -> Self {
         let field = Element::new("field", DATA).attr("var", var);
         Self(field.attr("type", kind))
     }
 
     /// Yes or no.
-    pub(crate) fn boolean(var: &str, value: bool) -> Self {
+    pub fn boolean(var: &str, value: bool) -> Self {
         Self::new(var, "boolean").value(if value { "1" } else { "0" })
     }
 
     /// What people read beside it.
     #[must_use]
-    pub(crate) fn label(mut self, label: &str) -> Self {
+    pub fn label(mut self, label: &str) -> Self {
         self.0.set_attr("label", label);
         self
     }
 
     /// It must be filled in.
     #[must_use]
-    pub(crate) fn required(self) -> Self {
+    pub fn required(self) -> Self {
         Self(self.0.child(Element::new("required", DATA)))
     }
 
     /// One more value.
     #[must_use]
-    pub(crate) fn value(self, value: &str) -> Self {
+    pub fn value(self, value: &str) -> Self {
         Self(self.0.child(Element::new("value", DATA).text(value)))
     }
 
     /// How its values are checked (XEP-0122).
     #[must_use]
-    pub(crate) fn validate(self, validate: Element) -> Self {
+    pub fn validate(self, validate: Element) -> Self {
         Self(self.0.child(validate))
     }
 
     /// One more value to choose from.
     #[must_use]
-    pub(crate) fn option(self, value: &str, label: &str) -> Self {
+    pub fn option(self, value: &str, label: &str) -> Self {
         let option = Element::new("option", DATA).attr("label", label);
         let value = Element::new("value", DATA).text(value);
         Self(self.0.child(option.child(value)))
@@ -114,7 +114,7 @@ impl Field {
 
 /// An answer.
 #[derive(Debug)]
-pub(crate) struct Submitted {
+pub struct Submitted {
     cancelled: bool,
     fields: BTreeMap<String, Vec<String>>,
 }
@@ -122,11 +122,11 @@ pub(crate) struct Submitted {
 /// A field of an answer makes no sense; its name.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the field {0} cannot be read")]
-pub(crate) struct BadField(pub(crate) String);
+pub struct BadField(pub String);
 
 impl Submitted {
     /// The form inside an element, if there is one that is an answer or a refusal to give one.
-    pub(crate) fn within(parent: &Element) -> Option<Self> {
+    pub fn within(parent: &Element) -> Option<Self> {
         let form = parent.find("x", DATA)?;
         let cancelled = match form.get_attr("type") {
             Some("cancel") => true,
@@ -147,7 +147,7 @@ impl Submitted {
     }
 
     /// Where nothing was asked.
-    pub(crate) fn empty() -> Self {
+    pub fn empty() -> Self {
         Self {
             cancelled: false,
             fields: BTreeMap::new(),
@@ -155,28 +155,28 @@ impl Submitted {
     }
 
     /// Whoever was asked does not want to.
-    pub(crate) fn is_cancelled(&self) -> bool {
+    pub fn is_cancelled(&self) -> bool {
         self.cancelled
     }
 
     /// What it says it is about (XEP-0068).
-    pub(crate) fn form_type(&self) -> Option<&str> {
+    pub fn form_type(&self) -> Option<&str> {
         self.values(FORM_TYPE).first().map(String::as_str)
     }
 
     /// Names of the fields that were given, without the one of the form itself.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+    pub fn names(&self) -> impl Iterator<Item = &str> {
         let names = self.fields.keys().map(String::as_str);
         names.filter(|name| *name != FORM_TYPE)
     }
 
     /// All values of a field; none where it was not given.
-    pub(crate) fn values(&self, var: &str) -> &[String] {
+    pub fn values(&self, var: &str) -> &[String] {
         self.fields.get(var).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// The value of a field that has one; an empty field is an empty text.
-    pub(crate) fn text(&self, var: &str) -> Result<Option<&str>, BadField> {
+    pub fn text(&self, var: &str) -> Result<Option<&str>, BadField> {
         match self.fields.get(var).map(Vec::as_slice) {
             None => Ok(None),
             Some([]) => Ok(Some("")),
@@ -186,7 +186,7 @@ impl Submitted {
     }
 
     /// `1`, `true`, `0` or `false` (XEP-0004 3.3).
-    pub(crate) fn boolean(&self, var: &str) -> Result<Option<bool>, BadField> {
+    pub fn boolean(&self, var: &str) -> Result<Option<bool>, BadField> {
         match self.text(var)? {
             None => Ok(None),
             Some("1" | "true") => Ok(Some(true)),

@@ -25,7 +25,7 @@ mod commands;
 mod content;
 mod disco;
 mod external;
-mod form;
+pub mod form;
 mod offline;
 mod ping;
 pub mod presence;

@@ -24,8 +24,12 @@ pub(crate) struct Register;
 
 static INFO: ModuleInfo = ModuleInfo {
     name: "register",
-    about: "lets people change their password and remove their account, and whoever is invited make one",
-    specs: &[Spec::Xep(77, "2.4"), Spec::Xep(445, "0.2.0")],
+    about: "lets people change their password and remove their account, and whoever is invited or may come make one",
+    specs: &[
+        Spec::Xep(77, "2.4"),
+        Spec::Xep(445, "0.2.0"),
+        Spec::Xep(158, "1.0.1"),
+    ],
     switchable: true,
     iq: &[IqDoor {
         ns: ns::REGISTER,

@@ -565,7 +565,11 @@ impl Switchboard for House {
     ) -> Result<Vec<String>, NotDone> {
         let invites = matches!(work, Work::Invite | Work::InviteAccount { .. });
         lock(&self.state).administered.push((by.to_string(), work));
-        let made = ["xmpp:bob@one.example?roster;preauth=t", "https://x/t", "2026"];
+        let made = [
+            "xmpp:bob@one.example?roster;preauth=t",
+            "https://x/t",
+            "2026",
+        ];
         Ok(made
             .iter()
             .filter(|_| invites)

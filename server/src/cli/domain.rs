@@ -185,12 +185,18 @@ pub(super) struct StreamArgs {
     /// "" for the platform's
     #[arg(long, value_name = "URIS")]
     external: Option<String>,
-    /// Who gets an account without being given one: closed (nobody), invitation
+    /// Who gets an account without being given one: closed (nobody), invitation, open (whoever answers the question)
     #[arg(long, value_name = "WHO")]
     registration: Option<String>,
     /// Whether its accounts may invite others, and not only its admins
     #[arg(long, value_name = "true|false")]
     user_invites: Option<bool>,
+    /// What whoever is not invited is asked before they get an account
+    #[arg(long, value_name = "TEXT")]
+    question: Option<String>,
+    /// What counts as an answer, separated by commas, in any capitals
+    #[arg(long, value_name = "WORDS")]
+    answers: Option<String>,
 }
 
 impl StreamArgs {
@@ -231,6 +237,8 @@ impl StreamArgs {
             joining: JoinSet {
                 registration: self.registration,
                 user_invites: self.user_invites,
+                question: self.question,
+                answers: self.answers.map(list),
             },
         })
     }

@@ -437,6 +437,8 @@ sections! {
         login_forgiven_seconds: u32 = 60,
         /// Failures at which further logins are refused unseen, until some are forgiven.
         login_failures_at_most: u32 = 100,
+        /// Attempts to get an account without being invited, from one address in an hour, where a domain is open (XEP-0077).
+        registrations_per_address_and_hour: u32 = 10,
         /// Contacts in a roster; also what a tenant has unless it was set for it.
         roster_items: u32 = 2_000,
         /// Bytes of a contact's name.

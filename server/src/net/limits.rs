@@ -8,6 +8,7 @@ mod bucket;
 mod logins;
 mod pulse;
 pub mod recipients;
+mod registrations;
 
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ pub use self::bucket::{Bucket, SharedPace};
 pub use self::logins::{Attempt, LoginLimits, Logins};
 pub use self::pulse::Pulse;
 pub use self::recipients::{RecipientLimits, Recipients};
+pub use self::registrations::Registrations;
 
 /// How long the other side has to answer our closing tag (STREAM-08), and then our close_notify (TLS-13).
 pub const CLOSE_WAIT: Duration = Duration::from_secs(3);

@@ -44,8 +44,7 @@ impl Router {
                 let done = match work {
                     Work::Invite => {
                         let hosted = self.tenancy.get(domain.as_str());
-                        let admin =
-                            hosted.is_some_and(|of| of.hosted.settings.admins.contains(by));
+                        let admin = hosted.is_some_and(|of| of.hosted.settings.admins.contains(by));
                         let made = control.invite_by_account(by, admin).await;
                         made.map(invitation)
                     }

@@ -26,7 +26,7 @@ use xmpp::timestamp::Timestamp;
 use super::enrol::Shown;
 use super::{Outbox, Session};
 use crate::metrics::{Metrics, ResultLabel};
-use crate::net::limits::{Admission, Attempt, Logins, Patience, StreamLimits};
+use crate::net::limits::{Admission, Attempt, Logins, Patience, Registrations, StreamLimits};
 use crate::net::now;
 use crate::net::pump::{self, Host, Transport};
 use crate::net::tls::{Door, Identities, Secure};
@@ -51,6 +51,8 @@ pub struct ClientDoor {
     pub limits: StreamLimits,
     /// Failed logins.
     pub logins: Logins,
+    /// Accounts that people make themselves.
+    pub registrations: Registrations,
     /// How long tokens live, in seconds; 0: clients get none.
     pub token_seconds: u32,
 }
@@ -320,8 +322,12 @@ impl Host for ClientHost {
             Ask::Preauth { domain, token } => {
                 Box::pin(door.preauth(domain, token, self.from, self.invite.clone()))
             }
-            Ask::Register { set, query, .. } => {
-                Box::pin(door.register(set, query, self.invite.clone()))
+            Ask::Register { domain, set, query } => {
+                let shown = self.invite.lock().clone();
+                match shown {
+                    Some(_) => Box::pin(door.register(set, query, self.invite.clone())),
+                    None => Box::pin(door.register_open(domain, set, query, self.from)),
+                }
             }
             Ask::Grant(grant) => {
                 self.agent.clone_from(&grant.agent.id);

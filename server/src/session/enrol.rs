@@ -1,7 +1,8 @@
 //! Accounts for people who have none yet, made on their stream (XEP-0077 3.1, XEP-0445).
 //!
 //! The machine has seen to TLS and order; here it is told what an account of the domain needs, and control makes it, with the
-//! rules and the log that hold for every account. Refuses: whoever shows no invitation.
+//! rules and the log that hold for every account. Refuses: whoever shows no invitation, but where the domain's owner has opened
+//! it: there who answers the owner's question (XEP-0158), so many times an hour from one address.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,7 +11,10 @@ use control::Secret;
 use control::error::ControlError;
 use control::invite::Admitted;
 use control::operator::Origin;
+use control::registration::Wanted;
+use modules::form::{Field, Form, Submitted};
 use parking_lot::Mutex;
+use tokio::time::Instant;
 use xmpp::element::Element;
 use xmpp::jid::DomainName;
 use xmpp::ns;
@@ -102,6 +106,88 @@ impl ClientDoor {
             }
             Err(error) => Err(failed(&error)),
         })
+    }
+}
+
+impl ClientDoor {
+    /// The same for whoever is not invited.
+    pub(super) async fn register_open(
+        self: Arc<Self>,
+        domain: DomainName,
+        set: bool,
+        query: Confided<Element>,
+        from: SocketAddr,
+    ) -> Answer {
+        let hosted = self.tenancy.get(domain.as_str());
+        let question = hosted.and_then(|hosted| hosted.question.clone());
+        let (Some(question), Some(control)) = (question, self.router.control()) else {
+            return Answer::Registered(Err(refused(
+                Condition::NotAllowed,
+                "accounts of this domain are by invitation",
+            )));
+        };
+        if !set {
+            return Answer::Registered(Ok(Some(asked(&domain, &question))));
+        }
+        if !self.registrations.admit(from.ip(), Instant::now()) {
+            self.metrics.limit("registrations_per_address_and_hour");
+            return Answer::Registered(Err(refused(
+                Condition::ResourceConstraint,
+                "too many accounts were asked for from your address; try again in an hour",
+            )));
+        }
+        let wanted = match filled_in(&query.0) {
+            Ok(wanted) => wanted,
+            Err(error) => return Answer::Registered(Err(error)),
+        };
+        let made = control.account_register(&domain, wanted).await;
+        Answer::Registered(match made {
+            Ok(account) => {
+                tracing::info!(account = account.jid, %from, "an account by its owner's own hand");
+                Ok(None)
+            }
+            Err(error) => Err(failed(&error)),
+        })
+    }
+}
+
+/// Variable of the answer to a question in plain text (XEP-0158 3.3).
+const ANSWER: &str = "qa";
+
+/// The form of an open domain (XEP-0158 4); clients that know no forms are told in words.
+fn asked(domain: &DomainName, question: &str) -> Element {
+    let said = format!("An account at {domain}. Answer the question: {question}");
+    let field = |var: &str, kind: &str, label: &str| Field::new(var, kind).label(label).required();
+    let form = Form::asking(ns::REGISTER)
+        .instructions(&said)
+        .field(field("username", "text-single", "Name"))
+        .field(field("password", "text-private", "Password"))
+        .field(field(ANSWER, "text-single", question));
+    Element::new("query", ns::REGISTER)
+        .child(Element::new("instructions", ns::REGISTER).text(&said))
+        .child(form.into_element())
+}
+
+/// The form, filled in.
+fn filled_in(query: &Element) -> Result<Wanted, Box<StanzaError>> {
+    let form = Submitted::within(query).filter(|form| !form.is_cancelled());
+    let form = form.ok_or_else(|| {
+        refused(
+            Condition::NotAcceptable,
+            "this domain asks a question; use an app that shows it, or ask for an invitation",
+        )
+    })?;
+    let text = |var| form.text(var).ok().flatten().map(str::to_owned);
+    match (text("username"), text("password")) {
+        (Some(username), Some(password)) if !username.is_empty() => Ok(Wanted {
+            local: username,
+            password: Secret::from(password.as_str()),
+            answer: text(ANSWER).unwrap_or_default(),
+        }),
+        _ => Err(refused(
+            Condition::NotAcceptable,
+            "an account needs username and password",
+        )),
     }
 }
 

@@ -7,10 +7,14 @@ use utoipa::ToSchema;
 /// Changes of how people get accounts; what is left out stays.
 #[derive(ToSchema)]
 pub(in crate::api) struct JoinSet {
-    /// `closed`, `invitation`.
+    /// `closed`, `invitation`, `open`.
     registration: Option<String>,
     /// Whether accounts may invite others, and not only the domain's admins.
     user_invites: Option<bool>,
+    /// What whoever is not invited is asked. An open domain has a question.
+    question: Option<String>,
+    /// What counts as an answer, in any capitals.
+    answers: Option<Vec<String>>,
 }
 
 /// How people get accounts.
@@ -18,6 +22,8 @@ pub(in crate::api) struct JoinSet {
 pub(in crate::api) struct JoinChoices {
     registration: String,
     user_invites: bool,
+    question: Option<String>,
+    answers: Option<Vec<String>>,
 }
 
 /// An invitation to be made.

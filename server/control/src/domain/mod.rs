@@ -309,6 +309,9 @@ impl Control {
         if let Some(mode) = mode.filter(|mode| mode.as_str() != row.mode) {
             self.check_offered(mode)?;
         }
+        let mut then = row.clone();
+        set.apply(&mut then);
+        JoinSet::makes_sense(&StreamChoices::of(&then).joining)?;
         let recorded = self.recorded_of(actor, &row, Operation::DomainSet, &set.said());
         let wanted = set.version.as_deref();
         let (row, written) = self

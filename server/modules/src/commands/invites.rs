@@ -110,7 +110,12 @@ mod tests {
         let refused = ask(&house, &bob, &run(CREATE, "", "")).await;
         assert!(refused.contains("<forbidden "), "{refused}");
         house
-            .iq_from("romeo@peer.example/x", "set", "one.example", &run(INVITE.node, "", ""))
+            .iq_from(
+                "romeo@peer.example/x",
+                "set",
+                "one.example",
+                &run(INVITE.node, "", ""),
+            )
             .await;
         house.sent_error("one.example", "forbidden");
         assert_eq!(house.administered(), []);

@@ -57,12 +57,7 @@ pub(super) async fn is_invited(
 }
 
 /// The account wants to see whoever has come by its invitation, too (XEP-0379 3.5).
-pub(super) async fn ask_back(
-    cx: &Context<'_>,
-    account: &BareJid,
-    contact: &BareJid,
-    now: State,
-) {
+pub(super) async fn ask_back(cx: &Context<'_>, account: &BareJid, contact: &BareJid, now: State) {
     if !now.sees() && !now.ask() {
         let request = about(account, contact, Verb::Subscribe, None);
         Box::pin(outbound(cx, &request, Verb::Subscribe)).await;

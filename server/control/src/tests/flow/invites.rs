@@ -5,6 +5,7 @@ use crate::audit::AuditQuery;
 use crate::domain::{DomainSet, JoinSet, StreamSet};
 use crate::invite::InviteAsk;
 use crate::ladder::LadderSet;
+use crate::registration::Wanted;
 use xmpp::jid::BareJid;
 
 fn token(link: &str) -> String {
@@ -33,9 +34,15 @@ async fn ext_34_a_link_makes_one_account_of_one_domain_by_success_only() {
         note: "the nurse".into(),
         ..InviteAsk::default()
     };
-    let made = control.invite_add(&owner, "example.com", ask).await.unwrap();
+    let made = control
+        .invite_add(&owner, "example.com", ask)
+        .await
+        .unwrap();
     let token = token(&made.link);
-    assert_eq!(made.uri, format!("xmpp:example.com?register;preauth={token}"));
+    assert_eq!(
+        made.uri,
+        format!("xmpp:example.com?register;preauth={token}")
+    );
     let open = control.invite_list(&owner, "example.com").await.unwrap();
     assert_eq!((open.len(), open[0].note.as_str()), (1, "the nurse"));
 
@@ -47,12 +54,12 @@ async fn ext_34_a_link_makes_one_account_of_one_domain_by_success_only() {
     ] {
         let refused = control.invite_admit(domain, token, &origin).await;
         let refused = refused.unwrap_err();
-        assert!(matches!(refused, ControlError::NotSignedIn { .. }), "{refused}");
+        assert!(
+            matches!(refused, ControlError::NotSignedIn { .. }),
+            "{refused}"
+        );
     }
-    let admitted = control
-        .invite_admit(here, &token, &origin)
-        .await
-        .unwrap();
+    let admitted = control.invite_admit(here, &token, &origin).await.unwrap();
     assert_eq!(admitted.invited.domain, "example.com");
     let weak = control
         .invite_take(&admitted, "nurse", "short".into())
@@ -121,7 +128,9 @@ async fn ext_34_a_kept_name_is_whoever_s_it_is_kept_for() {
     assert_eq!(other.field(), Some("local"));
     // What was shown in time may be taken after its end (XEP-0445 3).
     house.world.advance(8 * 86_400 * 1_000_000);
-    let late = control.invite_admit(None, &token(&made.link), &origin).await;
+    let late = control
+        .invite_admit(None, &token(&made.link), &origin)
+        .await;
     assert!(late.is_err(), "its time is over");
     control
         .invite_take(&admitted, "nurse", PASSWORD.into())
@@ -139,14 +148,20 @@ async fn ext_34_accounts_invite_contacts_where_the_owner_lets_them() {
         local: "juliet".into(),
         password: None,
     };
-    control.account_add(&owner, "example.com", new).await.unwrap();
+    control
+        .account_add(&owner, "example.com", new)
+        .await
+        .unwrap();
     let refused = control.invite_by_account(&juliet, false).await;
     assert!(matches!(refused, Err(ControlError::State { .. })));
     let lets = joining(JoinSet {
         user_invites: Some(true),
         ..JoinSet::default()
     });
-    control.domain_set(&owner, "example.com", lets).await.unwrap();
+    control
+        .domain_set(&owner, "example.com", lets)
+        .await
+        .unwrap();
     let made = control.invite_by_account(&juliet, false).await.unwrap();
     let token = token(&made.link);
     assert_eq!(
@@ -209,8 +224,13 @@ async fn ext_34_nobody_comes_where_the_domain_takes_nobody_in() {
         accounts: Some(0),
         ..LimitsSet::default()
     };
-    control.tenant_set_limits(&system, tenant, limits).await.unwrap();
-    let full = control.invite_take(&admitted, "nurse", PASSWORD.into()).await;
+    control
+        .tenant_set_limits(&system, tenant, limits)
+        .await
+        .unwrap();
+    let full = control
+        .invite_take(&admitted, "nurse", PASSWORD.into())
+        .await;
     assert!(matches!(full, Err(ControlError::Limit { .. })));
     control
         .tenant_set_limits(&system, tenant, LimitsSet::default())
@@ -231,4 +251,76 @@ async fn ext_34_nobody_comes_where_the_domain_takes_nobody_in() {
         .await
         .unwrap();
     assert!(control.invite_admit(None, &token, &origin).await.is_err());
+}
+
+#[tokio::test]
+async fn ext_33_an_open_domain_takes_in_whoever_answers_its_question() {
+    let house = House::open(false).await;
+    let control = &house.control;
+    let owner = house.live("example.com", "me@example.org").await;
+    let domain = xmpp::jid::DomainName::parse("example.com").unwrap();
+    let come = async |local: &str, answer: &str| {
+        let wanted = Wanted {
+            local: local.into(),
+            password: PASSWORD.into(),
+            answer: answer.into(),
+        };
+        control.account_register(&domain, wanted).await
+    };
+    let closed = come("nurse", "lark").await.unwrap_err();
+    assert!(matches!(closed, ControlError::State { .. }), "{closed}");
+    let open = |question: &str| {
+        joining(JoinSet {
+            registration: Some("open".into()),
+            question: Some(question.into()),
+            answers: Some(vec!["lark".into()]),
+            ..JoinSet::default()
+        })
+    };
+    let silent = control.domain_set(&owner, "example.com", open("")).await;
+    assert_eq!(silent.unwrap_err().field(), Some("question"));
+    control
+        .domain_set(&owner, "example.com", open("Which bird?"))
+        .await
+        .unwrap();
+    for (local, answer, field) in [
+        ("nurse", "owl", "answer"),
+        ("Abuse", "lark", "local"),
+        ("a b", "lark", "local"),
+    ] {
+        let refused = come(local, answer).await.unwrap_err();
+        assert_eq!(refused.field(), Some(field), "{local} {answer}");
+    }
+    let ask = InviteAsk {
+        local: Some("cook".into()),
+        ..InviteAsk::default()
+    };
+    control
+        .invite_add(&owner, "example.com", ask)
+        .await
+        .unwrap();
+    let kept = come("cook", "lark").await;
+    assert!(
+        matches!(kept, Err(ControlError::Exists { .. })),
+        "kept for somebody"
+    );
+    assert_eq!(
+        come("Nurse", "LARK").await.unwrap().jid,
+        "nurse@example.com"
+    );
+    let again = come("nurse", "lark").await;
+    assert!(matches!(again, Err(ControlError::Exists { .. })));
+    let limits = LimitsSet {
+        accounts: Some(1),
+        ..LimitsSet::default()
+    };
+    let tenant = owner.tenant().unwrap().0;
+    control
+        .tenant_set_limits(&Actor::system("test"), tenant, limits)
+        .await
+        .unwrap();
+    assert!(matches!(
+        come("friar", "lark").await,
+        Err(ControlError::Limit { .. })
+    ));
 }

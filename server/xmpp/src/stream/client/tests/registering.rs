@@ -2,7 +2,8 @@
 
 use super::*;
 
-const PREAUTH: &str = "<iq type='set' id='p' to='one.example'><preauth xmlns='urn:xmpp:pars:0' token='good'/></iq>";
+const PREAUTH: &str =
+    "<iq type='set' id='p' to='one.example'><preauth xmlns='urn:xmpp:pars:0' token='good'/></iq>";
 const WANT: &str = "<iq type='get' id='g'><query xmlns='jabber:iq:register'/></iq>";
 const MAKE: &str = "<iq type='set' id='s'><query xmlns='jabber:iq:register'><username>bob</username>\
                     <password>secret horse</password></query></iq>";

@@ -1,0 +1,122 @@
+//! Accounts that people make themselves, where the domain's owner has opened it (XEP-0077, EXT-33).
+//!
+//! Whoever comes answers the domain's question; the account passes the rules, limits and log that hold for every account.
+//! Refuses: names by which a domain's own people are written to (RFC 2142), so that no stranger answers for them.
+
+use store::StoreError;
+use xmpp::jid::DomainName;
+
+use crate::account::{AccountView, prepare, taken};
+use crate::domain::StreamChoices;
+use crate::error::{ControlError, Result};
+use crate::event::EventKind;
+use crate::permission::Operation;
+use crate::secret::Secret;
+use crate::{Actor, Control};
+
+/// Names that are nobody's to take: those of RFC 2142, and what looks like them.
+const NOBODYS: [&str; 20] = [
+    "abuse",
+    "admin",
+    "administrator",
+    "help",
+    "hostmaster",
+    "info",
+    "marketing",
+    "moderator",
+    "news",
+    "noc",
+    "operator",
+    "owner",
+    "postmaster",
+    "root",
+    "sales",
+    "security",
+    "staff",
+    "support",
+    "system",
+    "webmaster",
+];
+
+/// An account that somebody wants.
+pub struct Wanted {
+    /// Localpart, in any spelling that RFC 7622 allows.
+    pub local: String,
+    /// Password.
+    pub password: Secret,
+    /// The answer to the domain's question.
+    pub answer: String,
+}
+
+impl Control {
+    /// Makes an account for somebody whom nobody has invited. The caller counts attempts by address.
+    ///
+    /// # Errors
+    /// [`ControlError::State`] where the domain is not open, [`ControlError::Invalid`] when the answer is none, the name is not
+    /// to be had or the password not good enough, [`ControlError::Exists`] when the name is somebody's, [`ControlError::Limit`]
+    /// when the customer has no room.
+    pub async fn account_register(
+        &self,
+        domain: &DomainName,
+        wanted: Wanted,
+    ) -> Result<AccountView> {
+        let row = self.store().domain_hosted(domain).await?;
+        let row = row.ok_or_else(|| ControlError::not_found("domain", domain))?;
+        let choices = StreamChoices::of(&row).joining;
+        if !choices.is_open() || !self.takes_people(&row).await? {
+            return Err(ControlError::State {
+                name: row.name.to_string(),
+                state: "not open".into(),
+                problem: "accounts are by invitation".into(),
+                remedy: "Ask whoever looks after the domain.".into(),
+            });
+        }
+        if !choices.is_answer(&wanted.answer) {
+            return Err(ControlError::invalid(
+                "answer",
+                wanted.answer,
+                "that is not the answer to the question",
+                "Ask somebody at the domain.",
+            ));
+        }
+        let (local, password, _) = prepare(&row.name, &wanted.local, Some(wanted.password))?;
+        if NOBODYS.contains(&local.as_str()) {
+            return Err(ControlError::invalid(
+                "local",
+                local,
+                "people write to that name when they mean the domain itself",
+                "Choose another name.",
+            ));
+        }
+        self.account_room(&row, 1).await?;
+        let verifiers = self.derive(password).await?;
+        let jid = format!("{local}@{}", row.name);
+        let now = self.now();
+        let name = row.name.as_str();
+        let by = Actor::newcomer(&jid, "registration");
+        let made = self
+            .recorded(
+                &by,
+                Some(row.tenant),
+                Operation::AccountAdd,
+                name,
+                &jid,
+                "by themselves",
+            )
+            .domain(row.id, &row.name)
+            .account_add(&local, &verifiers, now)
+            .await;
+        match made {
+            Ok(_) => {}
+            Err(StoreError::Conflict { .. }) => return Err(taken(&local, &row.name)),
+            Err(error) => return Err(error.into()),
+        }
+        self.tell(&row, EventKind::Accounts);
+        Ok(AccountView {
+            jid,
+            local,
+            state: store::ACTIVE.into(),
+            created: now,
+        })
+    }
+}
