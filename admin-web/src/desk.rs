@@ -13,6 +13,8 @@ use crate::error::{Answer, Failure, Problem};
 use crate::form::Posted;
 use crate::frame::{Frame, Here, csv, done, html};
 use crate::login::{OrPage, SignedIn, leave};
+use crate::qr;
+use crate::ui::Markup;
 use crate::urls;
 
 // --- team ---
@@ -314,6 +316,16 @@ pub(crate) struct MePage {
     pub(crate) codes: Vec<String>,
     /// The login of this browser.
     pub(crate) this: i64,
+}
+
+impl MePage {
+    /// The secret for the camera of a phone.
+    fn secret_code(&self, begun: &FactorBegun) -> Markup {
+        qr::svg(
+            &begun.uri,
+            "QR code of the secret, for an authenticator app",
+        )
+    }
 }
 
 /// Password and logins.

@@ -34,6 +34,8 @@ pub(crate) struct OperatorPage {
     pub(crate) search: String,
     /// Those whose domains are on the page.
     pub(crate) tenants: Vec<TenantView>,
+    /// Whoever looks at it signs in with a password alone.
+    pub(crate) unguarded: bool,
 }
 
 impl OperatorPage {
@@ -117,7 +119,9 @@ pub(crate) async fn home(
             tenants.push(tenant.or_page(&desk)?);
         }
     }
+    let factor = control.factor_show(&desk.actor).await.or_page(&desk)?;
     let page = OperatorPage {
+        unguarded: factor.state != "on",
         overview: control.overview(&desk.actor).await.or_page(&desk)?,
         page,
         search: part.search,

@@ -38,7 +38,7 @@ pub struct FactorView {
     pub since: Option<Timestamp>,
     /// Recovery codes that are left.
     pub codes: u64,
-    /// Does the customer ask it of its people?
+    /// Does the customer ask it of its people, or the configuration of the platform's operators?
     pub wanted: bool,
 }
 
@@ -61,7 +61,7 @@ impl Control {
                 let row = self.store().tenant_get(tenant).await?;
                 row.is_some_and(|row| row.second_factor)
             }
-            None => false,
+            None => self.settings().operators_second_factor,
         };
         Ok(FactorView {
             state: match &row {
@@ -73,6 +73,12 @@ impl Control {
             codes: self.store().recovery_count(operator).await?,
             wanted,
         })
+    }
+
+    /// Whether somebody has a second factor that was shown to work.
+    pub(crate) async fn has_factor(&self, operator: OperatorId) -> Result<bool> {
+        let row = self.store().factor_get(operator).await?;
+        Ok(row.is_some_and(|row| row.since.is_some()))
     }
 
     /// Draws a secret for the actor's app, against their password: whoever finds an open browser cannot lock its owner out.
@@ -212,8 +218,7 @@ impl Control {
         origin: &Origin,
     ) -> Result<LoggedIn> {
         let row = self.password_login(request, origin).await?;
-        let factor = self.store().factor_get(row.id).await?;
-        if factor.is_none_or(|factor| factor.since.is_none()) {
+        if !self.has_factor(row.id).await? {
             return self.login_make(&row, origin).await;
         }
         match code {

@@ -200,6 +200,8 @@ impl Control {
             let (enrol, step) = self.store().operator_standing(row.id).await?;
             actor.enrol = enrol;
             actor.looks_only = Step::parse(&step) >= Some(Step::ReadOnly);
+        } else if self.settings().operators_second_factor {
+            actor.enrol = !self.has_factor(row.id).await?;
         }
         Ok(actor)
     }

@@ -362,6 +362,9 @@ sections! {
     panel: PanelSection {
         /// Its address as people type it: "https://panel.hosting.example.net".
         url: String = "http://127.0.0.1:8080".into(),
+        /// Operators of the platform must sign in with a second factor: whoever has none sets one up before anything else.
+        /// Otherwise the panel warns them.
+        operators_second_factor: bool = false,
     }
 
     /// What one customer, account or address may take.

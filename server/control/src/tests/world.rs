@@ -548,6 +548,7 @@ pub(crate) fn settings() -> PlatformSettings {
         record_ttl_seconds: 3600,
         web: "https://web.hosting.example".into(),
         invites: "https://web.hosting.example".into(),
+        operators_second_factor: false,
         posh_expires_seconds: 14_400,
         website_port: 443,
         http_port: 80,
