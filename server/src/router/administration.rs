@@ -145,9 +145,9 @@ pub(crate) fn not_done(error: &ControlError) -> NotDone {
         ControlError::NotFound { .. } => Condition::ItemNotFound,
         ControlError::Exists { .. } => Condition::Conflict,
         ControlError::Invalid { .. } => Condition::NotAcceptable,
-        ControlError::Limit { .. } | ControlError::Unavailable { .. } => {
-            Condition::ResourceConstraint
-        }
+        ControlError::Limit { .. }
+        | ControlError::Unavailable { .. }
+        | ControlError::TooMany { .. } => Condition::ResourceConstraint,
         ControlError::Internal { .. } => Condition::InternalServerError,
         _ => Condition::NotAllowed,
     };

@@ -325,7 +325,9 @@ impl Host for ClientHost {
             Ask::Register { domain, set, query } => {
                 let shown = self.invite.lock().clone();
                 match shown {
-                    Some(_) => Box::pin(door.register(set, query, self.invite.clone())),
+                    Some(admitted) => {
+                        Box::pin(door.register(admitted, set, query, self.invite.clone()))
+                    }
                     None => Box::pin(door.register_open(domain, set, query, self.from)),
                 }
             }

@@ -33,6 +33,13 @@ fn refused(condition: Condition, text: impl Into<String>) -> Box<StanzaError> {
     Box::new(error)
 }
 
+fn starting() -> Box<StanzaError> {
+    refused(
+        Condition::ResourceConstraint,
+        "the server has only just started; try again",
+    )
+}
+
 fn failed(error: &ControlError) -> Box<StanzaError> {
     if matches!(error, ControlError::Internal { .. }) {
         tracing::error!(error = error.log_text(), "an account could not be made");
@@ -51,10 +58,7 @@ impl ClientDoor {
         shown: Shown,
     ) -> Answer {
         let Some(control) = self.router.control() else {
-            return Answer::Registered(Err(refused(
-                Condition::ResourceConstraint,
-                "the server has only just started; try again",
-            )));
+            return Answer::Registered(Err(starting()));
         };
         let origin = Origin {
             address: Some(from.ip()),
@@ -76,19 +80,16 @@ impl ClientDoor {
         })
     }
 
-    /// What an account needs, or the account.
+    /// What an account by invitation needs, or the account.
     pub(super) async fn register(
         self: Arc<Self>,
+        admitted: Arc<Admitted>,
         set: bool,
         query: Confided<Element>,
         shown: Shown,
     ) -> Answer {
-        let admitted = shown.lock().clone();
-        let (Some(admitted), Some(control)) = (admitted, self.router.control()) else {
-            return Answer::Registered(Err(refused(
-                Condition::NotAllowed,
-                "accounts of this domain are by invitation",
-            )));
+        let Some(control) = self.router.control() else {
+            return Answer::Registered(Err(starting()));
         };
         if !set {
             return Answer::Registered(Ok(Some(wanted(&admitted))));
@@ -107,9 +108,7 @@ impl ClientDoor {
             Err(error) => Err(failed(&error)),
         })
     }
-}
 
-impl ClientDoor {
     /// The same for whoever is not invited.
     pub(super) async fn register_open(
         self: Arc<Self>,
