@@ -36,7 +36,8 @@ use crate::config::Config;
 use crate::federation::{self, Federation};
 use crate::metrics::Metrics;
 use crate::net::limits::{
-    AddressLimits, Addresses, LoginLimits, Logins, Pulse, RecipientLimits, Recipients, StreamLimits,
+    AddressLimits, Addresses, LoginLimits, Logins, Pulse, RecipientLimits, Recipients,
+    Registrations, StreamLimits,
 };
 use crate::net::now;
 use crate::net::plain::{self, PlainDoor};
