@@ -209,10 +209,10 @@ fn ext_34_a_user_invites_by_an_ad_hoc_command_and_becomes_a_contact_of_whoever_c
         "<presence type='subscribe' to='alice@one.example'><preauth xmlns='urn:xmpp:pars:0' token='{token}'/></presence>"
     ));
     bob.until("type='subscribed'");
+    bob.until("from='alice@one.example/inviter'");
     bob.until("type='subscribe'");
     bob.send("<presence type='subscribed' to='alice@one.example'/>");
     alice.until("from='bob@two.example/guest'");
-    bob.until("from='alice@one.example/inviter'");
 }
 
 /// EXT-33: nobody comes uninvited until the owner has opened the domain, and then with an answer.

@@ -368,13 +368,7 @@ impl Control {
         match made {
             Ok(Some(_)) => {}
             Ok(None) => return Err(ended()),
-            Err(StoreError::Conflict { .. }) => {
-                return Err(ControlError::Exists {
-                    what: "account",
-                    name: jid,
-                    remedy: "Choose another name.".into(),
-                });
-            }
+            Err(StoreError::Conflict { .. }) => return Err(name_taken(jid)),
             Err(error) => return Err(error.into()),
         }
         if let Some(contact) = &invite.contact
@@ -396,6 +390,15 @@ impl Control {
         let base = self.settings().invites.trim_end_matches('/');
         let link = format!("{base}{INVITE_PATH}{token}");
         (uri(&row.name, invite, token), link)
+    }
+}
+
+/// What somebody who wants an account is told of a name that is another's, or kept for another.
+pub(crate) fn name_taken(jid: String) -> ControlError {
+    ControlError::Exists {
+        what: "account",
+        name: jid,
+        remedy: "Choose another name.".into(),
     }
 }
 

@@ -6,10 +6,11 @@
 use store::StoreError;
 use xmpp::jid::DomainName;
 
-use crate::account::{AccountView, prepare, taken};
+use crate::account::{AccountView, prepare};
 use crate::domain::StreamChoices;
 use crate::error::{ControlError, Result};
 use crate::event::EventKind;
+use crate::invite::name_taken;
 use crate::permission::Operation;
 use crate::secret::Secret;
 use crate::{Actor, Control};
@@ -108,7 +109,7 @@ impl Control {
             .await;
         match made {
             Ok(_) => {}
-            Err(StoreError::Conflict { .. }) => return Err(taken(&local, &row.name)),
+            Err(StoreError::Conflict { .. }) => return Err(name_taken(jid)),
             Err(error) => return Err(error.into()),
         }
         self.tell(&row, EventKind::Accounts);

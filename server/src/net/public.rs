@@ -209,11 +209,10 @@ async fn invites_of_domain(
     State(pages): State<Pages>,
     Extension(Served(domain)): Extension<Served>,
     Extension(arrival): Extension<Arrival>,
-    mut request: Request,
+    request: Request,
 ) -> Response {
     let own = OwnWebsite(domain.to_string());
-    request.extensions_mut().insert(own);
-    invites(&pages, &arrival, request).await
+    invites(&pages, &arrival, Some(own), request).await
 }
 
 /// Under the platform's own name: to whichever domain.
@@ -222,14 +221,29 @@ async fn invites_of_any(
     Extension(arrival): Extension<Arrival>,
     request: Request,
 ) -> Response {
-    invites(&pages, &arrival, request).await
+    invites(&pages, &arrival, None, request).await
 }
 
-async fn invites(pages: &Pages, arrival: &Arrival, mut request: Request) -> Response {
+async fn invites(
+    pages: &Pages,
+    arrival: &Arrival,
+    own: Option<OwnWebsite>,
+    request: Request,
+) -> Response {
     let Some(app) = pages.get() else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
-    request.extensions_mut().insert(ConnectInfo(arrival.from));
+    // A request as it came: what this router has found in its path is not to be found twice.
+    let (parts, body) = request.into_parts();
+    let mut request = Request::new(body);
+    *request.method_mut() = parts.method;
+    *request.uri_mut() = parts.uri;
+    *request.headers_mut() = parts.headers;
+    let extensions = request.extensions_mut();
+    extensions.insert(ConnectInfo(arrival.from));
+    if let Some(own) = own {
+        extensions.insert(own);
+    }
     let Ok(response) = app.clone().call(request).await;
     response
 }
