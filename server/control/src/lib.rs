@@ -46,6 +46,7 @@ pub mod worker;
 mod password;
 mod rate;
 mod status;
+mod suffix;
 mod time;
 mod verdict;
 

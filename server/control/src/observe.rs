@@ -19,6 +19,7 @@ pub use self::http::{HttpDoor, HttpFault, HttpView};
 use crate::domain::Seen;
 use crate::findings::{doubled_name, holds, rtype};
 use crate::records::{Certified, DesiredRecord, DomainFacts, Mode, Purpose, RecordValue, SERVICES};
+use crate::suffix::registrable;
 
 /// Record types that are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -601,7 +602,7 @@ impl Eyes<'_> {
                         _ => Vec::new(),
                     };
                     // An apex at a public suffix means that nobody below it has been delegated anything.
-                    let registered = psl::domain_str(candidate).is_some();
+                    let registered = registrable(candidate).is_some();
                     return (
                         registered.then(|| candidate.to_owned()),
                         missing && !registered,

@@ -14,6 +14,7 @@ use crate::permission::{Operation, Role};
 use crate::records::DesiredRecord;
 use crate::secret::Secret;
 use crate::settings::Limits;
+use crate::suffix::registrable;
 use crate::time::DAY;
 use crate::{Actor, Control, ladder, password, rate};
 
@@ -243,7 +244,7 @@ pub(crate) fn classify(domain: &str, platform_zone: &str) -> (DomainHint, Option
             None,
         );
     }
-    if psl::domain_str(&ascii).is_none() {
+    if registrable(&ascii).is_none() {
         return (
             hint(
                 "public-suffix",

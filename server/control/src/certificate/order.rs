@@ -25,6 +25,7 @@ use crate::outside::{
 };
 use crate::permission::Operation;
 use crate::records::{DesiredRecord, Mode, certified};
+use crate::suffix::registrable;
 use crate::time::{DAY, plus};
 use crate::{Actor, Control, rollover};
 
@@ -566,7 +567,7 @@ fn spent_at(rows: &[SpentRow], authority: &str) -> Spent {
 /// The registered domain, by which authorities count; the name itself where there is none.
 fn registered(name: &DomainName) -> String {
     let ascii = name.to_ascii();
-    psl::domain_str(&ascii).unwrap_or(&ascii).to_owned()
+    registrable(&ascii).unwrap_or(&ascii).to_owned()
 }
 
 /// A digest of the names, whatever their order.
