@@ -50,7 +50,7 @@ pub use external::{External, ExternalService};
 pub use hooks::{Answer, Ask, Module, Undeliverable};
 pub use info::{ModuleInfo, Service, Spec};
 pub use memory::{Limits, Modules, PubsubLimits};
-pub use passage::{Direction, Glance, Passage, Taken};
+pub use passage::{Direction, Glance, Passage, Seen, Taken};
 pub use switchboard::{SessionUpdate, SessionView, Switchboard};
 pub use uploads::UploadLimits;
 

@@ -56,6 +56,14 @@ impl<'a> Glance<'a> {
         })
     }
 
+    /// What the look has shown, for the passage of the same message: it need not be looked at again.
+    pub fn seen(&self) -> Seen {
+        Seen {
+            direction: self.direction,
+            content: self.content,
+        }
+    }
+
     /// Whose; whether there is such an account is not known yet.
     pub fn account(&self) -> &'a str {
         self.whose.bare_str()
@@ -93,6 +101,13 @@ impl<'a> Glance<'a> {
     }
 }
 
+/// What a [`Glance`] at a message has shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
+    direction: Direction,
+    content: Content,
+}
+
 /// A message on its way past one account, for which something has to wait.
 #[derive(Debug)]
 pub struct Passage {
@@ -112,15 +127,18 @@ pub struct Passage {
 }
 
 impl Passage {
-    /// `None`: the message lacks an address.
-    pub fn new(direction: Direction, message: Stanza) -> Option<Self> {
-        let glance = Glance::of(direction, &message)?;
-        let (whose, content) = (glance.whose.clone(), glance.content);
+    /// Of the message that was glanced at. `None`: it lacks an address.
+    pub fn new(seen: Seen, message: Stanza) -> Option<Self> {
+        let whose = match seen.direction {
+            Direction::Sent => message.from(),
+            Direction::Received => message.to(),
+        };
+        let whose = whose?.clone();
         Some(Self {
             account: whose.bare(),
-            direction,
+            direction: seen.direction,
             whose,
-            content,
+            content: seen.content,
             message,
             kept: None,
             silent: false,

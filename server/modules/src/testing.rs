@@ -22,7 +22,7 @@ use crate::administration::{NotDone, Work};
 use crate::context::{Context, DomainSettings, Hosted};
 use crate::hooks;
 use crate::memory::{Limits, Modules, lock};
-use crate::passage::{Direction, Passage, Taken};
+use crate::passage::{Direction, Glance, Passage, Taken};
 use crate::switchboard::{SessionUpdate, SessionView, Switchboard};
 
 /// The house.
@@ -255,8 +255,7 @@ impl House {
     pub(crate) async fn sends(&self, session: &Jid, xml: &str) -> String {
         let message = stanza(xml).with_from(session);
         let cx = self.context(session.domain());
-        let passage = Passage::new(Direction::Sent, message);
-        let mut passage = passage.expect("addresses");
+        let mut passage = passage(Direction::Sent, message);
         if !hooks::message_passing(&cx, &mut passage).await {
             return String::new();
         }
@@ -268,8 +267,7 @@ impl House {
     pub(crate) async fn receives(&self, xml: &str, taken: Taken) -> String {
         let message = stanza(xml);
         let cx = self.context(message.to().expect("to").domain());
-        let passage = Passage::new(Direction::Received, message);
-        let mut passage = passage.expect("addresses");
+        let mut passage = passage(Direction::Received, message);
         if !hooks::message_passing(&cx, &mut passage).await {
             return String::new();
         }
@@ -475,6 +473,11 @@ fn domain_row(tenant: TenantId, name: &DomainName, now: Timestamp) -> DomainRow 
 pub(crate) fn stanza(xml: &str) -> Stanza {
     let element = Element::parse(xml, ns::CLIENT).expect("well-formed");
     Stanza::from_element(&element).expect("a stanza")
+}
+
+fn passage(direction: Direction, message: Stanza) -> Passage {
+    let seen = Glance::of(direction, &message).map(|glance| glance.seen());
+    Passage::new(seen.expect("addresses"), message).expect("addresses")
 }
 
 fn text(stanza: Stanza) -> String {

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use modules::{Direction, Glance, Passage, Taken, hooks};
+use modules::{Direction, Glance, Passage, Seen, Taken, hooks};
 use xmpp::jid::Jid;
 use xmpp::ns;
 use xmpp::stanza::{Condition, Kind, Stanza, StanzaType, delay};
@@ -40,7 +40,8 @@ impl Router {
     ) -> Option<Later> {
         let glance = Glance::of(direction, &stanza)?;
         if hooks::message_concerns(&self.modules, &domain.hosted, &glance) {
-            return self.waiting(domain, stanza, direction);
+            let seen = glance.seen();
+            return self.waiting(domain, stanza, seen);
         }
         if direction == Direction::Sent {
             self.taken(domain, &glance, &Taken::Nobody);
@@ -78,10 +79,10 @@ impl Router {
     }
 
     /// The long way past one account. It is in the box once, or the box would be several times its size.
-    fn waiting(&self, domain: &Arc<Domain>, stanza: Stanza, direction: Direction) -> Option<Later> {
-        let mut passage = Passage::new(direction, stanza)?;
+    fn waiting(&self, domain: &Arc<Domain>, stanza: Stanza, seen: Seen) -> Option<Later> {
+        let mut passage = Passage::new(seen, stanza)?;
         let (router, domain) = (self.this.upgrade()?, domain.clone());
-        Some(match direction {
+        Some(match passage.direction {
             Direction::Sent => Box::pin(async move { router.sent(&domain, &mut passage).await }),
             Direction::Received => {
                 Box::pin(async move { router.received(&domain, &mut passage).await })
