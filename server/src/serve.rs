@@ -210,7 +210,13 @@ impl Server {
         });
         let late = Duration::from_millis(limits.late_milliseconds.into());
         let pulse = Pulse::new(late);
-        tasks.spawn(pulse.clone().run(addresses.clone(), stop.clone()));
+        let asked = store.clone();
+        let ask = move || {
+            let store = asked.clone();
+            // Whether it can answer is for those who want to know.
+            async move { store.ping().await.unwrap_or_default() }
+        };
+        tasks.spawn(pulse.clone().run(addresses.clone(), ask, stop.clone()));
         let live = Arc::new(LiveServer {
             addresses: addresses.clone(),
             config: config.clone(),

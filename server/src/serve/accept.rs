@@ -110,11 +110,19 @@ async fn accept_loop(listener: TcpListener, way: Way, doors: Arc<Doors>, stop: C
             }
         };
         let Ok(admission) = doors.admitted(from) else {
+            turn_away(&tcp);
             continue;
         };
         let task = connection(tcp, from, way, doors.clone(), admission);
         doors.tasks.spawn(task);
     }
+}
+
+/// Ends a connection that is not let in, so that nothing of it is left: with a reset, which the other side hears as soon as it
+/// looks, and after which the system need not remember the connection for a minute.
+fn turn_away(tcp: &TcpStream) {
+    // Where that fails it is closed in the ordinary way.
+    let _ = tcp.set_zero_linger();
 }
 
 impl Doors {
