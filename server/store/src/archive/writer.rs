@@ -2,10 +2,10 @@
 //!
 //! A chat makes two of them, and a commit for each would cost more than everything else a message does. So one task takes
 //! whatever waits, writes it with one statement, commits once and answers all. Nothing waits for a timer: a lone message is
-//! written at once, and while a commit is under way the next batch gathers. On SQLite the batch goes into the log
-//! ([`log`](super::log)), by one write of [`crate::group`], which owns the only connection that writes; PostgreSQL puts each
-//! row where it belongs. A batch that is refused there is tried message by message, so that one that cannot be stored takes
-//! no other with it.
+//! written at once, one of many when those who are ready to run have had their turn, and while a commit is under way the next
+//! batch gathers. On SQLite the batch goes into the log ([`log`](super::log)), by one write of [`crate::group`], which owns the
+//! only connection that writes; PostgreSQL puts each row where it belongs. A batch that is refused there is tried message by
+//! message, so that one that cannot be stored takes no other with it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -132,6 +132,22 @@ impl Writer {
     }
 }
 
+/// Waits for the first job and takes it with all that wait by the time that everybody who is ready to run now has had their
+/// turn: whoever hands in a message wakes this task at once, and the others who are about to would each get a commit of their
+/// own. 0: nobody can hand in any more. What it has taken when it is dropped is in the batch.
+async fn gather(jobs: &mut mpsc::Receiver<Job>, batch: &mut Vec<Job>) -> usize {
+    let taken = jobs.recv_many(batch, TOGETHER).await;
+    if taken > 0 {
+        tokio::task::yield_now().await;
+        while batch.len() < TOGETHER
+            && let Ok(job) = jobs.try_recv()
+        {
+            batch.push(job);
+        }
+    }
+    taken
+}
+
 /// What is to be kept, who waits for it, and who waits for an empty log.
 fn sorted(batch: &mut Vec<Job>) -> (Vec<Row>, Vec<Answer>, Vec<Answer>) {
     let (mut keep, mut settle) = (Vec::with_capacity(batch.len()), Vec::new());
@@ -163,7 +179,7 @@ async fn logged(group: Group, waiting: Arc<Waiting>, mut jobs: mpsc::Receiver<Jo
     let mut due = std::pin::pin!(sleep_until(Instant::now() + SOON));
     loop {
         let late = tokio::select! {
-            taken = jobs.recv_many(&mut batch, TOGETHER) => match taken {
+            taken = gather(&mut jobs, &mut batch) => match taken {
                 0 => return,
                 _ => false,
             },
@@ -217,7 +233,7 @@ async fn put_away(group: &Group) -> Result<()> {
 /// PostgreSQL: where it belongs at once.
 async fn direct(pool: PgPool, mut jobs: mpsc::Receiver<Job>) {
     let mut batch = Vec::with_capacity(64);
-    while jobs.recv_many(&mut batch, TOGETHER).await > 0 {
+    while gather(&mut jobs, &mut batch).await > 0 {
         let (mut rows, answers, settle) = sorted(&mut batch);
         tell(settle, &Ok(()));
         if rows.is_empty() {
