@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use crate::Outcome;
 use crate::authority::{self, Domains};
 use crate::client::Client;
-use crate::curves::{LANES, Point, flat};
+use crate::curves::{FLAT, LANES, Point, flat};
 use crate::machine::{Process, Used};
 use crate::report::{Figure, align, words};
 use crate::scenario::chat::{self, Reader, Writer};
@@ -131,6 +131,7 @@ pub async fn run(
         "CPU time per message of both sides, by peers",
         Unit::Micros,
         &curve,
+        FLAT,
         &mut text,
     );
     let _ = writeln!(text, "medians of {}", size.repeat);

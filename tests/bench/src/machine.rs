@@ -257,6 +257,10 @@ impl Used {
     }
 }
 
+/// Places of utime and stime, fields 14 and 15 of proc(5), in [`stat`]; those of ended children are two behind.
+const UTIME: usize = 11;
+const STIME: usize = 12;
+
 /// Fields of `/proc/PID/stat` behind the name, from field 3 (state) on.
 fn stat(id: u32) -> Option<Vec<String>> {
     let text = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
@@ -294,11 +298,24 @@ pub fn used(root: u32) -> Outcome<Used> {
                 .and_then(|text| text.parse::<f64>().ok())
                 .unwrap_or(0.0)
         };
-        // utime and cutime are fields 14 and 16, stime and cstime 15 and 17 of proc(5).
-        sum.user += (ticks(11) + ticks(13)) / tick;
-        sum.system += (ticks(12) + ticks(14)) / tick;
+        sum.user += (ticks(UTIME) + ticks(UTIME + 2)) / tick;
+        sum.system += (ticks(STIME) + ticks(STIME + 2)) / tick;
     }
     Ok(sum)
+}
+
+/// CPU time of this process alone.
+pub fn own() -> Outcome<Used> {
+    let tick = rustix::param::clock_ticks_per_second() as f64;
+    let fields = stat(std::process::id()).ok_or("this process has no entry in /proc")?;
+    let seconds = |at: usize| {
+        let ticks = fields.get(at).and_then(|text| text.parse::<f64>().ok());
+        ticks.unwrap_or(0.0) / tick
+    };
+    Ok(Used {
+        user: seconds(UTIME),
+        system: seconds(STIME),
+    })
 }
 
 /// Memory of a process tree, in bytes.
