@@ -1,6 +1,7 @@
 //! Sockets: listeners and the way out, the one loop around a stream machine, TLS identity by name, DNS, and the HTTP doors.
 
 pub mod dial;
+mod door;
 pub mod fetch;
 pub mod guard;
 pub mod internal;

@@ -17,14 +17,12 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::debug;
 use xmpp::jid::DomainName;
 
-use super::limits::{AddressLimits, Addresses};
+use super::door::{self, Room};
 use super::public::{Knows, host_of, nothing_here};
 use super::tls::Names;
 
@@ -32,8 +30,6 @@ use super::tls::Names;
 const CONNECTIONS: usize = 1024;
 /// A request's header must be complete within this time.
 const HEADER: Duration = Duration::from_secs(10);
-/// How long accepting rests after an error.
-const PAUSE: Duration = Duration::from_millis(200);
 /// No connection lives longer.
 const LIFE: Duration = Duration::from_secs(60);
 
@@ -55,47 +51,26 @@ pub struct PlainDoor {
 
 /// Accepts until `stop`, then lets requests under way end.
 pub async fn serve(listener: TcpListener, door: PlainDoor, stop: CancellationToken) {
-    let tasks = TaskTracker::new();
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
-    let addresses = Addresses::new(AddressLimits {
-        simultaneous: door.per_address.0,
-        per_minute: door.per_address.1,
-        unauthenticated: door.per_address.0,
-        unauthenticated_in_all: u32::try_from(CONNECTIONS).unwrap_or(u32::MAX),
-    });
+    let room = Room {
+        door: "plain",
+        connections: CONNECTIONS,
+        per_address: door.per_address,
+        farewell: HEADER,
+    };
     let app = Router::new()
         .route(CHALLENGE, get(answer))
         .fallback(to_https)
         .with_state(door);
-    loop {
-        let Ok(permit) = room.clone().acquire_owned().await else {
-            break;
-        };
-        let accepted = tokio::select! {
-            () = stop.cancelled() => break,
-            accepted = listener.accept() => accepted,
-        };
-        let (tcp, address) = match accepted {
-            Ok(connection) => connection,
-            Err(error) => {
-                tracing::warn!(%error, "the plain door cannot accept");
-                tokio::time::sleep(PAUSE).await;
-                continue;
-            }
-        };
-        let Ok(admission) = addresses.admit(address.ip(), Instant::now()) else {
-            continue;
-        };
-        let (app, stop) = (app.clone(), stop.clone());
-        tasks.spawn(async move {
-            let _permit = (permit, admission);
+    let ending = stop.clone();
+    door::accept(listener, room, stop, move |tcp, _| {
+        let (app, stop) = (app.clone(), ending.clone());
+        async move {
             if let Err(error) = connection(tcp, app, stop).await {
                 debug!(%error, "a connection of the plain door ended early");
             }
-        });
-    }
-    tasks.close();
-    let _ = timeout(HEADER, tasks.wait()).await;
+        }
+    })
+    .await;
 }
 
 async fn connection(

@@ -25,15 +25,13 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tower_service::Service as _;
 use tracing::debug;
 use xmpp::jid::DomainName;
 
-use super::limits::{AddressLimits, Addresses};
+use super::door::{self, Room};
 use super::plain::{CHALLENGE, challenge};
 use super::tls::{self, Door, Identities, Names};
 use super::web::{self, Arrival, Web};
@@ -44,8 +42,6 @@ const CONNECTIONS: usize = 4096;
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// A request's header must be complete within this time.
 const HEADER: Duration = Duration::from_secs(10);
-/// How long accepting rests after an error.
-const PAUSE: Duration = Duration::from_millis(200);
 /// No connection takes requests for longer …
 const LIFE: Duration = Duration::from_secs(300);
 /// … and so long it may take to end those under way.
@@ -79,8 +75,6 @@ struct Served(DomainName);
 
 /// Accepts until `stop`, then lets requests under way end.
 pub async fn serve(listener: TcpListener, door: PublicDoor, stop: CancellationToken) {
-    let tasks = TaskTracker::new();
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
     let shared = |app: Router, invites: MethodRouter<Pages>| {
         app.merge(web::router(door.web.clone()))
             .merge(invites_router(invites, door.invites.clone()))
@@ -90,43 +84,22 @@ pub async fn serve(listener: TcpListener, door: PublicDoor, stop: CancellationTo
         domain: shared(router(door.control.clone()), any(invites_of_domain)),
         platform: shared(platform_router(door.control.clone()), any(invites_of_any)),
     };
-    let most = u32::try_from(CONNECTIONS).unwrap_or(u32::MAX);
-    let addresses = Addresses::new(AddressLimits {
-        simultaneous: door.per_address.0,
-        per_minute: door.per_address.1,
-        unauthenticated: door.per_address.0,
-        unauthenticated_in_all: most,
-    });
-    loop {
-        let Ok(permit) = room.clone().acquire_owned().await else {
-            break;
-        };
-        let accepted = tokio::select! {
-            () = stop.cancelled() => break,
-            accepted = listener.accept() => accepted,
-        };
-        let (tcp, address) = match accepted {
-            Ok(connection) => connection,
-            Err(error) => {
-                // Usually: out of descriptors. The next one that closes makes room.
-                tracing::warn!(%error, "the public door cannot accept");
-                tokio::time::sleep(PAUSE).await;
-                continue;
-            }
-        };
-        let Ok(admission) = addresses.admit(address.ip(), Instant::now()) else {
-            continue;
-        };
-        let (door, apps, stop) = (door.clone(), apps.clone(), stop.clone());
-        tasks.spawn(async move {
-            let _permit = (permit, admission);
+    let room = Room {
+        door: "public",
+        connections: CONNECTIONS,
+        per_address: door.per_address,
+        farewell: HEADER,
+    };
+    let ending = stop.clone();
+    door::accept(listener, room, stop, move |tcp, address| {
+        let (door, apps, stop) = (door.clone(), apps.clone(), ending.clone());
+        async move {
             if let Err(error) = connection(tcp, address, door, apps, stop).await {
                 debug!(%error, "a connection of the public door ended early");
             }
-        });
-    }
-    tasks.close();
-    let _ = timeout(HEADER, tasks.wait()).await;
+        }
+    })
+    .await;
 }
 
 async fn connection(
