@@ -1,10 +1,11 @@
 //! Every address of the panel, built in one place: routes on one side, links on the other, and a test that they meet.
 //!
-//! Links name a domain by its DNS spelling; whatever is put into a path is percent-encoded here and nowhere else.
+//! Links name a domain by its DNS spelling; whatever is put into a path is percent-encoded here.
 
-use std::fmt::{Display, Write as _};
+use std::fmt::Display;
 
 use control::audit::AuditQuery;
+pub(crate) use control::uri::escaped as encode;
 
 /// The first page: where one stands.
 pub(crate) const HOME: &str = "/";
@@ -254,23 +255,6 @@ pub(crate) fn fill(pattern: &str, values: &[&str]) -> String {
         rest = after.split_once('}').map_or("", |(_, after)| after);
     }
     out.push_str(rest);
-    out
-}
-
-/// Percent-encodes everything but RFC 3986's unreserved characters: fit for a path segment and for a query value.
-pub(crate) fn encode(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                out.push(char::from(byte));
-            }
-            other => {
-                // Writing to a String cannot fail.
-                let _ = write!(out, "%{other:02X}");
-            }
-        }
-    }
     out
 }
 

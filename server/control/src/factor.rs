@@ -15,6 +15,7 @@ use crate::operator::{LoggedIn, LoginRequest, Origin, hash_of};
 use crate::permission::Operation;
 use crate::secret::Secret;
 use crate::time::{SECOND, plus};
+use crate::uri::escaped;
 use crate::{Actor, Control, password, rate};
 
 /// Seconds of one period (RFC 6238 5.2).
@@ -310,17 +311,7 @@ fn readable(code: &str) -> String {
 
 /// What apps read: `otpauth://totp/Domicile:me@example.org?secret=…`.
 fn uri(issuer: &str, login: &str, secret: &str) -> String {
-    let encode = |text: &str| -> String {
-        text.bytes()
-            .map(|byte| match byte {
-                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                    char::from(byte).to_string()
-                }
-                other => format!("%{other:02X}"),
-            })
-            .collect()
-    };
-    let (issuer, login) = (encode(issuer), encode(login));
+    let (issuer, login) = (escaped(issuer), escaped(login));
     format!(
         "otpauth://totp/{issuer}:{login}?secret={secret}&issuer={issuer}&algorithm=SHA1&digits=6&period={PERIOD}"
     )

@@ -41,6 +41,7 @@ pub mod tenant;
 pub mod token;
 pub mod usage;
 pub mod webhook;
+pub mod uri;
 pub mod worker;
 
 mod password;

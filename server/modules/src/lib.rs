@@ -52,7 +52,7 @@ pub use info::{ModuleInfo, Service, Spec};
 pub use memory::{Limits, Modules, PubsubLimits};
 pub use passage::{Direction, Glance, Passage, Seen, Taken};
 pub use switchboard::{SessionUpdate, SessionView, Switchboard};
-pub use uploads::UploadLimits;
+pub use uploads::{UploadLimits, escaped};
 
 /// All modules; the order is the order of hooks and of the table.
 pub static ALL: &[&dyn Module] = &[

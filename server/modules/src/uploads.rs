@@ -9,6 +9,7 @@ mod own;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use store::{AccountId, SlotMade, UploadRow};
 use xmpp::element::Element;
 use xmpp::jid::{DomainName, Jid};
@@ -276,17 +277,16 @@ fn media_type(given: Option<&str>) -> String {
     }
 }
 
-/// As it stands in an address (RFC 3986 2.3).
-fn escaped(name: &str) -> String {
-    let mut out = String::new();
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(byte.into());
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
+/// All but what never needs escaping (RFC 3986 2.3).
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// A file's name as it stands in an address, and in the field that names a download (RFC 8187 3.2).
+pub fn escaped(name: &str) -> String {
+    utf8_percent_encode(name, ESCAPED).to_string()
 }
 
 #[cfg(test)]

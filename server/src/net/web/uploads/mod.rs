@@ -357,13 +357,7 @@ fn disposition(shown: bool, name: &str) -> String {
             }
         })
         .collect();
-    let mut escaped = String::new();
-    for byte in name.bytes() {
-        match byte {
-            b if b.is_ascii_alphanumeric() || b"-._~".contains(&b) => escaped.push(b.into()),
-            b => escaped.push_str(&format!("%{b:02X}")),
-        }
-    }
+    let escaped = modules::escaped(name);
     format!("{kind}; filename=\"{plain}\"; filename*=UTF-8''{escaped}")
 }
 
