@@ -501,6 +501,17 @@ impl LiveServer {
                 return;
             }
         };
+        // Another customer has shown that the name is theirs: nothing that was known of it here is of their domain.
+        let now = self.tenancy.get(name.as_str());
+        if let (Some(before), Some(now)) = (&before, &now)
+            && before.id != now.id
+        {
+            let gone = StreamCondition::HostGone.into();
+            for (_, service) in &services {
+                self.federation.close_domain(service, &gone);
+            }
+            self.forget(name, &gone);
+        }
         // A component whose name is no longer one, or whose secret may be another, proves itself anew.
         let of_domain = |component: &DomainName| name.is_parent_of(component);
         let served = |component: &DomainName| {
@@ -536,9 +547,14 @@ impl LiveServer {
         for (_, service) in &services {
             self.federation.close_domain(service, &error);
         }
+        self.forget(name, &error);
+    }
+
+    /// Ends every stream of a domain, and what is remembered of it in this process.
+    fn forget(&self, name: &DomainName, error: &StreamError) {
         self.router.modules().forget_domain(name);
-        self.router.close_domain(name, &error);
-        self.federation.close_domain(name, &error);
+        self.router.close_domain(name, error);
+        self.federation.close_domain(name, error);
     }
 
     /// An account that may no longer log in loses its sessions.

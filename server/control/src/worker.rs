@@ -17,7 +17,7 @@ use crate::error::{ControlError, Result};
 use crate::event::EventKind;
 use crate::findings::{self, Finding, Publishing, Severity, Surroundings, checks, standing};
 use crate::observe::{HttpDoor, Observation, Ours, look};
-use crate::outside::{Probe, ZoneChange, ZoneValue};
+use crate::outside::{Change, Probe, ZoneChange, ZoneValue};
 use crate::permission::Operation;
 use crate::records::{
     DesiredRecord, DomainFacts, Mode, Purpose, Standing, certified, challenge_url, desired,
@@ -421,7 +421,8 @@ impl Control {
     }
 
     /// Writes that a claim is proven. `false`: another customer's proof stands. One that has lapsed gives way, and the log of
-    /// that customer says so: nothing is handed over silently.
+    /// that customer says so: nothing is handed over silently, their certificates are revoked as if the domain had left, and what
+    /// they have stored stays theirs.
     async fn take(&self, row: &mut DomainRow, memory: &mut Memory) -> Result<bool> {
         let worker = Actor::system("worker");
         let now = self.now();
@@ -435,10 +436,15 @@ impl Control {
                 &worker,
                 &other,
                 Operation::DomainSuspend,
-                "another customer has shown that it is theirs",
+                "another customer has shown that it is theirs; its certificates are revoked",
             );
-            self.domain_edit_in(&recorded, other.id, |fresh| fresh.verified_at = None)
-                .await?;
+            // Edited meanwhile: shown afresh, perhaps. The next look sees.
+            if !recorded.domain_give_way(&other, now).await? {
+                return Ok(false);
+            }
+            self.parts
+                .live
+                .announce(Change::Certificate(other.name.clone()));
         }
         let recorded = self.recorded_of(&worker, row, Operation::DomainCheck, "ownership proven");
         memory.taken = match self

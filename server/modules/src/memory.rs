@@ -215,8 +215,11 @@ impl Modules {
         self.rosters.forget(account);
     }
 
-    /// A domain was changed as a whole (removed, imported).
+    /// A domain was changed as a whole (removed, imported, another customer's now).
     pub fn forget_domain(&self, domain: &DomainName) {
+        self.pushes.forget_domain(domain.as_str());
+        self.left
+            .retain(|account| account.domain() != domain.as_str());
         self.rosters.forget_domain(domain.as_str());
         self.rooms.forget_domain(domain.as_str());
         self.nodes.forget_domain(domain.as_str());

@@ -152,6 +152,17 @@ macro_rules! insert {
 
 pub(crate) use insert;
 
+/// Puts down what was ordered for a domain and has not ended as to be revoked.
+macro_rules! revoke_all {
+    ($tx:expr, $row:expr, $now:expr) => {
+        sqlx::query(
+            "INSERT INTO acme_revocations (domain, authority, chain_pem, not_after, not_before) \
+             SELECT $2, authority, chain_pem, not_after, $3 FROM certificates WHERE domain = $1 AND source = 'acme' AND not_after > $3",
+        )
+        .bind($row.id.0).bind($row.name.as_str()).bind($now.0).execute(&mut *$tx).await?;
+    };
+}
+
 pub(crate) fn json(list: &[String]) -> String {
     serde_json::Value::from(list.to_vec()).to_string()
 }
@@ -478,6 +489,37 @@ impl Store {
         Ok(())
     }
 
+    /// Takes a name away from a customer whose proof of it has lapsed: the row stays a claim of theirs, with everything they have
+    /// there, and is no longer what the name selects. Certificates that were ordered for it and have not ended are kept,
+    /// without their keys, until they are revoked (ACME-15), and no order of theirs goes on. `false`: the domain is gone, or its
+    /// row was edited after `row` was read; nothing is written then.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn domain_give_way(&self, row: &DomainRow, now: Timestamp) -> Result<bool> {
+        let n = wr!(self, p => {
+            let mut tx = p.begin().await?;
+            let n = sqlx::query("UPDATE domains SET verified_at = NULL, revision = revision + 1 WHERE id = $1 AND revision = $2")
+                .bind(row.id.0).bind(row.revision).execute(&mut *tx).await?.rows_affected();
+            if n > 0 {
+                revoke_all!(tx, row, now);
+                for text in [
+                    "DELETE FROM certificates WHERE domain = $1 AND source = 'acme'",
+                    "DELETE FROM acme_orders WHERE domain = $1",
+                    "DELETE FROM acme_queue WHERE domain = $1",
+                ] {
+                    sqlx::query(text).bind(row.id.0).execute(&mut *tx).await?;
+                }
+                record!(self, tx);
+                announce!(tx, Change::Domain(row.name.to_string()), now);
+            }
+            tx.commit().await?;
+            n
+        });
+        self.tell();
+        Ok(n > 0)
+    }
+
     /// Removes a domain with every row of it; `departed`: remember the name, so that it is answered with host-gone. Certificates
     /// that were ordered for it and have not ended are kept, without their keys, until they are revoked (ACME-15).
     ///
@@ -491,11 +533,7 @@ impl Store {
     ) -> Result<bool> {
         let n = wr!(self, p => {
             let mut tx = p.begin().await?;
-            sqlx::query(
-                "INSERT INTO acme_revocations (domain, authority, chain_pem, not_after, not_before) \
-                 SELECT $2, authority, chain_pem, not_after, $3 FROM certificates WHERE domain = $1 AND source = 'acme' AND not_after > $3",
-            )
-            .bind(row.id.0).bind(row.name.as_str()).bind(now.0).execute(&mut *tx).await?;
+            revoke_all!(tx, row, now);
             let n = sqlx::query("DELETE FROM domains WHERE id = $1").bind(row.id.0).execute(&mut *tx).await?.rows_affected();
             if departed {
                 sqlx::query(

@@ -62,6 +62,10 @@ impl Pushes {
         self.known.remove(account);
     }
 
+    pub(crate) fn forget_domain(&self, domain: &str) {
+        self.known.retain(|account| account.domain() != domain);
+    }
+
     /// Notes that a service is told now; the id to tell it under. `None`: it was told a moment ago, or too many have not
     /// answered.
     pub(super) fn ask(&self, account: &BareJid, row: &PushRow, now: Timestamp) -> Option<String> {

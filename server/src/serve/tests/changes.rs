@@ -89,6 +89,28 @@ async fn vhost_06_a_domain_removed_elsewhere_is_gone_for_its_sessions_and_for_ne
 }
 
 #[tokio::test]
+async fn a_name_that_has_become_another_customer_s_takes_no_session_along() {
+    let house = House::new().await;
+    let mut alice = house.login("alice", "one.example").await;
+    let store = house.world.other_process().await;
+    let row = store.domain_get(house.one).await.expect("the store");
+    let row = row.expect("there");
+    let other = store.tenant_add("Other", "active", "{}", now()).await;
+    let theirs = store::DomainRow {
+        tenant: other.expect("a tenant"),
+        label: "other".into(),
+        ..row.clone()
+    };
+    let given = store.domain_give_way(&row, now()).await;
+    assert!(given.expect("written"));
+    store.domain_add(&theirs).await.expect("added");
+    assert!(alice.rest().await.contains("<host-gone "));
+    let tenancy = &house.server.live.tenancy;
+    let now = tenancy.get("one.example").expect("still hosted");
+    assert_eq!((now.tenant, now.sessions()), (theirs.tenant, 0));
+}
+
+#[tokio::test]
 async fn a_domain_suspended_elsewhere_ends_its_sessions_and_refuses_new_ones() {
     let house = House::new().await;
     let mut alice = house.login("alice", "one.example").await;

@@ -43,6 +43,28 @@ async fn plan(store: &Store, domain: DomainId, now: Timestamp, room: usize) -> P
 }
 
 battery! {
+    acme_15_a_domain_that_gives_way_keeps_its_rows_and_loses_its_certificates(store) {
+        let (_, row, d) = house(&store, "example.com", "aaa").await;
+        let identity = Identity { chain_pem: "chain".into(), key_pem: Zeroizing::new("key".into()) };
+        let later = Timestamp(NOW.0 + 100);
+        d.certificate_add(&identity, later, "acme", "current", NOW).await.expect("added");
+        d.certificate_add(&identity, later, "uploaded", "next", NOW).await.expect("added");
+        d.order_set(&OrderRow { url: "u".into(), key_pem: Zeroizing::new("k".into()), csr: vec![], authority: String::new() }).await.expect("set");
+        d.account_add("juliet", &[], NOW).await.expect("added");
+        let edited = DomainRow { revision: row.revision + 1, ..row.clone() };
+        assert!(!store.domain_give_way(&edited, NOW).await.expect("asked"), "its row was edited since");
+        assert!(store.domain_give_way(&row, NOW).await.expect("written"));
+        assert!(store.domain_hosted(&row.name).await.expect("read").is_none());
+        let left: Vec<_> = d.certificate_list().await.expect("read").into_iter().map(|held| held.source).collect();
+        assert_eq!(left, ["uploaded"], "that one is not ours to revoke");
+        assert!(d.order_get().await.expect("read").is_none());
+        assert!(d.account_find("juliet").await.expect("read").is_some());
+        let due = store.revocation_claim(NOW, later, 10).await.expect("read");
+        assert_eq!(due.into_iter().map(|due| due.chain_pem).collect::<Vec<_>>(), ["chain"]);
+        let other = DomainRow { label: "bbb".into(), tenant: store.tenant_add("Other", "active", "{}", NOW).await.expect("added"), ..row };
+        store.domain_add(&other).await.expect("the name is free to be proven");
+    }
+
     acme_13_the_line_takes_tenants_in_turn_and_the_urgent_first(store) {
         let (_, big, _) = house(&store, "big.example", "a0").await;
         let mut ids = vec![big.clone()];

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::audit::AuditQuery;
+use crate::outside::RevocationReason;
 
 #[tokio::test]
 async fn a_lapsed_proof_is_warned_of_then_stops_the_domain_then_must_be_shown_afresh() {
@@ -158,6 +159,16 @@ async fn a_second_claimant_gets_nothing_that_is_proven() {
         (State::Claimed, Some(findings::CLAIMED_ELSEWHERE.to_owned()))
     );
 
+    let theirs = AccountNew {
+        local: "juliet".into(),
+        password: Some(PASSWORD.into()),
+    };
+    house
+        .control
+        .account_add(&second, "example.net", theirs)
+        .await
+        .unwrap();
+
     // A lapsed proof gives way to a fresh one, and both can read so.
     house
         .world
@@ -195,6 +206,37 @@ async fn a_second_claimant_gets_nothing_that_is_proven() {
     assert!(
         log.iter()
             .any(|entry| entry.detail.contains("another customer"))
+    );
+
+    // Nothing goes with the name: certificates of the former are revoked, what people have there stays theirs.
+    house.later(300 * SECOND).await;
+    let revoked = house.world.revoked.lock().unwrap().clone();
+    assert_eq!(
+        revoked
+            .iter()
+            .map(|(_, reason)| *reason)
+            .collect::<Vec<_>>(),
+        [RevocationReason::CessationOfOperation]
+    );
+    let control = &house.control;
+    let held = async |actor| {
+        let certificates = control.certificate_list(actor, "example.net").await;
+        certificates.unwrap().len()
+    };
+    let people = async |actor| {
+        let page = control.account_list(actor, "example.net", None, 10).await;
+        page.unwrap().accounts.len()
+    };
+    assert_eq!((held(&second).await, people(&second).await), (0, 1));
+    assert_eq!(people(&first).await, 0);
+    assert_eq!(
+        control
+            .domain_show(&second, "example.net")
+            .await
+            .unwrap()
+            .view
+            .state,
+        State::Suspended
     );
 }
 
