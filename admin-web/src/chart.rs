@@ -49,50 +49,54 @@ pub(crate) fn bars(about: &str, bars: &[Bar]) -> Markup {
     close(out)
 }
 
-/// Thin bars for a run of days, with the first and the last one named; `about` says what they show.
-pub(crate) fn days(about: &str, days: &[(Timestamp, u64)]) -> Markup {
-    let most = days.iter().map(|(_, value)| *value).max().unwrap_or(0);
-    let (Some((first, _)), Some((last, _))) = (days.first(), days.last()) else {
+/// Height of standing bars, in pixels.
+const TALL: u64 = 64;
+
+/// Standing bars, one for each hour or day of a run, with the first and the last moment named; where nothing is known there is
+/// none. `about` says what they show, `written` how a number is said.
+pub(crate) fn columns(
+    about: &str,
+    values: &[Option<u64>],
+    ends: &[String; 2],
+    written: fn(u64) -> String,
+) -> Markup {
+    let [first, last] = ends;
+    let Some(most) = values.iter().flatten().max() else {
         return Safe(String::new());
     };
-    let said = format!(
-        "{about}: {} to {}, at most {most} a day",
-        words::day(*first),
-        words::day(*last)
-    );
-    let mut out = open(&said, 64 + 44, "days");
-    let span = (last.0 - first.0) / DAY + 1;
-    let step = 100.0 / span.max(7) as f64;
-    for (day, value) in days {
-        let height = (value * 64 / most.max(1)).max(2);
-        let x = step * ((day.0 - first.0) / DAY) as f64;
-        let _ = write!(
-            out,
-            "<rect class=\"is-you\" x=\"{:.2}%\" y=\"{}\" width=\"{:.2}%\" height=\"{height}\" rx=\"2\"><title>{}: {value}</title></rect>",
-            x + step * 0.1,
-            20 + 64 - height,
-            step * 0.8,
-            words::day(*day),
-        );
+    let most_said = written(*most);
+    let said = format!("{about}: {first} to {last}, at most {most_said}");
+    let mut out = open(&said, TALL + 44, "columns");
+    // A few bars are not drawn as wide as the page.
+    let places = values.len().max(14);
+    // One path for all of them: there may be hundreds on a page.
+    let mut path = String::new();
+    for (place, value) in values.iter().enumerate() {
+        let Some(value) = value else { continue };
+        // A little is not nothing, and nothing is not unknown.
+        let least = if *value == 0 { 1 } else { 2 };
+        let height = u128::from(*value) * u128::from(TALL) / u128::from((*most).max(1));
+        let _ = write!(path, "M{place}.1 {TALL}v-{0}h.8v{0}z", height.max(least));
     }
     let _ = write!(
         out,
-        "<text class=\"first\" x=\"0\" y=\"12\">at most {}</text><text class=\"first low\" x=\"0\" y=\"102\">{}</text>",
-        words::number(most),
-        words::day(*first)
+        "<text class=\"first\" x=\"0\" y=\"12\">at most {}</text>\
+         <svg y=\"20\" width=\"100%\" height=\"{TALL}\" viewBox=\"0 0 {places} {TALL}\" preserveAspectRatio=\"none\"><path d=\"{path}\"/></svg>\
+         <text class=\"first low\" x=\"0\" y=\"102\">{}</text>",
+        escape(&most_said),
+        escape(first)
     );
-    if span > 4 {
-        let end = (step * span as f64).min(100.0);
+    // Both words need room.
+    if values.len() * 2 > places {
+        let end = values.len() as f64 * 100.0 / places as f64;
         let _ = write!(
             out,
             "<text class=\"last low\" x=\"{end:.2}%\" y=\"102\">{}</text>",
-            words::day(*last)
+            escape(last)
         );
     }
     close(out)
 }
-
-const DAY: i64 = 86_400_000_000;
 
 /// How much of a limit is used: a lying bar. `most` 0: there is no limit, and no bar.
 pub(crate) fn meter(about: &str, used: u64, most: u64) -> Markup {
@@ -232,7 +236,7 @@ mod tests {
     use super::*;
 
     fn day(n: i64) -> Timestamp {
-        Timestamp((20_000 + n) * DAY)
+        Timestamp((20_000 + n) * 86_400_000_000)
     }
 
     #[test]
@@ -247,9 +251,19 @@ mod tests {
             text.contains("aria-label=\"Certificates: &lt; 7 days: 0, more: 40000\""),
             "{text}"
         );
-        let text = days("People signed in", &[(day(0), 3), (day(9), 0)]).0;
-        assert!(text.contains("at most 3 a day"), "{text}");
-        assert_eq!(days("Nothing", &[]).0, "");
+        let ends = ["2026-11-01".to_owned(), "2026-11-25".to_owned()];
+        let plain = |number: u64| number.to_string();
+        let values: Vec<_> = (0..25).map(|day| (day != 3).then_some(day * 10)).collect();
+        let text = columns("People <signed> in", &values, &ends, plain).0;
+        let said = "aria-label=\"People &lt;signed&gt; in: 2026-11-01 to 2026-11-25, at most 240\"";
+        assert!(text.contains(said), "{text}");
+        assert_eq!(
+            text.matches('M').count(),
+            24,
+            "unknown is not drawn: {text}"
+        );
+        assert!(text.contains("M0.1 64v-1h.8v1z") && text.contains("M24.1 64v-64h.8v64z"));
+        assert_eq!(columns("Nothing", &[None], &ends, plain).0, "");
         assert_eq!(bars("Nothing", &[]).0.matches("<rect").count(), 0);
 
         let span = |from, to, label: &str| Span {

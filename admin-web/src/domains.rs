@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::http::StatusCode;
-use control::domain::{DayView, DomainNew, DomainSet, DomainShow, DomainView, Removed};
+use control::domain::{DayView, DomainNew, DomainSet, DomainShow, DomainView, Removed, StreamSet};
 use control::peer::PolicyCost;
 use control::settings::ServiceName;
 use serde::Deserialize;
@@ -264,6 +264,10 @@ pub(crate) async fn settings_save(
         services: Some(fields.all("service")),
         allow: Some(fields.list("allow")),
         block: Some(fields.list("block")),
+        streams: StreamSet {
+            admins: Some(fields.list("admins")),
+            ..StreamSet::default()
+        },
         version: fields.version(),
         ..DomainSet::default()
     };
@@ -353,8 +357,14 @@ pub(crate) async fn list() -> Answer {
 
 /// People who were signed in, by day.
 pub(crate) fn days(days: &[DayView]) -> crate::ui::Markup {
-    let days: Vec<_> = days.iter().map(|day| (day.day, day.sessions)).collect();
-    crate::chart::days("Signed in at the same time, by day", &days)
+    let ends = [days.first(), days.last()].map(|day| {
+        day.map(|day| crate::words::day(day.day))
+            .unwrap_or_default()
+    });
+    let values: Vec<_> = days.iter().map(|day| Some(day.sessions)).collect();
+    crate::chart::columns("Signed in at the same time, by day", &values, &ends, |n| {
+        crate::words::number(n)
+    })
 }
 
 /// Mark of a station.

@@ -33,6 +33,8 @@ pub(crate) enum Here {
     Identity,
     People,
     Federation,
+    DomainUsage,
+    Kept,
     Settings,
 }
 

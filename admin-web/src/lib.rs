@@ -9,6 +9,7 @@
 mod api;
 mod assets;
 mod chart;
+mod components;
 mod desk;
 mod domains;
 mod door;
@@ -22,6 +23,7 @@ mod identity;
 pub mod invited;
 mod invites;
 mod join;
+mod kept;
 mod live;
 mod login;
 mod people;
@@ -30,6 +32,7 @@ mod platform;
 mod qr;
 mod records;
 mod reports;
+mod series;
 mod tenants;
 #[cfg(test)]
 mod tests;
@@ -150,6 +153,13 @@ fn pages() -> Router<Shared> {
         .route(route::PERSON_REMOVE, post(people::remove))
         .route(route::FEDERATION, get(federation::list))
         .route(route::PEER, get(federation::show))
+        .route(route::DOMAIN_USAGE, get(series::domain))
+        .route(
+            route::COMPONENTS,
+            get(components::list).post(components::add),
+        )
+        .route(route::COMPONENT_REMOVE, post(components::remove))
+        .route(route::KEPT, get(kept::show).post(kept::save))
         .route(route::REPORTS, get(reports::list))
         .route(route::PIN, post(federation::pin))
         .route(route::UNPIN, post(federation::unpin))

@@ -2,6 +2,7 @@
 
 use askama::Template;
 use control::plan::{LimitsSet, PlanSet, PlanView};
+use control::series::SeriesOf;
 use control::usage::{QuotaView, UsageView};
 use control::{ControlError, Limits};
 use serde::Deserialize;
@@ -11,7 +12,8 @@ use crate::error::{Answer, Problem};
 use crate::form::{Fields, Posted};
 use crate::frame::{Frame, Here, csv, done, html};
 use crate::login::{OrPage, SignedIn};
-use crate::urls;
+use crate::series::{Series, Steps, series_of};
+use crate::{urls, words};
 
 /// A limit in a form: its field, what it is called, its value.
 pub(crate) type LimitField = (&'static str, &'static str, u64);
@@ -197,6 +199,8 @@ pub(crate) async fn remove(Path(id): Path<i64>, Posted { desk, .. }: Posted) -> 
 pub(crate) struct UsagePage {
     pub(crate) frame: Frame,
     pub(crate) views: Vec<UsageView>,
+    /// How it went: of the one customer, or of everybody.
+    pub(crate) series: Series,
     /// Link to these as a table.
     pub(crate) csv: String,
 }
@@ -208,9 +212,19 @@ pub(crate) struct Whose {
 }
 
 /// What is used.
-pub(crate) async fn usage(desk: SignedIn, Query(whose): Query<Whose>) -> Answer {
+pub(crate) async fn usage(
+    desk: SignedIn,
+    Query(whose): Query<Whose>,
+    Query(steps): Query<Steps>,
+) -> Answer {
     let control = &desk.panel.control;
+    let of = match whose.tenant.or(desk.actor.tenant().map(|own| own.0)) {
+        Some(tenant) => SeriesOf::Tenant(tenant),
+        None => SeriesOf::Platform,
+    };
+    let path = urls::usage(urls::USAGE, whose.tenant);
     let page = UsagePage {
+        series: series_of(&desk, of, steps.step, &path).await?,
         views: control
             .usage(&desk.actor, whose.tenant)
             .await
@@ -231,11 +245,26 @@ pub(crate) async fn usage_csv(desk: SignedIn, Query(whose): Query<Whose>) -> Ans
     Ok(csv("usage.csv", text))
 }
 
+/// How much of a quota: sizes are written as such.
+pub(crate) fn amount(quota: &QuotaView, count: &u64) -> String {
+    match quota.kind.ends_with("_bytes") {
+        true => words::bytes(*count),
+        false => words::number(count),
+    }
+}
+
 /// What a quota is called.
 pub(crate) fn called(quota: &QuotaView) -> &'static str {
     let fields = limit_fields(&Limits::default());
     let found = fields.iter().find(|(kind, _, _)| *kind == quota.kind);
-    found.map_or("", |(_, called, _)| called)
+    let called = found.map_or("", |(_, called, _)| called);
+    // Their size is written beside it.
+    match called.strip_prefix("Bytes of ") {
+        Some("waiting messages") => "Waiting messages",
+        Some("archived messages") => "Archived messages",
+        Some(_) => "Uploaded files",
+        None => called,
+    }
 }
 
 /// Its level as word, icon and colour.

@@ -88,6 +88,10 @@ pub(crate) mod route {
     pub(crate) const PERSON_SUSPEND: &str = "/domains/{domain}/people/{local}/suspend";
     pub(crate) const PERSON_RESUME: &str = "/domains/{domain}/people/{local}/resume";
     pub(crate) const PERSON_REMOVE: &str = "/domains/{domain}/people/{local}/remove";
+    pub(crate) const DOMAIN_USAGE: &str = "/domains/{domain}/usage";
+    pub(crate) const COMPONENTS: &str = "/domains/{domain}/components";
+    pub(crate) const COMPONENT_REMOVE: &str = "/domains/{domain}/components/remove";
+    pub(crate) const KEPT: &str = "/domains/{domain}/kept";
     pub(crate) const REPORTS: &str = "/domains/{domain}/reports";
     pub(crate) const FEDERATION: &str = "/domains/{domain}/federation";
     pub(crate) const PEER: &str = "/domains/{domain}/federation/{peer}";
@@ -201,6 +205,26 @@ impl DomainUrls {
     /// `password`, `suspend`, `resume` or `remove`.
     pub(crate) fn person_do(&self, local: &str, what: &str) -> String {
         format!("{}/{what}", self.person(local))
+    }
+
+    pub(crate) fn usage(&self) -> String {
+        self.under("usage")
+    }
+
+    pub(crate) fn components(&self) -> String {
+        self.under("components")
+    }
+
+    pub(crate) fn component_remove(&self) -> String {
+        self.under("components/remove")
+    }
+
+    pub(crate) fn kept(&self) -> String {
+        self.under("kept")
+    }
+
+    pub(crate) fn kept_after(&self, local: &str) -> String {
+        format!("{}?after={}", self.kept(), encode(local))
     }
 
     pub(crate) fn reports(&self) -> String {
@@ -366,6 +390,12 @@ pub(crate) fn failing(code: &str) -> String {
     fill(route::FAILING, &[code])
 }
 
+/// What moved at `path`, by `hour` or `day`.
+pub(crate) fn with_step(path: &str, step: &str) -> String {
+    let joint = if path.contains('?') { '&' } else { '?' };
+    format!("{path}{joint}step={step}")
+}
+
 /// `path` if it stays on this site: a redirect never leads elsewhere.
 pub(crate) fn local_path(path: &str) -> Option<&str> {
     let plain = path.starts_with('/')
@@ -431,6 +461,10 @@ mod tests {
             (route::IMPORT, urls.import()),
             (route::JOINING, urls.joining()),
             (route::INVITES, urls.invites()),
+            (route::DOMAIN_USAGE, urls.usage()),
+            (route::COMPONENTS, urls.components()),
+            (route::COMPONENT_REMOVE, urls.component_remove()),
+            (route::KEPT, urls.kept()),
             (route::REPORTS, urls.reports()),
             (route::FEDERATION, urls.federation()),
             (route::PIN, urls.pin()),

@@ -97,6 +97,24 @@ pub(crate) fn number(count: impl std::fmt::Display) -> String {
     out
 }
 
+/// A size: `17 bytes`, `4.2 kB`, `830 MB`; powers of a thousand, as disks are sold.
+pub(crate) fn bytes(count: u64) -> String {
+    const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
+    if count < 1000 {
+        return format!("{count} bytes");
+    }
+    let mut tenths = u128::from(count) * 10;
+    for unit in UNITS {
+        tenths = tenths.div_ceil(1000);
+        match tenths {
+            0..100 => return format!("{}.{} {unit}", tenths / 10, tenths % 10),
+            100..10_000 => return format!("{} {unit}", tenths / 10),
+            _ => {}
+        }
+    }
+    format!("{} EB", tenths / 10)
+}
+
 /// What a code of a check means.
 pub(crate) fn meaning(code: &str) -> &'static str {
     let codes = control::findings::CODES.iter();
@@ -195,6 +213,22 @@ pub(crate) fn notice(word: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_are_short() {
+        for (count, said) in [
+            (0, "0 bytes"),
+            (999, "999 bytes"),
+            (1_000, "1.0 kB"),
+            (4_230, "4.3 kB"),
+            (83_000_000, "83 MB"),
+            (999_999, "1.0 MB"),
+            (830_000_000_000, "830 GB"),
+            (u64::MAX, "18 EB"),
+        ] {
+            assert_eq!(bytes(count), said);
+        }
+    }
 
     #[test]
     fn times_read_as_people_say_them() {

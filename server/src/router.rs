@@ -233,6 +233,7 @@ impl Router {
             return Err(NotProven);
         }
         let domain = self.tenancy.get(to.domain()).ok_or(NotProven)?;
+        domain.count_stanza();
         Ok(self.local(&domain, stanza))
     }
 

@@ -10,6 +10,7 @@ mod live;
 mod platform;
 mod probe;
 mod retention;
+mod series;
 #[cfg(test)]
 mod tests;
 
@@ -265,6 +266,7 @@ impl Server {
             bytes: config.limits.archive_bytes_per_account,
         };
         tasks.spawn(retention.follow(tenancy.clone(), stop.clone()));
+        tasks.spawn(series::Series::new(tenancy.clone()).follow(stop.clone()));
         if let Some(files) = platform {
             tasks.spawn(files.follow(identities.clone(), stop.clone()));
         }

@@ -3,6 +3,7 @@
 //! A domain costs one entry and its rows, no task and no listener. The map is read on every stanza that leaves its own
 //! domain, so it is sharded and asked with a borrowed name. Refuses: deciding anything; control does, and writes it down.
 
+mod counts;
 mod usage;
 
 use std::collections::HashMap;
@@ -24,6 +25,7 @@ use tokio::time::Instant;
 use xmpp::jid::{BareJid, DomainName};
 use xmpp::stream::{Resumption, StreamCondition, StreamError};
 
+pub use self::counts::Counts;
 pub use self::usage::{Ceiling, Kind, Occupied, Usage};
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -182,9 +184,10 @@ impl Domain {
         Ok(())
     }
 
-    /// Takes some stanzas of the domain and its tenant: when whoever sent them may go on if there were too many, and the
+    /// Takes some stanzas of the domain and its tenant, and counts them: when whoever sent them may go on if there were too many, and the
     /// key of the limit.
     pub fn pace(&self, stanzas: u32, now: Instant) -> Option<(Instant, &'static str)> {
+        self.usage.count_stanzas(stanzas);
         let domain = self.usage.pace(stanzas, now);
         let tenant = self.tenant_usage.pace(stanzas, now);
         match (domain, tenant) {

@@ -11,9 +11,11 @@ mod entry;
 mod factor;
 mod invitations;
 mod invites;
+mod kept;
 mod plans;
 mod platform;
 mod schema;
+mod series;
 mod webhooks;
 
 use std::fmt;
@@ -74,6 +76,8 @@ pub(crate) fn router() -> Router<Shared> {
                 .merge(accounts::router())
                 .merge(platform::router())
                 .merge(plans::router())
+                .merge(series::router())
+                .merge(kept::router())
                 .merge(invitations::router())
                 .merge(invites::router())
                 .merge(factor::router())

@@ -5,6 +5,8 @@
 
 mod customers;
 mod joining;
+mod kept;
+mod series;
 
 use std::collections::BTreeMap;
 
@@ -12,6 +14,8 @@ use utoipa::ToSchema;
 
 pub(super) use self::customers::*;
 pub(super) use self::joining::*;
+pub(super) use self::kept::*;
+pub(super) use self::series::*;
 
 /// An error (RFC 9457).
 #[derive(ToSchema)]

@@ -5,6 +5,7 @@ use control::Role;
 use control::account::{ImportRefused, ImportReport};
 use control::domain::Removed;
 use control::peer::PolicyCost;
+use control::series::StepAsked;
 use control::settings::ServiceName;
 use control::tenant::DomainHint;
 use control::token::TokenNew;
@@ -12,10 +13,11 @@ use control::token::TokenNew;
 use super::sample;
 use crate::error::Problem;
 use crate::frame::{ErrorPage, Frame, Here};
+use crate::series::Series;
 use crate::urls::DomainUrls;
 use crate::{
-    desk, domains, factor, federation, home, identity, join, login, people, plans, platform,
-    records, reports, tenants, verification, webhooks,
+    components, desk, domains, factor, federation, home, identity, join, kept, login, people,
+    plans, platform, records, reports, series, tenants, verification, webhooks,
 };
 
 fn owner(here: Here) -> Frame {
@@ -342,6 +344,59 @@ fn gallery() -> Vec<(&'static str, String)> {
             }),
         ),
         (
+            "components",
+            page(&components::ComponentsPage {
+                frame: about(Here::Settings, &live.view).still(),
+                view: live.view.clone(),
+                urls: urls.clone(),
+                components: vec![sample::component()],
+                fresh: Some(control::component::ComponentNew {
+                    secret: "gmzdgnbvgy3tqojqgezdgnbvgy3tqojq".into(),
+                    view: sample::component(),
+                }),
+                name: String::new(),
+            }),
+        ),
+        (
+            "components_empty",
+            page(&components::ComponentsPage {
+                frame: about(Here::Settings, &live.view).still(),
+                view: live.view.clone(),
+                urls: urls.clone(),
+                components: Vec::new(),
+                fresh: None,
+                name: String::new(),
+            }),
+        ),
+        (
+            "kept",
+            page(&kept::KeptPage {
+                frame: about(Here::Kept, &live.view).still(),
+                view: live.view.clone(),
+                urls: urls.clone(),
+                service: "rooms.bakery.example".into(),
+                rooms: sample::rooms(),
+                uploads: sample::uploads(),
+                later: false,
+                archive_days: Some(90),
+                version: "v".into(),
+            }),
+        ),
+        (
+            "kept_empty",
+            page(&kept::KeptPage {
+                frame: about(Here::Kept, &live.view).still(),
+                view: live.view.clone(),
+                urls: urls.clone(),
+                service: "rooms.bakery.example".into(),
+                rooms: Vec::new(),
+                uploads: Vec::new(),
+                later: false,
+                archive_days: None,
+                version: "v".into(),
+            }),
+        ),
+        (
             "reports",
             page(&reports::ReportsPage {
                 frame: about(Here::People, &live.view),
@@ -504,7 +559,22 @@ fn gallery() -> Vec<(&'static str, String)> {
             page(&plans::UsagePage {
                 frame: owner(Here::Usage),
                 views: vec![sample::usage()],
+                series: Series::new(
+                    sample::series("Lindgren & daughters", StepAsked::Day),
+                    "/usage",
+                ),
                 csv: crate::urls::usage(crate::urls::USAGE_CSV, None),
+            }),
+        ),
+        (
+            "domain_usage",
+            page(&series::DomainUsagePage {
+                frame: about(Here::DomainUsage, &live.view).still(),
+                view: live.view.clone(),
+                series: Series::new(
+                    sample::series("bakery.example", StepAsked::Hour),
+                    "/domains/bakery.example/usage",
+                ),
             }),
         ),
         (

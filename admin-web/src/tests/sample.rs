@@ -6,11 +6,13 @@ use control::audit::AuditView;
 use control::certificate::{
     AuthorityView, CertificateView, OrderView, Priority, Used as UsedLimit, Why,
 };
+use control::component::ComponentView;
 use control::domain::{
     DayView, DomainShow, DomainView, NextStep, Seen, State, Station, VerdictView,
 };
 use control::findings::{FindingView, Severity};
 use control::invitation::InvitationView;
+use control::kept::{RoomView, UploadsView};
 use control::ladder::{LadderStep, LadderView, Step};
 use control::operator::{LoginView, OperatorView};
 use control::outside::IssuerInfo;
@@ -21,6 +23,7 @@ use control::records::{
     Standing, WebExample, WebView,
 };
 use control::rollover::{RolloverView, StepView, TlsaView};
+use control::series::{PointView, SeriesView, StepAsked};
 use control::settings::Limits;
 use control::tenant::{Overview, TenantView, Used};
 use control::token::TokenView;
@@ -742,6 +745,64 @@ pub(super) fn usage() -> UsageView {
             ),
         ],
     }
+}
+
+/// Three weeks that come and go, or as many hours; of the first few it was not measured what was kept.
+pub(super) fn series(of: &str, step: StepAsked) -> SeriesView {
+    let each = match step {
+        StepAsked::Hour => DAY / 24,
+        StepAsked::Day => DAY,
+    };
+    let point = |n: i64| {
+        let (busy, kept) = (n.unsigned_abs() % 7, n > 3 && step == StepAsked::Day);
+        let kept = |size: u64| kept.then_some(size + n.unsigned_abs() * size / 9);
+        PointView {
+            at: Timestamp(NOW.0 - (NOW.0 % each) - (20 - n) * each),
+            sessions: busy * 3,
+            stanzas: busy * busy * 1_234,
+            archive_messages: kept(48_000),
+            archive_bytes: kept(31_000_000),
+            upload_bytes: kept(1_800_000_000),
+            certificate_days: kept(1).map(|_| (40 - n) % 30 + 30),
+        }
+    };
+    SeriesView {
+        of: of.into(),
+        step,
+        points: (0..=20).map(point).collect(),
+    }
+}
+
+pub(super) fn component() -> ComponentView {
+    ComponentView {
+        name: "bridge.bakery.example".into(),
+        created: at(-3_600),
+    }
+}
+
+pub(super) fn rooms() -> Vec<RoomView> {
+    let room = |local: &str, name: &str, listed, archive_bytes| RoomView {
+        local: local.into(),
+        name: name.into(),
+        listed,
+        created: at(-86_400 * 40),
+        people: 12,
+        archive_bytes,
+    };
+    vec![
+        room("early-shift", "Early shift", true, 31_400_000),
+        room("6f8a2c", "", false, 0),
+    ]
+}
+
+pub(super) fn uploads() -> Vec<UploadsView> {
+    let of = |local: &str, files, bytes| UploadsView {
+        local: local.into(),
+        files,
+        bytes,
+        latest: at(-7_200),
+    };
+    vec![of("anna", 1_204, 1_830_000_000), of("björn", 1, 12_000)]
 }
 
 fn days() -> Vec<DayView> {

@@ -96,6 +96,12 @@ fn ways() -> Vec<Way> {
             "/api/v1/usage.csv?tenant={T}",
             none,
         ),
+        (
+            Op::UsageShow,
+            get.clone(),
+            "/api/v1/tenants/{T}/series",
+            none,
+        ),
         (Op::TeamList, get.clone(), "/api/v1/tenants/{T}/team", none),
         (Op::TeamAdd, post.clone(), "/tenants/{T}/team", member),
         (
@@ -193,6 +199,13 @@ fn ways() -> Vec<Way> {
             Op::DomainShow,
             get.clone(),
             "/domains/{D}/verification",
+            none,
+        ),
+        (Op::DomainShow, get.clone(), "/domains/{D}/usage", none),
+        (
+            Op::DomainShow,
+            get.clone(),
+            "/api/v1/domains/{D}/series?step=hour",
             none,
         ),
         (Op::DomainShow, get.clone(), "/domains/{D}/settings", none),
@@ -484,6 +497,35 @@ fn ways() -> Vec<Way> {
             "/api/v1/domains/{D}/components/bridge",
             none,
         ),
+        (
+            Op::ComponentList,
+            get.clone(),
+            "/domains/{D}/components",
+            none,
+        ),
+        (
+            Op::ComponentAdd,
+            post.clone(),
+            "/domains/{D}/components",
+            || Some(json!({"name": "robot"})),
+        ),
+        (
+            Op::ComponentRemove,
+            post.clone(),
+            "/domains/{D}/components/remove",
+            || Some(json!({"name": "robot"})),
+        ),
+        (Op::RoomList, get.clone(), "/domains/{D}/kept", none),
+        (Op::RoomList, get.clone(), "/api/v1/domains/{D}/rooms", none),
+        (
+            Op::UploadList,
+            get.clone(),
+            "/api/v1/domains/{D}/uploads",
+            none,
+        ),
+        (Op::DomainSet, post.clone(), "/domains/{D}/kept", || {
+            Some(json!({"archive_days": "30"}))
+        }),
         (Op::PeerList, get.clone(), "/domains/{D}/federation", none),
         (Op::ReportList, get.clone(), "/domains/{D}/reports", none),
         (
@@ -566,6 +608,12 @@ fn ways_without_object() -> Vec<Way> {
         }),
         (Op::PlatformTeam, get.clone(), "/api/v1/operators", none),
         (Op::PlatformOverview, get.clone(), "/api/v1/overview", none),
+        (
+            Op::PlatformOverview,
+            get.clone(),
+            "/api/v1/overview/series",
+            none,
+        ),
         (Op::AuthorityList, get.clone(), "/api/v1/authorities", none),
         (
             Op::AuthorityRollKey,

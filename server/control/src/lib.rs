@@ -8,7 +8,7 @@
 //! another's.
 //!
 //! Codemap, in reading order: [`domain`] the states; [`records`] what must be published; [`observe`] what the world shows;
-//! [`findings`] the difference, with codes; [`certificate`] identities; [`rollover`] when one may be replaced; [`account`] people, [`invite`] and [`registration`] how they come; [`component`] programs beside them; [`tenant`] customers; [`plan`] what they may have, [`usage`] what they have, [`ladder`] what becomes of those who do not answer;
+//! [`findings`] the difference, with codes; [`certificate`] identities; [`rollover`] when one may be replaced; [`account`] people, [`invite`] and [`registration`] how they come; [`component`] programs beside them; [`kept`] rooms and files; [`tenant`] customers; [`plan`] what they may have, [`usage`] what they have, [`series`] how that went, [`ladder`] what becomes of those who do not answer;
 //! [`mail`] what has changed since last night; [`operator`] logins, [`factor`] what they show beside a password, [`invitation`] how colleagues come; [`token`] their programs; [`webhook`] who hears of it; [`audit`]; [`worker`] the loop; [`error`] and [`permission`] what is said when it cannot be.
 
 pub mod account;
@@ -23,6 +23,7 @@ pub mod factor;
 pub mod findings;
 pub mod invitation;
 pub mod invite;
+pub mod kept;
 pub mod ladder;
 mod mail;
 pub mod observe;
@@ -36,12 +37,13 @@ pub mod registration;
 pub mod report;
 pub mod rollover;
 pub mod secret;
+pub mod series;
 pub mod settings;
 pub mod tenant;
 pub mod token;
+pub mod uri;
 pub mod usage;
 pub mod webhook;
-pub mod uri;
 pub mod worker;
 
 mod password;

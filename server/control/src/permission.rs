@@ -255,6 +255,10 @@ table! {
 
     /// What a domain's people report to its owner.
     ReportList "report.list":                                 All All Own Own Own Own;
+    /// See a domain's rooms, and what they keep.
+    RoomList "room.list":                                     All All Own Own Own Own;
+    /// See who of a domain shares how much.
+    UploadList "upload.list":                                 All All Own Own Own Own;
 
     /// Read the audit log.
     AuditList "audit.list":                                   All All Own Own No Own;
@@ -298,7 +302,15 @@ impl Operation {
         let noun = self.as_str().split('.').next().unwrap_or_default();
         matches!(
             noun,
-            "domain" | "certificate" | "account" | "invite" | "component" | "peer" | "report"
+            "domain"
+                | "certificate"
+                | "account"
+                | "invite"
+                | "component"
+                | "peer"
+                | "report"
+                | "room"
+                | "upload"
         ) && !matches!(
             self,
             Self::DomainAdd | Self::DomainImport | Self::CertificateQueue
@@ -328,6 +340,8 @@ impl Operation {
                 | Self::PeerShow
                 | Self::ComponentList
                 | Self::ReportList
+                | Self::RoomList
+                | Self::UploadList
                 | Self::AuditList
                 | Self::WebhookList
                 | Self::WebhookDeliveries

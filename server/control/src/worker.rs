@@ -331,11 +331,6 @@ impl Control {
         let changed = essence(&store.finding_list().await?) != essence(&rows);
         let now = self.now();
         store.findings_set(&rows).await?;
-        if self.parts.live.is_here() && state_of(&row) == State::Live {
-            let day = Timestamp(now.0 - now.0.rem_euclid(DAY));
-            let sessions = self.parts.live.sessions(&row.name) as u64;
-            store.day_put(day, sessions).await?;
-        }
         self.store()
             .domain_looked(row.id, &to_json(&memory), now)
             .await?;

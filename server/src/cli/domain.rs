@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use control::domain::{DomainNew, DomainSet, DomainShow, JoinSet, StreamSet, import_rows};
 use control::findings::{FindingView, Severity};
+use control::kept::{RoomView, UploadsView};
 use control::records::{DesiredRecord, Mode, RecordsPage};
 use control::{Actor, Control};
 
@@ -51,6 +52,25 @@ pub(super) enum DomainCommand {
     },
     /// Show where a domain stands, from the last look
     Show {
+        /// Domain
+        domain: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List rooms that outlive their occupants, a hundred at a time
+    Rooms {
+        /// Domain
+        domain: String,
+        /// Those after this one
+        #[arg(long)]
+        after: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List accounts that share files, those with the most bytes first
+    Uploads {
         /// Domain
         domain: String,
         /// Print JSON
@@ -336,6 +356,37 @@ pub(super) async fn run(control: &Control, actor: &Actor, command: DomainCommand
         DomainCommand::Show { domain, json } => {
             let shown = control.domain_show(actor, &domain).await?;
             show(json, &shown, show_text)
+        }
+        DomainCommand::Rooms {
+            domain,
+            after,
+            json,
+        } => {
+            let rooms = control.room_list(actor, &domain, after.as_deref()).await?;
+            show(json, &rooms, |rooms| {
+                let row = |room: &RoomView| {
+                    let found = if room.listed { "yes" } else { "no" };
+                    let (people, bytes) = (room.people.to_string(), room.archive_bytes.to_string());
+                    let made = room.created.to_xep0082();
+                    let name = room.name.clone();
+                    [room.local.clone(), name, found.into(), people, bytes, made]
+                };
+                let headings = ["room", "name", "listed", "people", "bytes", "since"];
+                table(headings, rooms.iter().map(row))
+            })
+        }
+        DomainCommand::Uploads { domain, json } => {
+            let uploads = control.upload_list(actor, &domain).await?;
+            show(json, &uploads, |uploads| {
+                let row = |kept: &UploadsView| {
+                    let (files, bytes) = (kept.files.to_string(), kept.bytes.to_string());
+                    [kept.local.clone(), files, bytes, kept.latest.to_xep0082()]
+                };
+                table(
+                    ["account", "files", "bytes", "newest"],
+                    uploads.iter().map(row),
+                )
+            })
         }
         DomainCommand::Modes { json } => show(json, &control.modes(), |offers| {
             let texts = offers.iter().map(|offer| {

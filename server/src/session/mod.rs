@@ -65,6 +65,14 @@ pub struct Session {
     resumption: Mutex<Option<Box<Resumption>>>,
 }
 
+impl Drop for Session {
+    /// What it paid for in advance and never sent has not been sent.
+    fn drop(&mut self) {
+        let left = *self.credit.get_mut();
+        self.domain.load().uncount_stanzas(left);
+    }
+}
+
 impl Session {
     /// A session that was bound just now. `proved` is when the store was asked for what proved the account.
     pub fn new(jid: Jid, domain: Arc<Domain>, outbox: Arc<Outbox>, proved: Timestamp) -> Arc<Self> {

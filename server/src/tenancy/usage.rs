@@ -4,7 +4,7 @@
 //! count is an atomic number, and one stanza in many touches it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use tokio::time::Instant;
 
@@ -52,6 +52,7 @@ pub struct Usage {
     peers: Counted,
     stanzas_per_second: AtomicU32,
     pace: SharedPace,
+    stanzas: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -91,6 +92,7 @@ impl Usage {
             peers: Counted::new(ceiling.peers),
             stanzas_per_second: AtomicU32::new(ceiling.stanzas_per_second),
             pace: SharedPace::new(Instant::now()),
+            stanzas: AtomicU64::new(0),
         })
     }
 
@@ -121,6 +123,25 @@ impl Usage {
     pub fn pace(&self, stanzas: u32, now: Instant) -> Option<Instant> {
         let rate = self.stanzas_per_second.load(Ordering::Relaxed);
         self.pace.take(stanzas, rate, now)
+    }
+
+    /// Counts stanzas for whoever draws how many there were: nobody is held up for it.
+    pub fn count_stanzas(&self, stanzas: u32) {
+        self.stanzas.fetch_add(stanzas.into(), Ordering::Relaxed);
+    }
+
+    /// Takes back what was counted in advance and did not come.
+    pub fn uncount_stanzas(&self, stanzas: u32) {
+        // A session may end that was counted against the domain's former owner.
+        let less = |count: u64| Some(count.saturating_sub(stanzas.into()));
+        let _ = self
+            .stanzas
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+    }
+
+    /// Stanzas since this process knows of it; those of a session are counted a few in advance.
+    pub fn stanzas(&self) -> u64 {
+        self.stanzas.load(Ordering::Relaxed)
     }
 
     fn counted(&self, kind: Kind) -> &Counted {

@@ -15,7 +15,7 @@
 //! known of a hosted domain; [`queue`], [`answer`] its certificate orders; [`account`], [`left`], [`roster`], [`offline`],
 //! [`archive`], [`session`], [`token`], [`push`], [`pubsub`], [`document`], [`report`], [`upload`] what is known of its users, [`invite`] how they come;
 //! [`room`], [`room_archive`] where they meet;
-//! [`audit`], [`webhook`], [`setting`], [`change`] the rest; [`seal`] secrets at rest; [`group`] shared commits; [`error`].
+//! [`series`] what moved and was kept over time; [`audit`], [`webhook`], [`setting`], [`change`] the rest; [`seal`] secrets at rest; [`group`] shared commits; [`error`].
 
 pub mod account;
 pub mod answer;
@@ -49,6 +49,7 @@ pub mod room;
 pub mod room_archive;
 pub mod roster;
 pub mod seal;
+pub mod series;
 pub mod session;
 pub mod setting;
 pub mod tenant;
@@ -98,7 +99,7 @@ pub use push::PushRow;
 pub use queue::{AuthorityRow, Planned, QueueRow, QueueView, Since, SpentRow};
 pub use report::ReportRow;
 pub use revocation::RevocationRow;
-pub use room::{ListedRoom, RoomAffiliation, RoomRow};
+pub use room::{KeptRoom, ListedRoom, RoomAffiliation, RoomRow};
 pub use room_archive::RoomMessage;
 pub use roster::{
     Applied, ItemEdit, RequestEdit, Roster, RosterChange, RosterEdit, RosterItem, Subscription,
@@ -107,7 +108,7 @@ pub use seal::Sealer;
 pub use session::KeptSession;
 pub use tenant::{TenantMade, TenantNew, TenantRow};
 pub use token::ClientRow;
-pub use upload::{NEVER, SlotMade, UploadRow};
+pub use upload::{KeptUploads, NEVER, SlotMade, UploadRow};
 pub use usage::Stored;
 pub use webhook::{DeliveryRow, WebhookRow};
 

@@ -6,7 +6,7 @@ use xmpp::timestamp::Timestamp;
 use crate::domain::{DomainRow, Raw, select};
 use crate::error::Result;
 use crate::tenant::{TenantRow, Tuple, row as tenant_row, select as select_tenants};
-use crate::{DomainId, DomainStore, Store, TenantId, rd, wr};
+use crate::{DomainId, Store, TenantId, rd};
 
 /// Which domains a list holds.
 #[derive(Debug, Clone, Copy, Default)]
@@ -44,50 +44,7 @@ macro_rules! page {
     };
 }
 
-impl DomainStore {
-    /// Keeps the most sessions of a day; `day` is its start.
-    ///
-    /// # Errors
-    /// See [`crate::StoreError`].
-    pub async fn day_put(&self, day: Timestamp, sessions: u64) -> Result<()> {
-        let sessions = i64::try_from(sessions).unwrap_or(i64::MAX);
-        wr!(self.store, p => {
-            sqlx::query(
-                "INSERT INTO domain_days (domain, day, sessions) VALUES ($1, $2, $3) ON CONFLICT (domain, day) \
-                 DO UPDATE SET sessions = excluded.sessions WHERE domain_days.sessions < excluded.sessions",
-            )
-            .bind(self.id.0).bind(day.0).bind(sessions).execute(p).await.map(|_| ())
-        })?;
-        Ok(())
-    }
-
-    /// Days since then, the oldest first; days without a look are left out.
-    ///
-    /// # Errors
-    /// See [`crate::StoreError`].
-    pub async fn day_list(&self, since: Timestamp) -> Result<Vec<(Timestamp, u64)>> {
-        let found: Vec<(i64, i64)> = rd!(self.store, p => {
-            sqlx::query_as("SELECT day, sessions FROM domain_days WHERE domain = $1 AND day >= $2 ORDER BY day")
-                .bind(self.id.0).bind(since.0).fetch_all(p).await
-        })?;
-        Ok(found
-            .into_iter()
-            .map(|(day, sessions)| (Timestamp(day), sessions.unsigned_abs()))
-            .collect())
-    }
-}
-
 impl Store {
-    /// Forgets days before this one.
-    ///
-    /// # Errors
-    /// See [`crate::StoreError`].
-    pub async fn days_sweep(&self, before: Timestamp) -> Result<u64> {
-        Ok(wr!(self, p => {
-            sqlx::query("DELETE FROM domain_days WHERE day < $1").bind(before.0).execute(p).await.map(|done| done.rows_affected())
-        })?)
-    }
-
     /// Certificates in use that end between these times (the first one belongs to it).
     ///
     /// # Errors

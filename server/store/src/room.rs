@@ -7,6 +7,7 @@ use xmpp::timestamp::Timestamp;
 
 use crate::error::{Result, StoreError};
 use crate::moment::OneMoment as _;
+use crate::usage::archive_of_room;
 use crate::{DomainStore, RoomId, grouped, rd};
 
 /// A room without the people it knows.
@@ -52,6 +53,23 @@ pub struct ListedRoom {
     pub local: String,
     /// As people call it.
     pub name: String,
+}
+
+/// A room with what it keeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptRoom {
+    /// Localpart.
+    pub local: String,
+    /// As people call it; empty: not at all.
+    pub name: String,
+    /// Whether everybody may find it.
+    pub listed: bool,
+    /// When it was made.
+    pub created: Timestamp,
+    /// People it knows as members or more.
+    pub people: u64,
+    /// Bytes of its archive.
+    pub archive_bytes: u64,
 }
 
 #[derive(sqlx::FromRow)]
@@ -279,6 +297,32 @@ impl DomainStore {
             sqlx::query_as("SELECT local, config FROM rooms WHERE domain = $1 AND listed ORDER BY local LIMIT $2")
                 .bind(self.id.0).bind(i64::from(limit)).fetch_all(p).await
         })?)
+    }
+
+    /// Rooms of the domain with what they keep, after the localpart `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn rooms_kept(&self, after: &str, limit: u32) -> Result<Vec<KeptRoom>> {
+        type Row = (String, String, bool, i64, i64, i64);
+        let found: Vec<Row> = rd!(self.store, p => {
+            sqlx::query_as(concat!(
+                "SELECT r.local, r.name, r.listed, r.created, \
+                 (SELECT COUNT(*) FROM room_affiliations f WHERE f.room = r.id AND f.affiliation <> 'outcast'), \
+                 CAST(COALESCE(", archive_of_room!(), ", 0) AS BIGINT) \
+                 FROM rooms r WHERE r.domain = $1 AND r.local > $2 ORDER BY r.local LIMIT $3"
+            ))
+            .bind(self.id.0).bind(after).bind(i64::from(limit)).fetch_all(p).await
+        })?;
+        let room = |(local, name, listed, created, people, bytes): Row| KeptRoom {
+            local,
+            name,
+            listed,
+            created: Timestamp(created),
+            people: people.unsigned_abs(),
+            archive_bytes: bytes.max(0).unsigned_abs(),
+        };
+        Ok(found.into_iter().map(room).collect())
     }
 
     /// How many rooms of the domain are kept.

@@ -44,6 +44,19 @@ pub enum SlotMade {
     TenantFull(u64),
 }
 
+/// What an account shares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptUploads {
+    /// Localpart.
+    pub local: String,
+    /// Files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// When the newest was put there.
+    pub latest: Timestamp,
+}
+
 #[derive(sqlx::FromRow)]
 struct Raw {
     token: String,
@@ -120,6 +133,28 @@ impl DomainStore {
             .bind(slot.created.0).bind(slot.ends.0).bind(slot.stored).execute(c).await?;
             Ok(SlotMade::Made)
         })
+    }
+
+    /// Who shares how much: the accounts with the most bytes of files first, at most `limit`.
+    ///
+    /// # Errors
+    /// See [`crate::StoreError`].
+    pub async fn uploads_kept(&self, now: Timestamp, limit: u32) -> Result<Vec<KeptUploads>> {
+        let found: Vec<(String, i64, i64, i64)> = rd!(self.store, p => {
+            sqlx::query_as(
+                "SELECT a.local, COUNT(*), CAST(SUM(u.size) AS BIGINT), MAX(u.created) FROM uploads u \
+                 JOIN accounts a ON a.id = u.account WHERE u.domain = $1 AND u.ends > $2 AND u.stored \
+                 GROUP BY a.local ORDER BY SUM(u.size) DESC, a.local LIMIT $3",
+            )
+            .bind(self.id.0).bind(now.0).bind(i64::from(limit)).fetch_all(p).await
+        })?;
+        let kept = |(local, files, bytes, latest): (String, i64, i64, i64)| KeptUploads {
+            local,
+            files: files.unsigned_abs(),
+            bytes: bytes.max(0).unsigned_abs(),
+            latest: Timestamp(latest),
+        };
+        Ok(found.into_iter().map(kept).collect())
     }
 
     /// An account's files, newest first.

@@ -36,6 +36,8 @@ macro_rules! archive_of_room {
          (SELECT total - LENGTH(stanza) FROM room_archive WHERE room = r.id ORDER BY at LIMIT 1)"
     };
 }
+pub(crate) use archive_of_account;
+pub(crate) use archive_of_room;
 
 /// Rows removed in one statement.
 const AT_ONCE: i64 = 1_000;

@@ -17,8 +17,6 @@ use crate::{Actor, Control};
 
 /// A document for http-01 is never needed for longer.
 const ANSWER_SECONDS: i64 = 3600;
-/// Days of a domain's sessions that are kept.
-const DAYS_KEPT: i64 = 90;
 /// Orders shown at once.
 const SHOWN: u32 = 200;
 /// Registered domains, and names, shown of those that have used most.
@@ -257,7 +255,7 @@ impl Control {
             .collect())
     }
 
-    /// Forgets what no limit counts any more, and what orders that broke off have left to be shown.
+    /// Forgets what no limit counts any more, what orders that broke off have left to be shown, and what charts no longer show.
     pub(crate) async fn sweep(&self) {
         let now = self.now();
         let limits = self.settings().authority_limits;
@@ -272,13 +270,13 @@ impl Control {
         let swept = async {
             self.store().spent_sweep(oldest).await?;
             self.store()
-                .days_sweep(plus(now, -DAYS_KEPT * 86_400))
+                .answers_sweep(plus(now, -ANSWER_SECONDS))
                 .await?;
             self.store().invites_sweep(now).await?;
-            self.store().answers_sweep(plus(now, -ANSWER_SECONDS)).await
+            self.series_sweep().await
         };
         if let Err(error) = swept.await {
-            tracing::warn!(%error, "what orders leave behind could not be swept");
+            tracing::warn!(error = %error.log_text(), "what is past could not be swept");
         }
     }
 

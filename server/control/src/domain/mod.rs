@@ -33,7 +33,6 @@ use crate::outside::Change;
 use crate::permission::{Operation, Role};
 use crate::records::{self, DesiredRecord, Mode};
 use crate::tenant::SUSPENDED;
-use crate::time::DAY;
 use crate::{Actor, Control, rate, status};
 
 /// A new domain.
@@ -158,7 +157,7 @@ pub struct DomainShow {
     pub next_check: Option<Timestamp>,
     /// Sessions now.
     pub sessions: usize,
-    /// Most sessions at a time on each of the last days, the oldest first; days without a look are left out.
+    /// Most sessions at a time on each of the last days, the oldest first.
     pub days: Vec<DayView>,
     /// May this actor publish the records with one button (sandbox)?
     pub can_publish: bool,
@@ -461,22 +460,13 @@ impl Control {
             checked: row.checked_at,
             next_check: row.next_check_at,
             sessions: self.parts.live.sessions(&row.name),
-            days: self.days(row).await?,
+            days: self.days(row.id, DAYS_SHOWN).await?,
             version: set::version(row),
             can_publish,
             checks,
             certificate,
             view,
         })
-    }
-
-    async fn days(&self, row: &DomainRow) -> Result<Vec<DayView>> {
-        let since = Timestamp(self.now().0 - DAYS_SHOWN * DAY);
-        let days = self.domain_store(row).day_list(since).await?;
-        Ok(days
-            .into_iter()
-            .map(|(day, sessions)| DayView { day, sessions })
-            .collect())
     }
 }
 

@@ -277,6 +277,8 @@ async fn call(house: &House, operation: Operation, actor: &Actor, of: &Objects) 
         }
         Operation::PeerUnpin => control.peer_unpin(actor, domain, "peer.example").await,
         Operation::ReportList => control.report_list(actor, domain, None).await.map(drop),
+        Operation::RoomList => control.room_list(actor, domain, None).await.map(drop),
+        Operation::UploadList => control.upload_list(actor, domain).await.map(drop),
         Operation::AuditList => control
             .audit_list(
                 actor,
@@ -325,6 +327,8 @@ fn changes(operation: Operation) -> bool {
         | Operation::PeerList
         | Operation::PeerShow
         | Operation::ReportList
+        | Operation::RoomList
+        | Operation::UploadList
         | Operation::AuditList
         | Operation::LoginList
         | Operation::TokenList

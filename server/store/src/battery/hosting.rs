@@ -498,13 +498,8 @@ battery! {
         assert_eq!(store.tenant_page("no such", 0, 9).await.expect("read").1, 0);
     }
 
-    a_day_keeps_its_most_sessions(store) {
+    certificates_are_counted_by_when_they_end(store) {
         let (_, _, d) = house(&store, "a.example", "l0").await;
-        for (day, sessions) in [(5, 3), (5, 7), (5, 2), (9, 0)] {
-            d.day_put(Timestamp(day), sessions).await.expect("put");
-        }
-        assert_eq!(d.day_list(Timestamp(0)).await.expect("read"), [(Timestamp(5), 7), (Timestamp(9), 0)]);
-        assert_eq!(store.days_sweep(Timestamp(9)).await.expect("swept"), 1);
         let identity = Identity { chain_pem: "c".into(), key_pem: Zeroizing::new("k".into()) };
         d.certificate_add(&identity, Timestamp(50), "acme", "current", NOW).await.expect("added");
         assert_eq!(store.certificates_ending(Timestamp(50), Timestamp(51)).await.expect("read"), 1);

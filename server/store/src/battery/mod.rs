@@ -20,6 +20,7 @@ mod people;
 mod pubsub;
 mod record;
 mod rooms;
+mod series;
 mod together;
 mod uploads;
 

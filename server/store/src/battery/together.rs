@@ -3,6 +3,7 @@
 use zeroize::Zeroizing;
 
 use super::*;
+use crate::series::{Activity, Whose};
 
 battery! {
     acme_15_a_removed_domain_leaves_no_row(store) {
@@ -44,7 +45,7 @@ battery! {
         d.answer_put("example.com", "token", "token.key", NOW).await.expect("put");
         d.findings_set(&[finding("srv-missing", NOW)]).await.expect("set");
         d.peer_set("b.example", "[]", NOW).await.expect("set");
-        d.day_put(NOW, 3).await.expect("put");
+        store.series_add(NOW, &[(Whose::Domain(row.id), Activity::default())]).await.expect("added");
         d.told_set("{}").await.expect("set");
 
         // Every table there is, so that a new one has to be put either here or above.
@@ -54,7 +55,7 @@ battery! {
             "domains_departed", "acme_accounts", "acme_spent", "acme_authorities",
             // Emptied by itself: see `sqlite_s_log_of_a_removed_domain_goes_too`.
             "archive_waiting",
-            "acme_revocations", "mails",
+            "acme_revocations", "mails", "tenant_hours", "tenant_days", "platform_hours", "platform_days",
         ];
         let mut tables = tables(&store).await;
         tables.retain(|table| !not_of_a_domain.contains(&table.as_str()));
@@ -94,6 +95,7 @@ battery! {
         let hook = store.webhook_add(&hosting::hook(tenant, "https://a.example/", &[])).await.expect("added");
         assert!(store.delivery_add(tenant, hook, &AuditRow::default()).await.expect("added"));
         assert!(store.mail_claim(tenant, NOW).await.expect("claimed"));
+        store.series_add(NOW, &[(Whose::Tenant(tenant), Activity::default())]).await.expect("added");
         d.account_add("juliet", &[], NOW).await.expect("added");
 
         // What belongs to a tenant is found by its references, so that a new table cannot be forgotten; what belongs to a
@@ -112,7 +114,7 @@ battery! {
         let (of_tenants, of_domains) = (belongs("tenants"), belongs("domains"));
         let nobodys = [
             "_sqlx_migrations", "sqlite_sequence", "plans", "audit", "settings", "changes", "domains_departed", "acme_accounts",
-            "acme_spent", "acme_authorities", "acme_revocations", "archive_waiting",
+            "acme_spent", "acme_authorities", "acme_revocations", "archive_waiting", "platform_hours", "platform_days",
         ];
         for table in tables(&store).await {
             let known = of_tenants.contains(&table) != nobodys.contains(&table.as_str());
