@@ -753,3 +753,57 @@ async fn a_resolver_that_does_not_answer_is_unknown() {
         );
     }
 }
+
+/// What a crash or a restored database leaves in the zone is found, shown, and taken away; what only looks like it stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn names_that_nobody_owns_are_found_by_a_signed_transfer() {
+    let bind = Bind::start(&[]);
+    let zone = publisher(bind.address, "hosting.example", &bind.key);
+    let set = |name: &str, value: ZoneValue| ZoneChange::Set {
+        name: name.into(),
+        ttl_seconds: 60,
+        values: vec![value],
+    };
+    let names = [
+        "abcdefg2.on.hosting.example",
+        "abcdefg2._acme.on.hosting.example",
+        "panel.hosting.example",
+    ];
+    let address = ZoneValue::A([192, 0, 2, 1].into());
+    // Enough for several messages of the transfer.
+    let many = (0..3_000).map(|n| set(&format!("n{n}.hosting.example"), address.clone()));
+    let many: Vec<_> = many.collect();
+    for some in many.chunks(500) {
+        zone.apply(some).await.expect("published");
+    }
+    zone.apply(&[
+        set(names[0], address.clone()),
+        set(names[1], ZoneValue::Txt("left over".into())),
+        set(names[2], address),
+    ])
+    .await
+    .expect("published");
+    let found = zone.names().await.expect("transferred");
+    let of = |name: &str| {
+        let there = found.iter().find(|found| found.name == name);
+        there.map(|found| found.records.clone()).unwrap_or_default()
+    };
+    assert_eq!(of(names[0]), [("A".to_owned(), "192.0.2.1".to_owned())]);
+    assert!(
+        of(names[1])[0].1.contains("left over"),
+        "{:?}",
+        of(names[1])
+    );
+    assert!(found.len() > 3_000, "{}", found.len());
+
+    let mut other = read_key(&bind.key).expect("key file");
+    other.name = "unknown".into();
+    let refused = Publisher::new(bind.address, "hosting.example", &other).expect("publisher");
+    let error = refused.names().await.expect_err("unknown key");
+    assert!(error.to_string().contains("BADKEY"), "{error}");
+    let error = publisher(bind.address, "nowhere.test", &bind.key)
+        .names()
+        .await
+        .expect_err("not its zone");
+    assert!(error.to_string().contains("allow-transfer"), "{error}");
+}

@@ -10,7 +10,7 @@ use std::time::Duration;
 use control::certificate::{AuthorityLimits, Quota};
 use control::outside::{
     ChallengeSolver, IssueError, IssueRequest, Issued, Issuer, IssuerInfo, Post, ZoneChange,
-    ZoneError, ZonePublisher,
+    ZoneError, ZoneName, ZonePublisher,
 };
 use control::settings::ServiceName;
 use control::{Control, Limits, Pace, Parts, PlatformSettings, Ports, Secret, SystemClock};
@@ -521,15 +521,23 @@ impl Issuer for NoIssuer {
 /// In place of the platform's zone when no server is configured.
 struct NoZone;
 
+fn no_zone() -> ZoneError {
+    ZoneError::Refused {
+        server: "(none)".into(),
+        code: "no name server is configured: set zone.server".into(),
+    }
+}
+
 #[async_trait::async_trait]
 impl ZonePublisher for NoZone {
     async fn apply(&self, changes: &[ZoneChange]) -> Result<(), ZoneError> {
         if changes.is_empty() {
             return Ok(());
         }
-        Err(ZoneError::Refused {
-            server: "(none)".into(),
-            code: "no name server is configured: set zone.server".into(),
-        })
+        Err(no_zone())
+    }
+
+    async fn names(&self) -> Result<Vec<ZoneName>, ZoneError> {
+        Err(no_zone())
     }
 }

@@ -4,12 +4,14 @@
 //! One call of [`ZonePublisher::apply`] is one update message over TCP, so the server applies all of it or nothing. It refuses
 //! to guess: server, zone and key are configured; an answer that is not signed with the key is never taken for a success.
 
+mod transfer;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
-use control::outside::{ZoneChange, ZoneError, ZonePublisher, ZoneValue};
+use control::outside::{ZoneChange, ZoneError, ZoneName, ZonePublisher, ZoneValue};
 use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::rdata::tsig::{TsigAlgorithm, TsigError};
 use hickory_proto::rr::rdata::{A, AAAA, TLSA, TXT};
@@ -308,6 +310,10 @@ impl ZonePublisher for Publisher {
             }
             None => Err(self.refused("the answer is not signed")),
         }
+    }
+
+    async fn names(&self) -> Result<Vec<ZoneName>, ZoneError> {
+        self.transfer().await
     }
 }
 

@@ -53,7 +53,7 @@ controls {{}};
         zone(
             "hosting.example",
             "",
-            "dnssec-policy default; inline-signing no; allow-update { key \"platform\"; };",
+            "dnssec-policy default; inline-signing no; allow-update { key \"platform\"; }; allow-transfer { key \"platform\"; };",
         );
         zone("static.example", "", "allow-update { none; };");
         let mut delegations = String::from("hosting IN NS ns.hosting\nstatic IN NS ns.hosting\n");

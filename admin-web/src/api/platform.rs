@@ -24,6 +24,8 @@ pub(super) fn router() -> OpenApiRouter<Shared> {
         .routes(routes!(team, team_add))
         .routes(routes!(team_remove))
         .routes(routes!(operators, operator_add))
+        .routes(routes!(zone_check))
+        .routes(routes!(zone_repair))
         .routes(routes!(overview))
         .routes(routes!(audit))
         .routes(routes!(audit_csv))
@@ -204,6 +206,28 @@ async fn overview(caller: Caller) -> Reply {
         .panel
         .control
         .overview(&caller.actor)
+        .await
+        .or_problem()?)
+}
+
+/// Names in the platform's zone that no domain owns
+#[utoipa::path(get, operation_id = "zone_check", path = "/zone", tag = "platform",
+    responses((status = 200, body = schema::ZoneCheck), (status = 403, body = schema::Problem), (status = 503, body = schema::Problem)))]
+async fn zone_check(caller: Caller) -> Reply {
+    zone(caller, false).await
+}
+
+/// Take them away, but for those that are left alone
+#[utoipa::path(post, operation_id = "zone_repair", path = "/zone/repair", tag = "platform",
+    responses((status = 200, body = schema::ZoneCheck), (status = 403, body = schema::Problem), (status = 503, body = schema::Problem)))]
+async fn zone_repair(caller: Caller) -> Reply {
+    zone(caller, true).await
+}
+
+async fn zone(caller: Caller, repair: bool) -> Reply {
+    let control = &caller.panel.control;
+    ok(control
+        .zone_check(&caller.actor, repair)
         .await
         .or_problem()?)
 }

@@ -7,6 +7,7 @@ mod customers;
 mod joining;
 mod kept;
 mod series;
+mod zone;
 
 use std::collections::BTreeMap;
 
@@ -16,6 +17,7 @@ pub(super) use self::customers::*;
 pub(super) use self::joining::*;
 pub(super) use self::kept::*;
 pub(super) use self::series::*;
+pub(super) use self::zone::*;
 
 /// An error (RFC 9457).
 #[derive(ToSchema)]

@@ -615,6 +615,8 @@ fn ways_without_object() -> Vec<Way> {
             none,
         ),
         (Op::AuthorityList, get.clone(), "/api/v1/authorities", none),
+        (Op::ZoneCheck, get.clone(), "/api/v1/zone", none),
+        (Op::ZoneRepair, post.clone(), "/api/v1/zone/repair", empty),
         (
             Op::AuthorityRollKey,
             post.clone(),

@@ -10,7 +10,8 @@ use axum::body::Body;
 use axum::http::{Method, Request, Response, StatusCode, header};
 use control::operator::{LoginRequest, OperatorNew, Origin};
 use control::outside::{
-    Change, IssueError, IssueRequest, Issued, IssuerInfo, PeerNow, ZoneChange, ZoneError, ZoneValue,
+    Change, IssueError, IssueRequest, Issued, IssuerInfo, PeerNow, ZoneChange, ZoneError, ZoneName,
+    ZoneValue,
 };
 use control::records::{DesiredRecord, RecordValue};
 use control::settings::ServiceName;
@@ -129,6 +130,10 @@ impl ZonePublisher for World {
             }
         }
         Ok(())
+    }
+
+    async fn names(&self) -> Result<Vec<ZoneName>, ZoneError> {
+        Ok(Vec::new())
     }
 }
 

@@ -9,7 +9,7 @@
 //!
 //! Codemap, in reading order: [`domain`] the states; [`records`] what must be published; [`observe`] what the world shows;
 //! [`findings`] the difference, with codes; [`certificate`] identities; [`rollover`] when one may be replaced; [`account`] people, [`invite`] and [`registration`] how they come; [`component`] programs beside them; [`kept`] rooms and files; [`tenant`] customers; [`plan`] what they may have, [`usage`] what they have, [`series`] how that went, [`ladder`] what becomes of those who do not answer;
-//! [`mail`] what has changed since last night; [`operator`] logins, [`factor`] what they show beside a password, [`invitation`] how colleagues come; [`token`] their programs; [`webhook`] who hears of it; [`audit`]; [`worker`] the loop; [`error`] and [`permission`] what is said when it cannot be.
+//! [`mail`] what has changed since last night; [`operator`] logins, [`factor`] what they show beside a password, [`invitation`] how colleagues come; [`token`] their programs; [`webhook`] who hears of it; [`audit`]; [`worker`] the loop; [`zone`] what it may have left behind; [`error`] and [`permission`] what is said when it cannot be.
 
 pub mod account;
 pub mod audit;
@@ -45,6 +45,7 @@ pub mod uri;
 pub mod usage;
 pub mod webhook;
 pub mod worker;
+pub mod zone;
 
 mod password;
 mod rate;

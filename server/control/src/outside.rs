@@ -280,6 +280,18 @@ pub trait ChallengeSolver: Send + Sync {
 pub trait ZonePublisher: Send + Sync {
     /// Applies all or nothing, in order. Returns when the primary server has accepted.
     async fn apply(&self, changes: &[ZoneChange]) -> Result<(), ZoneError>;
+
+    /// Every name of the zone with what stands there, but for what DNSSEC adds.
+    async fn names(&self) -> Result<Vec<ZoneName>, ZoneError>;
+}
+
+/// A name of the platform's zone, as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ZoneName {
+    /// Absolute, lower case, without the last dot.
+    pub name: String,
+    /// Type and value of each record, as zone files write them.
+    pub records: Vec<(String, String)>,
 }
 
 /// One change of the platform's zone. Names are absolute, A-labels, without the last dot.

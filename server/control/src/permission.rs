@@ -210,6 +210,10 @@ table! {
     CertificateQueue "certificate.queue":                     All All Own Own Own Own;
     /// See the certificate authorities, and what of their limits is used.
     AuthorityList "authority.list":                           All All No No No No;
+    /// Look for names in the platform's zone that no domain owns.
+    ZoneCheck "zone.check":                                   All All No No No No;
+    /// Take them away.
+    ZoneRepair "zone.repair":                                 All All No No No No;
     /// Give our account at one of them another key.
     AuthorityRollKey "authority.roll-key":                    All All No No No No;
 

@@ -36,6 +36,7 @@ mod token;
 mod usage;
 mod user;
 mod webhook;
+mod zone;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -128,6 +129,9 @@ enum Command {
     /// Webhooks: where customers' own servers are told what is done
     #[command(subcommand)]
     Webhook(webhook::WebhookCommand),
+    /// The platform's zone
+    #[command(subcommand)]
+    Zone(zone::ZoneCommand),
     /// What was done, by whom
     Audit(audit::Audit),
     /// Bring the database's schema up to date (`serve` does so at start)
@@ -274,6 +278,7 @@ async fn run_on_store(place: Place, command: Command) -> Outcome {
         Command::Report(command) => report::run(&control, &actor, command).await,
         Command::Token(command) => token::run(&control, &actor, command).await,
         Command::Webhook(command) => webhook::run(&control, &actor, command).await,
+        Command::Zone(command) => zone::run(&control, &actor, command).await,
         Command::Audit(command) => audit::run(&control, &actor, command).await,
         Command::Demo(_)
         | Command::Check(_)

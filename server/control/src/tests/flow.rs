@@ -13,6 +13,7 @@ mod plans;
 mod publishing;
 mod queue;
 mod webhooks;
+mod zone;
 
 use futures_util::FutureExt as _;
 

@@ -219,6 +219,8 @@ async fn call(house: &House, operation: Operation, actor: &Actor, of: &Objects) 
             .await
             .map(drop),
         Operation::AuthorityList => control.authority_list(actor).await.map(drop),
+        Operation::ZoneCheck => control.zone_check(actor, false).await.map(drop),
+        Operation::ZoneRepair => control.zone_check(actor, true).await.map(drop),
         Operation::AuthorityRollKey => control.authority_roll_key(actor, "").await.map(drop),
         Operation::AccountList => control
             .account_list(actor, domain, None, 10)
@@ -329,11 +331,13 @@ fn changes(operation: Operation) -> bool {
         | Operation::ReportList
         | Operation::RoomList
         | Operation::UploadList
+        | Operation::ZoneCheck
         | Operation::AuditList
         | Operation::LoginList
         | Operation::TokenList
         | Operation::PlatformOverview => false,
         Operation::TenantAdd
+        | Operation::ZoneRepair
         | Operation::TenantSuspend
         | Operation::TenantResume
         | Operation::TenantRemove
@@ -433,6 +437,8 @@ fn is_platform(operation: Operation) -> bool {
             | Operation::AuthorityList
             | Operation::AuthorityRollKey
             | Operation::PlatformTeam
+            | Operation::ZoneCheck
+            | Operation::ZoneRepair
             | Operation::PlatformOverview
     )
 }

@@ -12,7 +12,7 @@ use crate::operator::{OperatorNew, Origin};
 use crate::outside::{
     ChallengeSolver, Change, Clock, IssueError, IssueRequest, Issued, Issuer, IssuerInfo,
     KeyChoice, Live, Method, NameRefused, OwnerZone, PeerNow, PendingOrder, Probe, RenewalInfo,
-    Response, RevocationReason, ZoneChange, ZoneError, ZonePublisher, ZoneValue,
+    Response, RevocationReason, ZoneChange, ZoneError, ZoneName, ZonePublisher, ZoneValue,
 };
 use crate::records::{DesiredRecord, RecordValue};
 use crate::settings::{Limits, Pace, PlatformSettings, Ports, ServiceName};
@@ -295,6 +295,23 @@ impl ZonePublisher for Handle {
             }
         }
         Ok(())
+    }
+
+    async fn names(&self) -> Result<Vec<ZoneName>, ZoneError> {
+        let mut found = std::collections::BTreeMap::<String, Vec<(String, String)>>::new();
+        for ((name, kind), values) in self.0.records.lock().unwrap().iter() {
+            let value = |value: &RecordData| match value {
+                RecordData::A(address) => address.to_string(),
+                RecordData::Aaaa(address) => address.to_string(),
+                other => format!("{other:?}"),
+            };
+            let values = values.iter().map(|one| ((*kind).to_owned(), value(one)));
+            found.entry(name.clone()).or_default().extend(values);
+        }
+        Ok(found
+            .into_iter()
+            .map(|(name, records)| ZoneName { name, records })
+            .collect())
     }
 }
 
