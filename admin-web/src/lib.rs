@@ -29,6 +29,7 @@ mod login;
 mod people;
 mod plans;
 mod platform;
+mod portable;
 mod qr;
 mod records;
 mod reports;
@@ -93,8 +94,9 @@ pub fn router(control: Arc<Control>, settings: PanelSettings) -> Router {
         settings,
         streams: Arc::default(),
     });
+    let (api, long) = api::router();
     pages()
-        .merge(api::router())
+        .merge(api)
         .fallback(door::not_found)
         .method_not_allowed_fallback(door::wrong_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES))
@@ -102,6 +104,7 @@ pub fn router(control: Arc<Control>, settings: PanelSettings) -> Router {
             StatusCode::SERVICE_UNAVAILABLE,
             LONGEST_ANSWER,
         ))
+        .merge(long.layer(DefaultBodyLimit::disable()))
         .layer(middleware::from_fn_with_state(panel.clone(), door::guard))
         .with_state(panel)
 }
@@ -146,6 +149,7 @@ fn pages() -> Router<Shared> {
         .route(route::INVITES, post(invites::add))
         .route(route::INVITE_REMOVE, post(invites::remove))
         .route(urls::INVITED, get(invited::page).post(invited::take))
+        .route(route::EXPORT, post(portable::export))
         .route(route::PERSON, get(people::person))
         .route(route::PERSON_PASSWORD, post(people::set_password))
         .route(route::PERSON_SUSPEND, post(people::suspend))

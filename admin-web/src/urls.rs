@@ -83,6 +83,7 @@ pub(crate) mod route {
     pub(crate) const JOINING: &str = "/domains/{domain}/joining";
     pub(crate) const INVITES: &str = "/domains/{domain}/invites";
     pub(crate) const INVITE_REMOVE: &str = "/domains/{domain}/invites/{invite}/remove";
+    pub(crate) const EXPORT: &str = "/domains/{domain}/people-export";
     pub(crate) const PERSON: &str = "/domains/{domain}/people/{local}";
     pub(crate) const PERSON_PASSWORD: &str = "/domains/{domain}/people/{local}/password";
     pub(crate) const PERSON_SUSPEND: &str = "/domains/{domain}/people/{local}/suspend";
@@ -225,6 +226,11 @@ impl DomainUrls {
 
     pub(crate) fn kept_after(&self, local: &str) -> String {
         format!("{}?after={}", self.kept(), encode(local))
+    }
+
+    /// Where "take your data with you" leads.
+    pub(crate) fn export(&self) -> String {
+        self.under("people-export")
     }
 
     pub(crate) fn reports(&self) -> String {

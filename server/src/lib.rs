@@ -10,6 +10,7 @@ pub mod federation;
 pub mod mail;
 pub mod metrics;
 pub mod net;
+pub mod portable;
 pub mod router;
 pub mod running;
 pub mod serve;

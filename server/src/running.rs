@@ -91,6 +91,7 @@ impl Running {
             zone: zone.clone(),
             owner_zone,
             mail: wiring::post(&config)?,
+            portable: Arc::new(crate::portable::People::new(&config)),
             live: server.live(),
             anchors,
             clock: Arc::new(SystemClock),

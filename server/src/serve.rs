@@ -567,7 +567,11 @@ impl LiveServer {
         };
         match domain.hosted.store.account_find(local).await {
             // Removed and made anew, perhaps: sessions of the old one are nobody's.
-            Ok(Some(row)) if row.state == store::ACTIVE => self.revoke(account, row.created),
+            Ok(Some(row)) if row.state == store::ACTIVE => {
+                // What it has may be more than what was read (an import).
+                self.router.modules().forget_account(account);
+                self.revoke(account, row.created);
+            }
             Ok(_) => {
                 self.router.modules().forget_account(account);
                 self.revoke(account, now());

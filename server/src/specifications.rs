@@ -63,6 +63,7 @@ pub static ENGINE: &[Implemented] = &[
     xep(205, "1.0.2", "limits against denial of service"),
     xep(206, "1.4", "XMPP over BOSH"),
     xep(220, "1.1.1", "server dialback, with errors"),
+    xep(227, "1.1", "what people have, in and out as one file"),
     xep(
         288,
         "1.0.1",

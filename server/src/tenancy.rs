@@ -23,6 +23,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use store::{DomainId, DomainRow, Store, StoreError, TenantId};
 use tokio::time::Instant;
 use xmpp::jid::{BareJid, DomainName};
+use xmpp::sasl::Hash;
 use xmpp::stream::{Resumption, StreamCondition, StreamError};
 
 pub use self::counts::Counts;
@@ -70,6 +71,8 @@ pub struct Domain {
     pub block: Vec<String>,
     /// PLAIN is offered over TLS, for clients that know nothing better (SASL-15).
     pub plain: bool,
+    /// Hashes of the SCRAM mechanisms that it offers.
+    pub hashes: Vec<Hash>,
     /// Trust anchors by which a peer is known here, in place of the general ones (CERT-21).
     pub pinned: HashMap<DomainName, Arc<Anchors>>,
     /// Times of its clients' streams.
@@ -118,6 +121,7 @@ impl Domain {
             allow: self.allow.clone(),
             block: self.block.clone(),
             plain: self.plain,
+            hashes: self.hashes.clone(),
             pinned: self.pinned.clone(),
             patience: self.patience,
             // A service has no sessions.
@@ -563,6 +567,7 @@ impl Tenancy {
             allow: row.allow,
             block: row.block,
             plain: settings.plain,
+            hashes: settings.hashes,
             pinned: settings.pinned,
             patience: settings.patience,
             resumption: settings.resumption,
@@ -588,6 +593,7 @@ const REGISTER: &str = "register";
 /// What of a domain's settings concerns streams and modules; the rest is control's.
 struct Settings {
     plain: bool,
+    hashes: Vec<Hash>,
     pinned: HashMap<DomainName, Arc<Anchors>>,
     modules: DomainSettings,
     patience: Patience,
@@ -616,6 +622,7 @@ impl Settings {
         if let Some(seconds) = choices.resume_seconds {
             resumption.seconds = seconds;
         }
+        let hashes = choices.hashes();
         let contacts = choices.contacts.into_iter();
         let own = choices.client_ca.filter(|pem| !pem.is_empty());
         let client_anchors = match own.map(|pem| dna::Anchors::from_pem(pem.as_bytes())) {
@@ -634,6 +641,7 @@ impl Settings {
             registers,
             question: joining.is_open().then(|| joining.question.as_str().into()),
             plain: choices.plain,
+            hashes,
             pinned: pinned(&json["pinned"]),
             modules: DomainSettings {
                 off: choices.modules_off,

@@ -453,6 +453,7 @@ pub async fn offline_control(
         owner_zone: None,
         // The server writes it.
         mail: None,
+        portable: Arc::new(crate::portable::People::new(config)),
         live: Arc::new(control::outside::NotLive),
         anchors,
         clock: Arc::new(SystemClock),

@@ -66,6 +66,43 @@ pub struct Peer {
 pub const USERS: [(&str, &str); 2] = [("romeo", "peer-secret-1"), ("mercutio", "peer-secret-2")];
 
 impl Peer {
+    /// Where it keeps what it has; of a peer in a demo's world.
+    pub fn dir(&self) -> &Path {
+        self.dir.as_ref().expect("a directory of its own").path()
+    }
+
+    /// Stops an ejabberd, and has it write its domain as XEP-0227 describes into `out`; the file that includes the others.
+    pub fn exported(self, out: &Path) -> PathBuf {
+        let Self {
+            service,
+            domain,
+            dir,
+            ..
+        } = self;
+        service.end("TERM");
+        let dir = dir.as_ref().expect("a directory of its own").path();
+        let export = format!(
+            "ok=ejabberd_piefxis:export_host(\"{}\",<<\"{domain}\">>),halt(0).",
+            out.display()
+        );
+        let ran = Command::new(program("erl"))
+            .args(["-noinput", "-start_epmd", "false", "-mnesia", "dir"])
+            .arg(format!("\"{}/mnesia\"", dir.display()))
+            .args(["-s", "ejabberd", "-eval", &export])
+            .env("EJABBERD_CONFIG_PATH", dir.join("ejabberd.yml"))
+            .env("ERL_LIBS", "/usr/lib/x86_64-linux-gnu")
+            .env("ERL_CRASH_DUMP", dir.join("crash.dump"))
+            .current_dir(dir)
+            .output()
+            .expect("erl");
+        let said = String::from_utf8_lossy(&ran.stdout);
+        assert!(ran.status.success(), "ejabberd: {said}");
+        let files = std::fs::read_dir(out).expect("a directory");
+        let mut files: Vec<PathBuf> = files.map(|entry| entry.expect("an entry").path()).collect();
+        files.sort();
+        files.into_iter().next().expect("a file")
+    }
+
     fn of(place: Place, service: Service) -> Self {
         Self {
             domain: place.domain,

@@ -14,6 +14,7 @@ mod invites;
 mod kept;
 mod plans;
 mod platform;
+mod portable;
 mod schema;
 mod series;
 mod webhooks;
@@ -65,8 +66,11 @@ pub(crate) const CSRF_HEADER: &str = "x-csrf-token";
 )]
 struct Description;
 
-/// The routes and their description.
-pub(crate) fn router() -> Router<Shared> {
+/// The routes and their description, and those apart that take as long as their body needs.
+pub(crate) fn router() -> (Router<Shared>, Router<Shared>) {
+    let (long, described) = OpenApiRouter::<Shared>::new()
+        .nest("/api/v1", portable::long())
+        .split_for_parts();
     let (router, mut description) = OpenApiRouter::<Shared>::with_openapi(Description::openapi())
         .nest(
             "/api/v1",
@@ -74,6 +78,7 @@ pub(crate) fn router() -> Router<Shared> {
                 .merge(domains::router())
                 .merge(certificates::router())
                 .merge(accounts::router())
+                .merge(portable::router())
                 .merge(platform::router())
                 .merge(plans::router())
                 .merge(series::router())
@@ -84,6 +89,7 @@ pub(crate) fn router() -> Router<Shared> {
                 .merge(webhooks::router()),
         )
         .split_for_parts();
+    description.merge(described);
     describe_problems(&mut description);
     let components = description.components.get_or_insert_default();
     components.add_security_scheme(
@@ -99,7 +105,7 @@ pub(crate) fn router() -> Router<Shared> {
     let description: Arc<str> = serde_json::to_string(&description)
         .unwrap_or_else(|_| "{}".to_owned())
         .into();
-    router.route(
+    let router = router.route(
         urls::OPENAPI,
         get(|State(panel): State<Shared>| async move {
             let servers = serde_json::json!([{ "url": panel.settings.public_url }]);
@@ -107,7 +113,8 @@ pub(crate) fn router() -> Router<Shared> {
             let text = format!("{{\"servers\":{servers},{rest}");
             ([(header::CONTENT_TYPE, "application/json")], text)
         }),
-    )
+    );
+    (router, long)
 }
 
 /// Problems are documents of their own media type, and any operation may answer with one: who is not signed in, asks too

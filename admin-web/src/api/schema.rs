@@ -302,6 +302,8 @@ pub(super) struct DomainSet {
     block: Option<Vec<String>>,
     /// Whether PLAIN is offered over TLS.
     plain: Option<bool>,
+    /// Hashes of the SCRAM mechanisms that are offered: `SHA-1`, `SHA-256`, `SHA-512`; empty: all.
+    scram: Option<Vec<String>>,
     /// Names of modules that are switched off.
     modules_off: Option<Vec<String>>,
     /// Accounts of the domain that look after the others from their apps (XEP-0133).
@@ -329,6 +331,8 @@ pub(super) struct DomainSet {
 #[derive(ToSchema)]
 pub(super) struct StreamChoices {
     plain: bool,
+    /// Hashes of the SCRAM mechanisms that are offered; absent: all.
+    scram: Option<Vec<String>>,
     modules_off: Vec<String>,
     admins: Vec<String>,
     contacts: BTreeMap<String, Vec<String>>,
@@ -787,6 +791,43 @@ pub(super) struct ImportReport {
     refused: Vec<ImportRefused>,
     /// Pairs of localpart and drawn password; shown once.
     drawn: Vec<Vec<String>>,
+}
+
+#[derive(ToSchema)]
+pub(super) struct PeopleImport {
+    id: u64,
+    domain: String,
+    begun: String,
+    /// Accounts that are through.
+    accounts: u64,
+    /// What has come in; null while it goes on.
+    moved: Option<PeopleMoved>,
+    /// Why it could not go on.
+    failed: Option<String>,
+}
+
+#[derive(ToSchema)]
+pub(super) struct PeopleMoved {
+    /// Accounts that were made.
+    accounts: u64,
+    /// Accounts that were there before.
+    known: u64,
+    /// How many of what else.
+    things: std::collections::BTreeMap<String, u64>,
+    /// Hashes of which accounts came without a verifier: the domain offers no mechanism of these any more.
+    lacking: Vec<String>,
+    /// What did not come in, the first thousand.
+    skipped: Vec<PeopleSkipped>,
+    more_skipped: u64,
+    /// Why the file was not read to its end.
+    ended: Option<String>,
+}
+
+#[derive(ToSchema)]
+pub(super) struct PeopleSkipped {
+    account: String,
+    what: String,
+    why: String,
 }
 
 #[derive(ToSchema)]

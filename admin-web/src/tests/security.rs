@@ -404,6 +404,30 @@ fn ways() -> Vec<Way> {
             empty,
         ),
         (
+            Op::PeopleExport,
+            post.clone(),
+            "/domains/{D}/people-export",
+            none,
+        ),
+        (
+            Op::PeopleExport,
+            get.clone(),
+            "/api/v1/domains/{D}/people/export",
+            none,
+        ),
+        (
+            Op::PeopleImport,
+            post.clone(),
+            "/api/v1/domains/{D}/people/import",
+            empty,
+        ),
+        (
+            Op::PeopleImport,
+            get.clone(),
+            "/api/v1/domains/{D}/people/imports",
+            none,
+        ),
+        (
             Op::AccountSetPassword,
             post.clone(),
             "/domains/{D}/people/anna/password",

@@ -266,6 +266,7 @@ impl House {
             anchors: Arc::new(dna::Anchors::default()),
             issuer: world.clone(),
             zone: world.clone(),
+            portable: Arc::new(control::portable::Nothing),
             owner_zone: Some(world.clone()),
             mail: None,
             live: world,

@@ -176,7 +176,7 @@ impl Control {
         Ok(self.store().audit_add(None, &entry).await?)
     }
 
-    fn entry(
+    pub(crate) fn entry(
         &self,
         actor: &Actor,
         operation: Operation,

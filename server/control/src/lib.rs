@@ -8,7 +8,7 @@
 //! another's.
 //!
 //! Codemap, in reading order: [`domain`] the states; [`records`] what must be published; [`observe`] what the world shows;
-//! [`findings`] the difference, with codes; [`certificate`] identities; [`rollover`] when one may be replaced; [`account`] people, [`invite`] and [`registration`] how they come; [`component`] programs beside them; [`kept`] rooms and files; [`tenant`] customers; [`plan`] what they may have, [`usage`] what they have, [`series`] how that went, [`ladder`] what becomes of those who do not answer;
+//! [`findings`] the difference, with codes; [`certificate`] identities; [`rollover`] when one may be replaced; [`account`] people, [`invite`] and [`registration`] how they come; [`portable`] what they have, in and out; [`component`] programs beside them; [`kept`] rooms and files; [`tenant`] customers; [`plan`] what they may have, [`usage`] what they have, [`series`] how that went, [`ladder`] what becomes of those who do not answer;
 //! [`mail`] what has changed since last night; [`operator`] logins, [`factor`] what they show beside a password, [`invitation`] how colleagues come; [`token`] their programs; [`webhook`] who hears of it; [`audit`]; [`worker`] the loop; [`zone`] what it may have left behind; [`error`] and [`permission`] what is said when it cannot be.
 
 pub mod account;
@@ -32,6 +32,7 @@ pub mod outside;
 pub mod peer;
 pub mod permission;
 pub mod plan;
+pub mod portable;
 pub mod records;
 pub mod registration;
 pub mod report;
@@ -90,6 +91,8 @@ pub struct Parts {
     pub owner_zone: Option<Arc<dyn OwnerZone>>,
     /// Mail to owners; `None`: none is written.
     pub mail: Option<outside::Post>,
+    /// Reads and writes what people have, as one file.
+    pub portable: Arc<dyn portable::Portable>,
     /// The live server.
     pub live: Arc<dyn Live>,
     /// The time.
@@ -107,6 +110,7 @@ pub struct Control {
     pub(crate) first_run: operator::FirstRunToken,
     pub(crate) first_run_lock: tokio::sync::Mutex<()>,
     pub(crate) wake: tokio::sync::Notify,
+    pub(crate) jobs: portable::Jobs,
 }
 
 impl Control {
@@ -120,6 +124,7 @@ impl Control {
             first_run: operator::FirstRunToken::draw(),
             first_run_lock: tokio::sync::Mutex::new(()),
             wake: tokio::sync::Notify::new(),
+            jobs: portable::Jobs::default(),
         })
     }
 

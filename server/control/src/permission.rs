@@ -240,6 +240,10 @@ table! {
     InviteAdd "invite.add":                                   All All Own Own Own No;
     /// Take an invitation back.
     InviteRemove "invite.remove":                             All All Own Own Own No;
+    /// Take out what a domain's people have, passwords' verifiers among it (XEP-0227).
+    PeopleExport "people.export":                             All All Own No No No;
+    /// Take in what people have elsewhere.
+    PeopleImport "people.import":                             All All Own Own No No;
 
     /// List the programs that answer for names below a domain.
     ComponentList "component.list":                           All All Own Own Own Own;
@@ -310,6 +314,7 @@ impl Operation {
                 | "certificate"
                 | "account"
                 | "invite"
+                | "people"
                 | "component"
                 | "peer"
                 | "report"
@@ -340,6 +345,7 @@ impl Operation {
                 | Self::AccountList
                 | Self::AccountShow
                 | Self::InviteList
+                | Self::PeopleExport
                 | Self::PeerList
                 | Self::PeerShow
                 | Self::ComponentList

@@ -28,6 +28,7 @@ mod external;
 pub mod form;
 mod offline;
 mod ping;
+pub mod portable;
 pub mod presence;
 mod private;
 mod pubsub;

@@ -207,6 +207,7 @@ impl Modules {
         self.nodes.forget(account);
         self.pushes.forget(account);
         self.left.remove(account);
+        self.nothing.kept(account);
         self.rooms.forget_account(account);
     }
 

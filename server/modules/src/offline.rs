@@ -97,6 +97,14 @@ impl Nothing {
         self.0.of(account.as_str()).kept.load(Ordering::SeqCst)
     }
 
+    /// Somebody else may have kept something for it.
+    pub(crate) fn kept(&self, account: &BareJid) {
+        self.0
+            .of(account.as_str())
+            .kept
+            .fetch_add(1, Ordering::SeqCst);
+    }
+
     /// The store had nothing.
     fn saw(&self, account: &BareJid, look: u64) {
         let seen = self.0.of(account.as_str());

@@ -170,7 +170,11 @@ async fn remove(
 /// Bytes of salt.
 const SALT: usize = 16;
 
-fn verifiers(password: &str) -> Result<Vec<ScramVerifier>, PasswordError> {
+/// Verifiers for every hash; slow on purpose.
+///
+/// # Errors
+/// The password has characters that none may have (RFC 8265).
+pub(crate) fn verifiers(password: &str) -> Result<Vec<ScramVerifier>, PasswordError> {
     Hash::ALL
         .iter()
         .map(|hash| {

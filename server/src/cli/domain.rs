@@ -173,6 +173,10 @@ pub(super) struct StreamArgs {
     /// Whether PLAIN is offered over TLS, for clients that know nothing better
     #[arg(long, value_name = "true|false")]
     plain: Option<bool>,
+    /// Hashes of the SCRAM mechanisms that are offered, as in SHA-1,SHA-256; "" for all. Fewer where accounts came from a server
+    /// that kept fewer
+    #[arg(long, value_name = "HASHES")]
+    scram: Option<String>,
     /// Modules that are switched off, separated by commas; "" for none
     #[arg(long, value_name = "NAMES")]
     modules_off: Option<String>,
@@ -244,6 +248,7 @@ impl StreamArgs {
         };
         Ok(StreamSet {
             plain: self.plain,
+            scram: self.scram.map(list),
             modules_off: self.modules_off.map(list),
             admins: self.admins.map(list),
             contacts: (!contacts.is_empty()).then_some(contacts),

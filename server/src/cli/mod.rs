@@ -28,6 +28,7 @@ mod operator;
 mod output;
 mod peer;
 mod plan;
+mod portable;
 mod report;
 mod sandbox;
 mod specs;
@@ -114,6 +115,10 @@ enum Command {
     /// Invitations to accounts of hosted domains
     #[command(subcommand)]
     Invite(invite::InviteCommand),
+    /// Write what a domain's people have into a file that other servers read (XEP-0227)
+    Export(portable::ExportArgs),
+    /// Take in what people have on another server (XEP-0227: Prosody, ejabberd, or another Domicile)
+    Import(portable::ImportArgs),
     /// Other servers that hosted domains talk with
     #[command(subcommand)]
     Peer(peer::PeerCommand),
@@ -273,6 +278,8 @@ async fn run_on_store(place: Place, command: Command) -> Outcome {
         Command::Cert(command) => certificate::run(&control, &actor, command).await,
         Command::User(command) => user::run(&control, &actor, command).await,
         Command::Invite(command) => invite::run(&control, &actor, command).await,
+        Command::Export(args) => portable::export(&control, &actor, args).await,
+        Command::Import(args) => portable::import(&control, &actor, args).await,
         Command::Peer(command) => peer::run(&control, &actor, command).await,
         Command::Component(command) => component::run(&control, &actor, command).await,
         Command::Report(command) => report::run(&control, &actor, command).await,

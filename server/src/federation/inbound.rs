@@ -466,6 +466,7 @@ async fn host(
             .is_some(),
         domain: domain.name().clone(),
         plain: false,
+        hashes: Vec::new(),
         fake_secret: Arc::from([]),
         features: Vec::new(),
         max_bytes: limits.stanza_bytes,

@@ -131,6 +131,7 @@ impl ClientDoor {
             identity: self.identities.get(domain.name()).await.is_some(),
             domain: domain.name().clone(),
             plain: domain.plain,
+            hashes: domain.hashes.clone(),
             fake_secret: self.fake_secret.clone(),
             max_bytes: self.limits.stanza_bytes,
             features: modules::hooks::stream_features(&domain.hosted),
@@ -158,7 +159,13 @@ impl ClientDoor {
             return Answer::Credentials(Err(Unavailable));
         }
         proved.store(now().0, Ordering::Relaxed);
-        let hash = hash.unwrap_or(Hash::Sha256);
+        // For PLAIN any will do; SHA-256 costs what the fake of an unknown account does.
+        let usual = || {
+            let offered = &domain.hashes;
+            let usual = Some(Hash::Sha256).filter(|hash| offered.contains(hash));
+            usual.or(offered.last().copied()).unwrap_or(Hash::Sha256)
+        };
+        let hash = hash.unwrap_or_else(usual);
         let found = domain.hosted.store.credentials_for(&local, hash).await;
         Answer::Credentials(found.map_err(|error| {
             tracing::error!(domain = %domain.name(), %error, "a login could not be checked");

@@ -44,6 +44,10 @@ pub(crate) fn hash_name(hash: Hash) -> &'static str {
     }
 }
 
+pub(crate) fn hash_of(name: &str) -> Option<Hash> {
+    Hash::ALL.into_iter().find(|hash| hash_name(*hash) == name)
+}
+
 /// Writes an account's verifiers inside a transaction.
 macro_rules! put_credentials {
     ($tx:expr, $account:expr, $verifiers:expr) => {
@@ -124,7 +128,7 @@ pub struct Avatar {
 }
 
 impl DomainStore {
-    fn jid(&self, local: &str) -> Change {
+    pub(crate) fn jid(&self, local: &str) -> Change {
         Change::Account(format!("{local}@{}", self.name))
     }
 

@@ -15,7 +15,7 @@
 //! known of a hosted domain; [`queue`], [`answer`] its certificate orders; [`account`], [`left`], [`roster`], [`offline`],
 //! [`archive`], [`session`], [`token`], [`push`], [`pubsub`], [`document`], [`report`], [`upload`] what is known of its users, [`invite`] how they come;
 //! [`room`], [`room_archive`] where they meet;
-//! [`series`] what moved and was kept over time; [`audit`], [`webhook`], [`setting`], [`change`] the rest; [`seal`] secrets at rest; [`group`] shared commits; [`error`].
+//! [`series`] what moved and was kept over time; [`portable`] what comes from other servers; [`audit`], [`webhook`], [`setting`], [`change`] the rest; [`seal`] secrets at rest; [`group`] shared commits; [`error`].
 
 pub mod account;
 pub mod answer;
@@ -40,6 +40,7 @@ pub mod offline;
 pub mod operator;
 pub mod peer;
 pub mod plan;
+pub mod portable;
 pub mod pubsub;
 pub mod push;
 pub mod queue;
@@ -91,6 +92,7 @@ pub use offline::OfflineMessage;
 pub use operator::{LoginRow, OperatorRow, TokenRow};
 pub use peer::PeerRow;
 pub use plan::{PLANS, PlanRow};
+pub use portable::{Export, Import, Imported, Moved, Skipped};
 pub use pubsub::{
     Access, ItemPage, ItemsAsked, LAST_BYTES, LastItem, NodeConfig, NodePeople, NodeWrite,
     PubsubItem, PubsubNode, Seen, SendLast, Written,

@@ -128,7 +128,7 @@ impl DomainSet {
     }
 
     /// Writes what is said into the row; the rest stays as it is there.
-    pub(super) fn apply(&self, row: &mut DomainRow) {
+    pub(crate) fn apply(&self, row: &mut DomainRow) {
         let put = |from: &Option<String>, to: &mut String| {
             if let Some(value) = from {
                 to.clone_from(value);

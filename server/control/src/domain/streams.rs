@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use store::DomainRow;
 use xmpp::jid::BareJid;
+use xmpp::sasl::Hash;
 
 use super::joining::{JoinChoices, JoinSet};
 use crate::error::{ControlError, Result};
@@ -18,6 +19,10 @@ use crate::error::{ControlError, Result};
 pub struct StreamChoices {
     /// PLAIN is offered over TLS, for clients that know nothing better (SASL-15).
     pub plain: bool,
+    /// Hashes of the SCRAM mechanisms that are offered (`SHA-1`, `SHA-256`, `SHA-512`); empty: all. Fewer where accounts came
+    /// from a server that kept fewer: what is offered must work for everybody (SASL-11).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub scram: Vec<String>,
     /// Names of modules that are switched off.
     pub modules_off: Vec<String>,
     /// Accounts of the domain that look after the others from their apps (XEP-0133): bare addresses.
@@ -49,6 +54,7 @@ impl Default for StreamChoices {
     fn default() -> Self {
         Self {
             plain: true,
+            scram: Vec::new(),
             modules_off: Vec::new(),
             admins: Vec::new(),
             contacts: BTreeMap::new(),
@@ -69,6 +75,14 @@ impl StreamChoices {
     pub fn of(row: &DomainRow) -> Self {
         serde_json::from_str(&row.settings).unwrap_or_default()
     }
+
+    /// Hashes of the SCRAM mechanisms that are offered, weakest first.
+    pub fn hashes(&self) -> Vec<Hash> {
+        let chosen = |hash: &Hash| self.scram.iter().any(|name| name == hash.name());
+        let all = Hash::ALL.into_iter();
+        all.filter(|hash| self.scram.is_empty() || chosen(hash))
+            .collect()
+    }
 }
 
 /// Changes of them; `None` leaves a thing as it is.
@@ -77,6 +91,8 @@ impl StreamChoices {
 pub struct StreamSet {
     /// Whether PLAIN is offered over TLS.
     pub plain: Option<bool>,
+    /// Hashes of the SCRAM mechanisms that are offered: `SHA-1`, `SHA-256`, `SHA-512`; empty: all.
+    pub scram: Option<Vec<String>>,
     /// Names of modules that are switched off; all others are on.
     pub modules_off: Option<Vec<String>>,
     /// Bare addresses of the accounts that look after the others; empty: none.
@@ -136,6 +152,16 @@ impl StreamSet {
                 "The README lists the modules that can be switched off.",
             ));
         }
+        let scram = self.scram.as_deref().unwrap_or_default();
+        if let Some(bad) = scram.iter().find(|name| Hash::from_name(name).is_none()) {
+            let names = Hash::ALL.map(Hash::name).join(", ");
+            return Err(ControlError::invalid(
+                "scram",
+                bad.as_str(),
+                "there is no SCRAM mechanism with this hash here",
+                format!("Use {names}, or none to offer all."),
+            ));
+        }
         let admins = self.admins.as_deref().unwrap_or_default();
         let known = |jid: &String| {
             let jid = BareJid::parse(jid).ok();
@@ -182,6 +208,9 @@ impl StreamSet {
         if let Some(plain) = self.plain {
             now.plain = plain;
         }
+        if let Some(hashes) = &self.scram {
+            now.scram.clone_from(hashes);
+        }
         if let Some(off) = &self.modules_off {
             now.modules_off.clone_from(off);
         }
@@ -221,6 +250,8 @@ impl StreamSet {
         if let Some(plain) = self.plain {
             said.push(format!("plain {plain}"));
         }
+        let hashes = self.scram.iter();
+        said.extend(hashes.map(|hashes| format!("scram {}", hashes.join(" "))));
         if let Some(off) = &self.modules_off {
             said.push(format!("modules off {}", off.join(" ")));
         }

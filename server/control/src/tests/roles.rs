@@ -238,6 +238,26 @@ async fn call(house: &House, operation: Operation, actor: &Actor, of: &Objects) 
             .account_import(actor, domain, "nurse\n")
             .await
             .map(drop),
+        Operation::PeopleExport => control
+            .people_export(
+                actor,
+                domain,
+                crate::portable::PeopleExport::default(),
+                &mut tokio::io::sink(),
+                &|_| {},
+            )
+            .await
+            .map(drop),
+        Operation::PeopleImport => control
+            .people_import(
+                actor,
+                domain,
+                crate::portable::PeopleImport::default(),
+                Box::new(std::io::empty()),
+                &|_| {},
+            )
+            .await
+            .map(drop),
         Operation::AccountSetPassword => control
             .account_set_password(actor, domain, "juliet", Some("rosemary 42 thyme"))
             .await
@@ -374,6 +394,8 @@ fn changes(operation: Operation) -> bool {
         | Operation::AuthorityRollKey
         | Operation::AccountAdd
         | Operation::AccountImport
+        | Operation::PeopleExport
+        | Operation::PeopleImport
         | Operation::AccountSetPassword
         | Operation::AccountSuspend
         | Operation::AccountResume

@@ -621,6 +621,7 @@ impl House {
             anchors: Arc::new(dna::Anchors::default()),
             issuer: handle(),
             zone: handle(),
+            portable: Arc::new(crate::portable::Nothing),
             owner_zone: if sandbox { Some(handle()) } else { None },
             mail: Some(crate::outside::Post {
                 mailer: handle(),

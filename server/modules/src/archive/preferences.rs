@@ -55,6 +55,11 @@ impl Preferences {
             .unwrap_or_default()
     }
 
+    /// `<prefs/>` as somebody wrote it; `None`: it makes no sense.
+    pub(crate) fn of(prefs: &Element) -> Option<Self> {
+        Self::from_element(prefs).ok()
+    }
+
     /// About what they occupy, in bytes.
     pub(crate) fn weight(&self) -> usize {
         let lists = self.always.iter().chain(&self.never);

@@ -34,7 +34,7 @@ const ERRORS: &str = "urn:xmpp:blocking:errors";
 const REPORTING: &str = "urn:xmpp:reporting:1";
 
 /// Addresses on one list.
-const ADDRESSES: usize = 1_000;
+pub(crate) const ADDRESSES: usize = 1_000;
 /// Bytes of what a user says in a report; the rest is left away.
 const REPORT_BYTES: usize = 4_096;
 /// Messages that a report may name; the rest is left away.

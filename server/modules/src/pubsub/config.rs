@@ -14,7 +14,7 @@ use crate::form::{Field, Form, Submitted};
 use crate::memory::PubsubLimits;
 
 /// FORM_TYPE of the configuration.
-pub(super) const NODE_CONFIG: &str = "http://jabber.org/protocol/pubsub#node_config";
+pub(crate) const NODE_CONFIG: &str = "http://jabber.org/protocol/pubsub#node_config";
 /// FORM_TYPE of preconditions.
 pub(super) const PUBLISH_OPTIONS: &str = "http://jabber.org/protocol/pubsub#publish-options";
 
@@ -40,7 +40,7 @@ pub(super) fn access_name(access: Access) -> &'static str {
 }
 
 /// The configuration in a form that asks for it or tells it.
-pub(super) fn shown(config: &NodeConfig, form: Form, limits: &PubsubLimits) -> Element {
+pub(crate) fn shown(config: &NodeConfig, form: Form, limits: &PubsubLimits) -> Element {
     let single = |var, value: &str| Field::new(var, "text-single").value(value);
     let choice = |var, value: &str, options: &[&str]| {
         let field = Field::new(var, "list-single").value(value);
@@ -117,6 +117,21 @@ pub(super) fn applied(
     for var in form.names() {
         apply(&mut config, var, form, limits)?;
     }
+    Ok(config)
+}
+
+/// The configuration with one option of a form.
+///
+/// # Errors
+/// As for [`applied`].
+pub(crate) fn applied_one(
+    config: &NodeConfig,
+    var: &str,
+    form: &Submitted,
+    limits: &PubsubLimits,
+) -> Result<NodeConfig, Refusal> {
+    let mut config = config.clone();
+    apply(&mut config, var, form, limits)?;
     Ok(config)
 }
 

@@ -11,7 +11,7 @@
 
 mod access;
 pub(crate) mod caps;
-mod config;
+pub(crate) mod config;
 mod error;
 pub(crate) mod heard;
 mod items;

@@ -17,6 +17,7 @@ mod hosting;
 mod invites;
 mod orders;
 mod people;
+mod portable;
 mod pubsub;
 mod record;
 mod rooms;

@@ -24,6 +24,7 @@ pub(super) fn served(name: &str) -> Host {
         domain: domain(name),
         identity: true,
         plain: false,
+        hashes: Vec::new(),
         fake_secret: Arc::from([0; 4]),
         features: Vec::new(),
         external: Vec::new(),

@@ -462,6 +462,8 @@ pub struct Served {
     pub identity: bool,
     /// Whether PLAIN is offered over TLS (SASL-15).
     pub plain: bool,
+    /// Hashes of the SCRAM mechanisms that are offered: those of which every account has a verifier.
+    pub hashes: Vec<crate::sasl::Hash>,
     /// Secret behind the verifiers of accounts that do not exist (SASL-11).
     pub fake_secret: std::sync::Arc<[u8]>,
     /// Accounts of this domain that the client's certificate proves and that may log in (SASL-03, SASL-44).

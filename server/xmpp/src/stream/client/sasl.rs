@@ -200,7 +200,7 @@ impl Sasl {
             .into_iter()
             .filter(|mechanism| match mechanism {
                 Mechanism::External => !external.is_empty(),
-                Mechanism::Scram { plus, .. } => !plus || bound,
+                Mechanism::Scram { plus, hash } => (!plus || bound) && served.hashes.contains(hash),
                 Mechanism::Plain => served.plain,
             })
             .collect();

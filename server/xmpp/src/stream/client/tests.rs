@@ -46,6 +46,7 @@ fn served() -> Served {
         domain: domain("one.example"),
         identity: true,
         plain: true,
+        hashes: crate::sasl::Hash::ALL.to_vec(),
         fake_secret: Arc::from(&b"secret"[..]),
         external: Vec::new(),
         max_bytes: 262_144,

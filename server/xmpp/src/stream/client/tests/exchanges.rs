@@ -48,6 +48,7 @@ fn sasl_15_plain_is_the_domain_s_choice() {
     let mut world = World::direct("one.example");
     world.host = Some(Host::Served(Box::new(Served {
         plain: false,
+        hashes: crate::sasl::Hash::ALL.to_vec(),
         ..served()
     })));
     world.say(OPEN);
