@@ -16,8 +16,8 @@ use crate::frame::{ErrorPage, Frame, Here};
 use crate::series::Series;
 use crate::urls::DomainUrls;
 use crate::{
-    components, desk, domains, factor, federation, home, identity, join, kept, login, people,
-    plans, platform, records, reports, series, tenants, verification, webhooks,
+    components, desk, domains, factor, federation, home, identity, invited, join, kept, login,
+    people, plans, platform, records, reports, series, tenants, verification, webhooks,
 };
 
 fn owner(here: Here) -> Frame {
@@ -291,6 +291,7 @@ fn gallery() -> Vec<(&'static str, String)> {
                 local: "an na".into(),
                 later: false,
                 open: true,
+                invites: sample::invites(true),
             }),
         ),
         (
@@ -307,6 +308,7 @@ fn gallery() -> Vec<(&'static str, String)> {
                 local: String::new(),
                 later: false,
                 open: false,
+                invites: sample::invites(false),
             }),
         ),
         (
@@ -447,6 +449,7 @@ fn gallery() -> Vec<(&'static str, String)> {
                 page: of(sample::domains(), 318),
                 search: String::new(),
                 tenants: vec![sample::tenant()],
+                unguarded: true,
             }),
         ),
         (
@@ -703,6 +706,24 @@ fn gallery() -> Vec<(&'static str, String)> {
                 frame: owner(Here::Me),
                 logins: sample::logins(),
                 this: 1,
+            }),
+        ),
+        (
+            "invited",
+            page(&invited::InvitedPage {
+                frame: visitor(),
+                invited: sample::invited(),
+                action: "/invite/token".into(),
+                local: String::new(),
+                agent: "Mozilla/5.0 (Linux; Android 16)".into(),
+            }),
+        ),
+        (
+            "invited_done",
+            page(&invited::DonePage {
+                frame: visitor(),
+                jid: "nurse@one.example".into(),
+                contact: Some("anna@one.example".into()),
             }),
         ),
         (

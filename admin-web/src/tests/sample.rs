@@ -1062,3 +1062,44 @@ pub(super) fn peer_show() -> PeerShow {
         attempts: stories(),
     }
 }
+
+/// Invitations to accounts; `fresh`: one was made just now.
+pub(crate) fn invites(fresh: bool) -> crate::invites::Invites {
+    let view = || control::invite::InviteView {
+        id: 1,
+        kind: "account",
+        local: Some("nurse".into()),
+        contact: Some("anna@one.example".into()),
+        note: "the nurse".into(),
+        by: "sofia@lindgren.example".into(),
+        created: at(-3600),
+        expires: at(7 * 86_400),
+    };
+    let made = || control::invite::InviteNew {
+        uri: invited().uri,
+        link: invited().link,
+        view: view(),
+    };
+    crate::invites::Invites {
+        open: vec![view()],
+        fresh: fresh.then(made),
+        refused: false,
+        registration: control::domain::Registration::Open,
+        user_invites: true,
+        question: "Which bird sings at dawn?".into(),
+        answers: "lark, the lark".into(),
+    }
+}
+
+/// What an invitation is to.
+pub(crate) fn invited() -> control::invite::Invited {
+    control::invite::Invited {
+        domain: "one.example".into(),
+        ascii: "one.example".into(),
+        local: None,
+        contact: Some("anna@one.example".into()),
+        uri: "xmpp:one.example?register;preauth=token".into(),
+        link: "https://web.hosting.example/invite/token".into(),
+        expires: at(7 * 86_400),
+    }
+}
