@@ -7,9 +7,13 @@ use axum::response::{IntoResponse, Response};
 
 const STYLE: &str = include_str!("../assets/panel.css");
 const SCRIPT: &str = include_str!("../assets/panel.js");
+const PASSKEY: &str = include_str!("../assets/passkey.js");
 const ICON: &str = include_str!("../assets/icon.svg");
 
-const VERSION: u64 = hash(hash(hash(0xcbf2_9ce4_8422_2325, STYLE), SCRIPT), ICON);
+const VERSION: u64 = hash(
+    hash(hash(hash(0xcbf2_9ce4_8422_2325, STYLE), SCRIPT), ICON),
+    PASSKEY,
+);
 
 /// Route of the assets; the version is part of the path.
 pub const ROUTE: &str = "/assets/{version}/{file}";
@@ -35,6 +39,7 @@ pub(crate) async fn serve(Path((version, file)): Path<(String, String)>) -> Resp
     let (kind, body) = match file.as_str() {
         "panel.css" => ("text/css; charset=utf-8", STYLE),
         "panel.js" => ("text/javascript; charset=utf-8", SCRIPT),
+        "passkey.js" => ("text/javascript; charset=utf-8", PASSKEY),
         "icon.svg" => ("image/svg+xml", ICON),
         _ => return StatusCode::NOT_FOUND.into_response(),
     };

@@ -5,6 +5,7 @@ use control::audit::{AuditQuery, AuditView};
 use control::factor::{FactorBegun, FactorView};
 use control::invitation::InvitationView;
 use control::operator::{LoginView, OperatorNew, OperatorView};
+use control::passkey::PasskeyView;
 use control::token::{TokenAsk, TokenNew, TokenView};
 use control::{ControlError, Operation, Role};
 
@@ -316,6 +317,9 @@ pub(crate) struct MePage {
     pub(crate) codes: Vec<String>,
     /// The login of this browser.
     pub(crate) this: i64,
+    /// Browsers know passkeys here.
+    pub(crate) passkeys_on: bool,
+    pub(crate) passkeys: Vec<PasskeyView>,
 }
 
 impl MePage {
@@ -345,7 +349,11 @@ pub(crate) async fn me_page(
         .login_list(&desk.actor)
         .await
         .or_page(desk)?;
+    let control = &desk.panel.control;
+    let passkeys = control.passkey_list(&desk.actor).await.or_page(desk)?;
     let page = MePage {
+        passkeys_on: control.has_passkeys(),
+        passkeys,
         frame: desk.at(Here::Me).problem(problem),
         factor: desk
             .panel

@@ -28,6 +28,18 @@ fn half_name(panel: &Panel) -> &'static str {
     }
 }
 
+/// What stands for a right password, if the browser has it.
+pub(crate) fn half_of(panel: &Panel, headers: &HeaderMap) -> Option<String> {
+    cookie_named(half_name(panel), headers)
+}
+
+/// Forgets it.
+pub(crate) fn half_over(panel: &Panel, mut response: Response) -> Response {
+    let gone = cookie_of(panel, half_name(panel), "", 0);
+    response.headers_mut().append(header::SET_COOKIE, gone);
+    response
+}
+
 /// The password was right: to where the code is asked for.
 pub(crate) fn ask(panel: &Panel, pending: &Secret, next: &str) -> Response {
     let path = match urls::local_path(next) {
@@ -45,6 +57,8 @@ pub(crate) fn ask(panel: &Panel, pending: &Secret, next: &str) -> Response {
 pub(crate) struct CodePage {
     pub(crate) frame: Frame,
     pub(crate) next: String,
+    /// Browsers know passkeys here.
+    pub(crate) passkeys: bool,
 }
 
 /// Where to go after signing in.
@@ -60,12 +74,13 @@ pub(crate) async fn code_page(
     headers: HeaderMap,
     Query(next): Query<Next>,
 ) -> Answer {
-    if cookie_named(half_name(&panel), &headers).is_none() {
+    if half_of(&panel, &headers).is_none() {
         return Ok(see_other(urls::SIGN_IN));
     }
     let page = CodePage {
         frame: Frame::visitor(&panel),
         next: next.next,
+        passkeys: panel.control.has_passkeys(),
     };
     Ok(html(StatusCode::OK, &page))
 }
@@ -76,7 +91,7 @@ pub(crate) async fn code(
     headers: HeaderMap,
     Open { fields, origin }: Open,
 ) -> Answer {
-    let Some(pending) = cookie_named(half_name(&panel), &headers) else {
+    let Some(pending) = half_of(&panel, &headers) else {
         return Ok(see_other(urls::SIGN_IN));
     };
     let next = fields.text("next").to_owned();
@@ -88,17 +103,20 @@ pub(crate) async fn code(
     match entered {
         Ok(logged_in) => {
             let path = urls::local_path(&next).unwrap_or(urls::HOME);
-            let mut response = enter(&panel, &logged_in, see_other(path));
-            let gone = cookie_of(&panel, half_name(&panel), "", 0);
-            response.headers_mut().append(header::SET_COOKIE, gone);
-            Ok(response)
+            let entered = enter(&panel, &logged_in, see_other(path));
+            Ok(half_over(&panel, entered))
         }
         // The few minutes are over: the password comes first again.
         Err(ControlError::NotSignedIn { .. }) => Ok(see_other(urls::SIGN_IN)),
         Err(failure) => {
             let problem = Problem::of(failure).map_err(|other| visitor_fail(&panel, other))?;
             let frame = Frame::visitor(&panel).problem(Some(problem));
-            let page = CodePage { frame, next };
+            let passkeys = panel.control.has_passkeys();
+            let page = CodePage {
+                frame,
+                next,
+                passkeys,
+            };
             Ok(html(page.frame.status(), &page))
         }
     }

@@ -120,8 +120,9 @@ pub(crate) async fn home(
         }
     }
     let factor = control.factor_show(&desk.actor).await.or_page(&desk)?;
+    let passkeys = control.passkey_list(&desk.actor).await.or_page(&desk)?;
     let page = OperatorPage {
-        unguarded: factor.state != "on",
+        unguarded: factor.state != "on" && passkeys.is_empty(),
         overview: control.overview(&desk.actor).await.or_page(&desk)?,
         page,
         search: part.search,

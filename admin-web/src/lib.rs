@@ -26,6 +26,7 @@ mod join;
 mod kept;
 mod live;
 mod login;
+mod passkeys;
 mod people;
 mod plans;
 mod platform;
@@ -119,6 +120,8 @@ fn pages() -> Router<Shared> {
             urls::SIGN_IN_CODE,
             get(factor::code_page).post(factor::code),
         )
+        .route(urls::SIGN_IN_PASSKEY, post(passkeys::sign_in))
+        .route(urls::SIGN_IN_CHALLENGE, post(passkeys::request))
         .route(urls::SIGN_OUT, post(login::sign_out))
         .route(urls::SETUP, get(login::setup_page).post(login::setup))
         .route(urls::LIVE, get(live::live))
@@ -191,6 +194,9 @@ fn pages() -> Router<Shared> {
         .route(urls::FACTOR, post(factor::begin))
         .route(urls::FACTOR_CONFIRM, post(factor::confirm))
         .route(urls::FACTOR_REMOVE, post(factor::remove))
+        .route(urls::PASSKEYS, post(passkeys::add))
+        .route(urls::PASSKEY_CHALLENGE, post(passkeys::creation))
+        .route(route::PASSKEY_REMOVE, post(passkeys::remove))
         .route(route::TEAM_FACTOR, post(factor::reset))
         .route(route::TENANT_FACTOR, post(factor::require))
         .route(route::LOGIN_END, post(desk::login_end))

@@ -241,6 +241,24 @@ pub(crate) struct SignInPage {
     pub(crate) frame: Frame,
     pub(crate) login: String,
     pub(crate) next: String,
+    /// Browsers know passkeys here.
+    pub(crate) passkeys: bool,
+}
+
+/// The form again, with what stood in the way of a passkey.
+pub(crate) fn sign_in_problem(
+    panel: &Shared,
+    status: StatusCode,
+    problem: Problem,
+    next: String,
+) -> Response {
+    let page = SignInPage {
+        frame: Frame::visitor(panel).problem(Some(problem)),
+        login: String::new(),
+        next,
+        passkeys: panel.control.has_passkeys(),
+    };
+    html(status, &page)
 }
 
 /// The form.
@@ -260,6 +278,7 @@ pub(crate) async fn sign_in_page(
     let mut frame = Frame::visitor(&panel);
     frame.notice = words::notice(&next.done);
     let page = SignInPage {
+        passkeys: panel.control.has_passkeys(),
         frame,
         login: String::new(),
         next: next.next,
@@ -284,7 +303,13 @@ pub(crate) async fn sign_in(State(panel): State<Shared>, Open { fields, origin }
         Err(failure) => {
             let problem = Problem::of(failure).map_err(|other| visitor_fail(&panel, other))?;
             let frame = Frame::visitor(&panel).problem(Some(problem));
-            let page = SignInPage { frame, login, next };
+            let passkeys = panel.control.has_passkeys();
+            let page = SignInPage {
+                frame,
+                login,
+                next,
+                passkeys,
+            };
             Ok(html(page.frame.status(), &page))
         }
     }

@@ -17,6 +17,10 @@ pub(crate) const SIGN_UP_HINT: &str = "/sign-up/hint";
 pub(crate) const SIGN_IN: &str = "/sign-in";
 /// The second half of signing in.
 pub(crate) const SIGN_IN_CODE: &str = "/sign-in/code";
+/// Signing in with a passkey, alone or as the second half.
+pub(crate) const SIGN_IN_PASSKEY: &str = "/sign-in/passkey";
+/// What it is to sign.
+pub(crate) const SIGN_IN_CHALLENGE: &str = "/sign-in/passkey/challenge";
 /// Sign-out.
 pub(crate) const SIGN_OUT: &str = "/sign-out";
 /// The platform's first operator.
@@ -51,6 +55,10 @@ pub(crate) const FACTOR: &str = "/me/factor";
 pub(crate) const FACTOR_CONFIRM: &str = "/me/factor/confirm";
 /// Takes it away.
 pub(crate) const FACTOR_REMOVE: &str = "/me/factor/remove";
+/// Makes a passkey of one's own.
+pub(crate) const PASSKEYS: &str = "/me/passkeys";
+/// What a new one is to sign.
+pub(crate) const PASSKEY_CHALLENGE: &str = "/me/passkeys/challenge";
 /// Tenants, for operators of the platform.
 pub(crate) const TENANTS: &str = "/tenants";
 /// Certificate authorities and orders, for operators of the platform.
@@ -80,6 +88,7 @@ pub(crate) mod route {
     pub(crate) const KEY: &str = "/domains/{domain}/identity/key";
     pub(crate) const PEOPLE: &str = "/domains/{domain}/people";
     pub(crate) const IMPORT: &str = "/domains/{domain}/people/import";
+    pub(crate) const PASSKEY_REMOVE: &str = "/me/passkeys/{id}/remove";
     pub(crate) const JOINING: &str = "/domains/{domain}/joining";
     pub(crate) const INVITES: &str = "/domains/{domain}/invites";
     pub(crate) const INVITE_REMOVE: &str = "/domains/{domain}/invites/{invite}/remove";
@@ -351,6 +360,11 @@ pub(crate) fn token_remove(id: impl Display) -> String {
 /// The page of an invitation.
 pub(crate) fn invited(token: &str) -> String {
     fill(INVITED, &[token])
+}
+
+/// Takes a passkey away.
+pub(crate) fn passkey_remove(id: impl Display) -> String {
+    fill(route::PASSKEY_REMOVE, &[&id.to_string()])
 }
 
 /// Ends a login.

@@ -183,6 +183,10 @@ pub(crate) fn notice(word: &str) -> Option<&'static str> {
         "factor-removed" => {
             "The second factor is taken away. From now on the password alone signs in."
         }
+        "passkey-added" => {
+            "The passkey is yours. From now on it signs you in, alone or after your password."
+        }
+        "passkey-removed" => "The passkey is taken away. It opens nothing here any more.",
         "factor-rule" => {
             "Changed. Whoever lacks a second factor is asked for it with the next page."
         }

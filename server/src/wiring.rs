@@ -134,6 +134,7 @@ pub fn platform_settings(config: &Config, pace: Pace) -> PlatformSettings {
         },
         record_ttl_seconds: config.platform.ttl_seconds,
         web: config.platform.web.clone(),
+        panel: config.panel.url.clone(),
         operators_second_factor: config.panel.operators_second_factor,
         invites: match config.platform.web.as_str() {
             "" => config.panel.url.clone(),

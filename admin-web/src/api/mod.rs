@@ -12,6 +12,7 @@ mod factor;
 mod invitations;
 mod invites;
 mod kept;
+mod passkeys;
 mod plans;
 mod platform;
 mod portable;
@@ -86,6 +87,7 @@ pub(crate) fn router() -> (Router<Shared>, Router<Shared>) {
                 .merge(invitations::router())
                 .merge(invites::router())
                 .merge(factor::router())
+                .merge(passkeys::router())
                 .merge(webhooks::router()),
         )
         .split_for_parts();

@@ -121,6 +121,7 @@ fn gallery() -> Vec<(&'static str, String)> {
                 ))),
                 login: "sofia@lindgren.example".into(),
                 next: "/domains/one.example".into(),
+                passkeys: true,
             }),
         ),
         (
@@ -644,6 +645,8 @@ fn gallery() -> Vec<(&'static str, String)> {
         (
             "me",
             page(&desk::MePage {
+                passkeys_on: true,
+                passkeys: sample::passkeys(),
                 factor: control::factor::FactorView {
                     state: "none",
                     since: Some(sample::at(-86_400)),
@@ -660,6 +663,8 @@ fn gallery() -> Vec<(&'static str, String)> {
         (
             "me_factor_begun",
             page(&desk::MePage {
+                passkeys_on: true,
+                passkeys: sample::passkeys(),
                 factor: control::factor::FactorView {
                     state: "begun",
                     since: Some(sample::at(-86_400)),
@@ -679,6 +684,8 @@ fn gallery() -> Vec<(&'static str, String)> {
         (
             "me_factor_codes",
             page(&desk::MePage {
+                passkeys_on: true,
+                passkeys: sample::passkeys(),
                 factor: control::factor::FactorView {
                     state: "on",
                     since: Some(sample::at(-86_400)),
@@ -695,6 +702,8 @@ fn gallery() -> Vec<(&'static str, String)> {
         (
             "me_factor_on",
             page(&desk::MePage {
+                passkeys_on: true,
+                passkeys: sample::passkeys(),
                 factor: control::factor::FactorView {
                     state: "on",
                     since: Some(sample::at(-86_400)),
@@ -731,6 +740,7 @@ fn gallery() -> Vec<(&'static str, String)> {
             page(&factor::CodePage {
                 frame: visitor(),
                 next: String::new(),
+                passkeys: true,
             }),
         ),
     ]
@@ -756,11 +766,12 @@ fn every_page_renders_small_and_without_anything_inline() {
             assert!(!html.contains(inline), "{name} holds {inline}");
         }
         // Whoever is invited may have come without.
-        let scripts = usize::from(!html.contains("class=\"visitor guest\""));
+        let scripts = usize::from(!html.contains("class=\"visitor guest\""))
+            + usize::from(html.contains("data-passkey"));
         assert_eq!(
             html.matches("<script").count(),
             scripts,
-            "{name}: one script, a file of ours"
+            "{name}: one script, a file of ours, and one for passkeys"
         );
         assert!(
             // Addresses to copy are text there.

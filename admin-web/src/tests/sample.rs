@@ -1103,3 +1103,13 @@ pub(crate) fn invited() -> control::invite::Invited {
         expires: at(7 * 86_400),
     }
 }
+
+/// Passkeys of whoever is signed in.
+pub(crate) fn passkeys() -> Vec<control::passkey::PasskeyView> {
+    vec![control::passkey::PasskeyView {
+        id: 1,
+        name: "phone".into(),
+        created: at(-86_400),
+        used: Some(at(-60)),
+    }]
+}

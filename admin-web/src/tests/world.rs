@@ -280,6 +280,7 @@ impl House {
                 web: "https://web.hosting.example".into(),
                 invites: "https://web.hosting.example".into(),
                 operators_second_factor: false,
+                panel: "https://panel.hosting.example".into(),
                 posh_expires_seconds: 14_400,
                 website_port: 443,
                 http_port: 80,

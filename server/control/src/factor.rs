@@ -76,10 +76,11 @@ impl Control {
         })
     }
 
-    /// Whether somebody has a second factor that was shown to work.
+    /// Whether somebody shows something beside a password: an app that was shown to work, or a passkey.
     pub(crate) async fn has_factor(&self, operator: OperatorId) -> Result<bool> {
         let row = self.store().factor_get(operator).await?;
-        Ok(row.is_some_and(|row| row.since.is_some()))
+        Ok(row.is_some_and(|row| row.since.is_some())
+            || !self.store().passkey_list(operator).await?.is_empty())
     }
 
     /// Draws a secret for the actor's app, against their password: whoever finds an open browser cannot lock its owner out.
@@ -151,7 +152,7 @@ impl Control {
         Ok(())
     }
 
-    /// Takes a colleague's second factor away, who has lost it.
+    /// Takes a colleague's second factor away, who has lost it: app, recovery codes and passkeys.
     pub async fn team_reset_factor(&self, actor: &Actor, tenant: i64, id: i64) -> Result<()> {
         let row = self
             .tenant_row(actor, Operation::TeamResetFactor, tenant)
@@ -167,7 +168,7 @@ impl Control {
             &member.login,
             "",
         );
-        if recorded.factor_remove(member.id).await? {
+        if recorded.factors_reset(member.id).await? {
             Ok(())
         } else {
             Err(ControlError::not_found("second factor", &member.login))
@@ -183,7 +184,7 @@ impl Control {
         let row = row.ok_or_else(|| ControlError::not_found("operator", &login))?;
         let said = "second factor taken away";
         let recorded = self.recorded(actor, None, Operation::PlatformTeam, "", &login, said);
-        if recorded.factor_remove(row.id).await? {
+        if recorded.factors_reset(row.id).await? {
             Ok(())
         } else {
             Err(ControlError::not_found("second factor", &login))

@@ -9,7 +9,7 @@
 //!
 //! Codemap, in reading order: [`domain`] the states; [`records`] what must be published; [`observe`] what the world shows;
 //! [`findings`] the difference, with codes; [`certificate`] identities; [`rollover`] when one may be replaced; [`account`] people, [`invite`] and [`registration`] how they come; [`portable`] what they have, in and out; [`component`] programs beside them; [`kept`] rooms and files; [`tenant`] customers; [`plan`] what they may have, [`usage`] what they have, [`series`] how that went, [`ladder`] what becomes of those who do not answer;
-//! [`mail`] what has changed since last night; [`operator`] logins, [`factor`] what they show beside a password, [`invitation`] how colleagues come; [`token`] their programs; [`webhook`] who hears of it; [`audit`]; [`worker`] the loop; [`zone`] what it may have left behind; [`error`] and [`permission`] what is said when it cannot be.
+//! [`mail`] what has changed since last night; [`operator`] logins, [`factor`] and [`passkey`] what they show beside a password or instead, [`invitation`] how colleagues come; [`token`] their programs; [`webhook`] who hears of it; [`audit`]; [`worker`] the loop; [`zone`] what it may have left behind; [`error`] and [`permission`] what is said when it cannot be.
 
 pub mod account;
 pub mod audit;
@@ -29,6 +29,7 @@ mod mail;
 pub mod observe;
 pub mod operator;
 pub mod outside;
+pub mod passkey;
 pub mod peer;
 pub mod permission;
 pub mod plan;

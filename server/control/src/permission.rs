@@ -285,6 +285,12 @@ table! {
     FactorConfirm "factor.confirm":                           No Own Own Own Own Own;
     /// Take it away.
     FactorRemove "factor.remove":                             No Own Own Own Own Own;
+    /// The actor's own passkeys.
+    PasskeyList "passkey.list":                               No Own Own Own Own Own;
+    /// Make one.
+    PasskeyAdd "passkey.add":                                 No Own Own Own Own Own;
+    /// Take one away.
+    PasskeyRemove "passkey.remove":                           No Own Own Own Own Own;
     /// The actor's own API tokens.
     TokenList "token.list":                                   No Own Own Own Own Own;
     /// Make one.
@@ -371,6 +377,9 @@ impl Operation {
                 | Self::FactorBegin
                 | Self::FactorConfirm
                 | Self::FactorRemove
+                | Self::PasskeyList
+                | Self::PasskeyAdd
+                | Self::PasskeyRemove
         )
     }
 
@@ -386,6 +395,9 @@ impl Operation {
                 | Self::FactorBegin
                 | Self::FactorConfirm
                 | Self::FactorRemove
+                | Self::PasskeyList
+                | Self::PasskeyAdd
+                | Self::PasskeyRemove
                 | Self::TenantRequireFactor
                 | Self::TeamResetFactor
                 | Self::WebhookAdd

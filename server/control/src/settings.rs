@@ -36,6 +36,8 @@ pub struct PlatformSettings {
     pub plain_http: bool,
     /// Accept private and loopback addresses as targets: only where the whole internet is on loopback.
     pub private_addresses: bool,
+    /// Address of the panel: passkeys are good there only.
+    pub panel: String,
     /// Must operators of the platform have a second factor? Who has none can do nothing else until they do.
     pub operators_second_factor: bool,
     /// May customers sign up by themselves?

@@ -168,22 +168,44 @@ impl Store {
         Ok(n > 0)
     }
 
-    /// People of a tenant (or of the platform) whose second factor works.
+    /// Takes everything away that somebody shows beside a password: app, recovery codes, passkeys. `false`: there was nothing.
+    ///
+    /// # Errors
+    /// See [`crate::StoreError`].
+    pub async fn factors_reset(&self, operator: OperatorId) -> Result<bool> {
+        let n = wr!(self, p => {
+            let mut tx = p.begin().await?;
+            let id = operator.0;
+            sqlx::query("DELETE FROM recovery_codes WHERE operator = $1").bind(id).execute(&mut *tx).await?;
+            let apps = sqlx::query("DELETE FROM second_factors WHERE operator = $1").bind(id).execute(&mut *tx).await?;
+            let keys = sqlx::query("DELETE FROM passkeys WHERE operator = $1").bind(id).execute(&mut *tx).await?;
+            let n = apps.rows_affected() + keys.rows_affected();
+            if n > 0 {
+                record!(self, tx);
+            }
+            tx.commit().await?;
+            n
+        });
+        Ok(n > 0)
+    }
+
+    /// People of a tenant (or of the platform) who show something beside a password.
     ///
     /// # Errors
     /// See [`crate::StoreError`].
     pub async fn factor_list(&self, tenant: Option<TenantId>) -> Result<Vec<OperatorId>> {
         let found: Vec<(i64,)> = rd!(self, p => {
             sqlx::query_as(
-                "SELECT o.id FROM operators o JOIN second_factors f ON f.operator = o.id \
-                 WHERE COALESCE(o.tenant, 0) = $1 AND f.since IS NOT NULL",
+                "SELECT o.id FROM operators o WHERE COALESCE(o.tenant, 0) = $1 AND (EXISTS \
+                 (SELECT 1 FROM second_factors f WHERE f.operator = o.id AND f.since IS NOT NULL) OR EXISTS \
+                 (SELECT 1 FROM passkeys k WHERE k.operator = o.id))",
             )
             .bind(tenant.map_or(0, |t| t.0)).fetch_all(p).await
         })?;
         Ok(found.into_iter().map(|(id,)| OperatorId(id)).collect())
     }
 
-    /// Must the person have a second factor, and has none that works? And the step of the suspension ladder that their tenant
+    /// Must the person have a second factor, and has neither an app that works nor a passkey? And the step of the suspension ladder that their tenant
     /// is at; empty: none.
     ///
     /// # Errors
@@ -192,7 +214,8 @@ impl Store {
         let found: Option<(bool, String)> = rd!(self, p => {
             sqlx::query_as(
                 "SELECT t.second_factor AND NOT EXISTS \
-                 (SELECT 1 FROM second_factors f WHERE f.operator = o.id AND f.since IS NOT NULL), t.step \
+                 (SELECT 1 FROM second_factors f WHERE f.operator = o.id AND f.since IS NOT NULL) AND NOT EXISTS \
+                 (SELECT 1 FROM passkeys k WHERE k.operator = o.id), t.step \
                  FROM operators o JOIN tenants t ON t.id = o.tenant WHERE o.id = $1",
             )
             .bind(operator.0).fetch_optional(p).await

@@ -11,7 +11,7 @@
 //! A change that somebody asked for is written through [`Store::recorded`]: what it says in the audit log is committed with
 //! the change, or neither is.
 //!
-//! Codemap: [`tenant`], [`plan`], [`usage`], [`operator`], [`factor`] and [`invitation`] customers, what they may have and have, and their people; [`domain`], [`certificate`], [`component`], [`finding`], [`peer`] what is
+//! Codemap: [`tenant`], [`plan`], [`usage`], [`operator`], [`factor`], [`passkey`] and [`invitation`] customers, what they may have and have, and their people; [`domain`], [`certificate`], [`component`], [`finding`], [`peer`] what is
 //! known of a hosted domain; [`queue`], [`answer`] its certificate orders; [`account`], [`left`], [`roster`], [`offline`],
 //! [`archive`], [`session`], [`token`], [`push`], [`pubsub`], [`document`], [`report`], [`upload`] what is known of its users, [`invite`] how they come;
 //! [`room`], [`room_archive`] where they meet;
@@ -38,6 +38,7 @@ pub mod mail;
 mod moment;
 pub mod offline;
 pub mod operator;
+pub mod passkey;
 pub mod peer;
 pub mod plan;
 pub mod portable;
@@ -90,6 +91,7 @@ pub use invite::{InviteKind, InviteRow};
 pub use listing::DomainFilter;
 pub use offline::OfflineMessage;
 pub use operator::{LoginRow, OperatorRow, TokenRow};
+pub use passkey::PasskeyRow;
 pub use peer::PeerRow;
 pub use plan::{PLANS, PlanRow};
 pub use portable::{Export, Import, Imported, Moved, Skipped};

@@ -307,3 +307,13 @@ pub(in crate::api) struct TenantNew {
     name: String,
     owner: Option<Login>,
 }
+
+/// A passkey of one's own.
+#[derive(ToSchema)]
+pub(in crate::api) struct Passkey {
+    id: i64,
+    name: String,
+    created: String,
+    /// Null: never.
+    used: Option<String>,
+}

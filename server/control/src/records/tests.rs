@@ -14,6 +14,7 @@ pub(super) fn settings() -> PlatformSettings {
         web: String::new(),
         invites: "https://web.hosting.example".into(),
         operators_second_factor: false,
+        panel: "https://panel.hosting.example".into(),
         posh_expires_seconds: 14_400,
         website_port: 443,
         http_port: 80,

@@ -8,6 +8,7 @@ mod invites;
 mod ladder;
 mod mail;
 mod ownership;
+mod passkeys;
 mod people;
 mod plans;
 mod publishing;

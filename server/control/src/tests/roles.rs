@@ -148,6 +148,13 @@ async fn call(house: &House, operation: Operation, actor: &Actor, of: &Objects) 
             .map(drop),
         Operation::FactorConfirm => control.factor_confirm(actor, "000000").await.map(drop),
         Operation::FactorRemove => control.factor_remove(actor, "000000").await,
+        Operation::PasskeyList => control.passkey_list(actor).await.map(drop),
+        Operation::PasskeyAdd => control.passkey_begin(actor).await.map(drop),
+        // There is none: whoever may is told so.
+        Operation::PasskeyRemove => match control.passkey_remove(actor, 0).await {
+            Err(ControlError::NotFound { .. }) => Err(ControlError::LoginRefused),
+            other => other,
+        },
         Operation::InvitationList => control.invitation_list(actor, tenant).await.map(drop),
         Operation::InvitationAdd => control
             .invitation_add(actor, tenant, invitation())
@@ -335,6 +342,7 @@ fn changes(operation: Operation) -> bool {
         | Operation::WebhookTest
         | Operation::WebhookDeliveries
         | Operation::FactorShow
+        | Operation::PasskeyList
         | Operation::DomainList
         | Operation::DomainShow
         | Operation::DomainCheck
@@ -375,6 +383,8 @@ fn changes(operation: Operation) -> bool {
         | Operation::FactorBegin
         | Operation::FactorConfirm
         | Operation::FactorRemove
+        | Operation::PasskeyAdd
+        | Operation::PasskeyRemove
         | Operation::InvitationAdd
         | Operation::InvitationRemove
         | Operation::WebhookAdd
@@ -439,6 +449,9 @@ fn is_personal(operation: Operation) -> bool {
             | Operation::FactorBegin
             | Operation::FactorConfirm
             | Operation::FactorRemove
+            | Operation::PasskeyList
+            | Operation::PasskeyAdd
+            | Operation::PasskeyRemove
             | Operation::TokenList
             | Operation::TokenAdd
             | Operation::TokenRemove

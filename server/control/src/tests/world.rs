@@ -566,6 +566,7 @@ pub(crate) fn settings() -> PlatformSettings {
         web: "https://web.hosting.example".into(),
         invites: "https://web.hosting.example".into(),
         operators_second_factor: false,
+        panel: "https://panel.hosting.example".into(),
         posh_expires_seconds: 14_400,
         website_port: 443,
         http_port: 80,
@@ -597,6 +598,13 @@ pub(crate) struct House {
 impl House {
     pub(crate) async fn open(sandbox: bool) -> Self {
         Self::made(sandbox, settings()).await
+    }
+
+    /// Where operators must have a second factor.
+    pub(crate) async fn strict() -> Self {
+        let mut settings = settings();
+        settings.operators_second_factor = true;
+        Self::made(false, settings).await
     }
 
     /// With an authority that allows less.

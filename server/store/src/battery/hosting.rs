@@ -16,7 +16,52 @@ pub(super) fn hook(tenant: TenantId, url: &str, events: &[&str]) -> WebhookRow {
     }
 }
 
+pub(super) fn passkey(operator: OperatorId, credential: &[u8]) -> PasskeyRow {
+    PasskeyRow {
+        id: 0,
+        operator,
+        credential: credential.to_vec(),
+        public_key: b"spki".to_vec(),
+        algorithm: -7,
+        counter: 0,
+        name: "phone".into(),
+        created: NOW,
+        used: None,
+    }
+}
+
 battery! {
+    passkeys_and_what_they_are_asked(store) {
+        let o = store.operator_add("a@example.com", "hash", "platform", None, NOW).await.expect("added");
+        let p = store.operator_add("b@example.com", "hash", "platform", None, NOW).await.expect("added");
+        let id = store.passkey_add(&passkey(o, b"one")).await.expect("added");
+        let twice = store.passkey_add(&passkey(p, b"one")).await;
+        assert!(matches!(twice, Err(StoreError::Conflict { .. })), "{twice:?}");
+        let known = PasskeyRow { id, ..passkey(o, b"one") };
+        assert_eq!(store.passkey_list(o).await.expect("read"), [known.clone()]);
+        assert!(store.passkey_list(p).await.expect("read").is_empty());
+        assert_eq!(store.passkey_find(b"one").await.expect("read"), Some(known.clone()));
+        assert_eq!(store.factor_list(None).await.expect("read"), [o], "it is a second factor");
+        let later = Timestamp(NOW.0 + 1);
+        assert!(store.passkey_used(id, 0, 7, later).await.expect("noted"));
+        assert!(!store.passkey_used(id, 0, 7, later).await.expect("asked"), "used meanwhile");
+        let used = PasskeyRow { counter: 7, used: Some(later), ..known };
+        assert_eq!(store.passkey_find(b"one").await.expect("read"), Some(used));
+        assert!(!store.passkey_remove(p, id).await.expect("asked"), "somebody else's");
+        assert!(store.passkey_remove(o, id).await.expect("removed"));
+        store.passkey_add(&passkey(o, b"two")).await.expect("added");
+        assert!(store.factors_reset(o).await.expect("reset"));
+        assert!(!store.factors_reset(o).await.expect("asked"));
+
+        let end = Timestamp(NOW.0 + 5);
+        store.passkey_challenge_add(b"one", Some(o), NOW, end).await.expect("added");
+        store.passkey_challenge_add(b"two", None, NOW, end).await.expect("added");
+        assert_eq!(store.passkey_challenge_take(b"one", NOW).await.expect("taken"), Some(Some(o)));
+        assert_eq!(store.passkey_challenge_take(b"one", NOW).await.expect("asked"), None, "once");
+        assert_eq!(store.passkey_challenge_take(b"two", end).await.expect("asked"), None, "over");
+        assert_eq!(store.passkey_challenge_take(b"two", NOW).await.expect("taken"), Some(None));
+    }
+
     tenants_and_their_people(store) {
         let tenant = store.tenant_add("Acme", "active", "{}", NOW).await.expect("added");
         let mut row = store.tenant_get(tenant).await.expect("read").expect("there");

@@ -51,7 +51,7 @@ battery! {
         // Every table there is, so that a new one has to be put either here or above.
         let not_of_a_domain = [
             "_sqlx_migrations", "sqlite_sequence", "tenants", "plans", "invitations", "second_factors",
-            "recovery_codes", "half_logins", "webhooks", "webhook_deliveries", "operators", "logins", "api_tokens", "audit", "settings", "changes",
+            "recovery_codes", "half_logins", "passkeys", "passkey_challenges", "webhooks", "webhook_deliveries", "operators", "logins", "api_tokens", "audit", "settings", "changes",
             "domains_departed", "acme_accounts", "acme_spent", "acme_authorities",
             // Emptied by itself: see `sqlite_s_log_of_a_removed_domain_goes_too`.
             "archive_waiting",
@@ -88,6 +88,8 @@ battery! {
         store.token_add(b"token", &token).await.expect("added");
         assert!(store.factor_begin(o, b"secret").await.expect("begun"));
         assert!(store.factor_confirm(o, 1, &[b"code".to_vec()], NOW).await.expect("confirmed"));
+        store.passkey_add(&hosting::passkey(o, b"key")).await.expect("added");
+        store.passkey_challenge_add(b"asked", Some(o), NOW, Timestamp(NOW.0 + 1)).await.expect("added");
         let invitation = InvitationRow {
             id: 0, tenant, role: "admin".into(), note: String::new(), by: String::new(), created: NOW, expires: NOW,
         };
