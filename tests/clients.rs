@@ -3,8 +3,12 @@
 
 mod harness;
 
+use std::path::Path;
+use std::process::Command;
+
 use harness::demo::Demo;
-use harness::tools::{environment, repository, script};
+use harness::http::Api;
+use harness::tools::{domicile, environment, program, repository, script};
 use serde_json::{Value, json};
 
 /// Runs `tests/clients/chat.py` with the given accounts.
@@ -143,4 +147,91 @@ fn slixmpp_meets_users_of_prosody_in_a_room() {
         "not listed before its owner wants it: {result}"
     );
     assert_eq!(result["self_ping"], json!(true), "{result}");
+}
+
+/// A certificate and its key in PEM files, by `openssl`: of itself, or of an authority (the same pair of files).
+fn certificate(dir: &Path, name: &str, addresses: &[&str], extensions: &str, by: &str) -> Value {
+    let path = |name: &str, end: &str| dir.join(format!("{name}.{end}")).display().to_string();
+    let (cert, key) = (path(name, "crt"), path(name, "key"));
+    let mut command = Command::new(program("openssl"));
+    command
+        .args(["req", "-x509", "-newkey", "ec", "-nodes", "-days", "30"])
+        .args(["-pkeyopt", "ec_paramgen_curve:P-256", "-addext", extensions])
+        .args([
+            "-subj",
+            &format!("/CN={name}"),
+            "-keyout",
+            &key,
+            "-out",
+            &cert,
+        ]);
+    if !by.is_empty() {
+        command.args(["-CA", &path(by, "crt"), "-CAkey", &path(by, "key")]);
+    }
+    // XmppAddr (RFC 6120 13.7.1.4)
+    let names = addresses.iter();
+    let names: Vec<_> = names
+        .map(|address| format!("otherName:1.3.6.1.5.5.7.8.5;UTF8:{address}"))
+        .collect();
+    if !names.is_empty() {
+        command.args(["-addext", &format!("subjectAltName={}", names.join(","))]);
+    }
+    let out = command.output().expect("openssl");
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success(), "openssl: {said}");
+    json!({ "cert": cert, "key": key })
+}
+
+/// E2E-11, SASL-44, CERT-19: RFC 6120 13.7.2.2 with every sub-case, XEP-0257, and what the domain's owner sees of it.
+#[test]
+fn e2e_11_slixmpp_logs_in_with_certificates() {
+    let demo = Demo::start();
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let (alice, bob) = ("alice@one.example", "bob@one.example");
+    let leaf = "basicConstraints=critical,CA:FALSE";
+    let of = |name: &str, addresses: &[&str], by: &str| {
+        certificate(dir.path(), name, addresses, leaf, by)
+    };
+    certificate(dir.path(), "authority", &[], "keyUsage=keyCertSign", "");
+    let certificates = json!({
+        "phone": of("phone", &[], ""), "bot": of("bot", &[], ""),
+        "one": of("one", &[bob], "authority"), "two": of("two", &[bob, alice], "authority"),
+        "none": of("none", &[], "authority"),
+    });
+    let place = demo.data_dir.to_string_lossy().into_owned();
+    let authority = dir.path().join("authority.crt").display().to_string();
+    let set = [
+        "domain",
+        "set",
+        "one.example",
+        "--user-certificates",
+        "true",
+    ];
+    let with = ["--client-ca", &authority, "--data-dir", &place];
+    let (code, out, err) = domicile(&[&set[..], &with].concat());
+    assert_eq!(code, 0, "{out}{err}");
+    let mut witness = harness::xmpp::Client::online(&demo, alice, "witness");
+    let end = std::time::Instant::now() + harness::DEADLINE;
+    let disco = "<query xmlns='http://jabber.org/protocol/disco#info'/>";
+    while !witness
+        .iq("get", Some("one.example"), disco)
+        .contains("urn:xmpp:saslcert:1")
+    {
+        assert!(std::time::Instant::now() < end, "never announced");
+    }
+    witness.close();
+
+    let plan = json!({
+        "ca": demo.info.ca, "alice": account(&demo, alice, false), "bob": bob, "certificates": certificates,
+    });
+    let result = clients(&demo, "external.py", &plan);
+    assert_eq!(result["listed"], json!(["Bot", "Phone"]), "{result}");
+    let api = Api::operator(&demo.info);
+    let path = "/domains/one.example/accounts/alice/certificates";
+    let listed = api.get(path).json();
+    assert_eq!(listed[0]["name"], "Phone", "{listed}");
+    assert_eq!(api.delete(&format!("{path}/Phone")).status, 204);
+    api.delete(&format!("{path}/Phone"))
+        .problem(404, "not-found");
+    assert_eq!(api.get(path).json(), json!([]));
 }

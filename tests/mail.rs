@@ -1,5 +1,5 @@
 //! Mail to a real SMTP server (aiosmtpd): what arrives, how it came, and what is made of a refusal. Unlike the black-box tests
-//! this one calls into the server's library.
+//! this one calls into the server's library. Last of all, a whole server writes the night's mail.
 
 mod harness;
 
@@ -11,7 +11,9 @@ use control::Secret;
 use control::outside::{KeyChoice, Mail, MailError, Mailer as _};
 use domicile::demo::ca::Ca;
 use domicile::mail::{Relay, Security};
-use harness::tools::{Service, environment, free_port};
+use harness::demo::{Demo, loopback};
+use harness::serve::Served;
+use harness::tools::{Service, domicile, environment, free_port};
 
 /// A server that wants STARTTLS and a login before anything else, and writes down what it takes.
 const SERVER: &str = r#"
@@ -54,9 +56,9 @@ struct Post {
 impl Post {
     fn start() -> Self {
         let dir = tempfile::tempdir().expect("temporary directory");
+        let ca = Ca::open(&dir.path().join("ca"), None).expect("CA");
         let ip: IpAddr = [127, 0, 0, 1].into();
         let at = SocketAddr::new(ip, free_port(ip));
-        let ca = Ca::open(&dir.path().join("ca"), None).expect("CA");
         let own = ca
             .leaf(&["localhost".into()], &KeyChoice::New)
             .expect("certificate");
@@ -157,4 +159,53 @@ async fn a_refusal_is_final_and_everything_else_is_not() {
         "{failed:?}"
     );
     assert!(!post.dir.path().join("box").exists(), "nothing arrived");
+}
+
+/// `domicile serve` with a section `[mail]`: what happened to a domain is in its owner's mailbox the same night.
+#[test]
+fn a_served_platform_writes_to_the_owner_of_a_domain_that_was_stopped() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let demo = Demo::start_in(loopback(), dir.path(), &[]);
+    let info = demo.info.clone();
+    assert!(demo.terminate().success());
+    let place = dir.path().to_string_lossy().into_owned();
+    let stop = ["domain", "suspend", "one.example", "--reason", "unpaid"];
+    let (code, out, err) = domicile(&[&stop[..], &["--data-dir", &place]].concat());
+    assert_eq!(code, 0, "{out}{err}");
+
+    let post = Post::start();
+    let root = post.ca.root().display().to_string();
+    let set = [
+        ("RELAY", "localhost"),
+        ("PORT", &post.at.port().to_string()),
+        ("LOGIN", "relay"),
+        ("PASSWORD", "secret words"),
+        ("FROM", "Chat <chat@hosting.example>"),
+        ("ROOTS", &root),
+        ("HOUR", "0"),
+    ]
+    .map(|(key, value)| (format!("DOMICILE_MAIL_{key}"), value.to_owned()));
+    let set: Vec<(&str, String)> = set
+        .iter()
+        .map(|(key, value)| (key.as_str(), value.clone()))
+        .collect();
+    let _served = Served::on(dir.path(), &info, &set);
+    let file = post.dir.path().join("box");
+    let end = std::time::Instant::now() + harness::DEADLINE;
+    let text = loop {
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        if text.ends_with('\n') {
+            break text;
+        }
+        assert!(std::time::Instant::now() < end, "no mail came");
+        std::thread::park_timeout(std::time::Duration::from_millis(100));
+    };
+    let lines: Vec<serde_json::Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    assert_eq!(lines.len(), 1, "one mail: {text}");
+    assert_eq!(lines[0]["to"], serde_json::json!([info.owner.login]));
+    let said = lines[0]["text"].as_str().expect("text");
+    assert!(said.contains("one.example"), "{said}");
 }

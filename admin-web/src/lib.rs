@@ -157,6 +157,10 @@ fn pages() -> Router<Shared> {
         .route(route::PERSON_PASSWORD, post(people::set_password))
         .route(route::PERSON_SUSPEND, post(people::suspend))
         .route(route::PERSON_RESUME, post(people::resume))
+        .route(
+            route::PERSON_REVOKE_CERTIFICATE,
+            post(people::revoke_certificate),
+        )
         .route(route::PERSON_REMOVE, post(people::remove))
         .route(route::FEDERATION, get(federation::list))
         .route(route::PEER, get(federation::show))

@@ -3,6 +3,7 @@
 use askama::Template;
 use axum::http::StatusCode;
 use control::account::{AccountNew, AccountPage, AccountView, ImportReport};
+use control::client_certificate::ClientCertificateView;
 use control::domain::DomainView;
 use control::invite::InviteNew;
 use control::{ControlError, Secret};
@@ -215,6 +216,7 @@ pub(crate) struct PersonPage {
     pub(crate) frame: Frame,
     pub(crate) urls: DomainUrls,
     pub(crate) account: AccountView,
+    pub(crate) certificates: Vec<ClientCertificateView>,
 }
 
 /// One account.
@@ -237,6 +239,10 @@ async fn person_page(
         .account_show(&desk.actor, domain, local)
         .await
         .or_page(desk)?;
+    let certificates = control
+        .account_certificates(&desk.actor, domain, local)
+        .await
+        .or_page(desk)?;
     let page = PersonPage {
         frame: desk
             .at(Here::People)
@@ -245,6 +251,7 @@ async fn person_page(
             .problem(problem),
         urls: DomainUrls::new(&show.view.ascii),
         account,
+        certificates,
     };
     Ok(html(page.frame.status(), &page))
 }
@@ -306,6 +313,23 @@ pub(crate) async fn resume(
     let control = &desk.panel.control;
     match control.account_resume(&desk.actor, &domain, &local).await {
         Ok(_) => Ok(done(&DomainUrls::new(&domain).person(&local), "resumed")),
+        Err(failure) => person_refused(&desk, &domain, &local, failure).await,
+    }
+}
+
+/// Revokes a certificate that its clients sign in with.
+pub(crate) async fn revoke_certificate(
+    Path((domain, local)): Path<(String, String)>,
+    Posted { desk, fields }: Posted,
+) -> Answer {
+    let name = fields.text("certificate");
+    let control = &desk.panel.control;
+    let done_so = control.account_revoke_certificate(&desk.actor, &domain, &local, name);
+    match done_so.await {
+        Ok(()) => Ok(done(
+            &DomainUrls::new(&domain).person(&local),
+            "certificate-revoked",
+        )),
         Err(failure) => person_refused(&desk, &domain, &local, failure).await,
     }
 }

@@ -97,6 +97,8 @@ pub(crate) mod route {
     pub(crate) const PERSON_PASSWORD: &str = "/domains/{domain}/people/{local}/password";
     pub(crate) const PERSON_SUSPEND: &str = "/domains/{domain}/people/{local}/suspend";
     pub(crate) const PERSON_RESUME: &str = "/domains/{domain}/people/{local}/resume";
+    pub(crate) const PERSON_REVOKE_CERTIFICATE: &str =
+        "/domains/{domain}/people/{local}/revoke-certificate";
     pub(crate) const PERSON_REMOVE: &str = "/domains/{domain}/people/{local}/remove";
     pub(crate) const DOMAIN_USAGE: &str = "/domains/{domain}/usage";
     pub(crate) const COMPONENTS: &str = "/domains/{domain}/components";
@@ -212,7 +214,7 @@ impl DomainUrls {
         format!("{}/people/{}", self.0, encode(local))
     }
 
-    /// `password`, `suspend`, `resume` or `remove`.
+    /// `password`, `suspend`, `resume`, `revoke-certificate` or `remove`.
     pub(crate) fn person_do(&self, local: &str, what: &str) -> String {
         format!("{}/{what}", self.person(local))
     }
@@ -501,6 +503,7 @@ mod tests {
             (route::PERSON_PASSWORD, "password"),
             (route::PERSON_SUSPEND, "suspend"),
             (route::PERSON_RESUME, "resume"),
+            (route::PERSON_REVOKE_CERTIFICATE, "revoke-certificate"),
             (route::PERSON_REMOVE, "remove"),
         ] {
             assert_eq!(

@@ -199,6 +199,9 @@ pub(crate) fn notice(word: &str) -> Option<&'static str> {
         "unpinned" => "That server is judged like everybody else again.",
         "person-added" => "The account is added and can sign in.",
         "password-set" => "The password is set. Open sessions of this account end now.",
+        "certificate-revoked" => {
+            "The certificate is revoked. Whoever signed in with it is signed out now."
+        }
         "ordered" => "A certificate is being ordered. This page shows it as soon as it is here.",
         "uploaded" => "The certificate is in use.",
         "uploaded-ahead" => {

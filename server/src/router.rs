@@ -519,7 +519,9 @@ impl Router {
             // A domain and its services: the lists are about others.
             return false;
         }
-        domain.shuts_out(from) || sender.is_some_and(|sender| sender.shuts_out(name))
+        let tenant = sender.as_ref().map(|sender| sender.tenant);
+        domain.shuts_out(from, tenant)
+            || sender.is_some_and(|sender| sender.shuts_out(name, Some(domain.tenant)))
     }
 
     /// ROUTE-09. What can be answered at once (pings above all) takes the short way too.

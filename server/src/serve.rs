@@ -48,8 +48,8 @@ use crate::net::web::Web;
 use crate::net::web::uploads::Uploads;
 use crate::net::{PeerDoor, internal};
 use crate::router::Router;
-use crate::session::Sessions;
 use crate::session::client::ClientDoor;
+use crate::session::{Session, Sessions};
 use crate::tenancy::{Became, Defaults, Tenancy};
 use crate::wiring;
 
@@ -467,6 +467,11 @@ impl LiveServer {
                     self.router.roster_grown(&account, &contact).await;
                 }
             }
+            store::Change::ClientCertificate(jid, fingerprint) => {
+                if let Ok(account) = BareJid::parse(&jid) {
+                    self.revoke_certificate(&account, &fingerprint);
+                }
+            }
             store::Change::Tenant(id) => match self.tenancy.refresh_tenant(id).await {
                 Ok(false) => {}
                 Ok(true) => {
@@ -577,6 +582,17 @@ impl LiveServer {
                 self.revoke(account, now());
             }
             Err(error) => tracing::error!(%account, %error, "a changed account cannot be read"),
+        }
+    }
+
+    /// Whoever came with this certificate is out.
+    fn revoke_certificate(&self, account: &BareJid, fingerprint: &str) {
+        let error = StreamError::new(StreamCondition::NotAuthorized)
+            .with_text("the certificate was revoked");
+        let sessions = self.router.sessions().of(account.as_str());
+        let by = |session: &Session| session.view().certificate.as_deref() == Some(fingerprint);
+        for session in sessions.into_iter().filter(|session| by(session)) {
+            self.router.close_session(&session, error.clone());
         }
     }
 

@@ -53,7 +53,7 @@ pub static ENGINE: &[Implemented] = &[
     xep(124, "1.11.2", "streams over HTTP requests (BOSH)"),
     xep(156, "1.4.0", "host-meta, for apps in browsers"),
     xep(160, "1.0.1", "offline messages"),
-    xep(178, "1.2", "SASL EXTERNAL between servers"),
+    xep(178, "1.2", "SASL EXTERNAL between servers, and for clients"),
     xep(185, "1.0", "dialback keys"),
     xep(
         198,

@@ -19,7 +19,7 @@ use dna::Anchors;
 use modules::{Contact, DomainSettings, Hosted, Quota, Service, hooks};
 use parking_lot::Mutex;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, TrustAnchor};
 use store::{DomainId, DomainRow, Store, StoreError, TenantId};
 use tokio::time::Instant;
 use xmpp::jid::{BareJid, DomainName};
@@ -42,8 +42,6 @@ static COMPONENT: Service = Service {
     federated: true,
 };
 
-/// Whom alone a domain talks with that talks with nobody: a name that is nobody's (RFC 2606 2).
-const NOBODY: &str = "nobody.invalid";
 /// Rows read at once at the start.
 const PAGE: u32 = 1_000;
 
@@ -69,6 +67,8 @@ pub struct Domain {
     pub allow: Vec<String>,
     /// Never these peers.
     pub block: Vec<String>,
+    /// Its customer is on the ladder's `no-federation`: its people reach only those of the same customer's domains.
+    pub secluded: bool,
     /// PLAIN is offered over TLS, for clients that know nothing better (SASL-15).
     pub plain: bool,
     /// Hashes of the SCRAM mechanisms that it offers.
@@ -87,6 +87,8 @@ pub struct Domain {
     pub registers: bool,
     /// What somebody who is not invited is asked for an account; `None`: nobody comes uninvited.
     pub question: Option<Arc<str>>,
+    /// Whether clients are also known by certificates that their users have uploaded (XEP-0257).
+    pub user_certificates: bool,
     /// Where this is a service of a domain (`rooms.one.example`): which. All else is what the domain has; it has no accounts.
     pub service: Option<&'static Service>,
     /// Where a program of the domain's answers for that name (XEP-0114).
@@ -120,6 +122,7 @@ impl Domain {
             policy: self.policy.clone(),
             allow: self.allow.clone(),
             block: self.block.clone(),
+            secluded: self.secluded,
             plain: self.plain,
             hashes: self.hashes.clone(),
             pinned: self.pinned.clone(),
@@ -130,6 +133,7 @@ impl Domain {
             client_anchors: None,
             registers: false,
             question: None,
+            user_certificates: false,
             service: Some(service),
             component: false,
             usage: self.usage.clone(),
@@ -145,9 +149,11 @@ impl Domain {
         }
     }
 
-    /// Whether its lists shut another domain out, hosted here or not.
-    pub fn shuts_out(&self, other: &str) -> bool {
-        self.block.iter().any(|name| name == other)
+    /// Whether its lists shut a neighbour out that is hosted here, or the ladder does: for that, those of another tenant are
+    /// like any other server. `tenant`: the neighbour's.
+    pub fn shuts_out(&self, other: &str, tenant: Option<TenantId>) -> bool {
+        (self.secluded && tenant != Some(self.tenant))
+            || self.block.iter().any(|name| name == other)
             || !(self.allow.is_empty() || self.allow.iter().any(|name| name == other))
     }
 
@@ -537,13 +543,10 @@ impl Tenancy {
             })
     }
 
-    fn put(&self, mut row: DomainRow) -> bool {
+    fn put(&self, row: DomainRow) -> bool {
         let step = *self.tenant(row.tenant).step.lock();
         let served =
             State::parse(&row.state).is_some_and(State::is_served) && step < Some(Step::NoLogin);
-        if step >= Some(Step::NoFederation) {
-            row.allow = vec![NOBODY.into()];
-        }
         let settings = Settings::parse(&row, &self.defaults);
         self.labels.insert(row.label.clone(), row.name.clone());
         let tenant = self.tenant(row.tenant);
@@ -566,6 +569,7 @@ impl Tenancy {
             policy: row.policy,
             allow: row.allow,
             block: row.block,
+            secluded: step >= Some(Step::NoFederation),
             plain: settings.plain,
             hashes: settings.hashes,
             pinned: settings.pinned,
@@ -575,6 +579,7 @@ impl Tenancy {
             client_anchors: settings.client_anchors,
             registers: settings.registers,
             question: settings.question,
+            user_certificates: settings.user_certificates,
             service: None,
             component: false,
             usage,
@@ -602,6 +607,7 @@ struct Settings {
     client_anchors: Option<Arc<dna::Anchors>>,
     registers: bool,
     question: Option<Arc<str>>,
+    user_certificates: bool,
 }
 
 impl Settings {
@@ -637,6 +643,10 @@ impl Settings {
         let registers = choices.joining.registration != Registration::Closed
             && !choices.modules_off.iter().any(|off| off == REGISTER);
         let joining = choices.joining;
+        let mut off = choices.modules_off;
+        if !choices.user_certificates {
+            off.push(modules::CERTIFICATES.into());
+        }
         Self {
             registers,
             question: joining.is_open().then(|| joining.question.as_str().into()),
@@ -644,7 +654,7 @@ impl Settings {
             hashes,
             pinned: pinned(&json["pinned"]),
             modules: DomainSettings {
-                off: choices.modules_off,
+                off,
                 services: control::domain::services(row, hooks::services().map(|s| s.label)),
                 admins: choices
                     .admins
@@ -662,6 +672,7 @@ impl Settings {
             resumption: Some(Box::new(resumption)).filter(|r| r.seconds > 0),
             archive_days: choices.archive_days,
             client_anchors,
+            user_certificates: choices.user_certificates,
         }
     }
 }
@@ -723,7 +734,7 @@ impl tls::Certificates for Tenancy {
             (Ok(chain), Ok(key)) => Ok(Some(Material {
                 chain,
                 key,
-                client_issuers: issuers(domain.client_anchors.as_deref()),
+                client_issuers: issuers(&domain),
             })),
             _ => {
                 tracing::error!(domain = %domain.name(), "the stored certificate or key is not PEM");
@@ -733,13 +744,14 @@ impl tls::Certificates for Tenancy {
     }
 }
 
-/// Names that clients choose their certificate by.
-fn issuers(anchors: Option<&dna::Anchors>) -> Vec<rustls::DistinguishedName> {
-    let anchors = anchors.map(dna::Anchors::list).unwrap_or_default();
-    anchors
-        .iter()
-        .map(|anchor| rustls::DistinguishedName::in_sequence(&anchor.subject))
-        .collect()
+/// Names that clients choose their certificate by: none where anybody's will do. `None`: they are not asked for one.
+fn issuers(domain: &Domain) -> Option<Vec<rustls::DistinguishedName>> {
+    if domain.user_certificates {
+        return Some(Vec::new());
+    }
+    let anchors = domain.client_anchors.as_ref()?.list();
+    let name = |anchor: &TrustAnchor<'_>| rustls::DistinguishedName::in_sequence(&anchor.subject);
+    Some(anchors.iter().map(name).collect())
 }
 
 impl std::fmt::Debug for Tenancy {

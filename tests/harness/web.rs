@@ -11,24 +11,42 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
 
 use super::DEADLINE;
-use super::demo::Demo;
+use super::demo::{Demo, Info, roots};
 use super::http::Answer;
+use super::serve::Served;
 use super::xmpp::{between, tls_config};
 
 type Stream = StreamOwned<ClientConnection, TcpStream>;
 
-/// Address of the demo's public door.
-pub fn door(demo: &Demo) -> SocketAddr {
-    let text = demo.info.public.trim_start_matches("https://");
+/// Whose public door it is.
+pub trait Place {
+    fn info(&self) -> &Info;
+}
+
+impl Place for Demo {
+    fn info(&self) -> &Info {
+        &self.info
+    }
+}
+
+impl Place for Served {
+    fn info(&self) -> &Info {
+        &self.info
+    }
+}
+
+/// Address of the public door.
+pub fn door(place: &impl Place) -> SocketAddr {
+    let text = place.info().public.trim_start_matches("https://");
     text.parse().expect("an address")
 }
 
 /// A connection to the door under a name, whose certificate must hold for it.
-pub fn connect(demo: &Demo, name: &str) -> Stream {
-    let tcp = TcpStream::connect_timeout(&door(demo), DEADLINE).expect("the public door");
+pub fn connect(place: &impl Place, name: &str) -> Stream {
+    let tcp = TcpStream::connect_timeout(&door(place), DEADLINE).expect("the public door");
     tcp.set_read_timeout(Some(DEADLINE)).expect("timeout");
     tcp.set_nodelay(true).expect("nodelay");
-    let config = Arc::new(tls_config(demo.roots(), &["http/1.1"]));
+    let config = Arc::new(tls_config(roots(&place.info().ca), &["http/1.1"]));
     let name = ServerName::try_from(name.to_owned()).expect("a name");
     StreamOwned::new(ClientConnection::new(config, name).expect("TLS"), tcp)
 }
@@ -47,9 +65,9 @@ impl Asked {
 }
 
 /// Sends a request, with whole header lines.
-pub fn send(demo: &Demo, name: &str, line: &str, headers: &str, body: &[u8]) -> Asked {
-    let mut stream = connect(demo, name);
-    let port = door(demo).port();
+pub fn send(place: &impl Place, name: &str, line: &str, headers: &str, body: &[u8]) -> Asked {
+    let mut stream = connect(place, name);
+    let port = door(place).port();
     let head = format!(
         "{line} HTTP/1.1\r\nhost: {name}:{port}\r\nconnection: close\r\n{headers}content-length: {}\r\n\r\n",
         body.len()
@@ -62,8 +80,8 @@ pub fn send(demo: &Demo, name: &str, line: &str, headers: &str, body: &[u8]) -> 
 }
 
 /// A request and its answer.
-pub fn ask(demo: &Demo, name: &str, line: &str, headers: &str, body: &[u8]) -> Answer {
-    send(demo, name, line, headers, body).answer()
+pub fn ask(place: &impl Place, name: &str, line: &str, headers: &str, body: &[u8]) -> Answer {
+    send(place, name, line, headers, body).answer()
 }
 
 /// A message of a WebSocket.
@@ -86,9 +104,9 @@ pub struct WebSocket {
 
 impl WebSocket {
     /// Under a name of the door.
-    pub fn open(demo: &Demo, name: &str) -> Self {
-        let mut stream = connect(demo, name);
-        let port = door(demo).port();
+    pub fn open(place: &impl Place, name: &str) -> Self {
+        let mut stream = connect(place, name);
+        let port = door(place).port();
         let head = format!(
             "GET /xmpp-websocket HTTP/1.1\r\nhost: {name}:{port}\r\nupgrade: websocket\r\nconnection: Upgrade\r\n\
              sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-protocol: xmpp\r\n\r\n"

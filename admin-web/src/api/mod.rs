@@ -6,6 +6,7 @@
 
 mod accounts;
 mod certificates;
+mod client_certificates;
 mod domains;
 mod entry;
 mod factor;
@@ -80,6 +81,7 @@ pub(crate) fn router() -> (Router<Shared>, Router<Shared>) {
                 .merge(certificates::router())
                 .merge(accounts::router())
                 .merge(portable::router())
+                .merge(client_certificates::router())
                 .merge(platform::router())
                 .merge(plans::router())
                 .merge(series::router())

@@ -322,6 +322,8 @@ pub(super) struct DomainSet {
     archive_days: Option<u32>,
     /// Authorities whose certificates prove clients, PEM; empty: the platform's.
     client_ca: Option<String>,
+    /// Whether people may log in with certificates that they upload (XEP-0257).
+    user_certificates: Option<bool>,
     /// STUN and TURN servers for calls (XEP-0215), as URIs; the one word `none`: none; empty: the platform's.
     external: Option<Vec<String>>,
     joining: Option<JoinSet>,
@@ -342,6 +344,7 @@ pub(super) struct StreamChoices {
     resume_seconds: Option<u32>,
     archive_days: Option<u32>,
     client_ca: Option<String>,
+    user_certificates: bool,
     external: Option<Vec<String>>,
     joining: JoinChoices,
 }
@@ -750,6 +753,20 @@ pub(super) struct Account {
     /// `active` or `suspended`.
     state: String,
     created: String,
+}
+
+/// A certificate that an account's clients log in with.
+#[derive(ToSchema)]
+pub(super) struct ClientCertificate {
+    /// What its owner calls it.
+    name: String,
+    /// SHA-256, hexadecimal.
+    fingerprint: String,
+    /// Who logs in with it may change the list.
+    manages: bool,
+    added: String,
+    /// Its own end.
+    expires: String,
 }
 
 #[derive(ToSchema)]

@@ -344,6 +344,10 @@ fn gallery() -> Vec<(&'static str, String)> {
                 frame: about(Here::People, &live.view),
                 urls: urls.clone(),
                 account: sample::account("bartholomew.the-elder", "active"),
+                certificates: vec![
+                    sample::client_certificate("Phone", true),
+                    sample::client_certificate("Announcements of the choir, every morning", false),
+                ],
             }),
         ),
         (
@@ -846,9 +850,14 @@ fn what_a_role_may_not_do_is_not_offered() {
         frame,
         urls,
         account: sample::account("anna", "active"),
+        certificates: vec![sample::client_certificate("Phone", true)],
     };
     let html = page.render().unwrap();
-    assert!(!html.contains("Set password") && !html.contains("Remove for good"));
+    assert!(
+        !html.contains("Set password")
+            && !html.contains("Remove for good")
+            && !html.contains("Revoke")
+    );
 }
 
 #[test]

@@ -6,6 +6,7 @@ use control::audit::AuditView;
 use control::certificate::{
     AuthorityView, CertificateView, OrderView, Priority, Used as UsedLimit, Why,
 };
+use control::client_certificate::ClientCertificateView;
 use control::component::ComponentView;
 use control::domain::{
     DayView, DomainShow, DomainView, NextStep, Seen, State, Station, VerdictView,
@@ -603,6 +604,16 @@ pub(super) fn account(local: &str, state: &str) -> AccountView {
         local: local.into(),
         state: state.into(),
         created: at(-86_400 * 12),
+    }
+}
+
+pub(super) fn client_certificate(name: &str, manages: bool) -> ClientCertificateView {
+    ClientCertificateView {
+        name: name.into(),
+        fingerprint: "2f6a".repeat(16),
+        manages,
+        added: at(-86_400 * 3),
+        expires: at(86_400 * 300),
     }
 }
 

@@ -464,6 +464,24 @@ fn ways() -> Vec<Way> {
             none,
         ),
         (
+            Op::AccountRevokeCertificate,
+            post.clone(),
+            "/domains/{D}/people/anna/revoke-certificate",
+            || Some(json!({"certificate": "Phone"})),
+        ),
+        (
+            Op::AccountRevokeCertificate,
+            delete.clone(),
+            "/api/v1/domains/{D}/accounts/anna/certificates/Phone",
+            none,
+        ),
+        (
+            Op::AccountShow,
+            get.clone(),
+            "/api/v1/domains/{D}/accounts/anna/certificates",
+            none,
+        ),
+        (
             Op::AccountRemove,
             post.clone(),
             "/domains/{D}/people/anna/remove",

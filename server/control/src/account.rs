@@ -440,7 +440,11 @@ impl Control {
             .domain(row.id, &row.name)
     }
 
-    async fn account_row(&self, row: &DomainRow, local: &str) -> Result<(BareJid, AccountRow)> {
+    pub(crate) async fn account_row(
+        &self,
+        row: &DomainRow,
+        local: &str,
+    ) -> Result<(BareJid, AccountRow)> {
         let missing = || ControlError::not_found("account", format!("{local}@{}", row.name));
         let jid = BareJid::new(Some(local), &row.name).map_err(|_| missing())?;
         let account = self

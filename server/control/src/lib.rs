@@ -14,6 +14,7 @@
 pub mod account;
 pub mod audit;
 pub mod certificate;
+pub mod client_certificate;
 pub mod component;
 pub mod csv;
 pub mod domain;

@@ -231,6 +231,8 @@ table! {
     AccountSuspend "account.suspend":                         All All Own Own Own No;
     /// Undo that.
     AccountResume "account.resume":                           All All Own Own Own No;
+    /// Revoke a certificate that an account's clients log in with.
+    AccountRevokeCertificate "account.revoke-certificate":    All All Own Own Own No;
     /// Erase an account.
     AccountRemove "account.remove":                           All All Own Own No No;
 

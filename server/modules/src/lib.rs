@@ -20,6 +20,7 @@ mod avatars;
 mod blocking;
 mod bookmarks;
 mod carbons;
+mod certificates;
 mod clients;
 mod commands;
 mod content;
@@ -46,6 +47,7 @@ mod version;
 mod testing;
 
 pub use carbons::{carbons_set, is_carbon};
+pub use certificates::CERTIFICATES;
 pub use context::{Contact, Context, DomainSettings, Hosted, Quota, Refusal, Standing};
 pub use external::{External, ExternalService};
 pub use hooks::{Answer, Ask, Module, Undeliverable};
@@ -75,6 +77,7 @@ pub static ALL: &[&dyn Module] = &[
     &time::Time,
     &register::Register,
     &clients::Clients,
+    &certificates::Certificates,
     &external::ExternalServices,
     &rooms::RoomsModule,
     &rooms::RoomSearch,

@@ -104,6 +104,13 @@ async fn handle(cx: &Context<'_>, session: &Jid, iq: &Stanza) -> Result<Answer, 
             "here only your own password can be set; a new account is made before signing in",
         ));
     }
+    let sessions = cx.switchboard.sessions(&account);
+    let own = sessions.iter().find(|own| own.jid == *session);
+    if own.is_some_and(|own| own.certificate.is_some()) {
+        // XEP-0257 7: it has not shown that it knows the password.
+        return Err(Refusal::new(Condition::NotAuthorized)
+            .with_text("log in with the password that is to be changed"));
+    }
     change(cx, &account, local, password).await
 }
 

@@ -3,6 +3,8 @@
 //! Why a trait: a module cannot reach a socket, a stream or another tenant's session by accident. Refuses: anything about
 //! connections, addresses or TLS (ROUTE-13).
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use xmpp::jid::{BareJid, DomainName, Jid};
 use xmpp::stanza::{Condition, Stanza};
@@ -69,6 +71,9 @@ pub trait Switchboard: Send + Sync {
     fn close(&self, session: &Jid, condition: StreamCondition);
 }
 
+/// What the word of a session begins with that came with a certificate.
+const BY_CERTIFICATE: &str = "certificate ";
+
 /// A bound session.
 #[derive(Clone, Debug)]
 pub struct SessionView {
@@ -89,6 +94,8 @@ pub struct SessionView {
     pub away: bool,
     /// The name that its client has given itself (XEP-0388 2.3), if it came with a token or wanted one.
     pub agent: Option<String>,
+    /// The certificate by which its stream was authenticated (SASL EXTERNAL): SHA-256, hexadecimal.
+    pub certificate: Option<Arc<str>>,
 }
 
 impl SessionView {
@@ -103,6 +110,7 @@ impl SessionView {
             block_list: false,
             away: false,
             agent: None,
+            certificate: None,
         }
     }
 
@@ -120,7 +128,9 @@ impl SessionView {
     pub fn words(&self) -> Vec<String> {
         let interested = self.interested.then(|| "interested".to_owned());
         let carbons = self.carbons.then(|| "carbons".to_owned());
-        interested.into_iter().chain(carbons).collect()
+        let by = self.certificate.as_ref();
+        let by = by.map(|fingerprint| format!("{BY_CERTIFICATE}{fingerprint}"));
+        interested.into_iter().chain(carbons).chain(by).collect()
     }
 
     /// Applies an update.
@@ -138,6 +148,7 @@ impl SessionView {
             SessionUpdate::Carbons(on) => self.carbons = on,
             SessionUpdate::BlockList => self.block_list = true,
             SessionUpdate::Agent(agent) => self.agent = Some(agent),
+            SessionUpdate::Certificate(fingerprint) => self.certificate = fingerprint,
         }
     }
 }
@@ -162,6 +173,8 @@ pub enum SessionUpdate {
     BlockList,
     /// What its client calls itself.
     Agent(String),
+    /// By which certificate its stream was authenticated (SHA-256, hexadecimal), if by one.
+    Certificate(Option<Arc<str>>),
 }
 
 impl SessionUpdate {
@@ -170,7 +183,10 @@ impl SessionUpdate {
         match word {
             "interested" => Some(Self::Interested),
             "carbons" => Some(Self::Carbons(true)),
-            _ => None,
+            _ => {
+                let fingerprint = word.strip_prefix(BY_CERTIFICATE)?;
+                Some(Self::Certificate(Some(fingerprint.into())))
+            }
         }
     }
 }

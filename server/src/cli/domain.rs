@@ -205,6 +205,9 @@ pub(super) struct StreamArgs {
     /// File with the authorities whose certificates prove clients (SASL EXTERNAL), PEM; "" for the platform's
     #[arg(long, value_name = "FILE")]
     client_ca: Option<PathBuf>,
+    /// Whether people may log in with certificates that they upload (XEP-0257); clients are then asked for one
+    #[arg(long, value_name = "BOOL")]
+    user_certificates: Option<bool>,
     /// STUN and TURN servers for calls (XEP-0215), as in stun:stun.example.net,turn:turn.example.net:3478?transport=udp; none;
     /// "" for the platform's
     #[arg(long, value_name = "URIS")]
@@ -258,6 +261,7 @@ impl StreamArgs {
             resume_seconds: self.resume_seconds,
             archive_days: self.archive_days,
             client_ca,
+            user_certificates: self.user_certificates,
             external: self.external.map(list),
             joining: JoinSet {
                 registration: self.registration,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 use control::account::{AccountNew, AccountView};
+use control::client_certificate::ClientCertificateView;
 use control::{Actor, Control};
 use xmpp::jid::BareJid;
 
@@ -49,6 +50,21 @@ pub(super) enum UserCommand {
     Resume {
         /// Address
         jid: String,
+    },
+    /// List the certificates that an account's clients log in with
+    Certificates {
+        /// Address
+        jid: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Revoke one of them; the streams that it authenticated end
+    RevokeCertificate {
+        /// Address
+        jid: String,
+        /// Its name in the list
+        name: String,
     },
     /// Erase an account with everything it has
     Remove {
@@ -148,6 +164,33 @@ pub(super) async fn run(control: &Control, actor: &Actor, command: UserCommand) 
             let (local, domain) = split(&jid)?;
             let view = control.account_resume(actor, &domain, &local).await?;
             say!("{}: {}", view.jid, view.state);
+            Ok(0)
+        }
+        UserCommand::Certificates { jid, json } => {
+            let (local, domain) = split(&jid)?;
+            let found = control.account_certificates(actor, &domain, &local).await?;
+            show(json, &found, |found| {
+                let row = |view: &ClientCertificateView| {
+                    let manages = if view.manages { "yes" } else { "no" };
+                    [
+                        view.name.clone(),
+                        view.expires.to_xep0082(),
+                        manages.into(),
+                        view.fingerprint.clone(),
+                    ]
+                };
+                table(
+                    ["name", "expires", "manages", "SHA-256"],
+                    found.iter().map(row),
+                )
+            })
+        }
+        UserCommand::RevokeCertificate { jid, name } => {
+            let (local, domain) = split(&jid)?;
+            control
+                .account_revoke_certificate(actor, &domain, &local, &name)
+                .await?;
+            say!("{jid}: {name} is revoked");
             Ok(0)
         }
         UserCommand::Remove { jid, yes } => {

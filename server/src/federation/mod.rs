@@ -395,6 +395,9 @@ fn forgettable(pair: &Arc<Pair>, now: Instant) -> bool {
     Arc::strong_count(pair) == 1 && pair.is_forgettable(now)
 }
 
+/// The one peer of a domain that may talk with none: no name that anybody can have (RFC 2606 2).
+const NOBODY: &str = "nobody.invalid";
+
 /// What a hosted domain asks of its peers.
 fn policy(domain: &Domain) -> Policy {
     let names = |list: &[String]| {
@@ -404,7 +407,10 @@ fn policy(domain: &Domain) -> Policy {
     };
     Policy {
         level: PolicyLevel::from_name(&domain.policy).unwrap_or_default(),
-        allow: names(&domain.allow),
+        allow: match domain.secluded {
+            true => names(&[NOBODY.to_owned()]),
+            false => names(&domain.allow),
+        },
         block: names(&domain.block),
     }
 }

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use xmpp::element::Element;
 use xmpp::jid::{BareJid, DomainName, Jid};
 use xmpp::ns;
-use xmpp::sasl::Hash;
+use xmpp::sasl::{Hash, Mechanism};
 use xmpp::stanza::Stanza;
 use xmpp::stream::client::Client;
 use xmpp::stream::{
@@ -23,6 +23,7 @@ use xmpp::stream::{
 };
 use xmpp::timestamp::Timestamp;
 
+use super::certified::{self, Certified};
 use super::enrol::Shown;
 use super::{Outbox, Session};
 use crate::metrics::{Metrics, ResultLabel};
@@ -81,6 +82,7 @@ impl ClientDoor {
             from,
             agent: None,
             invite: Shown::default(),
+            certified: None,
         };
         let machine = Client::new(Seed::new(rand::random()), self.provider.clone());
         let ended = pump::run(transport, tls, machine, &mut host, self.limits).await;
@@ -127,7 +129,7 @@ impl ClientDoor {
             return HostAnswer::Refused(error);
         }
         HostAnswer::Served(Box::new(Served {
-            external: proven_accounts(&domain, &shown).await,
+            external: certified::accounts(&domain, &shown).await,
             identity: self.identities.get(domain.name()).await.is_some(),
             domain: domain.name().clone(),
             plain: domain.plain,
@@ -249,34 +251,6 @@ impl ClientDoor {
     }
 }
 
-/// Accounts looked up for one certificate.
-const CERTIFIED: usize = 8;
-
-/// The accounts of this domain that the client's certificate proves, and that may log in: EXTERNAL is offered for them.
-async fn proven_accounts(domain: &Domain, shown: &[Vec<u8>]) -> Vec<BareJid> {
-    let Some(anchors) = domain.client_anchors.as_ref().filter(|_| !shown.is_empty()) else {
-        return Vec::new();
-    };
-    let addresses = match dna::pkix::client_addresses(shown, anchors, now()) {
-        Ok(addresses) => addresses,
-        Err(error) => {
-            tracing::info!(domain = %domain.name(), %error, "no EXTERNAL for this client");
-            return Vec::new();
-        }
-    };
-    let mut proven = Vec::new();
-    let here = |account: &BareJid| account.domain() == domain.name().as_str();
-    for account in addresses.into_iter().filter(here).take(CERTIFIED) {
-        let local = account.local().unwrap_or_default();
-        match domain.hosted.store.account_active(local).await {
-            Ok(Some(_)) => proven.push(account),
-            Ok(None) => {}
-            Err(error) => tracing::error!(%account, %error, "an account cannot be read"),
-        }
-    }
-    proven
-}
-
 /// One client connection.
 struct ClientHost {
     door: Arc<ClientDoor>,
@@ -297,6 +271,8 @@ struct ClientHost {
     agent: Option<String>,
     /// The invitation that it has shown.
     invite: Shown,
+    /// What it has proved its account by, where that was a certificate.
+    certified: Option<Arc<Certified>>,
 }
 
 impl Host for ClientHost {
@@ -352,8 +328,12 @@ impl Host for ClientHost {
                 let slot = self.session.clone();
                 let proved = Timestamp(self.proved.load(Ordering::Relaxed));
                 let agent = self.agent.clone();
+                let certified = self.certified.clone();
                 Box::pin(async move {
-                    let resource = resource.as_deref().unwrap_or(&random);
+                    let wanted = resource.as_deref();
+                    let own = certified.as_ref();
+                    let resource = own.and_then(|own| own.resource(&account, wanted));
+                    let resource = resource.or(wanted).unwrap_or(&random);
                     let bound = door.router.bind(&account, resource, outbox, proved).await;
                     let session = match bound {
                         Ok(session) => session,
@@ -363,6 +343,9 @@ impl Host for ClientHost {
                     let _ = slot.set(session.clone());
                     if let Some(agent) = agent {
                         session.update(modules::SessionUpdate::Agent(agent));
+                    }
+                    if let Some(certified) = &certified {
+                        certified.enter(&door.router, &session).await;
                     }
                     let answers = match &features[..] {
                         [] => Vec::new(),
@@ -378,14 +361,22 @@ impl Host for ClientHost {
                 handled,
             } => {
                 let slot = self.session.clone();
+                let certified = self.certified.clone();
                 Box::pin(async move {
                     let taken = door.router.resume(&account, &previd, handled).await;
-                    Answer::Resumed(taken.map(|(session, handled)| {
-                        let jid = session.jid.clone();
-                        tracing::info!(session = %jid, "resumed");
-                        let _ = slot.set(session);
-                        Resumed { jid, handled }
-                    }))
+                    let (session, handled) = match taken {
+                        Ok(taken) => taken,
+                        Err(why) => return Answer::Resumed(Err(why)),
+                    };
+                    let jid = session.jid.clone();
+                    tracing::info!(session = %jid, "resumed");
+                    // It is now proved by what this connection has shown, whatever that was before.
+                    match &certified {
+                        Some(certified) => certified.enter(&door.router, &session).await,
+                        None => session.update(modules::SessionUpdate::Certificate(None)),
+                    }
+                    let _ = slot.set(session);
+                    Answer::Resumed(Ok(Resumed { jid, handled }))
                 })
             }
             // Questions of server streams; the client machine has none of them.
@@ -467,6 +458,9 @@ impl Host for ClientHost {
         };
         match event {
             Event::Authenticated { account, mechanism } => {
+                if mechanism == Mechanism::External.name() {
+                    self.certified = Certified::of(self.shown.clone()).map(Arc::new);
+                }
                 count("success");
                 let logins = &self.door.logins;
                 logins.succeeded(&account, self.from.ip(), Instant::now());

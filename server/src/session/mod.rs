@@ -3,6 +3,7 @@
 //! The registry is a sharded map from bare address to the few sessions of that account; delivery looks up, pushes shared
 //! bytes into an outbox and is done, under a short lock of one shard. Refuses: knowing what stanzas mean.
 
+mod certified;
 pub mod client;
 mod enrol;
 pub mod outbox;

@@ -37,6 +37,8 @@ pub enum Change {
     Password(String, Timestamp),
     /// The roster of an account (first bare JID) has got a contact (second) without its sessions' doing.
     Roster(String, String),
+    /// A certificate (SHA-256, hexadecimal) of an account (bare JID) was revoked: sessions that it proved end.
+    ClientCertificate(String, String),
     /// Limits of a tenant.
     Tenant(TenantId),
     /// Plans: the limits of any number of tenants.
@@ -52,6 +54,9 @@ impl Change {
             Self::Password(jid, _) => ("password", jid.into()),
             // An address holds no blanks.
             Self::Roster(account, contact) => ("roster", format!("{account} {contact}").into()),
+            Self::ClientCertificate(jid, fingerprint) => {
+                ("client-certificate", format!("{fingerprint} {jid}").into())
+            }
             Self::Tenant(id) => ("tenant", id.0.to_string().into()),
             Self::Plans => ("plans", "".into()),
         }
@@ -69,6 +74,10 @@ impl Change {
             "domain" => Some(Self::Domain(object)),
             "certificate" => Some(Self::Certificate(object)),
             "account" => Some(Self::Account(object)),
+            "client-certificate" => {
+                let (fingerprint, jid) = object.split_once(' ')?;
+                Some(Self::ClientCertificate(jid.into(), fingerprint.into()))
+            }
             // A newer version may announce what this one does not cache.
             _ => None,
         }

@@ -43,6 +43,9 @@ pub struct StreamChoices {
     pub archive_days: Option<u32>,
     /// Authorities whose certificates prove clients (SASL EXTERNAL, XEP-0178), PEM; `None`: the platform's.
     pub client_ca: Option<String>,
+    /// People may log in with certificates that they have uploaded (XEP-0257, SASL EXTERNAL). Every client is then asked for
+    /// one, and every connection is a whole handshake.
+    pub user_certificates: bool,
     /// Services for calls (XEP-0215), as URIs; `None`: the platform's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub external: Option<Vec<String>>,
@@ -64,6 +67,7 @@ impl Default for StreamChoices {
             resume_seconds: None,
             archive_days: None,
             client_ca: None,
+            user_certificates: false,
             external: None,
             joining: JoinChoices::default(),
         }
@@ -111,6 +115,8 @@ pub struct StreamSet {
     pub archive_days: Option<u32>,
     /// PEM; empty: the platform's.
     pub client_ca: Option<String>,
+    /// Whether people may log in with certificates that they have uploaded.
+    pub user_certificates: Option<bool>,
     /// URIs of STUN and TURN (RFC 7064, RFC 7065); the one word `none`: none; empty: the platform's.
     pub external: Option<Vec<String>>,
     /// How people get accounts.
@@ -242,6 +248,7 @@ impl StreamSet {
         if let Some(pem) = self.client_ca.as_deref().map(str::trim) {
             now.client_ca = Some(pem.to_owned()).filter(|pem| !pem.is_empty());
         }
+        now.user_certificates = self.user_certificates.unwrap_or(now.user_certificates);
     }
 
     /// The changes in words, for the log.
@@ -270,6 +277,8 @@ impl StreamSet {
         let pem = self.client_ca.iter();
         said.extend(pem.map(|pem| format!("client authorities, {} bytes", pem.len())));
         said.extend(self.joining.said());
+        let own = self.user_certificates.iter();
+        said.extend(own.map(|on| format!("user certificates {on}")));
         said
     }
 

@@ -7,6 +7,7 @@
 use xmpp::jid::{BareJid, Jid};
 use xmpp::timestamp::Timestamp;
 
+use super::describe;
 use super::{
     Anchors, CLIENT_AUTH, Identifier, PresentedChain, Profile, Purpose, check_path_for,
     identifiers, parse,
@@ -51,6 +52,40 @@ pub fn client_addresses(
         }
     }
     Ok(found)
+}
+
+/// What a client's certificate says of itself, whoever issued it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientLeaf {
+    /// SHA-256 of the certificate, hexadecimal: what an account's list of certificates knows it by (XEP-0257).
+    pub fingerprint: String,
+    /// Addresses in it (XmppAddr), with their resources.
+    pub addresses: Vec<Jid>,
+    /// It has begun, has not ended, and may be used by clients. Without that it proves nothing, listed or not (XEP-0257 5).
+    pub usable: bool,
+}
+
+/// Reads the leaf of a chain (DER, leaf first); `None`: it is no certificate.
+pub fn client_leaf(chain: &[Vec<u8>], now: Timestamp) -> Option<ClientLeaf> {
+    let der = chain.first()?;
+    let parsed = parse(der).ok()?;
+    let said = describe::describe(der)?;
+    let usage = parsed.extended_key_usage().ok()?;
+    let for_clients = usage.is_none_or(|usage| usage.value.any || usage.value.client_auth);
+    let address = |identifier: &Identifier| match identifier {
+        Identifier::Xmpp(address) => Jid::parse(address).ok(),
+        _ => None,
+    };
+    Some(ClientLeaf {
+        fingerprint: data_encoding::HEXLOWER.encode(&said.sha256),
+        addresses: said
+            .names
+            .iter()
+            .filter_map(address)
+            .take(ADDRESSES)
+            .collect(),
+        usable: for_clients && (said.not_before..=said.not_after).contains(&now),
+    })
 }
 
 const FOR_CLIENTS: Purpose = Purpose {
@@ -142,6 +177,29 @@ mod tests {
             .is_err()
         );
         assert!(proven(&client, &[]).expect("holds").is_empty());
+    }
+
+    #[test]
+    fn e2e_11_a_certificate_of_the_user_s_own_is_usable_while_it_lasts_and_for_clients() {
+        let ours = authority();
+        let read = |usages: &[ExtendedKeyUsagePurpose], at: Timestamp| {
+            let chain = leaf(
+                &ours,
+                usages,
+                &["juliet@example.com/balcony", "example.com"],
+            );
+            client_leaf(&chain, at).expect("a certificate")
+        };
+        let good = read(&[], now());
+        assert!(good.usable && good.fingerprint.len() == 64, "{good:?}");
+        let addresses: Vec<_> = good.addresses.iter().map(Jid::as_str).collect();
+        assert_eq!(addresses, ["juliet@example.com/balcony", "example.com"]);
+        assert!(read(&[ExtendedKeyUsagePurpose::ClientAuth], now()).usable);
+        assert!(!read(&[ExtendedKeyUsagePurpose::ServerAuth], now()).usable);
+        assert!(!read(&[], Timestamp(0)).usable, "not yet");
+        assert!(!read(&[], Timestamp(i64::MAX)).usable, "no longer");
+        assert_eq!(client_leaf(&[vec![1, 2, 3]], now()), None);
+        assert_eq!(client_leaf(&[], now()), None);
     }
 
     #[test]

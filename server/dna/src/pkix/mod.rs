@@ -26,7 +26,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use xmpp::jid::DomainName;
 use xmpp::timestamp::Timestamp;
 
-pub use self::client::{ClientRefused, client_addresses};
+pub use self::client::{ClientLeaf, ClientRefused, client_addresses, client_leaf};
 pub use self::describe::{Description, EndPointHash, Names, covers, describe, end_point_hash};
 pub use self::names::{Identifier, identifiers};
 

@@ -35,8 +35,8 @@ pub struct Material {
     pub chain: Vec<CertificateDer<'static>>,
     /// Key of the leaf.
     pub key: PrivateKeyDer<'static>,
-    /// Authorities whose certificates clients are asked for; none: they are not asked.
-    pub client_issuers: Vec<DistinguishedName>,
+    /// Authorities whose certificates clients are asked for, empty: of anybody; `None`: they are not asked.
+    pub client_issuers: Option<Vec<DistinguishedName>>,
 }
 
 /// The store did not answer.

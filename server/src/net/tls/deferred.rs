@@ -17,7 +17,8 @@ use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 #[derive(Debug)]
 pub struct AnyClient(pub Arc<CryptoProvider>);
 
-/// For clients of a domain that names authorities for them: a certificate is asked for, of these issuers, and not required.
+/// For clients of a domain that knows them by certificates: one is asked for, of these issuers (of any if there are none), and
+/// not required.
 /// `dna` judges it once the client has said where it wants to go.
 #[derive(Debug)]
 pub(super) struct IssuedClient(

@@ -42,8 +42,8 @@ pub struct Identity {
     provider: Arc<CryptoProvider>,
     key: Arc<CertifiedKey>,
     end_point: Option<Box<[u8]>>,
-    /// Authorities whose certificates clients may show; none: they are not asked.
-    client_issuers: Vec<DistinguishedName>,
+    /// Authorities whose certificates clients may show, empty: anybody's; `None`: they are not asked.
+    client_issuers: Option<Vec<DistinguishedName>>,
     client: OnceLock<Arc<ServerConfig>>,
     peer: OnceLock<Arc<ServerConfig>>,
     web: OnceLock<Arc<ServerConfig>>,
@@ -68,7 +68,7 @@ impl Identity {
             provider,
             key: Arc::new(key),
             end_point,
-            client_issuers: Vec::new(),
+            client_issuers: None,
             client: OnceLock::new(),
             peer: OnceLock::new(),
             web: OnceLock::new(),
@@ -76,9 +76,10 @@ impl Identity {
         })
     }
 
-    /// Asks clients for a certificate of one of these authorities (SASL EXTERNAL); they need not show one.
+    /// Asks clients for a certificate of one of these authorities, of any where none is named (SASL EXTERNAL); they need not
+    /// show one.
     #[must_use]
-    pub fn with_client_issuers(mut self, issuers: Vec<DistinguishedName>) -> Self {
+    pub fn with_client_issuers(mut self, issuers: Option<Vec<DistinguishedName>>) -> Self {
         self.client_issuers = issuers;
         self
     }
@@ -132,16 +133,15 @@ impl Identity {
     fn make(&self, door: Door) -> Result<ServerConfig, rustls::Error> {
         let builder = ServerConfig::builder_with_provider(self.provider.clone())
             .with_safe_default_protocol_versions()?;
-        let builder = match door {
-            Door::Peer => {
+        let builder = match (door, &self.client_issuers) {
+            (Door::Peer, _) => {
                 builder.with_client_cert_verifier(Arc::new(AnyClient(self.provider.clone())))
             }
-            Door::Client if !self.client_issuers.is_empty() => {
-                let issuers = self.client_issuers.clone();
-                let verifier = IssuedClient(self.provider.clone(), issuers);
+            (Door::Client, Some(issuers)) => {
+                let verifier = IssuedClient(self.provider.clone(), issuers.clone());
                 builder.with_client_cert_verifier(Arc::new(verifier))
             }
-            Door::Client | Door::Web => builder.with_no_client_auth(),
+            (Door::Client | Door::Web, _) => builder.with_no_client_auth(),
         };
         let resolver = Arc::new(SingleCertAndKey::from(self.key.clone()));
         let mut config = builder.with_cert_resolver(resolver);
@@ -154,7 +154,7 @@ impl Identity {
         match door {
             Door::Client => {
                 config.alpn_protocols = vec![b"xmpp-client".to_vec()];
-                if self.client_issuers.is_empty() {
+                if self.client_issuers.is_none() {
                     config.ticketer = Ticketer::new()?;
                     // A client has one stream at a time, and gets a fresh ticket on each.
                     config.send_tls13_tickets = 1;

@@ -20,7 +20,7 @@ impl Certificates for Fake {
         Ok(self.0.get(domain).map(|(leaf, key)| Material {
             chain: vec![leaf.clone()],
             key: PrivatePkcs8KeyDer::from(key.clone()).into(),
-            client_issuers: Vec::new(),
+            client_issuers: None,
         }))
     }
 }

@@ -2,6 +2,7 @@
 
 use rcgen::{CertificateParams, KeyPair, OtherNameValue, SanType};
 use rustls::pki_types::PrivatePkcs8KeyDer;
+use sha2::Digest as _;
 
 use super::*;
 
@@ -26,6 +27,15 @@ impl House {
         addresses: &[&str],
         ca: Option<&rcgen::Issuer<'static, KeyPair>>,
     ) -> Arc<ClientConfig> {
+        let (leaf, key) = self.leaf(addresses, ca);
+        self.client_of(&leaf, &key)
+    }
+
+    fn leaf(
+        &self,
+        addresses: &[&str],
+        ca: Option<&rcgen::Issuer<'static, KeyPair>>,
+    ) -> (rcgen::Certificate, KeyPair) {
         let mut params = CertificateParams::new(Vec::new()).expect("no names");
         params.subject_alt_names = addresses
             .iter()
@@ -40,8 +50,11 @@ impl House {
         let leaf = match ca {
             Some(ca) => params.signed_by(&key, ca),
             None => params.self_signed(&key),
-        }
-        .expect("a certificate");
+        };
+        (leaf.expect("a certificate"), key)
+    }
+
+    fn client_of(&self, leaf: &rcgen::Certificate, key: &KeyPair) -> Arc<ClientConfig> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -237,4 +250,124 @@ async fn sasl_03_external_is_offered_only_where_it_would_succeed() {
         .await;
     let features = plain.until("</stream:features>").await;
     assert!(!features.contains(EXTERNAL), "no certificate was shown");
+}
+
+/// Uploaded certificates (XEP-0257; RFC 6120 13.7.2.2, cases 2 and 3).
+impl House {
+    /// one.example knows clients by what its users have uploaded.
+    async fn with_uploads() -> Self {
+        let house = Self::new().await;
+        let settings = serde_json::json!({ "user_certificates": true });
+        house.world.set_settings(house.one, &settings).await;
+        house
+    }
+
+    /// As the user's client would.
+    async fn upload(&self, local: &str, certificate: &[u8]) {
+        let name = DomainName::parse("one.example").expect("a name");
+        let rows = self.world.store.domain(self.one, &name);
+        let account = rows.account_active(local).await.expect("read");
+        let row = store::ClientCertificateRow {
+            name: "Phone".into(),
+            fingerprint: data_encoding::HEXLOWER.encode(&sha2::Sha256::digest(certificate)),
+            certificate: certificate.to_vec(),
+            manages: true,
+            added: crate::net::now(),
+            expires: Timestamp(i64::MAX),
+        };
+        let added = rows.client_certificate_add(account.expect("an account"), &row);
+        assert_eq!(added.await.expect("asked"), store::Appended::Done);
+    }
+
+    async fn bound(&self, wire: &mut Wire<TlsStream<TcpStream>>, resource: &str) -> String {
+        wire.say(&auth("")).await;
+        wire.until("<success ").await;
+        wire.open("one.example").await;
+        wire.say(&format!(
+            "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>{resource}</resource></bind></iq>"
+        ))
+        .await;
+        wire.until("</jid>").await
+    }
+}
+
+/// A self-signed certificate for these addresses, with the client that has its key.
+fn own(addresses: &[&str], house: &House) -> (Arc<ClientConfig>, Vec<u8>) {
+    let (leaf, key) = house.leaf(addresses, None);
+    (house.client_of(&leaf, &key), leaf.der().to_vec())
+}
+
+#[tokio::test]
+async fn e2e_11_an_uploaded_certificate_logs_in_until_it_is_revoked() {
+    let house = House::with_uploads().await;
+    let (tls, der) = own(&[], &house);
+    let (stranger, _) = own(&["alice@one.example"], &house);
+    house.upload("alice", &der).await;
+    let mut alice = house
+        .until(async || {
+            let (wire, features) = house.offered_to(tls.clone(), "one.example", "").await;
+            features.contains(EXTERNAL).then_some(wire)
+        })
+        .await;
+    let bound = house.bound(&mut alice, "phone").await;
+    assert!(
+        bound.contains("<jid>alice@one.example/phone</jid>"),
+        "{bound}"
+    );
+    let (_, features) = house.offered_to(stranger, "one.example", "").await;
+    assert!(
+        !features.contains(EXTERNAL),
+        "nobody has uploaded it, whatever it says: {features}"
+    );
+    // In the other profile (XEP-0388), too.
+    let (mut modern, features) = house.offered_to(tls.clone(), "one.example", "").await;
+    assert!(
+        features
+            .contains("<authentication xmlns='urn:xmpp:sasl:2'><mechanism>EXTERNAL</mechanism>"),
+        "{features}"
+    );
+    modern
+        .say("<authenticate xmlns='urn:xmpp:sasl:2' mechanism='EXTERNAL'><initial-response/><bind xmlns='urn:xmpp:bind:0'/></authenticate>")
+        .await;
+    let success = modern.until("</success>").await;
+    assert!(
+        success.contains("<authorization-identifier>alice@one.example/"),
+        "{success}"
+    );
+
+    let name = DomainName::parse("one.example").expect("a name");
+    let rows = house.world.store.domain(house.one, &name);
+    let now = crate::net::now();
+    let gone = rows.client_certificate_remove("alice", "Phone", true, now);
+    assert!(gone.await.expect("asked").is_some());
+    for wire in [&mut alice, &mut modern] {
+        wire.until("<not-authorized ").await;
+    }
+    let (_, features) = house.offered_to(tls, "one.example", "").await;
+    assert!(!features.contains(EXTERNAL), "{features}");
+}
+
+/// Uploaded to two accounts: which one is said in the header, or as the authzid. A full address in it fixes the resource.
+#[tokio::test]
+async fn e2e_11_sasl_44_one_certificate_of_two_accounts() {
+    let house = House::with_uploads().await;
+    let (tls, der) = own(&["bob@one.example/bot"], &house);
+    for local in ["alice", "bob"] {
+        house.upload(local, &der).await;
+    }
+    let mut wire = house
+        .until(async || {
+            let (wire, features) = house.offered_to(tls.clone(), "one.example", "").await;
+            features.contains(EXTERNAL).then_some(wire)
+        })
+        .await;
+    wire.say(&auth("")).await;
+    let said = wire.until("</failure>").await;
+    assert!(said.contains("<invalid-authzid/>"), "{said}");
+    wire.say(&auth("alice@one.example")).await;
+    wire.until("<success ").await;
+    let from = " from='bob@one.example'";
+    let (mut wire, _) = house.offered_to(tls, "one.example", from).await;
+    let bound = house.bound(&mut wire, "elsewhere").await;
+    assert!(bound.contains("<jid>bob@one.example/bot</jid>"), "{bound}");
 }

@@ -268,6 +268,17 @@ fn push(node: &str) -> PushRow {
     }
 }
 
+fn client_certificate(name: &str, fingerprint: &str) -> ClientCertificateRow {
+    ClientCertificateRow {
+        name: name.into(),
+        fingerprint: fingerprint.into(),
+        certificate: vec![0x30, 0],
+        manages: true,
+        added: NOW,
+        expires: Timestamp(NOW.0 + 1),
+    }
+}
+
 fn kept_session(id: &str) -> KeptSession {
     KeptSession {
         id: id.into(),

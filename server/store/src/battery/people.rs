@@ -161,6 +161,37 @@ battery! {
         assert_eq!(d.offline_add(AccountId(999), NOW, b"x", 4).await.expect("asked"), None);
     }
 
+    e2e_11_certificates_of_clients_are_the_account_s_own(store) {
+        let (_, _, d) = house(&store, "example.com", "aaa").await;
+        let (_, _, other) = house(&store, "example.org", "bbb").await;
+        let a = d.account_add("juliet", &verifiers("p"), NOW).await.expect("added");
+        let b = d.account_add("nurse", &verifiers("p"), NOW).await.expect("added");
+        let phone = client_certificate("Phone", "f1");
+        assert_eq!(d.client_certificate_add(a, &phone).await.expect("asked"), Appended::Done);
+        assert_eq!(d.client_certificate_add(a, &client_certificate("Phone", "f2")).await.expect("asked"), Appended::NameTaken);
+        assert_eq!(d.client_certificate_add(a, &client_certificate("Desk", "f1")).await.expect("asked"), Appended::Known);
+        assert_eq!(d.client_certificate_add(b, &phone).await.expect("asked"), Appended::Done);
+        assert_eq!(d.client_certificates(a).await.expect("read"), [phone]);
+        assert_eq!(other.client_certificates(a).await.expect("read"), [], "another domain's");
+        assert_eq!(d.accounts_of_client_certificate("f1", 9).await.expect("read"), ["juliet", "nurse"]);
+        assert_eq!(d.accounts_of_client_certificate("f1", 1).await.expect("read"), ["juliet"]);
+        assert!(other.accounts_of_client_certificate("f1", 9).await.expect("read").is_empty());
+        d.account_set_state("nurse", "suspended", NOW).await.expect("stopped");
+        assert_eq!(d.accounts_of_client_certificate("f1", 9).await.expect("read"), ["juliet"]);
+
+        let mut feed = store.change_feed().await.expect("a feed");
+        assert_eq!(other.client_certificate_remove("juliet", "Phone", true, NOW).await.expect("asked"), None);
+        assert_eq!(d.client_certificate_remove("nurse", "Phone", false, NOW).await.expect("asked").as_deref(), Some("f1"));
+        assert!(feed.poll().await.expect("read").is_empty(), "disabled, not revoked");
+        assert_eq!(d.client_certificate_remove("juliet", "Phone", true, NOW).await.expect("asked").as_deref(), Some("f1"));
+        assert_eq!(feed.poll().await.expect("read"), [Change::ClientCertificate("juliet@example.com".into(), "f1".into())]);
+        for n in 0..20 {
+            let row = client_certificate(&format!("{n}"), &format!("x{n}"));
+            assert_eq!(d.client_certificate_add(a, &row).await.expect("asked"), Appended::Done);
+        }
+        assert_eq!(d.client_certificate_add(a, &client_certificate("one more", "y")).await.expect("asked"), Appended::Full);
+    }
+
     sasl_40_42_tokens_follow_one_another(store) {
         let (_, _, d) = house(&store, "example.com", "aaa").await;
         let a = d.account_add("juliet", &verifiers("p"), NOW).await.expect("added");

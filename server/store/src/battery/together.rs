@@ -20,6 +20,7 @@ battery! {
         d.token_grant(a, &grant("phone", "juliet@example.com"), 60, NOW).await.expect("granted");
         d.push_enable(a, &push("node")).await.expect("enabled");
         d.invite_add(b"x", &invites::invite(InviteKind::Account, None)).await.expect("asked").expect("added");
+        d.client_certificate_add(a, &client_certificate("Phone", "f1")).await.expect("added");
         let message = NewArchived {
             id: ArchiveId { at: 1, salt: 1 }, peer: "a@b.example".into(), resource: String::new(), sent: true, message: 0,
             stanza: b"x"[..].into(),
