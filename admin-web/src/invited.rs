@@ -114,7 +114,7 @@ const APPS: [App; 7] = [
 fn runs(app: &App, agent: &str) -> bool {
     let named =
         |word: &&str| agent.contains(*word) && !(**word == *"Linux" && agent.contains("Android"));
-    app.agents.iter().any(|word| named(word))
+    app.agents.iter().any(named)
 }
 
 #[derive(Template)]

@@ -61,6 +61,7 @@ const STRICT_PEER: Mode = Mode {
         dane: false,
         bidi: false,
         smacks: false,
+        pep: false,
     },
     direct: false,
 };
