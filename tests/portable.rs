@@ -132,6 +132,7 @@ fn ext_38_a_domain_moves_between_engines_and_people_find_everything_with_their_o
             ))
             .json();
     }
+    assert_eq!(shown["moved"]["ended"], Value::Null, "{shown}");
     let there = account("mover@five.example", password, served.info.c2s);
     assert_eq!(moving(&demo, &there, "find")["archive"], true);
     let audit = api.get("/audit?limit=50").body;

@@ -27,10 +27,16 @@ impl Answer {
             let (name, value) = line.split_once(':').unwrap_or((line, ""));
             format!("{}: {}\n", name.to_ascii_lowercase(), value.trim())
         });
+        let headers: String = headers.collect();
+        let body = if headers.contains("transfer-encoding: chunked") {
+            unchunked(body)?
+        } else {
+            body.to_owned()
+        };
         Some(Self {
             status: line.split(' ').nth(1)?.parse().ok()?,
-            headers: headers.collect(),
-            body: body.to_owned(),
+            headers,
+            body,
         })
     }
 
@@ -54,6 +60,20 @@ impl Answer {
             assert!(!text.is_empty(), "no {part} in {problem}");
         }
         problem
+    }
+}
+
+/// A body that came in chunks (RFC 9112 7.1); `None`: it broke off.
+fn unchunked(mut rest: &str) -> Option<String> {
+    let mut body = String::new();
+    loop {
+        let (size, after) = rest.split_once("\r\n")?;
+        let size = usize::from_str_radix(size.trim(), 16).ok()?;
+        if size == 0 {
+            return Some(body);
+        }
+        body += after.get(..size)?;
+        rest = after.get(size..)?.strip_prefix("\r\n")?;
     }
 }
 
