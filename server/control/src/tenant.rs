@@ -1,61 +1,26 @@
-//! Tenants: sign-up, list, limits, suspension, removal.
+//! Tenants: list, limits, suspension, removal; [`sign_up`] how they come, [`overview`] all of them in numbers.
+
+mod overview;
+mod sign_up;
 
 use serde::{Deserialize, Serialize};
-use store::{DomainRow, Store, StoreError, TenantId, TenantRow};
-use xmpp::jid::DomainName;
+use store::{Store, StoreError, TenantId, TenantRow};
 use xmpp::timestamp::Timestamp;
 
 use crate::domain::{BY_PLATFORM, State};
 use crate::error::{ControlError, Result};
 use crate::event::{Event, EventKind};
 use crate::ladder::LadderView;
-use crate::operator::{LoggedIn, Origin, email, login_taken, short_text};
+use crate::operator::{login_taken, short_text};
 use crate::permission::{Operation, Role};
 use crate::records::DesiredRecord;
 use crate::secret::Secret;
 use crate::settings::Limits;
-use crate::suffix::registrable;
-use crate::time::DAY;
-use crate::{Actor, Control, ladder, password, rate};
+use crate::{Actor, Control, ladder};
 
+pub use self::overview::Overview;
+pub use self::sign_up::{DomainHint, SignUp, SignedUp};
 pub use crate::plan::{LimitsSet, TenantSet};
-
-/// Sign-up of a new customer, domain first.
-#[derive(Debug, Clone, Deserialize)]
-pub struct SignUp {
-    /// The domain they bring, in any spelling.
-    pub domain: String,
-    /// E-mail address, becomes the login.
-    pub email: String,
-    /// Password.
-    pub password: Secret,
-}
-
-/// A customer who has signed up: signed in, with one domain claimed.
-#[derive(Debug, Clone)]
-pub struct SignedUp {
-    /// Their login.
-    pub login: LoggedIn,
-    /// The tenant's id.
-    pub tenant: i64,
-    /// The domain in its canonical spelling.
-    pub domain: String,
-}
-
-/// What is said while somebody types a domain. Tells nothing of other tenants but that a name is being served here.
-#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
-pub struct DomainHint {
-    /// Can it be added as it stands?
-    pub usable: bool,
-    /// How it is spelled here (`münchen.example`); empty if it cannot be read.
-    pub domain: String,
-    /// How the DNS spells it (`xn--mnchen-3ya.example`), if that differs.
-    pub ascii: Option<String>,
-    /// What is in the way, or worth knowing, in one sentence; empty if nothing.
-    pub note: String,
-    /// `ok`, `empty`, `unreadable`, `public-suffix`, `address`, `platform`, `served-here`, `single-label`.
-    pub code: &'static str,
-}
 
 /// A new tenant, made by an operator.
 #[derive(Debug, Clone, Deserialize)]
@@ -112,24 +77,6 @@ pub struct Used {
     pub accounts: u32,
 }
 
-/// The platform in numbers, for its operators' first page.
-#[derive(Debug, Clone, Serialize)]
-pub struct Overview {
-    /// Tenants.
-    pub tenants: u64,
-    /// Domains by state, in the order of the states.
-    pub domains: Vec<(&'static str, u64)>,
-    /// Accounts.
-    pub accounts: u64,
-    /// Findings by code, most frequent first: what fails for many at once.
-    pub findings: Vec<(String, u64)>,
-    /// Certificates in use by the days that they have left: fewer than so many, and how many of them. The last one has no end.
-    pub certificates: Vec<(Option<u32>, u64)>,
-}
-
-/// Bounds by which certificates are counted, in days left.
-const DAYS_LEFT: [u32; 5] = [1, 7, 14, 30, 60];
-
 /// A page of a list of customers.
 #[derive(Debug, Clone, Serialize)]
 pub struct TenantPage {
@@ -147,235 +94,7 @@ pub struct TenantPage {
 
 /// Customers on a page.
 const PAGE_SIZE: usize = 50;
-/// Domains named for one failing check.
-const FAILING: u32 = 100;
-
-/// What the spelling alone says of a domain: readable, not a public suffix, not an address, not the platform's own.
-pub(crate) fn classify(domain: &str, platform_zone: &str) -> (DomainHint, Option<DomainName>) {
-    let hint = |code, name: Option<&DomainName>, note: String| {
-        let text = name
-            .map(|name| name.as_str().to_owned())
-            .unwrap_or_default();
-        let ascii = name
-            .map(|name| name.to_ascii().into_owned())
-            .filter(|ascii| *ascii != text);
-        DomainHint {
-            usable: code == "ok",
-            domain: text,
-            ascii,
-            note,
-            code,
-        }
-    };
-    let typed = domain.trim();
-    if typed.is_empty() {
-        return (
-            hint(
-                "empty",
-                None,
-                "Type the domain you own, such as example.com.".into(),
-            ),
-            None,
-        );
-    }
-    // What people paste from a browser or a mail program.
-    let bare = typed
-        .strip_prefix("https://")
-        .or_else(|| typed.strip_prefix("http://"))
-        .unwrap_or(typed);
-    let bare = bare.split('/').next().unwrap_or(bare);
-    let bare = bare.rsplit_once('@').map_or(bare, |(_, domain)| domain);
-    let Ok(name) = DomainName::parse(bare) else {
-        return (
-            hint(
-                "unreadable",
-                None,
-                format!(
-                    "\"{bare}\" is not a domain name: letters, digits and hyphens, with dots between."
-                ),
-            ),
-            None,
-        );
-    };
-    if name.is_ip() {
-        return (
-            hint(
-                "address",
-                Some(&name),
-                "This is an address; a domain is a name, such as example.com.".into(),
-            ),
-            None,
-        );
-    }
-    let ascii = name.to_ascii().into_owned();
-    if !ascii.contains('.') {
-        return (
-            hint(
-                "single-label",
-                Some(&name),
-                "A domain has a dot in it, such as example.com.".into(),
-            ),
-            None,
-        );
-    }
-    if ascii.len() > LONGEST_DOMAIN {
-        return (
-            hint(
-                "unreadable",
-                Some(&name),
-                format!(
-                    "The name is longer than {LONGEST_DOMAIN} characters, too long for the records below it."
-                ),
-            ),
-            None,
-        );
-    }
-    if ascii == platform_zone
-        || ascii
-            .strip_suffix(platform_zone)
-            .is_some_and(|rest| rest.ends_with('.'))
-    {
-        return (
-            hint(
-                "platform",
-                Some(&name),
-                "This name belongs to the service itself.".into(),
-            ),
-            None,
-        );
-    }
-    if registrable(&ascii).is_none() {
-        return (
-            hint(
-                "public-suffix",
-                Some(&name),
-                format!("Under {name} many people register their own domains; bring one of those."),
-            ),
-            None,
-        );
-    }
-    let note = if name.as_str() == ascii {
-        String::new()
-    } else {
-        format!("The DNS spells it {ascii}.")
-    };
-    (hint("ok", Some(&name), note), Some(name))
-}
-
-/// The longest name below which `_acme-challenge.` and `_xmpp-client._tcp.` still fit (253 in all).
-const LONGEST_DOMAIN: usize = 230;
-
 impl Control {
-    /// What to say about a domain while it is typed. Rate-limited by `origin`; asks the store, never the network.
-    pub async fn domain_hint(&self, domain: &str, origin: &Origin) -> Result<DomainHint> {
-        self.gate.attempt(
-            rate::HINT,
-            &origin
-                .address
-                .map(|address| address.to_string())
-                .unwrap_or_default(),
-            self.now(),
-        )?;
-        let (mut hint, name) = classify(domain, &self.settings().platform_zone);
-        if let Some(name) = name
-            && self.held(&name).await?
-        {
-            hint.usable = false;
-            hint.code = "served-here";
-            hint.note = format!(
-                "{name} is served here already. If it is yours, sign in, or ask whoever set it up."
-            );
-        }
-        Ok(hint)
-    }
-
-    /// Signs a new customer up: tenant, owner, claimed domain, login.
-    pub async fn sign_up(&self, request: SignUp, origin: &Origin) -> Result<SignedUp> {
-        if !self.settings().sign_up {
-            return Err(ControlError::State {
-                name: "sign-up".into(),
-                state: "closed".into(),
-                problem: "new customers are added by the operator of this service".into(),
-                remedy: "Write to the operator.".into(),
-            });
-        }
-        self.gate.attempt(
-            rate::SIGN_UP,
-            &origin
-                .address
-                .map(|address| address.to_string())
-                .unwrap_or_default(),
-            self.now(),
-        )?;
-        // Everything that can be refused is refused before anything is written.
-        let name = self.usable_domain("domain", &request.domain).await?;
-        let login = email("email", &request.email)?;
-        password::check(
-            "password",
-            &request.password,
-            password::OPERATOR_LENGTH,
-            &[&login, name.as_str()],
-        )?;
-        let claim = self.claimable(TenantId(0), &name).await?;
-        if self.store().operator_find(&login).await?.is_some() {
-            return Err(ControlError::Exists {
-                what: "login",
-                name: login,
-                remedy: "Sign in and add the domain there, or use another e-mail address.".into(),
-            });
-        }
-        let hash = self.passwords.hash(&request.password).await?;
-        let owner = Actor {
-            role: Role::Owner,
-            operator: None,
-            login: login.as_str().into(),
-            tenant: None,
-            via: "panel".into(),
-            scope: None,
-            enrol: false,
-            looks_only: false,
-        };
-        let new = store::TenantNew {
-            name: name.as_str(),
-            state: ACTIVE,
-            limits: "{}",
-            person: Some((&login, &hash, Role::Owner.as_str())),
-            domain: Some(&claim),
-        };
-        let domain = name.as_str();
-        let made = self
-            .recorded(
-                &owner,
-                None,
-                Operation::TenantAdd,
-                domain,
-                domain,
-                "signed up",
-            )
-            .tenant_open(new, self.now())
-            .await;
-        let made = match made {
-            Ok(made) => made,
-            Err(StoreError::Conflict { .. }) => return Err(login_taken(login)),
-            Err(error) => return Err(error.into()),
-        };
-        self.came(&DomainRow {
-            tenant: made.tenant,
-            ..claim
-        });
-        let operator = match made.person {
-            Some(id) => self.store().operator_get(id).await?,
-            None => None,
-        };
-        let operator =
-            operator.ok_or_else(|| ControlError::internal("who signed up is not there"))?;
-        Ok(SignedUp {
-            login: self.login_make(&operator, origin).await?,
-            tenant: made.tenant.0,
-            domain: name.to_string(),
-        })
-    }
-
     /// Tenants that the actor may see.
     pub async fn tenant_list(&self, actor: &Actor) -> Result<Vec<TenantView>> {
         actor.check(Operation::TenantList, actor.tenant, "tenant", "")?;
@@ -596,41 +315,6 @@ impl Control {
         }
     }
 
-    /// The platform in numbers.
-    pub async fn overview(&self, actor: &Actor) -> Result<Overview> {
-        actor.check(Operation::PlatformOverview, None, "platform", "")?;
-        let counts = self.store().domain_states().await?;
-        let count = |state: State| {
-            let mut found = counts.iter().filter(|(word, _)| word == state.as_str());
-            found.next().map_or(0, |(_, count)| *count)
-        };
-        let (_, tenants) = self.store().tenant_page("", 0, 0).await?;
-        let mut certificates = Vec::new();
-        let (now, mut from) = (self.now(), Timestamp(0));
-        for bound in DAYS_LEFT.into_iter().map(Some).chain([None]) {
-            let to = bound.map_or(Timestamp(i64::MAX), |days| {
-                Timestamp(now.0 + i64::from(days) * DAY)
-            });
-            certificates.push((bound, self.store().certificates_ending(from, to).await?));
-            from = to;
-        }
-        Ok(Overview {
-            tenants,
-            domains: State::ALL
-                .map(|state| (state.as_str(), count(state)))
-                .into(),
-            accounts: self.store().account_total().await?,
-            findings: self.store().finding_codes().await?,
-            certificates,
-        })
-    }
-
-    /// Domains for which a check fails (warnings and worse), by its code; the first ones by name.
-    pub async fn failing_domains(&self, actor: &Actor, code: &str) -> Result<Vec<String>> {
-        actor.check(Operation::PlatformOverview, None, "platform", "")?;
-        Ok(self.store().finding_domains(code, FAILING).await?)
-    }
-
     /// A page of the customers with `search` in their name, from number `from` on.
     pub async fn tenant_page(
         &self,
@@ -668,24 +352,6 @@ impl Control {
             .tenant_get(TenantId(id))
             .await?
             .ok_or_else(|| ControlError::not_found("tenant", id))
-    }
-
-    /// A name that may be added: well spelled, and not proven here by anybody.
-    pub(crate) async fn usable_domain(
-        &self,
-        field: &'static str,
-        domain: &str,
-    ) -> Result<DomainName> {
-        let (hint, name) = classify(domain, &self.settings().platform_zone);
-        let Some(name) = name else {
-            return Err(ControlError::invalid(
-                field,
-                domain,
-                hint.note,
-                "Bring a domain that you have registered, such as example.com.",
-            ));
-        };
-        Ok(name)
     }
 
     pub(crate) fn limits_of(&self, row: &TenantRow) -> Limits {
@@ -750,33 +416,4 @@ const PAGE: u32 = 1000;
 
 pub(crate) fn to_json(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_may_be_brought() {
-        let check = |typed: &str, code: &str, domain: &str| {
-            let (hint, name) = classify(typed, "on.hosting.example");
-            assert_eq!((hint.code, hint.domain.as_str()), (code, domain), "{typed}");
-            assert_eq!(hint.usable, name.is_some(), "{typed}");
-        };
-        check("", "empty", "");
-        check("Example.COM.", "ok", "example.com");
-        check("https://example.com/shop", "ok", "example.com");
-        check("me@example.com", "ok", "example.com");
-        check("xn--mnchen-3ya.example", "ok", "münchen.example");
-        check("co.uk", "public-suffix", "co.uk");
-        check("shop.co.uk", "ok", "shop.co.uk");
-        check("com", "single-label", "com");
-        check("192.0.2.1", "address", "192.0.2.1");
-        check("x.on.hosting.example", "platform", "x.on.hosting.example");
-        check("what is this", "unreadable", "");
-        assert_eq!(
-            classify("münchen.example", "x.example").0.ascii.as_deref(),
-            Some("xn--mnchen-3ya.example")
-        );
-    }
 }
