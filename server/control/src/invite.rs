@@ -21,6 +21,7 @@ use crate::outside::Change;
 use crate::permission::Operation;
 use crate::secret::Secret;
 use crate::time::plus;
+use crate::uri::escaped;
 use crate::{Actor, Control, password, rate};
 
 /// An invitation to be made.
@@ -405,7 +406,7 @@ pub(crate) fn name_taken(jid: String) -> ControlError {
 /// XEP-0445 2: what a client opens.
 fn uri(domain: &DomainName, invite: &InviteRow, token: &str) -> String {
     let address = |local: Option<&str>| match local {
-        Some(local) => format!("xmpp:{}@{}", encoded(local), domain.to_ascii()),
+        Some(local) => format!("xmpp:{}@{}", escaped(local), domain.to_ascii()),
         None => format!("xmpp:{}", domain.to_ascii()),
     };
     match (invite.kind, invite.contact.as_deref()) {
@@ -417,19 +418,6 @@ fn uri(domain: &DomainName, invite: &InviteRow, token: &str) -> String {
             address(invite.local.as_deref())
         ),
     }
-}
-
-/// A localpart as RFC 5122 2.3 wants it in a URI: percent-encoded but for letters, digits and what means nothing there.
-fn encoded(local: &str) -> String {
-    local
-        .bytes()
-        .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                char::from(byte).to_string()
-            }
-            byte => format!("%{byte:02X}"),
-        })
-        .collect()
 }
 
 fn days(asked: Option<u32>) -> Result<u32> {
