@@ -281,7 +281,10 @@ async fn call(house: &House, operation: Operation, actor: &Actor, of: &Objects) 
             let revoked = control.account_revoke_certificate(actor, domain, "juliet", "Phone");
             match revoked.await {
                 // Nobody has uploaded one; who may not would not have come so far.
-                Err(ControlError::NotFound { what, .. }) if what == "certificate" => Ok(()),
+                Err(ControlError::NotFound {
+                    what: "certificate",
+                    ..
+                }) => Ok(()),
                 other => other,
             }
         }

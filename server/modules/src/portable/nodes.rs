@@ -11,6 +11,9 @@ use super::person::{BYTES, NAME_BYTES, Person, ROWS};
 use super::{Importer, PortableError, pep};
 use crate::bookmarks;
 
+/// An item of a node: its id and its payload.
+pub(super) type Item = (String, Vec<u8>);
+
 /// A node of the account.
 pub(super) struct Node {
     row: Option<(NodeId, i64)>,

@@ -11,7 +11,7 @@ use xmpp::stanza::Stanza;
 use xmpp::timestamp::Timestamp;
 use zeroize::Zeroizing;
 
-use super::nodes::Node;
+use super::nodes::{Item, Node};
 use super::parts::{archived, contact, stanza_of, verifier};
 use super::reader::Piece;
 use super::{Importer, OWN, PIE, PortableError, SCRAM, blocked};
@@ -42,7 +42,8 @@ pub(super) struct Person {
     archived: bool,
     /// Nodes of the account, once one was named.
     pub(super) nodes: Option<BTreeMap<String, Node>>,
-    pub(super) waiting: Option<(String, Vec<(String, Vec<u8>)>)>,
+    /// A node and those of its items that are written next, at once.
+    pub(super) waiting: Option<(String, Vec<Item>)>,
 }
 
 impl Person {
@@ -167,7 +168,7 @@ impl Importer<'_> {
                 Ok(())
             }
             ("vCard", "vcard-temp") => self.vcard(of, element).await,
-            (blocklist, blocked::BLOCKING) if blocklist == "blocklist" => {
+            ("blocklist", blocked::BLOCKING) => {
                 self.blocked(of, blocked::of_blocklist(element)).await
             }
             ("query", blocked::PRIVACY) => {

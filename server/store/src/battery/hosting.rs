@@ -38,7 +38,7 @@ battery! {
         let twice = store.passkey_add(&passkey(p, b"one")).await;
         assert!(matches!(twice, Err(StoreError::Conflict { .. })), "{twice:?}");
         let known = PasskeyRow { id, ..passkey(o, b"one") };
-        assert_eq!(store.passkey_list(o).await.expect("read"), [known.clone()]);
+        assert_eq!(store.passkey_list(o).await.expect("read"), std::slice::from_ref(&known));
         assert!(store.passkey_list(p).await.expect("read").is_empty());
         assert_eq!(store.passkey_find(b"one").await.expect("read"), Some(known.clone()));
         assert_eq!(store.factor_list(None).await.expect("read"), [o], "it is a second factor");
