@@ -3,9 +3,12 @@
 
 #![allow(dead_code, reason = "these types are described, never made")]
 
+mod certificates;
 mod customers;
 mod joining;
 mod kept;
+mod peers;
+mod people;
 mod series;
 mod zone;
 
@@ -13,9 +16,12 @@ use std::collections::BTreeMap;
 
 use utoipa::ToSchema;
 
+pub(super) use self::certificates::*;
 pub(super) use self::customers::*;
 pub(super) use self::joining::*;
 pub(super) use self::kept::*;
+pub(super) use self::peers::*;
+pub(super) use self::people::*;
 pub(super) use self::series::*;
 pub(super) use self::zone::*;
 
@@ -460,255 +466,6 @@ pub(super) struct ModeOffer {
     unavailable: String,
 }
 
-/// Where the change of identities stands.
-#[derive(ToSchema)]
-pub(super) struct Rollover {
-    /// `calm`, `publishing`, `waiting`, `settling`, `late`.
-    phase: String,
-    text: String,
-    steps: Vec<RolloverStep>,
-    tlsa: Vec<Tlsa>,
-    /// Fingerprints of the POSH documents, SHA-256 in hex.
-    posh: Vec<String>,
-    believed_seconds: u32,
-    key_days: Option<u32>,
-    /// What changing the key at once would cost.
-    emergency: String,
-}
-
-#[derive(ToSchema)]
-pub(super) struct RolloverStep {
-    /// `make`, `publish`, `wait`, `swap`, `retire`.
-    step: String,
-    /// `done`, `now`, `later`, `late`.
-    standing: String,
-    at: Option<String>,
-    text: String,
-}
-
-#[derive(ToSchema)]
-pub(super) struct Tlsa {
-    owner: String,
-    /// `3 1 1 8a9a…`
-    records: Vec<String>,
-}
-
-#[derive(ToSchema)]
-pub(super) struct KeyChange {
-    /// Others may know the key: change it at once, whatever peers have been told.
-    emergency: bool,
-}
-
-#[derive(ToSchema)]
-pub(super) struct Certificate {
-    id: i64,
-    names: Vec<String>,
-    issuer: String,
-    not_before: String,
-    not_after: String,
-    renew_at: Option<String>,
-    /// The window that the certificate authority suggests (RFC 9773), if it does.
-    renewal: Option<Renewal>,
-    days_left: i64,
-    /// `acme`, `uploaded`, or `own`: made by us for our own host.
-    source: String,
-    /// `current`, `next`, `retired`.
-    state: String,
-    fingerprint: String,
-    key_since: String,
-}
-
-#[derive(ToSchema)]
-pub(super) struct Renewal {
-    start: String,
-    end: String,
-    /// A page that says why.
-    explanation: Option<String>,
-}
-
-#[derive(ToSchema)]
-pub(super) struct Order {
-    domain: String,
-    tenant: i64,
-    /// `first`, `renewal`, `optional`.
-    priority: String,
-    names: Vec<String>,
-    authority: String,
-    /// The authority has announced the renewal and does not count it.
-    announced: bool,
-    since: String,
-    deadline: Option<String>,
-    failures: u32,
-    under_way: bool,
-    /// `back-off`, `told-to-wait`, `orders`, `registered-domain`, `duplicates`, `failures`, `pending`, `turn`.
-    why: Option<String>,
-    reason: String,
-    until: Option<String>,
-}
-
-#[derive(ToSchema)]
-pub(super) struct BlockedName {
-    name: String,
-    why: String,
-}
-
-#[derive(ToSchema)]
-pub(super) struct CertificatePlan {
-    domain: String,
-    certificate: Option<Certificate>,
-    renewal: Option<String>,
-    order: Option<Order>,
-    blocked: Vec<BlockedName>,
-    failed: String,
-}
-
-#[derive(ToSchema)]
-pub(super) struct Revocation {
-    /// `key-compromise`, `cessation-of-operation`.
-    reason: String,
-}
-
-#[derive(ToSchema)]
-pub(super) struct Revoked {
-    domain: String,
-    fingerprints: Vec<String>,
-    refused: Vec<String>,
-}
-
-#[derive(ToSchema)]
-pub(super) struct OfAuthority {
-    /// Directory URL; empty or left out: the preferred authority.
-    directory: Option<String>,
-}
-
-#[derive(ToSchema)]
-pub(super) struct LimitUsed {
-    subject: String,
-    used: u64,
-    /// 0: no limit.
-    most: u32,
-    window_seconds: u32,
-}
-
-#[derive(ToSchema)]
-pub(super) struct Authority {
-    name: String,
-    directory: String,
-    caa_identities: Vec<String>,
-    account_uri: Option<String>,
-    persistent: Vec<String>,
-    down_since: Option<String>,
-    rests_until: Option<String>,
-    said: String,
-    orders: LimitUsed,
-    certificates: Vec<LimitUsed>,
-    failures: Vec<LimitUsed>,
-}
-
-#[derive(ToSchema)]
-pub(super) struct CertificateUpload {
-    /// Leaf first; PEM.
-    chain_pem: String,
-    /// Not encrypted; PEM.
-    key_pem: String,
-}
-
-#[derive(ToSchema)]
-pub(super) struct Peer {
-    peer: String,
-    prooftype: Option<String>,
-    ok: bool,
-    /// The last attempt, as the log has it.
-    summary: String,
-    /// What came of it, in plain words.
-    why: String,
-    last: String,
-    connected: bool,
-}
-
-/// What somebody reports to the domain's owner.
-#[derive(ToSchema)]
-pub(super) struct Report {
-    /// Grows with time.
-    id: i64,
-    at: String,
-    /// Who reports.
-    account: String,
-    /// Who is reported.
-    jid: String,
-    /// `spam` or `abuse`.
-    reason: String,
-    text: String,
-    /// Ids of the messages that are meant, in the person's archive.
-    messages: Vec<String>,
-}
-
-#[derive(ToSchema)]
-pub(super) struct PeerShow {
-    #[serde(flatten)]
-    view: Peer,
-    pinned: Option<Pinned>,
-    /// What was seen (`at`, `direction`, `ok`, `summary`, `code`, `target`, `address`, `tls`, …), and what it means.
-    attempts: Vec<Attempt>,
-}
-
-/// What an attempt means; beside these members stand the facts that were seen.
-#[derive(ToSchema)]
-pub(super) struct Attempt {
-    steps: Vec<Step>,
-    proofs: Vec<Proof>,
-    /// In plain words.
-    why: String,
-    /// `nobody`, `theirs`, `ours`, `dns`, `network`, `policy`.
-    side: String,
-    /// What to do; empty when there is nothing.
-    fix: String,
-}
-
-#[derive(ToSchema)]
-pub(super) struct Step {
-    /// `dns`, `connect`, `tls`, `identity`, `sign-in`.
-    step: String,
-    name: String,
-    /// `done`, `broken`, `later`.
-    reached: String,
-    seen: String,
-}
-
-#[derive(ToSchema)]
-pub(super) struct Proof {
-    /// `pkix`, `dane`, `posh`, `dialback`, `policy`.
-    prooftype: String,
-    holds: bool,
-    code: String,
-    text: String,
-    /// There was only nothing of its kind to look at; what matters is said by another. The facts (`refusals`, `verdicts`)
-    /// mark it alike.
-    minor: bool,
-}
-
-/// Trust anchors of a peer.
-#[derive(ToSchema)]
-pub(super) struct PeerPin {
-    /// One certificate or several, PEM.
-    anchors_pem: String,
-}
-
-#[derive(ToSchema)]
-pub(super) struct Pinned {
-    peer: String,
-    anchors: Vec<Anchor>,
-}
-
-#[derive(ToSchema)]
-pub(super) struct Anchor {
-    subject: String,
-    /// SHA-256.
-    fingerprint: String,
-    not_after: String,
-    expired: bool,
-}
-
 /// A program that answers for a name below a domain.
 #[derive(ToSchema)]
 pub(super) struct Component {
@@ -732,126 +489,11 @@ pub(super) struct ComponentNew {
     secret: String,
 }
 
-/// Whom a policy would lose.
-#[derive(ToSchema)]
-pub(super) struct PolicyCost {
-    policy: String,
-    lost: Vec<String>,
-}
-
 #[derive(ToSchema)]
 pub(super) struct Code {
     code: String,
     meaning: String,
     fix: String,
-}
-
-#[derive(ToSchema)]
-pub(super) struct Account {
-    jid: String,
-    local: String,
-    /// `active` or `suspended`.
-    state: String,
-    created: String,
-}
-
-/// A certificate that an account's clients log in with.
-#[derive(ToSchema)]
-pub(super) struct ClientCertificate {
-    /// What its owner calls it.
-    name: String,
-    /// SHA-256, hexadecimal.
-    fingerprint: String,
-    /// Who logs in with it may change the list.
-    manages: bool,
-    added: String,
-    /// Its own end.
-    expires: String,
-}
-
-#[derive(ToSchema)]
-pub(super) struct AccountNew {
-    local: String,
-    password: Option<String>,
-}
-
-#[derive(ToSchema)]
-pub(super) struct AccountAdded {
-    #[serde(flatten)]
-    view: Account,
-    /// If it was drawn here; shown once.
-    password: Option<String>,
-}
-
-#[derive(ToSchema)]
-pub(super) struct AccountPage {
-    accounts: Vec<Account>,
-    total: u64,
-    /// Pass as `after`.
-    next: Option<String>,
-}
-
-#[derive(ToSchema)]
-pub(super) struct NewPassword {
-    password: Option<String>,
-}
-
-#[derive(ToSchema)]
-pub(super) struct PasswordSet {
-    /// If it was drawn here; shown once.
-    password: Option<String>,
-}
-
-#[derive(ToSchema)]
-pub(super) struct ImportReport {
-    added: u64,
-    refused: Vec<ImportRefused>,
-    /// Pairs of localpart and drawn password; shown once.
-    drawn: Vec<Vec<String>>,
-}
-
-#[derive(ToSchema)]
-pub(super) struct PeopleImport {
-    id: u64,
-    domain: String,
-    begun: String,
-    /// Accounts that are through.
-    accounts: u64,
-    /// What has come in; null while it goes on.
-    moved: Option<PeopleMoved>,
-    /// Why it could not go on.
-    failed: Option<String>,
-}
-
-#[derive(ToSchema)]
-pub(super) struct PeopleMoved {
-    /// Accounts that were made.
-    accounts: u64,
-    /// Accounts that were there before.
-    known: u64,
-    /// How many of what else.
-    things: std::collections::BTreeMap<String, u64>,
-    /// Hashes of which accounts came without a verifier: the domain offers no mechanism of these any more.
-    lacking: Vec<String>,
-    /// What did not come in, the first thousand.
-    skipped: Vec<PeopleSkipped>,
-    more_skipped: u64,
-    /// Why the file was not read to its end.
-    ended: Option<String>,
-}
-
-#[derive(ToSchema)]
-pub(super) struct PeopleSkipped {
-    account: String,
-    what: String,
-    why: String,
-}
-
-#[derive(ToSchema)]
-pub(super) struct ImportRefused {
-    line: u64,
-    local: String,
-    problem: String,
 }
 
 #[derive(ToSchema)]
