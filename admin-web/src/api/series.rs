@@ -26,7 +26,7 @@ async fn series(caller: Caller, of: SeriesOf, steps: Steps) -> Reply {
 
 /// A domain over time: the last three days by hour, or the last 90 by day
 #[utoipa::path(get, operation_id = "domain_series", path = "/domains/{domain}/series", tag = "domains",
-    params(("domain" = String, Path), ("step" = Option<schema::Step>, Query)),
+    params(("domain" = String, Path), ("step" = Option<schema::SeriesStep>, Query)),
     responses((status = 200, body = schema::Series), (status = 404, body = schema::Problem)))]
 async fn of_domain(
     caller: Caller,
@@ -38,7 +38,7 @@ async fn of_domain(
 
 /// A customer over time, all its domains together
 #[utoipa::path(get, operation_id = "tenant_series", path = "/tenants/{id}/series", tag = "platform",
-    params(("id" = i64, Path), ("step" = Option<schema::Step>, Query)),
+    params(("id" = i64, Path), ("step" = Option<schema::SeriesStep>, Query)),
     responses((status = 200, body = schema::Series), (status = 404, body = schema::Problem)))]
 async fn of_tenant(caller: Caller, Path(id): Path<i64>, Query(steps): Query<Steps>) -> Reply {
     series(caller, SeriesOf::Tenant(id), steps).await
@@ -46,7 +46,7 @@ async fn of_tenant(caller: Caller, Path(id): Path<i64>, Query(steps): Query<Step
 
 /// Everybody over time
 #[utoipa::path(get, operation_id = "platform_series", path = "/overview/series", tag = "platform",
-    params(("step" = Option<schema::Step>, Query)),
+    params(("step" = Option<schema::SeriesStep>, Query)),
     responses((status = 200, body = schema::Series), (status = 403, body = schema::Problem)))]
 async fn of_platform(caller: Caller, Query(steps): Query<Steps>) -> Reply {
     series(caller, SeriesOf::Platform, steps).await

@@ -90,7 +90,7 @@ pub(in crate::api) struct PeopleMoved {
     /// Accounts that were there before.
     known: u64,
     /// How many of what else.
-    things: std::collections::BTreeMap<String, u64>,
+    things: BTreeMap<String, u64>,
     /// Hashes of which accounts came without a verifier: the domain offers no mechanism of these any more.
     lacking: Vec<String>,
     /// What did not come in, the first thousand.

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 /// How far apart the points are.
 #[derive(ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub(in crate::api) enum Step {
+pub(in crate::api) enum SeriesStep {
     Hour,
     Day,
 }
@@ -17,7 +17,7 @@ pub(in crate::api) enum Step {
 pub(in crate::api) struct Series {
     /// The domain, or what the customer is called; empty: everybody's.
     of: String,
-    step: Step,
+    step: SeriesStep,
     /// The oldest first, from the first of which something is known up to now.
     points: Vec<Point>,
 }
