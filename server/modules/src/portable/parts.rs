@@ -105,7 +105,8 @@ pub(super) fn contact(item: &Element, limits: &crate::Limits) -> Result<RosterIt
     })
 }
 
-/// `<result/>` as the archive keeps it: one with this account at one end.
+/// `<result/>` as the archive keeps it: one with this account at one end, under the address that it has here, for clients tell by
+/// that who wrote, and so does whoever moves once more.
 pub(super) fn archived(
     result: &Element,
     account: &BareJid,
@@ -123,12 +124,23 @@ pub(super) fn archived(
         .and_then(Timestamp::parse_xep0082)
         .ok_or("it has no time")?;
     let message = forwarded.children().find(|child| child.name() == "message");
-    let (_, stanza) = message
+    let (_, mut stanza) = message
         .and_then(stanza_of)
         .ok_or("there is no message in it")?;
-    let own = |jid: &Jid| {
-        jid.bare_str() == account.as_str() || old.is_some_and(|old| jid.bare_str() == old.as_str())
+    let here = |jid: Option<&Jid>| {
+        let jid = jid.filter(|jid| old.is_some_and(|old| jid.bare_str() == old.as_str()))?;
+        match jid.resource() {
+            Some(resource) => account.with_resource(resource).ok(),
+            None => Some(Jid::from(account.clone())),
+        }
     };
+    if let Some(from) = here(stanza.from()) {
+        stanza = stanza.with_from(&from);
+    }
+    if let Some(to) = here(stanza.to()) {
+        stanza = stanza.with_to(&to);
+    }
+    let own = |jid: &Jid| jid.bare_str() == account.as_str();
     let (from, to) = (stanza.from(), stanza.to());
     let sent = from.is_none_or(own);
     let peer = if sent { to } else { from };
