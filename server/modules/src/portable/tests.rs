@@ -5,6 +5,7 @@ use std::io::Cursor;
 use store::{
     ArchiveQuery, Export, Import, ItemsAsked, Moved, NewArchived, PrivateXml, Subscription,
 };
+use xmpp::element::Element;
 use xmpp::sasl::{Hash, ScramVerifier};
 
 use super::*;
@@ -23,6 +24,40 @@ fn everything() -> Import {
         archive_bytes: 1 << 20,
         offline_bytes: 1 << 20,
     }
+}
+
+/// EXT-38: an archived message has its owner's address of here, whichever end that is; a stranger's letter is none of theirs.
+#[test]
+fn ext_38_an_archived_message_is_of_whoever_moved() {
+    let address = |text| BareJid::parse(text).expect("an address");
+    let (here, old) = (address("juliet@two.example"), address("juliet@one.example"));
+    let read = |from: &str, to: &str| {
+        let result = format!(
+            "<result xmlns='urn:xmpp:mam:2' id='x'><forwarded xmlns='urn:xmpp:forward:0'>\
+             <delay xmlns='urn:xmpp:delay' stamp='2026-01-01T00:00:00Z'/>\
+             <message xmlns='jabber:client' from='{from}' to='{to}'><body>hi</body></message></forwarded></result>"
+        );
+        let result = Element::parse(&result, "").expect("well-formed");
+        super::parts::archived(&result, &here, Some(&old)).map(|new| {
+            let text = String::from_utf8_lossy(&new.stanza).into_owned();
+            (new.sent, new.peer, text)
+        })
+    };
+    let romeo = "romeo@peer.example/x";
+    for (from, to, sent, now) in [
+        ("juliet@one.example/y", romeo, true, "juliet@two.example/y"),
+        ("juliet@two.example/y", romeo, true, "juliet@two.example/y"),
+        (romeo, "juliet@one.example", false, "juliet@two.example"),
+    ] {
+        let (was_sent, peer, text) = read(from, to).expect("kept");
+        assert_eq!((was_sent, peer.as_str()), (sent, "romeo@peer.example"));
+        assert!(
+            text.contains(now) && !text.contains("one.example"),
+            "{text}"
+        );
+    }
+    let strange = read(romeo, "nurse@one.example");
+    assert_eq!(strange.err(), Some("it is not of this account"));
 }
 
 async fn take(house: &House, wanted: Import, file: impl Into<Vec<u8>>) -> Moved {
