@@ -717,6 +717,72 @@ fn im_11_to_28_subscription_and_presence_between_domains() {
     assert!(gone.contains(&format!("from='{full}'")), "{gone}");
 }
 
+/// EXT-38, XEP-0283 4: a contact who has moved is let in at the new address because the old one says so, without a question;
+/// whoever only says so is a stranger who asks.
+#[test]
+fn ext_38_a_contact_who_has_moved_is_let_in_once_the_old_address_confirms_it() {
+    let (old, new, contact) = (
+        "juliet@one.example",
+        "capulet@one.example",
+        "montague@two.example",
+    );
+    let password = "a-long-enough-secret-1";
+    let [mut before, mut after, mut romeo] = [old, new, contact].map(|jid| {
+        add_user(jid);
+        let mut client = Client::login_with(&DEMO, jid, password, "x").available();
+        client.iq("get", None, "<query xmlns='jabber:iq:roster'/>");
+        client
+    });
+    // Romeo and the old address see each other.
+    let said = |to: &str, type_: &str| format!("<presence to='{to}' type='{type_}'/>");
+    before.send(&said(contact, "subscribe"));
+    romeo.until("type='subscribe'");
+    romeo.send(&said(old, "subscribed"));
+    romeo.send(&said(old, "subscribe"));
+    before.until("type='subscribe'");
+    before.send(&said(contact, "subscribed"));
+    romeo.until("subscription='both'");
+    let notification = format!(
+        "<presence to='{contact}' type='subscribe'><moved xmlns='urn:xmpp:moved:1'><old-jid>{old}</old-jid></moved></presence>"
+    );
+    // Nothing is published at the old address yet: a request like any other, as it came.
+    after.send(&notification);
+    let shown = romeo.until("type='subscribe'");
+    assert!(shown.contains(new) && shown.contains("<moved "), "{shown}");
+    romeo.send(&said(new, "unsubscribed"));
+    after.until("type='unsubscribed'");
+    let published = before.iq(
+        "set",
+        None,
+        &format!(
+            "<pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='urn:xmpp:moved:1'><item id='current'>\
+             <moved xmlns='urn:xmpp:moved:1'><new-jid>{new}</new-jid></moved></item></publish></pubsub>"
+        ),
+    );
+    assert!(published.contains("type='result'"), "{published}");
+    after.send(&notification);
+    after.until("type='subscribed'");
+    let asked_back = after.until("type='subscribe'");
+    assert!(asked_back.contains(contact), "{asked_back}");
+    before.until("type='unsubscribed'");
+    after.send(&said(contact, "subscribed"));
+    romeo.until("subscription='both'");
+    let seen = romeo.settle().join("");
+    assert!(
+        !seen.contains("type='subscribe'"),
+        "nobody was asked: {seen}"
+    );
+    let roster = romeo.iq("get", None, "<query xmlns='jabber:iq:roster'/>");
+    for (jid, subscription) in [(old, "to"), (new, "both")] {
+        let item = roster.split("<item").find(|item| item.contains(jid));
+        let item = item.unwrap_or_else(|| panic!("{roster}"));
+        assert!(
+            item.contains(&format!("subscription='{subscription}'")),
+            "{roster}"
+        );
+    }
+}
+
 #[test]
 fn ping_01_and_the_small_services() {
     let mut alice = Client::online(&DEMO, "alice@one.example", "services");

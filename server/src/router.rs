@@ -274,10 +274,11 @@ impl Router {
                 // A session that is too slow or has ended loses the answer with everything else.
                 self.hand(&session, &reply);
             }
-        } else if reply.kind() == Kind::Presence
+        } else if (reply.kind() == Kind::Presence || self.modules.expects(&reply))
             && let Some(later) = self.local(&domain, reply)
         {
-            // A subscription that could not be delivered: the account has asked, not a session (IM-11).
+            // A subscription that could not be delivered, or what a module has asked: the account wants to know, not a session
+            // (IM-11).
             tokio::spawn(later);
         }
     }

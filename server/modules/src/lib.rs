@@ -27,6 +27,7 @@ mod content;
 mod disco;
 mod external;
 pub mod form;
+mod moved;
 mod offline;
 mod ping;
 pub mod portable;
@@ -62,6 +63,7 @@ pub static ALL: &[&dyn Module] = &[
     &disco::Disco,
     &roster::RosterModule,
     &presence::PresenceModule,
+    &moved::Moved,
     &blocking::Blocking,
     &carbons::Carbons,
     &archive::Archive,

@@ -19,6 +19,7 @@ use crate::carbons::Copied;
 use crate::commands::UNDER_WAY;
 use crate::context::{Context, Hosted};
 use crate::external::External;
+use crate::moved::Moves;
 use crate::offline::{Handed, Nothing};
 use crate::presence::{Directed, Known};
 use crate::pubsub::caps::Caps;
@@ -149,6 +150,7 @@ pub struct Modules {
     pub(crate) caps: Caps,
     pub(crate) heard: Heard,
     pub(crate) pushes: Pushes,
+    pub(crate) moves: Moves,
     pub(crate) external: External,
     pub(crate) commands: Aging<String, ()>,
     turns: Turns,
@@ -177,6 +179,7 @@ impl Modules {
             caps: Caps::default(),
             heard: Heard::default(),
             pushes: Pushes::default(),
+            moves: Moves::default(),
             external: External::default(),
             commands: Aging::new(UNDER_WAY),
             turns: Turns::default(),
@@ -229,7 +232,7 @@ impl Modules {
     /// Whether an iq result or error may be the answer to what a module asked: then it goes to
     /// [`crate::hooks::iq_answered`].
     pub fn expects(&self, iq: &Stanza) -> bool {
-        self.caps.expects(iq) || self.pushes.expects(iq)
+        self.caps.expects(iq) || self.pushes.expects(iq) || self.moves.expects(iq)
     }
 
     /// Whether the account may have blocked `other`, as far as is known without asking the store.

@@ -813,3 +813,44 @@ async fn ping_01_the_server_answers_at_once() {
         ["<iq from='one.example' to='alice@one.example/a' type='result' id='1'/>"]
     );
 }
+
+/// ROUTE-05: what a module has asked on behalf of an account comes back to it when the other server cannot be reached; here a
+/// request that waits for the word of an old address (XEP-0283).
+#[tokio::test]
+async fn route_05_a_module_hears_that_its_question_has_not_arrived() {
+    let net = Net::new().await;
+    let bob = net.bind("bob@one.example/1", Some(0)).await;
+    let domain = net.router.tenancy().get("one.example").expect("hosted");
+    let from_afar = async |text: &str| {
+        if let Some(later) = net.router.local(&domain, stanza(text)) {
+            later.await;
+        }
+    };
+    from_afar("<presence from='juliet@old.example' to='bob@one.example' type='subscribe'/>").await;
+    net.send(
+        &bob,
+        "<presence to='juliet@old.example' type='subscribed'/>",
+    )
+    .await;
+    got(&bob);
+    from_afar(
+        "<presence from='juliet@new.example' to='bob@one.example' type='subscribe'>\
+         <moved xmlns='urn:xmpp:moved:1'><old-jid>juliet@old.example</old-jid></moved></presence>",
+    )
+    .await;
+    assert!(got(&bob).is_empty(), "the old address is asked first");
+    let question = net.remote.0.lock().pop().expect("a question");
+    let bounced = question.error_reply(&Condition::RemoteServerNotFound.into());
+    net.router.reply(bounced.expect("an error"));
+    let mut items = Vec::new();
+    std::future::poll_fn(|cx| {
+        bob.outbox
+            .poll_take(cx, true, &mut items, &mut Taken::default())
+    })
+    .await;
+    let shown = String::from_utf8_lossy(&items[0]).into_owned();
+    assert!(
+        shown.contains("type='subscribe'") && shown.contains("juliet@new.example"),
+        "{shown}"
+    );
+}

@@ -27,6 +27,7 @@ use crate::context::{Context, Refusal, is_plain_presence};
 use crate::hooks::Module;
 use crate::info::{Hooks, ModuleInfo, Spec};
 use crate::memory::Limits;
+use crate::moved;
 use crate::roster::{self, Roster};
 use crate::switchboard::SessionView;
 use store::{ItemEdit, RequestEdit, RosterEdit, RosterItem, Subscription};
@@ -180,6 +181,11 @@ async fn outbound(cx: &Context<'_>, presence: &Stanza, verb: Verb) {
     }
 }
 
+/// What an account says to a contact without one of its sessions.
+pub(crate) async fn say(cx: &Context<'_>, account: &BareJid, contact: &BareJid, verb: Verb) {
+    outbound(cx, &about(account, contact, verb, None), verb).await;
+}
+
 /// A subscription stanza to the account (RFC 6121 3.1.3, 3.1.6, 3.2.3, 3.3.3). Whatever is not expected is ignored without
 /// a word, as it is for accounts that do not exist (IM-33).
 async fn inbound(cx: &Context<'_>, presence: &Stanza, verb: Verb) {
@@ -241,7 +247,9 @@ async fn inbound(cx: &Context<'_>, presence: &Stanza, verb: Verb) {
             return;
         }
     };
-    if step.pass {
+    // Who says that they have moved is shown when their old address does not confirm it.
+    let held = verb == Verb::Subscribe && step.pass && moved::ask(cx, &roster, &account, &presence);
+    if step.pass && !held {
         for session in cx.switchboard.sessions(&account) {
             // Requests are for people, the rest explains the push that follows (RFC 6121 3.1.1, 3.1.6).
             let wants = match verb {
