@@ -1,7 +1,9 @@
 //! Doors that are seldom taken: the platform's own name over WebSocket and over direct TLS without SNI, web pages of other
-//! origins, and a component that somebody elsewhere writes to.
+//! origins, what is said of outages, and a component that somebody elsewhere writes to.
 
 mod harness;
+
+use std::path::Path;
 
 use harness::demo::{Demo, loopback};
 use harness::peers::{Trust, prosody};
@@ -9,7 +11,7 @@ use harness::serve::Served;
 use harness::tools::{domicile, nsupdate};
 use harness::web::{WebSocket, ask};
 use harness::xmpp::{Client, Connection, between, tls_config};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha1::{Digest as _, Sha1};
 
 /// The platform's name in the demo.
@@ -89,9 +91,88 @@ fn vhost_03_without_sni_the_platform_s_certificate_is_shown_and_to_decides() {
     );
 }
 
+/// EXT-39: people's clients learn while all is well where to look when nothing answers, and everybody may read there what was
+/// announced, of the domain before that of all.
+#[test]
+fn ext_39_what_is_announced_is_read_where_clients_were_told_to_look() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let demo = Demo::start_in(loopback(), dir.path(), &[]);
+    let info = demo.info.clone();
+    assert!(demo.terminate().success());
+    let envs = [
+        ("DOMICILE_PLATFORM_WEB", format!("https://{PLATFORM}")),
+        (
+            "DOMICILE_OUTAGE_STATUS",
+            "https://status.example/{domain}.json".to_owned(),
+        ),
+    ];
+    let served = Served::on(dir.path(), &info, &envs);
+    let mut alice = served.online("alice@one.example", "x");
+    let info = "<query xmlns='http://jabber.org/protocol/disco#info'/>";
+    let form = alice.iq("get", Some("one.example"), info);
+    let told = format!(
+        "<value>https://status.example/one.example.json</value>\
+         <value>https://{PLATFORM}/outage/one.example</value>"
+    );
+    assert!(form.contains(&told), "{form}");
+    let read = |domain: &str| {
+        let answer = ask(&served, PLATFORM, &format!("GET /outage/{domain}"), "", b"");
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
+        assert_eq!(answer.header("content-type"), Some("application/json"));
+        answer.json()
+    };
+    assert_eq!(read("one.example"), json!({}));
+    let command = |args: &[&str]| done_at(dir.path(), &[&["outage"], args].concat());
+    command(&["announce", "Everything is late"]);
+    command(&[
+        "announce",
+        "New discs",
+        "--text",
+        "de=Neue Platten",
+        "--planned",
+        "--domain",
+        "one.example",
+        "--beginning",
+        "2026-12-24T18:00:00Z",
+        "--end",
+        "2026-12-24T20:00:00Z",
+    ]);
+    let own = json!({
+        "planned": true, "beginning": "2026-12-24T18:00:00Z", "expected_end": "2026-12-24T20:00:00Z",
+        "message": { "default": "New discs", "de": "Neue Platten" },
+    });
+    assert_eq!(read("one.example"), own);
+    assert_eq!(
+        read("two.example")["message"],
+        json!({ "default": "Everything is late" })
+    );
+    let printed = command(&["show", "--domain", "one.example"]);
+    assert_eq!(serde_json::from_str::<Value>(&printed).expect("JSON"), own);
+    command(&["over", "--domain", "one.example"]);
+    command(&["over"]);
+    assert_eq!(
+        (read("one.example"), read("two.example")),
+        (json!({}), json!({}))
+    );
+    for nobody in ["nobody.example", "%2e%2e", "a%20b", "one.example%00"] {
+        let answer = ask(&served, PLATFORM, &format!("GET /outage/{nobody}"), "", b"");
+        assert_eq!(answer.status, 404, "{nobody}");
+    }
+    // Under a domain's own name nothing of the kind is said.
+    assert_eq!(
+        ask(&served, "one.example", "GET /outage/one.example", "", b"").status,
+        404
+    );
+}
+
 /// A command beside the running demo, which must do what it is told.
 fn done(demo: &Demo, args: &[&str]) -> String {
-    let place = demo.data_dir.to_string_lossy().into_owned();
+    done_at(&demo.data_dir, args)
+}
+
+fn done_at(dir: &Path, args: &[&str]) -> String {
+    let place = dir.to_string_lossy().into_owned();
     let (code, out, err) = domicile(&[args, &["--data-dir", &place]].concat());
     assert_eq!(code, 0, "{args:?}: {out}{err}");
     out

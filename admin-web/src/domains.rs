@@ -3,6 +3,7 @@
 use askama::Template;
 use axum::http::StatusCode;
 use control::domain::{DayView, DomainNew, DomainSet, DomainShow, DomainView, Removed, StreamSet};
+use control::outage::Outage;
 use control::peer::PolicyCost;
 use control::settings::ServiceName;
 use serde::Deserialize;
@@ -206,6 +207,29 @@ impl SettingsPage {
         .map(|(word, name, text)| (word, name, text, self.cost(word), self.show.policy == word))
     }
 
+    /// What push services may be told: word, name, what it means, whether it is chosen.
+    fn told(&self) -> [(&'static str, &'static str, &'static str, bool); 3] {
+        let chosen = self.show.streams.push.as_deref().unwrap_or("count");
+        [
+            (
+                "count",
+                "That there is a message (recommended)",
+                "The app fetches it and shows what it says; the service between learns no more than that something has come.",
+            ),
+            (
+                "sender",
+                "From whom it is",
+                "For apps that cannot look by themselves. The makers of the app, and of the phone, then know who writes to whom.",
+            ),
+            (
+                "nothing",
+                "Nothing at all",
+                "Apps are woken without a word. Some then show nothing before they are opened.",
+            ),
+        ]
+        .map(|(word, name, text)| (word, name, text, word == chosen))
+    }
+
     /// Who of those known could no longer be reached, in one sentence; empty when nobody is known to be lost.
     fn cost(&self, policy: &str) -> String {
         const NAMED: usize = 5;
@@ -266,6 +290,8 @@ pub(crate) async fn settings_save(
         block: Some(fields.list("block")),
         streams: StreamSet {
             admins: Some(fields.list("admins")),
+            push: Some(fields.text("push").to_owned()).filter(|word| !word.is_empty()),
+            status: Some(fields.list("status")),
             ..StreamSet::default()
         },
         version: fields.version(),
@@ -278,6 +304,22 @@ pub(crate) async fn settings_save(
         .await
     {
         Ok(_) => Ok(done(&DomainUrls::new(&domain).settings(), "saved")),
+        Err(failure) => refused(&desk, &domain, failure).await,
+    }
+}
+
+/// Announces an outage, or that it is over.
+pub(crate) async fn outage(Path(domain): Path<String>, Posted { desk, fields }: Posted) -> Answer {
+    let given = |name: &str| Some(fields.text(name).to_owned()).filter(|text| !text.is_empty());
+    let outage = given("message").map(|message| Outage {
+        planned: given("planned").is_some(),
+        beginning: given("beginning").unwrap_or_default(),
+        expected_end: given("expected_end"),
+        message: [("default".to_owned(), message)].into(),
+    });
+    let control = &desk.panel.control;
+    match control.outage_set(&desk.actor, Some(&domain), outage).await {
+        Ok(()) => Ok(done(&DomainUrls::new(&domain).settings(), "saved")),
         Err(failure) => refused(&desk, &domain, failure).await,
     }
 }

@@ -178,6 +178,7 @@ fn pages() -> Router<Shared> {
             route::SETTINGS,
             get(domains::settings).post(domains::settings_save),
         )
+        .route(route::OUTAGE, post(domains::outage))
         .route(route::SUSPEND, post(domains::suspend))
         .route(route::RESUME, post(domains::resume))
         .route(route::REMOVE, post(domains::remove))

@@ -110,6 +110,7 @@ pub(crate) mod route {
     pub(crate) const PIN: &str = "/domains/{domain}/pinned";
     pub(crate) const UNPIN: &str = "/domains/{domain}/pinned/remove";
     pub(crate) const SETTINGS: &str = "/domains/{domain}/settings";
+    pub(crate) const OUTAGE: &str = "/domains/{domain}/outage";
     pub(crate) const SUSPEND: &str = "/domains/{domain}/suspend";
     pub(crate) const RESUME: &str = "/domains/{domain}/resume";
     pub(crate) const REMOVE: &str = "/domains/{domain}/remove";
@@ -266,6 +267,10 @@ impl DomainUrls {
 
     pub(crate) fn settings(&self) -> String {
         self.under("settings")
+    }
+
+    pub(crate) fn outage(&self) -> String {
+        self.under("outage")
     }
 
     pub(crate) fn suspend(&self) -> String {
@@ -487,6 +492,8 @@ mod tests {
             (route::COMPONENTS, urls.components()),
             (route::COMPONENT_REMOVE, urls.component_remove()),
             (route::KEPT, urls.kept()),
+            (route::EXPORT, urls.export()),
+            (route::OUTAGE, urls.outage()),
             (route::REPORTS, urls.reports()),
             (route::FEDERATION, urls.federation()),
             (route::PIN, urls.pin()),

@@ -222,6 +222,10 @@ pub struct Defaults {
     pub resumption: Resumption,
     /// Whose certificates prove clients of every domain that names nobody else.
     pub client_anchors: Option<Arc<dna::Anchors>>,
+    /// Where clients learn what is the matter (XEP-0455), of domains that name nothing else; `{domain}` is theirs.
+    pub status: Vec<String>,
+    /// Where our own public door says it; `None`: it has no name.
+    pub own_status: Option<String>,
 }
 
 impl Default for Defaults {
@@ -254,8 +258,30 @@ impl Defaults {
                 location: Some(clients.resume_location.clone()).filter(|l| !l.is_empty()),
             },
             client_anchors: None,
+            status: config.outage.status.clone(),
+            own_status: own_status(config),
         }
     }
+}
+
+impl Defaults {
+    /// Where a domain's clients learn what is the matter when it does not answer: elsewhere first.
+    fn status_of(&self, domain: &DomainName, own: Vec<String>) -> Vec<String> {
+        let chosen = if own.is_empty() {
+            self.status.clone()
+        } else {
+            own
+        };
+        let all = chosen.iter().chain(&self.own_status);
+        all.map(|uri| uri.replace("{domain}", &domain.to_ascii()))
+            .collect()
+    }
+}
+
+/// The public door's document under the platform's own name ([`crate::net::public`]).
+fn own_status(config: &Config) -> Option<String> {
+    let web = config.platform.web.trim_end_matches('/');
+    (!web.is_empty()).then(|| format!("{web}/outage/{{domain}}"))
 }
 
 /// 0 is never.
@@ -667,6 +693,8 @@ impl Settings {
                     .map(|(role, addresses)| Contact { role, addresses })
                     .collect(),
                 external: choices.external,
+                status: defaults.status_of(&row.name, choices.status),
+                push: modules::Told::parse(choices.push.as_deref()),
             },
             patience,
             resumption: Some(Box::new(resumption)).filter(|r| r.seconds > 0),

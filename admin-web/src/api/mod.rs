@@ -13,6 +13,7 @@ mod factor;
 mod invitations;
 mod invites;
 mod kept;
+mod outages;
 mod passkeys;
 mod plans;
 mod platform;
@@ -82,6 +83,7 @@ pub(crate) fn router() -> (Router<Shared>, Router<Shared>) {
                 .merge(accounts::router())
                 .merge(portable::router())
                 .merge(client_certificates::router())
+                .merge(outages::router())
                 .merge(platform::router())
                 .merge(plans::router())
                 .merge(series::router())

@@ -7,6 +7,7 @@ mod certificates;
 mod customers;
 mod joining;
 mod kept;
+mod outages;
 mod peers;
 mod people;
 mod series;
@@ -20,6 +21,7 @@ pub(super) use self::certificates::*;
 pub(super) use self::customers::*;
 pub(super) use self::joining::*;
 pub(super) use self::kept::*;
+pub(super) use self::outages::*;
 pub(super) use self::peers::*;
 pub(super) use self::people::*;
 pub(super) use self::series::*;
@@ -333,6 +335,10 @@ pub(super) struct DomainSet {
     /// STUN and TURN servers for calls (XEP-0215), as URIs; the one word `none`: none; empty: the platform's.
     external: Option<Vec<String>>,
     joining: Option<JoinSet>,
+    /// Where clients learn what is the matter when the domain does not answer (XEP-0455): https addresses; empty: the platform's.
+    status: Option<Vec<String>>,
+    /// What push services are told of a message (XEP-0357): `nothing`, `count` or `sender`.
+    push: Option<String>,
 }
 
 /// Clients' streams and modules.
@@ -353,6 +359,12 @@ pub(super) struct StreamChoices {
     user_certificates: bool,
     external: Option<Vec<String>>,
     joining: JoinChoices,
+    /// Absent: the platform's.
+    status: Option<Vec<String>>,
+    /// Absent: `count`.
+    push: Option<String>,
+    /// Absent: nothing is announced.
+    outage: Option<Outage>,
 }
 
 #[derive(ToSchema)]

@@ -404,6 +404,19 @@ fn ways() -> Vec<Way> {
             empty,
         ),
         (
+            Op::OutageShow,
+            get.clone(),
+            "/api/v1/domains/{D}/outage",
+            none,
+        ),
+        (
+            Op::OutageSet,
+            put.clone(),
+            "/api/v1/domains/{D}/outage",
+            || Some(json!({"beginning": "2026-12-24T18:00:00Z"})),
+        ),
+        (Op::OutageSet, post.clone(), "/domains/{D}/outage", none),
+        (
             Op::PeopleExport,
             post.clone(),
             "/domains/{D}/people-export",
@@ -628,6 +641,7 @@ fn ways() -> Vec<Way> {
 fn ways_without_object() -> Vec<Way> {
     let (get, post) = (Method::GET, Method::POST);
     vec![
+        (Op::OutagePlatform, Method::GET, "/api/v1/outage", none),
         (Op::TenantAdd, post.clone(), "/tenants", || {
             Some(json!({"name": "New"}))
         }),

@@ -29,6 +29,7 @@ pub mod ladder;
 mod mail;
 pub mod observe;
 pub mod operator;
+pub mod outage;
 pub mod outside;
 pub mod passkey;
 pub mod peer;

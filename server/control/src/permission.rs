@@ -187,6 +187,12 @@ table! {
     DomainPublish "domain.publish":                           All All Own Own No No;
     /// Change a domain's settings: policy, services.
     DomainSet "domain.set":                                   All All Own Own No No;
+    /// See what outage is announced for a domain.
+    OutageShow "outage.show":                                 All All Own Own Own Own;
+    /// Announce one, or that it is over.
+    OutageSet "outage.set":                                   All All Own Own No No;
+    /// The same for all of the platform.
+    OutagePlatform "outage.platform":                         All All No No No No;
     /// Stop a domain.
     DomainSuspend "domain.suspend":                           All All Own Own No No;
     /// Undo that.
@@ -323,6 +329,7 @@ impl Operation {
                 | "account"
                 | "invite"
                 | "people"
+                | "outage"
                 | "component"
                 | "peer"
                 | "report"
@@ -330,7 +337,7 @@ impl Operation {
                 | "upload"
         ) && !matches!(
             self,
-            Self::DomainAdd | Self::DomainImport | Self::CertificateQueue
+            Self::DomainAdd | Self::DomainImport | Self::CertificateQueue | Self::OutagePlatform
         )
     }
 
@@ -347,6 +354,7 @@ impl Operation {
                 | Self::DomainList
                 | Self::DomainShow
                 | Self::DomainRecords
+                | Self::OutageShow
                 | Self::DomainRemove
                 | Self::CertificateList
                 | Self::CertificateQueue

@@ -227,6 +227,10 @@ pub struct DomainSettings {
     pub contacts: Vec<Contact>,
     /// Services for calls (XEP-0215), as URIs; `None`: the platform's.
     pub external: Option<Vec<String>>,
+    /// Where clients learn what is the matter when the domain does not answer (XEP-0455): URIs.
+    pub status: Vec<String>,
+    /// What push services are told (XEP-0357).
+    pub push: crate::push::Told,
 }
 
 /// Contact addresses of one kind (XEP-0157).

@@ -145,6 +145,9 @@ fn of_domain(hosted: &Hosted) -> Element {
     if let Some(form) = contact_form(&hosted.settings.contacts) {
         info.push(form);
     }
+    if let Some(form) = crate::outages::form(hosted) {
+        info.push(form);
+    }
     info
 }
 

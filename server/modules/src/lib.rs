@@ -29,6 +29,7 @@ mod external;
 pub mod form;
 mod moved;
 mod offline;
+mod outages;
 mod ping;
 pub mod portable;
 pub mod presence;
@@ -55,6 +56,7 @@ pub use hooks::{Answer, Ask, Module, Undeliverable};
 pub use info::{ModuleInfo, Service, Spec};
 pub use memory::{Limits, Modules, PubsubLimits};
 pub use passage::{Direction, Glance, Passage, Seen, Taken};
+pub use push::Told;
 pub use switchboard::{SessionUpdate, SessionView, Switchboard};
 pub use uploads::{UploadLimits, escaped};
 
@@ -81,6 +83,7 @@ pub static ALL: &[&dyn Module] = &[
     &clients::Clients,
     &certificates::Certificates,
     &external::ExternalServices,
+    &outages::Outages,
     &rooms::RoomsModule,
     &rooms::RoomSearch,
     &uploads::Uploads,

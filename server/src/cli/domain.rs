@@ -224,6 +224,13 @@ pub(super) struct StreamArgs {
     /// What counts as an answer, separated by commas, in any capitals
     #[arg(long, value_name = "WORDS")]
     answers: Option<String>,
+    /// Where clients learn what is the matter when the domain does not answer (XEP-0455), https addresses separated by commas; ""
+    /// for the platform's
+    #[arg(long, value_name = "URIS")]
+    status: Option<String>,
+    /// What push services are told of a message: nothing, count, or sender
+    #[arg(long, value_name = "WORD")]
+    push: Option<String>,
 }
 
 impl StreamArgs {
@@ -269,6 +276,8 @@ impl StreamArgs {
                 question: self.question,
                 answers: self.answers.map(list),
             },
+            status: self.status.map(list),
+            push: self.push,
         })
     }
 }

@@ -25,6 +25,7 @@ mod domain;
 mod invite;
 mod keys;
 mod operator;
+mod outage;
 mod output;
 mod peer;
 mod plan;
@@ -128,6 +129,9 @@ enum Command {
     /// What people of hosted domains report to their owners
     #[command(subcommand)]
     Report(report::ReportCommand),
+    /// Outages: what people's clients show when a domain does not answer
+    #[command(subcommand)]
+    Outage(outage::OutageCommand),
     /// API tokens of operators
     #[command(subcommand)]
     Token(token::TokenCommand),
@@ -282,6 +286,7 @@ async fn run_on_store(place: Place, command: Command) -> Outcome {
         Command::Import(args) => portable::import(&control, &actor, args).await,
         Command::Peer(command) => peer::run(&control, &actor, command).await,
         Command::Component(command) => component::run(&control, &actor, command).await,
+        Command::Outage(command) => outage::run(&control, &actor, command).await,
         Command::Report(command) => report::run(&control, &actor, command).await,
         Command::Token(command) => token::run(&control, &actor, command).await,
         Command::Webhook(command) => webhook::run(&control, &actor, command).await,

@@ -309,6 +309,14 @@ impl Config {
                 problems.push(Problem::new("external.services", text));
             }
         }
+        for address in &self.outage.status {
+            if !address.starts_with("https://") {
+                let text = format!(
+                    "\"{address}\" is not an address that clients can read; expected one like \"https://status.example.net/{{domain}}.json\""
+                );
+                problems.push(Problem::new("outage.status", text));
+            }
+        }
         let (zone, apex) = (&self.platform.zone, &self.zone.apex);
         if !apex.is_empty()
             && !zone.is_empty()

@@ -549,6 +549,13 @@ sections! {
         credential_seconds: u32 = 86_400,
     }
 
+    /// What people's clients show when a domain does not answer (XEP-0455); announced with "domicile outage".
+    outage: OutageSection {
+        /// Where it can be read while this machine is down: "https://status.example.net/{domain}.json". The public door says it
+        /// too, where platform.web names it; a domain may name addresses of its own.
+        status: Vec<String> = Vec::new(),
+    }
+
     /// Other servers.
     federation: FederationSection {
         /// What a new domain asks of them: "permissive", "verified", "encrypted" or "authenticated" (XEP-0238).

@@ -163,6 +163,7 @@ fn platform_router(control: Knows) -> Router {
         .route("/posh/{label}/{file}", get(posh_of_label))
         .route("/host-meta/{label}/{file}", get(host_meta_of_label))
         .route("/acme/{label}/{*token}", get(challenge_of_label))
+        .route("/outage/{domain}", get(outage))
         .fallback(nothing_here)
         .with_state(control)
 }
@@ -305,6 +306,34 @@ async fn host_meta(control: &Knows, file: &str, whose: Whose<'_>, door: &str) ->
             tracing::error!(
                 error = error.log_text(),
                 "a host-meta document cannot be made"
+            );
+            StatusCode::SERVICE_UNAVAILABLE.into_response()
+        }
+    }
+}
+
+/// What is the matter with a domain (XEP-0455 2.2), for everybody and from every page.
+async fn outage(State(control): State<Knows>, Path(domain): Path<String>) -> Response {
+    let Some(control) = control.get() else {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    };
+    let Ok(domain) = DomainName::parse(&domain) else {
+        return nothing_here().await;
+    };
+    match control.outage_document(&domain).await {
+        Ok(Some(document)) => {
+            let headers = [
+                (header::CONTENT_TYPE, "application/json"),
+                (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+                (header::CACHE_CONTROL, POSH_CACHE),
+            ];
+            (headers, document).into_response()
+        }
+        Ok(None) => nothing_here().await,
+        Err(error) => {
+            tracing::error!(
+                error = error.log_text(),
+                "an announced outage cannot be read"
             );
             StatusCode::SERVICE_UNAVAILABLE.into_response()
         }

@@ -2,6 +2,7 @@
 
 use zeroize::Zeroizing;
 
+use crate::audit::record;
 use crate::error::Result;
 use crate::{Store, rd, wr};
 
@@ -46,11 +47,14 @@ impl Store {
     pub async fn setting_set(&self, name: &str, value: &[u8]) -> Result<()> {
         let sealed = self.sealer().seal(&place(name), value)?;
         wr!(self, p => {
+            let mut tx = p.begin().await?;
             sqlx::query(
                 "INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
             )
-            .bind(name).bind(&sealed).execute(p).await.map(|_| ())
-        })?;
+            .bind(name).bind(&sealed).execute(&mut *tx).await?;
+            record!(self, tx);
+            tx.commit().await?;
+        });
         Ok(())
     }
 

@@ -18,6 +18,7 @@ pub use self::list::DomainPage;
 pub use self::memory::services;
 pub(crate) use self::memory::{Choices, Memory, OrderMemory, RolloverMemory, TlsaPublished};
 pub use self::set::DomainSet;
+pub(crate) use self::set::announce;
 pub use self::state::{Facts, Seen, State, next};
 pub use self::streams::{StreamChoices, StreamSet};
 

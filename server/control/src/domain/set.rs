@@ -53,6 +53,13 @@ pub struct DomainSet {
     pub version: Option<String>,
 }
 
+/// What is announced of a domain, and nothing else.
+pub(crate) fn announce(row: &mut DomainRow, outage: Option<crate::outage::Outage>) {
+    let mut choices = Choices::of(row);
+    choices.streams.outage = outage;
+    row.settings = to_json(&choices);
+}
+
 /// Which settings these are: another word for every other choice, the same for the same, whatever else befalls the domain.
 pub(super) fn version(row: &DomainRow) -> String {
     let chosen = to_json(&(

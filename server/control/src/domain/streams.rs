@@ -51,6 +51,15 @@ pub struct StreamChoices {
     pub external: Option<Vec<String>>,
     /// How people get accounts.
     pub joining: JoinChoices,
+    /// Where clients learn what is the matter when the domain does not answer (XEP-0455): URIs; empty: the platform's.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub status: Vec<String>,
+    /// What push services are told (XEP-0357): `nothing`, `count` or `sender`; `None`: `count`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub push: Option<String>,
+    /// What is announced ([`crate::outage`]).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outage: Option<crate::outage::Outage>,
 }
 
 impl Default for StreamChoices {
@@ -70,6 +79,9 @@ impl Default for StreamChoices {
             user_certificates: false,
             external: None,
             joining: JoinChoices::default(),
+            status: Vec::new(),
+            push: None,
+            outage: None,
         }
     }
 }
@@ -121,8 +133,14 @@ pub struct StreamSet {
     pub external: Option<Vec<String>>,
     /// How people get accounts.
     pub joining: JoinSet,
+    /// URIs of documents as XEP-0455 describes them, elsewhere; empty: the platform's.
+    pub status: Option<Vec<String>>,
+    /// `nothing`, `count` or `sender`.
+    pub push: Option<String>,
 }
 
+/// What push services may be told.
+const TOLD: [&str; 3] = ["nothing", "count", "sender"];
 /// Word for a domain that has no services for calls.
 const NONE: &str = "none";
 /// Services that can be named.
@@ -203,6 +221,15 @@ impl StreamSet {
         }
         external(self.external.as_deref().unwrap_or_default())?;
         self.joining.check()?;
+        status(self.status.as_deref().unwrap_or_default())?;
+        if let Some(bad) = self.push.as_deref().filter(|word| !TOLD.contains(word)) {
+            return Err(ControlError::invalid(
+                "push",
+                bad,
+                "push services cannot be told that",
+                format!("Use {}.", TOLD.join(", ")),
+            ));
+        }
         match self.client_ca.as_deref().map(str::trim) {
             None | Some("") => Ok(()),
             Some(pem) => authorities(pem),
@@ -237,6 +264,12 @@ impl StreamSet {
         now.idle_seconds = self.idle_seconds.or(now.idle_seconds);
         now.resume_seconds = self.resume_seconds.or(now.resume_seconds);
         now.archive_days = self.archive_days.or(now.archive_days);
+        if let Some(addresses) = &self.status {
+            now.status.clone_from(addresses);
+        }
+        if let Some(told) = &self.push {
+            now.push = Some(told.clone());
+        }
         if let Some(services) = &self.external {
             now.external = match services.as_slice() {
                 [] => None,
@@ -272,6 +305,9 @@ impl StreamSet {
             said.extend(value.map(|seconds| format!("{field} {seconds}")));
         }
         said.extend(self.archive_days.map(|days| format!("archive_days {days}")));
+        let addresses = self.status.iter();
+        said.extend(addresses.map(|addresses| format!("status {}", addresses.join(" "))));
+        said.extend(self.push.iter().map(|told| format!("push {told}")));
         let services = self.external.iter();
         said.extend(services.map(|services| format!("external {}", services.join(" "))));
         let pem = self.client_ca.iter();
@@ -321,6 +357,28 @@ fn external(services: &[String]) -> Result<()> {
             "this is not the address of a STUN or TURN server",
             "Write turn:HOST:PORT?transport=udp, or none.",
         )),
+    }
+}
+
+fn status(addresses: &[String]) -> Result<()> {
+    let good = |uri: &String| {
+        uri.len() <= ADDRESS_BYTES
+            && uri.starts_with("https://")
+            && uri.bytes().all(|b| b.is_ascii_graphic())
+    };
+    match addresses.iter().find(|uri| !good(uri)) {
+        Some(bad) => Err(ControlError::invalid(
+            "status",
+            bad.as_str(),
+            "clients cannot read this",
+            "Write https:// and the address of a document as XEP-0455 describes it.",
+        )),
+        None if addresses.len() > ADDRESSES => Err(ControlError::Limit {
+            what: "status addresses",
+            used: addresses.len() as u64,
+            limit: ADDRESSES as u64,
+        }),
+        None => Ok(()),
     }
 }
 
@@ -449,6 +507,26 @@ mod tests {
         assert_eq!(apply(set(&[])).expect("the platform's").external, None);
         assert!(apply(set(&["https://example.net"])).is_err());
         assert!(apply(set(&["none", "stun:example.net"])).is_err());
+    }
+
+    #[test]
+    fn ext_39_and_14_status_addresses_and_what_push_services_are_told() {
+        let set = |status: &[&str], push: &str| StreamSet {
+            status: Some(status.iter().map(|uri| (*uri).to_owned()).collect()),
+            push: Some(push.to_owned()),
+            ..StreamSet::default()
+        };
+        let own = apply(set(&["https://status.example.net/a.json"], "sender")).expect("good");
+        assert_eq!((own.status.len(), own.push.as_deref()), (1, Some("sender")));
+        for (status, push) in [
+            (&["http://status.example.net"][..], "count"),
+            (&["https://a b"], "count"),
+            (&["javascript:alert(1)"], "count"),
+            (&["https://x"; 11], "count"),
+            (&[], "body"),
+        ] {
+            assert!(apply(set(status, push)).is_err(), "{status:?} {push}");
+        }
     }
 
     #[test]

@@ -268,6 +268,9 @@ async fn call(house: &House, operation: Operation, actor: &Actor, of: &Objects) 
             .account_import(actor, domain, "nurse\n")
             .await
             .map(drop),
+        Operation::OutageShow => control.outage_show(actor, Some(domain)).await.map(drop),
+        Operation::OutageSet => control.outage_set(actor, Some(domain), None).await,
+        Operation::OutagePlatform => control.outage_set(actor, None, None).await,
         Operation::PeopleExport => control
             .people_export(
                 actor,
@@ -380,6 +383,7 @@ fn changes(operation: Operation) -> bool {
         | Operation::CertificateQueue
         | Operation::AuthorityList
         | Operation::AccountList
+        | Operation::OutageShow
         | Operation::AccountShow
         | Operation::InviteList
         | Operation::ComponentList
@@ -435,6 +439,8 @@ fn changes(operation: Operation) -> bool {
         | Operation::AccountImport
         | Operation::PeopleExport
         | Operation::PeopleImport
+        | Operation::OutageSet
+        | Operation::OutagePlatform
         | Operation::AccountSetPassword
         | Operation::AccountSuspend
         | Operation::AccountResume
@@ -494,6 +500,7 @@ fn is_platform(operation: Operation) -> bool {
         operation,
         Operation::DomainImport
             | Operation::LadderStep
+            | Operation::OutagePlatform
             | Operation::PlanList
             | Operation::PlanAdd
             | Operation::PlanSet

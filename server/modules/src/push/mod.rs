@@ -1,7 +1,8 @@
 //! Push notifications, XEP-0357 version 0.4.1: waking clients that are not there.
 //!
 //! A client names a node of its push service; when a message comes that somebody would want to know of, and the session that
-//! named it last is not there, the service is told that there is one, and nothing more: neither from whom nor what. A service
+//! named it last is not there, the service is told that there is one, and nothing more: neither from whom nor what, unless the
+//! domain's owner has its people's services told from whom ([`Told`]); never what. A service
 //! that refuses is not asked again; one that cannot be reached is forgotten after a while. Registrations are known in memory
 //! ([`Pushes`]), so that accounts without any cost nothing. Refuses: waking anybody for what the account has blocked, and
 //! services that it has blocked.
@@ -51,9 +52,33 @@ const fn door(name: &'static str) -> IqDoor {
     }
 }
 
+/// What push services are told: they are strangers to whoever writes, and seldom the domain's own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Told {
+    /// That something has come, without a summary.
+    Nothing,
+    /// That one message has.
+    #[default]
+    Count,
+    /// And from which bare address.
+    Sender,
+}
+
+impl Told {
+    /// The word of a domain's settings, `None` where nothing was chosen; a word of another version says the least.
+    pub fn parse(word: Option<&str>) -> Self {
+        match word {
+            None => Self::default(),
+            Some("sender") => Self::Sender,
+            Some("count") => Self::Count,
+            Some(_) => Self::Nothing,
+        }
+    }
+}
+
 static INFO: ModuleInfo = ModuleInfo {
     name: "push",
-    about: "wakes clients that are not there when something comes for them, telling nobody what or from whom",
+    about: "wakes clients that are not there when something comes for them, without a word of it",
     specs: &[Spec::Xep(357, "0.4.1")],
     switchable: true,
     iq: &[door("enable"), door("disable")],
@@ -170,7 +195,7 @@ impl Module for Push {
                 continue;
             }
             if let Some(id) = cx.modules.pushes.ask(&account, row, cx.now)
-                && let Some(iq) = publication(&account, &service, row, &id)
+                && let Some(iq) = publication(&account, &service, row, &id, summary(cx, glance))
             {
                 cx.send(iq);
             }
@@ -266,12 +291,29 @@ fn options(enable: &Element) -> Result<Option<Vec<u8>>, Refusal> {
     Ok(Some(written))
 }
 
-/// That something has come, and nothing more.
-fn publication(account: &BareJid, service: &Jid, row: &PushRow, id: &str) -> Option<Stanza> {
-    let summary = Form::result(SUMMARY)
-        .field(Field::new("message-count", "text-single").value("1"))
-        .into_element();
-    let notification = Element::new("notification", PUSH).child(summary);
+/// What the domain has services told of a message (XEP-0357 7).
+fn summary(cx: &Context<'_>, glance: &Glance<'_>) -> Option<Element> {
+    let told = cx.hosted.settings.push;
+    let count = Field::new("message-count", "text-single").value("1");
+    let mut form = match told {
+        Told::Nothing => return None,
+        Told::Count | Told::Sender => Form::result(SUMMARY).field(count),
+    };
+    if let (Told::Sender, Some(peer)) = (told, glance.peer()) {
+        form = form.field(Field::new("last-message-sender", "jid-single").value(peer.bare_str()));
+    }
+    Some(form.into_element())
+}
+
+/// That something has come.
+fn publication(
+    account: &BareJid,
+    service: &Jid,
+    row: &PushRow,
+    id: &str,
+    summary: Option<Element>,
+) -> Option<Stanza> {
+    let notification = Element::new("notification", PUSH).child_opt(summary);
     let publish = Element::new("publish", PUBSUB)
         .attr("node", row.node.as_str())
         .child(Element::new("item", PUBSUB).child(notification));

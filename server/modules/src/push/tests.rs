@@ -210,3 +210,31 @@ async fn ext_14_only_the_owner_registers_and_only_what_makes_sense() {
         assert_eq!(answer.contains("policy-violation"), n == 10, "{answer}");
     }
 }
+
+#[tokio::test]
+async fn ext_14_a_domain_chooses_what_services_are_told_and_never_what_was_written() {
+    use crate::push::Told;
+    const COUNT: &str = "<field var='message-count'";
+    const SENDER: &str = "<field var='last-message-sender' type='jid-single'><value>romeo@peer.example</value></field>";
+    for (word, count, sender) in [
+        (None, true, false),
+        (Some("nothing"), false, false),
+        (Some("count"), true, false),
+        (Some("sender"), true, true),
+        (Some("of another version"), false, false),
+    ] {
+        let (mut house, phone) = registered().await;
+        house.settings(|settings| settings.push = Told::parse(word));
+        house.gone(&phone).await;
+        house.clear();
+        house.receives(HELLO, Taken::Nobody).await;
+        let sent = house.take_sent();
+        assert!(
+            sent.contains("<notification xmlns='urn:xmpp:push:0'"),
+            "{word:?}: {sent}"
+        );
+        assert_eq!(sent.contains(COUNT), count, "{word:?}: {sent}");
+        assert_eq!(sent.contains(SENDER), sender, "{word:?}: {sent}");
+        assert!(!sent.contains("secret words"), "{word:?}: {sent}");
+    }
+}
