@@ -276,7 +276,8 @@ impl Server {
             store.clone(),
             tenancy.clone(),
             config.path(&config.uploads.dir),
-            &config.uploads,
+            wiring::bucket(&config)?,
+            config.uploads.days,
         );
         tasks.spawn(uploads.clone().follow(stop.clone()));
         let web = Arc::new(Web {

@@ -22,6 +22,7 @@ use crate::config::{Config, MailSecurity};
 use crate::mail::{Relay, Security};
 use crate::net::fetch::Web;
 use crate::net::guard::Guard;
+use crate::net::web::uploads::Bucket;
 use crate::zone::{Publisher, read_key};
 
 /// The master key in base64, instead of a file.
@@ -416,6 +417,31 @@ pub fn anchors(config: &Config) -> Result<Anchors, WiringError> {
         );
     }
     Ok(anchors)
+}
+
+/// The bucket for shared files, if there is one.
+pub fn bucket(config: &Config) -> Result<Option<Bucket>, WiringError> {
+    let section = &config.bucket;
+    if section.endpoint.is_empty() {
+        return Ok(None);
+    }
+    let given = |path: &Path| (!path.as_os_str().is_empty()).then(|| config.path(path));
+    let secret = match given(&section.secret_key_file) {
+        Some(file) => {
+            let text = std::fs::read_to_string(&file).map_err(|error| WiringError::Value {
+                key: "bucket.secret_key_file",
+                problem: format!("{}: {error}", file.display()),
+            })?;
+            crate::config::Secret::new(text.trim())
+        }
+        None => section.secret_key.clone(),
+    };
+    let bucket = Bucket::new(section, &secret, given(&section.roots).as_deref());
+    let bucket = bucket.map_err(|problem| WiringError::Value {
+        key: "bucket",
+        problem,
+    })?;
+    Ok(Some(bucket))
 }
 
 /// Whose certificates prove clients, where a domain says nothing else.

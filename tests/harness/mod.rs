@@ -12,6 +12,7 @@
 )]
 
 pub mod bind;
+pub mod bucket;
 pub mod demo;
 pub mod http;
 pub mod line;

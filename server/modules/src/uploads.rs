@@ -168,6 +168,7 @@ async fn slot(cx: &Context<'_>, iq: &Stanza) -> Result<Element, Refusal> {
         created: cx.now,
         ends: Timestamp(cx.now.0 + i64::from(limits.slot_seconds) * 1_000_000),
         stored: false,
+        place: None,
     };
     let tenant_bytes = cx.hosted.quota.upload_bytes();
     let made = cx

@@ -16,8 +16,8 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
 use parking_lot::Mutex;
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject as _;
+
+use crate::net::https;
 
 /// Largest answer that is taken, in bytes.
 const ANSWER_BYTES: usize = 1 << 20;
@@ -146,32 +146,8 @@ pub(super) struct Client {
 impl Client {
     /// `root`: a PEM file with the anchor of the directory's own certificate; `None`: the system's anchors.
     pub(super) fn new(root: Option<&Path>, overheard: Arc<Overheard>) -> Result<Self, Error> {
-        let other = |error: Box<dyn std::error::Error + Send + Sync>| Error::Other(error);
-        let mut roots = rustls::RootCertStore::empty();
-        match root {
-            Some(path) => {
-                for anchor in
-                    CertificateDer::pem_file_iter(path).map_err(|error| other(error.into()))?
-                {
-                    let anchor = anchor.map_err(|error| other(error.into()))?;
-                    roots.add(anchor).map_err(|error| other(error.into()))?;
-                }
-            }
-            None => {
-                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            }
-        }
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let tls = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| other(error.into()))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let connector = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
-            .https_only()
-            .enable_http1()
-            .build();
+        let connector = https::connector(root, https::Schemes::Https)
+            .map_err(|problem| Error::Other(problem.into()))?;
         Ok(Self {
             inner: Hyper::builder(TokioExecutor::new()).build(connector),
             overheard,

@@ -28,6 +28,11 @@ pub(super) fn run(place: &Place, command: &ConfigCommand) -> Outcome {
             with_runtime(async {
                 wiring::anchors(&config)?;
                 wiring::zone(&config)?;
+                if let Some(bucket) = wiring::bucket(&config)? {
+                    // It may be down for other reasons than the configuration, but who asks wants to know.
+                    let checked = bucket.check().await;
+                    checked.map_err(|error| Failure::other(6, error.to_string(), ""))?;
+                }
                 Resolver::new(&config.dns).map_err(|problem| Failure::other(78, problem, ""))?;
                 Ok(0)
             })?;

@@ -3,6 +3,7 @@
 //! All problems are reported in one go, each with path, value and what was expected. Unknown keys are refused, since a
 //! misspelt limit is no limit. Secrets are hidden in every text.
 
+mod bucket;
 mod schema;
 mod value;
 
@@ -10,10 +11,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub use schema::{
-    AcmeSecondSection, AcmeSection, ClientsSection, Config, DatabaseSection, DnsMode, DnsSection,
-    ExternalSection, FederationSection, LimitsSection, ListenSection, LogFormat, LogSection,
-    MailSecurity, PanelSection, PlatformSection, PolicyLevel, ServerSection, TlsSection,
-    UploadsSection, ZoneSection,
+    AcmeSecondSection, AcmeSection, BucketSection, ClientsSection, Config, DatabaseSection,
+    DnsMode, DnsSection, ExternalSection, FederationSection, LimitsSection, ListenSection,
+    LogFormat, LogSection, MailSecurity, PanelSection, PlatformSection, PolicyLevel, ServerSection,
+    TlsSection, UploadsSection, ZoneSection,
 };
 pub use value::Secret;
 
@@ -71,7 +72,10 @@ impl Problem {
 fn is_secret(section: &str, key: &str) -> bool {
     matches!(
         (section, key),
-        ("database", "url") | ("acme" | "acme_second", "eab_key") | ("external", "turn_secret")
+        ("database", "url")
+            | ("acme" | "acme_second", "eab_key")
+            | ("external", "turn_secret")
+            | ("bucket", "secret_key")
     )
 }
 
@@ -326,6 +330,7 @@ impl Config {
             let text = format!("platform.zone \"{zone}\" does not lie in \"{apex}\"");
             problems.push(Problem::new("zone.apex", text));
         }
+        bucket::check(&self.bucket, self.uploads.file_bytes, problems);
         if self.mail.hour > 23 {
             let text = format!("{} is no hour of the day: use 0 to 23", self.mail.hour);
             problems.push(Problem::new("mail.hour", text));

@@ -502,7 +502,7 @@ sections! {
     /// Files that people share (XEP-0363), at the public door: under platform.web, or else under the domain's own name, which
     /// works where the domain's website is this service.
     uploads: UploadsSection {
-        /// Where they are kept. A relative path starts in server.data_dir.
+        /// Where they are kept, if not in a bucket. A relative path starts in server.data_dir.
         dir: PathBuf = "uploads".into(),
         /// Bytes of one file.
         file_bytes: u64 = 104_857_600,
@@ -514,6 +514,29 @@ sections! {
         days: u32 = 60,
         /// Seconds within which a file must have begun to come once its address was given.
         slot_seconds: u32 = 300,
+    }
+
+    /// A bucket of S3-compatible storage, where new files of uploads are kept in place of uploads.dir. It needs the rights to put, get
+    /// and delete objects; nobody but this service may write below the prefix. Files that are elsewhere stay there until they end.
+    bucket: BucketSection {
+        /// Where the storage is: "https://s3.eu-central-1.amazonaws.com"; http:// on this machine only. Empty: there is none.
+        endpoint: String = String::new(),
+        /// Name of the bucket.
+        name: String = String::new(),
+        /// Its region, as signatures name it.
+        region: String = "us-east-1".into(),
+        /// What the keys of objects begin with; behind it come customer, domain and file: "PREFIX/17/42/…".
+        prefix: String = "domicile".into(),
+        /// Whether the bucket's name stands in front of the endpoint's: "https://NAME.s3.…"; otherwise it stands in the path.
+        virtual_host: bool = false,
+        /// Who we are there …
+        access_key: String = String::new(),
+        /// … and what proves it; best in the environment, as DOMICILE_BUCKET_SECRET_KEY, …
+        secret_key: Secret = Secret::default(),
+        /// … or in a file of this path.
+        secret_key_file: PathBuf = PathBuf::new(),
+        /// PEM file with the anchors of the endpoint's certificate, for a private CA. Empty: as the system.
+        roots: PathBuf = PathBuf::new(),
     }
 
     /// Streams of clients. Each domain may choose its own times (`domicile domain set`).

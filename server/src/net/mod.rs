@@ -4,6 +4,7 @@ pub mod dial;
 mod door;
 pub mod fetch;
 pub mod guard;
+pub mod https;
 pub mod internal;
 pub mod limits;
 pub mod lookup;

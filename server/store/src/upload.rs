@@ -1,4 +1,5 @@
-//! Files that accounts share (XEP-0363): slots, what was put into them, and how much that is. The bytes are not here.
+//! Files that accounts share (XEP-0363): slots, what was put into them, and how much that is. The bytes are not
+//! here; of those in a bucket, what has lost its row is known until its object has gone too.
 
 use xmpp::timestamp::Timestamp;
 
@@ -26,6 +27,8 @@ pub struct UploadRow {
     pub ends: Timestamp,
     /// There is a file.
     pub stored: bool,
+    /// Key of its object in the bucket; `None`: it is in the directory, if anywhere.
+    pub place: Option<String>,
 }
 
 /// The end of what stays.
@@ -69,6 +72,7 @@ struct Raw {
     created: i64,
     ends: i64,
     stored: bool,
+    place: Option<String>,
 }
 
 impl From<Raw> for UploadRow {
@@ -83,6 +87,7 @@ impl From<Raw> for UploadRow {
             created: Timestamp(raw.created),
             ends: Timestamp(raw.ends),
             stored: raw.stored,
+            place: raw.place,
         }
     }
 }
@@ -164,7 +169,7 @@ impl DomainStore {
     pub async fn uploads_of(&self, account: AccountId, limit: u32) -> Result<Vec<UploadRow>> {
         let rows: Vec<Raw> = rd!(self.store, p => {
             sqlx::query_as(
-                "SELECT token, domain, account, name, type, size, created, ends, stored FROM uploads \
+                "SELECT token, domain, account, name, type, size, created, ends, stored, place FROM uploads \
                  WHERE domain = $1 AND account = $2 AND stored ORDER BY created DESC LIMIT $3",
             )
             .bind(self.id.0).bind(account.0).bind(i64::from(limit)).fetch_all(p).await
@@ -193,11 +198,51 @@ impl Store {
     pub async fn upload_find(&self, token: &str) -> Result<Option<UploadRow>> {
         let row: Option<Raw> = rd!(self, p => {
             sqlx::query_as(
-                "SELECT token, domain, account, name, type, size, created, ends, stored FROM uploads WHERE token = $1",
+                "SELECT token, domain, account, name, type, size, created, ends, stored, place FROM uploads WHERE token = $1",
             )
             .bind(token).fetch_optional(p).await
         })?;
         Ok(row.map(UploadRow::from))
+    }
+
+    /// Says where the bytes of an empty slot will be, before the first of them goes there: in the bucket, below `prefix`, by tenant
+    /// and domain. A slot that was given a place once keeps it. `None`: the slot is gone, or filled.
+    ///
+    /// # Errors
+    /// See [`crate::StoreError`].
+    pub async fn upload_place(&self, token: &str, prefix: &str) -> Result<Option<String>> {
+        let place: Option<(String,)> = wr!(self, p => {
+            sqlx::query_as(
+                "UPDATE uploads SET place = COALESCE(place, CAST($2 AS TEXT) || (SELECT CAST(tenant AS TEXT) FROM domains \
+                 WHERE domains.id = uploads.domain) || '/' || CAST(domain AS TEXT) || '/' || token) \
+                 WHERE token = $1 AND NOT stored RETURNING place",
+            )
+            .bind(token).bind(prefix).fetch_optional(p).await
+        })?;
+        Ok(place.map(|(place,)| place))
+    }
+
+    /// Objects of the bucket whose files have gone, at most `limit`, after this one.
+    ///
+    /// # Errors
+    /// See [`crate::StoreError`].
+    pub async fn uploads_gone(&self, after: &str, limit: u32) -> Result<Vec<String>> {
+        let gone: Vec<(String,)> = rd!(self, p => {
+            sqlx::query_as("SELECT place FROM uploads_gone WHERE place > $1 ORDER BY place LIMIT $2")
+                .bind(after).bind(i64::from(limit)).fetch_all(p).await
+        })?;
+        Ok(gone.into_iter().map(|(place,)| place).collect())
+    }
+
+    /// An object has gone after its file.
+    ///
+    /// # Errors
+    /// See [`crate::StoreError`].
+    pub async fn upload_forgotten(&self, place: &str) -> Result<()> {
+        wr!(self, p => {
+            sqlx::query("DELETE FROM uploads_gone WHERE place = $1").bind(place).execute(p).await.map(|_| ())
+        })?;
+        Ok(())
     }
 
     /// The slot is filled; false: it is gone, or was filled already.

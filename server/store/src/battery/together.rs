@@ -56,6 +56,8 @@ battery! {
             "domains_departed", "acme_accounts", "acme_spent", "acme_authorities",
             // Emptied by itself: see `sqlite_s_log_of_a_removed_domain_goes_too`.
             "archive_waiting",
+            // What is left to do in the bucket once rows have gone: see `ext_30_an_object_is_known_until_it_has_gone`.
+            "uploads_gone",
             "acme_revocations", "mails", "tenant_hours", "tenant_days", "platform_hours", "platform_days",
         ];
         let mut tables = tables(&store).await;

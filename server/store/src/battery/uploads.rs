@@ -13,6 +13,7 @@ pub(super) fn slot(token: &str, domain: DomainId, account: AccountId, size: u64)
         created: NOW,
         ends: Timestamp(NOW.0 + 10),
         stored: false,
+        place: None,
     }
 }
 
@@ -46,6 +47,35 @@ battery! {
         assert!(d.account_remove("juliet", NOW).await.expect("removed"));
         let unknown = store.uploads_unknown(vec!["t1".into(), "t5".into()]).await.expect("read");
         assert_eq!(unknown, ["t1", "t5"], "files leave with the account");
+    }
+
+    ext_30_an_object_is_known_until_it_has_gone(store) {
+        let (tenant, row, d) = house(&store, "example.com", "aaa").await;
+        let account = d.account_add("juliet", &[], NOW).await.expect("added");
+        for token in ["t1", "t2", "t3"] {
+            assert_eq!(d.upload_slot(&slot(token, row.id, account, 1), 9, 9, 9).await.expect("asked"), SlotMade::Made);
+        }
+        let key = |token: &str| format!("files/{tenant}/{}/{token}", row.id);
+        let place = async |token: &str, prefix: &str| store.upload_place(token, prefix).await.expect("asked");
+        assert_eq!(place("t1", "files/").await, Some(key("t1")));
+        assert_eq!(place("t1", "elsewhere/").await, Some(key("t1")), "once said");
+        assert_eq!(place("t2", "files/").await, Some(key("t2")));
+        assert_eq!(place("nobody's", "files/").await, None);
+        assert!(store.upload_stored("t1", NEVER).await.expect("written"));
+        assert_eq!(place("t1", "files/").await, None, "filled");
+        let found = store.upload_find("t1").await.expect("read").expect("there");
+        assert_eq!(found.place, Some(key("t1")));
+
+        let gone = async || store.uploads_gone("", 10).await.expect("read");
+        assert!(gone().await.is_empty());
+        // A slot that ended while bytes may have been on their way, and one that nothing ever went into.
+        assert_eq!(store.uploads_end(Timestamp(NOW.0 + 10), 10).await.expect("ended").len(), 2);
+        assert_eq!(gone().await, [key("t2")]);
+        assert!(store.domain_remove(&row, false, NOW).await.expect("removed"));
+        assert_eq!(gone().await, [key("t1"), key("t2")], "with the domain");
+        assert_eq!(store.uploads_gone(&key("t1"), 10).await.expect("read"), [key("t2")]);
+        store.upload_forgotten(&key("t1")).await.expect("forgotten");
+        assert_eq!(gone().await, [key("t2")]);
     }
 
     comp_02_a_component_s_secret_is_kept_for_its_domain(store) {

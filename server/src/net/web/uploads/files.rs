@@ -1,4 +1,4 @@
-//! Where the bytes of shared files are: a small trait, and a directory behind it.
+//! Where the bytes of shared files are: a small trait, and a directory behind it; [`super::bucket`] is the other place.
 //!
 //! A file is written beside its place, synced, and moved into it in one step, so that a name never stands for half a file.
 //! Refuses: names that are no tokens.
@@ -8,11 +8,15 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use axum::body::Body;
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use tokio::fs::{self, File};
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _, BufWriter};
+use tokio::time::timeout;
 
+/// A piece of a body must come within this time.
+const PIECE: Duration = Duration::from_secs(60);
 /// Bytes read at once.
 const READ: usize = 64 * 1024;
 /// Bytes written at once.
@@ -23,32 +27,58 @@ const LEFT: Duration = Duration::from_secs(24 * 3600);
 /// Bytes as they come; an error ends them.
 pub(super) type Stream = BoxStream<'static, io::Result<Bytes>>;
 
-/// A place for files, by token.
+/// A body as it comes; every piece of it must come within [`PIECE`].
+pub(super) fn paced(body: Body) -> Stream {
+    let body = Box::pin(body.into_data_stream());
+    stream::unfold(body, |mut body| async move {
+        let next = match timeout(PIECE, body.next()).await {
+            Ok(next) => next?.map_err(io::Error::other),
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        };
+        Some((next, body))
+    })
+    .boxed()
+}
+
+/// The same bytes, and `InvalidData` where there are more or fewer than `size`.
+pub(super) fn exact(size: u64, bytes: Stream) -> Stream {
+    stream::unfold(Some((bytes, size)), |state| async move {
+        let (mut bytes, left) = state?;
+        let wrong = || Some((Err(io::ErrorKind::InvalidData.into()), None));
+        match bytes.next().await {
+            Some(Ok(piece)) => match left.checked_sub(piece.len() as u64) {
+                Some(left) => Some((Ok(piece), Some((bytes, left)))),
+                None => wrong(),
+            },
+            Some(Err(error)) => Some((Err(error), None)),
+            None if left > 0 => wrong(),
+            None => None,
+        }
+    })
+    .boxed()
+}
+
+/// A place for files, each by its name there.
 #[async_trait]
 pub(super) trait Files: Send + Sync {
     /// Keeps exactly `size` bytes; what it returns for is durable.
     ///
     /// # Errors
     /// `InvalidData` where there are more or fewer; the stream's, the place's. Nothing is kept then.
-    async fn put(&self, token: &str, size: u64, bytes: Stream) -> io::Result<()>;
-    /// Gives `length` bytes from `from` on.
+    async fn put(&self, name: &str, size: u64, bytes: Stream) -> io::Result<()>;
+    /// Gives `length` bytes, one at least, from `from` on.
     ///
     /// # Errors
     /// `NotFound`, and the place's.
-    async fn get(&self, token: &str, from: u64, length: u64) -> io::Result<Stream>;
+    async fn get(&self, name: &str, from: u64, length: u64) -> io::Result<Stream>;
     /// Removes it; what is not there is gone already.
     ///
     /// # Errors
     /// The place's.
-    async fn remove(&self, token: &str) -> io::Result<()>;
-    /// Every token there is, some at a time, through `look`; removes what was begun and never finished.
-    ///
-    /// # Errors
-    /// The place's.
-    async fn tokens(&self) -> io::Result<Vec<String>>;
+    async fn remove(&self, name: &str) -> io::Result<()>;
 }
 
-/// A directory with one below it for every beginning of a token.
+/// A directory with one below it for every beginning of a token, which is a file's name there.
 pub(super) struct Directory(pub(super) PathBuf);
 
 impl Directory {
@@ -62,6 +92,40 @@ impl Directory {
             }
             _ => Err(io::ErrorKind::NotFound.into()),
         }
+    }
+
+    /// Every token there is; removes what was begun and never finished.
+    ///
+    /// # Errors
+    /// The place's.
+    pub(super) async fn tokens(&self) -> io::Result<Vec<String>> {
+        let mut tokens = Vec::new();
+        let mut all = match fs::read_dir(&self.0).await {
+            Ok(all) => all,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(tokens),
+            Err(error) => return Err(error),
+        };
+        while let Some(below) = all.next_entry().await? {
+            if !below.file_type().await?.is_dir() {
+                continue;
+            }
+            let mut files = fs::read_dir(below.path()).await?;
+            while let Some(file) = files.next_entry().await? {
+                let name = file.file_name().to_string_lossy().into_owned();
+                if !name.starts_with('.') {
+                    tokens.push(name);
+                    continue;
+                }
+                let modified = file.metadata().await.and_then(|m| m.modified());
+                let age =
+                    modified.map(|at| SystemTime::now().duration_since(at).unwrap_or_default());
+                if age.is_ok_and(|age| age > LEFT) {
+                    // Somebody else's look may have been quicker.
+                    let _ = fs::remove_file(file.path()).await;
+                }
+            }
+        }
+        Ok(tokens)
     }
 }
 
@@ -83,7 +147,7 @@ async fn sync(directory: &Path) -> io::Result<()> {
 
 #[async_trait]
 impl Files for Directory {
-    async fn put(&self, token: &str, size: u64, mut bytes: Stream) -> io::Result<()> {
+    async fn put(&self, token: &str, size: u64, bytes: Stream) -> io::Result<()> {
         let (below, place) = self.place(token)?;
         fs::create_dir_all(&below).await?;
         let path = below.join(format!(".{token}.{:016x}", rand::random::<u64>()));
@@ -94,16 +158,9 @@ impl Files for Directory {
             .open(&path)
             .await?;
         let mut file = BufWriter::with_capacity(WRITE, file);
-        let mut left = size;
-        while let Some(chunk) = bytes.next().await {
-            let chunk = chunk?;
-            left = left
-                .checked_sub(chunk.len() as u64)
-                .ok_or(io::ErrorKind::InvalidData)?;
-            file.write_all(&chunk).await?;
-        }
-        if left > 0 {
-            return Err(io::ErrorKind::InvalidData.into());
+        let mut bytes = exact(size, bytes);
+        while let Some(piece) = bytes.next().await {
+            file.write_all(&piece?).await?;
         }
         file.flush().await?;
         file.get_ref().sync_all().await?;
@@ -139,36 +196,6 @@ impl Files for Directory {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
-    }
-
-    async fn tokens(&self) -> io::Result<Vec<String>> {
-        let mut tokens = Vec::new();
-        let mut all = match fs::read_dir(&self.0).await {
-            Ok(all) => all,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(tokens),
-            Err(error) => return Err(error),
-        };
-        while let Some(below) = all.next_entry().await? {
-            if !below.file_type().await?.is_dir() {
-                continue;
-            }
-            let mut files = fs::read_dir(below.path()).await?;
-            while let Some(file) = files.next_entry().await? {
-                let name = file.file_name().to_string_lossy().into_owned();
-                if !name.starts_with('.') {
-                    tokens.push(name);
-                    continue;
-                }
-                let modified = file.metadata().await.and_then(|m| m.modified());
-                let age =
-                    modified.map(|at| SystemTime::now().duration_since(at).unwrap_or_default());
-                if age.is_ok_and(|age| age > LEFT) {
-                    // Somebody else's look may have been quicker.
-                    let _ = fs::remove_file(file.path()).await;
-                }
-            }
-        }
-        Ok(tokens)
     }
 }
 

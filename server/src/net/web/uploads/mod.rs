@@ -1,11 +1,16 @@
 //! Shared files at the public door (XEP-0363): one PUT into a slot, then GET and HEAD for whoever knows the address.
 //!
-//! What comes is what the slot was made for, byte for byte in number; it is durable before it is acknowledged. Files are
+//! What comes is what the slot was made for, byte for byte in number; it is durable before it is acknowledged, in a directory or
+//! in a bucket of S3-compatible storage. Where a file goes is written down before its first byte goes there, and what has lost its
+//! row is known until its bytes have gone too: a crash in between leaves nothing that nobody knows of. Files are
 //! shown by browsers only where they are pictures, sounds, films or plain text; everything else is saved, and nothing runs
 //! (EXT-30). Under a domain's name its own files are served only; the platform's name serves all. Refuses: listing, and
 //! changing a file that is there.
 
+mod bucket;
 mod files;
+
+pub use bucket::Bucket;
 
 use std::collections::HashSet;
 use std::io;
@@ -17,21 +22,19 @@ use axum::body::Body;
 use axum::extract::{Extension, Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use futures_util::stream::StreamExt as _;
 use parking_lot::Mutex;
 use store::{NEVER, Store, UploadRow};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use xmpp::timestamp::Timestamp;
 
-use self::files::{Directory, Files, Stream};
+use self::files::{Directory, Files, Stream, paced};
 use super::Arrival;
-use crate::config::UploadsSection;
 use crate::net::now;
 use crate::tenancy::Tenancy;
 
-/// A piece of a body must come within this time.
-const PIECE: Duration = Duration::from_secs(60);
+/// Seconds after which whoever was refused for now may try again.
+const AGAIN: &str = "30";
 /// Between two looks for what has ended.
 const EVERY: Duration = Duration::from_secs(600);
 /// What ends is forgotten so many at a time.
@@ -45,7 +48,9 @@ const CACHE: &str = "max-age=86400";
 pub struct Uploads {
     store: Store,
     tenancy: Arc<Tenancy>,
-    files: Box<dyn Files>,
+    directory: Directory,
+    /// Where new files go, if there is one.
+    bucket: Option<Bucket>,
     days: u32,
     /// Tokens that are being written.
     coming: Mutex<HashSet<String>>,
@@ -64,25 +69,38 @@ impl Drop for Coming<'_> {
 }
 
 impl Uploads {
-    /// In the directory of the configuration; `dir` is its path.
+    /// In a bucket, or in a directory below `dir`, which is there for what came before the bucket, too. Files go after so many `days`;
+    /// 0: with their account.
     pub fn new(
         store: Store,
         tenancy: Arc<Tenancy>,
         dir: PathBuf,
-        section: &UploadsSection,
+        bucket: Option<Bucket>,
+        days: u32,
     ) -> Arc<Self> {
         Arc::new(Self {
             store,
             tenancy,
-            files: Box::new(Directory(dir)),
-            days: section.days,
+            directory: Directory(dir),
+            bucket,
+            days,
             coming: Mutex::default(),
         })
     }
 
     /// Removes what has ended, and what nobody knows any more, until `stop`.
     pub async fn follow(self: Arc<Self>, stop: CancellationToken) {
-        let mut looks = interval_at(Instant::now() + EVERY, EVERY);
+        if let Some(bucket) = &self.bucket {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                checked = bucket.check() => match checked {
+                    Ok(()) => tracing::info!("the bucket for shared files is in order"),
+                    // Everything else goes on; who wants to share a file is told to try again.
+                    Err(error) => tracing::error!(%error, "no files can be shared for now"),
+                }
+            }
+        }
+        let mut looks = interval(EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -102,31 +120,61 @@ impl Uploads {
     }
 
     async fn look(&self, now: Timestamp) -> io::Result<usize> {
-        let failed = |error: store::StoreError| io::Error::other(error);
         loop {
-            let ended = self.store.uploads_end(now, AT_ONCE).await.map_err(failed)?;
-            if ended.len() < AT_ONCE as usize {
+            let ended = self.store.uploads_end(now, AT_ONCE).await;
+            if ended.map_err(io::Error::other)?.len() < AT_ONCE as usize {
                 break;
             }
         }
-        // Of files whose row has gone, whatever the reason, nothing else remains.
+        Ok(self.tidy_directory().await? + self.tidy_bucket().await?)
+    }
+
+    /// Of files whose row has gone, whatever the reason, nothing else remains.
+    async fn tidy_directory(&self) -> io::Result<usize> {
         let mut gone = 0;
-        let tokens = self.files.tokens().await?;
+        let tokens = self.directory.tokens().await?;
         for some in tokens.chunks(AT_ONCE as usize) {
             let unknown = self.store.uploads_unknown(some.to_vec()).await;
-            for token in unknown.map_err(failed)? {
-                self.files.remove(&token).await?;
+            for token in unknown.map_err(io::Error::other)? {
+                self.directory.remove(&token).await?;
                 gone += 1;
             }
         }
         Ok(gone)
     }
 
+    /// The same for the bucket, where looking through everything would be paid for: the rows have left behind what to remove.
+    async fn tidy_bucket(&self) -> io::Result<usize> {
+        let Some(bucket) = &self.bucket else {
+            return Ok(0);
+        };
+        let (mut gone, mut after) = (0, String::new());
+        loop {
+            let places = self.store.uploads_gone(&after, AT_ONCE).await;
+            let places = places.map_err(io::Error::other)?;
+            for place in &places {
+                let token = place.rsplit('/').next().unwrap_or_default();
+                // Its bytes are on their way yet, and would arrive after this.
+                if self.coming.lock().contains(token) {
+                    continue;
+                }
+                bucket.remove(place).await?;
+                let forgotten = self.store.upload_forgotten(place).await;
+                forgotten.map_err(io::Error::other)?;
+                gone += 1;
+            }
+            match places.last() {
+                Some(last) if places.len() == AT_ONCE as usize => after.clone_from(last),
+                _ => return Ok(gone),
+            }
+        }
+    }
+
     /// The row of a token, where this name serves it.
     async fn find(&self, token: &str, arrival: &Arrival) -> Result<UploadRow, Response> {
         let row = self.store.upload_find(token).await.map_err(|error| {
             tracing::error!(%error, "a shared file cannot be looked up");
-            StatusCode::SERVICE_UNAVAILABLE.into_response()
+            unavailable("try again\n")
         })?;
         let row = row.filter(|row| row.ends.0 > now().0);
         let served = row.filter(|row| match &arrival.tls.identity {
@@ -137,6 +185,32 @@ impl Uploads {
             None => true,
         });
         served.ok_or_else(|| (StatusCode::NOT_FOUND, "no such file\n").into_response())
+    }
+
+    /// Where a file is, and its name there.
+    fn place<'a>(&'a self, row: &'a UploadRow) -> io::Result<(&'a dyn Files, &'a str)> {
+        match (&row.place, &self.bucket) {
+            (None, _) => Ok((&self.directory, &row.token)),
+            (Some(place), Some(bucket)) => Ok((bucket, place)),
+            (Some(place), None) => {
+                let text = format!("{place} is in a bucket, and [bucket] names none");
+                Err(io::Error::other(text))
+            }
+        }
+    }
+
+    /// Takes a file to where new ones go.
+    async fn keep(&self, mut row: UploadRow, bytes: Stream) -> io::Result<()> {
+        if let Some(bucket) = &self.bucket {
+            let place = self.store.upload_place(&row.token, bucket.prefix()).await;
+            // Its account has gone meanwhile.
+            let place = place
+                .map_err(io::Error::other)?
+                .ok_or(io::ErrorKind::NotFound)?;
+            row.place = Some(place);
+        }
+        let (files, name) = self.place(&row)?;
+        files.put(name, row.size, bytes).await
     }
 
     fn claim(&self, token: &str) -> Option<Coming<'_>> {
@@ -221,24 +295,16 @@ async fn put(uploads: &Uploads, row: &UploadRow, request: Request) -> Response {
     if !empty.is_ok_and(|row| row.is_some_and(|row| !row.stored)) {
         return refused(StatusCode::CONFLICT, "there is a file already\n".into());
     }
-    let body = Box::pin(request.into_body().into_data_stream());
-    let bytes: Stream = futures_util::stream::unfold(body, |mut body| async move {
-        let next = match timeout(PIECE, body.next()).await {
-            Ok(next) => next?.map_err(io::Error::other),
-            Err(_) => Err(io::ErrorKind::TimedOut.into()),
-        };
-        Some((next, body))
-    })
-    .boxed();
-    match uploads.files.put(&row.token, row.size, bytes).await {
+    match uploads.keep(row.clone(), paced(request.into_body())).await {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
             let text = "that was not as long as it said\n".into();
             return refused(StatusCode::BAD_REQUEST, text);
         }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return gone(),
         Err(error) => {
             tracing::warn!(%error, "a file could not be kept");
-            return refused(StatusCode::INTERNAL_SERVER_ERROR, "not kept\n".into());
+            return unavailable("not kept; the slot is as it was: try again\n");
         }
     }
     let ends = match uploads.days {
@@ -248,12 +314,22 @@ async fn put(uploads: &Uploads, row: &UploadRow, request: Request) -> Response {
     match uploads.store.upload_stored(&row.token, ends).await {
         Ok(true) => refused(StatusCode::CREATED, String::new()),
         // Its account has gone meanwhile; the file goes with the next look.
-        Ok(false) => refused(StatusCode::NOT_FOUND, "no such slot any more\n".into()),
+        Ok(false) => gone(),
         Err(error) => {
             tracing::error!(%error, "a file that was kept cannot be written down");
-            refused(StatusCode::SERVICE_UNAVAILABLE, "not kept\n".into())
+            unavailable("not kept; the slot is as it was: try again\n")
         }
     }
+}
+
+fn gone() -> Response {
+    (StatusCode::NOT_FOUND, "no such slot any more\n").into_response()
+}
+
+/// A refusal for now (RFC 9110 15.6.4).
+fn unavailable(text: &'static str) -> Response {
+    let again = [(header::RETRY_AFTER, AGAIN)];
+    (StatusCode::SERVICE_UNAVAILABLE, again, text).into_response()
 }
 
 async fn get(uploads: &Uploads, row: &UploadRow, method: &Method, headers: &HeaderMap) -> Response {
@@ -319,11 +395,20 @@ async fn get(uploads: &Uploads, row: &UploadRow, method: &Method, headers: &Head
     if method == Method::HEAD {
         return response;
     }
-    match uploads.files.get(&row.token, from, length).await {
+    let read = match uploads.place(row) {
+        Ok((files, name)) => files.get(name, from, length).await,
+        Err(error) => Err(error),
+    };
+    match read {
         Ok(stream) => *response.body_mut() = Body::from_stream(stream),
         Err(error) => {
-            tracing::error!(%error, "a shared file cannot be read");
-            return (StatusCode::NOT_FOUND, "no such file\n").into_response();
+            tracing::error!(%error, token = row.token, "a shared file cannot be read");
+            return match error.kind() {
+                io::ErrorKind::NotFound => {
+                    (StatusCode::NOT_FOUND, "no such file\n").into_response()
+                }
+                _ => unavailable("the file cannot be had for now: try again\n"),
+            };
         }
     }
     response

@@ -1,0 +1,17 @@
+-- Files of uploads in a bucket (XEP-0363): each has the key of its object, from before the first byte goes there. What loses its
+-- row, for whatever reason, leaves the key behind, so that the object goes too.
+
+ALTER TABLE uploads ADD COLUMN place TEXT; -- NULL: in the directory
+
+CREATE TABLE uploads_gone (
+    place TEXT COLLATE "C" NOT NULL PRIMARY KEY
+);
+
+CREATE FUNCTION uploads_go() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO uploads_gone (place) VALUES (OLD.place) ON CONFLICT DO NOTHING;
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER uploads_go AFTER DELETE ON uploads FOR EACH ROW WHEN (OLD.place IS NOT NULL)
+    EXECUTE FUNCTION uploads_go();
