@@ -16,6 +16,7 @@ pub fn domain(number: usize) -> String {
 }
 
 /// Domains with their certificates, in files.
+#[derive(Debug)]
 pub struct Domains {
     /// Where they lie.
     pub dir: PathBuf,

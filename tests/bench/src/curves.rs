@@ -15,7 +15,7 @@ use crate::report::{align, words};
 use crate::scenario::chat;
 use crate::scenario::idle::{at_rest, quiet};
 use crate::scenario::{Crew, Size, Unit, offline, online};
-use crate::subject::{Kind, Subject};
+use crate::subject::{Kind, Options, Subject};
 use crate::world::{PASSWORD, World, user};
 
 /// Messages in flight in all, whatever the number of sessions or peers.
@@ -136,7 +136,11 @@ pub async fn domains(
     for count in counts {
         eprintln!("{}: {count} domains …", kind.name());
         let all = Domains::make(&world.fresh("domains")?, *count)?;
-        let subject = Subject::start_with(kind, world, Some(&all))?;
+        let options = Options {
+            domains: Some(&all),
+            ..Options::default()
+        };
+        let subject = Subject::start_with(kind, world, &options)?;
         offline(online(&subject.gate, 0..1).await?).await?;
         let start = subject.process.used()?.micros();
         quiet(&subject.process).await?;

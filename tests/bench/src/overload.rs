@@ -20,7 +20,7 @@ use crate::machine::{self, Process, Used};
 use crate::scenario::chat;
 use crate::scenario::{Crew, Meter, online};
 use crate::soak::{find, leave};
-use crate::subject::{Kind, Subject};
+use crate::subject::{Kind, Options, Subject};
 use crate::world::{PASSWORD, World, user};
 
 /// Pairs that chat meanwhile.
@@ -118,7 +118,11 @@ struct Storm {
 
 /// Runs the storm for so long; whether all was good.
 pub async fn run(world: &World, time: Duration) -> Outcome<bool> {
-    let subject = Subject::start(Kind::Domicile, world)?;
+    let options = Options {
+        refuses: true,
+        ..Options::default()
+    };
+    let subject = Subject::start_with(Kind::Domicile, world, &options)?;
     let gate = subject.gate.spread();
     // Everybody's salt is hashed before anything is counted, and everybody's first log-in is over.
     let warm = online(&gate, 0..USERS).await?;

@@ -8,7 +8,7 @@ use super::{Sample, Scenario, Size, offline, online};
 use crate::Outcome;
 use crate::authority::{self, Domains};
 use crate::client::Gate;
-use crate::subject::{Kind, Subject};
+use crate::subject::{Kind, Options, Subject};
 use crate::world::World;
 
 /// Domains that are used, at most: it says enough.
@@ -49,7 +49,11 @@ async fn once(
         };
         found.entry(scenario).or_default().push(sample);
     };
-    let subject = Subject::start_with(kind, world, Some(domains))?;
+    let options = Options {
+        domains: Some(domains),
+        ..Options::default()
+    };
+    let subject = Subject::start_with(kind, world, &options)?;
     offline(online(&subject.gate, 0..1).await?).await?;
     let start = subject.process.used()?;
     keep(Scenario::Start, start.micros(), count);

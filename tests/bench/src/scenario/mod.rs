@@ -28,7 +28,7 @@ use crate::Outcome;
 use crate::client::{Client, Gate};
 use crate::floor;
 use crate::machine::{Process, Used};
-use crate::subject::{Kind, Subject};
+use crate::subject::{Kind, Options, Subject};
 use crate::world::{PASSWORD, World, user};
 
 /// Without any unit done for this long, something is lost.
@@ -124,6 +124,14 @@ impl Scenario {
         Self::DomainFirst,
         Self::Start,
     ];
+
+    /// What a server needs beyond accounts to run it.
+    pub fn options(self) -> Options<'static> {
+        Options {
+            archive: self == Self::Archive,
+            ..Options::default()
+        }
+    }
 
     /// The unit of work, in words.
     pub fn words(self, size: &Size) -> String {
@@ -296,13 +304,14 @@ async fn measured(
         // The others keep nothing: this one has an installation of its own.
         Scenario::Archive => {
             state.running = None;
-            let subject = Subject::start_archiving(kind, world)?;
+            let subject = Subject::start_with(kind, world, &scenario.options())?;
             return patiently(scenario, &subject, size).await;
         }
         _ => {}
     }
     if state.running.is_none() {
-        state.running = Some(Subject::start(kind, world)?);
+        let subject = Subject::start_with(kind, world, &scenario.options())?;
+        state.running = Some(subject);
     }
     let subject = state.running.as_ref().ok_or("no server")?;
     patiently(scenario, subject, size).await

@@ -1,29 +1,41 @@
 //! Ours: `domicile serve` on the demo's installation, with the world's DNS away and the limits of `domicile.toml`.
 
+use std::path::Path;
 use std::process::Command;
 
-use super::configure;
 use super::postgres::{self, Database};
+use super::{Options, configure};
 use crate::Outcome;
-use crate::authority::{self, Domains};
+use crate::authority;
 use crate::machine::Process;
 use crate::world::{CUSTOMER, DOMAIN, World, copy};
+
+/// How many milliseconds late it may be before it refuses whoever comes, when it refuses at all; the default.
+const LATE: &str = "50";
+
+fn configured(config: &Path, address: &str, dir: &Path, options: &Options<'_>) -> Outcome<()> {
+    configure(
+        "domicile.toml",
+        config,
+        &[
+            ("ADDRESS", address),
+            ("DIR", &dir.to_string_lossy()),
+            ("LATE", if options.refuses { LATE } else { "0" }),
+        ],
+    )
+}
 
 /// The same on a PostgreSQL of its own; the database is the second.
 pub(super) fn start_on_postgres(
     world: &World,
-    archive: bool,
+    options: &Options<'_>,
 ) -> Outcome<(Process, Database, String)> {
     let dir = world.fresh("domicile-postgres")?;
     copy(&world.home(), &dir)?;
     let address = world.address(5);
     let config = dir.join("domicile.toml");
-    configure(
-        "domicile.toml",
-        &config,
-        &[("ADDRESS", &address), ("DIR", &dir.to_string_lossy())],
-    )?;
-    if !archive {
+    configured(&config, &address, &dir, options)?;
+    if !options.archive {
         let off = ["domain", "set", DOMAIN, "--modules-off", "archive"];
         world.command(&dir, &off)?;
     }
@@ -47,21 +59,13 @@ pub(super) fn start_on_postgres(
     Ok((process, database, address))
 }
 
-pub(super) fn start(
-    world: &World,
-    domains: Option<&Domains>,
-    archive: bool,
-) -> Outcome<(Process, String)> {
+pub(super) fn start(world: &World, options: &Options<'_>) -> Outcome<(Process, String)> {
     let dir = world.fresh("domicile")?;
     copy(&world.home(), &dir)?;
     let address = world.address(2);
     let config = dir.join("domicile.toml");
-    configure(
-        "domicile.toml",
-        &config,
-        &[("ADDRESS", &address), ("DIR", &dir.to_string_lossy())],
-    )?;
-    if let Some(domains) = domains {
+    configured(&config, &address, &dir, options)?;
+    if let Some(domains) = options.domains {
         let list: String = (0..domains.count)
             .map(|number| {
                 let (name, (chain, key)) = (authority::domain(number), domains.files(number));
@@ -76,7 +80,7 @@ pub(super) fn start(
             &["domain", "import", &file, "--tenant", CUSTOMER, "--proven"],
         )?;
     }
-    if !archive {
+    if !options.archive {
         let off = ["domain", "set", DOMAIN, "--modules-off", "archive"];
         world.command(&dir, &off)?;
     }

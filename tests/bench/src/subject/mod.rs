@@ -121,6 +121,18 @@ impl Kind {
     }
 }
 
+/// What a server is to have or to do beyond one domain and its accounts.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options<'a> {
+    /// More domains, each with a certificate of its own.
+    pub domains: Option<&'a Domains>,
+    /// Messages are archived for their users (XEP-0313).
+    pub archive: bool,
+    /// Ours refuses connections while it does not keep up, as it does by default. What a unit costs is measured without that:
+    /// on a busy machine it would be the machine's neighbours who decide who gets in.
+    pub refuses: bool,
+}
+
 /// A running server.
 pub struct Subject {
     /// Its process.
@@ -134,25 +146,17 @@ pub struct Subject {
 impl Subject {
     /// Starts a server with a fresh copy of the world's domain and accounts, and returns when it answers.
     pub fn start(kind: Kind, world: &World) -> Outcome<Self> {
-        Self::start_with(kind, world, None)
+        Self::start_with(kind, world, &Options::default())
     }
 
-    /// The same with more domains.
-    pub fn start_with(kind: Kind, world: &World, domains: Option<&Domains>) -> Outcome<Self> {
-        Self::begin(kind, world, domains, false)
-    }
-
-    /// The same with one domain, which archives messages for its users (XEP-0313); otherwise none does.
-    pub fn start_archiving(kind: Kind, world: &World) -> Outcome<Self> {
-        Self::begin(kind, world, None, true)
-    }
-
-    fn begin(kind: Kind, world: &World, domains: Option<&Domains>, archive: bool) -> Outcome<Self> {
+    /// The same with what differs from the plain server.
+    pub fn start_with(kind: Kind, world: &World, options: &Options<'_>) -> Outcome<Self> {
         let mut database = None;
+        let (domains, archive) = (options.domains, options.archive);
         let started = match kind {
-            Kind::Domicile => domicile::start(world, domains, archive),
+            Kind::Domicile => domicile::start(world, options),
             Kind::Postgres => {
-                domicile::start_on_postgres(world, archive).map(|(server, own, address)| {
+                domicile::start_on_postgres(world, options).map(|(server, own, address)| {
                     database = Some(own);
                     (server, address)
                 })
