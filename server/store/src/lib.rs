@@ -361,8 +361,11 @@ impl Store {
                 SqlitePoolOptions::new()
                     .max_connections(connections)
                     .acquire_timeout(patience * 2)
-                    // A connection in this process does not go away.
+                    // A connection in this process does not go away, and nothing is won by a new one: it begins without its
+                    // cache, whose memory was in use a moment ago and is in pieces now.
                     .test_before_acquire(false)
+                    .max_lifetime(None)
+                    .idle_timeout(None)
                     // COMPAT: sqlx 0.9. When the disk is full SQLite rolls back by itself; sqlx then counts on a transaction
                     // that is no more, and would refuse to begin another one on this connection for ever.
                     .before_acquire(|connection, _| {

@@ -1,7 +1,8 @@
 //! Mixed traffic for a long time, and nothing left of it: chat that is archived, log-ins and log-outs, connections that are cut,
-//! presence, messages for people who are away, all of it also between two servers, whose streams come and go. Memory must end
-//! where it was after the first third; sessions, connections, tasks and descriptors must be gone when everybody is, and the
-//! databases must have the rows that they had, and the archive. How long anything took is not judged.
+//! presence, messages for people who are away, all of it also between two servers, whose streams come and go. Memory must have
+//! stopped growing by half-time, when the database's caches are full, and end where it was then; sessions, connections, tasks and
+//! descriptors must be gone when everybody is, and the databases must have the rows that they had, and the archive. How long
+//! anything took is not judged.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -46,8 +47,10 @@ const SETTING: Setting = Setting {
     archive: true,
     more: "\n[federation]\nidle_seconds = 20\n",
 };
-/// How much more memory at the end than after a third is none: allocators keep some.
+/// How much more memory at the end than when it had stopped growing is none: allocators keep some.
 const GROWTH: f64 = 1.05;
+/// It has stopped growing when a step adds no more than this.
+const STEP: f64 = 1.01;
 
 /// The doors of the web and the database may keep so many descriptors more.
 const SPARE: usize = 8;
@@ -204,6 +207,24 @@ fn rows(world: &World, side: &str) -> Outcome<BTreeMap<String, u64>> {
     Ok(found)
 }
 
+/// Whether memory, in bytes after each step, stopped growing and stayed there.
+fn memory(held: &[f64]) -> (String, bool) {
+    let last = held.last().copied().unwrap_or_default();
+    let half = &held[..held.len() / 2];
+    let settled = half
+        .windows(2)
+        .position(|two| two[1] <= two[0] * STEP)
+        .map(|at| (at + 2, half[at + 1]));
+    let end = format!("{:.1} MB at the end", last / 1e6);
+    match settled {
+        None => (format!("{end}, and growing until half-time"), false),
+        Some((step, then)) => {
+            let words = format!("{end}, {:.1} MB by step {step}", then / 1e6);
+            (words, last <= then * GROWTH)
+        }
+    }
+}
+
 /// One of the two servers, and what it was like when nobody was there.
 struct Watched<'a> {
     name: &'static str,
@@ -286,16 +307,8 @@ impl<'a> Watched<'a> {
             format!("{tasks} tasks, {} before", self.tasks),
             tasks <= self.tasks,
         );
-        let third = self.held.get(3).copied().unwrap_or(f64::NAN);
-        let last = self.held.last().copied().unwrap_or(f64::NAN);
-        judge(
-            format!(
-                "{:.1} MB at the end, {:.1} MB after a third",
-                last / 1e6,
-                third / 1e6
-            ),
-            last <= third * GROWTH,
-        );
+        let (words, holds) = memory(&self.held);
+        judge(words, holds);
         let after = rows(world, self.name)?;
         let other: Vec<String> = after
             .iter()
@@ -426,4 +439,22 @@ pub async fn run(world: &World, time: Duration, pace: Pace) -> Outcome<bool> {
         good &= watched.end(world).await?;
     }
     Ok(good)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::memory;
+
+    #[test]
+    fn memory_may_fill_caches_and_no_more() {
+        let cache = [50e6, 58e6, 66e6, 66.2e6, 66e6, 66e6, 66e6, 66.4e6];
+        assert_eq!(
+            memory(&cache),
+            ("66.4 MB at the end, 66.2 MB by step 4".to_owned(), true)
+        );
+        let slow: Vec<f64> = (0..12).map(|step| 66e6 * 1.008_f64.powi(step)).collect();
+        assert!(!memory(&slow).1, "a leak of less than a step may add");
+        let fast: Vec<f64> = (0..12).map(|step| 66e6 * 1.03_f64.powi(step)).collect();
+        assert!(!memory(&fast).1, "it never settles");
+    }
 }
