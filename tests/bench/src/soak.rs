@@ -54,9 +54,20 @@ const STEP: f64 = 1.01;
 
 /// The doors of the web and the database may keep so many descriptors more.
 const SPARE: usize = 8;
-/// Tables whose rows come and go by themselves: what was announced to other processes lies there for a day, and what was seen
-/// of a domain's records changes with each look.
-const PASSING: &[&str] = &["changes", "findings", "archive", "archive_waiting"];
+/// Tables whose rows come and go by themselves: what was announced to other processes lies there for a day, what was seen
+/// of a domain's records changes with each look, and what moved is told by the hour and the day.
+const PASSING: &[&str] = &[
+    "changes",
+    "findings",
+    "archive",
+    "archive_waiting",
+    "domain_hours",
+    "domain_days",
+    "tenant_hours",
+    "tenant_days",
+    "platform_hours",
+    "platform_days",
+];
 /// Nothing may be left after this.
 const PATIENCE: Duration = Duration::from_secs(300);
 
