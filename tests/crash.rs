@@ -5,7 +5,8 @@ mod harness;
 use std::collections::BTreeSet;
 
 use harness::demo::{Demo, loopback};
-use harness::xmpp::Client;
+use harness::peers::{Trust, prosody};
+use harness::xmpp::{Client, between};
 
 /// Design rule "acknowledged means durable": an iq result that follows messages on the same stream acknowledges them,
 /// because a stream is processed in order (ROUTE-01).
@@ -47,7 +48,7 @@ fn acknowledged_messages_survive_kill_9() {
     let mut order = Vec::new();
     while !seen.contains(&last) {
         let stanza = reader.until("id='m-");
-        let id = harness::xmpp::between(&stanza, "id='m-", "'").expect("an id");
+        let id = between(&stanza, "id='m-", "'").expect("an id");
         seen.insert(id.to_owned());
         order.push(id.to_owned());
     }
@@ -78,13 +79,13 @@ fn archived(demo: &Demo, jid: &str) -> BTreeSet<String> {
             if stanza.starts_with("<iq ") {
                 break stanza;
             }
-            let id = harness::xmpp::between(&stanza, "id='m-", "'").expect("an id");
+            let id = between(&stanza, "id='m-", "'").expect("an id");
             assert!(found.insert(id.to_owned()), "{id} twice");
         };
         if fin.contains("complete='true'") {
             return found;
         }
-        let last = harness::xmpp::between(&fin, "<last>", "</last>").expect("a last one");
+        let last = between(&fin, "<last>", "</last>").expect("a last one");
         after = format!("<after>{last}</after>");
     }
 }
@@ -128,4 +129,96 @@ fn sigterm_says_goodbye_and_ends_cleanly() {
     assert!(status.success(), "{status:?} of {pid}");
     let rest = client.connection.rest();
     assert!(rest.contains("<system-shutdown"), "{rest}");
+}
+
+/// What is acknowledged goes to another server, whatever happens here: also what waited while that server answered nobody, once
+/// and in order, with the time it was written (XEP-0203); after an orderly stop as after a crash.
+#[test]
+fn route_02_acknowledged_messages_to_another_server_survive_the_end() {
+    let (dir, listen) = (tempfile::tempdir().expect("directory"), loopback());
+    let mut demo = Demo::start_in(listen, dir.path(), &[]);
+    let peer = prosody(&demo, "prosody.example", Trust::Strict);
+    let romeo = format!("romeo@{}", peer.domain);
+    let mut reader = peer.online("romeo", "reader");
+    // A domain for each, so that no stream is open: on that everything leaves the process at once.
+    for (how, who) in [
+        ("killed", "alice@one.example"),
+        ("stopped", "bob@two.example"),
+    ] {
+        peer.service.signal("STOP");
+        let mut writer = Client::online(&demo, who, how);
+        for i in 0..20 {
+            writer.message(&romeo, &format!("m-{how}-{i:02}"), "acknowledged");
+        }
+        let meanwhile = writer.settle();
+        assert!(
+            !meanwhile.iter().any(|item| item.contains("type='error'")),
+            "{meanwhile:?}"
+        );
+        match how {
+            "killed" => drop(demo.kill_9()),
+            _ => assert!(demo.terminate().success()),
+        }
+        peer.service.signal("CONT");
+        demo = Demo::start_in(listen, dir.path(), &[]);
+        let mut writer = Client::online(&demo, who, "again");
+        writer.message(&romeo, &format!("m-{how}-last"), "afterwards");
+        let mut seen = Vec::new();
+        while seen.last().is_none_or(|id| id != "last") {
+            let stanza = reader.until(&format!("id='m-{how}-"));
+            let id = between(&stanza, &format!("id='m-{how}-"), "'").expect("an id");
+            assert_eq!(stanza.contains("urn:xmpp:delay"), id != "last", "{stanza}");
+            seen.push(id.to_owned());
+        }
+        let due = (0..20).map(|i| format!("{i:02}"));
+        let due: Vec<_> = due.chain(["last".to_owned()]).collect();
+        assert_eq!(seen, due, "{how}: once and in order");
+    }
+}
+
+/// On a stream that is open nothing is committed: what is acknowledged has left the process.
+#[test]
+fn route_02_messages_on_their_way_to_another_server_survive_kill_9() {
+    let (dir, listen) = (tempfile::tempdir().expect("directory"), loopback());
+    let demo = Demo::start_in(listen, dir.path(), &[]);
+    let peer = prosody(&demo, "prosody.example", Trust::Strict);
+    let romeo = format!("romeo@{}", peer.domain);
+    let mut reader = peer.online("romeo", "reader");
+    let mut alice = Client::online(&demo, "alice@one.example", "sender");
+    alice.message(&romeo, "m-first", "opens the stream");
+    reader.until("id='m-first'");
+    for batch in 0..20 {
+        for i in 0..10 {
+            alice.message(&romeo, &format!("m-{batch:02}-{i}"), "acknowledged");
+            reader.message(
+                "alice@one.example",
+                &format!("back-{batch:02}-{i}"),
+                "meanwhile",
+            );
+        }
+        alice.settle();
+    }
+    for i in 0..200 {
+        alice.message(&romeo, &format!("m-loose-{i}"), "unacknowledged");
+    }
+    demo.kill_9();
+    let due: Vec<_> = (0..20)
+        .flat_map(|batch| (0..10).map(move |i| format!("{batch:02}-{i}")))
+        .collect();
+    let mut seen = Vec::new();
+    while seen.len() < due.len() {
+        let stanza = reader.until("id='m-");
+        seen.push(between(&stanza, "id='m-", "'").expect("an id").to_owned());
+    }
+    assert_eq!(seen, due, "once and in order");
+    let demo = Demo::start_in(listen, dir.path(), &[]);
+    let mut alice = Client::online(&demo, "alice@one.example", "sender");
+    alice.message(&romeo, "m-last", "afterwards");
+    let mut after = Vec::new();
+    while after.last().is_none_or(|id| id != "last") {
+        let stanza = reader.until("id='m-");
+        after.push(between(&stanza, "id='m-", "'").expect("an id").to_owned());
+    }
+    let twice: Vec<_> = after.iter().filter(|id| due.contains(id)).collect();
+    assert!(twice.is_empty(), "{twice:?}");
 }

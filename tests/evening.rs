@@ -18,7 +18,8 @@ fn account(demo: &Demo, jid: &str) -> Value {
 }
 
 /// Design rule "acknowledged means durable", as clients see it: what XEP-0198 acknowledged before the crash is in the archives
-/// of both sides and of the room, once, in order; the rest is said again under the same ids and is there too.
+/// of both sides and of the room, once, in order, and has reached the other server; the rest is said again under the same ids
+/// and is there too.
 #[test]
 fn an_evening_of_clients_survives_kill_9() {
     let dir = tempfile::tempdir().expect("temporary directory");
@@ -57,4 +58,5 @@ fn an_evening_of_clients_survives_kill_9() {
     for what in ["kept", "acknowledged", "read"] {
         assert!(result[what].as_u64() > Some(80), "{what}: {result}");
     }
+    assert!(result["across"].as_u64() > Some(20), "across: {result}");
 }

@@ -19,7 +19,7 @@ use xmpp::stream::component::{Component, is_handshake};
 use xmpp::stream::{Answer, Ask, Event, Order, Seed, StreamCondition, StreamError, TlsInfo};
 
 use crate::net::limits::{Admission, StreamLimits};
-use crate::net::pump::{self, Host, Transport};
+use crate::net::pump::{self, Host, Later, Transport};
 use crate::net::tls::Secure;
 use crate::router::Router;
 use crate::session::Outbox;
@@ -178,7 +178,7 @@ impl Host for ComponentHost {
         }
     }
 
-    fn stanza(&mut self, stanza: Stanza) -> Option<BoxFuture<'static, ()>> {
+    fn stanza(&mut self, stanza: Stanza) -> Option<Later> {
         let name = self.place.lock().as_ref().map(|place| place.name.clone())?;
         let domain = self.door.tenancy.get(name.as_str())?;
         self.door.router.component_stanza(&domain, stanza)

@@ -18,7 +18,6 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use control::Control;
 use dna::Proven;
-use futures_util::future::BoxFuture;
 use modules::{Direction, Modules, hooks};
 use tokio::time::Instant;
 use xmpp::jid::{BareJid, DomainName, Jid};
@@ -30,18 +29,18 @@ use crate::component::Components;
 use crate::metrics::{Metrics, Route};
 use crate::net::limits::Recipients;
 use crate::net::now;
+pub use crate::net::pump::Later;
 use crate::session::{BindRefused, Outbox, PushError, Session, Sessions};
 use crate::tenancy::{Domain, Tenancy};
-
-/// What the sender's stream waits for before its next stanza.
-pub type Later = BoxFuture<'static, ()>;
 
 /// The way to other servers; federation is behind it.
 pub trait Remote: Send + Sync {
     /// Sends a stanza whose `from` is at a domain hosted here and whose `to` is at one that is not. The pair is
     /// (`from` domain, `to` domain), its order is kept (ROUTE-02, VHOST-07). Returns at once: the stanza is queued within
     /// the pair's bounds, and whatever fails later comes back through [`Router::reply`] as an error from `to` (ROUTE-05).
-    fn send(&self, stanza: Stanza);
+    /// What it returns is over when neither a crash of this process nor a peer that is not there loses the stanza; `None`: it
+    /// is none that anybody would miss.
+    fn send(&self, stanza: Stanza) -> Option<Later>;
 }
 
 /// A peer's stanza is not of the pair that its stream has proved. The stream ends: `<improper-addressing/>` without
@@ -159,12 +158,12 @@ impl Router {
         };
         self.metrics.limit(limit);
         let (router, session) = (self.this.upgrade()?, session.clone());
-        Some(Box::pin(async move {
+        Some(Later::Done(Box::pin(async move {
             tokio::time::sleep_until(until).await;
             if let Some(later) = router.client_stanza(&session, stanza) {
                 later.await;
             }
-        }))
+        })))
     }
 
     fn client_stanza(&self, session: &Arc<Session>, stanza: Stanza) -> Option<Later> {
@@ -212,10 +211,7 @@ impl Router {
         }
         match self.tenancy.get(to.domain()) {
             Some(domain) => self.local(&domain, stanza),
-            None => {
-                self.send_remote(stanza);
-                None
-            }
+            None => self.send_remote(stanza),
         }
     }
 
@@ -244,12 +240,12 @@ impl Router {
         };
         self.metrics.limit(limit);
         let (router, domain) = (self.this.upgrade()?, domain.clone());
-        Some(Box::pin(async move {
+        Some(Later::Done(Box::pin(async move {
             tokio::time::sleep_until(until).await;
             if let Some(later) = router.onward(&domain, stanza) {
                 later.await;
             }
-        }))
+        })))
     }
 
     /// What a client's stream answers by itself: it goes the way of everything else that the session is sent.
@@ -262,12 +258,14 @@ impl Router {
     pub fn reply(&self, reply: Stanza) {
         let Some(to) = reply.to() else { return };
         let Some(domain) = self.tenancy.get(to.domain()) else {
-            return self.send_remote(reply);
+            // Answers and errors are not kept: there is nothing to wait for.
+            let _ = self.send_remote(reply);
+            return;
         };
         if domain.service.is_some() {
             // What a service sent has not arrived, for one: it wants to know.
             if let Some(later) = self.local(&domain, reply) {
-                tokio::spawn(later);
+                tokio::spawn(later.done());
             }
         } else if to.resource().is_some() {
             if let Some(session) = self.sessions.get(to) {
@@ -279,7 +277,7 @@ impl Router {
         {
             // A subscription that could not be delivered, or what a module has asked: the account wants to know, not a session
             // (IM-11).
-            tokio::spawn(later);
+            tokio::spawn(later.done());
         }
     }
 
@@ -440,11 +438,14 @@ impl Router {
         }
     }
 
-    fn send_remote(&self, stanza: Stanza) {
+    fn send_remote(&self, stanza: Stanza) -> Option<Later> {
         self.metrics.routed(Route::Peer);
         match self.remote.get() {
             Some(remote) => remote.send(stanza),
-            None => self.bounce_unreachable(&stanza),
+            None => {
+                self.bounce_unreachable(&stanza);
+                None
+            }
         }
     }
 
@@ -632,7 +633,7 @@ impl Router {
                 })
             };
         }
-        Some(match hook {
+        Some(Later::Done(match hook {
             Hook::IqToServer => boxed!(hooks::iq_to_server),
             Hook::IqToAccount => boxed!(hooks::iq_to_account),
             Hook::IqAnswered => boxed!(hooks::iq_answered),
@@ -655,7 +656,7 @@ impl Router {
                 }
             }),
             Hook::IqToSession => Box::pin(async move { router.to_session(&domain, stanza).await }),
-        })
+        }))
     }
 
     /// IM-39: to a stranger a session looks like none.

@@ -238,6 +238,7 @@ impl Server {
                 "sessions wait for their clients to come back"
             );
         }
+        let outgoing = federation.restore(&store).await?;
         let components = Arc::new(ComponentDoor {
             tenancy: tenancy.clone(),
             router: router.clone(),
@@ -320,6 +321,13 @@ impl Server {
             let listener = tokio::net::TcpListener::from_std(socket)?;
             tasks.spawn(plain::serve(listener, door, stop.clone()));
         }
+        if outgoing.stanzas > 0 {
+            tracing::info!(
+                stanzas = outgoing.stanzas,
+                "what waited for other servers is sent on"
+            );
+        }
+        federation.send_on(outgoing);
         tracing::info!(domains = tenancy.len(), "serving");
         Ok(Self {
             listeners,
@@ -412,6 +420,7 @@ impl Server {
         {
             tracing::warn!(left = self.tasks.len(), "some streams did not end in time");
         }
+        self.live.federation.finish().await;
         let kept = self.live.router.keep_sessions().await;
         if kept > 0 {
             tracing::info!(sessions = kept, "sessions kept for their clients");

@@ -23,7 +23,7 @@ from slixmpp.plugins.xep_0454 import XEP_0454
 
 UPLOAD = "urn:xmpp:http:upload:0"
 # Acknowledged messages of each writer before the server may be killed, and how many may be under way.
-ENOUGH = 40
+ENOUGH = 75
 WINDOW = 25
 
 
@@ -109,8 +109,9 @@ async def room(place, people):
             await other.hears(id_, body, other.said)
 
 
-async def flow(place, a, b):
-    """a writes to b and to the room without a pause, a window ahead of the acknowledgements, until the line breaks."""
+async def flow(place, a, b, elsewhere):
+    """a writes to b, to the room and to another server without a pause, a window ahead of the acknowledgements, until the line
+    breaks."""
     n = 0
     while a.home.is_set():
         if len(a.pending()) >= WINDOW:
@@ -121,6 +122,7 @@ async def flow(place, a, b):
         name = a.boundjid.user
         a.say(await a.message(b.boundjid.bare, f"flow-{name}-{n}", f"flow {n}", [b.boundjid]))
         a.say(await a.message(place["room"], f"flow-{name}-room-{n}", f"flow {n}", None, "groupchat"))
+        a.say(await a.message(elsewhere.boundjid.bare, f"across-{name}-{n}", f"across {n}"))
 
 
 async def until_flowing(writers, since):
@@ -135,11 +137,11 @@ async def until_flowing(writers, since):
             raise RuntimeError("nothing is acknowledged")
 
 
-async def crash(place, alice, bob):
+async def crash(place, alice, bob, elsewhere):
     """Everybody writes; the server is killed; who was cut off comes back and says again what was not acknowledged."""
     writers = (alice, bob)
     since = {writer: len(writer.acked) for writer in writers}
-    flows = [asyncio.ensure_future(flow(place, a, b)) for a, b in ((alice, bob), (bob, alice))]
+    flows = [asyncio.ensure_future(flow(place, a, b, elsewhere)) for a, b in ((alice, bob), (bob, alice))]
     await until_flowing(writers, since)
     print("flowing", flush=True)
     await asyncio.wait_for(asyncio.gather(*flows), DEADLINE)
@@ -177,6 +179,17 @@ async def whole(place, alice, bob, before):
             first = list(dict.fromkeys(found))
             expect(f"order for {reader.boundjid} in {of}", due, first)
             total += len(due)
+    return total
+
+
+async def across(writers, elsewhere):
+    """Who is at the other server has heard everything that was acknowledged, sooner or later."""
+    total = 0
+    for writer in writers:
+        due = [id_ for id_ in writer.sent if id_.startswith("across-")]
+        while any((writer.boundjid.bare, None, id_) not in elsewhere.seen for id_ in due):
+            await asyncio.wait_for(elsewhere.heard.get(), DEADLINE)
+        total += len(due)
     return total
 
 
@@ -235,8 +248,9 @@ async def run(place):
     await chats(*people)
     await file(place, alice, bob)
     await room(place, people)
-    before, again = await crash(place, alice, bob)
+    before, again = await crash(place, alice, bob, romeo)
     total = await whole(place, alice, bob, before)
+    crossed = await across((alice, bob), romeo)
 
     # The evening goes on, with the peer too.
     for a, b in ((alice, romeo), (romeo, alice), (romeo, bob)):
@@ -249,7 +263,7 @@ async def run(place):
     expect("what the second device cannot read", [], [id_ for id_ in due if id_ not in texts])
     for client in (*people, tablet):
         await client.leave()
-    return {"kept": total, "acknowledged": sum(map(len, before.values())), "again": again, "read": len(texts)}
+    return {"kept": total, "across": crossed, "acknowledged": sum(map(len, before.values())), "again": again, "read": len(texts)}
 
 
 if __name__ == "__main__":

@@ -103,6 +103,11 @@ impl Service {
         self.child.id()
     }
 
+    /// Sends it a signal: `STOP` and `CONT` make it a server that is there and answers nobody, and bring it back.
+    pub fn signal(&self, name: &str) {
+        signal(self.child.id(), name);
+    }
+
     /// SIGKILL, as a crash would.
     pub fn kill_9(mut self) {
         self.child.kill().expect("SIGKILL");

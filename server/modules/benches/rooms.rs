@@ -30,8 +30,9 @@ impl Switchboard for Sink {
     fn hosts(&self, domain: &str) -> bool {
         domain == "one.example"
     }
-    fn route(&self, stanza: Stanza) {
+    fn route(&self, stanza: Stanza) -> Option<modules::Later> {
         black_box(stanza);
+        None
     }
     async fn local(&self, stanza: Stanza) {
         black_box(stanza);

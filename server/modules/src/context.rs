@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use store::{DomainStore, StoreError};
 use xmpp::jid::{BareJid, DomainName, Jid};
@@ -15,7 +15,7 @@ use xmpp::timestamp::Timestamp;
 use crate::hooks::ModuleSet;
 use crate::info::Hooks;
 use crate::memory::Modules;
-use crate::switchboard::Switchboard;
+use crate::switchboard::{Later, Switchboard};
 
 /// A hosted domain as modules see it; made when the domain is loaded, replaced when control changes it.
 #[derive(Clone, Debug)]
@@ -265,8 +265,17 @@ pub struct Context<'a> {
     pub now: Timestamp,
     /// What modules remember between calls.
     pub(crate) modules: &'a Modules,
+    /// In a box, made when there is something: every future of a hook holds a context.
+    sent: Mutex<Option<Box<Sent>>>,
+}
+
+/// What a handler has sent.
+#[derive(Default)]
+struct Sent {
     /// Stanzas for hosted domains; handled when the handler has ended, in order.
-    pending: Mutex<VecDeque<Stanza>>,
+    pending: VecDeque<Stanza>,
+    /// What those for other servers have to wait for.
+    sending: Vec<Later>,
 }
 
 impl<'a> Context<'a> {
@@ -281,7 +290,7 @@ impl<'a> Context<'a> {
             switchboard,
             now,
             modules,
-            pending: Mutex::default(),
+            sent: Mutex::default(),
         }
     }
 
@@ -300,13 +309,17 @@ impl<'a> Context<'a> {
     pub fn send(&self, stanza: Stanza) {
         let Some(to) = stanza.to() else { return };
         if self.switchboard.hosts(to.domain()) {
-            self.pending
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
+            self.sent()
+                .get_or_insert_default()
+                .pending
                 .push_back(stanza);
-        } else {
-            self.switchboard.route(stanza);
+        } else if let Some(later) = self.switchboard.route(stanza) {
+            self.sent().get_or_insert_default().sending.push(later);
         }
+    }
+
+    fn sent(&self) -> MutexGuard<'_, Option<Box<Sent>>> {
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Hands an answer (iq result, any error) to whoever asked.
@@ -341,10 +354,12 @@ impl<'a> Context<'a> {
     }
 
     pub(crate) fn next_pending(&self) -> Option<Stanza> {
-        self.pending
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop_front()
+        self.sent().as_mut()?.pending.pop_front()
+    }
+
+    /// What has to be over before what was sent to another server would survive a crash.
+    pub(crate) fn next_sending(&self) -> Option<Later> {
+        self.sent().as_mut()?.sending.pop()
     }
 }
 

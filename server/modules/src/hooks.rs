@@ -617,6 +617,11 @@ pub fn is_of_the_moment(message: &Stanza) -> bool {
     crate::offline::is_of_the_moment(message)
 }
 
+/// Whether anybody would want to find a message later (XEP-0160 3, XEP-0334 4); its type is another question.
+pub fn is_worth_keeping(message: &Stanza) -> bool {
+    crate::offline::worth_keeping(message)
+}
+
 /// Modules that the domain has on, in order.
 pub(crate) fn modules_of(hosted: &Hosted) -> impl Iterator<Item = &'static dyn Module> {
     hosted.on.iter()
@@ -743,7 +748,7 @@ async fn inbound(cx: &Context<'_>, presence: &Stanza) {
     }
 }
 
-/// Handles what handlers sent to hosted domains. They have let go of their locks, so one may lead to the next; presence
+/// Handles what handlers sent to hosted domains, and waits for what they sent to others. They have let go of their locks, so one may lead to the next; presence
 /// within the domain, the bulk of it, needs no way round through the router.
 async fn finish(cx: &Context<'_>) {
     while let Some(stanza) = cx.next_pending() {
@@ -753,5 +758,8 @@ async fn finish(cx: &Context<'_>) {
         } else {
             cx.switchboard.local(stanza).await;
         }
+    }
+    while let Some(later) = cx.next_sending() {
+        later.await;
     }
 }

@@ -57,7 +57,7 @@ pub use info::{ModuleInfo, Service, Spec};
 pub use memory::{Limits, Modules, PubsubLimits};
 pub use passage::{Direction, Glance, Passage, Seen, Taken};
 pub use push::Told;
-pub use switchboard::{SessionUpdate, SessionView, Switchboard};
+pub use switchboard::{Later, SessionUpdate, SessionView, Switchboard};
 pub use uploads::{UploadLimits, escaped};
 
 /// All modules; the order is the order of hooks and of the table.

@@ -287,7 +287,7 @@ async fn keep(
 }
 
 /// Whether anybody would want to find it later (XEP-0160 3, XEP-0334 4).
-fn worth_keeping(message: &Stanza) -> bool {
+pub(crate) fn worth_keeping(message: &Stanza) -> bool {
     let content = Content::of(message);
     if content.any(Content::NO_STORE.and(Content::NO_PERMANENT_STORE)) {
         return false;

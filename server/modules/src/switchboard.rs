@@ -3,6 +3,7 @@
 //! Why a trait: a module cannot reach a socket, a stream or another tenant's session by accident. Refuses: anything about
 //! connections, addresses or TLS (ROUTE-13).
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -12,6 +13,9 @@ use xmpp::stream::StreamCondition;
 
 use crate::administration::{NotDone, Work};
 
+/// What whoever sent a stanza waits for.
+pub type Later = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// The live server as modules see it. Everything but [`Switchboard::local`] returns at once and never blocks.
 #[async_trait]
 pub trait Switchboard: Send + Sync {
@@ -19,8 +23,9 @@ pub trait Switchboard: Send + Sync {
     fn hosts(&self, domain: &str) -> bool;
 
     /// Sends a stanza to a domain hosted elsewhere, as this server; both addresses are set. Failures come back as error
-    /// stanzas from the addressee (ROUTE-05).
-    fn route(&self, stanza: Stanza);
+    /// stanzas from the addressee (ROUTE-05). What it returns is over when a crash would not lose the stanza any more; `None`:
+    /// it is none that is kept.
+    fn route(&self, stanza: Stanza) -> Option<Later>;
 
     /// Handles a stanza for a hosted domain as if it had come in from this server, to the end: sessions, hooks, errors.
     /// Called after a handler has ended and let go of its locks, never within it.

@@ -498,10 +498,11 @@ impl Switchboard for House {
         self.hosted.iter().any(|h| h.domain.as_str() == domain)
     }
 
-    fn route(&self, stanza: Stanza) {
+    fn route(&self, stanza: Stanza) -> Option<crate::Later> {
         let to = stanza.to().expect("an addressee");
         assert!(!self.hosts(to.domain()), "ROUTE-08");
         lock(&self.state).sent.push_back(stanza);
+        None
     }
 
     async fn local(&self, stanza: Stanza) {

@@ -591,7 +591,7 @@ sections! {
         ping_seconds: u32 = 300,
         /// How long it has to say anything at all then; what it has not acknowledged goes out on another connection.
         pong_seconds: u32 = 60,
-        /// Stanzas that may wait for a stream, per pair of domains.
+        /// Stanzas that may wait for a stream, per pair of domains; those that people would miss do so in the database too.
         queue_stanzas: u32 = 1000,
     }
 

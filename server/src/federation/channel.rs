@@ -25,12 +25,13 @@ use xmpp::stream::{
 };
 
 use super::Federation;
-use super::pair::{Carrier, Pair};
+use super::carrier::Carrier;
+use super::pair::Pair;
 use super::standing::Fall;
 use crate::net::limits::Patience;
 use crate::net::now;
 use crate::router::Later;
-use crate::session::{Lane, Outbox};
+use crate::session::{Lane, Outbox, Progress};
 
 /// What a proof on a stream rests on: everything that judging one pair of it needs beside the world outside.
 #[derive(Clone, Debug)]
@@ -73,6 +74,8 @@ pub(super) struct Channel {
     carried: Vec<Arc<Pair>>,
     /// Pairs that have left, of which something may not be acknowledged yet.
     former: Vec<Arc<Pair>>,
+    /// For those who wait until what they have put here has left the process.
+    progress: Option<Arc<Progress>>,
     max_bytes: Option<usize>,
     /// The other side acknowledges (XEP-0198).
     acks: bool,
@@ -137,6 +140,7 @@ impl Channel {
             pairs,
             carried: Vec::new(),
             former: Vec::new(),
+            progress: None,
             max_bytes: None,
             acks: false,
             refusals: None,
@@ -202,8 +206,9 @@ impl Channel {
         let both_ways = self.pairs.lock().iter().any(its);
         let way = (self.ours, both_ways);
         let carrier = Carrier::new(&self.outbox, proven.clone(), self.max_bytes, way);
-        for (stanza, error) in pair.accepted(carrier) {
-            self.federation.parts.router.bounce(&stanza, *error);
+        self.progress = Some(carrier.progress.clone());
+        for (left, error) in pair.accepted(carrier) {
+            self.federation.give_up(&pair, vec![left], &error);
         }
         self.carried.push(pair);
     }
@@ -221,7 +226,8 @@ impl Channel {
         self.pairs.lock().len()
     }
 
-    /// A stanza of the peer's; the machine has checked that its pair is one of this stream.
+    /// A stanza of the peer's; the machine has checked that its pair is one of this stream. Whatever it leads to is waited for
+    /// while the stream writes: that may be what is waited for.
     pub(super) fn stanza(&self, stanza: Stanza) -> Option<Later> {
         let (from, to) = (stanza.from()?.domain(), stanza.to()?.domain());
         let proven = self
@@ -235,7 +241,7 @@ impl Channel {
         let router = &self.federation.parts.router;
         let passed = proven.map(|proven| router.from_peer(&proven, stanza));
         match passed {
-            Some(Ok(later)) => later,
+            Some(Ok(later)) => later.map(|later| Later::Done(later.done())),
             // A domain that has just gone, or a pair whose proof has just fallen.
             _ => {
                 let error = StreamError::new(StreamCondition::HostUnknown);
@@ -262,12 +268,13 @@ impl Channel {
                 self.acks = false;
                 self.outbox.keep_no_more();
             }
-            Event::Acked { handled } => {
-                if let Err(sent) = self.outbox.acked(handled) {
+            Event::Acked { handled } => match self.outbox.acked(handled) {
+                Ok(due) => due.into_iter().for_each(|then| drop(tokio::spawn(then))),
+                Err(sent) => {
                     let error = handled_too_much(handled, sent);
                     self.outbox.order(Order::Close(error));
                 }
-            }
+            },
             Event::PairDropped { local, remote } => self.dropped(&local, &remote),
             Event::Refusal(reply) => {
                 let outbox = &self.outbox;
@@ -344,6 +351,9 @@ impl Channel {
             stanzas = others;
             let next = pair.ended(&self.outbox, its);
             self.federation.look_after(pair, next);
+        }
+        if let Some(progress) = &self.progress {
+            progress.end();
         }
     }
 }

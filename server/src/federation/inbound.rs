@@ -29,7 +29,7 @@ use super::standing::Fall;
 use super::{Federation, domain_gone, judgement, refuse};
 use crate::net::limits::{Admission, Patience};
 use crate::net::now;
-use crate::net::pump::{self, Host, Transport};
+use crate::net::pump::{self, Host, Later, Transport};
 use crate::net::tls::{Door, Secure};
 use crate::session::Outbox;
 use crate::tenancy::{Domain, Occupied};
@@ -360,7 +360,7 @@ impl Host for InHost {
         }
     }
 
-    fn stanza(&mut self, stanza: Stanza) -> Option<BoxFuture<'static, ()>> {
+    fn stanza(&mut self, stanza: Stanza) -> Option<Later> {
         self.channel.stanza(stanza)
     }
 

@@ -8,13 +8,17 @@
 
 mod attempts;
 mod call;
+mod carrier;
 mod channel;
 mod evidence;
 mod inbound;
+mod kept;
 mod link;
 mod outbound;
 mod outgoing;
 mod pair;
+mod queue;
+mod restart;
 mod standing;
 #[cfg(test)]
 mod tests;
@@ -46,15 +50,17 @@ use self::attempts::Attempts;
 use self::channel::Streams;
 use self::evidence::Gatherer;
 pub use self::evidence::Rules;
+use self::kept::Ledger;
 use self::link::Link;
-use self::pair::{Pair, Taken};
+use self::pair::{Hold, Pair, Taken};
 use self::verify::Verifiers;
 use crate::config::Config;
 use crate::metrics::{FederationLabel, Metrics};
 use crate::net::PeerDoor;
 use crate::net::guard::Guard;
 use crate::net::limits::{Admission, Patience, StreamLimits};
-use crate::net::pump::Transport;
+use crate::net::now;
+use crate::net::pump::{Handed, Later, Transport};
 use crate::net::tls::{AnyServer, Identities, Identity};
 use crate::router::{Remote, Router};
 use crate::session::Outbox;
@@ -150,6 +156,8 @@ pub struct Federation {
     streams: Mutex<Streams>,
     /// Streams of ours that may take further pairs.
     links: Mutex<Vec<Arc<Link>>>,
+    /// What waits, in the store.
+    ledger: Arc<Ledger>,
     /// No more streams are opened.
     stop: CancellationToken,
     gatherer: Gatherer,
@@ -170,15 +178,27 @@ impl Federation {
             parts.rules.clone(),
             parts.metrics.clone(),
         );
+        let stop = CancellationToken::new();
+        let tenancy = parts.tenancy.clone();
+        let ledger = Ledger::new(
+            // Services and components have no accounts.
+            Box::new(move |local| {
+                let domain = tenancy.get(local.as_str())?;
+                (domain.service.is_none() && !domain.component).then(|| domain.hosted.store.clone())
+            }),
+            parts.tasks.clone(),
+        );
+        parts.tasks.spawn(ledger.clone().follow(stop.clone()));
         Arc::new_cyclic(|this| Self {
             this: this.clone(),
             parts,
+            ledger,
             gatherer,
             forgot: Mutex::default(),
             pairs: DashMap::default(),
             streams: Mutex::default(),
             links: Mutex::default(),
-            stop: CancellationToken::new(),
+            stop,
             verifiers: Verifiers::default(),
             attempts: Attempts::default(),
             bare: Default::default(),
@@ -219,7 +239,7 @@ impl Federation {
     }
 
     /// Opens no more streams, and ends every one that we opened, also while it is being negotiated. What waits for one
-    /// bounces.
+    /// stays in the store, or bounces where it is not kept.
     pub fn close_all(&self, error: &StreamError) {
         self.stop.cancel();
         for stream in self.streams.lock().open.values() {
@@ -258,7 +278,10 @@ impl Federation {
         }
         Ok(peers
             .entry(remote.clone())
-            .or_insert_with(|| Arc::new(Pair::new(local.clone(), remote.clone(), place)))
+            .or_insert_with(|| {
+                let names = (local.clone(), remote.clone());
+                Arc::new(Pair::new(names, place, self.ledger.clone(), now))
+            })
             .clone())
     }
 
@@ -326,21 +349,17 @@ impl Federation {
 }
 
 impl Remote for Federation {
-    fn send(&self, stanza: Stanza) {
-        let (Some(from), Some(to)) = (stanza.from(), stanza.to()) else {
-            return;
-        };
-        let Some(domain) = self.parts.tenancy.get(from.domain()) else {
-            // It has left while the stanza was under way; nobody is there to tell.
-            return;
-        };
+    fn send(&self, stanza: Stanza) -> Option<Later> {
+        let (from, to) = (stanza.from()?, stanza.to()?);
+        // It may have left while the stanza was under way; nobody is there to tell.
+        let domain = self.parts.tenancy.get(from.domain())?;
         if self.parts.tenancy.hosts(to.domain()) {
             // ROUTE-08. The router does not do this; if it ever does, the stanza stays here.
             tracing::error!(to = to.domain(), "a hosted domain was to leave the process");
-            return self
-                .parts
+            self.parts
                 .router
                 .bounce(&stanza, Condition::InternalServerError);
+            return None;
         }
         let known = self
             .pairs
@@ -351,20 +370,55 @@ impl Remote for Federation {
             Err(limit) => {
                 self.parts.metrics.limit(limit);
                 let error = StanzaError::new(Condition::ResourceConstraint);
-                return self
-                    .parts
+                self.parts
                     .router
                     .bounce(&stanza, error.with_text(standing::TOO_MANY_PEERS));
+                return None;
             }
         };
         match pair.take(stanza, Instant::now(), &self.parts.settings) {
-            Taken::Yes => {}
-            Taken::Start => {
-                if let Some(this) = self.this.upgrade() {
-                    self.spawn(outbound::run(this, pair));
-                }
+            Taken::Yes(hold) => self.held(pair, hold),
+            Taken::Start(hold) => {
+                let this = self.this.upgrade()?;
+                self.spawn(outbound::run(this, pair.clone()));
+                self.held(pair, hold)
             }
-            Taken::No(stanza, error) => self.parts.router.bounce(&stanza, *error),
+            Taken::No(stanza, error) => {
+                self.parts.router.bounce(&stanza, *error);
+                None
+            }
+        }
+    }
+}
+
+impl Federation {
+    /// What whoever wrote a stanza waits for.
+    fn held(&self, pair: Arc<Pair>, hold: Hold) -> Option<Later> {
+        match hold {
+            Hold::None => None,
+            Hold::Stream(progress, item, bytes) => Some(Later::Handed(Handed {
+                progress,
+                item,
+                bytes,
+                keeper: pair,
+            })),
+            Hold::Row(kept) => {
+                self.ledger.write(&pair.local, std::slice::from_ref(&kept));
+                let router = self.parts.router.clone();
+                Some(Later::Done(Box::pin(async move {
+                    kept.settled().await;
+                    while kept.has_failed() {
+                        if let Some(queued) = pair.take_back(&kept) {
+                            let error = StanzaError::new(Condition::ResourceConstraint)
+                                .with_text("it cannot be kept until that server is reached");
+                            return router.bounce(&queued.stanza, error);
+                        }
+                        // A stream has it: that brings it there, or gives it back.
+                        kept.recovered().await;
+                        kept.settled().await;
+                    }
+                })))
+            }
         }
     }
 }

@@ -27,7 +27,7 @@ use super::pair::Pair;
 use super::verify::{Authority, Verifier};
 use super::{Federation, judgement};
 use crate::net::limits::Patience;
-use crate::net::pump::{Ended, Host};
+use crate::net::pump::{Ended, Host, Later};
 use crate::net::tls::{Identity, Secure, Staple};
 use crate::session::Outbox;
 use crate::tenancy::Domain;
@@ -476,7 +476,7 @@ impl Host for OutHost {
         }
     }
 
-    fn stanza(&mut self, stanza: Stanza) -> Option<BoxFuture<'static, ()>> {
+    fn stanza(&mut self, stanza: Stanza) -> Option<Later> {
         self.channel.stanza(stanza)
     }
 

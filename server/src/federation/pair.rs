@@ -5,19 +5,31 @@
 //! one task looks after it; while it is carried, whoever runs that stream reports its end here, so no stanza is ever left
 //! without anybody to send or bounce it. Refuses: growing without a bound while nobody answers, and sending what the peer has
 //! said it will not take (STREAM-35).
+//!
+//! What an account would miss (`kept`) has a row in the store while it waits here, and while a stream that it was given to from
+//! here has not brought it to the peer. What comes while a stream is open has none: whoever wrote it is told once the stream
+//! has written it, and it gets one when the stream gives it back.
 
-use std::collections::VecDeque;
+mod rows;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use dna::{Prooftype, Proven};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use xmpp::jid::DomainName;
 use xmpp::stanza::{Condition, Stanza, StanzaError};
+use xmpp::timestamp::Timestamp;
 
 use super::Settings;
-use crate::session::{Lane, Outbox, PushError};
+use super::carrier::{Carrier, Refused, full};
+use super::kept::{Kept, Ledger, may_be_kept};
+use super::queue::{Aboard, Queue, Queued, Times};
+use crate::session::{Outbox, Progress};
 use crate::tenancy::Occupied;
 
 /// Pause after a first failure; each further one doubles it.
@@ -34,6 +46,7 @@ pub(super) struct Pair {
     pub(super) remote: DomainName,
     /// Among the peers that the tenant may have.
     _place: Option<Occupied>,
+    ledger: Arc<Ledger>,
     state: Mutex<State>,
 }
 
@@ -45,6 +58,9 @@ struct State {
     failures: u32,
     /// Streams in a row that ended early with something unwritten.
     rounds: u32,
+    /// Rows of what was given to streams.
+    aboard: Aboard,
+    times: Times,
 }
 
 enum Way {
@@ -60,89 +76,22 @@ enum Way {
     Ending(Carrier, Queue),
 }
 
-/// What carries a pair.
-pub(super) struct Carrier {
-    /// Of the stream; it is the same for all pairs on it.
-    pub(super) outbox: Arc<Outbox>,
-    /// The pair's own place in it (DOS-10).
-    lane: Lane,
-    pub(super) proven: Proven,
-    /// The largest stanza that the peer takes, in bytes, if it has said so (XEP-0478).
-    pub(super) max_bytes: Option<usize>,
-    /// We opened the stream.
-    ours: bool,
-    /// The peer's stanzas of the pair come in on it too (XEP-0288).
-    both_ways: bool,
-    since: Instant,
-}
-
-impl Carrier {
-    pub(super) fn new(
-        outbox: &Arc<Outbox>,
-        proven: Proven,
-        max_bytes: Option<usize>,
-        (ours, both_ways): (bool, bool),
-    ) -> Self {
-        Self {
-            outbox: outbox.clone(),
-            lane: outbox.lane(),
-            proven,
-            max_bytes,
-            ours,
-            both_ways,
-            since: Instant::now(),
-        }
-    }
-
-    fn is(&self, outbox: &Arc<Outbox>) -> bool {
-        Arc::ptr_eq(&self.outbox, outbox)
-    }
-
-    /// Where both sides called at once, two streams go both ways and one would do. XEP-0288 has no rule which; ours is one that
-    /// both sides come to without a word: the stream stays that the domain with the lesser name opened.
-    fn stays(&self) -> bool {
-        let lesser = self.proven.local().as_str() < self.proven.remote().as_str();
-        self.both_ways && self.ours == lesser
-    }
-
-    fn push(&self, stanza: &Stanza) -> Result<(), Refused> {
-        let bytes = stanza.bytes();
-        if self.max_bytes.is_some_and(|most| bytes.len() > most) {
-            let error = StanzaError::new(Condition::PolicyViolation);
-            return Err(Refused::With(Box::new(
-                error.with_text("that server takes no stanza so large"),
-            )));
-        }
-        match self.outbox.push_in(self.lane, bytes.clone()) {
-            Ok(()) => Ok(()),
-            Err(PushError::Full) => Err(Refused::With(full())),
-            Err(PushError::Closed) => Err(Refused::Closed),
-        }
-    }
-}
-
-enum Refused {
-    With(Box<StanzaError>),
-    Closed,
-}
-
-fn full() -> Box<StanzaError> {
-    let error = StanzaError::new(Condition::ResourceConstraint);
-    Box::new(error.with_text("too much waits for that server already"))
-}
-
-#[derive(Default)]
-struct Queue {
-    stanzas: VecDeque<Stanza>,
-    bytes: usize,
+/// What has to happen before whoever wrote a stanza may be told that it is on its way.
+pub(super) enum Hold {
+    /// Nothing.
+    None,
+    /// A stream writes it, as this item.
+    Stream(Arc<Progress>, u64, Bytes),
+    /// It is committed; somebody must begin.
+    Row(Arc<Kept>),
 }
 
 /// What became of a stanza.
 pub(super) enum Taken {
     /// It waits or is on its way.
-    Yes,
+    Yes(Hold),
     /// It waits, and somebody must start the task.
-    Start,
+    Start(Hold),
     /// It is not sent; why.
     No(Stanza, Box<StanzaError>),
 }
@@ -154,23 +103,32 @@ pub(super) enum Next {
     /// Somebody must start the task.
     Start,
     /// It has ended too often; this is to be bounced.
-    GiveUp(Vec<Stanza>),
+    GiveUp(Vec<Queued>),
 }
 
 /// Stanzas that could not be put onto a stream, each with why.
-pub(super) type Left = Vec<(Stanza, Box<StanzaError>)>;
+pub(super) type Left = Vec<(Queued, Box<StanzaError>)>;
 
 impl Pair {
-    pub(super) fn new(local: DomainName, remote: DomainName, place: Option<Occupied>) -> Self {
+    /// `clock` tells when stanzas come that wait here.
+    pub(super) fn new(
+        (local, remote): (DomainName, DomainName),
+        place: Option<Occupied>,
+        ledger: Arc<Ledger>,
+        clock: fn() -> Timestamp,
+    ) -> Self {
         Self {
             local,
             remote,
             _place: place,
+            ledger,
             state: Mutex::new(State {
                 way: Way::Rest,
                 spare: None,
                 failures: 0,
                 rounds: 0,
+                aboard: Aboard::default(),
+                times: Times::new(clock),
             }),
         }
     }
@@ -182,41 +140,63 @@ impl Pair {
         state.settle();
         match &mut state.way {
             Way::Open(carrier) => match carrier.push(&stanza) {
-                Ok(()) => Taken::Yes,
+                Ok(_) if !may_be_kept(&stanza) => Taken::Yes(Hold::None),
+                Ok(number) => {
+                    let progress = carrier.progress.clone();
+                    Taken::Yes(Hold::Stream(progress, number, stanza.bytes().clone()))
+                }
                 Err(Refused::With(error)) => Taken::No(stanza, error),
                 Err(Refused::Closed) => {
                     // The stream has just ended; whoever runs it comes by and finds this.
+                    let (queue, hold) = state.times.queue_of(stanza);
                     if let Way::Open(carrier) = std::mem::replace(&mut state.way, Way::Rest) {
-                        state.way = Way::Ending(carrier, Queue::of(stanza));
+                        state.way = Way::Ending(carrier, queue);
                     }
-                    Taken::Yes
+                    Taken::Yes(hold)
                 }
             },
             Way::Connecting(queue) | Way::Ending(_, queue) => {
-                let size = stanza.bytes().len();
-                if queue.stanzas.len() >= settings.queue_stanzas
-                    || queue.bytes + size > settings.queue_bytes
-                {
+                let most = (settings.queue_stanzas, settings.queue_bytes);
+                if !queue.has_room(stanza.bytes().len(), most) {
                     return Taken::No(stanza, full());
                 }
-                queue.push(stanza);
-                Taken::Yes
+                let (one, hold) = state.times.queue_of(stanza);
+                queue.append(one);
+                Taken::Yes(hold)
             }
             Way::Pause(until, error) if now < *until => Taken::No(stanza, error.clone()),
             Way::Rest | Way::Pause(..) => {
-                state.way = Way::Connecting(Queue::of(stanza));
-                Taken::Start
+                let (queue, hold) = state.times.queue_of(stanza);
+                state.way = Way::Connecting(queue);
+                Taken::Start(hold)
             }
         }
     }
 
+    /// What another process has left, oldest first, before anything else comes. `true`: somebody must start the task.
+    pub(super) fn restore(&self, left: Vec<Queued>) -> bool {
+        let mut state = self.state.lock();
+        let state = &mut *state;
+        let mut queue = Queue::default();
+        for queued in left {
+            if let Some(kept) = &queued.kept {
+                state.times.after(kept.at());
+            }
+            queue.push(queued);
+        }
+        let rests = matches!(state.way, Way::Rest) && !queue.is_empty();
+        if rests {
+            state.way = Way::Connecting(queue);
+        }
+        rests
+    }
+
     /// The stream may carry stanzas: what waited goes first. What does not fit comes back. A pair that is carried already
     /// stays where it is, since its order is kept there.
-    pub(super) fn accepted(&self, carrier: Carrier) -> Left {
+    pub(super) fn accepted(self: &Arc<Self>, carrier: Carrier) -> Left {
         let mut state = self.state.lock();
         let state = &mut *state;
         state.failures = 0;
-        let mut left = Vec::new();
         match &mut state.way {
             Way::Open(now) if !now.outbox.is_closed() => {
                 let kept = state.spare.as_ref();
@@ -227,24 +207,17 @@ impl Pair {
                     carrier.outbox.nudge();
                     state.spare = Some(carrier);
                 }
-                return left;
+                Vec::new()
             }
             Way::Connecting(queue) | Way::Ending(_, queue) => {
-                for stanza in std::mem::take(queue).stanzas {
-                    match carrier.push(&stanza) {
-                        Ok(()) => {}
-                        Err(Refused::With(error)) => left.push((stanza, error)),
-                        Err(Refused::Closed) => {
-                            let error = StanzaError::new(Condition::RemoteServerTimeout);
-                            left.push((stanza, Box::new(error)));
-                        }
-                    }
-                }
+                let queue = std::mem::take(queue);
+                state.goes_on(self, carrier, queue)
             }
-            _ => {}
+            _ => {
+                state.way = Way::Open(carrier);
+                Vec::new()
+            }
         }
-        state.way = Way::Open(carrier);
-        left
     }
 
     /// The stream that carries it has been judged again.
@@ -279,14 +252,15 @@ impl Pair {
         here && there
     }
 
-    /// A stream that carried the pair has ended, with this of it unwritten.
-    pub(super) fn ended(&self, outbox: &Arc<Outbox>, unwritten: Vec<Stanza>) -> Next {
-        let mut queue = Queue::default();
-        for stanza in unwritten {
-            queue.push(stanza);
-        }
+    /// A stream that carried the pair has ended, with this of it unwritten. What of that is kept has a row then; somebody must
+    /// begin with committing it.
+    pub(super) fn ended(self: &Arc<Self>, outbox: &Arc<Outbox>, unwritten: Vec<Stanza>) -> Next {
         let mut state = self.state.lock();
         let state = &mut *state;
+        let mut queue = state.came_back(outbox, unwritten);
+        for kept in state.aboard.ended(outbox) {
+            self.ledger.forget(&self.local, &kept);
+        }
         state
             .spare
             .take_if(|spare| spare.is(outbox) || spare.outbox.is_closed());
@@ -297,45 +271,37 @@ impl Pair {
             // The other stream carries on.
             let was = std::mem::replace(&mut state.way, Way::Open(spare));
             if let Way::Ending(_, later) = was {
-                for stanza in later.stanzas {
-                    queue.push(stanza);
-                }
+                queue.append(later);
             }
         }
         match std::mem::replace(&mut state.way, Way::Rest) {
             Way::Open(carrier) if carrier.is(outbox) => {
-                if queue.stanzas.is_empty() {
+                if queue.is_empty() {
                     state.rounds = 0;
                     return Next::Nothing;
                 }
                 state.again(&carrier, queue)
             }
             Way::Ending(carrier, later) if carrier.is(outbox) => {
-                for stanza in later.stanzas {
-                    queue.push(stanza);
-                }
+                queue.append(later);
                 state.again(&carrier, queue)
             }
-            Way::Rest | Way::Pause(..) if !queue.stanzas.is_empty() => {
+            Way::Rest | Way::Pause(..) if !queue.is_empty() => {
                 state.way = Way::Connecting(queue);
                 Next::Start
             }
             // It goes another way already; what this stream left goes first where it still waits, else behind.
             Way::Connecting(later) => {
-                for stanza in later.stanzas {
-                    queue.push(stanza);
-                }
+                queue.append(later);
                 state.way = Way::Connecting(queue);
                 Next::Nothing
             }
             Way::Ending(carrier, later) => {
-                for stanza in later.stanzas {
-                    queue.push(stanza);
-                }
+                queue.append(later);
                 state.way = Way::Ending(carrier, queue);
                 Next::Nothing
             }
-            Way::Open(carrier) => state.goes_on(carrier, queue),
+            Way::Open(carrier) => Next::of(state.goes_on(self, carrier, queue)),
             way => {
                 state.way = way;
                 Next::Nothing
@@ -345,7 +311,7 @@ impl Pair {
 
     /// No stream came about. Gives what waited, to be bounced with `error`. `spread` in 0..=1 spreads the pauses of many
     /// pairs (STREAM-33). A pair that another stream has come to carry meanwhile stays on it.
-    pub(super) fn failed(&self, error: &StanzaError, now: Instant, spread: f64) -> Vec<Stanza> {
+    pub(super) fn failed(&self, error: &StanzaError, now: Instant, spread: f64) -> Vec<Queued> {
         let mut state = self.state.lock();
         if !matches!(state.way, Way::Connecting(_)) {
             return Vec::new();
@@ -356,7 +322,7 @@ impl Pair {
         state.rounds = 0;
         let paused = Way::Pause(now + pause, Box::new(error.clone()));
         match std::mem::replace(&mut state.way, paused) {
-            Way::Connecting(queue) => queue.stanzas.into(),
+            Way::Connecting(queue) => queue.waiting.into(),
             _ => Vec::new(),
         }
     }
@@ -377,32 +343,29 @@ impl Pair {
     }
 
     /// The pair goes over that stream no longer, though the stream may go on for others. What waits there for it is
-    /// withdrawn, and wants another way.
-    pub(super) fn leave(&self, outbox: &Arc<Outbox>) -> Next {
+    /// withdrawn, and wants another way; of rows as [`Pair::ended`].
+    pub(super) fn leave(self: &Arc<Self>, outbox: &Arc<Outbox>) -> Next {
         let mut state = self.state.lock();
         let state = &mut *state;
         state.spare.take_if(|spare| spare.is(outbox));
-        let mut queue = Queue::default();
-        match std::mem::replace(&mut state.way, Way::Rest) {
+        let queue = match std::mem::replace(&mut state.way, Way::Rest) {
             Way::Open(carrier) if carrier.is(outbox) => {
-                for bytes in carrier.outbox.withdraw(carrier.lane) {
-                    // It was written from a stanza.
-                    if let Ok(stanza) = Stanza::from_bytes(&bytes) {
-                        queue.push(stanza);
-                    }
-                }
+                let withdrawn = carrier.outbox.withdraw(carrier.lane).into_iter();
+                // They were written from stanzas.
+                let withdrawn = withdrawn.filter_map(|bytes| Stanza::from_bytes(&bytes).ok());
+                state.came_back(outbox, withdrawn.collect())
             }
             // What came since the stream ended; the rest comes with the report of its end.
-            Way::Ending(carrier, later) if carrier.is(outbox) => queue = later,
+            Way::Ending(carrier, later) if carrier.is(outbox) => later,
             way => {
                 state.way = way;
                 return Next::Nothing;
             }
-        }
+        };
         if let Some(spare) = state.spare.take().filter(|spare| !spare.outbox.is_closed()) {
-            return state.goes_on(spare, queue);
+            return Next::of(state.goes_on(self, spare, queue));
         }
-        if queue.stanzas.is_empty() {
+        if queue.is_empty() {
             return Next::Nothing;
         }
         state.way = Way::Connecting(queue);
@@ -428,17 +391,30 @@ impl State {
         now.into_iter().chain(&mut self.spare)
     }
 
-    /// The pair goes on over this stream, and what waits goes first.
-    fn goes_on(&mut self, carrier: Carrier, queue: Queue) -> Next {
-        let waiting = queue.stanzas.into_iter();
-        let refused: Vec<_> = waiting
-            .filter(|stanza| carrier.push(stanza).is_err())
-            .collect();
-        self.way = Way::Open(carrier);
-        match refused.is_empty() {
-            true => Next::Nothing,
-            false => Next::GiveUp(refused),
+    /// The pair goes on over this stream, and what waits goes first. What does not fit comes back.
+    fn goes_on(&mut self, pair: &Arc<Pair>, carrier: Carrier, queue: Queue) -> Left {
+        let mark = self.aboard.next_mark();
+        let (mut left, mut marked) = (Vec::new(), false);
+        for queued in queue.waiting {
+            match carrier.push(&queued.stanza) {
+                Ok(_) => {
+                    if let Some(kept) = queued.kept {
+                        marked = true;
+                        self.aboard.put(kept, &carrier.outbox, mark);
+                    }
+                }
+                Err(Refused::With(error)) => left.push((queued, error)),
+                Err(Refused::Closed) => {
+                    let error = StanzaError::new(Condition::RemoteServerTimeout);
+                    left.push((queued, Box::new(error)));
+                }
+            }
         }
+        if marked {
+            pair.mark(&carrier.outbox, mark);
+        }
+        self.way = Way::Open(carrier);
+        left
     }
 
     /// Goes over to the stream that stays, once the peer has said that it has everything that went over the other: so order
@@ -465,263 +441,18 @@ impl State {
         };
         if self.rounds >= ROUNDS {
             self.rounds = 0;
-            return Next::GiveUp(queue.stanzas.into());
+            return Next::GiveUp(queue.waiting.into());
         }
         self.way = Way::Connecting(queue);
         Next::Start
     }
 }
 
-impl Queue {
-    fn of(stanza: Stanza) -> Self {
-        let mut queue = Self::default();
-        queue.push(stanza);
-        queue
-    }
-
-    fn push(&mut self, stanza: Stanza) {
-        self.bytes += stanza.bytes().len();
-        self.stanzas.push_back(stanza);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-
-    use super::*;
-    use crate::net::limits::StreamLimits;
-
-    fn pair() -> Pair {
-        let name = |name| DomainName::parse(name).expect("a domain");
-        Pair::new(name("one.example"), name("peer.example"), None)
-    }
-
-    fn stanza(id: u32) -> Stanza {
-        let text = format!("<message from='a@one.example' to='b@peer.example' id='{id}'/>");
-        Stanza::from_bytes(text.as_bytes()).expect("a stanza")
-    }
-
-    fn settings() -> Settings {
-        Settings {
-            connect: Duration::from_secs(30),
-            idle: Duration::from_secs(600),
-            queue_stanzas: 3,
-            queue_bytes: 10_000,
-            limits: StreamLimits::default(),
+impl Next {
+    fn of(left: Left) -> Self {
+        match left.is_empty() {
+            true => Self::Nothing,
+            false => Self::GiveUp(left.into_iter().map(|(queued, _)| queued).collect()),
         }
-    }
-
-    fn timeout() -> StanzaError {
-        Condition::RemoteServerTimeout.into()
-    }
-
-    #[test]
-    fn the_first_stanza_starts_and_the_queue_has_a_bound() {
-        let (pair, now, settings) = (pair(), Instant::now(), settings());
-        assert!(matches!(pair.take(stanza(1), now, &settings), Taken::Start));
-        assert!(matches!(pair.take(stanza(2), now, &settings), Taken::Yes));
-        assert!(matches!(pair.take(stanza(3), now, &settings), Taken::Yes));
-        let Taken::No(_, error) = pair.take(stanza(4), now, &settings) else {
-            panic!("full");
-        };
-        assert_eq!(error.condition, Condition::ResourceConstraint);
-        let ids: Vec<_> = pair
-            .failed(&timeout(), now, 0.0)
-            .iter()
-            .map(|s| s.id().map(str::to_owned))
-            .collect();
-        assert_eq!(ids, ["1", "2", "3"].map(|id| Some(id.to_owned())));
-    }
-
-    fn ids(stanzas: &[Stanza]) -> Vec<&str> {
-        stanzas.iter().filter_map(Stanza::id).collect()
-    }
-
-    fn carrier(outbox: &Arc<Outbox>) -> Carrier {
-        let proven = super::super::tests::proven("one.example", "peer.example");
-        Carrier::new(outbox, proven, None, (true, false))
-    }
-
-    /// `one.example` is the lesser name: a stream of ours stays.
-    fn both_ways(outbox: &Arc<Outbox>, ours: bool) -> Carrier {
-        Carrier {
-            ours,
-            both_ways: true,
-            ..carrier(outbox)
-        }
-    }
-
-    fn stanzas(bytes: Vec<Bytes>) -> Vec<Stanza> {
-        let read = |bytes: Bytes| Stanza::from_bytes(&bytes).expect("a stanza");
-        bytes.into_iter().map(read).collect()
-    }
-
-    #[test]
-    fn stream_33_pauses_grow_and_end_when_the_peer_calls() {
-        let (pair, mut now, settings) = (pair(), Instant::now(), settings());
-        let mut last = Duration::ZERO;
-        for _ in 0..3 {
-            assert!(matches!(pair.take(stanza(1), now, &settings), Taken::Start));
-            pair.failed(&timeout(), now, 1.0);
-            let mut pause = Duration::ZERO;
-            while !matches!(pair.take(stanza(2), now + pause, &settings), Taken::Start) {
-                pause += Duration::from_secs(1);
-            }
-            assert!(pause > last);
-            last = pause;
-            now += pause;
-            // The stanza that looked is still queued; it goes with the next failure.
-            pair.failed(&timeout(), now, 0.0);
-            pair.peer_is_up();
-        }
-    }
-
-    #[test]
-    fn what_was_not_written_goes_first_on_the_next_stream() {
-        let (pair, now, settings) = (pair(), Instant::now(), settings());
-        pair.take(stanza(1), now, &settings);
-        let outbox = Outbox::new(10_000);
-        assert!(pair.accepted(carrier(&outbox)).is_empty());
-        assert!(matches!(pair.take(stanza(2), now, &settings), Taken::Yes));
-        let unwritten = stanzas(outbox.close());
-        assert_eq!(unwritten.len(), 2);
-        assert!(matches!(pair.take(stanza(3), now, &settings), Taken::Yes));
-        assert!(matches!(pair.ended(&outbox, unwritten), Next::Start));
-        assert_eq!(ids(&pair.failed(&timeout(), now, 0.0)), ["1", "2", "3"]);
-    }
-
-    #[test]
-    fn streams_that_keep_ending_are_given_up() {
-        let (pair, now, settings) = (pair(), Instant::now(), settings());
-        assert!(matches!(pair.take(stanza(1), now, &settings), Taken::Start));
-        for round in 1.. {
-            let outbox = Outbox::new(10_000);
-            pair.accepted(carrier(&outbox));
-            match pair.ended(&outbox, stanzas(outbox.close())) {
-                Next::Start => assert!(round < ROUNDS),
-                Next::GiveUp(left) => {
-                    assert_eq!((ids(&left), round), (vec!["1"], ROUNDS));
-                    break;
-                }
-                Next::Nothing => panic!("a stanza is lost"),
-            }
-        }
-    }
-
-    #[test]
-    fn route_02_04_a_pair_stays_on_the_stream_that_carries_it() {
-        let (pair, now, settings) = (pair(), Instant::now(), settings());
-        let (one, two) = (Outbox::new(10_000), Outbox::new(10_000));
-        pair.take(stanza(1), now, &settings);
-        pair.accepted(carrier(&one));
-        pair.accepted(carrier(&two));
-        pair.take(stanza(2), now, &settings);
-        assert_eq!(ids(&stanzas(two.close())), [""; 0], "nothing goes around");
-        assert!(matches!(pair.ended(&two, Vec::new()), Next::Nothing));
-        assert_eq!(pair.open_by(), Some(Prooftype::Dialback), "still carried");
-        // A task that was connecting for it does not take it down when it fails.
-        assert!(pair.failed(&timeout(), now, 0.0).is_empty());
-        let three = Outbox::new(10_000);
-        let unwritten = stanzas(one.close());
-        pair.accepted(carrier(&three));
-        assert!(matches!(pair.ended(&one, unwritten), Next::Nothing));
-        assert_eq!(ids(&stanzas(three.close())), ["1", "2"]);
-    }
-
-    /// Both sides called at once: one stream stays, and nothing is lost or overtaken on the way there.
-    #[test]
-    fn bidi_of_two_streams_both_ways_the_lesser_names_stays() {
-        let (pair, now, settings) = (pair(), Instant::now(), settings());
-        let (theirs, ours) = (Outbox::new(10_000), Outbox::new(10_000));
-        theirs.keep();
-        pair.take(stanza(1), now, &settings);
-        pair.accepted(both_ways(&theirs, false));
-        assert!(!pair.goes_elsewhere(&theirs));
-        pair.accepted(both_ways(&ours, true));
-        assert!(pair.goes_elsewhere(&theirs) && !pair.goes_elsewhere(&ours));
-        // What is not acknowledged is not overtaken.
-        pair.take(stanza(2), now, &settings);
-        assert_eq!(ids(&stanzas(ours.close_after(Vec::new()))), [""; 0]);
-        let ours = Outbox::new(10_000);
-        pair.accepted(both_ways(&ours, true));
-        let waker = std::task::Waker::noop();
-        let mut taken = crate::session::outbox::Taken::default();
-        let mut context = std::task::Context::from_waker(waker);
-        let _ = theirs.poll_take(&mut context, true, &mut Vec::new(), &mut taken);
-        theirs.acked(2).expect("sent");
-        pair.take(stanza(3), now, &settings);
-        // The other's end finds the pair where it stays, with what came since.
-        assert!(matches!(
-            pair.ended(&theirs, stanzas(theirs.close())),
-            Next::Nothing
-        ));
-        pair.take(stanza(4), now, &settings);
-        assert_eq!(ids(&stanzas(ours.close())), ["3", "4"]);
-    }
-
-    #[test]
-    fn bidi_a_stream_that_ends_leaves_the_pair_to_the_other() {
-        let (pair, now, settings) = (pair(), Instant::now(), settings());
-        let (theirs, ours) = (Outbox::new(10_000), Outbox::new(10_000));
-        pair.take(stanza(1), now, &settings);
-        pair.accepted(both_ways(&theirs, false));
-        pair.accepted(both_ways(&ours, true));
-        // Nothing says that it has arrived: it goes first on the other.
-        pair.take(stanza(2), now, &settings);
-        let unwritten = stanzas(theirs.close());
-        pair.take(stanza(3), now, &settings);
-        assert!(matches!(pair.ended(&theirs, unwritten), Next::Nothing));
-        assert_eq!(ids(&stanzas(ours.close())), ["1", "2", "3"]);
-        // The same where the pair comes off a stream that goes on for others.
-        let (theirs, ours) = (Outbox::new(10_000), Outbox::new(10_000));
-        pair.accepted(both_ways(&theirs, false));
-        pair.accepted(both_ways(&ours, true));
-        pair.take(stanza(4), now, &settings);
-        assert!(matches!(pair.leave(&theirs), Next::Nothing));
-        pair.take(stanza(5), now, &settings);
-        assert_eq!(ids(&stanzas(theirs.close())), [""; 0]);
-        assert_eq!(ids(&stanzas(ours.close())), ["4", "5"]);
-    }
-
-    #[test]
-    fn a_pair_that_leaves_a_stream_takes_along_what_waits_and_no_more() {
-        let (pair, other, now, settings) = (pair(), pair(), Instant::now(), settings());
-        let outbox = Outbox::new(10_000);
-        for (pair, id) in [(&pair, 1), (&other, 2)] {
-            pair.take(stanza(id), now, &settings);
-            pair.accepted(carrier(&outbox));
-        }
-        assert!(matches!(pair.leave(&outbox), Next::Start));
-        assert!(matches!(other.leave(&Outbox::new(1)), Next::Nothing));
-        assert!(matches!(pair.take(stanza(3), now, &settings), Taken::Yes));
-        // The stream reports its end to everybody who was on it.
-        let unwritten = stanzas(outbox.close());
-        assert_eq!(ids(&unwritten), ["2"]);
-        assert!(matches!(pair.ended(&outbox, Vec::new()), Next::Nothing));
-        assert_eq!(ids(&pair.failed(&timeout(), now, 0.0)), ["1", "3"]);
-    }
-
-    #[test]
-    fn stream_35_what_the_peer_does_not_take_is_not_sent() {
-        let (pair, now, settings) = (pair(), Instant::now(), settings());
-        let outbox = Outbox::new(10_000);
-        let size = stanza(1).bytes().len();
-        pair.take(stanza(100), now, &settings);
-        pair.take(stanza(1), now, &settings);
-        let limited = Carrier {
-            max_bytes: Some(size),
-            ..carrier(&outbox)
-        };
-        let left = pair.accepted(limited);
-        assert_eq!(left.len(), 1, "what waited is looked at too");
-        assert_eq!(left[0].1.condition, Condition::PolicyViolation);
-        let Taken::No(_, error) = pair.take(stanza(100), now, &settings) else {
-            panic!("too large");
-        };
-        assert_eq!(error.condition, Condition::PolicyViolation);
-        assert!(matches!(pair.take(stanza(2), now, &settings), Taken::Yes));
-        pair.limited(&outbox, size + 2);
-        assert!(matches!(pair.take(stanza(100), now, &settings), Taken::Yes));
     }
 }

@@ -286,6 +286,7 @@ impl Federation {
 
     /// Does what a pair needs that has lost its stream.
     pub(super) fn look_after(&self, pair: Arc<Pair>, next: Next) {
+        self.ledger.write(&pair.local, &pair.rows());
         match next {
             Next::Nothing => {}
             Next::Start => {

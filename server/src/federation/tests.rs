@@ -3,6 +3,7 @@
 
 mod diagnosis;
 mod limits;
+mod restart;
 mod revocation;
 mod standing;
 
@@ -227,7 +228,21 @@ impl House {
 
     async fn send_as(&self, from: &Arc<Session>, to: &Jid, id: &str) {
         let text = format!("<message to='{to}' type='chat' id='{id}'><body>hello</body></message>");
-        let tree = Element::parse(&text, ns::CLIENT).expect("well-formed");
+        self.say(from, &text).await;
+    }
+
+    /// A question, which nobody keeps.
+    async fn ask(&self, whom: &Self, id: &str) {
+        let ping = "<ping xmlns='urn:xmpp:ping'/>";
+        let text = format!(
+            "<iq to='{}' type='get' id='{id}'>{ping}</iq>",
+            whom.session.jid
+        );
+        self.say(&self.session, &text).await;
+    }
+
+    async fn say(&self, from: &Arc<Session>, text: &str) {
+        let tree = Element::parse(text, ns::CLIENT).expect("well-formed");
         let stanza = Stanza::from_element(&tree)
             .expect("a stanza")
             .with_from(&from.jid);
@@ -574,20 +589,22 @@ async fn s2s_05_every_address_of_a_target() {
     assert!(two.got().await.contains("id='m1'"));
 }
 
-/// What waits for a stream when the server stops is told so, not forgotten.
+/// What waits for a stream when the server stops is in the store, for the next start; whoever asked something is told, and whoever
+/// comes later.
 #[tokio::test]
-async fn what_waits_at_the_end_bounces() {
+async fn what_waits_at_the_end_is_kept_or_bounces() {
     let (one, two) = houses(true, true, false).await;
     // It takes the connection and says nothing.
     let silent = two.stand_in().await;
     one.send(&two, "w1").await;
+    one.ask(&two, "q1").await;
     let (_held, _) = silent.accept().await.expect("called");
     one.server
         .federation()
         .close_all(&StreamCondition::SystemShutdown.into());
     let error = one.got().await;
     assert!(
-        error.contains("type='error'") && error.contains("id='w1'"),
+        error.contains("type='error'") && error.contains("id='q1'") && !error.contains("w1"),
         "{error}"
     );
     // Nothing new is begun either.
@@ -597,6 +614,12 @@ async fn what_waits_at_the_end_bounces() {
         error.contains("id='w2'") && error.contains("being stopped"),
         "{error}"
     );
+    let kept = one.world.store.outgoing(0, 10).await.expect("read");
+    let kept: Vec<_> = kept
+        .iter()
+        .map(|row| String::from_utf8_lossy(&row.stanza))
+        .collect();
+    assert!(kept.len() == 1 && kept[0].contains("id='w1'"), "{kept:?}");
 }
 
 /// DNA-17, DNA-18, DIALBACK-20: a further target on the same connection, where the certificate shown there names it too; and not where

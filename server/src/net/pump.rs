@@ -5,6 +5,7 @@
 //! Refuses: knowing what a stanza is for. Whatever the machine asks, the [`Host`] answers, and while it does, no further
 //! frame is looked at (ROUTE-01), though output keeps flowing.
 
+mod later;
 mod output;
 mod transport;
 
@@ -26,6 +27,8 @@ use xmpp::stream::{
     StreamError, TlsInfo,
 };
 
+use self::later::Debts;
+pub use self::later::{Handed, Keeper, Later};
 use self::output::Output;
 pub use self::transport::Transport;
 use super::limits::{
@@ -41,8 +44,8 @@ pub trait Host: Send {
     fn outbox(&self) -> &Arc<Outbox>;
     /// Answers a question of the machine.
     fn ask(&mut self, ask: Ask) -> BoxFuture<'static, Answer>;
-    /// Takes a stanza. `None`: it is dealt with; otherwise the stream waits for the future before its next frame.
-    fn stanza(&mut self, stanza: Stanza) -> Option<BoxFuture<'static, ()>>;
+    /// Takes a stanza. `None`: it is dealt with; otherwise what the stream has to wait for.
+    fn stanza(&mut self, stanza: Stanza) -> Option<Later>;
     /// How to secure the stream, as [`Action::StartTls`] wants it; `None` ends the connection.
     fn tls(&mut self, domain: DomainName) -> BoxFuture<'static, Option<tls::Secure>>;
     /// TLS is up; called before the machine learns of it.
@@ -109,6 +112,7 @@ where
         output: Output::default(),
         taken: Taken::default(),
         waiting: None,
+        debts: Debts::default(),
         aside: Vec::new(),
         start_tls: None,
         held_back: false,
@@ -126,6 +130,7 @@ where
         if let Some(Waiting::Stanza(future)) = pump.waiting.take() {
             future.await;
         }
+        pump.debts.settled().await;
         if pump.host.left(handled, pump.output.unwritten()) {
             if broken.is_none() {
                 Box::pin(pump.transport.finish(&mut pump.output)).await;
@@ -138,6 +143,7 @@ where
         }
     }
     if broken.is_none() {
+        pump.debts.settled().await;
         Box::pin(pump.transport.finish(&mut pump.output)).await;
     }
     if pump.output.is_empty() {
@@ -165,6 +171,8 @@ struct Pump<'h, S, M, H> {
     output: Output,
     taken: Taken,
     waiting: Option<Waiting>,
+    /// What its stanzas have put onto other streams.
+    debts: Debts,
     aside: Vec<BoxFuture<'static, Answer>>,
     start_tls: Option<DomainName>,
     /// There may be frames left that were not looked at because too much output waited.
@@ -349,6 +357,7 @@ where
 
     fn may_go_on(&self) -> bool {
         self.waiting.is_none()
+            && !self.debts.is_settling()
             && self.start_tls.is_none()
             && self.clock.resume.is_none()
             && !self.disconnect
@@ -406,7 +415,12 @@ where
             for action in actions.drain() {
                 match action {
                     Action::Stanza(stanza) => {
-                        if let Some(future) = self.host.stanza(stanza) {
+                        let waiting = match self.host.stanza(stanza) {
+                            None => None,
+                            Some(Later::Done(future)) => Some(future),
+                            Some(Later::Handed(handed)) => self.debts.add(handed),
+                        };
+                        if let Some(future) = waiting {
                             self.waiting = Some(Waiting::Stanza(future));
                         }
                     }
@@ -490,7 +504,8 @@ where
             return Poll::Ready(Ok(woken));
         }
         loop {
-            if !self.output.is_empty() {
+            // What is said acknowledges what was heard before, so that comes first.
+            if !self.output.is_empty() && self.debts.poll_settled(cx).is_ready() {
                 match self.output.poll_write(cx, &mut self.transport)? {
                     Poll::Ready(()) => {
                         self.clock.blocked = None;
@@ -568,6 +583,9 @@ where
             }
             None => {}
         }
+        if self.debts.is_settling() && self.debts.poll_settled(cx).is_ready() {
+            return Some(Wake::Ready);
+        }
         for i in 0..self.aside.len() {
             if let Poll::Ready(answer) = self.aside[i].as_mut().poll(cx) {
                 drop(self.aside.swap_remove(i));
@@ -578,7 +596,9 @@ where
     }
 
     fn may_read(&self) -> bool {
-        self.waiting.is_none() && self.output.bytes() < OUTPUT_HIGH_WATER
+        self.waiting.is_none()
+            && !self.debts.is_settling()
+            && self.output.bytes() < OUTPUT_HIGH_WATER
     }
 
     /// The timer is only ever brought forward here. When it fires too early it is set anew, which spares touching it for
@@ -638,6 +658,7 @@ where
             self.output.shrink();
             self.actions = Actions::new();
             self.taken = Taken::default();
+            self.debts.forget_settled();
             self.host.outbox().shrink();
             self.be_patient();
         }

@@ -82,12 +82,12 @@ impl Router {
     fn waiting(&self, domain: &Arc<Domain>, stanza: Stanza, seen: Seen) -> Option<Later> {
         let mut passage = Passage::new(seen, stanza)?;
         let (router, domain) = (self.this.upgrade()?, domain.clone());
-        Some(match passage.direction {
+        Some(Later::Done(match passage.direction {
             Direction::Sent => Box::pin(async move { router.sent(&domain, &mut passage).await }),
             Direction::Received => {
                 Box::pin(async move { router.received(&domain, &mut passage).await })
             }
-        })
+        }))
     }
 
     /// What no module is asked about.
@@ -154,7 +154,7 @@ impl Router {
         let passed = hooks::message_passed(&cx, passage, &Taken::Nobody);
         match onward {
             Some(later) => {
-                futures_util::future::join(later, passed).await;
+                futures_util::future::join(later.done(), passed).await;
             }
             None => {
                 passed.await;
@@ -215,12 +215,12 @@ impl Router {
         }
         let router = self.this.upgrade()?;
         self.metrics.routed(Route::Offline);
-        Some(Box::pin(async move {
+        Some(Later::Done(Box::pin(async move {
             // Kept with the time it came.
             let at = at.unwrap_or_else(now);
             let cx = router.modules.context(&domain.hosted, &*router, at);
             hooks::message_undeliverable(&cx, &stanza).await;
-        }))
+        })))
     }
 }
 

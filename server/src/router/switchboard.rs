@@ -16,8 +16,8 @@ impl Switchboard for Router {
         self.tenancy.hosts(domain)
     }
 
-    fn route(&self, stanza: Stanza) {
-        self.send_remote(stanza);
+    fn route(&self, stanza: Stanza) -> Option<modules::Later> {
+        self.send_remote(stanza).map(crate::router::Later::done)
     }
 
     async fn local(&self, stanza: Stanza) {

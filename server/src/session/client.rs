@@ -29,7 +29,7 @@ use super::{Outbox, Session};
 use crate::metrics::{Metrics, ResultLabel};
 use crate::net::limits::{Admission, Attempt, Logins, Patience, Registrations, StreamLimits};
 use crate::net::now;
-use crate::net::pump::{self, Host, Transport};
+use crate::net::pump::{self, Host, Later, Transport};
 use crate::net::tls::{Door, Identities, Secure};
 use crate::router::Router;
 use crate::tenancy::{Domain, Occupied, Tenancy};
@@ -384,7 +384,7 @@ impl Host for ClientHost {
         }
     }
 
-    fn stanza(&mut self, stanza: Stanza) -> Option<BoxFuture<'static, ()>> {
+    fn stanza(&mut self, stanza: Stanza) -> Option<Later> {
         let session = self.session.get()?;
         self.door.router.from_client(session, stanza)
     }

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use xmpp::jid::{BareJid, Jid};
 use xmpp::timestamp::Timestamp;
 
-pub use self::outbox::{Lane, Outbox, PushError, Remains};
+pub use self::outbox::{Lane, Outbox, Progress, PushError, Remains};
 use self::resumption::{Gone, Resumption};
 use crate::tenancy::{Domain, Kind, Occupied};
 

@@ -7,6 +7,9 @@
 //! leaves no other without room (DOS-10). Refuses: waiting. A full outbox says so, and its owner decides what a slow reader
 //! loses.
 
+#[path = "outbox/progress.rs"]
+mod progress;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +20,8 @@ use futures_util::future::BoxFuture;
 use parking_lot::{Mutex, MutexGuard};
 use xmpp::stream::{ACK_REQUEST, Order};
 use xmpp::timestamp::Timestamp;
+
+pub use self::progress::Progress;
 
 /// Why something was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -79,6 +84,11 @@ struct Lanes {
     queue: Vec<Lane>,
     /// Lanes of the items that are not acknowledged.
     unacked: VecDeque<Lane>,
+    /// Number of the item that was queued last …
+    pushed: u64,
+    /// … and of the last that the pump has taken.
+    taken: u64,
+    progress: Arc<Progress>,
 }
 
 impl Lanes {
@@ -97,6 +107,7 @@ impl Lanes {
 
     /// The queue has been taken; `kept`: until it is acknowledged.
     fn taken(&mut self, items: &[Bytes], kept: bool) {
+        self.taken = self.pushed;
         let lanes = std::mem::take(&mut self.queue);
         if kept {
             return self.unacked.extend(lanes);
@@ -409,11 +420,17 @@ impl Outbox {
         lane
     }
 
-    /// Queues bytes of one lane behind all earlier ones. All that use the outbox do so by lanes.
+    /// How far the pump comes with what is queued by lanes.
+    pub fn progress(&self) -> Arc<Progress> {
+        let mut state = self.state.lock();
+        state.lanes.get_or_insert_default().progress.clone()
+    }
+
+    /// Queues bytes of one lane behind all earlier ones; their number for [`Progress`]. All that use the outbox do so by lanes.
     ///
     /// # Errors
     /// [`PushError`]; the bytes are not queued.
-    pub fn push_in(&self, lane: Lane, bytes: Bytes) -> Result<(), PushError> {
+    pub fn push_in(&self, lane: Lane, bytes: Bytes) -> Result<u64, PushError> {
         let mut state = self.state.lock();
         if !state.is_open() {
             return Err(PushError::Closed);
@@ -426,10 +443,12 @@ impl Outbox {
         }
         *held += bytes.len();
         lanes.queue.push(lane);
+        lanes.pushed += 1;
+        let number = lanes.pushed;
         state.bytes += bytes.len();
         state.queue.push(bytes);
         self.wake(state);
-        Ok(())
+        Ok(number)
     }
 
     /// Takes back what waits in a lane and has not been handed to the pump, oldest first.
@@ -451,6 +470,9 @@ impl Outbox {
                 lanes.queue.push(of);
                 state.queue.push(item);
             }
+        }
+        if !withdrawn.is_empty() {
+            lanes.progress.withdrawn();
         }
         withdrawn
     }
@@ -679,6 +701,10 @@ impl Outbox {
         taken: &mut Taken,
     ) -> Poll<()> {
         let mut state = self.state.lock();
+        if bytes && let Some(lanes) = &state.lanes {
+            // Who asks for more has written what it had.
+            lanes.progress.advance(lanes.taken);
+        }
         let some = state.nudged
             || !state.orders.is_empty()
             || (bytes && (!(state.queue.is_empty() && state.then.is_empty()) || state.wants_ack()));

@@ -12,7 +12,7 @@
 //! the change, or neither is.
 //!
 //! Codemap: [`tenant`], [`plan`], [`usage`], [`operator`], [`factor`], [`passkey`] and [`invitation`] customers, what they may have and have, and their people; [`domain`], [`certificate`], [`component`], [`finding`], [`peer`] what is
-//! known of a hosted domain; [`queue`], [`answer`] its certificate orders; [`account`], [`left`], [`roster`], [`offline`],
+//! known of a hosted domain; [`queue`], [`answer`] its certificate orders; [`account`], [`left`], [`roster`], [`offline`], [`outgoing`],
 //! [`archive`], [`session`], [`token`], [`push`], [`pubsub`], [`document`], [`report`], [`upload`] what is known of its users, [`invite`] how they come;
 //! [`room`], [`room_archive`] where they meet;
 //! [`series`] what moved and was kept over time; [`portable`] what comes from other servers; [`audit`], [`webhook`], [`setting`], [`change`] the rest; [`seal`] secrets at rest; [`group`] shared commits; [`error`].
@@ -39,6 +39,7 @@ pub mod mail;
 mod moment;
 pub mod offline;
 pub mod operator;
+pub mod outgoing;
 pub mod passkey;
 pub mod peer;
 pub mod plan;
@@ -93,6 +94,7 @@ pub use invite::{InviteKind, InviteRow};
 pub use listing::DomainFilter;
 pub use offline::OfflineMessage;
 pub use operator::{LoginRow, OperatorRow, TokenRow};
+pub use outgoing::{NewOutgoing, Outgoing};
 pub use passkey::PasskeyRow;
 pub use peer::PeerRow;
 pub use plan::{PLANS, PlanRow};

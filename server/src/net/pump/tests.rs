@@ -29,6 +29,10 @@ impl Machine for Echo {
                     hash: None,
                 }));
             }
+            Input::Element(raw) if raw.name() == "message" => {
+                let stanza = Stanza::from_bytes(raw.as_str().as_bytes()).expect("a stanza");
+                out.push(Action::Stanza(stanza));
+            }
             Input::Element(raw) => {
                 let text = raw.as_str().to_owned();
                 out.send_str(&text);
@@ -75,6 +79,59 @@ struct Shared {
     answer: tokio::sync::Notify,
     patience: parking_lot::Mutex<Option<Patience>>,
     slowed: parking_lot::Mutex<Vec<&'static str>>,
+    /// Where stanzas go.
+    other: Other,
+}
+
+/// Another stream, whose pump is the test, and what was not left to it.
+struct Other {
+    outbox: Arc<Outbox>,
+    rows: Arc<Rows>,
+}
+
+#[derive(Default)]
+struct Rows {
+    kept: parking_lot::Mutex<Vec<Bytes>>,
+    given_back: std::sync::atomic::AtomicUsize,
+}
+
+impl Default for Other {
+    fn default() -> Self {
+        Self {
+            outbox: Outbox::new(1_000),
+            rows: Arc::default(),
+        }
+    }
+}
+
+impl Other {
+    fn take(&self) -> usize {
+        let (mut items, mut taken) = (Vec::new(), Taken::default());
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        let _ = self
+            .outbox
+            .poll_take(&mut context, true, &mut items, &mut taken);
+        items.len()
+    }
+}
+
+impl Keeper for Rows {
+    fn keep(
+        self: Arc<Self>,
+        _: Arc<crate::session::Progress>,
+        items: Vec<(u64, Bytes)>,
+    ) -> BoxFuture<'static, ()> {
+        self.kept
+            .lock()
+            .extend(items.into_iter().map(|(_, bytes)| bytes));
+        Box::pin(std::future::ready(()))
+    }
+
+    fn kept(self: Arc<Self>) -> BoxFuture<'static, ()> {
+        self.given_back
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Box::pin(std::future::ready(()))
+    }
 }
 
 impl Host for Quiet {
@@ -88,8 +145,16 @@ impl Host for Quiet {
             Answer::Credentials(Ok(None))
         })
     }
-    fn stanza(&mut self, _: Stanza) -> Option<BoxFuture<'static, ()>> {
-        None
+    fn stanza(&mut self, stanza: Stanza) -> Option<Later> {
+        let other = &self.shared.other;
+        let bytes = stanza.bytes().clone();
+        let item = other.outbox.push_in(other.outbox.lane(), bytes.clone());
+        Some(Later::Handed(Handed {
+            progress: other.outbox.progress(),
+            item: item.expect("room"),
+            bytes,
+            keeper: other.rows.clone(),
+        }))
     }
     fn tls(&mut self, _: DomainName) -> BoxFuture<'static, Option<tls::Secure>> {
         Box::pin(async { None })
@@ -416,4 +481,55 @@ async fn tls_13_goodbye_is_said_and_awaited() {
     assert_eq!(last, b"</stream:stream>");
     theirs.shutdown().await.expect("our goodbye");
     finish.await;
+}
+
+const MESSAGE: &str = "<message to='b@peer.example' from='a@one.example'/>";
+
+/// What is said acknowledges what was heard: it is said when that has left the process, and not before.
+#[tokio::test(start_paused = true)]
+async fn route_01_what_another_stream_was_handed_is_written_before_anything_is_said() {
+    let shared = Arc::<Shared>::default();
+    let (mut io, _outbox, _task) = start_with(StreamLimits::default(), shared.clone());
+    io.write_all(OPEN.as_bytes()).await.expect("written");
+    expect(&mut io, "<open>").await;
+    let text = format!("{MESSAGE}{MESSAGE}<next/>");
+    io.write_all(text.as_bytes()).await.expect("written");
+    let mut byte = [0];
+    let mut said = Box::pin(io.read_exact(&mut byte));
+    while shared.other.take() == 0 {
+        assert!(futures_util::poll!(&mut said).is_pending());
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..10 {
+        assert!(
+            futures_util::poll!(&mut said).is_pending(),
+            "taken is not written"
+        );
+        tokio::task::yield_now().await;
+    }
+    // Whoever asks for more has written what it took: both messages, together.
+    assert_eq!(shared.other.take(), 0);
+    said.await.expect("a byte");
+    expect(&mut io, "next/>").await;
+    assert!(shared.other.rows.kept.lock().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn route_01_what_another_stream_does_not_write_is_kept_before_anything_is_said() {
+    let shared = Arc::<Shared>::default();
+    let (mut io, _outbox, _task) = start_with(StreamLimits::default(), shared.clone());
+    io.write_all(OPEN.as_bytes()).await.expect("written");
+    expect(&mut io, "<open>").await;
+    let text = format!("{MESSAGE}{MESSAGE}<next/>");
+    io.write_all(text.as_bytes()).await.expect("written");
+    expect(&mut io, "<next/>").await;
+    assert_eq!(shared.other.rows.kept.lock().len(), 2);
+    // One whose stream ends has been given back.
+    io.write_all(format!("{MESSAGE}<last/>").as_bytes())
+        .await
+        .expect("written");
+    shared.other.outbox.progress().end();
+    expect(&mut io, "<last/>").await;
+    let given_back = &shared.other.rows.given_back;
+    assert_eq!(given_back.load(std::sync::atomic::Ordering::Relaxed), 1);
 }

@@ -296,6 +296,14 @@ fn kept_session(id: &str) -> KeptSession {
     }
 }
 
+fn new_outgoing(local: &str, at: i64) -> NewOutgoing {
+    NewOutgoing {
+        local: local.into(),
+        at: Timestamp(at),
+        stanza: b"<message/>".to_vec(),
+    }
+}
+
 fn finding(code: &str, since: Timestamp) -> FindingRow {
     FindingRow {
         code: code.into(),

@@ -251,6 +251,33 @@ battery! {
         }
     }
 
+    route_02_what_waits_for_other_servers_is_kept_until_it_is_forgotten(store) {
+        let (_, row, d) = house(&store, "example.com", "aaa").await;
+        let (_, _, other) = house(&store, "example.net", "bbb").await;
+        d.account_add("juliet", &[], NOW).await.expect("added");
+        d.account_add("nurse", &[], NOW).await.expect("added");
+        let new = vec![new_outgoing("juliet", 1), new_outgoing("nobody", 2), new_outgoing("nurse", 3), new_outgoing("juliet", 4)];
+        let rows = d.outgoing_add(new.clone()).await.expect("kept");
+        assert_eq!(rows.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, true, true], "of accounts only");
+        assert_eq!(other.outgoing_add(vec![new_outgoing("juliet", 1)]).await.expect("asked"), [None], "another domain's");
+        let kept = store.outgoing(0, 10).await.expect("read");
+        let of = |row: &Outgoing| (Some(row.id), row.at);
+        assert_eq!(kept.iter().map(of).collect::<Vec<_>>(), [(rows[0], new[0].at), (rows[2], new[2].at), (rows[3], new[3].at)]);
+        assert!(kept.iter().all(|kept| kept.stanza == new[0].stanza && kept.domain == row.id));
+        assert_eq!(store.outgoing(kept[0].id, 1).await.expect("read"), kept[1..2]);
+        let all: Vec<i64> = kept.iter().map(|kept| kept.id).collect();
+        other.outgoing_forget(&all).await.expect("asked");
+        assert_eq!(store.outgoing(0, 10).await.expect("read").len(), 3, "another domain's");
+        d.outgoing_forget(&[all[0], i64::MAX]).await.expect("forgotten");
+        assert_eq!(store.outgoing(0, 10).await.expect("read"), kept[1..]);
+        let many: Vec<i64> = (1_000_000..1_001_200).chain([all[2]]).collect();
+        d.outgoing_forget(&many).await.expect("forgotten");
+        d.outgoing_forget(&[]).await.expect("nothing");
+        assert_eq!(store.outgoing(0, 10).await.expect("read"), kept[1..2]);
+        d.account_remove("nurse", NOW).await.expect("removed");
+        assert_eq!(store.outgoing(0, 10).await.expect("read"), [], "goes with its account");
+    }
+
     sm_10_sessions_are_kept_whole_until_they_are_forgotten(store) {
         let (_, row, d) = house(&store, "example.com", "aaa").await;
         d.account_add("juliet", &[], NOW).await.expect("added");

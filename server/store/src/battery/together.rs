@@ -17,6 +17,7 @@ battery! {
         let coven = d.room_add(&rooms::room("coven"), &[rooms::affiliation("juliet@example.com", "owner")]).await.expect("added");
         assert!(d.room_archive_add(coven, rooms::said(1, "a@b.example", "A")).await.expect("kept"));
         assert!(d.session_keep(kept_session("one")).await.expect("kept"));
+        d.outgoing_add(vec![new_outgoing("juliet", 1)]).await.expect("kept");
         d.token_grant(a, &grant("phone", "juliet@example.com"), 60, NOW).await.expect("granted");
         d.push_enable(a, &push("node")).await.expect("enabled");
         d.invite_add(b"x", &invites::invite(InviteKind::Account, None)).await.expect("asked").expect("added");
