@@ -14,7 +14,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
 use control::records::{BOSH, WEBSOCKET};
 use futures_util::future::BoxFuture;
@@ -48,7 +49,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Carries for T {}
 
 /// Whoever serves clients, however they come.
 pub trait Clients: Send + Sync {
-    /// Lets a client in, or not.
+    /// Lets a client in, or not: as its address may, and as the process keeps up.
     ///
     /// # Errors
     /// The limit that is reached.
@@ -93,6 +94,29 @@ impl Web {
     }
 }
 
+/// When to come again, in seconds: overload is seen within one of them and is over a few later ...
+const OVERLOAD_PASSES: &str = "5";
+/// ... and what an address may is counted by the minute.
+const ADDRESS_MAY_AGAIN: &str = "60";
+
+/// What a client hears that is not let in: that we have too much to do (RFC 9110 15.6.4), or that its address asks too much (RFC
+/// 6585 4).
+fn turned_away(refused: Refused) -> Response {
+    let (status, seconds, text) = match refused {
+        Refused::Overload | Refused::UnauthenticatedInAll => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            OVERLOAD_PASSES,
+            "too much to do; come again a little later\n",
+        ),
+        Refused::Simultaneous | Refused::Rate | Refused::Unauthenticated => (
+            StatusCode::TOO_MANY_REQUESTS,
+            ADDRESS_MAY_AGAIN,
+            "too many connections from there\n",
+        ),
+    };
+    (status, [(header::RETRY_AFTER, seconds)], text).into_response()
+}
+
 /// How a request came.
 #[derive(Clone, Debug)]
 pub struct Arrival {
@@ -101,3 +125,6 @@ pub struct Arrival {
     /// What its connection's handshake gave.
     pub tls: TlsInfo,
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use xmpp::jid::DomainName;
 
 use super::socket::{Elsewhere, Socket};
-use super::{Arrival, Carrier, Web};
+use super::{Arrival, Carrier, Web, turned_away};
 
 /// The subprotocol.
 const XMPP: &str = "xmpp";
@@ -33,7 +33,7 @@ pub(super) async fn websocket(
     }
     let admission = match web.clients.admit(arrival.from) {
         Ok(admission) => admission,
-        Err(_) => return (StatusCode::TOO_MANY_REQUESTS, "too many\n").into_response(),
+        Err(refused) => return turned_away(refused),
     };
     let elsewhere = elsewhere(web.clone(), &arrival, request.headers());
     let upgrade = hyper::upgrade::on(&mut request);

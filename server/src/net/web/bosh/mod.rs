@@ -25,7 +25,7 @@ use xmpp::stream::TlsInfo;
 
 use self::pipe::Pipe;
 use self::session::{Arrived, Condition, HOLD, Session, Terms, WAIT, terminated};
-use super::{Arrival, Carrier, Web};
+use super::{Arrival, Carrier, Web, turned_away};
 
 /// A request must be complete within this time.
 const COMPLETE: Duration = Duration::from_secs(30);
@@ -213,10 +213,8 @@ fn begin(
         return Err(refused(Condition::ImproperAddressing));
     };
     let number = |name| body.attribute(name).and_then(|n| n.parse::<u64>().ok());
-    let admission = web
-        .clients
-        .admit(arrival.from)
-        .map_err(|_| Box::new((StatusCode::TOO_MANY_REQUESTS, "too many\n").into_response()))?;
+    let admission = web.clients.admit(arrival.from);
+    let admission = admission.map_err(|refused| Box::new(turned_away(refused)))?;
     let random: [u8; 20] = rand::random();
     let sid = data_encoding::HEXLOWER.encode(&random);
     let hold = number("hold").unwrap_or(HOLD as u64).min(HOLD as u64);
