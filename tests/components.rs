@@ -158,3 +158,127 @@ fn slixmpp_answers_for_a_name_below_a_domain() {
         .map(|path| path.to_string_lossy().into_owned());
     script(&python, &args, &[], harness::DEADLINE * 3);
 }
+
+/// Grants, by the JSON that the owner would send; the component hears of them where it is connected.
+fn grant(demo: &Demo, args: &[&str]) {
+    done(
+        demo,
+        &[&["component", "grant", "one.example", "bridge"], args].concat(),
+    );
+}
+
+/// XEP-0356 with slixmpp: everything is refused until it is granted, by name.
+#[test]
+fn slixmpp_acts_for_accounts_as_the_owner_grants() {
+    let demo = Demo::start();
+    let secret = add(&demo, "one.example", "bridge");
+    drop(connected(&demo, "bridge.one.example", &secret));
+    let (c2s, own) = (demo.info.c2s, demo.info.components);
+    let account = |jid: &str| json!({"jid": jid, "password": demo.password(jid), "host": c2s.ip().to_string(), "port": c2s.port()});
+    let python = environment().join("python/bin/python");
+    for granted in [false, true] {
+        if granted {
+            let all = [
+                "--roster",
+                "both",
+                "--message",
+                "outgoing",
+                "--presence",
+                "managed_entity",
+                "--iq",
+                "http://jabber.org/protocol/disco#info=get",
+            ];
+            grant(&demo, &all);
+        }
+        let plan = json!({
+            "ca": demo.info.ca, "granted": granted,
+            "accounts": [account("alice@one.example"), account("bob@one.example")],
+            "component": {"name": "bridge.one.example", "secret": secret, "host": own.ip().to_string(), "port": own.port()},
+        });
+        let file = demo.data_dir.join("privileged.json");
+        std::fs::write(&file, plan.to_string()).expect("plan");
+        let args = [repository().join("tests/clients/privileged.py"), file]
+            .map(|path| path.to_string_lossy().into_owned());
+        script(&python, &args, &[], harness::DEADLINE * 3);
+    }
+}
+
+/// XEP-0355 by raw XML: what is delegated is the component's, whoever asks, and nothing when it is not there.
+#[test]
+fn a_component_answers_a_namespace_in_the_domain_s_place() {
+    let demo = Demo::start();
+    let secret = add(&demo, "one.example", "bridge");
+    let mut wire = connected(&demo, "bridge.one.example", &secret);
+    let mut alice = Client::online(&demo, "alice@one.example", "tcp");
+    let ask = "<query xmlns='urn:example:weather' node='today'/>";
+    assert!(alice.iq("get", None, ask).contains("<service-unavailable "));
+    grant(&demo, &["--delegate", "urn:example:weather=node"]);
+    let told = wire.until("urn:xmpp:delegation:2");
+    assert!(
+        told.contains(
+            "<delegated namespace='urn:example:weather'><attribute name='node'/></delegated>"
+        ),
+        "{told}"
+    );
+    // To the server, and to a bare address, from another domain.
+    let mut carol = Client::online(&demo, "alice@two.example", "tcp");
+    for (client, id, to) in [
+        (&mut alice, "a1", "one.example"),
+        (&mut carol, "c1", "bob@one.example"),
+    ] {
+        client.send(&format!("<iq type='get' id='{id}' to='{to}'>{ask}</iq>"));
+        let request = wire.until("urn:example:weather");
+        assert!(
+            request.starts_with("<iq ") && request.contains("from='one.example'"),
+            "{request}"
+        );
+        let own = between(&request, " id='", "'").expect("an id");
+        let from = client.jid.clone();
+        wire.send(&format!(
+            "<iq from='bridge.one.example' to='one.example' id='{own}' type='result'><delegation xmlns='urn:xmpp:delegation:2'>\
+             <forwarded xmlns='urn:xmpp:forward:0'><iq xmlns='jabber:client' from='{to}' to='{from}' id='{id}' type='result'>\
+             <query xmlns='urn:example:weather'>rain</query></iq></forwarded></delegation></iq>"
+        ));
+        let answer = client.until(&format!("id='{id}'"));
+        assert!(
+            answer.contains(&format!("from='{to}'")) && answer.contains(">rain</query>"),
+            "{answer}"
+        );
+    }
+    // Without the attribute it is the domain's own affair; other domains have nothing to do with it.
+    assert!(
+        alice
+            .iq("get", None, "<query xmlns='urn:example:weather'/>")
+            .contains("<service-unavailable ")
+    );
+    assert!(carol.iq("get", None, ask).contains("<service-unavailable "));
+    // What is under way ends with the component, and nothing new begins.
+    alice.send(&format!(
+        "<iq type='get' id='a2' to='one.example'>{ask}</iq>"
+    ));
+    wire.until("urn:example:weather");
+    drop(wire);
+    assert!(alice.until("id='a2'").contains("<service-unavailable "));
+    assert!(alice.iq("get", None, ask).contains("<service-unavailable "));
+
+    // Not every namespace, not by two, and only for who is there.
+    add(&demo, "one.example", "robot");
+    let place = demo.data_dir.to_string_lossy().into_owned();
+    for args in [
+        ["bridge", "--delegate", "jabber:iq:register"],
+        ["bridge", "--iq", "urn:xmpp:privilege:2=get"],
+        ["bridge", "--roster", "all"],
+        ["bridge", "--presence", "roster"],
+        ["robot", "--delegate", "urn:example:weather"],
+        ["nobody", "--roster", "get"],
+    ] {
+        let args = [
+            &["component", "grant", "one.example"],
+            &args[..],
+            &["--data-dir", &place],
+        ]
+        .concat();
+        let (code, out, err) = domicile(&args);
+        assert_ne!(code, 0, "{args:?}: {out}{err}");
+    }
+}

@@ -5,6 +5,7 @@ use askama::Template;
 use control::ControlError;
 use control::component::{ComponentAsk, ComponentNew, ComponentView};
 use control::domain::DomainView;
+use control::grant::Grants;
 
 use crate::domains::view_of;
 use crate::door::Path;
@@ -75,6 +76,82 @@ pub(crate) async fn add(Path(domain): Path<String>, Posted { desk, fields }: Pos
     {
         Ok(fresh) => page(&desk, &domain, None, Some(fresh), "").await,
         Err(failure) => refused(&desk, &domain, failure, &name).await,
+    }
+}
+
+/// Says what it may. Lines hold a namespace and, behind a blank, a word or the names of attributes.
+pub(crate) async fn grant(Path(domain): Path<String>, Posted { desk, fields }: Posted) -> Answer {
+    let name = fields.text("name").to_owned();
+    let lines = |field: &str| {
+        let lines = fields.text(field).lines().map(str::trim);
+        let pairs = lines.filter(|line| !line.is_empty()).map(|line| {
+            let (namespace, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+            (namespace.to_owned(), rest.trim().to_owned())
+        });
+        pairs.collect::<Vec<_>>()
+    };
+    let names = |rest: String| rest.split_whitespace().map(str::to_owned).collect();
+    let delegated = lines("delegated").into_iter();
+    let grants = Grants {
+        roster: fields.text("roster").to_owned(),
+        roster_push: !fields.text("roster_push").is_empty(),
+        message: fields.text("message").to_owned(),
+        presence: fields.text("presence").to_owned(),
+        iq: lines("iq").into_iter().collect(),
+        delegated: delegated.map(|(ns, rest)| (ns, names(rest))).collect(),
+    };
+    let control = &desk.panel.control;
+    match control
+        .component_grant(&desk.actor, &domain, &name, grants)
+        .await
+    {
+        Ok(_) => Ok(done(&DomainUrls::new(&domain).components(), "saved")),
+        Err(failure) => refused(&desk, &domain, failure, "").await,
+    }
+}
+
+impl ComponentsPage {
+    /// Words that may be chosen, what each means, and whether it is the one.
+    fn words(&self, of: &str, chosen: &str) -> Vec<(&'static str, &'static str, bool)> {
+        let words: &[(&str, &str)] = match of {
+            "roster" => &[
+                ("none", "nothing"),
+                ("get", "read them"),
+                ("set", "change them"),
+                ("both", "read and change them"),
+            ],
+            "message" => &[
+                ("none", "nothing"),
+                ("outgoing", "send messages as if they had written them"),
+            ],
+            _ => &[
+                ("none", "nothing"),
+                ("managed_entity", "see who of your people is online"),
+                ("roster", "see who of their contacts is online, too"),
+            ],
+        };
+        let is = |(word, text): &(&'static str, &'static str)| (*word, *text, *word == chosen);
+        words.iter().map(is).collect()
+    }
+
+    /// A namespace a line, and what is said of it.
+    fn lines(&self, grants: &Grants, of: &str) -> String {
+        let lines: Vec<String> = match of {
+            "iq" => grants
+                .iq
+                .iter()
+                .map(|(ns, word)| format!("{ns} {word}"))
+                .collect(),
+            _ => {
+                let delegated = grants.delegated.iter();
+                let line =
+                    |(ns, names): (&String, &Vec<String>)| format!("{ns} {}", names.join(" "));
+                delegated
+                    .map(|one| line(one).trim_end().to_owned())
+                    .collect()
+            }
+        };
+        lines.join("\n")
     }
 }
 

@@ -169,6 +169,7 @@ fn pages() -> Router<Shared> {
             route::COMPONENTS,
             get(components::list).post(components::add),
         )
+        .route(route::COMPONENT_GRANT, post(components::grant))
         .route(route::COMPONENT_REMOVE, post(components::remove))
         .route(route::KEPT, get(kept::show).post(kept::save))
         .route(route::REPORTS, get(reports::list))

@@ -102,6 +102,7 @@ pub(crate) mod route {
     pub(crate) const PERSON_REMOVE: &str = "/domains/{domain}/people/{local}/remove";
     pub(crate) const DOMAIN_USAGE: &str = "/domains/{domain}/usage";
     pub(crate) const COMPONENTS: &str = "/domains/{domain}/components";
+    pub(crate) const COMPONENT_GRANT: &str = "/domains/{domain}/components/grant";
     pub(crate) const COMPONENT_REMOVE: &str = "/domains/{domain}/components/remove";
     pub(crate) const KEPT: &str = "/domains/{domain}/kept";
     pub(crate) const REPORTS: &str = "/domains/{domain}/reports";
@@ -226,6 +227,10 @@ impl DomainUrls {
 
     pub(crate) fn components(&self) -> String {
         self.under("components")
+    }
+
+    pub(crate) fn component_grant(&self) -> String {
+        self.under("components/grant")
     }
 
     pub(crate) fn component_remove(&self) -> String {
@@ -490,6 +495,7 @@ mod tests {
             (route::INVITES, urls.invites()),
             (route::DOMAIN_USAGE, urls.usage()),
             (route::COMPONENTS, urls.components()),
+            (route::COMPONENT_GRANT, urls.component_grant()),
             (route::COMPONENT_REMOVE, urls.component_remove()),
             (route::KEPT, urls.kept()),
             (route::EXPORT, urls.export()),

@@ -4,8 +4,10 @@
 //! accounts. Each has one stream at a time. Where TLS is not below it, only whoever is at the machine reaches the door
 //! (COMP-06). Refuses: a second stream of the same name, and waiting for a component that is not there.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use dashmap::DashMap;
@@ -25,10 +27,20 @@ use crate::router::Router;
 use crate::session::Outbox;
 use crate::tenancy::Tenancy;
 
+/// Between two looks for what a component has not answered.
+const EVERY: Duration = Duration::from_secs(10);
+
 /// The components that are connected.
 #[derive(Default)]
 pub struct Components {
-    open: DashMap<DomainName, Arc<Outbox>, ahash::RandomState>,
+    open: DashMap<DomainName, Open, ahash::RandomState>,
+}
+
+/// One of them.
+struct Open {
+    outbox: Arc<Outbox>,
+    /// What it was told last of what it is granted.
+    told: Vec<Bytes>,
 }
 
 /// A component's place; given back when dropped.
@@ -41,7 +53,7 @@ struct Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let components = self.router.components();
-        let own = |_: &DomainName, outbox: &Arc<Outbox>| Arc::ptr_eq(outbox, &self.outbox);
+        let own = |_: &DomainName, open: &Open| Arc::ptr_eq(&open.outbox, &self.outbox);
         components.open.remove_if(&self.name, own);
     }
 }
@@ -49,7 +61,7 @@ impl Drop for Place {
 impl Components {
     /// Hands a component a stanza; `false`: it is not there, or takes nothing.
     pub(crate) fn push(&self, name: &DomainName, stanza: &Stanza) -> bool {
-        let outbox = self.open.get(name).map(|entry| entry.clone());
+        let outbox = self.open.get(name).map(|entry| entry.outbox.clone());
         outbox.is_some_and(|outbox| outbox.push(stanza.bytes().clone()).is_ok())
     }
 
@@ -57,9 +69,32 @@ impl Components {
     pub(crate) fn close_where(&self, gone: impl Fn(&DomainName) -> bool, error: &StreamError) {
         for entry in &self.open {
             if gone(entry.key()) {
-                entry.value().order(Order::Close(error.clone()));
+                entry.outbox.order(Order::Close(error.clone()));
             }
         }
+    }
+
+    /// Tells a component what it is granted, if that is news: who was told nothing and is `granted` nothing need not hear so.
+    pub(crate) fn tell(&self, name: &DomainName, stanzas: &[Stanza], granted: bool) -> bool {
+        let Some(mut open) = self.open.get_mut(name) else {
+            return false;
+        };
+        let told: Vec<Bytes> = stanzas.iter().map(|s| s.bytes().clone()).collect();
+        if open.told == told || (open.told.is_empty() && !granted) {
+            return false;
+        }
+        // One that does not read is about to end.
+        let all = told
+            .iter()
+            .all(|bytes| open.outbox.push(bytes.clone()).is_ok());
+        open.told = told;
+        all
+    }
+
+    /// Those whose names are below this one.
+    pub(crate) fn below(&self, domain: &DomainName) -> Vec<DomainName> {
+        let names = self.open.iter().map(|entry| entry.key().clone());
+        names.filter(|name| domain.is_parent_of(name)).collect()
     }
 }
 
@@ -95,7 +130,11 @@ impl ComponentDoor {
             from,
         };
         let machine = Component::new(Seed::new(rand::random()), self.provider.clone());
-        let ended = pump::run(transport, tls, machine, &mut host, self.limits).await;
+        let place = host.place.clone();
+        let ended = tokio::select! {
+            ended = pump::run(transport, tls, machine, &mut host, self.limits) => ended,
+            never = self.look_after(&place) => match never {},
+        };
         let place = host.place.lock().take();
         match (&place, &ended.broken) {
             (Some(place), None) => tracing::info!(component = %place.name, "component closed"),
@@ -104,10 +143,25 @@ impl ComponentDoor {
             }
             (None, _) => tracing::debug!(%from, "no component"),
         }
+        let name = place.as_ref().map(|place| place.name.clone());
         drop(place);
+        if let Some(name) = name {
+            self.router.errands_due(&name, true).await;
+        }
         for bytes in ended.unwritten {
             if let Ok(stanza) = Stanza::from_bytes(&bytes) {
                 self.router.bounce(&stanza, Condition::ServiceUnavailable);
+            }
+        }
+    }
+
+    /// Sees to what the component does not answer, as long as it is there.
+    async fn look_after(&self, place: &Mutex<Option<Place>>) -> Infallible {
+        loop {
+            tokio::time::sleep(EVERY).await;
+            let name = place.lock().as_ref().map(|place| place.name.clone());
+            if let Some(name) = name {
+                self.router.errands_due(&name, false).await;
             }
         }
     }
@@ -139,7 +193,10 @@ impl ComponentDoor {
         match self.router.components().open.entry(name.clone()) {
             Entry::Occupied(_) => return Err(StreamCondition::Conflict),
             Entry::Vacant(free) => {
-                free.insert(outbox.clone());
+                free.insert(Open {
+                    outbox: outbox.clone(),
+                    told: Vec::new(),
+                });
             }
         }
         *slot.lock() = Some(Place {
@@ -200,6 +257,10 @@ impl Host for ComponentHost {
 
     fn authenticated(&mut self) {
         self.admission.authenticated();
+        let name = self.place.lock().as_ref().map(|place| place.name.clone());
+        if let Some(name) = name {
+            self.door.router.component_connected(&name);
+        }
     }
 
     fn left(&mut self, _: u32, _: Vec<Bytes>) -> bool {

@@ -9,6 +9,7 @@
 pub(crate) mod administration;
 pub mod delivery;
 mod messages;
+mod privileged;
 mod resumption;
 mod switchboard;
 #[cfg(test)]
@@ -69,6 +70,7 @@ enum Hook {
     IqToAccount,
     IqToSession,
     IqAnswered,
+    MessageToServer,
     IqSent,
     PresenceOutbound,
     PresenceInbound,
@@ -235,6 +237,10 @@ impl Router {
 
     /// A stanza of a component of this name, whose addresses have been looked at (COMP-04).
     pub(crate) fn component_stanza(&self, domain: &Arc<Domain>, stanza: Stanza) -> Option<Later> {
+        if stanza.kind() == Kind::Iq && hooks::is_misdirected(&stanza) {
+            self.bounce(&stanza, Condition::Forbidden);
+            return None;
+        }
         let Some((until, limit)) = domain.pace(1, Instant::now()) else {
             return self.onward(domain, stanza);
         };
@@ -496,6 +502,12 @@ impl Router {
             (Kind::Iq, true) => self.iq(domain, stanza, request),
             (Kind::Presence, true) => self.later(domain, stanza, Hook::PresenceInbound),
             (Kind::Iq, false) if request => self.to_server(domain, stanza),
+            (Kind::Iq, false) if self.modules.expects(&stanza) => {
+                self.later(domain, stanza, Hook::IqAnswered)
+            }
+            (Kind::Message, false) if hooks::is_envelope(&stanza) => {
+                self.later(domain, stanza, Hook::MessageToServer)
+            }
             (Kind::Message, false) => {
                 // ROUTE-09: the server itself reads no messages.
                 self.bounce(&stanza, Condition::ServiceUnavailable);
@@ -637,6 +649,7 @@ impl Router {
             Hook::IqToServer => boxed!(hooks::iq_to_server),
             Hook::IqToAccount => boxed!(hooks::iq_to_account),
             Hook::IqAnswered => boxed!(hooks::iq_answered),
+            Hook::MessageToServer => boxed!(hooks::message_to_server),
             Hook::PresenceOutbound => boxed!(hooks::presence_outbound),
             Hook::PresenceInbound => boxed!(hooks::presence_inbound),
             Hook::Undeliverable => boxed!(hooks::message_undeliverable),

@@ -539,6 +539,7 @@ impl LiveServer {
             .with_text("the domain's components were changed; connect again");
         let gone = |component: &DomainName| of_domain(component) && !served(component);
         self.router.components().close_where(gone, &error);
+        self.router.components_changed(name);
         self.identities.invalidate(name);
         self.federation.recheck(name, before.as_deref());
         for (before, service) in &services {

@@ -4,6 +4,7 @@
 //! domain, so it is sharded and asked with a borrowed name. Refuses: deciding anything; control does, and writes it down.
 
 mod counts;
+mod grants;
 mod usage;
 
 use std::collections::HashMap;
@@ -689,6 +690,7 @@ impl Settings {
                     .collect(),
                 user_invites: joining.user_invites,
                 components: control::component::components(row),
+                grants: grants::of(row),
                 contacts: contacts
                     .map(|(role, addresses)| Contact { role, addresses })
                     .collect(),

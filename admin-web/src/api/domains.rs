@@ -6,6 +6,7 @@ use axum::response::IntoResponse;
 use control::certificate::CertificateUpload;
 use control::component::ComponentAsk;
 use control::domain::{DomainNew, DomainSet};
+use control::grant::Grants;
 use control::peer::PeerPin;
 use control::rollover::KeyChange;
 use serde::Deserialize;
@@ -39,6 +40,7 @@ pub(super) fn router() -> OpenApiRouter<Shared> {
         .routes(routes!(peer_pin, peer_unpin))
         .routes(routes!(components))
         .routes(routes!(component_add, component_remove))
+        .routes(routes!(component_grant))
         .routes(routes!(policy_costs))
         .routes(routes!(codes))
 }
@@ -379,6 +381,23 @@ async fn component_add(
     let control = &caller.panel.control;
     ok(control
         .component_add(&caller.actor, &domain, &name, ask)
+        .await
+        .or_problem()?)
+}
+
+/// Say all that a program may do in the names of the domain's accounts, and what it answers in the domain's place (XEP-0355, XEP-0356)
+///
+/// What is not said, it may not any more.
+#[utoipa::path(put, path = "/domains/{domain}/components/{name}/grants", tag = "domains", params(("domain" = String, Path), ("name" = String, Path)), request_body = schema::Grants,
+    responses((status = 200, body = schema::Grants), (status = 404, body = schema::Problem), (status = 422, body = schema::Problem)))]
+async fn component_grant(
+    caller: Caller,
+    Path((domain, name)): Path<(String, String)>,
+    Body(grants): Body<Grants>,
+) -> Reply {
+    let control = &caller.panel.control;
+    ok(control
+        .component_grant(&caller.actor, &domain, &name, grants)
         .await
         .or_problem()?)
 }

@@ -484,6 +484,31 @@ pub(super) struct Component {
     name: String,
     /// Since when it has its secret.
     created: String,
+    /// What it may beyond its name.
+    grants: Grants,
+}
+
+/// What a program may do in the names of the domain's accounts, and what it answers in the domain's place.
+#[derive(ToSchema)]
+pub(super) struct Grants {
+    /// Rosters of all accounts: `none`, `get`, `set` or `both`.
+    #[schema(required = false)]
+    roster: String,
+    /// It is told of changes of rosters that it may read.
+    #[schema(required = false)]
+    roster_push: bool,
+    /// Messages in the name of accounts and of the domain: `none` or `outgoing`.
+    #[schema(required = false)]
+    message: String,
+    /// Presence that it is told: `none`, `managed_entity` or `roster`.
+    #[schema(required = false)]
+    presence: String,
+    /// `get`, `set` or `both` by namespace.
+    #[schema(required = false)]
+    iq: std::collections::BTreeMap<String, String>,
+    /// Names of attributes that a request must have, by namespace.
+    #[schema(required = false)]
+    delegated: std::collections::BTreeMap<String, Vec<String>>,
 }
 
 /// A program that may connect.
@@ -497,6 +522,7 @@ pub(super) struct ComponentAsk {
 pub(super) struct ComponentNew {
     name: String,
     created: String,
+    grants: Grants,
     /// Shown once.
     secret: String,
 }

@@ -788,6 +788,12 @@ pub(super) fn component() -> ComponentView {
     ComponentView {
         name: "bridge.bakery.example".into(),
         created: at(-3_600),
+        grants: control::grant::Grants {
+            roster: "both".into(),
+            presence: "managed_entity".into(),
+            delegated: [("urn:xmpp:mam:2".into(), vec!["node".into()])].into(),
+            ..control::grant::Grants::default()
+        },
     }
 }
 

@@ -547,6 +547,12 @@ fn ways() -> Vec<Way> {
             || Some(json!({})),
         ),
         (
+            Op::ComponentGrant,
+            put.clone(),
+            "/api/v1/domains/{D}/components/bridge/grants",
+            || Some(json!({"roster": "get"})),
+        ),
+        (
             Op::ComponentRemove,
             delete.clone(),
             "/api/v1/domains/{D}/components/bridge",
@@ -563,6 +569,16 @@ fn ways() -> Vec<Way> {
             post.clone(),
             "/domains/{D}/components",
             || Some(json!({"name": "robot"})),
+        ),
+        (
+            Op::ComponentGrant,
+            post.clone(),
+            "/domains/{D}/components/grant",
+            || {
+                Some(
+                    json!({"name": "robot", "roster": "none", "message": "none", "presence": "none"}),
+                )
+            },
         ),
         (
             Op::ComponentRemove,

@@ -10,6 +10,7 @@ use xmpp::timestamp::Timestamp;
 
 use crate::domain::Choices;
 use crate::error::{ControlError, Result};
+use crate::grant::Grants;
 use crate::outside::Change;
 use crate::permission::Operation;
 use crate::secret::Secret;
@@ -29,6 +30,8 @@ pub struct ComponentView {
     /// Since when it has its secret.
     #[serde(serialize_with = "crate::time::at")]
     pub created: Timestamp,
+    /// What it may beyond that.
+    pub grants: Grants,
 }
 
 /// A component to be.
@@ -150,6 +153,7 @@ impl Control {
             .domain_edit_in(&recorded, row.id, |fresh| {
                 let mut choices = Choices::of(fresh);
                 choices.components.retain(|own| *own != label);
+                choices.grants.remove(&label);
                 fresh.settings = to_json(&choices);
             })
             .await?;
@@ -169,6 +173,7 @@ fn view(row: &DomainRow, label: &str, created: Timestamp) -> ComponentView {
     ComponentView {
         name: format!("{label}.{}", row.name),
         created,
+        grants: Choices::of(row).grants.remove(label).unwrap_or_default(),
     }
 }
 
@@ -177,7 +182,7 @@ fn refused(name: &str, what: &str, remedy: &str) -> ControlError {
 }
 
 /// One label, alone or before the domain's name.
-fn label(row: &DomainRow, name: &str) -> Result<String> {
+pub(crate) fn label(row: &DomainRow, name: &str) -> Result<String> {
     let parsed = DomainName::parse(name.trim());
     let parsed =
         parsed.map_err(|_| refused(name, "this is not a name", "Use one label: bridge."))?;

@@ -22,6 +22,7 @@ pub mod error;
 pub mod event;
 pub mod factor;
 pub mod findings;
+pub mod grant;
 pub mod invitation;
 pub mod invite;
 pub mod kept;

@@ -257,6 +257,8 @@ table! {
     ComponentList "component.list":                           All All Own Own Own Own;
     /// Let one connect.
     ComponentAdd "component.add":                             All All Own Own No No;
+    /// Say what it may do in the name of the domain's accounts.
+    ComponentGrant "component.grant":                         All All Own No No No;
     /// Take its name away.
     ComponentRemove "component.remove":                       All All Own Own No No;
 

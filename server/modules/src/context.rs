@@ -12,6 +12,7 @@ use xmpp::jid::{BareJid, DomainName, Jid};
 use xmpp::stanza::{Condition, Stanza, StanzaError, StanzaType};
 use xmpp::timestamp::Timestamp;
 
+use crate::grants::Grants;
 use crate::hooks::ModuleSet;
 use crate::info::Hooks;
 use crate::memory::Modules;
@@ -223,6 +224,8 @@ pub struct DomainSettings {
     pub user_invites: bool,
     /// Labels of the names for which programs of its own answer (XEP-0114).
     pub components: Vec<String>,
+    /// What components are granted beyond their names (XEP-0355, XEP-0356).
+    pub grants: Vec<Grants>,
     /// Addresses for people with questions (XEP-0157).
     pub contacts: Vec<Contact>,
     /// Services for calls (XEP-0215), as URIs; `None`: the platform's.

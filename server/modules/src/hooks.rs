@@ -27,9 +27,12 @@
 //! | iq get or set of a session to somebody else | [`iq_stopped`] first, unless [`crate::Modules::may_be_blocked`] knows better |
 //! | an answer from somebody else for one of its sessions | [`answer_stopped`] first, likewise |
 //! | an error about a message, for one of its sessions | [`error_written`] |
-//! | an answer to a bare JID that [`crate::Modules::expects`] | [`iq_answered`] |
+//! | an answer to a bare JID or the domain that [`crate::Modules::expects`] | [`iq_answered`] |
+//! | a message to the domain with another in it ([`is_envelope`]) | [`message_to_server`] |
+//! | a component that is connected, now and then, and one that has gone | [`errands_due`] |
 //!
-//! Presence to the domain itself, other results and errors of iq to the domain or a bare JID are ignored by the router.
+//! Presence to the domain itself, other results and errors of iq to the domain or a bare JID are ignored by the router. Requests
+//! that a component answers in the domain's place ([`crate::grants`]) reach no module.
 
 use std::sync::LazyLock;
 
@@ -43,11 +46,14 @@ use crate::avatars;
 use crate::blocking;
 use crate::carbons;
 use crate::context::{Context, DomainSettings, Hosted, Refusal, Standing};
+use crate::delegation;
 use crate::disco;
+use crate::errands;
 use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Service};
 use crate::memory::Modules;
 use crate::passage::{Glance, Passage, Taken};
 use crate::presence::greeting;
+use crate::privilege;
 use crate::switchboard::SessionView;
 
 /// One extension. A module holds no state of its own: what it remembers between calls is in [`crate::Modules`].
@@ -229,6 +235,7 @@ pub fn iq_to_server_at_once(hosted: &Hosted, iq: &Stanza) -> Option<Stanza> {
 /// A get or set to the domain, or to domain/resource (ROUTE-09).
 pub async fn iq_to_server(cx: &Context<'_>, iq: &Stanza) {
     let outcome = match door(cx.hosted, iq) {
+        _ if delegation::taken(cx, iq) => Ok(Answer::Sent),
         Some((module, door)) if door.at_server => match meant(door, iq) {
             Ok(()) if module.answers_at_once() => Ok(Answer::Empty),
             Ok(()) => module.iq_to_server(cx, iq).await,
@@ -246,6 +253,7 @@ pub async fn iq_to_account(cx: &Context<'_>, iq: &Stanza) {
         return;
     };
     let outcome = match blocking::blocks(cx, &account, from).await {
+        Ok(false) if delegation::taken(cx, iq) => Ok(Answer::Sent),
         Ok(false) => asked_of_account(cx, iq, &account).await,
         // As if nobody were there.
         Ok(true) => Err(Condition::ServiceUnavailable.into()),
@@ -305,6 +313,7 @@ pub async fn presence_outbound(cx: &Context<'_>, presence: &Stanza) {
     for module in with(cx.hosted, Hooks::PRESENCE_OUTBOUND) {
         module.presence_outbound(cx, presence).await;
     }
+    privilege::presence::outbound(cx, presence);
     finish(cx).await;
 }
 
@@ -322,8 +331,12 @@ pub async fn session_written(cx: &Context<'_>, session: &Jid) {
     finish(cx).await;
 }
 
-/// An answer to a question that a module put on behalf of an account.
+/// An answer to a question that a module put on behalf of an account, or that is under way for somebody else.
 pub async fn iq_answered(cx: &Context<'_>, iq: &Stanza) {
+    if let Some(errand) = cx.modules.errands.take(iq) {
+        errands::answered(cx, &errand, iq);
+        return finish(cx).await;
+    }
     for module in with(cx.hosted, Hooks::IQ_ANSWERED) {
         module.iq_answered(cx, iq).await;
     }
@@ -335,6 +348,7 @@ pub async fn session_gone(cx: &Context<'_>, gone: &SessionView) {
     for module in with(cx.hosted, Hooks::SESSION_GONE) {
         module.session_gone(cx, gone).await;
     }
+    privilege::presence::gone(cx, gone);
     finish(cx).await;
 }
 
@@ -429,6 +443,41 @@ pub async fn to_service(cx: &Context<'_>, service: &Service, stanza: &Stanza) {
     finish(cx).await;
 }
 
+/// Whether a message to the domain has another in it, which a component wants to be sent in an account's name (XEP-0356 4.3).
+pub fn is_envelope(message: &Stanza) -> bool {
+    privilege::is_envelope(message)
+}
+
+/// Such a message.
+pub async fn message_to_server(cx: &Context<'_>, message: &Stanza) {
+    privilege::message(cx, message).await;
+    finish(cx).await;
+}
+
+/// Whether a component asks something in the name of what is no account, but a session (XEP-0356 5.3).
+pub fn is_misdirected(iq: &Stanza) -> bool {
+    privilege::is_misdirected(iq)
+}
+
+/// Answers what has been under way for a component too long; `gone`: all of it, since the component is not there any more.
+pub async fn errands_due(cx: &Context<'_>, component: &Jid, gone: bool) {
+    for errand in cx.modules.errands.due(component, gone, cx.now) {
+        errands::ended(cx, &errand, gone);
+    }
+    finish(cx).await;
+}
+
+/// What the component of this label is told of what it is granted, when it connects and when that changes.
+pub fn advertisements(hosted: &Hosted, label: &str) -> Vec<Stanza> {
+    privilege::advertisements(hosted, label)
+}
+
+/// The component of this label, if it is told the presence of the domain's sessions (XEP-0356 6). What it was told before it
+/// connected does not count.
+pub fn hears_presence(modules: &Modules, hosted: &Hosted, label: &str) -> Option<Jid> {
+    privilege::presence::hears(modules, hosted, label)
+}
+
 /// Services that modules have, whether or not a domain has them on.
 pub fn services() -> impl Iterator<Item = &'static Service> {
     ALL.iter().filter_map(|module| module.service())
@@ -488,6 +537,7 @@ pub(crate) async fn session_available(cx: &Context<'_>, now: &SessionView, befor
     for module in with(cx.hosted, Hooks::SESSION_AVAILABLE) {
         module.session_available(cx, now, before).await;
     }
+    privilege::presence::available(cx, now, before);
 }
 
 /// What `other` is to the account (RFC 6121 8.1).
@@ -560,6 +610,7 @@ pub async fn iq_stopped(cx: &Context<'_>, iq: &Stanza) -> bool {
     let stopped = refusal.is_some();
     if let Some(refusal) = refusal {
         cx.refuse(iq, refusal);
+        finish(cx).await;
     }
     stopped
 }
@@ -745,6 +796,10 @@ async fn inbound(cx: &Context<'_>, presence: &Stanza) {
     }
     for module in with(cx.hosted, Hooks::PRESENCE_INBOUND) {
         module.presence_inbound(cx, presence).await;
+    }
+    if !cx.hosted.settings.grants.is_empty() {
+        // Boxed: whatever is answered would carry room for it.
+        Box::pin(privilege::presence::inbound(cx, presence)).await;
     }
 }
 

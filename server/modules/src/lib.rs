@@ -24,9 +24,12 @@ mod certificates;
 mod clients;
 mod commands;
 mod content;
+mod delegation;
 mod disco;
+mod errands;
 mod external;
 pub mod form;
+pub mod grants;
 mod moved;
 mod offline;
 mod outages;
@@ -34,6 +37,7 @@ mod ping;
 pub mod portable;
 pub mod presence;
 mod private;
+mod privilege;
 mod pubsub;
 mod push;
 mod register;
@@ -88,6 +92,7 @@ pub static ALL: &[&dyn Module] = &[
     &rooms::RoomSearch,
     &uploads::Uploads,
     &commands::Commands,
+    &privilege::Privilege,
 ];
 
 /// The table of modules for the README.

@@ -18,10 +18,12 @@ use crate::archive::Clock;
 use crate::carbons::Copied;
 use crate::commands::UNDER_WAY;
 use crate::context::{Context, Hosted};
+use crate::errands::Errands;
 use crate::external::External;
 use crate::moved::Moves;
 use crate::offline::{Handed, Nothing};
 use crate::presence::{Directed, Known};
+use crate::privilege::presence::Told;
 use crate::pubsub::caps::Caps;
 use crate::pubsub::heard::Heard;
 use crate::pubsub::nodes::NodeCache;
@@ -153,6 +155,8 @@ pub struct Modules {
     pub(crate) moves: Moves,
     pub(crate) external: External,
     pub(crate) commands: Aging<String, ()>,
+    pub(crate) errands: Errands,
+    pub(crate) told: Told,
     turns: Turns,
 }
 
@@ -182,6 +186,8 @@ impl Modules {
             moves: Moves::default(),
             external: External::default(),
             commands: Aging::new(UNDER_WAY),
+            errands: Errands::default(),
+            told: Told::default(),
             turns: Turns::default(),
             limits,
         }
@@ -232,7 +238,10 @@ impl Modules {
     /// Whether an iq result or error may be the answer to what a module asked: then it goes to
     /// [`crate::hooks::iq_answered`].
     pub fn expects(&self, iq: &Stanza) -> bool {
-        self.caps.expects(iq) || self.pushes.expects(iq) || self.moves.expects(iq)
+        self.errands.expects(iq)
+            || self.caps.expects(iq)
+            || self.pushes.expects(iq)
+            || self.moves.expects(iq)
     }
 
     /// Whether the account may have blocked `other`, as far as is known without asking the store.

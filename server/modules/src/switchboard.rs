@@ -31,6 +31,16 @@ pub trait Switchboard: Send + Sync {
     /// Called after a handler has ended and let go of its locks, never within it.
     async fn local(&self, stanza: Stanza);
 
+    /// Sends what an account of a hosted domain says, or the domain itself, though none of its sessions did: past what its own
+    /// modules want of it, to the end. Called without a lock, as [`Switchboard::local`].
+    async fn speak(&self, stanza: Stanza) {
+        if stanza.to().is_some_and(|to| self.hosts(to.domain())) {
+            self.local(stanza).await;
+        } else {
+            self.route(stanza);
+        }
+    }
+
     /// Puts a stanza into the queue of one session; false if there is none, or if its queue is full.
     fn deliver(&self, session: &Jid, stanza: Stanza) -> bool;
 

@@ -514,6 +514,11 @@ impl Switchboard for House {
             hooks::presence_inbound(&cx, &stanza).await;
         } else if to.resource().is_some() {
             self.deliver(&to, stanza);
+        } else if stanza.kind() == Kind::Iq {
+            match self.modules.expects(&stanza) {
+                true => hooks::iq_answered(&self.context(to.domain()), &stanza).await,
+                false => self.iq_by(&stanza).await,
+            }
         } else if stanza.kind() == Kind::Message {
             let sessions = self.sessions(&to.bare());
             if let Some(session) = sessions.iter().find(|session| session.available()) {

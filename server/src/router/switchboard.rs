@@ -30,6 +30,20 @@ impl Switchboard for Router {
         }
     }
 
+    async fn speak(&self, stanza: Stanza) {
+        let Some(from) = stanza.from() else { return };
+        let Some(domain) = self.tenancy.get(from.domain()) else {
+            return;
+        };
+        let later = match from.local() {
+            Some(_) => self.addressed(&domain, stanza),
+            None => self.onward(&domain, stanza),
+        };
+        if let Some(later) = later {
+            later.await;
+        }
+    }
+
     async fn administer(
         &self,
         domain: &DomainName,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use store::DomainRow;
 
 use crate::domain::StreamChoices;
+use crate::grant::Grants;
 use crate::observe::Observation;
 use crate::outside::Probe;
 use crate::rollover::Caches;
@@ -19,6 +20,9 @@ pub(crate) struct Choices {
     /// Labels of the components that may connect.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub components: Vec<String>,
+    /// What they are granted beyond their names, by label.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub grants: BTreeMap<String, Grants>,
     /// When the owner last asked for a certificate now (µs).
     pub order_wanted: i64,
     /// TLSA records are published beside a mode that holds a certificate.

@@ -321,6 +321,10 @@ async fn call(house: &House, operation: Operation, actor: &Actor, of: &Objects) 
             .component_add(actor, domain, "bridge", ComponentAsk::default())
             .await
             .map(drop),
+        Operation::ComponentGrant => control
+            .component_grant(actor, domain, "bridge", crate::grant::Grants::default())
+            .await
+            .map(drop),
         Operation::ComponentRemove => control.component_remove(actor, domain, "bridge").await,
         Operation::PeerList => control.peer_list(actor, domain).await.map(drop),
         Operation::PeerShow => control
@@ -449,6 +453,7 @@ fn changes(operation: Operation) -> bool {
         | Operation::InviteAdd
         | Operation::InviteRemove
         | Operation::ComponentAdd
+        | Operation::ComponentGrant
         | Operation::ComponentRemove
         | Operation::PeerPin
         | Operation::PeerUnpin

@@ -1,7 +1,7 @@
 //! The roster: an account's contacts, kept by its server (RFC 6121 2), with versioning (2.6).
 //!
 //! Sets are answered after the commit; pushes follow in the order of modification, each with its own version. Refuses:
-//! requests from anybody but the owner, whatever their `to` (IM-02), and letting a client write `subscription`, `ask` or
+//! requests from anybody but the owner, whatever their `to` (IM-02), unless the domain's owner trusts a component with them, and letting a client write `subscription`, `ask` or
 //! `approved` (IM-05): those follow from presence.
 
 mod cache;
@@ -19,6 +19,7 @@ use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Spec};
 use crate::memory::Limits;
 use crate::presence;
 use crate::presence::subscription::State;
+use crate::privilege;
 use crate::switchboard::SessionUpdate;
 use store::{ItemEdit, RequestEdit, RosterEdit, RosterItem, Subscription};
 
@@ -56,10 +57,15 @@ impl Module for RosterModule {
     }
 
     async fn iq_to_account(&self, cx: &Context<'_>, ask: &Ask<'_>) -> Result<Answer, Refusal> {
-        let session = ask.iq.from().filter(|_| ask.standing == Standing::Owner);
-        let Some(session) = session.filter(|from| from.resource().is_some()) else {
+        let from = ask.iq.from();
+        let session = from.filter(|_| ask.standing == Standing::Owner);
+        let session = session.filter(|from| from.resource().is_some());
+        // A component that the owner of the domain trusts with that (XEP-0356 3.3).
+        let grants = from.and_then(|from| cx.hosted.grants_of(from));
+        let granted = grants.is_some_and(|grants| grants.roster.covers(ask.iq.type_()));
+        if session.is_none() && !granted {
             return Err(Condition::Forbidden.into());
-        };
+        }
         let payload = ask
             .iq
             .payload()
@@ -83,7 +89,7 @@ pub(crate) fn push(cx: &Context<'_>, account: &BareJid, roster: &Roster, jid: &B
         .into_iter()
         .filter(|s| s.interested)
         .peekable();
-    if interested.peek().is_none() {
+    if interested.peek().is_none() && !privilege::hears_rosters(cx.hosted) {
         return;
     }
     let item = roster.get(jid.as_str());
@@ -94,13 +100,14 @@ pub(crate) fn push(cx: &Context<'_>, account: &BareJid, roster: &Roster, jid: &B
         cx.switchboard
             .deliver(&session.jid, push.with_to(&session.jid));
     }
+    privilege::roster_push(cx, account, &push);
 }
 
 /// Gets (RFC 6121 2.1.3, 2.6.2).
 async fn get(
     cx: &Context<'_>,
     account: &BareJid,
-    session: &Jid,
+    session: Option<&Jid>,
     iq: &Stanza,
     query: &Element,
 ) -> Result<Answer, Refusal> {
@@ -111,10 +118,17 @@ async fn get(
     let _turn = cx.modules.turn(account).await;
     let roster = cx.roster(account).await?.ok_or(Condition::ItemNotFound)?;
     let known = query.get_attr("ver").filter(|ver| !ver.is_empty());
+    // Whoever has no session gets no pushes in order, and so the whole.
+    let known = known.filter(|_| session.is_some());
     let known = known.and_then(|ver| version_known(&roster, ver));
+    let interested = || {
+        if let Some(session) = session {
+            cx.switchboard
+                .session_update(session, SessionUpdate::Interested);
+        }
+    };
     if known == Some(roster.version) {
-        cx.switchboard
-            .session_update(session, SessionUpdate::Interested);
+        interested();
         return Ok(Answer::Empty);
     }
     let changes = match known {
@@ -125,11 +139,10 @@ async fn get(
             .map_err(|e| store_failed(&e, account, "reading roster changes"))?,
         None => None,
     };
-    cx.switchboard
-        .session_update(session, SessionUpdate::Interested);
+    interested();
     // When there is more to push than there are contacts, the whole is shorter (RFC 6121 2.6.3).
     let changes = changes.filter(|changes| changes.len() <= roster.items().len().max(1));
-    let Some(changes) = changes else {
+    let (Some(changes), Some(session)) = (changes, session) else {
         cx.answer(iq.iq_result_written(&whole(&roster)));
         return Ok(Answer::Sent);
     };
