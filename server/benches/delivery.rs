@@ -48,7 +48,7 @@ fn delivery(c: &mut Criterion) {
                     .expect("a valid message");
                 // The first to each account waits for what it has in the store.
                 if let Some(later) = house.router.from_client(sender, stanza) {
-                    runtime.block_on(later);
+                    runtime.block_on(later.done());
                 }
                 let mut cx = Context::from_waker(Waker::noop());
                 let outbox = &house.sessions[i].outbox;

@@ -84,7 +84,7 @@ fn piece_under_valgrind() {
     let outbox = &house.sessions[queue].outbox;
     // The first of them waits for what the accounts have in the store.
     while let Some(later) = house.router.from_client(sender, stanza.clone()) {
-        runtime.block_on(later);
+        runtime.block_on(later.done());
     }
     let (mut items, mut taken) = (Vec::new(), Taken::default());
     let mut cx = Context::from_waker(Waker::noop());
