@@ -4,6 +4,7 @@
 //! receives, and prints a table. Wall-clock time decides nothing. Refuses: a figure from a run in which anything was lost,
 //! doubled, out of order or altered.
 
+pub mod archives;
 pub mod authority;
 pub mod client;
 pub mod curves;
@@ -15,6 +16,7 @@ pub mod names;
 pub mod overload;
 pub mod profile;
 pub mod report;
+pub mod rooms;
 pub mod scan;
 pub mod scenario;
 pub mod scram;
@@ -84,7 +86,7 @@ struct Arguments {
 /// What else it does than comparing.
 #[derive(Debug, Subcommand)]
 enum Other {
-    /// How the cost grows with sessions and domains
+    /// How the cost grows with sessions and domains; or with the occupants of a room, or with archives, if these are named
     Curves {
         /// Sessions online, from point to point
         #[arg(long, value_delimiter = ',', default_values_t = [10, 100, 1_000, 10_000])]
@@ -92,6 +94,12 @@ enum Other {
         /// Domains hosted, from point to point
         #[arg(long, value_delimiter = ',', default_values_t = [1, 100, 10_000])]
         domains: Vec<usize>,
+        /// Occupants of a room, from point to point: 10,100,1000,5000
+        #[arg(long, value_delimiter = ',', value_name = "N,…")]
+        occupants: Vec<usize>,
+        /// Messages of an archive, from point to point: 1000,100000,10000000 (the last takes a while, and 6 GB)
+        #[arg(long, value_delimiter = ',', value_name = "N,…")]
+        archived: Vec<usize>,
     },
     /// Mixed traffic for a long time; nothing may be left of it
     Soak {
@@ -165,7 +173,30 @@ async fn dispatch(arguments: &Arguments) -> Outcome<bool> {
     let kind = arguments.servers.first().copied().unwrap_or(Kind::Domicile);
     match &arguments.other {
         None | Some(Other::FloorServe { .. }) => compare(arguments).await,
-        Some(Other::Curves { sessions, domains }) => {
+        Some(Other::Curves {
+            occupants,
+            archived,
+            ..
+        }) if !(occupants.is_empty() && archived.is_empty()) => {
+            let users = rooms::accounts(occupants);
+            enough_files(users)?;
+            let world = arguments.world(users)?;
+            let mut good = true;
+            if !occupants.is_empty() {
+                let (text, flat) = rooms::run(kind, &world, occupants, &size).await?;
+                println!("{text}");
+                good &= flat;
+            }
+            if !archived.is_empty() {
+                let (text, flat) = archives::run(&world, archived).await?;
+                println!("{text}");
+                good &= flat;
+            }
+            Ok(good)
+        }
+        Some(Other::Curves {
+            sessions, domains, ..
+        }) => {
             let users = sessions.iter().copied().max().unwrap_or(0).max(100);
             enough_files(users)?;
             let world = arguments.world(users)?;

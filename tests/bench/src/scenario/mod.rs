@@ -11,7 +11,7 @@ mod login;
 mod offline;
 mod ping;
 mod presence;
-mod room;
+pub(crate) mod room;
 mod roster;
 
 use std::cell::Cell;

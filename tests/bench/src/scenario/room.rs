@@ -1,4 +1,4 @@
-//! A room (XEP-0045) with 200 occupants, one of whom speaks: one or some messages, and the next when all have heard.
+//! A room (XEP-0045) with occupants, of whom one speaks: one or some messages, and the next when all have heard.
 
 use tokio::task::JoinSet;
 
@@ -8,17 +8,22 @@ use crate::client::Client;
 use crate::scan;
 use crate::subject::Subject;
 
-/// Occupants.
+/// Occupants of the scenario.
 const OCCUPANTS: usize = 200;
+/// Account of the first.
+pub(crate) const FIRST: usize = PRESENCES.start;
+/// Whoever has not read for so many comings is made to: a server lets nobody wait for ever.
+pub(crate) const READ: usize = 100;
 
 const MUC: &str = "http://jabber.org/protocol/muc";
 
-fn room(subject: &Subject) -> String {
+/// The room's address.
+pub(crate) fn room(subject: &Subject) -> String {
     format!("bench@rooms.{}", subject.gate.domain())
 }
 
 /// Enters, and has read all that is shown on entering: the subject comes last.
-async fn enter(client: &mut Client, room: &str, nick: usize) -> Outcome<()> {
+pub(crate) async fn enter(client: &mut Client, room: &str, nick: usize) -> Outcome<()> {
     let presence = format!(
         "<presence to='{room}/o{nick}'><x xmlns='{MUC}'><history maxstanzas='0'/></x></presence>"
     );
@@ -30,6 +35,21 @@ async fn enter(client: &mut Client, room: &str, nick: usize) -> Outcome<()> {
             return Err(format!("o{nick} is not let in: {item}").into());
         }
         if scan::is(bytes, "message") && item.contains("<subject") {
+            return Ok(());
+        }
+    }
+}
+
+/// Leaves, and has been told so.
+pub(crate) async fn leave(client: &mut Client, room: &str, nick: usize) -> Outcome<()> {
+    let presence = format!("<presence to='{room}/o{nick}' type='unavailable'/>");
+    client.connection.send(presence.as_bytes()).await?;
+    let own = format!("{room}/o{nick}");
+    loop {
+        let item = client.connection.element().await?;
+        let bytes = item.as_bytes();
+        let gone = scan::attribute(bytes, "type") == Some(b"unavailable");
+        if gone && scan::attribute(bytes, "from") == Some(own.as_bytes()) {
             return Ok(());
         }
     }
@@ -58,20 +78,32 @@ async fn hear(client: &mut Client, from: &str, body: &str) -> Outcome<()> {
     Err(format!("message {body} of {from} was due: {item}").into())
 }
 
-/// `window` messages are under way at a time; each occupant who has heard one is a unit.
-pub(super) async fn run(subject: &Subject, window: u64, size: &Size) -> Outcome<Vec<Sample>> {
+/// So many sessions in a room of their own, each of which has seen all others come.
+pub(crate) async fn gather(subject: &Subject, count: usize) -> Outcome<Vec<Client>> {
     let room = room(subject);
-    let mut occupants = online(&subject.gate, PRESENCES.start..PRESENCES.start + OCCUPANTS).await?;
-    for (nick, occupant) in occupants.iter_mut().enumerate() {
+    let mut occupants = online(&subject.gate, FIRST..FIRST + count).await?;
+    for nick in 0..count {
         match nick {
-            0 => open(occupant, &room).await?,
-            _ => enter(occupant, &room, nick).await?,
+            0 => open(&mut occupants[0], &room).await?,
+            _ => enter(&mut occupants[nick], &room, nick).await?,
+        }
+        if (nick + 1) % READ == 0 || nick + 1 == count {
+            for occupant in &mut occupants[..=nick] {
+                occupant.settle().await?;
+            }
         }
     }
-    // Everybody has seen everybody come.
-    for occupant in &mut occupants {
-        occupant.settle().await?;
-    }
+    Ok(occupants)
+}
+
+/// The first speaks, and all of them hear it: `window` messages are under way at a time; each occupant who has heard one is a unit.
+pub(crate) async fn talk(
+    subject: &Subject,
+    mut occupants: Vec<Client>,
+    window: u64,
+    size: &Size,
+) -> Outcome<Vec<Sample>> {
+    let room = room(subject);
     let mut crew = Crew::default();
     let meter = crew.meter.clone();
     crew.add(async move {
@@ -107,4 +139,10 @@ pub(super) async fn run(subject: &Subject, window: u64, size: &Size) -> Outcome<
         Ok(())
     });
     crew.measure(subject, size).await
+}
+
+/// The scenario.
+pub(super) async fn run(subject: &Subject, window: u64, size: &Size) -> Outcome<Vec<Sample>> {
+    let occupants = gather(subject, OCCUPANTS).await?;
+    talk(subject, occupants, window, size).await
 }
