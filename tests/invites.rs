@@ -3,10 +3,9 @@
 
 mod harness;
 
-use std::path::PathBuf;
-
+use harness::browser::browse;
 use harness::demo::Demo;
-use harness::tools::{domicile, environment, node, repository, script};
+use harness::tools::{domicile, environment, repository, script};
 use harness::xmpp::{Client, Connection};
 use serde_json::{Value, json};
 
@@ -146,26 +145,13 @@ fn ext_34_a_client_registers_with_a_token_that_is_good_once_and_here_only() {
 #[test]
 fn ext_34_an_owner_invites_in_the_panel_and_the_page_of_the_link_makes_the_account() {
     let demo = Demo::start();
-    let shots =
-        std::env::var_os("PANEL_SHOTS").map_or_else(|| demo.data_dir.join("shots"), PathBuf::from);
-    let plan = demo.data_dir.join("invited-plan.json");
-    let text = json!({
+    let plan = json!({
         "panel": demo.info.panel.trim_end_matches('/'),
         "who": { "login": demo.info.owner.login, "password": demo.info.owner.password },
         "ca": demo.info.ca, "domain": "one.example", "door": demo.info.public.trim_start_matches("https://"),
-        "contact": "alice", "local": "nurse", "password": "tin soldier 9", "shots": shots,
+        "contact": "alice", "local": "nurse", "password": "tin soldier 9",
     });
-    std::fs::write(&plan, text.to_string()).expect("plan");
-    let args = [repository().join("tests/browser/invited.mjs"), plan]
-        .map(|p| p.to_string_lossy().into_owned());
-    let modules = environment().join("node").to_string_lossy().into_owned();
-    let out = script(
-        &node(),
-        &args,
-        &[("TEST_NODE", modules)],
-        harness::DEADLINE * 5,
-    );
-    let seen: Value = serde_json::from_str(out.lines().last().unwrap_or_default()).expect("JSON");
+    let seen = browse("invited", plan, &demo.data_dir, 5);
     assert_eq!(seen["address"], "nurse@one.example", "{seen}");
 
     let mut alice = Client::online(&demo, "alice@one.example", "inviter");

@@ -3,10 +3,8 @@
 
 mod harness;
 
-use std::path::PathBuf;
-
+use harness::browser::browse;
 use harness::demo::Demo;
-use harness::tools::{environment, node, repository, script};
 use harness::xmpp::Client;
 use serde_json::json;
 
@@ -18,28 +16,15 @@ fn a_new_customer_goes_from_sign_up_to_live_and_chats() {
         ("carol", "a-long-enough-secret-3"),
         ("dave", "a-long-enough-secret-4"),
     ];
-    let shots =
-        std::env::var_os("PANEL_SHOTS").map_or_else(|| demo.data_dir.join("shots"), PathBuf::from);
-    let plan = demo.data_dir.join("panel-plan.json");
-    let text = json!({
+    let plan = json!({
         "panel": demo.info.panel.trim_end_matches('/'),
         "domain": domain,
         "email": "owner@three.example.org",
         "password": "correct horse battery staple",
         "people": people.map(|(local, password)| json!({ "local": local, "password": password })),
         "operator": { "login": demo.info.operator.login, "password": demo.info.operator.password },
-        "shots": shots,
     });
-    std::fs::write(&plan, text.to_string()).expect("plan");
-    let args = [repository().join("tests/browser/onboarding.mjs"), plan]
-        .map(|p| p.to_string_lossy().into_owned());
-    let modules = environment().join("node").to_string_lossy().into_owned();
-    script(
-        &node(),
-        &args,
-        &[("TEST_NODE", modules)],
-        harness::DEADLINE * 10,
-    );
+    browse("onboarding", plan, &demo.data_dir, 10);
 
     // Whole path, by the new domain's own certificate (the client verifies it against the name).
     let mut carol = Client::login_with(&demo, "carol@three.example", people[0].1, "browser");
@@ -68,27 +53,14 @@ fn every_page_is_for_phones_desks_keyboards_and_readers_in_both_themes() {
     let mut alice = Client::online(&demo, "alice@one.example", "walk");
     alice.message("nobody@unreachable.example", "lost", "is anybody there?");
     alice.until("type='error'");
-    let shots =
-        std::env::var_os("PANEL_SHOTS").map_or_else(|| demo.data_dir.join("shots"), PathBuf::from);
-    let plan = demo.data_dir.join("pages-plan.json");
     let who = [&demo.info.owner, &demo.info.operator]
         .map(|who| json!({ "login": who.login, "password": who.password }));
-    let text = json!({
+    let plan = json!({
         "panel": demo.info.panel.trim_end_matches('/'),
         "who": who,
-        "shots": shots,
     });
-    std::fs::write(&plan, text.to_string()).expect("plan");
-    let args = [repository().join("tests/browser/pages.mjs"), plan]
-        .map(|p| p.to_string_lossy().into_owned());
-    let modules = environment().join("node").to_string_lossy().into_owned();
-    let out = script(
-        &node(),
-        &args,
-        &[("TEST_NODE", modules)],
-        harness::DEADLINE * 20,
-    );
-    let seen: Vec<String> = serde_json::from_str(&out).expect("the paths seen");
+    let seen = browse("pages", plan, &demo.data_dir, 20);
+    let seen = seen.as_array().expect("the paths seen");
     for page in [
         "/",
         "/audit",
@@ -111,7 +83,7 @@ fn every_page_is_for_phones_desks_keyboards_and_readers_in_both_themes() {
         "/tokens",
     ] {
         assert!(
-            seen.iter().any(|path| path == page),
+            seen.iter().any(|path| *path == page),
             "{page} is not among {seen:?}"
         );
     }

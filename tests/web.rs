@@ -5,9 +5,10 @@ mod harness;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use harness::browser::browse;
 use harness::demo::Demo;
 use harness::http::Answer;
-use harness::tools::{Service, environment, node, repository, script};
+use harness::tools::{Service, environment, repository, script};
 use harness::web::{Asked, Message, WebSocket, ask, send};
 use harness::xmpp::{Client, between};
 use serde_json::json;
@@ -476,15 +477,12 @@ fn ws_22_23_bosh_refuses_what_it_should() {
 #[test]
 fn clients_in_a_browser_chat_over_websocket_and_bosh() {
     let demo = Demo::start();
-    let plan = |name: &str, text: serde_json::Value| {
-        let file = demo.data_dir.join(name);
-        std::fs::write(&file, text.to_string()).expect("plan");
-        file
-    };
     let (ip, port) = (demo.info.c2s.ip().to_string(), demo.info.c2s.port());
     let bob = "bob@one.example";
     let account = json!({"jid": bob, "password": demo.password(bob), "host": ip, "port": port});
-    let file = plan("echo.json", json!({"ca": demo.info.ca, "account": account}));
+    let file = demo.data_dir.join("echo.json");
+    let plan = json!({"ca": demo.info.ca, "account": account});
+    std::fs::write(&file, plan.to_string()).expect("plan");
     let python = environment().join("python/bin/python");
     let mut command = std::process::Command::new(python);
     command
@@ -492,22 +490,11 @@ fn clients_in_a_browser_chat_over_websocket_and_bosh() {
         .arg(file);
     let mut echo = Service::start("echo", &mut command, demo.data_dir.join("echo.log"));
     echo.says("ready");
-    let file = plan(
-        "chat.json",
-        json!({
-            "ca": demo.info.ca, "domain": "one.example", "door": harness::web::door(&demo).to_string(),
-            "jid": ALICE, "password": demo.password(ALICE), "peer": bob,
-        }),
-    );
-    let args = [repository().join("tests/browser/chat.mjs"), file]
-        .map(|path| path.to_string_lossy().into_owned());
-    let modules = environment().join("node").to_string_lossy().into_owned();
-    script(
-        &node(),
-        &args,
-        &[("TEST_NODE", modules)],
-        harness::DEADLINE * 5,
-    );
+    let plan = json!({
+        "ca": demo.info.ca, "domain": "one.example", "door": harness::web::door(&demo).to_string(),
+        "jid": ALICE, "password": demo.password(ALICE), "peer": bob,
+    });
+    browse("chat", plan, &demo.data_dir, 5);
 }
 
 /// EXT-30: slots and files with slixmpp, other domains' doors, and what becomes of the files of an account that goes.

@@ -4,20 +4,12 @@
 // Usage: node chat.mjs PLAN.json, where PLAN is {ca, domain, door: "IP:PORT", jid, password, peer}. The peer returns every
 // message. Prints one JSON line; ends with 1 and a sentence when something is wrong.
 
-import { createHash } from "node:crypto";
 import { createServer } from "node:http";
-import { createRequire } from "node:module";
-import { mkdtempSync, readFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { connect } from "node:tls";
+import { readFileSync } from "node:fs";
 import { extname, join, normalize } from "node:path";
 
-const plan = JSON.parse(readFileSync(process.argv[2], "utf8"));
-const modules = join(process.env.TEST_NODE, "node_modules");
-const require = createRequire(join(process.env.TEST_NODE, "package.json"));
-const { chromium } = require("playwright-core");
+import { DEADLINE, believing, blank, demand, modules, openProfile, plan, tell } from "./common.mjs";
 
-const DEADLINE = 90_000;
 const TYPES = { ".js": "text/javascript", ".css": "text/css", ".json": "application/json", ".html": "text/html" };
 const PAGES = {
   "/converse": `<!doctype html><html><head><meta charset="utf-8"><link rel="stylesheet"
@@ -25,10 +17,6 @@ const PAGES = {
   "/strophe": `<!doctype html><html><head><meta charset="utf-8"><script
     src="/strophe.js/dist/strophe.umd.min.js"></script></head><body></body></html>`,
 };
-
-function demand(condition, sentence) {
-  if (!condition) throw new Error(sentence);
-}
 
 const pages = createServer((request, response) => {
   const path = new URL(request.url, "http://localhost").pathname;
@@ -103,37 +91,14 @@ async function withStrophe(page, origin) {
   demand(asked.includes(`POST https://${plan.domain}/http-bind`), `strophe.js asked ${asked}`);
 }
 
-// The key of the domain's certificate, which the sandbox's authority vouches for: Chromium believes this one beside those that
-// the system vouches for.
-function proven() {
-  const [host, port] = plan.door.split(":");
-  return new Promise((resolve, reject) => {
-    const socket = connect({ host, port, servername: plan.domain, ca: readFileSync(plan.ca) }, () => {
-      const key = socket.getPeerX509Certificate().publicKey.export({ type: "spki", format: "der" });
-      socket.end();
-      resolve(createHash("sha256").update(key).digest("base64"));
-    });
-    socket.on("error", reject);
-  });
-}
-
 async function main() {
   await new Promise((ready) => pages.listen(0, "127.0.0.1", ready));
   const origin = `http://localhost:${pages.address().port}`;
-  const pin = await proven();
-  const context = await chromium.launchPersistentContext(mkdtempSync(join(tmpdir(), "domicile-browser-")), {
-    executablePath: "/usr/bin/chromium",
-    args: [
-      "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-      "--disable-component-update", "--disable-sync", `--ignore-certificate-errors-spki-list=${pin}`,
-      `--host-resolver-rules=MAP ${plan.domain}:443 ${plan.door}`,
-    ],
-  });
+  const context = await openProfile(...(await believing(plan)));
   const said = [];
   try {
     for (const [name, client] of [["strophe.js", withStrophe], ["converse.js", withConverse]]) {
-      const page = await context.newPage();
-      page.setDefaultTimeout(DEADLINE);
+      const page = await blank(context);
       page.on("console", (message) => said.push(`${name}: ${message.text()}`));
       page.on("pageerror", (error) => said.push(`${name}: ${error}`));
       await client(page, origin);
@@ -146,10 +111,7 @@ async function main() {
     await context.close();
     pages.close();
   }
-  console.log(JSON.stringify({ clients: 2 }));
+  return { clients: 2 };
 }
 
-main().catch((error) => {
-  console.error(String(error?.stack ?? error));
-  process.exit(1);
-});
+tell(main);

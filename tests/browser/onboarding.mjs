@@ -5,68 +5,13 @@
 // Usage: node onboarding.mjs PLAN.json, where PLAN is {panel, domain, email, password, people: [{local, password}],
 // operator: {login, password}, shots: DIR}. Prints one JSON line; ends with 1 and a sentence when something is wrong.
 
-import { createRequire } from "node:module";
-import { mkdirSync, mkdtempSync, readFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { DEADLINE, PAGE_LIMIT, WIDTHS, blank, demand, look as lookAt, open, openProfile, plan, signIn, tell } from "./common.mjs";
 
-const plan = JSON.parse(readFileSync(process.argv[2], "utf8"));
-const require = createRequire(join(process.env.TEST_NODE, "package.json"));
-const { chromium } = require("playwright-core");
-const axeSource = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
-
-const DEADLINE = 90_000;
-const ARGS = [
-  "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-  "--disable-component-update", "--disable-sync",
-];
-const WIDTHS = { phone: 390, tablet: 768, desktop: 1440 };
-const PAGE_LIMIT = 100 * 1024;
-
-function demand(condition, sentence) {
-  if (!condition) throw new Error(sentence);
-}
-
-async function inspect(page, name) {
-  // The panel's CSP forbids inline script; axe is evaluated by the browser's debugger, which CSP does not concern.
-  await page.evaluate(axeSource);
-  const result = await page.evaluate(() => axe.run(document, { resultTypes: ["violations"] }));
-  const bad = result.violations.filter((v) => v.impact === "serious" || v.impact === "critical");
-  const said = bad.map((v) => `${v.id} (${v.nodes.map((n) => n.target.join(" ")).slice(0, 3).join(", ")})`);
-  demand(bad.length === 0, `axe-core on ${name}: ${said.join("; ")}`);
-}
-
-async function look(page, name) {
-  for (const scheme of ["light", "dark"]) {
-    await page.emulateMedia({ colorScheme: scheme });
-    for (const [device, width] of Object.entries(WIDTHS)) {
-      await page.setViewportSize({ width, height: 900 });
-      const wide = await page.evaluate(() => document.documentElement.scrollWidth > window.innerWidth);
-      demand(!wide, `${name} is wider than the window at ${width} px`);
-      await page.screenshot({ path: join(plan.shots, `${name}-${device}-${scheme}.png`), fullPage: true });
-    }
-    await inspect(page, `${name} (${scheme})`);
-  }
-  await page.emulateMedia({ colorScheme: "light" });
-  await page.setViewportSize({ width: WIDTHS.desktop, height: 900 });
-}
-
-async function signIn(page, who) {
-  await page.goto(`${plan.panel}/sign-in`);
-  await page.fill("#login", who.login);
-  await page.fill("#password", who.password);
-  await page.click("main form button");
-  await page.waitForURL((url) => !url.pathname.startsWith("/sign-in"), { timeout: DEADLINE });
-}
+const look = (page, name) => lookAt(page, name, Object.keys(WIDTHS));
 
 async function main() {
-  mkdirSync(plan.shots, { recursive: true });
-  const profile = mkdtempSync(join(tmpdir(), "domicile-browser-"));
-  const context = await chromium.launchPersistentContext(profile, {
-    executablePath: "/usr/bin/chromium", args: ARGS, viewport: { width: WIDTHS.desktop, height: 900 },
-  });
-  const page = await context.newPage();
-  page.setDefaultTimeout(DEADLINE);
+  const context = await openProfile();
+  const page = await blank(context);
   const errors = [];
   page.on("pageerror", (e) => errors.push(String(e)));
   page.on("response", async (r) => {
@@ -155,10 +100,9 @@ async function main() {
   // Without JavaScript all of it still works, by reloading.
   const cookies = await context.cookies();
   demand(cookies.every((c) => c.httpOnly && c.sameSite === "Lax"), "cookies are HttpOnly and SameSite=Lax");
-  const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ARGS });
+  const browser = await open();
   const still = await browser.newContext({ javaScriptEnabled: false });
-  const quiet = await still.newPage();
-  quiet.setDefaultTimeout(DEADLINE);
+  const quiet = await blank(still);
   await signIn(quiet, { login: plan.email, password: plan.password });
   await quiet.goto(home);
   await quiet.locator("form[action$='/check'] button").click();
@@ -168,8 +112,7 @@ async function main() {
 
   // The operator sees everybody.
   const office = await browser.newContext();
-  const desk = await office.newPage();
-  desk.setDefaultTimeout(DEADLINE);
+  const desk = await blank(office);
   await signIn(desk, plan.operator);
   await desk.goto(`${plan.panel}/domains`);
   const all = await desk.innerText("main");
@@ -181,10 +124,7 @@ async function main() {
   await context.close();
 
   demand(errors.length === 0, errors.join("; "));
-  console.log(JSON.stringify({ live: true, states: [...seen] }));
+  return { live: true, states: [...seen] };
 }
 
-main().then(() => process.exit(0), (error) => {
-  console.error(`onboarding.mjs: ${error.stack ?? error}`);
-  process.exit(1);
-});
+tell(main);

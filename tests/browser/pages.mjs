@@ -4,29 +4,10 @@
 // Usage: node pages.mjs PLAN.json, where PLAN is {panel, who: [{login, password}], shots: DIR}. Prints a JSON array of the paths
 // seen, each once, with names and numbers left out; ends with 1 and a sentence when something is wrong.
 
-import { createRequire } from "node:module";
-import { mkdirSync, mkdtempSync, readFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { PAGE_LIMIT, WIDTHS, blank, demand, inside, look, open, plan, tell } from "./common.mjs";
 
-const plan = JSON.parse(readFileSync(process.argv[2], "utf8"));
-const require = createRequire(join(process.env.TEST_NODE, "package.json"));
-const { chromium } = require("playwright-core");
-const axeSource = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
-
-const DEADLINE = 60_000;
-const ARGS = [
-  "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-  "--disable-component-update", "--disable-sync",
-];
-const WIDTHS = { phone: 390, desktop: 1440 };
-const PAGE_LIMIT = 100 * 1024;
 // Files and streams, which are no pages.
 const NO_PAGE = /\.(zone|csv)$|^\/live$|^\/api\/|^\/assets\//;
-
-function demand(condition, sentence) {
-  if (!condition) throw new Error(sentence);
-}
 
 /** The kind of page behind a path: one domain's page stands for every domain's. */
 function kind(path) {
@@ -37,15 +18,6 @@ function kind(path) {
     .replace(/\/federation\/[^/]+$/, "/federation/F")
     .replace(/^\/failing\/.+/, "/failing/C")
     .replace(/\/\d+/g, "/N");
-}
-
-async function inspect(page, name) {
-  // The panel's CSP forbids inline script; axe is evaluated by the browser's debugger, which CSP does not concern.
-  await page.evaluate(axeSource);
-  const result = await page.evaluate(() => axe.run(document, { resultTypes: ["violations"] }));
-  const bad = result.violations.filter((v) => v.impact === "serious" || v.impact === "critical");
-  const said = bad.map((v) => `${v.id} (${v.nodes.map((n) => n.target.join(" ")).slice(0, 3).join(", ")})`);
-  demand(bad.length === 0, `axe-core on ${name}: ${said.join("; ")}`);
 }
 
 /** Whatever can be pressed or typed into is reached by the tab key, and seen when it is. */
@@ -83,39 +55,23 @@ async function walk(page, name) {
   }
 }
 
-async function look(page, name) {
-  for (const scheme of ["light", "dark"]) {
-    await page.emulateMedia({ colorScheme: scheme });
-    for (const [device, width] of Object.entries(WIDTHS)) {
-      await page.setViewportSize({ width, height: 900 });
-      const wide = await page.evaluate(() => document.documentElement.scrollWidth > window.innerWidth);
-      demand(!wide, `${name} is wider than the window at ${width} px`);
-      await page.screenshot({ path: join(plan.shots, `${name}-${device}-${scheme}.png`), fullPage: true });
-    }
-    await inspect(page, `${name} (${scheme})`);
-  }
-}
-
 async function main() {
-  mkdirSync(plan.shots, { recursive: true });
   const seen = new Set();
-  const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ARGS });
+  const browser = await open();
   for (const [index, who] of plan.who.entries()) {
     const context = await browser.newContext({ viewport: { width: WIDTHS.desktop, height: 900 } });
     const quiet = await browser.newContext({ javaScriptEnabled: false });
     // A part that changes by itself in the middle of a walk would be lost on the way; onboarding.mjs looks at that.
     await context.route(/\/live(\?|$)/, (route) => route.abort());
-    const page = await context.newPage();
-    page.setDefaultTimeout(DEADLINE);
+    const page = await blank(context);
     await page.goto(`${plan.panel}/sign-in`);
     if (index === 0) await look(page, "sign-in");
     await page.fill("#login", who.login);
     await page.fill("#password", who.password);
     await page.keyboard.press("Enter");
-    await page.waitForURL((url) => !url.pathname.startsWith("/sign-in"));
+    await inside(page);
     await quiet.addCookies(await context.cookies());
-    const still = await quiet.newPage();
-    still.setDefaultTimeout(DEADLINE);
+    const still = await blank(quiet);
 
     const queue = ["/"];
     const kinds = new Set(["/"]);
@@ -127,7 +83,6 @@ async function main() {
       demand((await answer.body()).length < PAGE_LIMIT, `${path} is too large`);
       demand((await page.locator("h1").count()) === 1, `${path} has one heading`);
       await look(page, name);
-      await page.setViewportSize({ width: WIDTHS.desktop, height: 900 });
       await walk(page, path);
       await still.goto(plan.panel + path);
       demand((await still.innerText("h1")) === (await page.innerText("h1")), `${path} is the same without JavaScript`);
@@ -145,10 +100,7 @@ async function main() {
     await quiet.close();
   }
   await browser.close();
-  process.stdout.write(JSON.stringify([...seen].sort()));
+  return [...seen].sort();
 }
 
-main().then(() => process.exit(0), (error) => {
-  console.error(`pages.mjs: ${error.stack ?? error}`);
-  process.exit(1);
-});
+tell(main);

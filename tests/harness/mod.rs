@@ -12,6 +12,7 @@
 )]
 
 pub mod bind;
+pub mod browser;
 pub mod bucket;
 pub mod demo;
 pub mod http;

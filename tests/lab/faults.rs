@@ -7,8 +7,7 @@ use serde_json::{Value, json};
 
 use crate::actor::{Actor, Answers, Script, network};
 use crate::authority::{Identity, Shape, Told};
-use crate::harness::DEADLINE;
-use crate::harness::tools::{environment, node, repository, script};
+use crate::harness::browser::browse;
 use crate::house::{House, unique};
 use crate::http::Page;
 use crate::kept::directory;
@@ -213,8 +212,6 @@ pub struct Read {
 
 /// Opens the page of every fault in Chromium, signed in as the operator, and reads it.
 pub fn read_in_the_panel(house: &House, faults: &[Fault]) -> Vec<Read> {
-    let shots = std::env::var_os("PANEL_SHOTS")
-        .map_or_else(|| directory().join("shots"), std::path::PathBuf::from);
     let pages: Vec<Value> = faults
         .iter()
         .map(|fault| {
@@ -224,20 +221,14 @@ pub fn read_in_the_panel(house: &House, faults: &[Fault]) -> Vec<Read> {
         })
         .collect();
     let (login, password) = crate::house::OPERATOR;
-    let plan = house.dir.join("faults-plan.json");
-    let text = json!({
+    let plan = json!({
         "panel": format!("http://{}:8080", house.ip),
         "operator": { "login": login, "password": password },
         "list": format!("/domains/{}/federation", faults[0].local),
         "pages": pages,
-        "shots": shots,
     });
-    std::fs::write(&plan, text.to_string()).expect("plan");
-    let args = [repository().join("tests/browser/faults.mjs"), plan]
-        .map(|path| path.to_string_lossy().into_owned());
-    let env = environment().join("node").to_string_lossy().into_owned();
-    let said = script(&node(), &args, &[("TEST_NODE", env)], DEADLINE * 5);
-    let said: Vec<Value> = serde_json::from_str(&said).expect("JSON");
+    let said = browse("faults", plan, &directory(), 5);
+    let said = said.as_array().expect("a page each");
     assert_eq!(said.len(), faults.len());
     said.iter()
         .zip(faults)
