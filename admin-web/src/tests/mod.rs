@@ -1,8 +1,10 @@
 //! Templates rendered from sample data, handlers and API against a real store and a small world, and what must not happen.
 
 mod api;
+mod gallery;
 mod handlers;
 mod pages;
 mod sample;
 mod security;
+mod ways;
 mod world;

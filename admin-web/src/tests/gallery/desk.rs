@@ -1,0 +1,171 @@
+//! The team of a customer and one's own login.
+
+use control::series::StepAsked;
+use control::token::TokenNew;
+
+use super::{Pages, owner, page};
+use crate::frame::Here;
+use crate::series::Series;
+use crate::tests::sample;
+use crate::{desk, plans, webhooks};
+
+/// Name and page of each.
+pub(super) fn of_the_desk() -> Pages {
+    vec![
+        (
+            "webhooks",
+            page(&webhooks::WebhooksPage {
+                frame: owner(Here::Webhooks),
+                hooks: vec![sample::webhook()],
+                deliveries: sample::deliveries(),
+                fresh: Some(control::webhook::WebhookNew {
+                    secret: "whsec_abc".into(),
+                    view: sample::webhook(),
+                }),
+                ask: control::webhook::WebhookAsk::default(),
+            }),
+        ),
+        (
+            "webhooks_empty",
+            page(&webhooks::WebhooksPage {
+                frame: owner(Here::Webhooks),
+                hooks: Vec::new(),
+                deliveries: Vec::new(),
+                fresh: None,
+                ask: control::webhook::WebhookAsk::default(),
+            }),
+        ),
+        (
+            "usage",
+            page(&plans::UsagePage {
+                frame: owner(Here::Usage),
+                views: vec![sample::usage()],
+                series: Series::new(
+                    sample::series("Lindgren & daughters", StepAsked::Day),
+                    "/usage",
+                ),
+                csv: crate::urls::usage(crate::urls::USAGE_CSV, None),
+            }),
+        ),
+        (
+            "team",
+            page(&desk::TeamPage {
+                frame: owner(Here::Team),
+                tenant: 1,
+                tenant_name: "Lindgren & Daughters".into(),
+                factor_wanted: true,
+                team: sample::team(),
+                login: String::new(),
+                role: "admin".into(),
+                invitations: vec![
+                    sample::invitation("Ann from the bakery"),
+                    sample::invitation(""),
+                ],
+                fresh: Some((
+                    "https://panel.example/join?invitation=abc".into(),
+                    sample::invitation("Ann"),
+                )),
+            }),
+        ),
+        (
+            "audit",
+            page(&desk::AuditPage {
+                frame: owner(Here::Audit),
+                entries: sample::audit(),
+                query: control::audit::AuditQuery::default(),
+                older: Some("/audit?before=1".into()),
+                csv: "/audit.csv".into(),
+                chosen: false,
+            }),
+        ),
+        (
+            "tokens",
+            page(&desk::TokensPage {
+                frame: owner(Here::Tokens),
+                tokens: sample::tokens(),
+                fresh: Some(TokenNew {
+                    secret: "dom_7f3kq2m9v8".into(),
+                    view: sample::tokens().remove(0),
+                }),
+                ask: control::token::TokenAsk::default(),
+                operations: vec!["account.add", "domain.show"],
+                public_url: "https://panel.hosting.example".into(),
+            }),
+        ),
+        (
+            "me",
+            page(&desk::MePage {
+                passkeys_on: true,
+                passkeys: sample::passkeys(),
+                factor: control::factor::FactorView {
+                    state: "none",
+                    since: Some(sample::at(-86_400)),
+                    codes: 9,
+                    wanted: true,
+                },
+                begun: None,
+                codes: Vec::new(),
+                frame: owner(Here::Me),
+                logins: sample::logins(),
+                this: 1,
+            }),
+        ),
+        (
+            "me_factor_begun",
+            page(&desk::MePage {
+                passkeys_on: true,
+                passkeys: sample::passkeys(),
+                factor: control::factor::FactorView {
+                    state: "begun",
+                    since: Some(sample::at(-86_400)),
+                    codes: 9,
+                    wanted: true,
+                },
+                begun: Some(control::factor::FactorBegun {
+                    secret: "JBSWY3DPEHPK3PXP".into(),
+                    uri: "otpauth://totp/Domicile:me?secret=JBSWY3DPEHPK3PXP".into(),
+                }),
+                codes: Vec::new(),
+                frame: owner(Here::Me),
+                logins: sample::logins(),
+                this: 1,
+            }),
+        ),
+        (
+            "me_factor_codes",
+            page(&desk::MePage {
+                passkeys_on: true,
+                passkeys: sample::passkeys(),
+                factor: control::factor::FactorView {
+                    state: "on",
+                    since: Some(sample::at(-86_400)),
+                    codes: 9,
+                    wanted: true,
+                },
+                begun: None,
+                codes: vec!["abcd-efgh-ijkl-mnop".into()],
+                frame: owner(Here::Me),
+                logins: sample::logins(),
+                this: 1,
+            }),
+        ),
+        (
+            "me_factor_on",
+            page(&desk::MePage {
+                passkeys_on: true,
+                passkeys: sample::passkeys(),
+                factor: control::factor::FactorView {
+                    state: "on",
+                    since: Some(sample::at(-86_400)),
+                    codes: 9,
+                    wanted: true,
+                },
+                begun: None,
+                codes: Vec::new(),
+                frame: owner(Here::Me),
+                logins: sample::logins(),
+                this: 1,
+            }),
+        ),
+    ]
+}

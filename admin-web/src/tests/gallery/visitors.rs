@@ -1,0 +1,123 @@
+//! What visitors see: signing up and in, invitations, and what went wrong.
+
+use control::Role;
+use control::tenant::DomainHint;
+
+use super::{Pages, owner, page, visitor};
+use crate::error::Problem;
+use crate::frame::{ErrorPage, Here};
+use crate::tests::sample;
+use crate::{factor, invited, join, login};
+
+/// Name and page of each.
+pub(super) fn for_visitors() -> Pages {
+    let sign_up = |typed: &str, hint: Option<DomainHint>, problem| login::SignUpPage {
+        frame: visitor().problem(problem),
+        typed: typed.into(),
+        hint,
+        email: String::new(),
+        issuer: "Let's Encrypt".into(),
+    };
+    vec![
+        ("sign_up", page(&sign_up("", None, None))),
+        (
+            "sign_up_taken",
+            page(&sign_up(
+                "münchner-freunde.example",
+                Some(hint(
+                    false,
+                    "It is already served here. If it is yours, sign in; if somebody else took it, add it and show that it is yours.",
+                )),
+                None,
+            )),
+        ),
+        (
+            "sign_up_second",
+            page(&sign_up(
+                "münchner-freunde.example",
+                Some(hint(true, "")),
+                None,
+            )),
+        ),
+        (
+            "sign_in",
+            page(&login::SignInPage {
+                frame: visitor().problem(Some(Problem::new(
+                    None,
+                    "This e-mail address and password do not fit together",
+                    "Check both for typing errors, and the keyboard for capitals.",
+                ))),
+                login: "sofia@lindgren.example".into(),
+                next: "/domains/one.example".into(),
+                passkeys: true,
+            }),
+        ),
+        (
+            "sign_in_code",
+            page(&factor::CodePage {
+                frame: visitor(),
+                next: String::new(),
+                passkeys: true,
+            }),
+        ),
+        (
+            "setup",
+            page(&login::SetupPage {
+                frame: visitor(),
+                token: String::new(),
+                login: String::new(),
+            }),
+        ),
+        (
+            "join",
+            page(&join::JoinPage {
+                frame: visitor(),
+                invited: control::invitation::Invited {
+                    tenant: "Lindgren & Daughters".into(),
+                    role: Role::Admin,
+                    by: "sofia@lindgren-and-daughters.example".into(),
+                    expires: sample::at(86_400),
+                },
+                secret: "abc".into(),
+                login: String::new(),
+            }),
+        ),
+        (
+            "error",
+            page(&ErrorPage {
+                frame: owner(Here::Home),
+                title: "There is nothing here",
+                text: "There is no domain \"other.example\" here.",
+                remedy: "Check the spelling, or list what is there: a domain of somebody else is not shown.",
+            }),
+        ),
+        (
+            "invited",
+            page(&invited::InvitedPage {
+                frame: visitor(),
+                invited: sample::invited(),
+                action: "/invite/token".into(),
+                local: String::new(),
+                agent: "Mozilla/5.0 (Linux; Android 16)".into(),
+            }),
+        ),
+        (
+            "invited_done",
+            page(&invited::DonePage {
+                frame: visitor(),
+                jid: "nurse@one.example".into(),
+                contact: Some("anna@one.example".into()),
+            }),
+        ),
+    ]
+}
+
+fn hint(usable: bool, note: &str) -> DomainHint {
+    DomainHint {
+        usable,
+        domain: "münchner-freunde.example".into(),
+        ascii: Some("xn--mnchner-freunde-wob.example".into()),
+        note: note.into(),
+        code: if usable { "ok" } else { "served-here" },
+    }
+}

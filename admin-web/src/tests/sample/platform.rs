@@ -1,0 +1,81 @@
+//! What the operators of the platform see.
+
+use control::Timestamp;
+use control::certificate::{AuthorityView, OrderView, Priority, Used as UsedLimit, Why};
+use control::outside::IssuerInfo;
+use control::tenant::Overview;
+
+use super::{NOW, SECOND};
+
+pub(crate) fn overview() -> Overview {
+    Overview {
+        tenants: 312,
+        domains: vec![
+            ("claimed", 12),
+            ("verified", 3),
+            ("publishing", 5),
+            ("ready", 2),
+            ("live", 388),
+            ("degraded", 4),
+            ("suspended", 9),
+            ("releasing", 0),
+        ],
+        accounts: 14_802,
+        findings: vec![("srv-wrong-target".into(), 4), ("ttl-too-long".into(), 2)],
+        certificates: vec![
+            (Some(1), 0),
+            (Some(7), 1),
+            (Some(14), 3),
+            (Some(30), 88),
+            (Some(60), 190),
+            (None, 106),
+        ],
+    }
+}
+
+/// Orders in line.
+pub(crate) fn orders() -> Vec<OrderView> {
+    let order = |domain: &str, under_way, why: Option<Why>| OrderView {
+        domain: domain.into(),
+        tenant: 1,
+        priority: Priority::Renewal,
+        names: vec![domain.into(), format!("rooms.{domain}")],
+        authority: "Let's Encrypt".into(),
+        announced: true,
+        since: Timestamp(NOW.0 - 3600 * SECOND),
+        deadline: Some(Timestamp(NOW.0 + 20 * 86_400 * SECOND)),
+        failures: 0,
+        under_way,
+        reason: "its turn has not come".into(),
+        why,
+        until: Some(Timestamp(NOW.0 + 600 * SECOND)),
+    };
+    vec![
+        order("bakery.example", true, None),
+        order("chess-club.example", false, Some(Why::Turn)),
+    ]
+}
+
+/// Who issues.
+pub(crate) fn authorities() -> Vec<AuthorityView> {
+    let used = |subject: &str, used, most| UsedLimit {
+        subject: subject.into(),
+        used,
+        most,
+        window_seconds: 10_800,
+    };
+    vec![AuthorityView {
+        issuer: IssuerInfo {
+            name: "Let's Encrypt".into(),
+            directory: "acme-v02.api.letsencrypt.org/directory".into(),
+            persistent: vec!["letsencrypt.org".into()],
+            ..IssuerInfo::default()
+        },
+        down_since: None,
+        rests_until: Some(Timestamp(NOW.0 + 900 * SECOND)),
+        said: "too many new orders".into(),
+        orders: used("", 289, 300),
+        certificates: vec![used("bakery.example", 44, 50)],
+        failures: vec![used("old.example", 4, 5)],
+    }]
+}
