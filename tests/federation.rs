@@ -130,3 +130,97 @@ fn s2s_01_a_lone_dot_is_respected() {
     let error = ours.until("closed-1");
     assert!(error.contains("<remote-server-not-found"), "{error}");
 }
+
+/// A customer comes to a step of the ladder, or off it, by the command line beside the running server.
+fn ladder(demo: &Demo, args: &[&str]) {
+    let place = demo.data_dir.to_string_lossy().into_owned();
+    let command = [&["tenant"], args, &["--data-dir", &place]].concat();
+    let (code, out, err) = harness::tools::domicile(&command);
+    assert_eq!(code, 0, "{args:?}: {out}{err}");
+}
+
+/// Sends message after message until `seen` says of what has come for either side that it has happened: settings of another
+/// process are heard within a second.
+fn until_seen(
+    ours: &mut Client,
+    theirs: &mut Client,
+    name: &str,
+    seen: impl Fn(&[String], &[String]) -> bool,
+) {
+    let end = std::time::Instant::now() + harness::DEADLINE;
+    let to = theirs.jid.clone();
+    for n in 0.. {
+        ours.message(&to, &format!("{name}-{n}"), "is anybody there?");
+        if seen(&ours.settle(), &theirs.settle()) {
+            return;
+        }
+        assert!(std::time::Instant::now() < end, "{name}: nothing changes");
+        std::thread::park_timeout(std::time::Duration::from_millis(200));
+    }
+}
+
+/// The ladder's `no-federation`, with a real peer whose streams are open: they end, nothing passes either way and whoever wrote
+/// is told; the customer's own domains reach each other all the while; taking the customer off needs nothing undone.
+#[test]
+fn a_customer_without_federation_is_cut_off_from_a_real_peer_and_comes_back() {
+    let demo = Demo::start();
+    let peer = prosody(&demo, "prosody.example", Trust::Strict);
+    let mut alice = Client::online(&demo, "alice@one.example", "here");
+    let mut bob = Client::online(&demo, "bob@two.example", "here");
+    let mut romeo = peer.online("romeo", "there");
+    let [at_alice, at_bob, at_romeo] = [&alice, &bob, &romeo].map(|client| client.jid.clone());
+    romeo.message(&at_alice, "in-1", "before");
+    alice.until("in-1");
+    alice.message(&at_romeo, "out-1", "before");
+    romeo.until("out-1");
+
+    let customer = "Demo customer";
+    ladder(
+        &demo,
+        &[
+            "ladder",
+            customer,
+            "--reason",
+            "unpaid",
+            "--no-federation-days",
+            "0",
+        ],
+    );
+    let is_error = |items: &[String]| items.iter().any(|item| item.contains("type='error'"));
+    until_seen(&mut alice, &mut romeo, "closing", |ours, _| is_error(ours));
+    alice.message(&at_romeo, "out-2", "is refused");
+    let told = alice.until("out-2");
+    assert!(
+        told.contains("type='error'") && told.contains("<error"),
+        "{told}"
+    );
+    romeo.message(&at_alice, "in-2", "is refused");
+    let told = romeo.until("in-2");
+    assert!(
+        told.contains("type='error'") && told.contains("<error"),
+        "{told}"
+    );
+    alice.message(&at_bob, "own-1", "among ourselves");
+    assert!(bob.until("own-1").contains("among ourselves"));
+    bob.message(&at_alice, "own-2", "among ourselves");
+    let heard = alice.until("own-2");
+    assert!(heard.contains("among ourselves"), "{heard}");
+    let leaked = [alice.settle(), romeo.settle()].concat();
+    assert!(
+        !leaked
+            .iter()
+            .any(|item| item.contains("is refused") && !item.contains("type='error'")),
+        "{leaked:?}"
+    );
+
+    ladder(&demo, &["ladder-end", customer]);
+    until_seen(&mut alice, &mut romeo, "opening", |_, theirs| {
+        theirs
+            .iter()
+            .any(|item| item.contains("id='opening-") && !item.contains("type='error'"))
+    });
+    romeo.message(&at_alice, "in-3", "after");
+    assert!(alice.until("in-3").contains("after"));
+    alice.message(&at_romeo, "out-3", "after");
+    assert!(romeo.until("out-3").contains("after"));
+}
