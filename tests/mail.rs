@@ -102,6 +102,7 @@ fn mail(to: &str) -> Mail {
         to: to.into(),
         subject: "münchen.example: something needs a look".into(),
         text: "What has changed:\n.\nmünchen.example\n".into(),
+        unsubscribe: Some("https://panel.example/unsubscribe/AbC-_9".into()),
     }
 }
 
@@ -121,6 +122,8 @@ async fn a_message_arrives_whole_over_tls_after_a_login() {
         "From: \"Chat\"",
         "Date: ",
         "Subject: ",
+        "List-Unsubscribe: <https://panel.example/unsubscribe/AbC-_9>",
+        "List-Unsubscribe-Post: List-Unsubscribe=One-Click",
     ] {
         assert!(whole.contains(part) || part.starts_with("From"), "{whole}");
     }

@@ -4,6 +4,7 @@ use askama::Template;
 use control::audit::{AuditQuery, AuditView};
 use control::factor::{FactorBegun, FactorView};
 use control::invitation::InvitationView;
+use control::mail::MailView;
 use control::operator::{LoginView, OperatorNew, OperatorView};
 use control::passkey::PasskeyView;
 use control::token::{TokenAsk, TokenNew, TokenView};
@@ -320,6 +321,7 @@ pub(crate) struct MePage {
     /// Browsers know passkeys here.
     pub(crate) passkeys_on: bool,
     pub(crate) passkeys: Vec<PasskeyView>,
+    pub(crate) mail: MailView,
 }
 
 impl MePage {
@@ -354,6 +356,7 @@ pub(crate) async fn me_page(
     let page = MePage {
         passkeys_on: control.has_passkeys(),
         passkeys,
+        mail: control.mail_show(&desk.actor).await.or_page(desk)?,
         frame: desk.at(Here::Me).problem(problem),
         factor: desk
             .panel
@@ -384,6 +387,17 @@ pub(crate) async fn password(Posted { desk, fields }: Posted) -> Answer {
             me_page(&desk, Some(problem), None, Vec::new()).await
         }
     }
+}
+
+/// Chooses whether one is written to.
+pub(crate) async fn mail(Posted { desk, fields }: Posted) -> Answer {
+    let nightly = fields.text("nightly") == "yes";
+    let control = &desk.panel.control;
+    control
+        .mail_set(&desk.actor, nightly)
+        .await
+        .or_page(&desk)?;
+    Ok(done(urls::ME, if nightly { "mail-on" } else { "mail-off" }))
 }
 
 /// Ends a login.

@@ -41,6 +41,7 @@ mod tests;
 mod ui;
 mod urls;
 mod verification;
+mod unsubscribe;
 mod webhooks;
 mod words;
 
@@ -191,6 +192,10 @@ fn pages() -> Router<Shared> {
         .route(urls::JOIN, get(join::page).post(join::accept))
         .route(urls::AUDIT, get(desk::audit))
         .route(urls::AUDIT_CSV, get(desk::audit_csv))
+        .route(
+            urls::UNSUBSCRIBE,
+            get(unsubscribe::show).post(unsubscribe::end),
+        )
         .route(urls::WEBHOOKS, get(webhooks::list).post(webhooks::add))
         .route(route::WEBHOOK_TEST, post(webhooks::test))
         .route(route::WEBHOOK_REMOVE, post(webhooks::remove))
@@ -200,6 +205,7 @@ fn pages() -> Router<Shared> {
         .route(urls::FACTOR, post(factor::begin))
         .route(urls::FACTOR_CONFIRM, post(factor::confirm))
         .route(urls::FACTOR_REMOVE, post(factor::remove))
+        .route(urls::ME_MAIL, post(desk::mail))
         .route(urls::PASSKEYS, post(passkeys::add))
         .route(urls::PASSKEY_CHALLENGE, post(passkeys::creation))
         .route(route::PASSKEY_REMOVE, post(passkeys::remove))

@@ -39,6 +39,10 @@ pub(crate) const TEAM_INVITE: &str = "/team/invitations";
 pub(crate) const JOIN: &str = "/join";
 /// What an invitation to an account leads to; the public door has it too.
 pub(crate) const INVITED: &str = "/invite/{token}";
+/// Where people ask for an account of an open domain; the public door has it too.
+pub(crate) const ASK: &str = "/ask/{domain}";
+/// Where the link of a nightly mail leads.
+pub(crate) const UNSUBSCRIBE: &str = "/unsubscribe/{link}";
 /// What was done.
 pub(crate) const AUDIT: &str = "/audit";
 /// The same as a table.
@@ -49,6 +53,8 @@ pub(crate) const WEBHOOKS: &str = "/webhooks";
 pub(crate) const TOKENS: &str = "/tokens";
 /// One's own password and logins.
 pub(crate) const ME: &str = "/me";
+/// Whether one is written to.
+pub(crate) const ME_MAIL: &str = "/me/mail";
 /// Sets up one's own second factor.
 pub(crate) const FACTOR: &str = "/me/factor";
 /// Shows that it works.
@@ -372,6 +378,16 @@ pub(crate) fn token_remove(id: impl Display) -> String {
 /// The page of an invitation.
 pub(crate) fn invited(token: &str) -> String {
     fill(INVITED, &[token])
+}
+
+/// The page on which an account of the domain is asked for.
+pub(crate) fn ask(ascii: &str) -> String {
+    fill(ASK, &[ascii])
+}
+
+/// The page that ends somebody's mail.
+pub(crate) fn unsubscribe(link: &str) -> String {
+    fill(UNSUBSCRIBE, &[link])
 }
 
 /// Takes a passkey away.

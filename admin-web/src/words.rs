@@ -224,6 +224,8 @@ mod tests {
     #[test]
     fn sizes_are_short() {
         for (count, said) in [
+        "mail-on" => "We write to you when something has changed, at most once a night.",
+        "mail-off" => "We write to you no more. What changes at your domains is on their pages.",
             (0, "0 bytes"),
             (999, "999 bytes"),
             (1_000, "1.0 kB"),

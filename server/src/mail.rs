@@ -106,12 +106,16 @@ impl Mailer for Relay {
             HeaderName::new_from_ascii_str("Auto-Submitted"),
             "auto-generated".to_owned(),
         );
-        let message = Message::builder()
+        let mut message = Message::builder()
             .from(self.from.clone())
             .to(to)
             .subject(mail.subject)
             .raw_header(automatic)
-            .header(ContentType::TEXT_PLAIN)
+            .header(ContentType::TEXT_PLAIN);
+        for header in unsubscribe(mail.unsubscribe.as_deref()) {
+            message = message.raw_header(header);
+        }
+        let message = message
             .body(mail.text)
             .map_err(|error| MailError::Refused(error.to_string()))?;
         match self.transport.send(message).await {
@@ -120,6 +124,28 @@ impl Mailer for Relay {
             Err(error) => Err(MailError::Unavailable(error.to_string())),
         }
     }
+}
+
+/// What lets a mail program end mail of this kind: by its own button where the address is reached over TLS (RFC 8058 3.1), by
+/// opening it elsewhere (RFC 2369 3.2).
+fn unsubscribe(link: Option<&str>) -> Vec<HeaderValue> {
+    let header = |name: &'static str, value: String| {
+        // Addresses are one word, which is not to be broken up: it stays as it is.
+        HeaderValue::dangerous_new_pre_encoded(
+            HeaderName::new_from_ascii_str(name),
+            value.clone(),
+            value,
+        )
+    };
+    let Some(link) = link else {
+        return Vec::new();
+    };
+    let mut headers = vec![header("List-Unsubscribe", format!("<{link}>"))];
+    if link.starts_with("https://") {
+        let one_click = "List-Unsubscribe=One-Click".to_owned();
+        headers.push(header("List-Unsubscribe-Post", one_click));
+    }
+    headers
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod factor;
 mod invitations;
 mod invites;
 mod kept;
+mod mail;
 mod outages;
 mod passkeys;
 mod plans;
@@ -91,6 +92,7 @@ pub(crate) fn router() -> (Router<Shared>, Router<Shared>) {
                 .merge(invitations::router())
                 .merge(invites::router())
                 .merge(factor::router())
+                .merge(mail::router())
                 .merge(passkeys::router())
                 .merge(webhooks::router()),
         )

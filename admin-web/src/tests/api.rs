@@ -108,6 +108,7 @@ async fn the_description_names_exactly_what_is_sent() {
         wanted: true,
     };
     check("Factor", &factor);
+    check("Mail", &sample::mail());
     check("Invitation", &sample::invitation("Ann"));
     check("AuditEntry", &sample::audit()[0]);
     check("Token", &sample::tokens()[0]);

@@ -376,3 +376,46 @@ async fn an_own_password_change_ends_every_login() {
         assert_eq!(page.status, StatusCode::SEE_OTHER);
     }
 }
+
+/// RFC 8058: one click ends it, from a mail service as from a person; looking ends nothing; the person chooses again.
+#[tokio::test]
+async fn the_link_of_a_mail_works_without_a_login_and_only_when_it_is_pressed() {
+    let house = House::settled().await;
+    let person = house.customer("own.example").await;
+    let owner = house.store.operator_find("owner@own.example").await;
+    let owner = owner.unwrap().unwrap().id;
+    let path = format!("/unsubscribe/{}", house.store.mail_link(owner).unwrap());
+    let wanted = async || house.store.mail_wanted(owner).await.unwrap();
+
+    let page = house.get(&path, None).await;
+    assert_eq!(page.status, StatusCode::OK, "{}", page.text);
+    assert!(page.text.contains("owner@own.example") && page.text.contains("Write to me no more"));
+    assert_eq!(wanted().await, Some(true), "a look ends nothing");
+
+    // As mail services send it: no cookie, no origin, this body.
+    let one_click = Request::post(&path)
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body(Body::from("List-Unsubscribe=One-Click"));
+    let page = house.ask(one_click.unwrap()).await;
+    assert_eq!(page.status, StatusCode::OK, "no redirect: {}", page.text);
+    assert!(page.text.contains("We write to you no more"));
+    assert_eq!(wanted().await, Some(false));
+
+    let fields = [("nightly", "yes")];
+    let page = house.post("/me/mail", &person, &fields).await;
+    assert_eq!(page.header("location"), "/me?done=mail-on");
+    assert_eq!(wanted().await, Some(true));
+    let choice = Some(serde_json::json!({"nightly": false}));
+    let page = house
+        .api(Method::PUT, "/api/v1/me/mail", &person, choice)
+        .await;
+    assert_eq!(page.json()["nightly"], false, "{}", page.text);
+    let page = house
+        .api(Method::GET, "/api/v1/me/mail", &person, None)
+        .await;
+    assert_eq!(page.json()["nightly"], false, "{}", page.text);
+
+    let page = house.get(&format!("{path}x"), None).await;
+    assert_eq!(page.status, StatusCode::NOT_FOUND);
+    assert!(page.text.contains("This link ends no mail"));
+}

@@ -77,6 +77,8 @@ fn every_operation_has_a_way_that_is_tried() {
         Op::PasskeyList,
         Op::PasskeyAdd,
         Op::PasskeyRemove,
+        Op::MailShow,
+        Op::MailSet,
         Op::TokenList,
         Op::TokenAdd,
         Op::TokenRemove,

@@ -245,6 +245,7 @@ pub(super) fn certificate(names: &[String]) -> (String, String) {
 /// A panel, ready to be asked.
 pub(super) struct House {
     pub(super) control: Arc<Control>,
+    pub(super) store: store::Store,
     pub(super) router: Router,
     _folder: tempfile::TempDir,
 }
@@ -259,8 +260,9 @@ impl House {
         let world = Arc::new(World::default());
         let url = format!("sqlite://{}", folder.path().join("store.db").display());
         let sealer = store::Sealer::from_bytes(&[7; 32]).unwrap();
+        let store = store::Store::open(&url, sealer).await.unwrap();
         let control = Control::new(Parts {
-            store: store::Store::open(&url, sealer).await.unwrap(),
+            store: store.clone(),
             lookup: world.clone(),
             fetch: world.clone(),
             anchors: Arc::new(dna::Anchors::default()),
@@ -309,6 +311,7 @@ impl House {
         Self {
             router: crate::router(control.clone(), settings),
             control,
+            store,
             _folder: folder,
         }
     }

@@ -27,7 +27,7 @@ pub mod invitation;
 pub mod invite;
 pub mod kept;
 pub mod ladder;
-mod mail;
+pub mod mail;
 pub mod observe;
 pub mod operator;
 pub mod outage;

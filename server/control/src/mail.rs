@@ -3,6 +3,9 @@
 //!
 //! What was told is kept by domain; a night's mail is the difference between that and what the checks say now. A domain on its
 //! way in is not written about: its owner is at work on it. It refuses to repeat itself, and to forget what could not be sent.
+//! Whether somebody wants it is in `wanted`.
+
+mod wanted;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,6 +20,8 @@ use crate::findings::{CODES, Severity};
 use crate::outside::Mail;
 use crate::permission::Role;
 use crate::time::{DAY, HOUR};
+
+pub use wanted::{MailView, Subscriber, UNSUBSCRIBE_PATH};
 
 /// Customers, and domains of one, that are read at a time.
 const PAGE: usize = 200;
@@ -114,15 +119,20 @@ impl Control {
         }
         let mut sent = 0;
         if let (false, Some(post)) = (news.is_empty(), &self.parts.mail) {
-            let people = self.store().operator_list(Some(tenant.id)).await?;
-            let people = people.iter().filter(|person| {
-                matches!(Role::parse(&person.role), Some(Role::Owner | Role::Admin))
-            });
+            let people = self.store().mail_readers(tenant.id).await?;
+            let people = people.iter().filter(|person| gets_mail(&person.role));
             for person in people {
+                let unsubscribe = self.unsubscribe_link(person.id, &post.panel)?;
                 let mail = Mail {
                     to: person.login.clone(),
                     subject: subject(&news),
-                    text: text(&news, &self.settings().name, &post.panel),
+                    text: text(
+                        &news,
+                        &self.settings().name,
+                        &post.panel,
+                        unsubscribe.as_deref(),
+                    ),
+                    unsubscribe,
                 };
                 match post.mailer.send(mail).await {
                     Ok(()) => sent += 1,
@@ -147,6 +157,11 @@ impl Control {
         }
         Ok(sent)
     }
+}
+
+/// Who answers for a customer's domains, and is written to.
+fn gets_mail(role: &str) -> bool {
+    matches!(Role::parse(role), Some(Role::Owner | Role::Admin))
 }
 
 /// What is to be remembered, and what is new; `None`: this domain is not written about.
@@ -234,7 +249,7 @@ fn subject(news: &[News]) -> String {
     }
 }
 
-fn text(news: &[News], service: &str, panel: &str) -> String {
+fn text(news: &[News], service: &str, panel: &str, unsubscribe: Option<&str>) -> String {
     let mut out = String::from("What has changed since the last mail:\n");
     for one in news {
         out.push_str(&format!("\n{}\n", one.domain));
@@ -258,6 +273,9 @@ fn text(news: &[News], service: &str, panel: &str) -> String {
     out.push_str(&format!(
         "\n{service} writes at most once a night, and only when something has changed.\n"
     ));
+    if let Some(link) = unsubscribe {
+        out.push_str(&format!("No more of these mails: {link}\n"));
+    }
     out
 }
 
@@ -318,8 +336,10 @@ mod tests {
             subject(std::slice::from_ref(&news)),
             "example.com: something needs a look"
         );
-        let said = text(&[news], "Domicile", "https://panel.example");
+        let link = "https://panel.example/unsubscribe/abc";
+        let said = text(&[news], "Domicile", "https://panel.example", Some(link));
         for part in [
+            "No more of these mails: https://panel.example/unsubscribe/abc",
             "Seen: nothing",
             "Publish it.",
             "https://panel.example",

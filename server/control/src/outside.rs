@@ -388,6 +388,8 @@ pub struct Mail {
     pub subject: String,
     /// Plain text.
     pub text: String,
+    /// Address that ends mail of this kind for whoever it is written to (RFC 8058); `None`: this kind is always sent.
+    pub unsubscribe: Option<String>,
 }
 
 /// Why it was not handed over. The texts are for the log.

@@ -301,6 +301,10 @@ table! {
     PasskeyAdd "passkey.add":                                 No Own Own Own Own Own;
     /// Take one away.
     PasskeyRemove "passkey.remove":                           No Own Own Own Own Own;
+    /// Whether the actor is written to.
+    MailShow "mail.show":                                     No Own Own Own Own Own;
+    /// Choose it.
+    MailSet "mail.set":                                       No Own Own Own Own Own;
     /// The actor's own API tokens.
     TokenList "token.list":                                   No Own Own Own Own Own;
     /// Make one.
@@ -373,6 +377,8 @@ impl Operation {
                 | Self::AuditList
                 | Self::WebhookList
                 | Self::WebhookDeliveries
+                | Self::MailShow
+                | Self::MailSet
                 | Self::TokenList
                 | Self::TokenRemove
         ) || self.of_enrolling()
@@ -416,6 +422,7 @@ impl Operation {
                 | Self::TeamAdd
                 | Self::TeamSetRole
                 | Self::InvitationAdd
+                | Self::MailSet
                 | Self::TokenList
                 | Self::TokenAdd
                 | Self::TokenRemove

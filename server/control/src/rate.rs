@@ -66,6 +66,12 @@ pub(crate) const INVITE: Rule = Rule {
     attempts: 60,
     seconds: 300,
 };
+/// Showing a link that ends somebody's mail and is none, per address.
+pub(crate) const UNSUBSCRIBE: Rule = Rule {
+    name: "unsubscribe",
+    attempts: 30,
+    seconds: 300,
+};
 /// First run, for everybody together: guessing the setup token.
 pub(crate) const FIRST_RUN: Rule = Rule {
     name: "first-run",

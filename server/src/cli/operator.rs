@@ -86,6 +86,17 @@ pub(super) enum OperatorCommand {
         #[arg(long)]
         tenant: Option<String>,
     },
+    /// Show or choose whether an operator of a customer gets the nightly mail
+    Mail {
+        /// E-mail address
+        login: String,
+        /// Whether to write to them
+        #[arg(long)]
+        nightly: Option<bool>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Remove an operator of a customer; the last owner stays
     Remove {
         /// E-mail address
@@ -193,6 +204,24 @@ pub(super) async fn run(
             }
             say!("{login}: signs in with the password alone");
             Ok(0)
+        }
+        OperatorCommand::Mail {
+            login,
+            nightly,
+            json,
+        } => {
+            let person = control.acting_for(actor, &login).await?;
+            let view = match nightly {
+                Some(nightly) => control.mail_set(&person, nightly).await?,
+                None => control.mail_show(&person).await?,
+            };
+            show(json, &view, |view| match (view.nightly, view.written) {
+                (true, true) => format!("{login}: is written to when something has changed"),
+                (true, false) => format!(
+                    "{login}: would be written to; but there is no [mail] relay, or the role answers for no domain"
+                ),
+                (false, _) => format!("{login}: is not written to"),
+            })
         }
         OperatorCommand::Invite {
             tenant,

@@ -1,11 +1,80 @@
-//! What was told by mail: by customer the last night, by domain what was said.
+//! What was told by mail: by customer the last night, by domain what was said; and who wants to be told.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use xmpp::timestamp::Timestamp;
 
+use crate::audit::record;
 use crate::error::Result;
-use crate::{DomainStore, Store, TenantId, rd, wr};
+use crate::operator::{OperatorRow, Tuple, row};
+use crate::{DomainStore, OperatorId, Store, TenantId, rd, wr};
+
+/// What a link that ends somebody's mail is sealed for.
+const LINK: &str = "mail/nightly";
 
 impl Store {
+    /// People of a customer who want its nightly mail.
+    ///
+    /// # Errors
+    /// See [`crate::StoreError`].
+    pub async fn mail_readers(&self, tenant: TenantId) -> Result<Vec<OperatorRow>> {
+        let found: Vec<Tuple> = rd!(self, p => {
+            sqlx::query_as(
+                "SELECT id, login, password_hash, role, tenant, created FROM operators \
+                 WHERE tenant = $1 AND mail_nightly ORDER BY id",
+            )
+            .bind(tenant.0).fetch_all(p).await
+        })?;
+        Ok(found.into_iter().map(row).collect())
+    }
+
+    /// Does a person want the nightly mail? `None`: no such person.
+    ///
+    /// # Errors
+    /// See [`crate::StoreError`].
+    pub async fn mail_wanted(&self, operator: OperatorId) -> Result<Option<bool>> {
+        let found: Option<(bool,)> = rd!(self, p => {
+            sqlx::query_as("SELECT mail_nightly FROM operators WHERE id = $1").bind(operator.0).fetch_optional(p).await
+        })?;
+        Ok(found.map(|(wanted,)| wanted))
+    }
+
+    /// Remembers whether a person wants it. `false`: that was so before, or there is no such person.
+    ///
+    /// # Errors
+    /// See [`crate::StoreError`].
+    pub async fn mail_want(&self, operator: OperatorId, wanted: bool) -> Result<bool> {
+        let n = wr!(self, p => {
+            let mut tx = p.begin().await?;
+            let n = sqlx::query("UPDATE operators SET mail_nightly = $2 WHERE id = $1 AND mail_nightly <> $2")
+                .bind(operator.0).bind(wanted).execute(&mut *tx).await?.rows_affected();
+            if n > 0 {
+                record!(self, tx);
+            }
+            tx.commit().await?;
+            n
+        });
+        Ok(n > 0)
+    }
+
+    /// What stands for a person in the link that ends their mail (RFC 8058): sealed with the master key, so that nobody makes
+    /// one for somebody else; letters, digits, `-` and `_`. Good as long as that key opens.
+    ///
+    /// # Errors
+    /// See [`crate::StoreError`].
+    pub fn mail_link(&self, operator: OperatorId) -> Result<String> {
+        let sealed = self.sealer().seal(LINK, &operator.0.to_be_bytes())?;
+        Ok(URL_SAFE_NO_PAD.encode(sealed))
+    }
+
+    /// Whom a link is about; `None`: it was not made here.
+    pub fn mail_link_open(&self, link: &str) -> Option<OperatorId> {
+        let sealed = URL_SAFE_NO_PAD.decode(link).ok()?;
+        let plain = self.sealer().open(LINK, &sealed, "a link in a mail").ok()?;
+        let id = plain.as_slice().try_into().ok()?;
+        Some(OperatorId(i64::from_be_bytes(id)))
+    }
+
     /// Is this night's mail to a customer the caller's to write? Of several processes that ask, one is told so; `night` is the
     /// start of the day.
     ///

@@ -99,11 +99,11 @@ pub(crate) fn login_taken(error: sqlx::Error) -> StoreError {
     }
 }
 
-type Tuple = (i64, String, String, String, Option<i64>, i64);
+pub(crate) type Tuple = (i64, String, String, String, Option<i64>, i64);
 type LoginTuple = (i64, i64, String, String, String, i64, i64);
 type TokenTuple = (i64, i64, String, String, String, i64, i64, Option<i64>);
 
-fn row((id, login, password_hash, role, tenant, created): Tuple) -> OperatorRow {
+pub(crate) fn row((id, login, password_hash, role, tenant, created): Tuple) -> OperatorRow {
     let (id, tenant, created) = (OperatorId(id), tenant.map(TenantId), Timestamp(created));
     OperatorRow {
         id,

@@ -238,6 +238,21 @@ pub(in crate::api) struct FactorBegun {
     uri: String,
 }
 
+/// One's own mail.
+#[derive(ToSchema)]
+pub(in crate::api) struct Mail {
+    /// What has changed for one's domains, at most once a night.
+    nightly: bool,
+    /// Is it written at all: has the service a relay, and does one's role answer for domains?
+    written: bool,
+}
+
+/// Whether one is written to.
+#[derive(ToSchema)]
+pub(in crate::api) struct MailChoice {
+    nightly: bool,
+}
+
 /// Shown once.
 #[derive(ToSchema)]
 pub(in crate::api) struct RecoveryCodes {

@@ -92,80 +92,46 @@ pub(super) fn of_the_desk() -> Pages {
                 public_url: "https://panel.hosting.example".into(),
             }),
         ),
-        (
-            "me",
-            page(&desk::MePage {
-                passkeys_on: true,
-                passkeys: sample::passkeys(),
-                factor: control::factor::FactorView {
-                    state: "none",
-                    since: Some(sample::at(-86_400)),
-                    codes: 9,
-                    wanted: true,
-                },
-                begun: None,
-                codes: Vec::new(),
-                frame: owner(Here::Me),
-                logins: sample::logins(),
-                this: 1,
-            }),
-        ),
+        ("me", page(&me("none", None, &[]))),
         (
             "me_factor_begun",
-            page(&desk::MePage {
-                passkeys_on: true,
-                passkeys: sample::passkeys(),
-                factor: control::factor::FactorView {
-                    state: "begun",
-                    since: Some(sample::at(-86_400)),
-                    codes: 9,
-                    wanted: true,
-                },
-                begun: Some(control::factor::FactorBegun {
+            page(&me(
+                "begun",
+                Some(control::factor::FactorBegun {
                     secret: "JBSWY3DPEHPK3PXP".into(),
                     uri: "otpauth://totp/Domicile:me?secret=JBSWY3DPEHPK3PXP".into(),
                 }),
-                codes: Vec::new(),
-                frame: owner(Here::Me),
-                logins: sample::logins(),
-                this: 1,
-            }),
+                &[],
+            )),
         ),
         (
             "me_factor_codes",
-            page(&desk::MePage {
-                passkeys_on: true,
-                passkeys: sample::passkeys(),
-                factor: control::factor::FactorView {
-                    state: "on",
-                    since: Some(sample::at(-86_400)),
-                    codes: 9,
-                    wanted: true,
-                },
-                begun: None,
-                codes: vec!["abcd-efgh-ijkl-mnop".into()],
-                frame: owner(Here::Me),
-                logins: sample::logins(),
-                this: 1,
-            }),
+            page(&me("on", None, &["abcd-efgh-ijkl-mnop"])),
         ),
-        (
-            "me_factor_on",
-            page(&desk::MePage {
-                passkeys_on: true,
-                passkeys: sample::passkeys(),
-                factor: control::factor::FactorView {
-                    state: "on",
-                    since: Some(sample::at(-86_400)),
-                    codes: 9,
-                    wanted: true,
-                },
-                begun: None,
-                codes: Vec::new(),
-                frame: owner(Here::Me),
-                logins: sample::logins(),
-                this: 1,
-            }),
-        ),
+        ("me_factor_on", page(&me("on", None, &[]))),
     ]
+}
+
+/// One's own page, on the way to a second factor.
+fn me(
+    state: &'static str,
+    begun: Option<control::factor::FactorBegun>,
+    codes: &[&str],
+) -> desk::MePage {
+    desk::MePage {
+        passkeys_on: true,
+        passkeys: sample::passkeys(),
+        mail: sample::mail(),
+        factor: control::factor::FactorView {
+            state,
+            since: Some(sample::at(-86_400)),
+            codes: 9,
+            wanted: true,
+        },
+        begun,
+        codes: codes.iter().map(|code| (*code).to_owned()).collect(),
+        frame: owner(Here::Me),
+        logins: sample::logins(),
+        this: 1,
+    }
 }

@@ -7,7 +7,7 @@ use super::{Pages, owner, page, visitor};
 use crate::error::Problem;
 use crate::frame::{ErrorPage, Here};
 use crate::tests::sample;
-use crate::{factor, invited, join, login};
+use crate::{ask, factor, invited, join, login, unsubscribe};
 
 /// Name and page of each.
 pub(super) fn for_visitors() -> Pages {
@@ -119,5 +119,19 @@ fn hint(usable: bool, note: &str) -> DomainHint {
         ascii: Some("xn--mnchner-freunde-wob.example".into()),
         note: note.into(),
         code: if usable { "ok" } else { "served-here" },
+    }
+}
+        ("unsubscribe", page(&unsubscribe(true))),
+        ("unsubscribe_done", page(&unsubscribe(false))),
+
+/// Where the link of a nightly mail leads, before and after.
+fn unsubscribe(nightly: bool) -> unsubscribe::UnsubscribePage {
+    unsubscribe::UnsubscribePage {
+        frame: visitor(),
+        subscriber: control::mail::Subscriber {
+            login: "sofia@lindgren-and-daughters.example".into(),
+            nightly,
+        },
+        action: "/unsubscribe/link".into(),
     }
 }

@@ -267,3 +267,11 @@ pub(crate) fn passkeys() -> Vec<control::passkey::PasskeyView> {
         used: Some(at(-60)),
     }]
 }
+
+/// Mail of whoever is signed in.
+pub(crate) fn mail() -> control::mail::MailView {
+    control::mail::MailView {
+        nightly: true,
+        written: true,
+    }
+}

@@ -357,6 +357,8 @@ async fn call(house: &House, operation: Operation, actor: &Actor, of: &Objects) 
         Operation::LoginList => control.login_list(actor).await.map(drop),
         Operation::LoginRevoke => control.login_revoke(actor, of.login).await,
         Operation::PasswordChange => control.password_change(actor, "wrong", "wrong").await,
+        Operation::MailShow => control.mail_show(actor).await.map(drop),
+        Operation::MailSet => control.mail_set(actor, false).await.map(drop),
         Operation::TokenList => control.token_list(actor).await.map(drop),
         Operation::TokenAdd => control.token_add(actor, ask("test")).await.map(drop),
         Operation::TokenRemove => control.token_remove(actor, of.token).await,
@@ -399,6 +401,7 @@ fn changes(operation: Operation) -> bool {
         | Operation::ZoneCheck
         | Operation::AuditList
         | Operation::LoginList
+        | Operation::MailShow
         | Operation::TokenList
         | Operation::PlatformOverview => false,
         Operation::TenantAdd
@@ -459,6 +462,7 @@ fn changes(operation: Operation) -> bool {
         | Operation::PeerUnpin
         | Operation::LoginRevoke
         | Operation::PasswordChange
+        | Operation::MailSet
         | Operation::TokenAdd
         | Operation::TokenRemove => true,
     }
@@ -493,6 +497,8 @@ fn is_personal(operation: Operation) -> bool {
             | Operation::PasskeyList
             | Operation::PasskeyAdd
             | Operation::PasskeyRemove
+            | Operation::MailShow
+            | Operation::MailSet
             | Operation::TokenList
             | Operation::TokenAdd
             | Operation::TokenRemove

@@ -565,4 +565,28 @@ battery! {
         d.told_set("2").await.expect("set");
         assert_eq!(d.told_get().await.expect("read").as_deref(), Some("2"));
     }
+
+    who_ends_their_mail_is_not_written_to_and_nobody_ends_another_s(store) {
+        let (tenant, _, _) = house(&store, "a.example", "l0").await;
+        let anna = store.operator_add("anna@a.example", "h", "owner", Some(tenant), NOW).await.expect("added");
+        let bert = store.operator_add("bert@a.example", "h", "admin", Some(tenant), NOW).await.expect("added");
+        let readers = async || {
+            let rows = store.mail_readers(tenant).await.expect("read");
+            rows.into_iter().map(|row| row.id).collect::<Vec<_>>()
+        };
+        assert_eq!(readers().await, [anna, bert]);
+        let link = store.mail_link(anna).expect("sealed");
+        assert_eq!(store.mail_link_open(&link), Some(anna));
+        for other in ["", "AAAA", &link[1..], &format!("{link}A")] {
+            assert_eq!(store.mail_link_open(other), None, "{other}");
+        }
+        assert!(store.mail_want(anna, false).await.expect("written"));
+        assert!(!store.mail_want(anna, false).await.expect("written"), "it was so before");
+        assert_eq!(readers().await, [bert]);
+        assert_eq!(store.mail_wanted(anna).await.expect("read"), Some(false));
+        assert!(store.mail_want(anna, true).await.expect("written"));
+        assert_eq!(readers().await, [anna, bert]);
+        store.operator_remove(anna).await.expect("removed");
+        assert_eq!(store.mail_wanted(anna).await.expect("read"), None);
+    }
 }
