@@ -32,6 +32,7 @@ mod plan;
 mod portable;
 mod report;
 mod sandbox;
+mod series;
 mod specs;
 mod tenant;
 mod token;

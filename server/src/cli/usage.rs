@@ -1,15 +1,18 @@
-//! `domicile usage`: what customers use of what they may have.
+//! `domicile usage`: what customers use of what they may have, and how that went.
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use control::{Actor, Control};
 
-use super::Outcome;
 use super::output::{show, table};
 use super::tenant::resolve;
+use super::{Outcome, series};
 
 /// Of whom, and how it is written.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Usage {
+    #[command(subcommand)]
+    over_time: Option<OverTime>,
     /// Customer (number or name); without it, every one
     #[arg(long)]
     tenant: Option<String>,
@@ -21,7 +24,16 @@ pub(super) struct Usage {
     json: bool,
 }
 
+#[derive(Debug, Subcommand)]
+enum OverTime {
+    /// What moved and was kept over time: sessions, stanzas, archives, uploads, days of certificate
+    Series(series::Series),
+}
+
 pub(super) async fn run(control: &Control, actor: &Actor, command: Usage) -> Outcome {
+    if let Some(OverTime::Series(command)) = command.over_time {
+        return series::run(control, actor, command).await;
+    }
     let tenant = match &command.tenant {
         Some(tenant) => Some(resolve(control, actor, tenant).await?),
         None => None,
