@@ -258,6 +258,20 @@ fn ext_33_who_answers_the_owner_s_question_makes_an_account_where_the_domain_is_
     wire.send(&make("nurse", "The Lark"));
     let told = wire.until("id='make'");
     assert!(told.contains("type='result'"), "{told}");
+
+    // The same in a browser, where the question has a page of its own; both count for the address.
+    let plan = json!({
+        "ca": demo.info.ca, "domain": "one.example", "door": demo.info.public.trim_start_matches("https://"),
+        "local": "cook", "password": "tin soldier 9", "wrong": "nightingale", "answer": "the LARK",
+    });
+    let seen = browse("asked", plan, &demo.data_dir, 5);
+    assert_eq!(seen["address"], "cook@one.example", "{seen}");
+    let mut cook = Client::login_with(&demo, "cook@one.example", "tin soldier 9", "browser");
+    cook.iq("get", None, "<query xmlns='jabber:iq:roster'/>");
+    wire = secured(&demo, "one.example");
+    wire.send(&make("another", "lark"));
+    let told = wire.until("id='make'");
+    assert!(told.contains("<resource-constraint "), "{told}");
     let mut nurse = Client::login_with(&demo, "nurse@one.example", "tin soldier 9", "phone");
     nurse.iq("get", None, "<query xmlns='jabber:iq:roster'/>");
 }

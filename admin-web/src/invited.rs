@@ -16,19 +16,20 @@ use control::invite::{Admitted, Invited};
 use control::operator::Origin;
 use control::{Control, ControlError};
 
+use crate::apps::App;
 use crate::door::{self, Path};
 use crate::error::{Answer, Failure, Problem};
 use crate::form::Open;
 use crate::frame::{Frame, html};
 use crate::login::{Visitor, visitor_fail};
 use crate::ui::Markup;
-use crate::{Panel, PanelSettings, Shared, assets, live, qr, urls};
+use crate::{Panel, PanelSettings, Shared, apps, ask, assets, live, qr, urls};
 
 /// The hosted domain (canonical, U-labels) whose own website the door is: only its invitations are opened there.
 #[derive(Debug, Clone)]
 pub struct OwnWebsite(pub String);
 
-/// The pages of invitations alone, for the public door. It hands in where a request comes from as
+/// The pages for people who come to a domain alone, for the public door. It hands in where a request comes from as
 /// `ConnectInfo<SocketAddr>`, and [`OwnWebsite`] where it is one.
 pub fn router(control: Arc<Control>, mut settings: PanelSettings) -> Router {
     // The door speaks TLS itself: what a visitor says about proxies is not believed.
@@ -40,81 +41,11 @@ pub fn router(control: Arc<Control>, mut settings: PanelSettings) -> Router {
     });
     Router::new()
         .route(urls::INVITED, get(page).post(take))
+        .route(urls::ASK, get(ask::page).post(ask::take))
         .route(assets::ROUTE, get(assets::serve))
         .fallback(door::not_found)
         .layer(middleware::from_fn_with_state(panel.clone(), door::guard))
         .with_state(panel)
-}
-
-/// An app, where it runs, where it is to be had.
-struct App {
-    name: &'static str,
-    system: &'static str,
-    /// What browsers on such a system say about themselves.
-    agents: &'static [&'static str],
-    link: &'static str,
-    /// It makes accounts by the button (XEP-0445); others sign in with an account that was made here.
-    knows: bool,
-}
-
-/// Apps that are kept up and to be had for nothing, one or two for each kind of device.
-const APPS: [App; 7] = [
-    App {
-        name: "Conversations",
-        system: "Android",
-        agents: &["Android"],
-        link: "https://conversations.im/",
-        knows: true,
-    },
-    App {
-        name: "Cheogram",
-        system: "Android",
-        agents: &["Android"],
-        link: "https://cheogram.com/",
-        knows: true,
-    },
-    App {
-        name: "Monal",
-        system: "iPhone, iPad, Mac",
-        agents: &["iPhone", "iPad", "Mac OS"],
-        link: "https://monal-im.org/",
-        knows: true,
-    },
-    App {
-        name: "Siskin",
-        system: "iPhone, iPad",
-        agents: &["iPhone", "iPad"],
-        link: "https://siskin.im/",
-        knows: true,
-    },
-    App {
-        name: "Gajim",
-        system: "Windows, Linux, Mac",
-        agents: &["Windows", "Linux", "Mac OS"],
-        link: "https://gajim.org/",
-        knows: true,
-    },
-    App {
-        name: "Dino",
-        system: "Linux",
-        agents: &["Linux"],
-        link: "https://dino.im/",
-        knows: false,
-    },
-    App {
-        name: "Converse",
-        system: "any browser",
-        agents: &[],
-        link: "https://conversejs.org/",
-        knows: false,
-    },
-];
-
-/// Does an app run where this browser does? Android calls itself Linux too, and an iPad a Mac.
-fn runs(app: &App, agent: &str) -> bool {
-    let named =
-        |word: &&str| agent.contains(*word) && !(**word == *"Linux" && agent.contains("Android"));
-    app.agents.iter().any(named)
 }
 
 #[derive(Template)]
@@ -129,14 +60,13 @@ pub(crate) struct InvitedPage {
 }
 
 impl InvitedPage {
-    /// Those for the device that asks come first.
-    fn apps(&self) -> Vec<(&'static App, bool)> {
-        let mut apps: Vec<_> = APPS
-            .iter()
-            .map(|app| (app, runs(app, &self.agent)))
-            .collect();
-        apps.sort_by_key(|(_, here)| !here);
-        apps
+    fn apps(&self) -> Vec<(bool, Vec<&'static App>)> {
+        apps::for_device(&self.agent)
+    }
+
+    /// Its button is above: which apps it opens.
+    fn tells_how(&self) -> bool {
+        true
     }
 
     /// For the camera of another device.
@@ -151,9 +81,21 @@ pub(crate) struct DonePage {
     pub(crate) frame: Frame,
     pub(crate) jid: String,
     pub(crate) contact: Option<String>,
+    pub(crate) agent: String,
 }
 
-fn frame(panel: &Shared) -> Frame {
+impl DonePage {
+    fn apps(&self) -> Vec<(bool, Vec<&'static App>)> {
+        apps::for_device(&self.agent)
+    }
+
+    /// Whatever signs in with an account will do.
+    fn tells_how(&self) -> bool {
+        false
+    }
+}
+
+pub(crate) fn frame(panel: &Shared) -> Frame {
     let mut frame = Frame::visitor(panel);
     // Whoever is invited has no business with the panel.
     frame.sign_up = false;
@@ -218,6 +160,7 @@ pub(crate) async fn take(
                 frame: frame(&panel),
                 jid: account.jid,
                 contact: admitted.invited.contact,
+                agent: origin.agent,
             };
             return Ok(html(StatusCode::CREATED, &page));
         }
@@ -246,30 +189,4 @@ fn ended(panel: &Shared, failure: ControlError) -> Failure {
         "Ask whoever sent you the link for another one.",
     );
     page.into_response().into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn apps_for_the_device_that_asks_come_first() {
-        for (agent, first) in [
-            (
-                "Mozilla/5.0 (Linux; Android 16) Chrome/140",
-                "Conversations",
-            ),
-            (
-                "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X)",
-                "Monal",
-            ),
-            ("Mozilla/5.0 (X11; Linux x86_64) Firefox/150", "Gajim"),
-            ("Mozilla/5.0 (Windows NT 10.0; Win64; x64)", "Gajim"),
-            ("curl/8", "Conversations"),
-        ] {
-            let mut apps: Vec<_> = APPS.iter().collect();
-            apps.sort_by_key(|app| !runs(app, agent));
-            assert_eq!(apps[0].name, first, "{agent}");
-        }
-    }
 }

@@ -12,7 +12,7 @@ use crate::login::{OrPage, SignedIn};
 use crate::people::{self, Told};
 use crate::qr;
 use crate::ui::Markup;
-use crate::urls::DomainUrls;
+use crate::urls::{self, DomainUrls};
 
 /// What the page of people says about invitations.
 pub(crate) struct Invites {
@@ -29,6 +29,8 @@ pub(crate) struct Invites {
     /// What whoever is not invited is asked, and what they may say.
     pub(crate) question: String,
     pub(crate) answers: String,
+    /// Page on which strangers ask for an account, where they may.
+    pub(crate) ask: Option<String>,
 }
 
 impl Invites {
@@ -52,6 +54,10 @@ impl Invites {
             user_invites: show.streams.joining.user_invites,
             question: show.streams.joining.question.clone(),
             answers: show.streams.joining.answers.join(", "),
+            ask: show.streams.joining.is_open().then(|| {
+                let base = control.settings().invites.trim_end_matches('/');
+                format!("{base}{}", urls::ask(&show.view.ascii))
+            }),
         })
     }
 
@@ -73,7 +79,7 @@ impl Invites {
                     ),
                     Registration::Open => (
                         "Anybody",
-                        "Whoever answers your question, from their app, and whoever is invited.",
+                        "Whoever answers your question, in their app or on a page of ours, and whoever is invited.",
                     ),
                 };
                 (way.as_str(), name, text, way == self.registration)

@@ -7,6 +7,8 @@
 //! `words` what stands around and how it is said; then a file per group of pages; `api` the same operations as JSON.
 
 mod api;
+mod apps;
+mod ask;
 mod assets;
 mod chart;
 mod components;
@@ -39,9 +41,9 @@ mod tenants;
 #[cfg(test)]
 mod tests;
 mod ui;
+mod unsubscribe;
 mod urls;
 mod verification;
-mod unsubscribe;
 mod webhooks;
 mod words;
 
@@ -153,6 +155,7 @@ fn pages() -> Router<Shared> {
         .route(route::INVITES, post(invites::add))
         .route(route::INVITE_REMOVE, post(invites::remove))
         .route(urls::INVITED, get(invited::page).post(invited::take))
+        .route(urls::ASK, get(ask::page).post(ask::take))
         .route(route::EXPORT, post(portable::export))
         .route(route::PERSON, get(people::person))
         .route(route::PERSON_PASSWORD, post(people::set_password))
@@ -189,23 +192,23 @@ fn pages() -> Router<Shared> {
         .route(route::TEAM_ROLE, post(join::set_role))
         .route(urls::TEAM_INVITE, post(join::invite))
         .route(route::UNINVITE, post(join::uninvite))
-        .route(urls::JOIN, get(join::page).post(join::accept))
-        .route(urls::AUDIT, get(desk::audit))
-        .route(urls::AUDIT_CSV, get(desk::audit_csv))
         .route(
             urls::UNSUBSCRIBE,
             get(unsubscribe::show).post(unsubscribe::end),
         )
+        .route(urls::JOIN, get(join::page).post(join::accept))
+        .route(urls::AUDIT, get(desk::audit))
+        .route(urls::AUDIT_CSV, get(desk::audit_csv))
         .route(urls::WEBHOOKS, get(webhooks::list).post(webhooks::add))
         .route(route::WEBHOOK_TEST, post(webhooks::test))
         .route(route::WEBHOOK_REMOVE, post(webhooks::remove))
         .route(urls::TOKENS, get(desk::tokens).post(desk::token_add))
         .route(route::TOKEN_REMOVE, post(desk::token_remove))
         .route(urls::ME, get(desk::me).post(desk::password))
+        .route(urls::ME_MAIL, post(desk::mail))
         .route(urls::FACTOR, post(factor::begin))
         .route(urls::FACTOR_CONFIRM, post(factor::confirm))
         .route(urls::FACTOR_REMOVE, post(factor::remove))
-        .route(urls::ME_MAIL, post(desk::mail))
         .route(urls::PASSKEYS, post(passkeys::add))
         .route(urls::PASSKEY_CHALLENGE, post(passkeys::creation))
         .route(route::PASSKEY_REMOVE, post(passkeys::remove))

@@ -161,6 +161,9 @@ impl Server {
             outbox_bytes: limits.outbox_bytes as usize,
             ..StreamLimits::default()
         };
+        let registrations = Arc::new(Registrations::new(
+            limits.registrations_per_address_and_hour,
+        ));
         let clients = Arc::new(ClientDoor {
             tenancy: tenancy.clone(),
             router: router.clone(),
@@ -169,7 +172,7 @@ impl Server {
             fake_secret: Arc::from(&fake_secret[..]),
             provider: zone.clone(),
             limits: stream_limits,
-            registrations: Registrations::new(limits.registrations_per_address_and_hour),
+            registrations: registrations.clone(),
             logins: Logins::new(LoginLimits {
                 free_per_account: limits.login_failures_per_account,
                 free_per_address: limits.login_failures_per_address,
@@ -227,6 +230,8 @@ impl Server {
             router: router.clone(),
             federation: federation.clone(),
             anchors,
+            registrations,
+            metrics: metrics.clone(),
             local: listeners.c2s().to_vec(),
         });
         let kept = router

@@ -447,6 +447,11 @@ pub trait Live: Send + Sync {
     fn sessions(&self, domain: &DomainName) -> usize;
     /// Peers of a domain with a stream now.
     fn peers(&self, domain: &DomainName) -> Vec<PeerNow>;
+    /// Whether one more account may be asked for from this address now; every question counts. The live server counts those on
+    /// streams with them.
+    fn admits_newcomer(&self, _from: std::net::IpAddr) -> bool {
+        true
+    }
     /// What a tenant takes of the server now; `None`: no server runs in this process.
     fn usage(&self, _tenant: TenantId) -> Option<LiveUsage> {
         None

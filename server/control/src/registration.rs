@@ -11,9 +11,10 @@ use crate::domain::StreamChoices;
 use crate::error::{ControlError, Result};
 use crate::event::EventKind;
 use crate::invite::name_taken;
+use crate::operator::Origin;
 use crate::permission::Operation;
 use crate::secret::Secret;
-use crate::{Actor, Control};
+use crate::{Actor, Control, rate};
 
 /// Names that are nobody's to take: those of RFC 2142, and what looks like them.
 const NOBODYS: [&str; 20] = [
@@ -39,6 +40,23 @@ const NOBODYS: [&str; 20] = [
     "webmaster",
 ];
 
+/// Path of the page on which somebody asks for an account, before the domain.
+pub const ASK_PATH: &str = "/ask/";
+
+/// How long an address waits that has asked too often, in seconds.
+const PATIENCE: u64 = 3600;
+
+/// A domain whose owner has opened it, as strangers see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenDomain {
+    /// Its name, as people write it.
+    pub domain: String,
+    /// As the DNS spells it.
+    pub ascii: String,
+    /// What whoever is not invited is asked.
+    pub question: String,
+}
+
 /// An account that somebody wants.
 pub struct Wanted {
     /// Localpart, in any spelling that RFC 7622 allows.
@@ -50,6 +68,53 @@ pub struct Wanted {
 }
 
 impl Control {
+    /// What an open domain (in any spelling) asks. Says the same of one that is not open as of one that is not here.
+    ///
+    /// # Errors
+    /// [`ControlError::NotFound`], and [`ControlError::TooMany`] when the address has looked too often.
+    pub async fn registration_show(&self, domain: &str, origin: &Origin) -> Result<OpenDomain> {
+        let address = origin.address.map(|address| address.to_string());
+        self.gate
+            .attempt(rate::INVITE, &address.unwrap_or_default(), self.now())?;
+        let absent = || ControlError::not_found("open domain", domain);
+        let name = DomainName::parse(domain).map_err(|_| absent())?;
+        let row = self.store().domain_hosted(&name).await?;
+        let row = row.ok_or_else(absent)?;
+        let choices = StreamChoices::of(&row).joining;
+        if !choices.is_open() || !self.takes_people(&row).await? {
+            return Err(absent());
+        }
+        Ok(OpenDomain {
+            domain: row.name.to_string(),
+            ascii: row.name.to_ascii().into_owned(),
+            question: choices.question,
+        })
+    }
+
+    /// Makes an account for somebody who asks on a page: as [`Control::account_register`], counted by address together with
+    /// those who ask on a stream (XEP-0077 11).
+    ///
+    /// # Errors
+    /// Those of [`Control::account_register`], and [`ControlError::TooMany`].
+    pub async fn registration_ask(
+        &self,
+        domain: &str,
+        wanted: Wanted,
+        origin: &Origin,
+    ) -> Result<AccountView> {
+        let name = DomainName::parse(domain);
+        let name = name.map_err(|_| ControlError::not_found("domain", domain))?;
+        let admitted = origin
+            .address
+            .is_none_or(|from| self.parts.live.admits_newcomer(from));
+        if !admitted {
+            return Err(ControlError::TooMany {
+                wait_seconds: PATIENCE,
+            });
+        }
+        self.account_register(&name, wanted).await
+    }
+
     /// Makes an account for somebody whom nobody has invited. The caller counts attempts by address.
     ///
     /// # Errors

@@ -21,6 +21,7 @@ use axum::routing::{MethodRouter, any, get};
 use control::Control;
 use control::invite::INVITE_PATH;
 use control::records::{HOST_META, Whose};
+use control::registration::ASK_PATH;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -174,6 +175,7 @@ type Pages = Arc<OnceLock<Router>>;
 fn invites_router(invites: MethodRouter<Pages>, pages: Pages) -> Router {
     Router::new()
         .route(&format!("{INVITE_PATH}{{token}}"), invites.clone())
+        .route(&format!("{ASK_PATH}{{domain}}"), invites.clone())
         .route(admin_web::ASSETS, invites)
         .with_state(pages)
 }

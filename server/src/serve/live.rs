@@ -1,12 +1,13 @@
 //! The live server as control and the internal door see it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use control::certificate::{Priority, Why};
 use control::outside::{Change, Live, LiveUsage, PeerNow, Probe};
 use store::{Store, TenantId};
+use tokio::time::Instant;
 use xmpp::jid::DomainName;
 use xmpp::timestamp::Timestamp;
 
@@ -15,7 +16,7 @@ use crate::config::Config;
 use crate::federation::Federation;
 use crate::metrics::{AuthorityLabel, DaysLabel, Metrics, OrderLabel, SeverityLabel, StateLabel};
 use crate::net::internal::Health;
-use crate::net::limits::Addresses;
+use crate::net::limits::{Addresses, Registrations};
 use crate::net::tls::Identities;
 use crate::router::Router;
 use crate::tenancy::Tenancy;
@@ -29,6 +30,9 @@ pub(super) struct LiveServer {
     pub(super) federation: Arc<Federation>,
     pub(super) anchors: Arc<dna::Anchors>,
     pub(super) addresses: Arc<Addresses>,
+    /// Accounts that people make themselves, on streams as on pages.
+    pub(super) registrations: Arc<Registrations>,
+    pub(super) metrics: Arc<Metrics>,
     /// Where clients are listened for.
     pub(super) local: Vec<SocketAddr>,
 }
@@ -69,6 +73,14 @@ impl Live for LiveServer {
 
     fn peers(&self, domain: &DomainName) -> Vec<PeerNow> {
         self.federation.peers(domain)
+    }
+
+    fn admits_newcomer(&self, from: IpAddr) -> bool {
+        let admitted = self.registrations.admit(from, Instant::now());
+        if !admitted {
+            self.metrics.limit("registrations_per_address_and_hour");
+        }
+        admitted
     }
 
     fn usage(&self, tenant: TenantId) -> Option<LiveUsage> {

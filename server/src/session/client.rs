@@ -52,8 +52,8 @@ pub struct ClientDoor {
     pub limits: StreamLimits,
     /// Failed logins.
     pub logins: Logins,
-    /// Accounts that people make themselves.
-    pub registrations: Registrations,
+    /// Accounts that people make themselves, on streams as on pages.
+    pub registrations: Arc<Registrations>,
     /// How long tokens live, in seconds; 0: clients get none.
     pub token_seconds: u32,
 }

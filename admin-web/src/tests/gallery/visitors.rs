@@ -107,8 +107,25 @@ pub(super) fn for_visitors() -> Pages {
                 frame: visitor(),
                 jid: "nurse@one.example".into(),
                 contact: Some("anna@one.example".into()),
+                agent: "Mozilla/5.0 (Linux; Android 16)".into(),
             }),
         ),
+        (
+            "ask",
+            page(&ask::AskPage {
+                frame: visitor(),
+                open: control::registration::OpenDomain {
+                    domain: "münchner-freunde.example".into(),
+                    ascii: "xn--mnchner-freunde-wob.example".into(),
+                    question: "Which bird sings at dawn, before all the others?".into(),
+                },
+                action: "/ask/one.example".into(),
+                local: String::new(),
+                answer: String::new(),
+            }),
+        ),
+        ("unsubscribe", page(&unsubscribe(true))),
+        ("unsubscribe_done", page(&unsubscribe(false))),
     ]
 }
 
@@ -121,8 +138,6 @@ fn hint(usable: bool, note: &str) -> DomainHint {
         code: if usable { "ok" } else { "served-here" },
     }
 }
-        ("unsubscribe", page(&unsubscribe(true))),
-        ("unsubscribe_done", page(&unsubscribe(false))),
 
 /// Where the link of a nightly mail leads, before and after.
 fn unsubscribe(nightly: bool) -> unsubscribe::UnsubscribePage {

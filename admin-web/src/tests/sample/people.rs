@@ -101,6 +101,7 @@ pub(crate) fn invites(fresh: bool) -> crate::invites::Invites {
         user_invites: true,
         question: "Which bird sings at dawn?".into(),
         answers: "lark, the lark".into(),
+        ask: Some("https://web.hosting.example/ask/one.example".into()),
     }
 }
 
