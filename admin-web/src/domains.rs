@@ -292,6 +292,7 @@ pub(crate) async fn settings_save(
             admins: Some(fields.list("admins")),
             push: Some(fields.text("push").to_owned()).filter(|word| !word.is_empty()),
             status: Some(fields.list("status")),
+            user_certificates: Some(fields.text("user_certificates") == "yes"),
             ..StreamSet::default()
         },
         version: fields.version(),
