@@ -26,6 +26,13 @@ quick:
 bench *ARGS:
     cargo run --release -p domicile-bench -- {{ARGS}}
 
+# Every page of the panel with sample data, at three widths, light and dark, and sheets of them (needs tests/install)
+shots DIR="target/shots":
+    mkdir -p {{DIR}}/pages
+    PANEL_GALLERY="$(realpath {{DIR}}/pages)" cargo test -q -p admin-web --lib the_gallery_can_be_looked_at
+    printf '{"pages": "%s/pages", "shots": "%s"}' {{DIR}} {{DIR}} > {{DIR}}/plan.json
+    TEST_NODE=target/test-env/node node tests/browser/gallery.mjs {{DIR}}/plan.json
+
 # Instructions of the hot path's pieces against the record (needs valgrind); `just instructions record` writes it anew
 instructions *ARGS:
     cargo run -q --profile counted -p domicile-instructions -- {{ARGS}}

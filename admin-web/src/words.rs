@@ -2,6 +2,7 @@
 
 use control::Timestamp;
 use control::findings::Severity;
+use control::ladder::Step;
 
 const SECOND: u64 = 1_000_000;
 const MINUTE: u64 = 60 * SECOND;
@@ -150,7 +151,8 @@ pub(crate) fn check(subject: &str) -> &'static str {
     let name = subject.rsplit(' ').next().unwrap_or_default();
     let starts = |label: &str| name.starts_with(label);
     match () {
-        () if subject.starts_with("certificate ") => "Certificate",
+        () if subject == "certificate" || subject.starts_with("certificate ") => "Certificate",
+        () if subject == "public door" => "The way in for apps",
         () if subject.starts_with("sign-in ") => "Signing in as an app would",
         () if subject.starts_with("CAA") => "Who may issue certificates",
         () if starts("_domicile.") => "Ownership",
@@ -160,6 +162,17 @@ pub(crate) fn check(subject: &str) -> &'static str {
         () if starts("_xmpps-client.") => "Where apps find you, encrypted at once",
         () if starts("_xmpps-server.") => "Where other servers find you, encrypted at once",
         () => "",
+    }
+}
+
+/// A step of the ladder in a word or two.
+pub(crate) fn step(step: &Step) -> &'static str {
+    match step {
+        Step::Warned => "warned",
+        Step::ReadOnly => "look only",
+        Step::NoFederation => "no other servers",
+        Step::NoLogin => "signed out",
+        Step::Erased => "erased",
     }
 }
 
@@ -211,6 +224,8 @@ pub(crate) fn notice(word: &str) -> Option<&'static str> {
         "password-changed" => {
             "Your password is changed, and every login of yours has ended. Sign in with the new one."
         }
+        "mail-on" => "We write to you when something has changed, at most once a night.",
+        "mail-off" => "We write to you no more. What changes at your domains is on their pages.",
         "ended" => "That login has ended.",
         "signed-out" => "You are signed out.",
         _ => return None,
@@ -224,8 +239,6 @@ mod tests {
     #[test]
     fn sizes_are_short() {
         for (count, said) in [
-        "mail-on" => "We write to you when something has changed, at most once a night.",
-        "mail-off" => "We write to you no more. What changes at your domains is on their pages.",
             (0, "0 bytes"),
             (999, "999 bytes"),
             (1_000, "1.0 kB"),
