@@ -2,6 +2,7 @@
 
 use askama::Template;
 use axum::http::StatusCode;
+use control::block_list::BlockListView;
 use control::domain::{DayView, DomainNew, DomainSet, DomainShow, DomainView, Removed, StreamSet};
 use control::outage::Outage;
 use control::peer::PolicyCost;
@@ -173,6 +174,8 @@ pub(crate) struct SettingsPage {
     pub(crate) services: Vec<ServiceName>,
     /// Whom each policy would lose.
     pub(crate) costs: Vec<PolicyCost>,
+    /// Block lists that it follows.
+    pub(crate) lists: Vec<BlockListView>,
 }
 
 impl SettingsPage {
@@ -264,8 +267,13 @@ async fn settings_page(desk: &SignedIn, domain: &str, problem: Option<Problem>) 
         .policy_costs(&desk.actor, domain)
         .await
         .or_page(desk)?;
+    let lists = control
+        .block_lists(&desk.actor, domain)
+        .await
+        .or_page(desk)?;
     let page = SettingsPage {
         costs,
+        lists,
         frame: desk
             .at(Here::Settings)
             .about(&show.view)
@@ -293,6 +301,8 @@ pub(crate) async fn settings_save(
             push: Some(fields.text("push").to_owned()).filter(|word| !word.is_empty()),
             status: Some(fields.list("status")),
             user_certificates: Some(fields.text("user_certificates") == "yes"),
+            block_lists: Some(fields.list("block_lists")),
+            block_strangers: Some(fields.list("block_strangers")),
             ..StreamSet::default()
         },
         version: fields.version(),

@@ -125,6 +125,20 @@ impl Router {
         }
     }
 
+    /// Begins to read those block lists of a domain whose time has come.
+    pub async fn follow_lists(&self, domain: &Domain) {
+        let cx = self.modules.context(&domain.hosted, self, now());
+        hooks::follow_lists(&cx).await;
+    }
+
+    /// Another server has opened a stream to a domain.
+    pub(crate) fn server_connected(&self, local: &DomainName, remote: &DomainName) {
+        if let Some(domain) = self.tenancy.get(local.as_str()) {
+            self.modules
+                .server_connected(&domain.hosted, remote.as_str());
+        }
+    }
+
     /// What was read of a roster is not believed any more.
     pub fn forget_roster(&self, account: &BareJid) {
         self.modules.forget_roster(account);
@@ -505,11 +519,14 @@ impl Router {
             (Kind::Iq, false) if self.modules.expects(&stanza) => {
                 self.later(domain, stanza, Hook::IqAnswered)
             }
-            (Kind::Message, false) if hooks::is_envelope(&stanza) => {
+            (Kind::Message, false)
+                if hooks::is_envelope(&stanza)
+                    || hooks::server_message_concerns(&domain.hosted, &stanza) =>
+            {
                 self.later(domain, stanza, Hook::MessageToServer)
             }
             (Kind::Message, false) => {
-                // ROUTE-09: the server itself reads no messages.
+                // ROUTE-09: the server itself reads no other messages.
                 self.bounce(&stanza, Condition::ServiceUnavailable);
                 None
             }

@@ -6,6 +6,7 @@
 
 mod accept;
 mod listeners;
+mod lists;
 mod live;
 mod platform;
 mod probe;
@@ -272,6 +273,7 @@ impl Server {
             bytes: config.limits.archive_bytes_per_account,
         };
         tasks.spawn(retention.follow(tenancy.clone(), stop.clone()));
+        tasks.spawn(lists::follow(router.clone(), stop.clone()));
         tasks.spawn(series::Series::new(tenancy.clone()).follow(stop.clone()));
         if let Some(files) = platform {
             tasks.spawn(files.follow(identities.clone(), stop.clone()));
@@ -560,6 +562,7 @@ impl LiveServer {
             Became::Served => {
                 if let Some(domain) = self.tenancy.get(name.as_str()) {
                     self.router.renew_domain(&domain);
+                    self.router.follow_lists(&domain).await;
                 }
                 return;
             }

@@ -17,13 +17,13 @@ use control::ladder::Step;
 use control::outside::LiveUsage;
 use dashmap::DashMap;
 use dna::Anchors;
-use modules::{Contact, DomainSettings, Hosted, Quota, Service, hooks};
+use modules::{Contact, DomainSettings, FollowedList, Hosted, Quota, Service, hooks};
 use parking_lot::Mutex;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, TrustAnchor};
 use store::{DomainId, DomainRow, Store, StoreError, TenantId};
 use tokio::time::Instant;
-use xmpp::jid::{BareJid, DomainName};
+use xmpp::jid::{BareJid, DomainName, Jid};
 use xmpp::sasl::Hash;
 use xmpp::stream::{Resumption, StreamCondition, StreamError};
 
@@ -431,6 +431,13 @@ impl Tenancy {
             .collect()
     }
 
+    /// Domains that are served and follow block lists.
+    pub fn following(&self) -> Vec<Arc<Domain>> {
+        let follows = |domain: &Domain| domain.served && !domain.hosted.settings.lists.is_empty();
+        let domains = self.domains.iter().filter(|domain| follows(domain));
+        domains.map(|domain| domain.clone()).collect()
+    }
+
     /// The whole store, for what concerns a tenant as such.
     pub fn store(&self) -> &Store {
         &self.store
@@ -674,6 +681,12 @@ impl Settings {
         if !choices.user_certificates {
             off.push(modules::CERTIFICATES.into());
         }
+        if choices.block_lists.is_empty() && choices.block_strangers.is_empty() {
+            off.push(modules::SCREENING.into());
+        }
+        let lists = choices.block_lists.iter();
+        let lists = lists.filter_map(|list| control::block_list::parse(list));
+        let kept_away = choices.block_strangers.iter();
         Self {
             registers,
             question: joining.is_open().then(|| joining.question.as_str().into()),
@@ -697,6 +710,10 @@ impl Settings {
                 external: choices.external,
                 status: defaults.status_of(&row.name, choices.status),
                 push: modules::Told::parse(choices.push.as_deref()),
+                lists: lists
+                    .map(|(service, node)| FollowedList { service, node })
+                    .collect(),
+                kept_away: kept_away.filter_map(|jid| Jid::parse(jid).ok()).collect(),
             },
             patience,
             resumption: Some(Box::new(resumption)).filter(|r| r.seconds > 0),

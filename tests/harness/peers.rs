@@ -50,6 +50,8 @@ pub struct Manners {
     pub smacks: bool,
     /// Its accounts publish and hear of events (XEP-0163). Prosody only.
     pub pep: bool,
+    /// `lists.DOMAIN` is a pubsub service, whose nodes its first user makes. Prosody only.
+    pub lists: bool,
 }
 
 /// A running peer server.
@@ -236,6 +238,27 @@ pub fn prosody(demo: &Demo, domain: &str, trust: Trust) -> Peer {
         smacks: strict,
         pep: strict,
         dane: false,
+        lists: false,
+    };
+    Peer {
+        dir: Some(dir),
+        ..prosody_at(place, manners)
+    }
+}
+
+/// The same, by dialback, with a pubsub service beside it: `lists.DOMAIN`.
+pub fn prosody_with_lists(demo: &Demo, domain: &str) -> Peer {
+    let (place, dir) = prepare(demo, domain, Trust::Dialback);
+    let service = format!("lists.{domain}");
+    let records = [format!(
+        "update add _xmpp-server._tcp.{service}. 60 SRV 0 5 5269 xmpp.{domain}."
+    )];
+    nsupdate(demo, domain, &records);
+    let end = |end: &str| dir.path().join(format!("{service}.{end}"));
+    self_signed(&service, &end("crt"), &end("key"));
+    let manners = Manners {
+        lists: true,
+        ..Manners::default()
     };
     Peer {
         dir: Some(dir),
@@ -264,6 +287,14 @@ pub fn prosody_at(place: Place, manners: Manners) -> Peer {
         .filter(|(on, _)| *on)
         .map(|(_, module)| format!(", \"{module}\""))
         .collect();
+    let lists = match manners.lists {
+        true => format!(
+            "Component \"lists.{domain}\" \"pubsub\"\n    admins = {{ \"{user}@{domain}\" }}\n",
+            domain = place.domain,
+            user = USERS[0].0,
+        ),
+        false => String::new(),
+    };
     let config = format!(
         r#"
 run_as_root = true
@@ -287,7 +318,7 @@ unbound = {{ resolvconf = false; forward = "{ip}@{port}"; hoststxt = false; trus
 ssl = {{ cafile = "{ca}"; capath = "{dir}/none" }}
 log = {{ debug = "*console" }}
 VirtualHost "{domain}"
-"#,
+{lists}"#,
         dir = place.dir.display(),
         addr = place.addr,
         domain = place.domain,

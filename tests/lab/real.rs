@@ -62,6 +62,7 @@ const STRICT_PEER: Mode = Mode {
         bidi: false,
         smacks: false,
         pep: false,
+        lists: false,
     },
     direct: false,
 };

@@ -23,6 +23,7 @@ pub(super) fn router() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
         .routes(routes!(list, add))
         .routes(routes!(show, set, remove))
+        .routes(routes!(block_lists))
         .routes(routes!(check))
         .routes(routes!(publish))
         .routes(routes!(suspend))
@@ -106,6 +107,17 @@ async fn set(
         .await
         .or_problem()?;
     ok_at(&show.version, &show)
+}
+
+/// The block lists that a domain follows, and how far they are known
+#[utoipa::path(get, operation_id = "domain_block_lists", path = "/domains/{domain}/block-lists", tag = "domains", params(("domain" = String, Path)),
+    responses((status = 200, body = Vec<schema::BlockList>), (status = 404, body = schema::Problem)))]
+async fn block_lists(caller: Caller, Path(domain): Path<String>) -> Reply {
+    let control = &caller.panel.control;
+    ok(control
+        .block_lists(&caller.actor, &domain)
+        .await
+        .or_problem()?)
 }
 
 /// Erase a domain; answers with the records that now dangle

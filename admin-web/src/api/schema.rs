@@ -339,6 +339,10 @@ pub(super) struct DomainSet {
     status: Option<Vec<String>>,
     /// What push services are told of a message (XEP-0357): `nothing`, `count` or `sender`.
     push: Option<String>,
+    /// Block lists to follow, five at most: `SERVICE`, or `xmpp:SERVICE?;node=NODE`.
+    block_lists: Option<Vec<String>>,
+    /// Strangers to be kept away: bare addresses and domains.
+    block_strangers: Option<Vec<String>>,
 }
 
 /// Clients' streams and modules.
@@ -363,8 +367,24 @@ pub(super) struct StreamChoices {
     status: Option<Vec<String>>,
     /// Absent: `count`.
     push: Option<String>,
+    /// Absent: none.
+    block_lists: Option<Vec<String>>,
+    /// Absent: none.
+    block_strangers: Option<Vec<String>>,
     /// Absent: nothing is announced.
     outage: Option<Outage>,
+}
+
+/// A block list that a domain follows.
+#[derive(ToSchema)]
+pub(super) struct BlockList {
+    list: String,
+    /// Entries that are known.
+    entries: u64,
+    /// When it was last read to the end; null: never.
+    read: Option<String>,
+    /// What is wrong with it; empty: nothing that is known.
+    problem: String,
 }
 
 #[derive(ToSchema)]

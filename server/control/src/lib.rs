@@ -13,6 +13,7 @@
 
 pub mod account;
 pub mod audit;
+pub mod block_list;
 pub mod certificate;
 pub mod client_certificate;
 pub mod component;

@@ -12,6 +12,7 @@ use xmpp::jid::{BareJid, DomainName, Jid};
 use xmpp::stanza::{Condition, Stanza, StanzaError, StanzaType};
 use xmpp::timestamp::Timestamp;
 
+use crate::blocking::BlockList;
 use crate::grants::Grants;
 use crate::hooks::ModuleSet;
 use crate::info::Hooks;
@@ -32,6 +33,8 @@ pub struct Hosted {
     /// Modules that are on, and the hooks at which they want to be called; kept, because the router asks for every message.
     pub(crate) on: ModuleSet,
     hooks: Hooks,
+    /// Strangers whom its owner keeps away.
+    pub(crate) kept_away: Arc<BlockList>,
 }
 
 impl Hosted {
@@ -43,6 +46,7 @@ impl Hosted {
         quota: Arc<Quota>,
     ) -> Self {
         let on = ModuleSet::of(&settings);
+        let kept_away = Arc::new(BlockList::of(settings.kept_away.iter().cloned()));
         Self {
             domain,
             store,
@@ -50,6 +54,7 @@ impl Hosted {
             quota,
             on,
             hooks: on.hooks(),
+            kept_away,
         }
     }
 
@@ -234,6 +239,10 @@ pub struct DomainSettings {
     pub status: Vec<String>,
     /// What push services are told (XEP-0357).
     pub push: crate::push::Told,
+    /// Block lists that it follows, to keep strangers away.
+    pub lists: Vec<crate::screening::FollowedList>,
+    /// Strangers whom its owner keeps away: bare addresses and domains.
+    pub kept_away: Vec<Jid>,
 }
 
 /// Contact addresses of one kind (XEP-0157).

@@ -28,7 +28,7 @@
 //! | an answer from somebody else for one of its sessions | [`answer_stopped`] first, likewise |
 //! | an error about a message, for one of its sessions | [`error_written`] |
 //! | an answer to a bare JID or the domain that [`crate::Modules::expects`] | [`iq_answered`] |
-//! | a message to the domain with another in it ([`is_envelope`]) | [`message_to_server`] |
+//! | a message to the domain with another in it ([`is_envelope`]) or news that a module wants ([`server_message_concerns`]) | [`message_to_server`] |
 //! | a component that is connected, now and then, and one that has gone | [`errands_due`] |
 //!
 //! Presence to the domain itself, other results and errors of iq to the domain or a bare JID are ignored by the router. Requests
@@ -54,6 +54,7 @@ use crate::memory::Modules;
 use crate::passage::{Glance, Passage, Taken};
 use crate::presence::greeting;
 use crate::privilege;
+use crate::screening;
 use crate::switchboard::SessionView;
 
 /// One extension. A module holds no state of its own: what it remembers between calls is in [`crate::Modules`].
@@ -162,6 +163,14 @@ pub trait Module: Send + Sync {
 
     /// An answer to what a module asked on behalf of an account; which module's, it sees itself.
     async fn iq_answered(&self, _: &Context<'_>, _: &Stanza) {}
+
+    /// Whether [`Module::server_message`] has anything to do with this message to the domain itself.
+    fn server_message_concerns(&self, _: &Hosted, _: &Stanza) -> bool {
+        false
+    }
+
+    /// A message to the domain itself; nobody is told what comes of it.
+    async fn server_message(&self, _: &Context<'_>, _: &Stanza) {}
 
     /// What an account has beside its sessions, or what one of its nodes has (XEP-0030 4); `None`: no such node. Everybody may
     /// ask: the module sees to it that each is told of what they may know.
@@ -343,6 +352,19 @@ pub async fn iq_answered(cx: &Context<'_>, iq: &Stanza) {
     finish(cx).await;
 }
 
+/// Whether a message to the domain itself is news that a module wants. Returns at once.
+pub fn server_message_concerns(hosted: &Hosted, message: &Stanza) -> bool {
+    with(hosted, Hooks::SERVER_MESSAGE).any(|m| m.server_message_concerns(hosted, message))
+}
+
+/// Begins to read those block lists of the domain whose time has come; asked now and then, and when the domain was changed.
+pub async fn follow_lists(cx: &Context<'_>) {
+    if cx.hosted.has(Hooks::SCREENING) {
+        screening::follow(cx).await;
+        finish(cx).await;
+    }
+}
+
 /// A session has ended, gracefully or not, and the switchboard no longer has it; `gone` is how it was last.
 pub async fn session_gone(cx: &Context<'_>, gone: &SessionView) {
     for module in with(cx.hosted, Hooks::SESSION_GONE) {
@@ -448,9 +470,17 @@ pub fn is_envelope(message: &Stanza) -> bool {
     privilege::is_envelope(message)
 }
 
-/// Such a message.
+/// Such a message, or news that a module wants.
 pub async fn message_to_server(cx: &Context<'_>, message: &Stanza) {
-    privilege::message(cx, message).await;
+    if is_envelope(message) {
+        privilege::message(cx, message).await;
+    } else {
+        for module in with(cx.hosted, Hooks::SERVER_MESSAGE) {
+            if module.server_message_concerns(cx.hosted, message) {
+                module.server_message(cx, message).await;
+            }
+        }
+    }
     finish(cx).await;
 }
 
@@ -557,13 +587,15 @@ pub async fn standing(
     };
     let item = roster.get(other.bare_str());
     let subscribed = item.is_some_and(|i| i.subscription.seen_by_contact());
-    Ok(if subscribed || cx.modules.directed.any(account, other) {
-        Standing::Entitled
-    } else if item.is_some() {
-        Standing::Contact
-    } else {
-        Standing::Stranger
-    })
+    Ok(
+        if subscribed || cx.modules.directed.any(account.as_str(), other) {
+            Standing::Entitled
+        } else if item.is_some() {
+            Standing::Contact
+        } else {
+            Standing::Stranger
+        },
+    )
 }
 
 /// Whether the session's owner shares presence with `other`: a subscription, or directed presence from this very session.
@@ -793,6 +825,9 @@ async fn inbound(cx: &Context<'_>, presence: &Stanza) {
             Ok(false) => {}
             Ok(true) | Err(_) => return,
         }
+    }
+    if screening::stops_presence(cx, presence).await {
+        return;
     }
     for module in with(cx.hosted, Hooks::PRESENCE_INBOUND) {
         module.presence_inbound(cx, presence).await;

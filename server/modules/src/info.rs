@@ -141,6 +141,10 @@ impl Hooks {
     pub const BOOKMARKS: Self = Self(1 << 12);
     /// vCards are another view of nodes, likewise.
     pub const VCARDS: Self = Self(1 << 13);
+    /// [`crate::Module::server_message`]
+    pub const SERVER_MESSAGE: Self = Self(1 << 14);
+    /// Strangers may be kept away (wherever the hooks ask).
+    pub const SCREENING: Self = Self(1 << 15);
 
     /// Each of them, in the order of their bits.
     const EACH: [Self; Self::COUNT] = [
@@ -158,10 +162,12 @@ impl Hooks {
         Self::AVATARS,
         Self::BOOKMARKS,
         Self::VCARDS,
+        Self::SERVER_MESSAGE,
+        Self::SCREENING,
     ];
 
     /// How many there are.
-    pub(crate) const COUNT: usize = 14;
+    pub(crate) const COUNT: usize = 16;
 
     /// One of them, by its [`Hooks::index`].
     pub(crate) const fn nth(index: usize) -> Self {

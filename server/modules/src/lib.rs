@@ -44,6 +44,7 @@ mod register;
 mod rooms;
 mod roster;
 mod rsm;
+mod screening;
 mod time;
 mod uploads;
 mod vcard;
@@ -61,6 +62,7 @@ pub use info::{ModuleInfo, Service, Spec};
 pub use memory::{Limits, Modules, PubsubLimits};
 pub use passage::{Direction, Glance, Passage, Seen, Taken};
 pub use push::Told;
+pub use screening::{FollowedList, SCREENING};
 pub use switchboard::{Later, SessionUpdate, SessionView, Switchboard};
 pub use uploads::{UploadLimits, escaped};
 
@@ -71,6 +73,7 @@ pub static ALL: &[&dyn Module] = &[
     &presence::PresenceModule,
     &moved::Moved,
     &blocking::Blocking,
+    &screening::Screening,
     &carbons::Carbons,
     &archive::Archive,
     &push::Push,

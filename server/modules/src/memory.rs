@@ -30,6 +30,7 @@ use crate::pubsub::nodes::NodeCache;
 use crate::push::Pushes;
 use crate::rooms::Rooms;
 use crate::roster::RosterCache;
+use crate::screening::Following;
 use crate::switchboard::Switchboard;
 use crate::uploads::UploadLimits;
 
@@ -153,6 +154,7 @@ pub struct Modules {
     pub(crate) heard: Heard,
     pub(crate) pushes: Pushes,
     pub(crate) moves: Moves,
+    pub(crate) following: Following,
     pub(crate) external: External,
     pub(crate) commands: Aging<String, ()>,
     pub(crate) errands: Errands,
@@ -184,6 +186,7 @@ impl Modules {
             heard: Heard::default(),
             pushes: Pushes::default(),
             moves: Moves::default(),
+            following: Following::default(),
             external: External::default(),
             commands: Aging::new(UNDER_WAY),
             errands: Errands::default(),
@@ -242,6 +245,12 @@ impl Modules {
             || self.caps.expects(iq)
             || self.pushes.expects(iq)
             || self.moves.expects(iq)
+            || self.following.expects(iq)
+    }
+
+    /// Another server has opened a stream to the domain: what it could not say meanwhile may have to be asked for.
+    pub fn server_connected(&self, hosted: &Hosted, remote: &str) {
+        self.following.connected(hosted, remote);
     }
 
     /// Whether the account may have blocked `other`, as far as is known without asking the store.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
+use control::block_list::BlockListView;
 use control::domain::{DomainNew, DomainSet, DomainShow, JoinSet, StreamSet, import_rows};
 use control::findings::{FindingView, Severity};
 use control::kept::{RoomView, UploadsView};
@@ -65,6 +66,14 @@ pub(super) enum DomainCommand {
         /// Those after this one
         #[arg(long)]
         after: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the block lists that the domain follows, and how far they are known
+    BlockLists {
+        /// Domain
+        domain: String,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -231,6 +240,13 @@ pub(super) struct StreamArgs {
     /// What push services are told of a message: nothing, count, or sender
     #[arg(long, value_name = "WORD")]
     push: Option<String>,
+    /// Block lists to follow, separated by commas: a pubsub service as in xmppbl.org, or xmpp:SERVICE?;node=NODE; strangers who are on
+    /// one are kept away; "" for none
+    #[arg(long, value_name = "LISTS")]
+    block_lists: Option<String>,
+    /// Strangers to be kept away, addresses and domains, separated by commas; "" for none
+    #[arg(long, value_name = "WHO")]
+    block_strangers: Option<String>,
 }
 
 impl StreamArgs {
@@ -278,6 +294,8 @@ impl StreamArgs {
             },
             status: self.status.map(list),
             push: self.push,
+            block_lists: self.block_lists.map(list),
+            block_strangers: self.block_strangers.map(list),
         })
     }
 }
@@ -391,6 +409,22 @@ pub(super) async fn run(control: &Control, actor: &Actor, command: DomainCommand
                 };
                 let headings = ["room", "name", "listed", "people", "bytes", "since"];
                 table(headings, rooms.iter().map(row))
+            })
+        }
+        DomainCommand::BlockLists { domain, json } => {
+            let lists = control.block_lists(actor, &domain).await?;
+            show(json, &lists, |lists| {
+                let row = |list: &BlockListView| {
+                    let read = list
+                        .read
+                        .map_or("never".to_owned(), |read| read.to_xep0082());
+                    let entries = list.entries.to_string();
+                    [list.list.clone(), entries, read, list.problem.clone()]
+                };
+                table(
+                    ["list", "entries", "read", "problem"],
+                    lists.iter().map(row),
+                )
             })
         }
         DomainCommand::Uploads { domain, json } => {

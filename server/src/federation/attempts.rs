@@ -278,6 +278,9 @@ impl Federation {
                 attempt.summary
             );
         }
+        if attempt.ok && attempt.direction == "in" {
+            self.parts.router.server_connected(local, remote);
+        }
         let mut pending = self.attempts.pending.lock();
         let key = (local.clone(), remote.clone());
         if pending.pairs.len() >= PENDING && !pending.pairs.contains_key(&key) {

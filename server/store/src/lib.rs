@@ -11,7 +11,7 @@
 //! A change that somebody asked for is written through [`Store::recorded`]: what it says in the audit log is committed with
 //! the change, or neither is.
 //!
-//! Codemap: [`tenant`], [`plan`], [`usage`], [`operator`], [`factor`], [`passkey`] and [`invitation`] customers, what they may have and have, and their people; [`domain`], [`certificate`], [`component`], [`finding`], [`peer`] what is
+//! Codemap: [`tenant`], [`plan`], [`usage`], [`operator`], [`factor`], [`passkey`] and [`invitation`] customers, what they may have and have, and their people; [`domain`], [`certificate`], [`component`], [`block_list`], [`finding`], [`peer`] what is
 //! known of a hosted domain; [`queue`], [`answer`] its certificate orders; [`account`], [`left`], [`roster`], [`offline`], [`outgoing`],
 //! [`archive`], [`session`], [`token`], [`push`], [`pubsub`], [`document`], [`report`], [`upload`] what is known of its users, [`invite`] how they come;
 //! [`room`], [`room_archive`] where they meet;
@@ -21,6 +21,7 @@ pub mod account;
 pub mod answer;
 pub mod archive;
 pub mod audit;
+pub mod block_list;
 pub mod certificate;
 pub mod change;
 pub mod client_certificate;
@@ -81,6 +82,7 @@ use tokio::sync::watch;
 pub use account::{ACTIVE, AccountRow, Avatar, Opened};
 pub use archive::{ArchiveId, ArchiveQuery, Archived, NewArchived, message_hash};
 pub use audit::{AuditFilter, AuditRow};
+pub use block_list::{BLOCK_LIST_ENTRIES, BlockListEntry, BlockListRow};
 pub use certificate::{CertificateRow, Identity, OrderRow};
 pub use change::{Change, ChangeFeed};
 pub use client_certificate::{Appended, ClientCertificateRow};

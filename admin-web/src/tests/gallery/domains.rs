@@ -76,6 +76,12 @@ pub(super) fn of_domains() -> Pages {
         (
             "domain_settings",
             page(&domains::SettingsPage {
+                lists: vec![control::block_list::BlockListView {
+                    list: "rtbl.example".into(),
+                    entries: 2_104,
+                    read: None,
+                    problem: "remote-server-timeout".into(),
+                }],
                 costs: vec![PolicyCost {
                     policy: "encrypted",
                     lost: vec!["old-ejabberd.example".into()],

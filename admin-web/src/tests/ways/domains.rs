@@ -24,6 +24,12 @@ pub(super) fn of_a_domain() -> Vec<Way> {
             none,
         ),
         (Op::DomainShow, Method::GET, "/domains/{D}/settings", none),
+        (
+            Op::DomainShow,
+            Method::GET,
+            "/api/v1/domains/{D}/block-lists",
+            none,
+        ),
         (Op::DomainShow, Method::GET, "/api/v1/domains/{D}", none),
         (Op::DomainCheck, Method::POST, "/domains/{D}/check", none),
         (

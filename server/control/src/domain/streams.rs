@@ -57,6 +57,12 @@ pub struct StreamChoices {
     /// What push services are told (XEP-0357): `nothing`, `count` or `sender`; `None`: `count`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub push: Option<String>,
+    /// Block lists that the domain follows ([`crate::block_list::parse`]); strangers who are on one are kept away.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub block_lists: Vec<String>,
+    /// Strangers whom the owner keeps away: bare addresses and domains.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub block_strangers: Vec<String>,
     /// What is announced ([`crate::outage`]).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outage: Option<crate::outage::Outage>,
@@ -81,6 +87,8 @@ impl Default for StreamChoices {
             joining: JoinChoices::default(),
             status: Vec::new(),
             push: None,
+            block_lists: Vec::new(),
+            block_strangers: Vec::new(),
             outage: None,
         }
     }
@@ -137,6 +145,10 @@ pub struct StreamSet {
     pub status: Option<Vec<String>>,
     /// `nothing`, `count` or `sender`.
     pub push: Option<String>,
+    /// Block lists to follow: `SERVICE`, or `xmpp:SERVICE?;node=NODE`.
+    pub block_lists: Option<Vec<String>>,
+    /// Strangers to be kept away: bare addresses and domains.
+    pub block_strangers: Option<Vec<String>>,
 }
 
 /// What push services may be told.
@@ -230,6 +242,10 @@ impl StreamSet {
                 format!("Use {}.", TOLD.join(", ")),
             ));
         }
+        crate::block_list::check(
+            self.block_lists.as_deref().unwrap_or_default(),
+            self.block_strangers.as_deref().unwrap_or_default(),
+        )?;
         match self.client_ca.as_deref().map(str::trim) {
             None | Some("") => Ok(()),
             Some(pem) => authorities(pem),
@@ -270,6 +286,12 @@ impl StreamSet {
         if let Some(told) = &self.push {
             now.push = Some(told.clone());
         }
+        if let Some(lists) = &self.block_lists {
+            now.block_lists.clone_from(lists);
+        }
+        if let Some(strangers) = &self.block_strangers {
+            now.block_strangers.clone_from(strangers);
+        }
         if let Some(services) = &self.external {
             now.external = match services.as_slice() {
                 [] => None,
@@ -308,6 +330,12 @@ impl StreamSet {
         let addresses = self.status.iter();
         said.extend(addresses.map(|addresses| format!("status {}", addresses.join(" "))));
         said.extend(self.push.iter().map(|told| format!("push {told}")));
+        for (what, list) in [
+            ("block lists", &self.block_lists),
+            ("strangers kept away", &self.block_strangers),
+        ] {
+            said.extend(list.iter().map(|list| format!("{what} {}", list.join(" "))));
+        }
         let services = self.external.iter();
         said.extend(services.map(|services| format!("external {}", services.join(" "))));
         let pem = self.client_ca.iter();

@@ -110,10 +110,8 @@ impl Directed {
     }
 
     /// Whether any session of the account did.
-    pub(crate) fn any(&self, account: &BareJid, other: &Jid) -> bool {
-        self.find(account.as_str(), |list| {
-            list.targets.contains_key(other.bare_str())
-        })
+    pub(crate) fn any(&self, account: &str, other: &Jid) -> bool {
+        self.find(account, |list| list.targets.contains_key(other.bare_str()))
     }
 
     fn find(&self, account: &str, wanted: impl Fn(&List) -> bool) -> bool {
@@ -168,7 +166,7 @@ mod tests {
         assert!(!directed.add(&phone, &jid("c@two.example")));
         let other = jid("room@muc.example/other");
         assert!(directed.has(&phone, &other) && !directed.has(&desk, &other));
-        assert!(directed.any(&phone.bare(), &other));
+        assert!(directed.any(phone.bare_str(), &other));
         directed.forget(&jid("a@one.example"), &other);
         assert!(directed.has(&phone, &room));
         directed.forget(&phone, &room);

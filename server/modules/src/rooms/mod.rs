@@ -41,11 +41,13 @@ use xmpp::stanza::{Condition, Kind, Stanza, StanzaType};
 
 use self::hats::HATS;
 pub(crate) use self::live::Rooms;
+use self::rank::Affiliation;
 use self::room::Room;
 pub(crate) use self::search::RoomSearch;
 use crate::context::{Context, Refusal};
 use crate::hooks::{Answer, Module};
 use crate::info::{Hooks, ModuleInfo, Service, Spec};
+use crate::screening;
 
 const MUC: &str = "http://jabber.org/protocol/muc";
 const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
@@ -128,6 +130,17 @@ async fn to_room(
         *slot = live::load(cx, &Jid::from(to.bare())).await?;
     }
     let request = matches!(stanza.type_(), StanzaType::Get | StanzaType::Set);
+    let comes = match stanza.kind() {
+        Kind::Presence => stanza.type_() == StanzaType::Available,
+        Kind::Message => stanza.type_() != StanzaType::Error,
+        Kind::Iq => false,
+    };
+    if comes && let (Some(room), Some(from)) = (slot.as_ref(), stanza.from()) {
+        let who = room.affiliation(&from.bare());
+        if who == Affiliation::None {
+            screening::admit(cx, from).await?;
+        }
+    }
     match stanza.kind() {
         Kind::Presence => entrance::presence(cx, slot, stanza).await,
         Kind::Message => talk::message(cx, slot, stanza).await,

@@ -78,6 +78,46 @@ battery! {
         assert_eq!(gone().await, [key("t2")]);
     }
 
+    block_lists_are_a_domain_s_own_and_stay_until_they_are_read_anew(store) {
+        let (_, _, d) = house(&store, "example.com", "aaa").await;
+        let (_, _, other) = house(&store, "example.net", "bbb").await;
+        let list = d.block_list_follow("rtbl.example", "n").await.expect("followed");
+        assert_eq!(d.block_list_follow("rtbl.example", "n").await.expect("followed"), list);
+        assert_ne!(d.block_list_follow("rtbl.example", "m").await.expect("followed"), list);
+        let (a, b, c) = ([1; 32], [2; 32], [3; 32]);
+        let at = |seconds: i64| Timestamp(NOW.0 + seconds);
+        assert!(d.block_list_add(list, &[a, b, a], NOW).await.expect("kept"));
+        assert!(other.block_list_add(list, &[c], NOW).await.expect("asked"), "another's list");
+        let on = async |d: &DomainStore, entry| !d.block_listed(&entry, &[9; 32]).await.expect("read").is_empty();
+        assert!(on(&d, a).await && on(&d, b).await && !on(&d, c).await && !on(&other, a).await);
+        assert_eq!(d.block_listed(&[9; 32], &b).await.expect("read"), [("rtbl.example".into(), "n".into())]);
+        d.block_list_failed(list, "out of reach").await.expect("kept");
+        let row = |lists: Vec<BlockListRow>| lists.into_iter().find(|row| row.id == list).expect("there");
+        let failed = row(d.block_lists().await.expect("read"));
+        assert_eq!((failed.entries, failed.read, failed.problem.as_str()), (2, None, "out of reach"));
+        // The next reading finds one of them, and a new one.
+        assert!(d.block_list_add(list, &[b, c], at(2)).await.expect("kept"));
+        other.block_list_read(list, at(9), at(9), "").await.expect("asked");
+        assert!(on(&d, a).await, "nobody else says what has gone");
+        d.block_list_read(list, at(1), at(3), "").await.expect("kept");
+        assert!(!on(&d, a).await && on(&d, b).await && on(&d, c).await);
+        let read = row(d.block_lists().await.expect("read"));
+        assert_eq!((read.entries, read.read, read.problem.as_str()), (2, Some(at(3)), ""));
+        other.block_list_remove(list, &b).await.expect("asked");
+        assert!(on(&d, b).await);
+        d.block_list_remove(list, &b).await.expect("removed");
+        assert!(!on(&d, b).await);
+        let many: Vec<BlockListEntry> = (0..BLOCK_LIST_ENTRIES)
+            .map(|n| std::array::from_fn(|i| n.to_be_bytes().get(i).copied().unwrap_or(7)))
+            .collect();
+        assert!(!d.block_list_add(list, &many, at(4)).await.expect("kept"), "one too many");
+        assert_eq!(row(d.block_lists().await.expect("read")).entries, BLOCK_LIST_ENTRIES);
+        other.block_list_leave(list).await.expect("asked");
+        assert!(on(&d, c).await);
+        d.block_list_leave(list).await.expect("left");
+        assert!(!on(&d, c).await);
+    }
+
     comp_02_a_component_s_secret_is_kept_for_its_domain(store) {
         let (_, _, d) = house(&store, "example.com", "aaa").await;
         let (_, _, other) = house(&store, "example.net", "bbb").await;

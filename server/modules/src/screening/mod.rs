@@ -1,0 +1,263 @@
+//! Screening: strangers who are on a block list that the domain's owner chose reach nobody here.
+//!
+//! Lists are pubsub nodes (XEP-0060) of other services, of the kind that <https://xmppbl.org> keeps and that rooms of other
+//! servers follow as well ([`follow`]), and one of the owner's own. A stranger is whoever is not in the roster of the account that
+//! they write to and has not been shown its presence, and in a room whoever is nothing there. They are told which list it is, so
+//! that they can have themselves taken off it; whether there is such an account, they do not learn. Answers are remembered for a
+//! while, since rooms ask with every message. Refuses: keeping anybody away because a list cannot be read, and people of the
+//! domain itself.
+
+mod follow;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sha2::{Digest as _, Sha256};
+use store::BlockListEntry;
+use xmpp::element::Element;
+use xmpp::jid::Jid;
+use xmpp::stanza::{Condition, Stanza, StanzaType};
+
+pub use self::follow::FollowedList;
+pub(crate) use self::follow::{Following, follow};
+use crate::content::Content;
+use crate::context::{Context, Hosted, Refusal, Standing};
+use crate::hooks::{self, Module};
+use crate::info::{Hooks, ModuleInfo, Spec};
+use crate::memory::Modules;
+use crate::passage::{Direction, Glance, Passage};
+
+/// Its name, for whoever switches it off where there is nothing to do for it.
+pub const SCREENING: &str = "screening";
+
+/// The module.
+pub(crate) struct Screening;
+
+/// What a room says about its occupants (XEP-0045).
+const ROOM_USER: &str = "http://jabber.org/protocol/muc#user";
+/// How long an answer is believed, in microseconds: another process may have heard of a change.
+const BELIEVED: i64 = 300_000_000;
+
+static INFO: ModuleInfo = ModuleInfo {
+    name: SCREENING,
+    about: "keeps strangers away who are on block lists that the domain's owner chose",
+    specs: &[Spec::Xep(60, "1.30.0")],
+    switchable: true,
+    iq: &[],
+    hooks: Hooks::MESSAGE_PASSAGE
+        .and(Hooks::IQ_ANSWERED)
+        .and(Hooks::SERVER_MESSAGE)
+        .and(Hooks::SCREENING),
+    server_features: &[],
+    account_features: &[],
+    account_identities: &[],
+    stream_features: &[],
+};
+
+/// What somebody was found to be.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    /// As of this many changes of lists.
+    changes: u64,
+    at: i64,
+    list: Option<Arc<str>>,
+}
+
+#[async_trait]
+impl Module for Screening {
+    fn info(&self) -> &'static ModuleInfo {
+        &INFO
+    }
+
+    fn message_concerns(&self, modules: &Modules, hosted: &Hosted, glance: &Glance<'_>) -> bool {
+        if glance.direction != Direction::Received
+            || glance.message.type_() == StanzaType::Error
+            || !has_lists(hosted)
+        {
+            return false;
+        }
+        let unknown = |peer: &Jid| {
+            !is_own(hosted.store.name(), peer)
+                && !modules.directed.any(glance.account(), peer)
+                && modules.rosters.look(glance.account(), |known| match known {
+                    Some(Some(roster)) => roster.get(peer.bare_str()).is_none(),
+                    Some(None) | None => true,
+                })
+        };
+        glance.content.any(Content::ROOM) || glance.peer().is_some_and(unknown)
+    }
+
+    async fn message_passing(
+        &self,
+        cx: &Context<'_>,
+        passage: &mut Passage,
+    ) -> Result<(), Refusal> {
+        let inviter = match passage.content.any(Content::ROOM) {
+            true => inviter(&passage.message),
+            false => None,
+        };
+        for who in passage.peer().into_iter().chain(&inviter) {
+            if let Some(list) = listed(cx, who).await
+                && hooks::standing(cx, &passage.account, who).await? == Standing::Stranger
+            {
+                // A room that is told of an error may throw the account out, for what one occupant has written.
+                passage.silent = passage.message.type_() == StanzaType::Groupchat;
+                return Err(kept_away(&list));
+            }
+        }
+        Ok(())
+    }
+
+    async fn iq_answered(&self, cx: &Context<'_>, iq: &Stanza) {
+        follow::answered(cx, iq).await;
+    }
+
+    fn server_message_concerns(&self, hosted: &Hosted, message: &Stanza) -> bool {
+        follow::is_event(hosted, message)
+    }
+
+    async fn server_message(&self, cx: &Context<'_>, message: &Stanza) {
+        follow::event(cx, message).await;
+    }
+}
+
+fn has_lists(hosted: &Hosted) -> bool {
+    !hosted.settings.lists.is_empty() || !hosted.settings.kept_away.is_empty()
+}
+
+/// The domain, its services and its components.
+fn is_own(domain: &str, who: &Jid) -> bool {
+    let rest = who.domain().strip_suffix(domain);
+    rest.is_some_and(|label| label.is_empty() || label.ends_with('.'))
+}
+
+/// Who lets a room invite the account (XEP-0045 7.8.2).
+fn inviter(message: &Stanza) -> Option<Jid> {
+    let tree = message.payload().ok()?;
+    let invite = tree.find("x", ROOM_USER)?.find("invite", ROOM_USER)?;
+    Jid::parse(invite.get_attr("from")?).ok()
+}
+
+/// Presence of a stranger to an account, if it is of the kind that somebody would be shown: `true` where it goes no further.
+/// Who asks for a subscription is told.
+pub(crate) async fn stops_presence(cx: &Context<'_>, presence: &Stanza) -> bool {
+    let request = presence.type_() == StanzaType::Subscribe;
+    if !cx.hosted.has(Hooks::SCREENING)
+        || !has_lists(cx.hosted)
+        || !(request || presence.type_() == StanzaType::Available)
+    {
+        return false;
+    }
+    let (Some(from), Some(to)) = (presence.from(), presence.to()) else {
+        return false;
+    };
+    let Some(list) = listed(cx, from).await else {
+        return false;
+    };
+    // Where nobody can be asked who they are, they wait outside.
+    let standing = hooks::standing(cx, &to.bare(), from).await;
+    if standing.is_ok_and(|standing| standing > Standing::Stranger) {
+        return false;
+    }
+    if request {
+        cx.refuse(presence, kept_away(&list));
+    }
+    true
+}
+
+/// Somebody who is nothing in a room comes into it, or says something there.
+///
+/// # Errors
+/// `<forbidden/>`, as to an outcast (XEP-0045 7.2.7): they are on a list.
+pub(crate) async fn admit(cx: &Context<'_>, who: &Jid) -> Result<(), Refusal> {
+    if !cx.hosted.has(Hooks::SCREENING) || !has_lists(cx.hosted) {
+        return Ok(());
+    }
+    match listed(cx, who).await {
+        Some(list) => Err(kept_away(&list)),
+        None => Ok(()),
+    }
+}
+
+fn kept_away(list: &str) -> Refusal {
+    let text = match list {
+        "" => "this domain takes nothing from you".to_owned(),
+        list => format!("you are on a block list that this domain follows: {list}"),
+    };
+    Refusal::new(Condition::Forbidden).with_text(text)
+}
+
+/// The service of a list of the domain's that somebody is on; empty: the owner's own. A list that cannot be read has nobody
+/// on it.
+async fn listed(cx: &Context<'_>, who: &Jid) -> Option<Arc<str>> {
+    let domain = cx.store().name();
+    if is_own(domain, who) {
+        return None;
+    }
+    if cx.hosted.kept_away.blocks(who) {
+        return Some("".into());
+    }
+    if cx.hosted.settings.lists.is_empty() {
+        return None;
+    }
+    let following = &cx.modules.following;
+    let key = format!("{domain} {}", who.bare_str());
+    let changes = following.changes();
+    if let Some(found) = following.found.get(&key)
+        && found.changes == changes
+        && cx.now.0.saturating_sub(found.at) < BELIEVED
+    {
+        return found.list;
+    }
+    let (address, name) = (digest(who.bare_str()), digest(who.domain()));
+    match cx.store().block_listed(&address, &name).await {
+        Ok(lists) => {
+            let followed = &cx.hosted.settings.lists;
+            let list = lists.into_iter().find(|(service, node)| {
+                followed
+                    .iter()
+                    .any(|list| list.service.as_str() == service && list.node == *node)
+            });
+            let list = list.map(|(service, _)| Arc::<str>::from(service));
+            let found = Found {
+                changes,
+                at: cx.now.0,
+                list: list.clone(),
+            };
+            following.found.insert(key, found, 1);
+            list
+        }
+        Err(error) => {
+            tracing::error!(domain, %error, "block lists cannot be read");
+            None
+        }
+    }
+}
+
+fn digest(text: &str) -> BlockListEntry {
+    Sha256::digest(text.as_bytes()).into()
+}
+
+/// What an item of a list is about: its id is the SHA-256 of a bare address or a domain, hexadecimal, or one of these in plain.
+fn entry(id: &str) -> Option<BlockListEntry> {
+    const DIGITS: usize = 64;
+    if id.len() == DIGITS && id.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        let mut entry = BlockListEntry::default();
+        for (byte, digits) in entry.iter_mut().zip(id.as_bytes().chunks(2)) {
+            *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+        }
+        return Some(entry);
+    }
+    Some(digest(Jid::parse(id).ok()?.bare_str()))
+}
+
+/// Ids of an element's children of this name.
+fn entries(items: &Element, name: &str, ns: &str) -> Vec<BlockListEntry> {
+    let items = items.children().filter(|child| child.is(name, ns));
+    items
+        .filter_map(|item| entry(item.get_attr("id")?))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;
