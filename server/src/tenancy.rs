@@ -17,7 +17,7 @@ use control::ladder::Step;
 use control::outside::LiveUsage;
 use dashmap::DashMap;
 use dna::Anchors;
-use modules::{Contact, DomainSettings, FollowedList, Hosted, Quota, Service, hooks};
+use modules::{Contact, DataPolicy, DomainSettings, FollowedList, Hosted, Quota, Service, hooks};
 use parking_lot::Mutex;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, TrustAnchor};
@@ -227,6 +227,10 @@ pub struct Defaults {
     pub status: Vec<String>,
     /// Where our own public door says it; `None`: it has no name.
     pub own_status: Option<String>,
+    /// Days after which what is archived goes; 0: never.
+    pub archive_days: u32,
+    /// Days after which a file goes; 0: with its account.
+    pub upload_days: u32,
 }
 
 impl Default for Defaults {
@@ -261,6 +265,8 @@ impl Defaults {
             client_anchors: None,
             status: config.outage.status.clone(),
             own_status: own_status(config),
+            archive_days: limits.archive_days,
+            upload_days: config.uploads.days,
         }
     }
 }
@@ -710,6 +716,11 @@ impl Settings {
                 external: choices.external,
                 status: defaults.status_of(&row.name, choices.status),
                 push: modules::Told::parse(choices.push.as_deref()),
+                policy: DataPolicy {
+                    reads_passwords: choices.plain,
+                    archive_days: choices.archive_days.unwrap_or(defaults.archive_days),
+                    upload_days: defaults.upload_days,
+                },
                 lists: lists
                     .map(|(service, node)| FollowedList { service, node })
                     .collect(),

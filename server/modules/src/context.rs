@@ -72,6 +72,11 @@ impl Hosted {
         self.hooks.has(Hooks::BLOCKING)
     }
 
+    /// Whether the module of this name works here.
+    pub(crate) fn on_by_name(&self, name: &str) -> bool {
+        crate::hooks::modules_of(self).any(|module| module.info().name == name)
+    }
+
     /// Whether one of its modules wants to be called at these.
     pub(crate) fn has(&self, hooks: Hooks) -> bool {
         self.hooks.has(hooks)
@@ -239,6 +244,8 @@ pub struct DomainSettings {
     pub status: Vec<String>,
     /// What push services are told (XEP-0357).
     pub push: crate::push::Told,
+    /// What is in force for what it keeps (XEP-0504).
+    pub policy: crate::data_policy::DataPolicy,
     /// Block lists that it follows, to keep strangers away.
     pub lists: Vec<crate::screening::FollowedList>,
     /// Strangers whom its owner keeps away: bare addresses and domains.

@@ -13,9 +13,11 @@ use xmpp::stanza::{Condition, Stanza};
 
 use crate::commands;
 use crate::context::{Contact, Context, Hosted, Refusal, Standing};
+use crate::data_policy::{self, Of};
 use crate::form::{Field, Form};
 use crate::hooks::{self, Answer, Ask, Module, modules_of, services_of};
 use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Spec};
+use crate::outages;
 use crate::pubsub::caps::verification;
 
 /// The module.
@@ -145,10 +147,8 @@ fn of_domain(hosted: &Hosted) -> Element {
     if let Some(form) = contact_form(&hosted.settings.contacts) {
         info.push(form);
     }
-    if let Some(form) = crate::outages::form(hosted) {
-        info.push(form);
-    }
-    info
+    let forms = [outages::form(hosted), data_policy::form(hosted, Of::Domain)];
+    info.children_from(forms.into_iter().flatten())
 }
 
 /// The hash of what the domain is (EXT-02), for its stream features.

@@ -24,6 +24,7 @@ mod certificates;
 mod clients;
 mod commands;
 mod content;
+mod data_policy;
 mod delegation;
 mod disco;
 mod errands;
@@ -56,6 +57,7 @@ mod testing;
 pub use carbons::{carbons_set, is_carbon};
 pub use certificates::CERTIFICATES;
 pub use context::{Contact, Context, DomainSettings, Hosted, Quota, Refusal, Standing};
+pub use data_policy::DataPolicy;
 pub use external::{External, ExternalService};
 pub use hooks::{Answer, Ask, Module, Undeliverable};
 pub use info::{ModuleInfo, Service, Spec};
@@ -91,6 +93,7 @@ pub static ALL: &[&dyn Module] = &[
     &certificates::Certificates,
     &external::ExternalServices,
     &outages::Outages,
+    &data_policy::DataPolicies,
     &rooms::RoomsModule,
     &rooms::RoomSearch,
     &uploads::Uploads,

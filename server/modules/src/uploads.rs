@@ -19,6 +19,7 @@ use xmpp::timestamp::Timestamp;
 
 use crate::commands::COMMANDS;
 use crate::context::{Context, Refusal, store_failed};
+use crate::data_policy::{self, Of};
 use crate::form::{Field, Form};
 use crate::hooks::Module;
 use crate::info::{Hooks, ModuleInfo, Service, Spec};
@@ -133,7 +134,9 @@ fn info(cx: &Context<'_>) -> Element {
     for feature in [ns::DISCO_INFO, ns::DISCO_ITEMS, ns::PING, UPLOAD, COMMANDS] {
         query.push(Element::new("feature", ns::DISCO_INFO).attr("var", feature));
     }
-    query.child(form.into_element())
+    query
+        .child(form.into_element())
+        .child_opt(data_policy::form(cx.hosted, Of::Uploads))
 }
 
 /// XEP-0363 5

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::archive::MAM;
 use crate::context::{Context, Refusal, store_failed};
+use crate::data_policy::{self, Of};
 use crate::hooks::Answer;
 
 /// Rooms in one list.
@@ -43,7 +44,8 @@ pub(super) async fn of_service(cx: &Context<'_>, iq: &Stanza) -> Result<Answer, 
             ];
             let search = search::on(cx.hosted).then_some(search::SEARCH);
             let features = features.into_iter().chain(search);
-            Ok(Answer::Payload(info(identity, features)))
+            let policy = data_policy::form(cx.hosted, Of::Rooms);
+            Ok(Answer::Payload(info(identity, features).child_opt(policy)))
         }
         Some(("query", ns::DISCO_ITEMS)) => rooms(cx).await,
         Some(("ping", ns::PING)) => Ok(Answer::Empty),
