@@ -63,6 +63,48 @@ impl Postgres {
         self.service.take().expect("running").end("QUIT");
     }
 
+    /// Runs SQL in it, which must succeed.
+    pub fn sql(&self, text: &str) {
+        let file = self.dir.path().join("script.sql");
+        std::fs::write(&file, text).expect("script");
+        let mut command = user("psql");
+        command.args([
+            "-q",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-U",
+            "domicile",
+            "-d",
+            "postgres",
+        ]);
+        let ran = command
+            .arg("-h")
+            .arg(self.dir.path())
+            .arg("-f")
+            .arg(&file)
+            .current_dir(self.dir.path())
+            .output()
+            .expect("psql");
+        assert!(
+            ran.status.success(),
+            "{}",
+            String::from_utf8_lossy(&ran.stderr)
+        );
+    }
+
+    /// Processes that serve a connection now.
+    pub fn sessions(&self) -> Vec<u32> {
+        let parent = self.service.as_ref().expect("running").pid();
+        let children = format!("/proc/{parent}/task/{parent}/children");
+        let children = std::fs::read_to_string(children).expect("the server's processes");
+        let serves = |pid: &u32| {
+            let title = std::fs::read_to_string(format!("/proc/{pid}/cmdline"));
+            title.is_ok_and(|title| title.starts_with("postgres: domicile "))
+        };
+        let pids = children.split(' ').filter_map(|pid| pid.parse().ok());
+        pids.filter(serves).collect()
+    }
+
     /// For `database.url`.
     pub fn url(&self) -> String {
         format!(
