@@ -826,20 +826,22 @@ async fn inbound(cx: &Context<'_>, presence: &Stanza) {
             Ok(true) | Err(_) => return,
         }
     }
-    if screening::stops_presence(cx, presence).await {
+    // Boxed, as below: whatever is answered would carry room for it.
+    if screening::looks_at_presence(cx, presence)
+        && Box::pin(screening::stops_presence(cx, presence)).await
+    {
         return;
     }
     for module in with(cx.hosted, Hooks::PRESENCE_INBOUND) {
         module.presence_inbound(cx, presence).await;
     }
     if !cx.hosted.settings.grants.is_empty() {
-        // Boxed: whatever is answered would carry room for it.
         Box::pin(privilege::presence::inbound(cx, presence)).await;
     }
 }
 
-/// Handles what handlers sent to hosted domains, and waits for what they sent to others. They have let go of their locks, so one may lead to the next; presence
-/// within the domain, the bulk of it, needs no way round through the router.
+/// Handles what handlers sent to hosted domains, and waits for what they sent to others. They have let go of their locks, so one
+/// may lead to the next; presence within the domain, the bulk of it, needs no way round through the router.
 async fn finish(cx: &Context<'_>) {
     while let Some(stanza) = cx.next_pending() {
         let ours = stanza.to().is_some_and(|to| cx.is_account(to));

@@ -138,16 +138,19 @@ fn inviter(message: &Stanza) -> Option<Jid> {
     Jid::parse(invite.get_attr("from")?).ok()
 }
 
+/// Whether [`stops_presence`] has anything to look at.
+pub(crate) fn looks_at_presence(cx: &Context<'_>, presence: &Stanza) -> bool {
+    cx.hosted.has(Hooks::SCREENING)
+        && has_lists(cx.hosted)
+        && matches!(
+            presence.type_(),
+            StanzaType::Subscribe | StanzaType::Available
+        )
+}
+
 /// Presence of a stranger to an account, if it is of the kind that somebody would be shown: `true` where it goes no further.
 /// Who asks for a subscription is told.
 pub(crate) async fn stops_presence(cx: &Context<'_>, presence: &Stanza) -> bool {
-    let request = presence.type_() == StanzaType::Subscribe;
-    if !cx.hosted.has(Hooks::SCREENING)
-        || !has_lists(cx.hosted)
-        || !(request || presence.type_() == StanzaType::Available)
-    {
-        return false;
-    }
     let (Some(from), Some(to)) = (presence.from(), presence.to()) else {
         return false;
     };
@@ -159,7 +162,7 @@ pub(crate) async fn stops_presence(cx: &Context<'_>, presence: &Stanza) -> bool 
     if standing.is_ok_and(|standing| standing > Standing::Stranger) {
         return false;
     }
-    if request {
+    if presence.type_() == StanzaType::Subscribe {
         cx.refuse(presence, kept_away(&list));
     }
     true
