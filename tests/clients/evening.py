@@ -23,7 +23,7 @@ from slixmpp.plugins.xep_0454 import XEP_0454
 
 UPLOAD = "urn:xmpp:http:upload:0"
 # Acknowledged messages of each writer before the server may be killed, and how many may be under way.
-ENOUGH = 75
+ENOUGH = 130
 WINDOW = 25
 
 

@@ -74,20 +74,46 @@ impl Progress {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::task::{Context, Wake};
+
     use super::*;
 
-    #[tokio::test]
-    async fn what_was_written_stays_so_until_something_is_taken_back() {
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// What is heard of the item at once, or otherwise, whoever waits having been woken, after `change`.
+    fn heard(progress: &Progress, item: u64, change: impl FnOnce()) -> Poll<bool> {
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(woken.clone());
+        let (mut reached, mut cx) = (pin!(progress.reached(item)), Context::from_waker(&waker));
+        if let Poll::Ready(heard) = reached.as_mut().poll(&mut cx) {
+            return Poll::Ready(heard);
+        }
+        change();
+        assert!(woken.0.load(Ordering::Relaxed), "nobody was woken");
+        reached.poll(&mut cx)
+    }
+
+    #[test]
+    fn what_was_written_stays_so_until_something_is_taken_back() {
         let progress = Progress::default();
         assert!(!progress.has(1));
         progress.advance(2);
-        assert!(progress.has(2) && progress.reached(1).await);
-        let (third, ()) = tokio::join!(progress.reached(3), async { progress.advance(3) });
-        assert!(third);
+        assert!(progress.has(2));
+        assert_eq!(heard(&progress, 1, || {}), Poll::Ready(true));
+        let third = heard(&progress, 3, || progress.advance(3));
+        assert_eq!(third, Poll::Ready(true));
         progress.withdrawn();
         assert!(!progress.has(1), "nobody knows which");
-        assert!(!progress.reached(3).await);
-        let (fourth, ()) = tokio::join!(progress.reached(4), async { progress.end() });
-        assert!(!fourth);
+        assert_eq!(heard(&progress, 3, || {}), Poll::Ready(false));
+        let fourth = heard(&progress, 4, || progress.end());
+        assert_eq!(fourth, Poll::Ready(false));
     }
 }
