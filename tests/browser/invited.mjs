@@ -42,7 +42,7 @@ async function main() {
   const quiet = await browser.newContext({ javaScriptEnabled: false });
   const page = await blank(quiet);
   await page.goto(here);
-  await page.click("summary");
+  await page.click("summary:has-text('make the account here')");
   await page.fill("#local", plan.local);
   await page.fill("#password", "short");
   await page.click("main form button");
