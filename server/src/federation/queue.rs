@@ -108,8 +108,8 @@ impl Aboard {
         Some(self.rows.remove(at).kept)
     }
 
-    /// Whether this stanza has a row on a stream.
-    pub(super) fn has(&self, outbox: &Arc<Outbox>, stanza: &Stanza) -> Option<Arc<Kept>> {
+    /// The row of a stanza that a stream still has.
+    pub(super) fn find(&self, outbox: &Arc<Outbox>, stanza: &Stanza) -> Option<Arc<Kept>> {
         let its = |row: &&Row| row.is_on(outbox) && row.kept.bytes() == stanza.bytes();
         self.rows.iter().find(its).map(|row| row.kept.clone())
     }

@@ -66,7 +66,7 @@ impl Pair {
             let Ok(stanza) = Stanza::from_bytes(bytes) else {
                 continue;
             };
-            let row = state.aboard.has(&outbox, &stanza).or_else(|| {
+            let row = state.aboard.find(&outbox, &stanza).or_else(|| {
                 let kept = Kept::of(&stanza, state.times.next())?;
                 state.aboard.put(kept.clone(), &outbox, mark);
                 Some(kept)
