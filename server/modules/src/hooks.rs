@@ -21,9 +21,10 @@
 //! | news that a contact has come to a roster without its sessions' doing | [`roster_grown`] |
 //! | a session from before a restart, once its client is back | [`session_returned`] |
 //! | a message to sessions whose clients are not there | [`keeps`], then [`message_undeliverable`] |
-//! | a mark that a module put into a session's queue, once written | [`session_written`] |
+//! | a mark that a module put into a session's queue, once written, or once it cannot be any more | [`session_written`], [`session_unwritten`] |
 //! | iq get or set to a full JID that matches | [`shares_presence`] first (IM-39) |
 //! | any stanza to a service of a domain (`rooms.one.example`) | [`to_service`] |
+//! | the end of the process, for each service, and a kept session that had shown itself to one | [`service_closing`], [`service_returned`] |
 //! | iq get or set of a session to somebody else | [`iq_stopped`] first, unless [`crate::Modules::may_be_blocked`] knows better |
 //! | an answer from somebody else for one of its sessions | [`answer_stopped`] first, likewise |
 //! | an error about a message, for one of its sessions | [`error_written`] |
@@ -51,6 +52,7 @@ use crate::disco;
 use crate::errands;
 use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Service};
 use crate::memory::Modules;
+use crate::offline::{self, Mark};
 use crate::passage::{Glance, Passage, Taken};
 use crate::presence::greeting;
 use crate::privilege;
@@ -94,9 +96,6 @@ pub trait Module: Send + Sync {
 
     /// A session broadcast availability. `before` is the session as it was: not available at initial presence.
     async fn session_available(&self, _: &Context<'_>, _now: &SessionView, _before: &SessionView) {}
-
-    /// Everything up to a mark ([`crate::Switchboard::mark`]) has been written to the session's socket.
-    async fn session_written(&self, _: &Context<'_>, _session: &Jid) {}
 
     /// Namespaces of what a client may ask this module for along with binding (XEP-0386 3.1); each is a feature of disco too.
     fn inline(&self) -> &'static [&'static str] {
@@ -160,6 +159,19 @@ pub trait Module: Send + Sync {
     async fn to_service(&self, _: &Context<'_>, _: &Stanza) -> Result<(), Refusal> {
         Err(Condition::ServiceUnavailable.into())
     }
+
+    /// A session that was kept over a restart had shown itself to an address of the module's service.
+    async fn service_returned(
+        &self,
+        _: &Context<'_>,
+        _session: &Jid,
+        _shown: &Jid,
+        _presence: &Stanza,
+    ) {
+    }
+
+    /// The process ends.
+    async fn service_closing(&self, _: &Context<'_>, _service: &str) {}
 
     /// An answer to what a module asked on behalf of an account; which module's, it sees itself.
     async fn iq_answered(&self, _: &Context<'_>, _: &Stanza) {}
@@ -332,11 +344,16 @@ pub async fn presence_inbound(cx: &Context<'_>, presence: &Stanza) {
     finish(cx).await;
 }
 
-/// A session's queue has been written to its socket up to a mark that a module had put there.
-pub async fn session_written(cx: &Context<'_>, session: &Jid) {
-    for module in with(cx.hosted, Hooks::SESSION_WRITTEN) {
-        module.session_written(cx, session).await;
-    }
+/// A session's queue has been written to its socket up to a mark ([`crate::Switchboard::deliver_marked`]). Whether the module
+/// that had put it there is still on does not matter.
+pub async fn session_written(cx: &Context<'_>, session: &Jid, mark: Mark) {
+    offline::written(cx, session, mark).await;
+    finish(cx).await;
+}
+
+/// The session ended, or was not there, and its queue up to the mark was not written.
+pub async fn session_unwritten(cx: &Context<'_>, session: &Jid, mark: Mark) {
+    offline::unwritten(cx, session, mark).await;
     finish(cx).await;
 }
 
@@ -461,6 +478,27 @@ pub async fn to_service(cx: &Context<'_>, service: &Service, stanza: &Stanza) {
     };
     if let Err(error) = outcome {
         cx.refuse(stanza, error);
+    }
+    finish(cx).await;
+}
+
+/// A session that was kept over a restart had shown itself to this address of a service (`shown`), with `presence` at last.
+pub async fn service_returned(
+    cx: &Context<'_>,
+    service: &Service,
+    (session, shown): (&Jid, &Jid),
+    presence: &Stanza,
+) {
+    if let Some(module) = modules_of(cx.hosted).find(|module| module.service() == Some(service)) {
+        module.service_returned(cx, session, shown, presence).await;
+    }
+    finish(cx).await;
+}
+
+/// The process ends, and with it what this service (`name`) has in memory.
+pub async fn service_closing(cx: &Context<'_>, service: &Service, name: &str) {
+    if let Some(module) = modules_of(cx.hosted).find(|module| module.service() == Some(service)) {
+        module.service_closing(cx, name).await;
     }
     finish(cx).await;
 }

@@ -124,17 +124,17 @@ impl Hooks {
     pub const MESSAGE_UNDELIVERABLE: Self = Self(1 << 4);
     /// [`crate::Module::account_removed`]
     pub const ACCOUNT_REMOVED: Self = Self(1 << 5);
-    /// [`crate::Module::session_written`]
-    pub const SESSION_WRITTEN: Self = Self(1 << 6);
-    /// Stanzas between an account and whom it has blocked go no further
-    /// ([`crate::hooks::answer_stopped`] and wherever the hooks ask).
-    pub const BLOCKING: Self = Self(1 << 10);
+    /// Strangers may be kept away (wherever the hooks ask).
+    pub const SCREENING: Self = Self(1 << 6);
     /// [`crate::Module::message_passing`] and [`crate::Module::message_passed`]
     pub const MESSAGE_PASSAGE: Self = Self(1 << 7);
     /// [`crate::Module::iq_answered`]
     pub const IQ_ANSWERED: Self = Self(1 << 8);
     /// [`crate::Module::disco_items`] and [`crate::Module::disco_node`]
     pub const DISCO: Self = Self(1 << 9);
+    /// Stanzas between an account and whom it has blocked go no further
+    /// ([`crate::hooks::answer_stopped`] and wherever the hooks ask).
+    pub const BLOCKING: Self = Self(1 << 10);
     /// Presence is shown with the hash of the account's picture ([`crate::hooks::presence_outbound`]).
     pub const AVATARS: Self = Self(1 << 11);
     /// Bookmarks in their old form are another view of the new one (wherever the nodes of accounts are asked for).
@@ -143,8 +143,6 @@ impl Hooks {
     pub const VCARDS: Self = Self(1 << 13);
     /// [`crate::Module::server_message`]
     pub const SERVER_MESSAGE: Self = Self(1 << 14);
-    /// Strangers may be kept away (wherever the hooks ask).
-    pub const SCREENING: Self = Self(1 << 15);
 
     /// Each of them, in the order of their bits.
     const EACH: [Self; Self::COUNT] = [
@@ -154,7 +152,7 @@ impl Hooks {
         Self::SESSION_GONE,
         Self::MESSAGE_UNDELIVERABLE,
         Self::ACCOUNT_REMOVED,
-        Self::SESSION_WRITTEN,
+        Self::SCREENING,
         Self::MESSAGE_PASSAGE,
         Self::IQ_ANSWERED,
         Self::DISCO,
@@ -163,11 +161,10 @@ impl Hooks {
         Self::BOOKMARKS,
         Self::VCARDS,
         Self::SERVER_MESSAGE,
-        Self::SCREENING,
     ];
 
     /// How many there are.
-    pub(crate) const COUNT: usize = 16;
+    pub(crate) const COUNT: usize = 15;
 
     /// One of them, by its [`Hooks::index`].
     pub(crate) const fn nth(index: usize) -> Self {

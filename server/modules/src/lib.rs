@@ -62,6 +62,7 @@ pub use external::{External, ExternalService};
 pub use hooks::{Answer, Ask, Module, Undeliverable};
 pub use info::{ModuleInfo, Service, Spec};
 pub use memory::{Limits, Modules, PubsubLimits};
+pub use offline::Mark;
 pub use passage::{Direction, Glance, Passage, Seen, Taken};
 pub use push::Told;
 pub use screening::{FollowedList, SCREENING};

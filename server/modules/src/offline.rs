@@ -1,11 +1,12 @@
 //! Offline messages, XEP-0160 version 1.0.1, with the delay stamps of XEP-0203 version 2.0.
 //!
 //! A message is kept before its sender's stream goes on, and leaves the store only after it has been written to the
-//! socket of the session that it was handed to: a crash in between delivers it twice rather than never. Batches follow one
-//! another as they are written, so that a full store never floods a queue. Refuses: group chat, headlines and errors, bare
-//! chat states, and what asks not to be kept (XEP-0334).
+//! socket of the session that it was handed to: a crash in between delivers it twice rather than never. Until it is known
+//! whether the socket took it, no other session is handed anything. Batches follow one another as they are written, so that a
+//! full store never floods a queue. Refuses: group chat, headlines and errors, bare chat states, and what asks not to be kept
+//! (XEP-0334).
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
@@ -35,7 +36,6 @@ static INFO: ModuleInfo = ModuleInfo {
     iq: &[],
     hooks: Hooks::MESSAGE_UNDELIVERABLE
         .and(Hooks::SESSION_AVAILABLE)
-        .and(Hooks::SESSION_WRITTEN)
         .and(Hooks::SESSION_GONE),
     server_features: &["msgoffline", ns::HINTS],
     account_features: &[],
@@ -48,16 +48,43 @@ const BATCH: u32 = 50;
 /// Bytes after which a batch ends early.
 const BATCH_BYTES: usize = 64 << 10;
 
-/// Messages that were handed to a session and may not have reached its socket yet. At most one session per account is
-/// being handed anything.
+/// Messages that were handed to a session and may not have left the store yet. At most one session per account is being
+/// handed anything.
 #[derive(Debug, Default)]
 pub(crate) struct Handed(Sharded<Mutex<HashMap<BareJid, Handing>>>);
 
 #[derive(Debug)]
 struct Handing {
     session: Jid,
-    /// Rows, a batch for each mark in the session's queue.
-    batches: VecDeque<Vec<i64>>,
+    /// Rows of each batch of which it is not known yet whether it was written, or which is about to leave the store, with the
+    /// number of its mark.
+    open: Vec<(u64, Vec<i64>)>,
+    /// Number of the last mark.
+    marks: u64,
+    /// Rows that were written and could not be removed: the same session does not get them again.
+    stuck: Vec<i64>,
+}
+
+/// Stands in a session's queue behind messages that were handed over together, and goes wherever they go: to
+/// [`crate::hooks::session_written`] or to [`crate::hooks::session_unwritten`], and never to both.
+#[derive(Debug, Default)]
+pub struct Mark {
+    number: u64,
+    /// Rows of the messages, in the order of the queue.
+    rows: Vec<i64>,
+    /// Rows of which nothing is left to deliver.
+    empty: Vec<i64>,
+}
+
+impl Mark {
+    /// The queue had room for the first `taken` messages alone.
+    pub fn shorten(&mut self, taken: usize) {
+        self.rows.truncate(taken);
+    }
+
+    fn all(&self) -> Vec<i64> {
+        self.rows.iter().chain(&self.empty).copied().collect()
+    }
 }
 
 /// Accounts for which nothing is kept, as far as was seen: their sessions come without a look into the store. Messages are
@@ -204,7 +231,7 @@ impl Module for Offline {
         match kept {
             Ok((true, row)) => {
                 // A session may have come while this was being written, and found nothing.
-                let taker = taker(cx, &account, None);
+                let taker = taker(cx, &account);
                 if let Some(session) = taker {
                     hand_over(cx, &account, row, &session.jid).await;
                 }
@@ -224,30 +251,45 @@ impl Module for Offline {
         }
     }
 
-    async fn session_written(&self, cx: &Context<'_>, session: &Jid) {
-        let account = session.bare();
-        let Some(ids) = cx.modules.handed.written(&account, session) else {
-            return;
-        };
-        let Ok(Some(roster)) = cx.roster(&account).await else {
-            return;
-        };
-        if let Err(error) = cx.store().offline_remove(roster.account, &ids).await {
-            // They stay noted as handed over to this session, and come again with the next one.
-            tracing::error!(account = %account, error = %error, "removing delivered messages failed");
-            return;
-        }
-        cx.modules.handed.removed(&account, session);
-        hand_over(cx, &account, roster.account, session).await;
-    }
-
     async fn session_gone(&self, cx: &Context<'_>, gone: &SessionView) {
         let account = gone.jid.bare();
-        if cx.modules.handed.gone(&account, &gone.jid)
-            && let Some(session) = taker(cx, &account, Some(&gone.jid))
+        if cx.modules.handed.unstick(&account, &gone.jid)
+            && let Some(other) = taker(cx, &account)
         {
-            to_session(cx, &session.jid).await;
+            to_session(cx, &other.jid).await;
         }
+    }
+}
+
+/// The session's socket took what is before the mark: it leaves the store, and the next batch follows.
+pub(crate) async fn written(cx: &Context<'_>, session: &Jid, mark: Mark) {
+    let account = session.bare();
+    let handed = &cx.modules.handed;
+    let Ok(Some(roster)) = cx.roster(&account).await else {
+        return handed.stuck(&account, session, &mark);
+    };
+    let removed = cx.store().offline_remove(roster.account, &mark.all()).await;
+    if let Err(error) = removed {
+        // They come again with the next session.
+        tracing::error!(account = %account, error = %error, "removing delivered messages failed");
+        return handed.stuck(&account, session, &mark);
+    }
+    handed.done(&account, &mark);
+    // It may have ended meanwhile, and another may have come that was handed nothing.
+    let alive = cx.switchboard.sessions(&account);
+    if alive.iter().any(|s| s.jid == *session) {
+        hand_over(cx, &account, roster.account, session).await;
+    } else if let Some(other) = taker(cx, &account) {
+        hand_over(cx, &account, roster.account, &other.jid).await;
+    }
+}
+
+/// It did not, and never will: the messages are there for another session.
+pub(crate) async fn unwritten(cx: &Context<'_>, session: &Jid, mark: Mark) {
+    let account = session.bare();
+    cx.modules.handed.done(&account, &mark);
+    if let Some(other) = taker(cx, &account) {
+        to_session(cx, &other.jid).await;
     }
 }
 
@@ -307,11 +349,11 @@ pub(crate) fn is_of_the_moment(message: &Stanza) -> bool {
 }
 
 /// A session that takes messages to the account: the one of highest priority.
-fn taker(cx: &Context<'_>, account: &BareJid, but: Option<&Jid>) -> Option<SessionView> {
+fn taker(cx: &Context<'_>, account: &BareJid) -> Option<SessionView> {
     cx.switchboard
         .sessions(account)
         .into_iter()
-        .filter(|s| s.takes_messages() && Some(&s.jid) != but)
+        .filter(SessionView::takes_messages)
         .max_by_key(|s| s.priority)
 }
 
@@ -325,7 +367,7 @@ async fn to_session(cx: &Context<'_>, session: &Jid) {
     }
 }
 
-/// Hands the next batch to a session, in the order of arrival, and marks its end.
+/// Hands the next batch to a session, in the order of arrival, with a mark at its end.
 async fn hand_over(cx: &Context<'_>, account: &BareJid, row: AccountId, session: &Jid) {
     // One at a time per account: the same message is not read twice in between.
     let _turn = cx.modules.turn(account).await;
@@ -346,22 +388,24 @@ async fn hand_over(cx: &Context<'_>, account: &BareJid, row: AccountId, session:
     if stored.is_empty() {
         cx.modules.nothing.saw(account, look);
     }
-    let (mut batch, mut bytes) = (Vec::new(), 0);
+    let mut mark = Mark::default();
+    let (mut messages, mut bytes) = (Vec::new(), 0);
     for message in stored.iter().filter(|m| !handed.contains(&m.id)) {
-        if let Some(stanza) = stamped(cx, account, message) {
-            bytes += stanza.bytes().len();
-            if !cx.switchboard.deliver(session, stanza) {
-                break;
+        match stamped(cx, account, message) {
+            Some(stanza) => {
+                bytes += stanza.bytes().len();
+                messages.push(stanza);
+                mark.rows.push(message.id);
             }
+            None => mark.empty.push(message.id),
         }
-        batch.push(message.id);
         if bytes >= BATCH_BYTES {
             break;
         }
     }
-    if !batch.is_empty() {
-        cx.modules.handed.add(account, session, batch);
-        cx.switchboard.mark(session);
+    if !(mark.rows.is_empty() && mark.empty.is_empty()) {
+        cx.modules.handed.add(account, session, &mut mark);
+        cx.switchboard.deliver_marked(session, messages, mark);
     }
 }
 
@@ -387,60 +431,73 @@ fn stamped(cx: &Context<'_>, account: &BareJid, message: &OfflineMessage) -> Opt
 }
 
 impl Handed {
-    /// Rows handed to this session and not yet removed; `None` if another session, among those alive, is being served.
+    /// Rows handed to this session that may still be in the store; `None` if another session is being served.
     fn of(&self, account: &BareJid, session: &Jid, alive: &[SessionView]) -> Option<Vec<i64>> {
         let mut handings = lock(self.0.of(account.as_str()));
-        // A session may have ended between its taking a batch and the batch's being noted.
-        if handings
-            .get(account)
-            .is_some_and(|h| !alive.iter().any(|s| s.jid == h.session))
-        {
+        let handing = handings.get(account);
+        // One may have ended before it was noted what could not be removed.
+        if handing.is_some_and(|h| h.open.is_empty() && !alive.iter().any(|s| s.jid == h.session)) {
             handings.remove(account);
         }
         match handings.get(account) {
             Some(handing) if handing.session != *session => None,
-            Some(handing) => Some(handing.batches.iter().flatten().copied().collect()),
+            Some(handing) => {
+                let open = handing.open.iter().flat_map(|(_, rows)| rows);
+                Some(open.chain(&handing.stuck).copied().collect())
+            }
             None => Some(Vec::new()),
         }
     }
 
-    pub(crate) fn add(&self, account: &BareJid, session: &Jid, batch: Vec<i64>) {
-        lock(self.0.of(account.as_str()))
-            .entry(account.clone())
-            .or_insert_with(|| Handing {
-                session: session.clone(),
-                batches: VecDeque::new(),
-            })
-            .batches
-            .push_back(batch);
-    }
-
-    /// The batch before the mark that was just written.
-    fn written(&self, account: &BareJid, session: &Jid) -> Option<Vec<i64>> {
-        let handings = lock(self.0.of(account.as_str()));
-        let handing = handings.get(account).filter(|h| h.session == *session)?;
-        handing.batches.front().cloned()
-    }
-
-    /// That batch has left the store.
-    fn removed(&self, account: &BareJid, session: &Jid) {
+    fn add(&self, account: &BareJid, session: &Jid, mark: &mut Mark) {
         let mut handings = lock(self.0.of(account.as_str()));
-        if let Some(handing) = handings.get_mut(account).filter(|h| h.session == *session) {
-            handing.batches.pop_front();
-            if handing.batches.is_empty() {
+        let handing = handings.entry(account.clone()).or_insert_with(|| Handing {
+            session: session.clone(),
+            open: Vec::new(),
+            marks: 0,
+            stuck: Vec::new(),
+        });
+        handing.marks += 1;
+        mark.number = handing.marks;
+        handing.open.push((mark.number, mark.all()));
+    }
+
+    /// The batch has left the store, or goes back to it.
+    fn done(&self, account: &BareJid, mark: &Mark) {
+        self.change(account, |handing| {
+            handing.open.retain(|(number, _)| *number != mark.number);
+        });
+    }
+
+    /// The batch was written, and is still in the store.
+    fn stuck(&self, account: &BareJid, session: &Jid, mark: &Mark) {
+        self.change(account, |handing| {
+            handing.open.retain(|(number, _)| *number != mark.number);
+            if handing.session == *session {
+                handing.stuck.extend(mark.all());
+            }
+        });
+    }
+
+    /// The session ended; says whether something that it was handed is still in the store and goes to another now.
+    fn unstick(&self, account: &BareJid, session: &Jid) -> bool {
+        let mut had = false;
+        self.change(account, |handing| {
+            if handing.session == *session {
+                had = !std::mem::take(&mut handing.stuck).is_empty();
+            }
+        });
+        had
+    }
+
+    fn change(&self, account: &BareJid, change: impl FnOnce(&mut Handing)) {
+        let mut handings = lock(self.0.of(account.as_str()));
+        if let Some(handing) = handings.get_mut(account) {
+            change(handing);
+            if handing.open.is_empty() && handing.stuck.is_empty() {
                 handings.remove(account);
             }
         }
-    }
-
-    /// The session ended; says whether it had something that may not have arrived.
-    fn gone(&self, account: &BareJid, session: &Jid) -> bool {
-        let mut handings = lock(self.0.of(account.as_str()));
-        let had = handings.get(account).is_some_and(|h| h.session == *session);
-        if had {
-            handings.remove(account);
-        }
-        had
     }
 }
 

@@ -12,6 +12,7 @@ use xmpp::stanza::{Condition, Stanza};
 use xmpp::stream::StreamCondition;
 
 use crate::administration::{NotDone, Work};
+use crate::offline::Mark;
 
 /// What whoever sent a stanza waits for.
 pub type Later = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -62,9 +63,11 @@ pub trait Switchboard: Send + Sync {
     /// Records what a session said about itself. A session that is gone is ignored.
     fn session_update(&self, session: &Jid, update: SessionUpdate);
 
-    /// Puts a mark into the session's queue. Once everything before it has been written to the socket, the router calls
-    /// [`crate::hooks::session_written`]; a session that ends before loses its marks.
-    fn mark(&self, session: &Jid);
+    /// Puts stanzas and a mark behind them into the session's queue, in one step: those for which it has room, and the mark is
+    /// told how many ([`Mark::shorten`]). Once everything before the mark has been written to the socket, the router calls
+    /// [`crate::hooks::session_written`] with it; where the session ends before, or is not there,
+    /// [`crate::hooks::session_unwritten`]; neither of them within this call.
+    fn deliver_marked(&self, session: &Jid, stanzas: Vec<Stanza>, mark: Mark);
 
     /// Somebody has reached a limit; `limit` is its key in the configuration. Counted, nothing else.
     fn limited(&self, _limit: &'static str) {}
@@ -88,6 +91,8 @@ pub trait Switchboard: Send + Sync {
 
 /// What the word of a session begins with that came with a certificate.
 const BY_CERTIFICATE: &str = "certificate ";
+/// … and of one whose client has a name.
+const AGENT: &str = "agent ";
 
 /// A bound session.
 #[derive(Clone, Debug)]
@@ -145,7 +150,10 @@ impl SessionView {
         let carbons = self.carbons.then(|| "carbons".to_owned());
         let by = self.certificate.as_ref();
         let by = by.map(|fingerprint| format!("{BY_CERTIFICATE}{fingerprint}"));
-        interested.into_iter().chain(carbons).chain(by).collect()
+        let block_list = self.block_list.then(|| "block-list".to_owned());
+        let agent = self.agent.as_ref().map(|agent| format!("{AGENT}{agent}"));
+        let words = interested.into_iter().chain(carbons).chain(by);
+        words.chain(block_list).chain(agent).collect()
     }
 
     /// Applies an update.
@@ -198,7 +206,11 @@ impl SessionUpdate {
         match word {
             "interested" => Some(Self::Interested),
             "carbons" => Some(Self::Carbons(true)),
+            "block-list" => Some(Self::BlockList),
             _ => {
+                if let Some(agent) = word.strip_prefix(AGENT) {
+                    return Some(Self::Agent(agent.to_owned()));
+                }
                 let fingerprint = word.strip_prefix(BY_CERTIFICATE)?;
                 Some(Self::Certificate(Some(fingerprint.into())))
             }

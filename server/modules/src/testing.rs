@@ -22,6 +22,7 @@ use crate::administration::{NotDone, Work};
 use crate::context::{Context, DomainSettings, Hosted};
 use crate::hooks;
 use crate::memory::{Limits, Modules, lock};
+use crate::offline::Mark;
 use crate::passage::{Direction, Glance, Passage, Taken};
 use crate::switchboard::{SessionUpdate, SessionView, Switchboard};
 
@@ -40,7 +41,7 @@ struct State {
     sessions: Vec<(SessionView, VecDeque<Stanza>)>,
     sent: VecDeque<Stanza>,
     closed: Vec<Jid>,
-    marks: Vec<Jid>,
+    marks: Vec<(Jid, Mark)>,
     administered: Vec<(String, Work)>,
     /// Stanzas that a queue takes before it is full.
     room: Option<usize>,
@@ -284,27 +285,42 @@ impl House {
 
     /// The session ends without a word.
     pub(crate) async fn gone(&self, session: &Jid) {
-        let view = {
+        let (view, marks) = {
             let mut state = lock(&self.state);
             let at = state.sessions.iter().position(|(s, _)| s.jid == *session);
             let (view, _) = state.sessions.remove(at.expect("bound"));
-            state.marks.retain(|m| m != session);
-            view
+            let marks = std::mem::take(&mut state.marks);
+            let (lost, marks) = marks.into_iter().partition(|(of, _)| of == session);
+            state.marks = marks;
+            let lost: Vec<(Jid, Mark)> = lost;
+            (view, lost)
         };
-        hooks::session_gone(&self.context(session.domain()), &view).await;
+        let cx = self.context(session.domain());
+        hooks::session_gone(&cx, &view).await;
+        for (_, mark) in marks {
+            hooks::session_unwritten(&cx, session, mark).await;
+        }
     }
 
     /// The session's socket takes everything up to the oldest mark; false if there is none.
     pub(crate) async fn written(&self, session: &Jid) -> bool {
-        {
-            let mut state = lock(&self.state);
-            let Some(at) = state.marks.iter().position(|m| m == session) else {
-                return false;
-            };
-            state.marks.remove(at);
-        }
-        hooks::session_written(&self.context(session.domain()), session).await;
+        let Some(mark) = self.take_mark(session) else {
+            return false;
+        };
+        self.heard_written(session, mark).await;
         true
+    }
+
+    /// The same, before anybody has heard of it.
+    pub(crate) fn take_mark(&self, session: &Jid) -> Option<Mark> {
+        let mut state = lock(&self.state);
+        let at = state.marks.iter().position(|(of, _)| of == session)?;
+        Some(state.marks.remove(at).1)
+    }
+
+    /// The router says that everything up to the mark was written.
+    pub(crate) async fn heard_written(&self, session: &Jid, mark: Mark) {
+        hooks::session_written(&self.context(session.domain()), session, mark).await;
     }
 
     /// Puts a contact into the roster of an account of one.example.
@@ -586,8 +602,13 @@ impl Switchboard for House {
             .collect())
     }
 
-    fn mark(&self, session: &Jid) {
-        lock(&self.state).marks.push(session.clone());
+    fn deliver_marked(&self, session: &Jid, stanzas: Vec<Stanza>, mut mark: Mark) {
+        let taken = stanzas
+            .into_iter()
+            .take_while(|stanza| self.deliver(session, stanza.clone()))
+            .count();
+        mark.shorten(taken);
+        lock(&self.state).marks.push((session.clone(), mark));
     }
 
     fn close(&self, session: &Jid, _: StreamCondition) {

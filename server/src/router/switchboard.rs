@@ -1,14 +1,19 @@
 //! The router as modules see it.
 
+use std::sync::{Arc, Weak};
+
 use async_trait::async_trait;
 use modules::administration::{NotDone, Work};
-use modules::{SessionUpdate, SessionView, Switchboard, hooks};
+use modules::{Mark, SessionUpdate, SessionView, Switchboard, hooks};
+use tokio::runtime::Handle;
 use xmpp::jid::{BareJid, DomainName, Jid};
 use xmpp::stanza::Stanza;
 use xmpp::stream::StreamCondition;
 
 use super::Router;
+use crate::metrics::Route;
 use crate::net::now;
+use crate::tenancy::Domain;
 
 #[async_trait]
 impl Switchboard for Router {
@@ -91,17 +96,30 @@ impl Switchboard for Router {
         }
     }
 
-    fn mark(&self, session: &Jid) {
-        let (Some(session), Some(router)) = (self.sessions.get(session), self.this.upgrade())
-        else {
-            return;
+    fn deliver_marked(&self, session: &Jid, stanzas: Vec<Stanza>, mark: Mark) {
+        let live = self.sessions.get(session);
+        let domain = match &live {
+            Some(live) => Some(Arc::clone(&live.domain())),
+            None => self.tenancy.get(session.domain()),
         };
-        let marked = session.clone();
-        session.outbox.when_written(Box::pin(async move {
-            let domain = std::sync::Arc::clone(&marked.domain());
-            let cx = router.modules.context(&domain.hosted, &*router, now());
-            hooks::session_written(&cx, &marked.jid).await;
-        }));
+        let Some(domain) = domain else { return };
+        let mut marked = Marked {
+            router: self.this.clone(),
+            domain,
+            session: session.clone(),
+            mark: Some(mark),
+        };
+        let Some(session) = live else { return };
+        let items = stanzas.iter().map(|stanza| stanza.bytes().clone());
+        let pushed = session.outbox.push_all(items, move |taken| {
+            marked.shorten(taken);
+            Box::pin(marked.written())
+        });
+        if pushed.is_ok() {
+            stanzas
+                .iter()
+                .for_each(|_| self.metrics.routed(Route::Session));
+        }
     }
 
     fn limited(&self, limit: &'static str) {
@@ -111,6 +129,45 @@ impl Switchboard for Router {
     fn close(&self, session: &Jid, condition: StreamCondition) {
         if let Some(session) = self.sessions.get(session) {
             self.close_session(&session, condition.into());
+        }
+    }
+}
+
+/// A mark in a session's queue: whoever put it there hears what has become of it, once.
+struct Marked {
+    router: Weak<Router>,
+    domain: Arc<Domain>,
+    session: Jid,
+    mark: Option<Mark>,
+}
+
+impl Marked {
+    fn shorten(&mut self, taken: usize) {
+        if let Some(mark) = &mut self.mark {
+            mark.shorten(taken);
+        }
+    }
+
+    async fn written(mut self) {
+        if let (Some(router), Some(mark)) = (self.router.upgrade(), self.mark.take()) {
+            let cx = router.modules.context(&self.domain.hosted, &*router, now());
+            hooks::session_written(&cx, &self.session, mark).await;
+        }
+    }
+}
+
+impl Drop for Marked {
+    fn drop(&mut self) {
+        let (Some(router), Some(mark)) = (self.router.upgrade(), self.mark.take()) else {
+            return;
+        };
+        let (domain, session) = (self.domain.clone(), self.session.clone());
+        // Not here: whoever drops it may hold the queue's lock.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(async move {
+                let cx = router.modules.context(&domain.hosted, &*router, now());
+                hooks::session_unwritten(&cx, &session, mark).await;
+            });
         }
     }
 }

@@ -285,6 +285,14 @@ pub struct Taken {
     pub nudged: bool,
 }
 
+impl Taken {
+    /// Frees memory while the stream is idle. What is still to be done waits for bytes that the other side is slow to take.
+    pub fn shrink(&mut self) {
+        self.orders.shrink_to_fit();
+        self.then.shrink_to_fit();
+    }
+}
+
 impl Outbox {
     /// Empty. `limit` bounds the bytes that may wait; one item is always taken, however large.
     pub fn new(limit: usize) -> Arc<Self> {
@@ -351,6 +359,36 @@ impl Outbox {
         if let Some(waker) = waker {
             waker.wake();
         }
+        Ok(())
+    }
+
+    /// Queues items in one step, as many as there is room for, and runs what `then` makes of their number once they have been
+    /// written, or acknowledged where the other side does so; drops it if the session ends before.
+    ///
+    /// # Errors
+    /// [`PushError::Closed`]; nothing is queued, and `then` was not asked.
+    pub fn push_all(
+        &self,
+        items: impl IntoIterator<Item = Bytes>,
+        then: impl FnOnce(usize) -> BoxFuture<'static, ()>,
+    ) -> Result<(), PushError> {
+        let mut state = self.state.lock();
+        match state.standing {
+            Standing::Closed => return Err(PushError::Closed),
+            Standing::Open => {}
+            Standing::Idle | Standing::Away => state.flush(),
+        }
+        let mut taken = 0;
+        for item in items {
+            let held = state.held();
+            if held > 0 && held + item.len() > self.limit {
+                break;
+            }
+            state.queue_up(item);
+            taken += 1;
+        }
+        state.then.push(then(taken));
+        self.wake(state);
         Ok(())
     }
 
@@ -472,7 +510,7 @@ impl Outbox {
             }
         }
         if !withdrawn.is_empty() {
-            lanes.progress.withdrawn();
+            lanes.progress.withdrawn(lanes.pushed);
         }
         withdrawn
     }

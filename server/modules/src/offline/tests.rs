@@ -214,17 +214,59 @@ async fn a_store_that_fails_says_so_and_keeps_nothing() {
     house.sent_error("alice@one.example", "resource-constraint");
 }
 
+/// A client that reads all and goes at once: its session is over before the messages have left the store.
 #[tokio::test]
-async fn ext_22_a_session_that_ended_while_it_was_served_blocks_nobody() {
+async fn ext_22_what_a_session_took_before_it_went_comes_to_no_other() {
     let house = House::new().await;
     house.undeliverable(&message(1)).await;
     let phone = house.bind("alice@one.example/phone");
+    house.presence(&phone, "<presence/>").await;
+    assert_eq!(house.all(&phone).last(), Some(&delayed(1, START)));
+    let mark = house.take_mark(&phone).expect("behind the messages");
     house.gone(&phone).await;
-    // Noted after the session's end had been told.
-    house.modules().handed.add(&phone.bare(), &phone, vec![1]);
+    // The next one comes first …
+    let desk = house.bind("alice@one.example/desk");
+    house.presence(&desk, "<presence/>").await;
+    house.undeliverable(&message(2)).await;
+    let early = house.all(&desk);
+    // … and gets what came since, once it is known.
+    house.heard_written(&phone, mark).await;
+    let got = [early, house.all(&desk)].concat();
+    assert!(!got.contains(&delayed(1, START)), "{got:?}");
+    assert_eq!(got.last(), Some(&delayed(2, START)));
+    assert!(house.written(&desk).await);
+    assert_eq!(waiting(&house).await, 0);
+}
+
+#[tokio::test]
+async fn ext_22_what_cannot_be_removed_comes_again_with_the_next_session_alone() {
+    let house = House::new().await;
+    house.undeliverable(&message(1)).await;
+    let phone = house.bind("alice@one.example/phone");
+    house.presence(&phone, "<presence/>").await;
+    assert_eq!(house.all(&phone).last(), Some(&delayed(1, START)));
+    let mark = house.take_mark(&phone).expect("behind the messages");
+    // What a store that could not remove it leaves.
+    let account = phone.bare();
+    house.modules().handed.stuck(&account, &phone, &mark);
+    house
+        .presence(&phone, "<presence type='unavailable'/>")
+        .await;
+    house.presence(&phone, "<presence/>").await;
+    assert!(!house.all(&phone).contains(&delayed(1, START)));
+    house.gone(&phone).await;
     let desk = house.bind("alice@one.example/desk");
     house.presence(&desk, "<presence/>").await;
     assert_eq!(house.all(&desk).last(), Some(&delayed(1, START)));
+    assert!(house.written(&desk).await);
+    // Noted after the session's end had been told.
+    house.undeliverable(&message(2)).await;
+    let mark = house.take_mark(&desk).expect("behind the message");
+    house.gone(&desk).await;
+    house.modules().handed.stuck(&account, &desk, &mark);
+    let phone = house.bind("alice@one.example/phone");
+    house.presence(&phone, "<presence/>").await;
+    assert_eq!(house.all(&phone).last(), Some(&delayed(2, START)));
 }
 
 /// The short way for a session that comes (nothing kept, for sure) and the plain one, before and after messages are kept.

@@ -254,6 +254,29 @@ fn what_follows_waits_for_the_acknowledgement() {
     assert!(outbox.acked(2).expect("sent").is_empty(), "once");
 }
 
+/// Whoever reads the items has the pump know what follows them: there is no moment in between in which the stream could end.
+#[test]
+fn what_comes_together_is_taken_together_with_what_follows() {
+    let outbox = Outbox::new(10);
+    outbox.push(Bytes::from_static(b"1")).expect("room");
+    let items = [b"1234", b"5678", b"no  "].map(|item| Bytes::from_static(item));
+    let mut fitted = 0;
+    let pushed = outbox.push_all(items.clone(), |taken| {
+        fitted = taken;
+        Box::pin(async {})
+    });
+    assert_eq!((pushed, fitted), (Ok(()), 2));
+    let (mut items_taken, mut taken) = (Vec::new(), Taken::default());
+    let mut cx = Context::from_waker(Waker::noop());
+    let polled = outbox.poll_take(&mut cx, true, &mut items_taken, &mut taken);
+    assert!(polled.is_ready());
+    assert_eq!(items_taken.concat(), b"112345678");
+    assert_eq!(taken.then.len(), 1);
+    outbox.close();
+    let closed = outbox.push_all(items, |_| unreachable!("nobody is there"));
+    assert_eq!(closed, Err(PushError::Closed));
+}
+
 #[test]
 fn what_is_not_acknowledged_counts() {
     let outbox = Outbox::new(10);
