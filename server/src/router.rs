@@ -309,6 +309,48 @@ impl Router {
         }
     }
 
+    /// Whether [`Router::tell`] would reach somebody now.
+    pub fn can_tell(&self, stanza: &Stanza) -> bool {
+        let Some(from) = stanza.from() else {
+            return true;
+        };
+        let of_session = stanza.kind() == Kind::Message && from.resource().is_some();
+        !of_session || !self.tenancy.hosts(from.domain()) || self.hearer(from).is_some()
+    }
+
+    /// The same as [`Router::bounce`], for a stanza that a session has given away for good: where that session is not there any
+    /// more, another of the account's hears it. `false`: nobody is there.
+    pub fn tell(&self, stanza: &Stanza, error: impl Into<StanzaError>) -> bool {
+        if !self.can_tell(stanza) {
+            return false;
+        }
+        let hearer = match stanza.from() {
+            Some(from) if stanza.kind() == Kind::Message => self.hearer(from),
+            _ => None,
+        };
+        let Some(session) = hearer else {
+            self.bounce(stanza, error);
+            return true;
+        };
+        self.metrics.routed(Route::Refused);
+        if let Some(reply) = stanza.error_reply(&error.into()) {
+            self.hand(&session, &reply.with_to(&session.jid));
+        }
+        true
+    }
+
+    /// Who hears what has become of something that this session wrote.
+    fn hearer(&self, writer: &Jid) -> Option<Arc<Session>> {
+        let own = self.sessions.get(writer).filter(|own| !own.is_away());
+        own.or_else(|| {
+            self.sessions.with(writer.bare_str(), |sessions| {
+                let there = sessions.iter().filter(|s| !s.is_away());
+                let available = there.filter(|s| s.priority().is_some_and(|p| p >= 0));
+                available.max_by_key(|s| s.priority()).cloned()
+            })
+        })
+    }
+
     // --- sessions ---
 
     /// Binds a resource (RFC 6120 7) for a login that was proved by what the store said at `proved`. An older session of the same full address ends with `<conflict/>`, and what it meant

@@ -23,7 +23,7 @@ use control::Control;
 use control::outside::Live;
 use modules::Modules;
 use rustls::crypto::CryptoProvider;
-use store::{Store, StoreError};
+use store::{DomainId, Store, StoreError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use xmpp::jid::{BareJid, DomainName};
@@ -244,7 +244,7 @@ impl Server {
                 "sessions wait for their clients to come back"
             );
         }
-        let outgoing = federation.restore(&store).await?;
+        let outgoing = federation.restore(&store, None).await?;
         let components = Arc::new(ComponentDoor {
             tenancy: tenancy.clone(),
             router: router.clone(),
@@ -417,6 +417,7 @@ impl Server {
         tracing::info!("shutting down");
         self.stop.cancel();
         let error = StreamError::new(StreamCondition::SystemShutdown);
+        self.live.router.close_services().await;
         self.live.federation.close_all(&error);
         self.streams.close(&error, FAREWELLS_AT_ONCE).await;
         self.live.router.close_all(&error);
@@ -563,6 +564,9 @@ impl LiveServer {
                 if let Some(domain) = self.tenancy.get(name.as_str()) {
                     self.router.renew_domain(&domain);
                     self.router.follow_lists(&domain).await;
+                    if !before.is_some_and(|before| before.served && before.id == domain.id) {
+                        self.send_what_waited(domain.id).await;
+                    }
                 }
                 return;
             }
@@ -574,6 +578,16 @@ impl LiveServer {
             self.federation.close_domain(service, &error);
         }
         self.forget(name, &error);
+    }
+
+    /// A domain is served from now on: what an earlier process has left of it for other servers goes on its way.
+    async fn send_what_waited(&self, domain: DomainId) {
+        match self.federation.restore(&self.store, Some(domain)).await {
+            Ok(restored) => self.federation.send_on(restored),
+            Err(error) => {
+                tracing::error!(%error, "what waited for other servers cannot be read");
+            }
+        }
     }
 
     /// Ends every stream of a domain, and what is remembered of it in this process.

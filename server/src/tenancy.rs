@@ -394,6 +394,12 @@ impl Tenancy {
             .collect()
     }
 
+    /// Services that somebody has asked for.
+    pub fn services(&self) -> Vec<Arc<Domain>> {
+        let made = self.services.iter();
+        made.map(|service| service.value().clone()).collect()
+    }
+
     /// A service is made when it is first asked for: a domain whose services nobody uses does not pay for them.
     fn service(&self, name: &str) -> Option<Arc<Domain>> {
         let (label, rest) = name.split_once('.')?;

@@ -266,6 +266,16 @@ impl Modules {
         })
     }
 
+    /// Whom a session has shown itself to beyond its contacts (RFC 6121 4.6): rooms, above all.
+    pub fn shown_to(&self, session: &Jid) -> Vec<Jid> {
+        self.directed.list(session)
+    }
+
+    /// The session, which was kept over a restart, had shown itself to `to`.
+    pub fn had_shown(&self, session: &Jid, to: &Jid) {
+        self.directed.add(session, to);
+    }
+
     /// The turn to change an account's roster: whoever holds it reads, decides, commits and pushes, so that pushes leave in
     /// the order of modification (RFC 6121 2.6.3). Never two at a time by one task.
     pub(crate) async fn turn(&self, account: &BareJid) -> tokio::sync::MutexGuard<'_, ()> {

@@ -51,6 +51,8 @@ pub(super) struct Kept {
     from: String,
     /// When it was written; of one pair each has its own, in order.
     at: Timestamp,
+    /// Another process has left it.
+    found: bool,
     stage: Mutex<Stage>,
     changed: Notify,
 }
@@ -79,6 +81,7 @@ impl Kept {
             bytes: stanza.bytes().clone(),
             from: from.to_owned(),
             at,
+            found: false,
             stage: Mutex::new(Stage::New),
             changed: Notify::new(),
         }))
@@ -90,17 +93,27 @@ impl Kept {
             bytes: stanza.bytes().clone(),
             from: String::new(),
             at,
+            found: true,
             stage: Mutex::new(Stage::There(row)),
             changed: Notify::new(),
         })
     }
 
-    pub(super) fn bytes(&self) -> &Bytes {
-        &self.bytes
-    }
-
     pub(super) fn at(&self) -> Timestamp {
         self.at
+    }
+
+    /// Whether another process has left it: whoever wrote it was told long ago that it is on its way.
+    pub(super) fn was_found(&self) -> bool {
+        self.found
+    }
+
+    /// Its row, if it is in the store.
+    pub(super) fn row(&self) -> Option<i64> {
+        match *self.stage.lock() {
+            Stage::There(row) => Some(row),
+            _ => None,
+        }
     }
 
     /// The store was asked, and did not take it.
@@ -238,6 +251,11 @@ impl Ledger {
             .or_default()
             .extend(rows);
         self.some.notify_one();
+    }
+
+    /// Rows of a domain that are over, and may still be there.
+    pub(super) fn is_over(&self, local: &DomainName) -> Vec<i64> {
+        self.over.lock().get(local).cloned().unwrap_or_default()
     }
 
     /// Forgets what is over, until `stop`.

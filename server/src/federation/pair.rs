@@ -8,13 +8,15 @@
 //!
 //! What an account would miss (`kept`) has a row in the store while it waits here, and while a stream that it was given to from
 //! here has not brought it to the peer. What comes while a stream is open has none: whoever wrote it is told once the stream
-//! has written it, and it gets one when the stream gives it back.
+//! has written it, and it gets one when the stream gives it back. What nobody can be told of who wrote it waits for another
+//! attempt ([`patient`]).
 
+pub(super) mod patient;
 mod rows;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,6 +27,7 @@ use xmpp::jid::DomainName;
 use xmpp::stanza::{Condition, Stanza, StanzaError};
 use xmpp::timestamp::Timestamp;
 
+use self::patient::Patient;
 use super::Settings;
 use super::carrier::{Carrier, Refused, full};
 use super::kept::{Kept, Ledger, may_be_kept};
@@ -60,6 +63,10 @@ struct State {
     rounds: u32,
     /// Rows of what was given to streams.
     aboard: Aboard,
+    /// Streams that the pair has left, and that may still write what they had taken of it.
+    former: Vec<(Arc<Progress>, Weak<Outbox>)>,
+    /// What waits for another attempt while the pair rests.
+    patient: Patient,
     times: Times,
 }
 
@@ -128,6 +135,8 @@ impl Pair {
                 failures: 0,
                 rounds: 0,
                 aboard: Aboard::default(),
+                former: Vec::new(),
+                patient: Patient::default(),
                 times: Times::new(clock),
             }),
         }
@@ -167,28 +176,10 @@ impl Pair {
             Way::Pause(until, error) if now < *until => Taken::No(stanza, error.clone()),
             Way::Rest | Way::Pause(..) => {
                 let (queue, hold) = state.times.queue_of(stanza);
-                state.way = Way::Connecting(queue);
+                state.connect(queue);
                 Taken::Start(hold)
             }
         }
-    }
-
-    /// What another process has left, oldest first, before anything else comes. `true`: somebody must start the task.
-    pub(super) fn restore(&self, left: Vec<Queued>) -> bool {
-        let mut state = self.state.lock();
-        let state = &mut *state;
-        let mut queue = Queue::default();
-        for queued in left {
-            if let Some(kept) = &queued.kept {
-                state.times.after(kept.at());
-            }
-            queue.push(queued);
-        }
-        let rests = matches!(state.way, Way::Rest) && !queue.is_empty();
-        if rests {
-            state.way = Way::Connecting(queue);
-        }
-        rests
     }
 
     /// The stream may carry stanzas: what waited goes first. What does not fit comes back. A pair that is carried already
@@ -197,6 +188,7 @@ impl Pair {
         let mut state = self.state.lock();
         let state = &mut *state;
         state.failures = 0;
+        state.patient.attempts = 0;
         match &mut state.way {
             Way::Open(now) if !now.outbox.is_closed() => {
                 let kept = state.spare.as_ref();
@@ -214,8 +206,8 @@ impl Pair {
                 state.goes_on(self, carrier, queue)
             }
             _ => {
-                state.way = Way::Open(carrier);
-                Vec::new()
+                let queue = state.patient.leave();
+                state.goes_on(self, carrier, queue)
             }
         }
     }
@@ -258,6 +250,9 @@ impl Pair {
         let mut state = self.state.lock();
         let state = &mut *state;
         let mut queue = state.came_back(outbox, unwritten);
+        state.former.retain(|(_, former)| {
+            former.strong_count() > 0 && !former.ptr_eq(&Arc::downgrade(outbox))
+        });
         for kept in state.aboard.ended(outbox) {
             self.ledger.forget(&self.local, &kept);
         }
@@ -287,7 +282,7 @@ impl Pair {
                 state.again(&carrier, queue)
             }
             Way::Rest | Way::Pause(..) if !queue.is_empty() => {
-                state.way = Way::Connecting(queue);
+                state.connect(queue);
                 Next::Start
             }
             // It goes another way already; what this stream left goes first where it still waits, else behind.
@@ -351,6 +346,8 @@ impl Pair {
         let queue = match std::mem::replace(&mut state.way, Way::Rest) {
             Way::Open(carrier) if carrier.is(outbox) => {
                 let withdrawn = carrier.outbox.withdraw(carrier.lane).into_iter();
+                let former = Arc::downgrade(&carrier.outbox);
+                state.former.push((carrier.progress, former));
                 // They were written from stanzas.
                 let withdrawn = withdrawn.filter_map(|bytes| Stanza::from_bytes(&bytes).ok());
                 state.came_back(outbox, withdrawn.collect())
@@ -368,21 +365,30 @@ impl Pair {
         if queue.is_empty() {
             return Next::Nothing;
         }
-        state.way = Way::Connecting(queue);
+        state.connect(queue);
         Next::Start
     }
 
     /// Nothing would be lost by forgetting it.
     pub(super) fn is_forgettable(&self, now: Instant) -> bool {
-        match &self.state.lock().way {
+        let state = self.state.lock();
+        let rests = match &state.way {
             Way::Rest => true,
             Way::Pause(until, _) => now >= *until,
             _ => false,
-        }
+        };
+        rests && state.patient.queue.is_empty()
     }
 }
 
 impl State {
+    /// A stream is wanted for this, and for what has waited longer.
+    fn connect(&mut self, later: Queue) {
+        let mut queue = self.patient.leave();
+        queue.append(later);
+        self.way = Way::Connecting(queue);
+    }
+
     fn carriers(&mut self) -> impl Iterator<Item = &mut Carrier> {
         let now = match &mut self.way {
             Way::Open(carrier) => Some(carrier),
@@ -397,10 +403,11 @@ impl State {
         let (mut left, mut marked) = (Vec::new(), false);
         for queued in queue.waiting {
             match carrier.push(&queued.stanza) {
-                Ok(_) => {
+                Ok(item) => {
                     if let Some(kept) = queued.kept {
                         marked = true;
-                        self.aboard.put(kept, &carrier.outbox, mark);
+                        let put = (kept, queued.stanza.bytes().clone());
+                        self.aboard.put(put, (&carrier.outbox, item), mark);
                     }
                 }
                 Err(Refused::With(error)) => left.push((queued, error)),

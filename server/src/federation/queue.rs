@@ -1,8 +1,10 @@
 //! What waits in a pair: stanzas in their order, those that are kept with their rows; and the rows of what streams were given.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Weak};
 
+use bytes::Bytes;
 use xmpp::stanza::Stanza;
 use xmpp::timestamp::Timestamp;
 
@@ -68,21 +70,26 @@ impl Queue {
 /// Rows of stanzas that streams were given and that are not known to have arrived.
 #[derive(Default)]
 pub(super) struct Aboard {
-    rows: Vec<Row>,
+    /// In the order of each stream.
+    rows: BTreeMap<Place, Row>,
     marks: u64,
 }
 
+/// Where a stanza is: the address of its stream's outbox, and its number there ([`crate::session::Progress`]).
+type Place = (usize, u64);
+
 struct Row {
     kept: Arc<Kept>,
-    on: Weak<Outbox>,
+    /// As the stream has it.
+    bytes: Bytes,
+    /// Nothing else gets its address.
+    _on: Weak<Outbox>,
     /// What arrives with it.
     mark: u64,
 }
 
-impl Row {
-    fn is_on(&self, outbox: &Arc<Outbox>) -> bool {
-        std::ptr::eq(self.on.as_ptr(), Arc::as_ptr(outbox))
-    }
+fn address(outbox: &Arc<Outbox>) -> usize {
+    Arc::as_ptr(outbox).addr()
 }
 
 impl Aboard {
@@ -92,43 +99,72 @@ impl Aboard {
         self.marks
     }
 
-    pub(super) fn put(&mut self, kept: Arc<Kept>, on: &Arc<Outbox>, mark: u64) {
-        let on = Arc::downgrade(on);
-        self.rows.push(Row { kept, on, mark });
+    /// The row of a stanza that this stream was given as its `item`th, in these bytes.
+    pub(super) fn put(
+        &mut self,
+        (kept, bytes): (Arc<Kept>, Bytes),
+        (on, item): (&Arc<Outbox>, u64),
+        mark: u64,
+    ) {
+        let row = Row {
+            kept,
+            bytes,
+            _on: Arc::downgrade(on),
+            mark,
+        };
+        self.rows.insert((address(on), item), row);
     }
 
     pub(super) fn rows(&self) -> impl Iterator<Item = &Arc<Kept>> {
-        self.rows.iter().map(|row| &row.kept)
-    }
-
-    /// The row of a stanza that a stream has given back.
-    pub(super) fn back(&mut self, outbox: &Arc<Outbox>, stanza: &Stanza) -> Option<Arc<Kept>> {
-        let its = |row: &Row| row.is_on(outbox) && row.kept.bytes() == stanza.bytes();
-        let at = self.rows.iter().position(its)?;
-        Some(self.rows.remove(at).kept)
+        self.rows.values().map(|row| &row.kept)
     }
 
     /// The row of a stanza that a stream still has.
-    pub(super) fn find(&self, outbox: &Arc<Outbox>, stanza: &Stanza) -> Option<Arc<Kept>> {
-        let its = |row: &&Row| row.is_on(outbox) && row.kept.bytes() == stanza.bytes();
-        self.rows.iter().find(its).map(|row| row.kept.clone())
+    pub(super) fn find(&self, on: &Arc<Outbox>, item: u64) -> Option<Arc<Kept>> {
+        let row = self.rows.get(&(address(on), item))?;
+        Some(row.kept.clone())
+    }
+
+    /// Rows of stanzas that a stream has given back, in its order and without their numbers. Of some that are alike the last
+    /// come back: what went first has arrived.
+    pub(super) fn back(
+        &mut self,
+        outbox: &Arc<Outbox>,
+        stanzas: &[Stanza],
+    ) -> Vec<Option<Arc<Kept>>> {
+        let mut there: HashMap<Bytes, Vec<Place>> = HashMap::new();
+        for (place, row) in self.rows.range(on(outbox)) {
+            let alike = there.entry(row.bytes.clone()).or_default();
+            alike.push(*place);
+        }
+        let mut rows: Vec<_> = stanzas
+            .iter()
+            .rev()
+            .map(|stanza| {
+                let place = there.get_mut(stanza.bytes())?.pop()?;
+                Some(self.rows.remove(&place)?.kept)
+            })
+            .collect();
+        rows.reverse();
+        rows
     }
 
     /// Everything of a mark has arrived.
     pub(super) fn arrived(&mut self, mark: u64) -> Vec<Arc<Kept>> {
-        self.leave(|row| row.mark == mark)
+        let rows = self.rows.extract_if(.., |_, row| row.mark == mark);
+        rows.map(|(_, row)| row.kept).collect()
     }
 
     /// A stream has ended and has given back what it had to.
     pub(super) fn ended(&mut self, outbox: &Arc<Outbox>) -> Vec<Arc<Kept>> {
-        self.leave(|row| row.is_on(outbox))
+        let rows = self.rows.extract_if(on(outbox), |_, _| true);
+        rows.map(|(_, row)| row.kept).collect()
     }
+}
 
-    fn leave(&mut self, which: impl Fn(&Row) -> bool) -> Vec<Arc<Kept>> {
-        let (left, stay) = std::mem::take(&mut self.rows).into_iter().partition(which);
-        self.rows = stay;
-        left.into_iter().map(|row: Row| row.kept).collect()
-    }
+/// All places on a stream.
+fn on(outbox: &Arc<Outbox>) -> RangeInclusive<Place> {
+    (address(outbox), 0)..=(address(outbox), u64::MAX)
 }
 
 /// Times of a pair's rows: each later than the one before, however the clock goes.

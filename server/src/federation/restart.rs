@@ -1,25 +1,26 @@
 //! What the process before this one has left in the store: taken up before anything else comes, and sent on when the doors are
-//! open, since peers look at them. The end writes nothing: it is there.
+//! open, since peers look at them; that of a domain which was not served then, when it is. The end writes nothing: it is
+//! there.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use modules::Switchboard;
-use store::{Outgoing, Store, StoreError};
+use store::{DomainId, Outgoing, Store, StoreError};
+use tokio::time::Instant;
 use xmpp::jid::{DomainName, Jid};
-use xmpp::stanza::{Condition, Stanza, StanzaError, delay};
+use xmpp::stanza::{Stanza, delay};
 
+use super::Federation;
 use super::kept::Kept;
 use super::pair::Pair;
 use super::queue::Queued;
-use super::{Federation, outbound};
-use crate::net::now;
 
-/// What is older is not sent any more; whoever wrote it is told.
-const OLDEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// Rows read at a time.
 const PAGE: u32 = 500;
+/// A pair begins so long after the one before it: nobody dials a thousand peers at once.
+const STAGGER: Duration = Duration::from_millis(10);
 
 /// Pairs for which something is there to be sent.
 pub struct Restored {
@@ -37,22 +38,33 @@ struct Left {
 }
 
 impl Federation {
-    /// Reads what was left. It waits in its pairs, before all that comes from now on.
+    /// Reads what was left, by accounts of one domain or of all. It waits in its pairs, before all that comes from now on.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn restore(&self, store: &Store) -> Result<Restored, StoreError> {
+    pub async fn restore(
+        &self,
+        store: &Store,
+        of: Option<DomainId>,
+    ) -> Result<Restored, StoreError> {
+        let here = self.rows_here();
+        // Where this process has begun already, what it has written itself is not meant.
+        let its = |row: &Outgoing| {
+            of.is_none_or(|of| of == row.domain && row.at < self.since) && !here.contains(&row.id)
+        };
         let mut left: HashMap<(DomainName, DomainName), Vec<Left>> = HashMap::new();
         let mut after = 0;
         loop {
             let page = store.outgoing(after, PAGE).await?;
             let Some(last) = page.last() else { break };
             after = last.id;
-            for one in page.into_iter().filter_map(|row| self.of_row(row)) {
+            let page = page.into_iter().filter(its);
+            for one in page.filter_map(|row| self.of_row(row)) {
                 let pair = (one.local.clone(), one.remote.clone());
                 left.entry(pair).or_default().push(one);
             }
         }
+        let mut turn = 0;
         let mut restored = Restored {
             pairs: Vec::new(),
             stanzas: 0,
@@ -69,22 +81,32 @@ impl Federation {
                 tracing::warn!(%local, %remote, "what waits for another server is left in the store: the domain has too many peers");
                 continue;
             };
-            if pair.restore(left) {
+            let at = Instant::now() + STAGGER.saturating_mul(turn);
+            turn = turn.saturating_add(1);
+            if pair.restore(left, at) {
                 restored.pairs.push(pair);
-                restored.stanzas += count;
             }
+            restored.stanzas += count;
         }
         Ok(restored)
     }
 
     /// Sends it on.
     pub fn send_on(&self, restored: Restored) {
-        let Some(this) = self.this.upgrade() else {
-            return;
-        };
         for pair in restored.pairs {
-            self.spawn(outbound::run(this.clone(), pair));
+            self.send_again(pair);
         }
+    }
+
+    /// Rows that are in this process's hands.
+    fn rows_here(&self) -> HashSet<i64> {
+        let mut rows = HashSet::new();
+        for peers in &self.pairs {
+            rows.extend(self.ledger.is_over(peers.key()));
+            let kept = peers.values().flat_map(|pair| pair.rows());
+            rows.extend(kept.filter_map(|kept| kept.row()));
+        }
+        rows
     }
 
     /// The end: what peers have taken is forgotten, and nothing more is written.
@@ -111,9 +133,6 @@ impl Federation {
     /// The stanzas as they are sent now: with the time they were written (XEP-0203). What nobody elsewhere is to get any more
     /// finds its way.
     async fn still_to_be_sent(&self, left: Vec<Left>) -> Vec<Queued> {
-        let oldest = now()
-            .0
-            .saturating_sub(i64::try_from(OLDEST.as_micros()).unwrap_or(i64::MAX));
         let mut queued = Vec::with_capacity(left.len());
         for Left {
             row,
@@ -124,12 +143,7 @@ impl Federation {
         {
             let stanza = stanza.with_child(&delay(&Jid::from(local.clone()), row.at));
             let kept = Kept::found(&stanza, row.at, row.id);
-            if row.at.0 < oldest {
-                let error = StanzaError::new(Condition::RemoteServerTimeout);
-                let error = error.with_text("that server was not reached for too long");
-                self.parts.router.bounce(&stanza, error);
-                self.ledger.forget(&local, &kept);
-            } else if self.parts.tenancy.hosts(remote.as_str()) {
+            if self.parts.tenancy.hosts(remote.as_str()) {
                 // It has moved here meanwhile.
                 Switchboard::local(&*self.parts.router, stanza).await;
                 self.ledger.forget(&local, &kept);

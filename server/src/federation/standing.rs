@@ -148,6 +148,9 @@ impl Federation {
         for (outbox, held) in self.held_by(domain) {
             self.drop_pair(&outbox, domain, held.proven.remote(), error);
         }
+        if let Some(peers) = self.pairs.get(domain) {
+            peers.values().for_each(|pair| pair.forget_patient());
+        }
         self.verifiers
             .close_where(error, |local, _| local == domain);
     }

@@ -657,7 +657,7 @@ where
             self.framer.shrink();
             self.output.shrink();
             self.actions = Actions::new();
-            self.taken = Taken::default();
+            self.taken.shrink();
             self.debts.forget_settled();
             self.host.outbox().shrink();
             self.be_patient();

@@ -10,7 +10,7 @@ use futures_util::StreamExt as _;
 use modules::{SessionUpdate, hooks};
 use store::{KeptSession, Store, StoreError};
 use tokio::time::Instant;
-use xmpp::jid::BareJid;
+use xmpp::jid::{BareJid, Jid};
 use xmpp::stanza::Stanza;
 use xmpp::stream::{NotResumed, Order, StreamError};
 use xmpp::timestamp::Timestamp;
@@ -30,6 +30,8 @@ const PAGE: u32 = 100;
 const AFTER_START: Duration = Duration::from_secs(60);
 /// Word for the priority of a session's presence in the store.
 const PRIORITY: &str = "priority:";
+/// … and of the lines that say whom it has shown itself to (RFC 6121 4.6).
+const SHOWN: &str = "shown to ";
 /// How long a connection that still has a session may take to let go of it.
 const YIELD: Duration = Duration::from_secs(10);
 
@@ -199,6 +201,8 @@ impl Router {
         let view = session.view();
         let mut flags = view.words();
         flags.push(format!("{PRIORITY}{}", view.priority));
+        let shown = self.modules.shown_to(&session.jid).into_iter();
+        flags.extend(shown.map(|to| format!("{SHOWN}{to}")));
         let stanzas = remains.items.iter().map(|(at, item)| (*at, item.to_vec()));
         let kept = KeptSession {
             id: id.into(),
@@ -252,13 +256,13 @@ impl Router {
                 // One that is not served now keeps what it has.
                 let domain = self.tenancy.get(name.as_str());
                 if let Some(domain) = domain.filter(|domain| domain.served) {
-                    count += usize::from(self.restore(domain, kept, outbox_bytes));
+                    count += usize::from(self.restore(domain, kept, outbox_bytes).await);
                 }
             }
         }
     }
 
-    fn restore(&self, domain: Arc<Domain>, kept: KeptSession, outbox_bytes: usize) -> bool {
+    async fn restore(&self, domain: Arc<Domain>, kept: KeptSession, outbox_bytes: usize) -> bool {
         let account = BareJid::new(Some(&kept.local), domain.name()).ok();
         let Some(jid) = account.and_then(|account| account.with_resource(&kept.resource).ok())
         else {
@@ -279,7 +283,7 @@ impl Router {
         let presence = kept
             .presence
             .and_then(|bytes| Stanza::from_bytes(&bytes).ok());
-        if let Some(presence) = presence {
+        if let Some(presence) = presence.clone() {
             let priority = priority.and_then(|p| p.parse().ok()).unwrap_or_default();
             session.update(SessionUpdate::Available { presence, priority });
         }
@@ -307,7 +311,35 @@ impl Router {
             .saturating_sub(Duration::from_micros(gone))
             .max(AFTER_START);
         self.wait_for(&session, kept.since, left);
+        let shown = kept.flags.iter().filter_map(|w| w.strip_prefix(SHOWN));
+        for to in shown.filter_map(|to| Jid::parse(to).ok()) {
+            self.had_shown(&session, &to, presence.as_ref()).await;
+        }
         true
+    }
+
+    /// Whoever it had shown itself to knows it still: others by what they have seen, services of this process by being told.
+    async fn had_shown(&self, session: &Session, to: &Jid, presence: Option<&Stanza>) {
+        self.modules.had_shown(&session.jid, to);
+        let Some(domain) = self.tenancy.get(to.domain()).filter(|domain| domain.served) else {
+            return;
+        };
+        if let Some(service) = domain.service {
+            let bare = Stanza::presence(None, &session.jid, None, None);
+            let cx = self.modules.context(&domain.hosted, self, now());
+            let presence = presence.unwrap_or(&bare);
+            hooks::service_returned(&cx, service, (&session.jid, to), presence).await;
+        }
+    }
+
+    /// The process ends: what its services have in memory ends, but for sessions that are kept.
+    pub async fn close_services(&self) {
+        for domain in self.tenancy.services() {
+            if let Some(service) = domain.service {
+                let cx = self.modules.context(&domain.hosted, self, now());
+                hooks::service_closing(&cx, service, domain.name().as_str()).await;
+            }
+        }
     }
 
     /// From now on the session belongs to whoever called.

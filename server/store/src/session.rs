@@ -17,7 +17,8 @@ pub struct KeptSession {
     pub resource: String,
     /// The presence that it broadcast last, whole; `None`: it is not available.
     pub presence: Option<Vec<u8>>,
-    /// Words for what it has asked for; unknown ones are another version's.
+    /// What it has asked for and where it is, a line each (any without a line break is kept); unknown ones are another
+    /// version's.
     pub flags: Vec<String>,
     /// Stanzas of the client that were handled.
     pub handled: u32,
@@ -51,6 +52,19 @@ type Tuple = (
     i64,
 );
 
+/// Lines; an earlier version wrote words.
+fn words(flags: &str) -> Vec<String> {
+    match flags.contains('\n') {
+        true => flags.lines().map(str::to_owned).collect(),
+        false => flags.split_whitespace().map(str::to_owned).collect(),
+    }
+}
+
+fn lines(flags: &[String]) -> String {
+    let kept = flags.iter().filter(|flag| !flag.contains(['\n', '\r']));
+    kept.flat_map(|flag| [flag.as_str(), "\n"]).collect()
+}
+
 const CORRUPT: StoreError = StoreError::Corrupt {
     what: "a kept session",
 };
@@ -67,7 +81,7 @@ fn row(tuple: Tuple) -> Result<(DomainName, KeptSession)> {
             local: local.clone(),
             resource: resource.clone(),
             presence: presence.clone(),
-            flags: flags.split_whitespace().map(str::to_owned).collect(),
+            flags: words(flags),
             handled: number(handled)?,
             sent: number(sent)?,
             unacknowledged: number(unacknowledged)? as usize,
@@ -120,7 +134,7 @@ impl DomainStore {
                  WHERE domain = $1 AND local = $2",
             )
             .bind(domain).bind(&session.local).bind(&session.id).bind(&session.resource).bind(&session.presence)
-            .bind(session.flags.join(" ")).bind(i64::from(session.handled)).bind(i64::from(session.sent))
+            .bind(lines(&session.flags)).bind(i64::from(session.handled)).bind(i64::from(session.sent))
             .bind(i64::try_from(session.unacknowledged).unwrap_or(i64::MAX)).bind(stanzas)
             .bind(session.proved.0).bind(session.since.0).bind(i64::from(session.seconds))
             .execute(&mut *c).await?;

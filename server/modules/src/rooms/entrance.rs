@@ -240,7 +240,7 @@ fn admit(
 }
 
 /// The presence of an occupant as others see it, without what the room says of them.
-fn as_shown(room: &Room, presence: &Stanza, shown: &Jid) -> Result<Stanza, Refusal> {
+pub(super) fn as_shown(room: &Room, presence: &Stanza, shown: &Jid) -> Result<Stanza, Refusal> {
     let from = presence.from().map(Jid::bare);
     let clean = cleaned(presence, &room.jid)?.with_from(shown);
     Ok(match from {

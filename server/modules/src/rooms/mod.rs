@@ -15,6 +15,7 @@ mod config;
 mod entrance;
 mod hats;
 mod info;
+mod lasting;
 mod live;
 mod notice;
 mod owner;
@@ -116,6 +117,20 @@ impl Module for RoomsModule {
         let outcome = to_room(cx, &mut *place.lock().await, stanza).await;
         cx.modules.rooms.settle(&name, place);
         outcome
+    }
+
+    async fn service_returned(
+        &self,
+        cx: &Context<'_>,
+        session: &Jid,
+        shown: &Jid,
+        presence: &Stanza,
+    ) {
+        lasting::returned(cx, session, shown, presence).await;
+    }
+
+    async fn service_closing(&self, cx: &Context<'_>, service: &str) {
+        lasting::closing(cx, service).await;
     }
 }
 

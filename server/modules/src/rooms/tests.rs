@@ -2,6 +2,7 @@
 
 mod entering;
 mod hostile;
+mod lasting;
 mod looks;
 mod past;
 mod ruling;

@@ -30,6 +30,7 @@ impl Pair {
             _ => None,
         };
         let waiting = waiting.into_iter().flatten();
+        let waiting = waiting.chain(state.patient.queue.rows());
         waiting.chain(state.aboard.rows()).cloned().collect()
     }
 
@@ -49,26 +50,19 @@ impl Pair {
     ) -> Option<Vec<Arc<Kept>>> {
         let mut state = self.state.lock();
         let state = &mut *state;
-        let now = match &state.way {
-            Way::Open(now) => Some(now),
-            _ => None,
-        };
-        let mut carriers = now.into_iter().chain(&state.spare);
-        let carrier = carriers.find(|carrier| Arc::ptr_eq(&carrier.progress, progress))?;
-        let outbox = carrier.outbox.clone();
+        let outbox = state.outbox_of(progress)?;
         if outbox.is_closed() {
             return None;
         }
         let mark = state.aboard.next_mark();
         let mut rows = Vec::new();
-        for (_, bytes) in items {
-            // It was written from a stanza.
-            let Ok(stanza) = Stanza::from_bytes(bytes) else {
-                continue;
-            };
-            let row = state.aboard.find(&outbox, &stanza).or_else(|| {
+        for (item, bytes) in items {
+            let row = state.aboard.find(&outbox, *item).or_else(|| {
+                // It was written from a stanza.
+                let stanza = Stanza::from_bytes(bytes).ok()?;
                 let kept = Kept::of(&stanza, state.times.next())?;
-                state.aboard.put(kept.clone(), &outbox, mark);
+                let put = (kept.clone(), bytes.clone());
+                state.aboard.put(put, (&outbox, *item), mark);
                 Some(kept)
             });
             rows.extend(row);
@@ -88,6 +82,21 @@ impl Pair {
 }
 
 impl State {
+    /// The outbox of a stream that carries the pair, or has left it and still writes what it was given.
+    fn outbox_of(&self, progress: &Arc<Progress>) -> Option<Arc<Outbox>> {
+        let now = match &self.way {
+            Way::Open(now) => Some(now),
+            _ => None,
+        };
+        let mut carriers = now.into_iter().chain(&self.spare);
+        if let Some(carrier) = carriers.find(|carrier| Arc::ptr_eq(&carrier.progress, progress)) {
+            return Some(carrier.outbox.clone());
+        }
+        let mut former = self.former.iter();
+        let (_, outbox) = former.find(|(its, _)| Arc::ptr_eq(its, progress))?;
+        outbox.upgrade()
+    }
+
     /// What a stream has given back waits again, with the rows that it had; what had none gets one, from before what has come
     /// since.
     pub(super) fn came_back(&mut self, outbox: &Arc<Outbox>, stanzas: Vec<Stanza>) -> Queue {
@@ -99,13 +108,13 @@ impl State {
         };
         let mut left = i64::try_from(stanzas.len()).unwrap_or(i64::MAX);
         let mut queue = Queue::default();
-        for stanza in stanzas {
+        let rows = self.aboard.back(outbox, &stanzas);
+        for (stanza, kept) in stanzas.into_iter().zip(rows) {
             let at = match since {
                 Some(since) => Timestamp(since.saturating_sub(left)),
                 None => self.times.next(),
             };
             left -= 1;
-            let kept = self.aboard.back(outbox, &stanza);
             let kept = kept.or_else(|| Kept::of(&stanza, at));
             queue.push(Queued { stanza, kept });
         }

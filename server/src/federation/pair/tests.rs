@@ -6,6 +6,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use tokio_util::task::TaskTracker;
 
+use super::patient::Again;
 use super::*;
 use crate::net::limits::StreamLimits;
 
@@ -303,7 +304,8 @@ fn take(outbox: &Outbox) -> Vec<Bytes> {
 
 fn restored(rows: std::ops::RangeInclusive<u32>) -> Arc<Pair> {
     let pair = pair();
-    assert!(pair.restore(rows.map(left).collect()));
+    assert!(pair.restore(rows.map(left).collect(), Instant::now()));
+    assert!(matches!(pair.again(Instant::now()), Again::Start));
     pair
 }
 
@@ -429,4 +431,97 @@ fn what_a_slow_stream_does_not_write_gets_a_row_once() {
     let unwritten = stanzas(outbox.close());
     assert!(matches!(pair.ended(&outbox, unwritten), Next::Nothing));
     assert!(pair.row_up(&progress, &items).is_none(), "it has ended");
+}
+
+/// A message without an id said twice: to the bytes the same, and two messages all the same.
+#[test]
+fn stanzas_that_are_alike_have_a_row_each() {
+    let (pair, now) = (restored(1..=1), Instant::now());
+    let outbox = Outbox::new(10_000);
+    outbox.keep();
+    assert!(pair.accepted(carrier(&outbox)).is_empty());
+    let mut rows = Vec::new();
+    for _ in 0..2 {
+        let Taken::Yes(Hold::Stream(progress, item, bytes)) =
+            pair.take(stanza(2), now, &settings())
+        else {
+            panic!("a stream carries it");
+        };
+        rows.extend(
+            pair.row_up(&progress, &[(item, bytes)])
+                .expect("it is slow"),
+        );
+    }
+    assert!(!Arc::ptr_eq(&rows[0], &rows[1]));
+    assert_eq!(pair.rows().len(), 3);
+    // All were written, and the peer has the first two.
+    take(&outbox);
+    for then in outbox.acked(2).expect("sent") {
+        then.now_or_never().expect("done at once");
+    }
+    let unwritten = stanzas(outbox.close_after(Vec::new()));
+    assert_eq!(ids(&unwritten), ["2"]);
+    assert!(matches!(pair.ended(&outbox, unwritten), Next::Start));
+    let left = pair.rows();
+    assert!(left.len() == 1 && Arc::ptr_eq(&left[0], &rows[1]));
+}
+
+/// A shared stream stalls, its pair goes elsewhere, and the pump still has what it took.
+#[test]
+fn what_a_former_stream_has_taken_gets_a_row_too() {
+    let (pair, now) = (restored(1..=1), Instant::now());
+    let outbox = Outbox::new(10_000);
+    assert!(pair.accepted(carrier(&outbox)).is_empty());
+    let Taken::Yes(Hold::Stream(progress, item, bytes)) = pair.take(stanza(2), now, &settings())
+    else {
+        panic!("a stream carries it");
+    };
+    let mut context = Context::from_waker(Waker::noop());
+    let (mut items, mut taken) = (Vec::new(), crate::session::outbox::Taken::default());
+    assert!(
+        outbox
+            .poll_take(&mut context, true, &mut items, &mut taken)
+            .is_ready()
+    );
+    assert!(matches!(pair.leave(&outbox), Next::Nothing));
+    let rows = pair.row_up(&progress, &[(item, bytes)]);
+    assert_eq!(rows.expect("it may still write it").len(), 1);
+    // It does.
+    for then in taken.then {
+        then.now_or_never().expect("done at once");
+    }
+    take(&outbox);
+    assert!(pair.rows().is_empty());
+}
+
+#[test]
+fn stream_33_what_waits_for_another_attempt_goes_before_what_comes_later() {
+    let (pair, mut now, settings) = (restored(1..=1), Instant::now(), settings());
+    let mut pauses = Vec::new();
+    for _ in 0..3 {
+        let left = pair.failed(&timeout(), now, 1.0);
+        let (start, without) = pair.wait(left, (now, 1.0), &settings);
+        assert!(start && without.is_empty());
+        assert!(!pair.is_forgettable(now + LONGEST_PAUSE));
+        let Again::Wait(until) = pair.again(now) else {
+            panic!("at once");
+        };
+        pauses.push(until - now);
+        now = until;
+        assert!(matches!(pair.again(now), Again::Start));
+    }
+    assert!(pauses.is_sorted_by(|a, b| a < b), "{pauses:?}");
+    let left = pair.failed(&timeout(), now, 1.0);
+    assert_eq!(pair.rows().len(), 0);
+    pair.wait(left, (now, 1.0), &settings);
+    assert_eq!(pair.rows().len(), 1);
+    now += LONGEST_PAUSE;
+    assert!(matches!(
+        pair.take(stanza(2), now, &settings),
+        Taken::Start(_)
+    ));
+    assert!(matches!(pair.again(now), Again::Nothing));
+    let outbox = Outbox::new(10_000);
+    assert!(pair.accepted(carrier(&outbox)).is_empty());
+    assert_eq!(ids(&stanzas(take(&outbox))), ["1", "2"]);
 }

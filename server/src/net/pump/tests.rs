@@ -274,6 +274,23 @@ async fn route_01_what_waits_goes_out_before_our_end_and_nothing_is_taken_behind
     );
 }
 
+/// A stream that only writes is idle as far as reading goes, and is swept.
+#[tokio::test(start_paused = true)]
+async fn what_hangs_on_the_writing_outlasts_a_stall() {
+    let (mut io, outbox, _task) = start(StreamLimits::default());
+    io.write_all(OPEN.as_bytes()).await.expect("written");
+    expect(&mut io, "<open>").await;
+    let item = "x".repeat(2000);
+    outbox.push(item.clone().into()).expect("room");
+    let (told, written) = tokio::sync::oneshot::channel();
+    outbox.when_written(Box::pin(async move {
+        let _ = told.send(());
+    }));
+    tokio::time::sleep(3 * IDLE_SWEEP).await;
+    expect(&mut io, &item).await;
+    written.await.expect("it is run");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_reader_that_takes_nothing_is_given_up() {
     let (mut io, outbox, task) = start(StreamLimits::default());

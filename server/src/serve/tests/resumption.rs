@@ -269,3 +269,49 @@ async fn sm_07_a_session_survives_a_restart() {
         })
         .await;
 }
+
+/// XEP-0198 5, XEP-0045: whoever comes back is where they were, and what it has asked for still holds.
+#[tokio::test]
+async fn sm_07_a_session_is_still_in_its_room_after_a_restart() {
+    let house = House::new().await;
+    let mut alice = house.login("alice", "one.example").await;
+    let mut bob = house.login("bob", "one.example").await;
+    let muc = "http://jabber.org/protocol/muc";
+    let enter = |nick: &str| {
+        format!("<presence to='coven@rooms.one.example/{nick}'><x xmlns='{muc}'/></presence>")
+    };
+    alice.say("<presence/>").await;
+    alice.say(&enter("Alice")).await;
+    alice.until("code='201'").await;
+    alice
+        .say(&format!(
+            "<iq type='set' id='open' to='coven@rooms.one.example'><query xmlns='{muc}#owner'>\
+             <x xmlns='jabber:x:data' type='submit'>\
+             <field var='FORM_TYPE'><value>{muc}#roomconfig</value></field>\
+             <field var='muc#roomconfig_persistentroom'><value>1</value></field></x></query></iq>"
+        ))
+        .await;
+    alice.until("id='open'").await;
+    bob.say("<presence/>").await;
+    bob.say(&enter("Bob")).await;
+    bob.until("<subject").await;
+    alice.until("coven@rooms.one.example/Bob").await;
+    let hers = enable(&mut alice).await;
+    let his = enable(&mut bob).await;
+    drop((alice, bob));
+    let house = house.restarted().await;
+    let (mut bob, _) = resume(&house, "bob", &his, 0).await;
+    bob.say(
+        "<message type='groupchat' to='coven@rooms.one.example'><body>back again</body></message>",
+    )
+    .await;
+    bob.until("back again").await;
+    let (mut alice, _) = resume(&house, "alice", &hers, 0).await;
+    let came = alice.until("back again").await;
+    assert!(!came.contains("code='332'"), "{came}");
+    // She leaves for good: the room hears of it.
+    alice.say("</stream:stream>").await;
+    alice.rest().await;
+    let seen = bob.until("type='unavailable'").await;
+    assert!(seen.contains("coven@rooms.one.example/Alice"), "{seen}");
+}

@@ -15,8 +15,8 @@ use parking_lot::Mutex;
 pub struct Progress {
     /// Items up to this one are with the kernel, or were withdrawn.
     upto: AtomicU64,
-    /// Something was withdrawn, or the stream has ended: the number alone says nothing any more.
-    broken: AtomicBool,
+    /// Of the items up to this one some were withdrawn, and nobody knows here which. All, once the stream has ended.
+    doubtful: AtomicU64,
     ended: AtomicBool,
     /// Whoever waits for a change. Changes are made before it is locked, and looked for under the lock.
     waiting: Mutex<Vec<Waker>>,
@@ -26,7 +26,7 @@ impl Progress {
     /// Whether the item is with the kernel for sure.
     pub fn has(&self, item: u64) -> bool {
         // In this order: what was withdrawn was so before the number passed it.
-        self.upto.load(Ordering::Acquire) >= item && !self.broken.load(Ordering::Acquire)
+        self.upto.load(Ordering::Acquire) >= item && self.doubtful.load(Ordering::Acquire) < item
     }
 
     /// Waits until the pump has come past the item. `false`: it was withdrawn perhaps, or the stream ended before; where it is
@@ -59,14 +59,14 @@ impl Progress {
         }
     }
 
-    /// Something has been taken back.
-    pub(super) fn withdrawn(&self) {
-        self.broken.store(true, Ordering::Release);
+    /// Something of what was queued up to this item has been taken back.
+    pub(super) fn withdrawn(&self, upto: u64) {
+        self.doubtful.fetch_max(upto, Ordering::Release);
     }
 
     /// The stream has ended, and whatever it had not written has found its way back to whoever queued it.
     pub fn end(&self) {
-        self.broken.store(true, Ordering::Release);
+        self.doubtful.store(u64::MAX, Ordering::Release);
         self.ended.store(true, Ordering::Release);
         self.tell();
     }
@@ -110,10 +110,14 @@ mod tests {
         assert_eq!(heard(&progress, 1, || {}), Poll::Ready(true));
         let third = heard(&progress, 3, || progress.advance(3));
         assert_eq!(third, Poll::Ready(true));
-        progress.withdrawn();
+        progress.withdrawn(4);
         assert!(!progress.has(1), "nobody knows which");
         assert_eq!(heard(&progress, 3, || {}), Poll::Ready(false));
-        let fourth = heard(&progress, 4, || progress.end());
-        assert_eq!(fourth, Poll::Ready(false));
+        // What comes later is as sure as ever.
+        let fifth = heard(&progress, 5, || progress.advance(5));
+        assert_eq!(fifth, Poll::Ready(true));
+        assert!(!progress.has(4));
+        let sixth = heard(&progress, 6, || progress.end());
+        assert_eq!(sixth, Poll::Ready(false));
     }
 }
