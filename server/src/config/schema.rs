@@ -487,7 +487,8 @@ sections! {
         directed_presence: u32 = 1_000,
         /// Rooms (group chats) of a domain.
         rooms_per_domain: u32 = 1_000,
-        /// Sessions in one room; a room's owner may choose fewer.
+        /// Sessions in one room; a room's owner may choose fewer. Whoever enters is shown all of them at once, some 400 bytes
+        /// each, which `outbox_bytes` must hold.
         room_occupants: u32 = 1_000,
         /// Members, admins, owners and outcasts of one room.
         room_people: u32 = 10_000,

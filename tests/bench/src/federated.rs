@@ -26,6 +26,8 @@ use crate::world::{PASSWORD, World, user};
 const PAIRS: usize = 100;
 /// New streams of one repetition, at most.
 const STREAMS: usize = 400;
+/// The kernel counts CPU time in hundredths of a second: fewer streams than this say nothing.
+const FEWEST_STREAMS: usize = 50;
 /// New streams that come about at the same time.
 const AT_ONCE: usize = 8;
 /// A message between servers may cost each of them so many local ones.
@@ -118,15 +120,24 @@ pub async fn run(
         let value = tokio::time::timeout(all, spread(&both, *count, size)).await??;
         curve.push(Point { at: *count, value });
     }
-    eprintln!("{}: new streams …", kind.name());
-    let streams = most.min(STREAMS);
-    let fresh = tokio::time::timeout(all, fresh(&mut both, streams, size)).await??;
-    row(
-        "new server stream with EXTERNAL, no look-ups, and its first message".to_owned(),
-        &fresh,
-        STREAM,
-    );
+    let counted = most >= FEWEST_STREAMS;
+    if counted {
+        eprintln!("{}: new streams …", kind.name());
+        let streams = most.min(STREAMS);
+        let fresh = tokio::time::timeout(all, fresh(&mut both, streams, size)).await??;
+        row(
+            "new server stream with EXTERNAL, no look-ups, and its first message".to_owned(),
+            &fresh,
+            STREAM,
+        );
+    }
     let mut text = format!("{}\n\n{}\n", kind.name(), align(&lines));
+    if !counted {
+        let _ = writeln!(
+            text,
+            "new streams are counted with {FEWEST_STREAMS} peers or more (--peers)"
+        );
+    }
     let level = flat(
         "CPU time per message of both sides, by peers",
         Unit::Micros,
