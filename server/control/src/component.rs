@@ -173,7 +173,9 @@ fn view(row: &DomainRow, label: &str, created: Timestamp) -> ComponentView {
     ComponentView {
         name: format!("{label}.{}", row.name),
         created,
-        grants: Choices::of(row).grants.remove(label).unwrap_or_default(),
+        grants: crate::grant::grants(row)
+            .remove(label)
+            .unwrap_or_default(),
     }
 }
 

@@ -22,11 +22,15 @@ const NAMESPACES: usize = 50;
 const NAME_BYTES: usize = 256;
 /// Attributes of one delegation.
 const ATTRIBUTES: usize = 10;
-/// What nobody else answers or asks: the two protocols themselves, passwords, and what belongs to a stream.
-const KEPT: [&str; 6] = [
+/// What nobody else answers or asks: the two protocols themselves, passwords and other ways to log in, the forms in which admins
+/// look after accounts, and what belongs to a stream or session.
+const KEPT: [&str; 9] = [
     "urn:xmpp:delegation:2",
     "urn:xmpp:privilege:2",
     "jabber:iq:register",
+    "http://jabber.org/protocol/commands",
+    "urn:xmpp:saslcert:1",
+    "urn:xmpp:carbons:2",
     "urn:ietf:params:xml:ns:xmpp-bind",
     "urn:ietf:params:xml:ns:xmpp-session",
     "urn:xmpp:ping",
@@ -142,10 +146,15 @@ fn namespace_of(field: &'static str, namespace: &str) -> Result<()> {
     if namespace.is_empty() || namespace.len() > NAME_BYTES || !namespace.chars().all(plain) {
         return refused("this is not a namespace", "Use one like urn:xmpp:mam:2.");
     }
-    if KEPT.contains(&namespace) {
+    if is_kept(namespace) {
         return refused("this namespace is the server's own affair", "Leave it out.");
     }
     Ok(())
+}
+
+/// Whether requests of a namespace are the server's own affair: no component asks them in anybody's name, or answers them.
+pub fn is_kept(namespace: &str) -> bool {
+    KEPT.contains(&namespace)
 }
 
 fn is_name(name: &str) -> bool {
@@ -199,11 +208,16 @@ impl Control {
     }
 }
 
-/// What the domain's components are granted, by label; of those that there are.
+/// What the domain's components are granted, by label; of those that there are. What was granted before a namespace became the
+/// server's own affair is granted no more.
 pub fn grants(row: &DomainRow) -> BTreeMap<String, Grants> {
     let mut choices = Choices::of(row);
     let components = choices.components;
     choices.grants.retain(|label, _| components.contains(label));
+    for grants in choices.grants.values_mut() {
+        grants.iq.retain(|namespace, _| !is_kept(namespace));
+        grants.delegated.retain(|namespace, _| !is_kept(namespace));
+    }
     choices.grants
 }
 
@@ -238,6 +252,14 @@ mod tests {
             ),
             (
                 r#"{"delegated":{"jabber:iq:register":[]}}"#,
+                "the server's own affair",
+            ),
+            (
+                r#"{"delegated":{"http://jabber.org/protocol/commands":[]}}"#,
+                "the server's own affair",
+            ),
+            (
+                r#"{"iq":{"urn:xmpp:saslcert:1":"set"}}"#,
                 "the server's own affair",
             ),
             (r#"{"delegated":{"urn:x y":[]}}"#, "not a namespace"),

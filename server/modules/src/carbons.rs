@@ -34,6 +34,7 @@ const fn door(name: &'static str) -> IqDoor {
         types: IqTypes::Set,
         at_server: false,
         at_account: Audience::Anyone,
+        of_sessions: true,
     }
 }
 

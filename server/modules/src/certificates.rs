@@ -42,6 +42,7 @@ const fn door(name: &'static str, types: IqTypes) -> IqDoor {
         at_server: false,
         // Everybody else hears `<forbidden/>`, whether there is such an account or not.
         at_account: Audience::Anyone,
+        of_sessions: true,
     }
 }
 

@@ -32,6 +32,7 @@ const fn door(name: &'static str, types: IqTypes) -> IqDoor {
         at_server: false,
         // Everybody else hears `<forbidden/>`, whether there is such an account or not.
         at_account: Audience::Anyone,
+        of_sessions: false,
     }
 }
 

@@ -48,6 +48,7 @@ static INFO: ModuleInfo = ModuleInfo {
         types: IqTypes::Set,
         at_server: true,
         at_account: Audience::Nobody,
+        of_sessions: true,
     }],
     hooks: Hooks::NONE,
     server_features: &[COMMANDS],
@@ -324,9 +325,8 @@ fn wrong(condition: Condition, specific: &str) -> Refusal {
 
 /// The session of an admin of this domain that asks.
 fn admin(cx: &Context<'_>, iq: &Stanza) -> Option<Jid> {
-    let from = iq
-        .from()
-        .filter(|from| from.domain() == cx.hosted.domain.as_str())?;
+    let own = |from: &&Jid| from.domain() == cx.hosted.domain.as_str() && !from.is_bare();
+    let from = iq.from().filter(own)?;
     let admins = &cx.hosted.settings.admins;
     admins
         .iter()

@@ -35,6 +35,7 @@ static INFO: ModuleInfo = ModuleInfo {
             types: IqTypes::Get,
             at_server: true,
             at_account: Audience::Entitled,
+            of_sessions: false,
         },
         IqDoor {
             ns: ns::DISCO_ITEMS,
@@ -42,6 +43,7 @@ static INFO: ModuleInfo = ModuleInfo {
             types: IqTypes::Get,
             at_server: true,
             at_account: Audience::Anyone,
+            of_sessions: false,
         },
     ],
     hooks: Hooks::NONE,

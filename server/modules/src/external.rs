@@ -32,6 +32,7 @@ const fn door(name: &'static str) -> IqDoor {
         types: IqTypes::Get,
         at_server: true,
         at_account: Audience::Nobody,
+        of_sessions: false,
     }
 }
 

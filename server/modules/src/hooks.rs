@@ -822,8 +822,11 @@ fn door(hosted: &Hosted, iq: &Stanza) -> Option<(&'static dyn Module, &'static I
     })
 }
 
-/// Whether the request's type means something to its payload.
+/// Whether the request's type means something to its payload, and whoever asks is of the kind that is answered.
 fn meant(door: &IqDoor, iq: &Stanza) -> Result<(), Refusal> {
+    if door.of_sessions && iq.from().is_none_or(Jid::is_bare) {
+        return Err(Refusal::new(Condition::Forbidden).with_text("only a session may ask this"));
+    }
     match (door.types, iq.type_()) {
         (IqTypes::Get, StanzaType::Set) | (IqTypes::Set, StanzaType::Get) => {
             Err(Condition::FeatureNotImplemented.into())

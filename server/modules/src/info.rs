@@ -78,6 +78,9 @@ pub struct IqDoor {
     pub at_server: bool,
     /// Who is answered on behalf of an account.
     pub at_account: Audience,
+    /// Only a session is answered, never an address without a resource: what is asked makes log-ins, is about passwords, or is of
+    /// the session itself. So no component asks it in an account's name (XEP-0356 5), whatever it has been granted.
+    pub of_sessions: bool,
 }
 
 /// Request types a payload has.

@@ -25,6 +25,7 @@ static INFO: ModuleInfo = ModuleInfo {
         types: IqTypes::Get,
         at_server: true,
         at_account: Audience::Contacts,
+        of_sessions: false,
     }],
     hooks: Hooks::NONE,
     server_features: &[ns::PING],

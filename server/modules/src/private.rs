@@ -37,6 +37,7 @@ static INFO: ModuleInfo = ModuleInfo {
         at_server: false,
         // Everybody else hears `<forbidden/>`, whether there is such an account or not.
         at_account: Audience::Anyone,
+        of_sessions: false,
     }],
     hooks: Hooks::NONE,
     server_features: &[PRIVATE],

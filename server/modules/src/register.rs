@@ -37,6 +37,7 @@ static INFO: ModuleInfo = ModuleInfo {
         types: IqTypes::Both,
         at_server: true,
         at_account: Audience::Anyone,
+        of_sessions: true,
     }],
     hooks: Hooks::NONE,
     server_features: &[ns::REGISTER],

@@ -27,6 +27,7 @@ static INFO: ModuleInfo = ModuleInfo {
         types: IqTypes::Get,
         at_server: true,
         at_account: Audience::Entitled,
+        of_sessions: false,
     }],
     hooks: Hooks::NONE,
     server_features: &[NS],

@@ -41,3 +41,15 @@ fn presence(word: &str) -> Presences {
     let found = all.into_iter().find(|presence| presence.word() == word);
     found.unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    /// Two rooms know of it: the modules that answer, and the owner's choices.
+    #[test]
+    fn nothing_is_granted_that_only_sessions_may_ask() {
+        let doors = modules::ALL.iter().flat_map(|module| module.info().iq);
+        for door in doors.filter(|door| door.of_sessions) {
+            assert!(control::grant::is_kept(door.ns), "{}", door.ns);
+        }
+    }
+}

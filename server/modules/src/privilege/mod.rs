@@ -37,6 +37,7 @@ static INFO: ModuleInfo = ModuleInfo {
         types: IqTypes::Both,
         at_server: true,
         at_account: Audience::Anyone,
+        of_sessions: false,
     }],
     hooks: Hooks::NONE,
     server_features: &[],
@@ -267,5 +268,7 @@ fn advertisement(grants: &Grants) -> Element {
         .child(perm("presence").attr("type", grants.presence.word()))
 }
 
+#[cfg(test)]
+mod doors;
 #[cfg(test)]
 mod tests;

@@ -66,6 +66,7 @@ static INFO: ModuleInfo = ModuleInfo {
             types: IqTypes::Both,
             at_server: false,
             at_account: Audience::Anyone,
+            of_sessions: false,
         },
         IqDoor {
             ns: PUBSUB_OWNER,
@@ -73,6 +74,7 @@ static INFO: ModuleInfo = ModuleInfo {
             types: IqTypes::Both,
             at_server: false,
             at_account: Audience::Anyone,
+            of_sessions: false,
         },
     ],
     hooks: Hooks::PRESENCE_OUTBOUND

@@ -37,6 +37,7 @@ static INFO: ModuleInfo = ModuleInfo {
         types: IqTypes::Both,
         at_server: true,
         at_account: Audience::Anyone,
+        of_sessions: false,
     }],
     hooks: Hooks::NONE,
     server_features: &[],

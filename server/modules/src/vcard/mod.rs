@@ -36,6 +36,7 @@ static INFO: ModuleInfo = ModuleInfo {
         types: IqTypes::Both,
         at_server: false,
         at_account: Audience::Anyone,
+        of_sessions: false,
     }],
     hooks: Hooks::VCARDS,
     server_features: &[VCARD],
