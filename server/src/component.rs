@@ -238,6 +238,10 @@ impl Host for ComponentHost {
     fn stanza(&mut self, stanza: Stanza) -> Option<Later> {
         let name = self.place.lock().as_ref().map(|place| place.name.clone())?;
         let domain = self.door.tenancy.get(name.as_str())?;
+        // Whoever has the name now speaks for it; this stream is about to end.
+        if !domain.component {
+            return None;
+        }
         self.door.router.component_stanza(&domain, stanza)
     }
 

@@ -241,7 +241,8 @@ impl Router {
         };
         let ours = to.domain() == proven.local().as_str();
         let theirs = from.domain() == proven.remote().as_str();
-        if !ours || !theirs {
+        // Proven before the name was one of ours (a component's, which may be trusted with more): not any more.
+        if !ours || !theirs || self.tenancy.hosts(from.domain()) {
             return Err(NotProven);
         }
         let domain = self.tenancy.get(to.domain()).ok_or(NotProven)?;

@@ -537,8 +537,8 @@ impl LiveServer {
             }
             self.forget(name, &gone);
         }
-        // A component whose name is no longer one, or whose secret may be another, proves itself anew.
-        let of_domain = |component: &DomainName| name.is_parent_of(component);
+        // A component whose name is no longer one (somebody's domain, perhaps), or whose secret may be another, proves itself anew.
+        let of_domain = |component: &DomainName| name.is_parent_of(component) || name == component;
         let served = |component: &DomainName| {
             let now = self.tenancy.get(component.as_str());
             now.is_some_and(|now| now.component && now.served)

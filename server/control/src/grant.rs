@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use store::DomainRow;
+use xmpp::jid::DomainName;
 
 use crate::domain::Choices;
 use crate::error::{ControlError, Result};
@@ -181,6 +182,16 @@ impl Control {
             return Err(absent());
         }
         grants.check()?;
+        let whole = DomainName::parse(&format!("{label}.{}", row.name)).map_err(|_| absent())?;
+        if self.store().domain_hosted(&whole).await?.is_some() {
+            // The program comes no more, and what is granted to names is not theirs who have got them since.
+            return Err(ControlError::State {
+                name: whole.to_string(),
+                state: "a domain that is hosted here".into(),
+                problem: "no program can connect under this name".into(),
+                remedy: "Remove the component, and add one under another name.".into(),
+            });
+        }
         let others = || choices.grants.iter().filter(|(other, _)| **other != label);
         for namespace in grants.delegated.keys() {
             let taken = others().find(|(_, other)| other.delegated.contains_key(namespace));
@@ -190,8 +201,7 @@ impl Control {
                 return Err(ControlError::invalid("delegated", namespace, what, remedy));
             }
         }
-        let whole = format!("{label}.{}", row.name);
-        let recorded = self.recorded_of(actor, &row, Operation::ComponentGrant, &whole);
+        let recorded = self.recorded_of(actor, &row, Operation::ComponentGrant, whole.as_str());
         let kept = grants.clone();
         let row = self
             .domain_edit_in(&recorded, row.id, |fresh| {

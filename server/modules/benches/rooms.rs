@@ -30,6 +30,9 @@ impl Switchboard for Sink {
     fn hosts(&self, domain: &str) -> bool {
         domain == "one.example"
     }
+    fn is_component(&self, _: &str) -> bool {
+        false
+    }
     fn route(&self, stanza: Stanza) -> Option<modules::Later> {
         black_box(stanza);
         None

@@ -11,7 +11,7 @@ use xmpp::jid::Jid;
 use xmpp::ns;
 use xmpp::stanza::{Condition, Stanza, StanzaType};
 
-use crate::context::{Context, Hosted, Refusal};
+use crate::context::{Context, Refusal};
 use crate::errands::{Errand, Way};
 use crate::grants::{Delegated, Grants};
 
@@ -20,7 +20,7 @@ pub(crate) const DELEGATION: &str = "urn:xmpp:delegation:2";
 
 /// Sends a request on to the component that answers for its namespace; `false`: it is the domain's own affair.
 pub(crate) fn taken(cx: &Context<'_>, iq: &Stanza) -> bool {
-    let Some(component) = manager(cx.hosted, iq) else {
+    let Some(component) = manager(cx, iq) else {
         return false;
     };
     let own = iq.from().is_some_and(|from| *from == component);
@@ -59,8 +59,8 @@ pub(crate) fn taken(cx: &Context<'_>, iq: &Stanza) -> bool {
 }
 
 /// The component to which a request is delegated.
-fn manager(hosted: &Hosted, iq: &Stanza) -> Option<Jid> {
-    let grants = &hosted.settings.grants;
+fn manager(cx: &Context<'_>, iq: &Stanza) -> Option<Jid> {
+    let grants = &cx.hosted.settings.grants;
     if grants.is_empty() {
         return None;
     }
@@ -71,7 +71,7 @@ fn manager(hosted: &Hosted, iq: &Stanza) -> Option<Jid> {
         delegated.namespace == namespace && delegated.attributes.iter().all(has)
     };
     let found = grants.iter().find(|one| one.delegated.iter().any(fits));
-    hosted.component(found?)
+    cx.trusted(found?)
 }
 
 /// The request inside of ours (4.3).

@@ -93,10 +93,11 @@ impl Module for Disco {
                     .attr("jid", format!("{}.{}", service.label, cx.hosted.domain))
                     .attr("name", service.about)
             });
-            let components = cx.hosted.settings.components.iter().map(|label| {
-                let name = format!("{label}.{}", cx.hosted.domain);
-                Element::new("item", ns::DISCO_ITEMS).attr("jid", name)
-            });
+            let components = cx.hosted.settings.components.iter();
+            let components = components
+                .map(|label| format!("{label}.{}", cx.hosted.domain))
+                .filter(|name| cx.switchboard.is_component(name))
+                .map(|name| Element::new("item", ns::DISCO_ITEMS).attr("jid", name));
             let items = Element::new("query", ns::DISCO_ITEMS).children_from(services);
             let items = items.children_from(components);
             return Ok(Answer::Payload(items));

@@ -1,12 +1,12 @@
 //! What a domain's owner lets one of its components do beyond answering for its own name (XEP-0355, XEP-0356), as modules see it.
 //!
 //! A grant is of one domain and one component, and reaches that domain's accounts alone: who speaks is the component by its very
-//! name, never an address below it. Refuses: everything that is not named here.
+//! name, never an address below it, and never whoever else has got that name. Refuses: everything that is not named here.
 
 use xmpp::jid::Jid;
 use xmpp::stanza::StanzaType;
 
-use crate::context::Hosted;
+use crate::context::{Context, Hosted};
 
 /// Requests of one namespace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -108,28 +108,39 @@ impl Grants {
 }
 
 impl Hosted {
-    /// What this sender is granted; `None`: nothing, or it is none of the domain's components.
-    pub(crate) fn grants_of(&self, from: &Jid) -> Option<&Grants> {
-        if self.settings.grants.is_empty() || from.local().is_some() || from.resource().is_some() {
-            return None;
-        }
-        let (label, domain) = from.domain().split_once('.')?;
-        let known = |grants: &&Grants| grants.label == label;
-        let found = self.settings.grants.iter().find(known);
-        found.filter(|_| domain == self.domain.as_str())
-    }
-
     /// The component of these grants.
     pub(crate) fn component(&self, grants: &Grants) -> Option<Jid> {
         Jid::parse(&format!("{}.{}", grants.label, self.domain)).ok()
     }
+}
+
+impl Context<'_> {
+    /// What this sender is granted; `None`: nothing, or it is none of the domain's components. A name is not enough: where somebody
+    /// hosts it as a domain, what the component was granted is not theirs.
+    pub(crate) fn grants_of(&self, from: &Jid) -> Option<&Grants> {
+        let all = &self.hosted.settings.grants;
+        if all.is_empty() || from.local().is_some() || from.resource().is_some() {
+            return None;
+        }
+        let (label, domain) = from.domain().split_once('.')?;
+        let found = all.iter().find(|grants| grants.label == label);
+        let own = domain == self.hosted.domain.as_str();
+        found.filter(|_| own && self.switchboard.is_component(from.domain()))
+    }
+
+    /// The component of these grants, as long as the name is one.
+    pub(crate) fn trusted(&self, grants: &Grants) -> Option<Jid> {
+        let component = self.hosted.component(grants)?;
+        let still = self.switchboard.is_component(component.domain());
+        still.then_some(component)
+    }
 
     /// Components that are told such presence, for which `wanted` says how much that is.
     pub(crate) fn told_presence(&self, wanted: Presences) -> impl Iterator<Item = Jid> + '_ {
-        let grants = self.settings.grants.iter();
+        let grants = self.hosted.settings.grants.iter();
         grants
             .filter(move |grants| grants.presence >= wanted)
-            .filter_map(move |grants| self.component(grants))
+            .filter_map(|grants| self.trusted(grants))
     }
 }
 

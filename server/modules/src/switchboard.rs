@@ -23,6 +23,10 @@ pub trait Switchboard: Send + Sync {
     /// Whether this process hosts the domain (canonical form, as [`Jid::domain`] gives it).
     fn hosts(&self, domain: &str) -> bool;
 
+    /// Whether a name is a component's of the domain above it (XEP-0114). A domain that is hosted here is none, though a component had
+    /// the name before.
+    fn is_component(&self, name: &str) -> bool;
+
     /// Sends a stanza to a domain hosted elsewhere, as this server; both addresses are set. Failures come back as error
     /// stanzas from the addressee (ROUTE-05). What it returns is over when a crash would not lose the stanza any more; `None`:
     /// it is none that is kept.

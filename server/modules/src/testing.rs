@@ -514,6 +514,15 @@ impl Switchboard for House {
         self.hosted.iter().any(|h| h.domain.as_str() == domain)
     }
 
+    fn is_component(&self, name: &str) -> bool {
+        let of = |(label, parent): (&str, &str)| {
+            let parent = self.hosted.iter().find(|h| h.domain.as_str() == parent)?;
+            let own = parent.settings.components.iter();
+            own.into_iter().find(|own| *own == label)
+        };
+        !self.hosts(name) && name.split_once('.').and_then(of).is_some()
+    }
+
     fn route(&self, stanza: Stanza) -> Option<crate::Later> {
         let to = stanza.to().expect("an addressee");
         assert!(!self.hosts(to.domain()), "ROUTE-08");

@@ -3,7 +3,7 @@
 //! A component is told its grants when it connects and when they change, and then who is online, where it may know. Whoever is
 //! granted nothing, and never was, is told nothing. Refuses: judging stanzas; modules do.
 
-use modules::hooks;
+use modules::{Switchboard as _, hooks};
 use xmpp::jid::{DomainName, Jid};
 
 use super::Router;
@@ -18,6 +18,9 @@ impl Router {
         let Some(domain) = self.tenancy.get(parent) else {
             return;
         };
+        if !self.is_component(name.as_str()) {
+            return;
+        }
         let hosted = &domain.hosted;
         let granted = hosted.settings.grants.iter().any(|own| own.label == label);
         let told = hooks::advertisements(hosted, label);

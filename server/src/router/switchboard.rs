@@ -21,6 +21,11 @@ impl Switchboard for Router {
         self.tenancy.hosts(domain)
     }
 
+    fn is_component(&self, name: &str) -> bool {
+        let found = self.tenancy.get(name);
+        found.is_some_and(|found| found.component)
+    }
+
     fn route(&self, stanza: Stanza) -> Option<modules::Later> {
         self.send_remote(stanza).map(crate::router::Later::done)
     }

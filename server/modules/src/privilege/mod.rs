@@ -87,7 +87,7 @@ async fn opened(
     iq: &Stanza,
 ) -> Result<(Errand, Element), Refusal> {
     let component = iq.from().ok_or(Condition::BadRequest)?;
-    let grants = cx.hosted.grants_of(component);
+    let grants = cx.grants_of(component);
     let grants = grants.ok_or_else(|| forbidden("this is not granted to you"))?;
     let tree = iq
         .payload()
@@ -175,7 +175,7 @@ pub(crate) async fn message(cx: &Context<'_>, message: &Stanza) {
 }
 
 async fn spoken(cx: &Context<'_>, message: &Stanza) -> Result<Stanza, Refusal> {
-    let grants = message.from().and_then(|from| cx.hosted.grants_of(from));
+    let grants = message.from().and_then(|from| cx.grants_of(from));
     if !grants.is_some_and(|grants| grants.messages) {
         return Err(forbidden("this is not granted to you"));
     }
@@ -209,7 +209,7 @@ pub(crate) fn roster_push(cx: &Context<'_>, account: &BareJid, push: &Stanza) {
         .iter()
         .filter(|g| g.hears_rosters())
     {
-        if let Some(component) = cx.hosted.component(grants) {
+        if let Some(component) = cx.trusted(grants) {
             cx.send(push.with_from(&account.clone().into()).with_to(&component));
         }
     }

@@ -58,7 +58,7 @@ pub(crate) fn hears(modules: &Modules, hosted: &Hosted, label: &str) -> Option<J
 }
 
 fn tell(cx: &Context<'_>, presence: &Stanza) {
-    for component in cx.hosted.told_presence(Presences::ManagedEntity) {
+    for component in cx.told_presence(Presences::ManagedEntity) {
         cx.send(presence.with_to(&component));
     }
 }
@@ -87,7 +87,7 @@ pub(crate) fn outbound(cx: &Context<'_>, presence: &Stanza) {
 
 /// Somebody's presence has come to one of the domain's accounts (6.4).
 pub(crate) async fn inbound(cx: &Context<'_>, presence: &Stanza) {
-    let mut told = cx.hosted.told_presence(Presences::Roster).peekable();
+    let mut told = cx.told_presence(Presences::Roster).peekable();
     let (Some(from), Some(to)) = (presence.from(), presence.to()) else {
         return;
     };

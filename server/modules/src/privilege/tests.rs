@@ -565,3 +565,30 @@ async fn a_component_is_told_what_it_may() {
         "{nothing}"
     );
 }
+
+#[tokio::test]
+async fn a_name_that_somebody_hosts_is_no_component_any_more() {
+    let all = Grants {
+        messages: true,
+        presence: Presences::Roster,
+        iq: vec![(VCARD.into(), Access::Both)],
+        delegated: delegating(&[]).delegated,
+        ..roster(Access::Both)
+    };
+    let mut house = house(all).await;
+    // Of this name, the house hosts what is no component.
+    house.settings(|settings| {
+        settings.components = vec!["rooms".into()];
+        settings.grants[0].label = "rooms".into();
+    });
+    let name = "rooms.one.example";
+    let cx = house.context("one.example");
+    let jid = Jid::parse(name).expect("an address");
+    assert!(cx.grants_of(&jid).is_none());
+    assert_eq!(cx.told_presence(Presences::ManagedEntity).count(), 0);
+    let phone = house.bind("alice@one.example/phone");
+    house
+        .iq(&phone, "get", None, "<vCard xmlns='vcard-temp'/>")
+        .await;
+    house.got_error(&phone, "item-not-found");
+}

@@ -62,7 +62,7 @@ impl Module for RosterModule {
         let session = from.filter(|_| ask.standing == Standing::Owner);
         let session = session.filter(|from| from.resource().is_some());
         // A component that the owner of the domain trusts with that (XEP-0356 3.3).
-        let grants = from.and_then(|from| cx.hosted.grants_of(from));
+        let grants = from.and_then(|from| cx.grants_of(from));
         let granted = grants.is_some_and(|grants| grants.roster.covers(ask.iq.type_()));
         if session.is_none() && !granted {
             return Err(Condition::Forbidden.into());
