@@ -99,6 +99,7 @@ pub(crate) async fn grant(Path(domain): Path<String>, Posted { desk, fields }: P
         presence: fields.text("presence").to_owned(),
         iq: lines("iq").into_iter().collect(),
         delegated: delegated.map(|(ns, rest)| (ns, names(rest))).collect(),
+        ..Grants::default()
     };
     let control = &desk.panel.control;
     match control

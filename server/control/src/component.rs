@@ -173,9 +173,7 @@ fn view(row: &DomainRow, label: &str, created: Timestamp) -> ComponentView {
     ComponentView {
         name: format!("{label}.{}", row.name),
         created,
-        grants: crate::grant::grants(row)
-            .remove(label)
-            .unwrap_or_default(),
+        grants: crate::grant::grants(row).remove(label).unwrap_or_default(),
     }
 }
 

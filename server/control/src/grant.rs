@@ -45,7 +45,7 @@ const MESSAGE: [&str; 2] = ["none", "outgoing"];
 
 /// What one component may.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Grants {
     /// Rosters of all accounts: `none`, `get`, `set` or `both`.
     pub roster: String,
@@ -59,6 +59,9 @@ pub struct Grants {
     pub iq: BTreeMap<String, String>,
     /// Namespaces that it answers in the domain's place, each with the attributes that a request must have.
     pub delegated: BTreeMap<String, Vec<String>>,
+    /// What a later version knows: kept where it stands, and refused where it is said to this one.
+    #[serde(flatten)]
+    pub others: BTreeMap<String, serde_json::Value>,
 }
 
 impl Default for Grants {
@@ -72,6 +75,7 @@ impl Default for Grants {
             presence: none(),
             iq: BTreeMap::new(),
             delegated: BTreeMap::new(),
+            others: BTreeMap::new(),
         }
     }
 }
@@ -86,6 +90,14 @@ impl Grants {
     /// # Errors
     /// Names the field, the value and what to use instead.
     fn check(&self) -> Result<()> {
+        if let Some(unknown) = self.others.keys().next() {
+            return Err(ControlError::invalid(
+                "grants",
+                unknown.as_str(),
+                "there is no such grant",
+                "Use roster, roster_push, message, presence, iq and delegated.",
+            ));
+        }
         one_of("roster", &self.roster, &ACCESS)?;
         one_of("message", &self.message, &MESSAGE)?;
         one_of("presence", &self.presence, &PRESENCE)?;
@@ -225,6 +237,7 @@ pub fn grants(row: &DomainRow) -> BTreeMap<String, Grants> {
     let components = choices.components;
     choices.grants.retain(|label, _| components.contains(label));
     for grants in choices.grants.values_mut() {
+        grants.others.clear();
         grants.iq.retain(|namespace, _| !is_kept(namespace));
         grants.delegated.retain(|namespace, _| !is_kept(namespace));
     }
@@ -274,7 +287,7 @@ mod tests {
             ),
             (r#"{"delegated":{"urn:x y":[]}}"#, "not a namespace"),
             (r#"{"delegated":{"urn:x":["a b"]}}"#, "names of attributes"),
-            (r#"{"everything":true}"#, "unknown field"),
+            (r#"{"everything":true}"#, "there is no such grant"),
         ] {
             let refused = parsed(json).expect_err(json);
             assert!(refused.contains(said), "{json}: {refused}");

@@ -84,6 +84,7 @@ impl GrantArgs {
             presence: self.presence,
             iq: self.iq.into_iter().map(halves).collect(),
             delegated: delegated.map(|(ns, list)| (ns, names(list))).collect(),
+            ..Grants::default()
         }
     }
 }

@@ -4,7 +4,7 @@
 use store::{DomainId, DomainRow, DomainStore, Store, StoreError, TenantId};
 use xmpp::jid::DomainName;
 
-use super::{BY_LAPSE, Choices, Memory, State, services, state_of};
+use super::{BY_LAPSE, Choices, Memory, State, is_readable, services, state_of};
 use crate::error::{ControlError, Result};
 use crate::event::{Event, EventKind};
 use crate::outside::{Change, ZoneChange};
@@ -167,8 +167,20 @@ impl Control {
                 .domain_get(id)
                 .await?
                 .ok_or_else(|| ControlError::not_found("domain", id))?;
+            let before = row.settings.clone();
             if !edit(&mut row) {
                 return Ok((row, false));
+            }
+            if row.settings != before && !is_readable(&before) {
+                // What this version cannot read it would throw away.
+                return Err(ControlError::State {
+                    name: row.name.to_string(),
+                    state: "kept by a later version".into(),
+                    problem:
+                        "this one cannot read all of its settings, and would lose what it cannot"
+                            .into(),
+                    remedy: "Run the later version, and change it there.".into(),
+                });
             }
             match recorded.domain_update(&row, self.now()).await {
                 Ok(true) => {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use store::DomainRow;
 
 use crate::domain::StreamChoices;
@@ -43,13 +45,39 @@ pub(crate) struct Choices {
     pub pinned: BTreeMap<String, String>,
     /// What another room or version keeps here: never lost by an edit of ours.
     #[serde(flatten)]
-    pub others: BTreeMap<String, serde_json::Value>,
+    pub others: BTreeMap<String, Value>,
 }
 
 impl Choices {
     pub(crate) fn of(row: &DomainRow) -> Self {
-        serde_json::from_str(&row.settings).unwrap_or_default()
+        of_settings(row)
     }
+}
+
+/// What of a domain's settings is wanted, of all that this version can read. What it cannot (a later one has other words for it)
+/// is as if it had not been chosen, and costs nothing else: lists, admins and switches beside it hold.
+pub(crate) fn of_settings<T: DeserializeOwned + Default>(row: &DomainRow) -> T {
+    serde_json::from_str(&row.settings).unwrap_or_else(|error| {
+        tracing::error!(domain = %row.name, %error, "not all of a domain's settings can be read");
+        let all: Map<String, Value> = serde_json::from_str(&row.settings).unwrap_or_default();
+        let mut readable = Map::new();
+        let mut found = T::default();
+        for (name, value) in all {
+            readable.insert(name.clone(), value);
+            match T::deserialize(&Value::Object(readable.clone())) {
+                Ok(more) => found = more,
+                Err(_) => {
+                    readable.remove(&name);
+                }
+            }
+        }
+        found
+    })
+}
+
+/// Whether this version can read all of a domain's settings, so that it may write them anew.
+pub(crate) fn is_readable(settings: &str) -> bool {
+    serde_json::from_str::<Choices>(settings).is_ok()
 }
 
 /// Labels of the services that a domain has on; `known` are those there are.
@@ -142,5 +170,68 @@ impl Memory {
             .as_deref()
             .and_then(|look| serde_json::from_str(look).ok())
             .unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use store::{DomainId, TenantId};
+    use xmpp::jid::DomainName;
+    use xmpp::timestamp::Timestamp;
+
+    use super::*;
+
+    fn row(settings: &str) -> DomainRow {
+        DomainRow {
+            id: DomainId(1),
+            tenant: TenantId(1),
+            name: DomainName::parse("one.example").expect("a name"),
+            label: "l".into(),
+            state: "live".into(),
+            reason: String::new(),
+            suspended_by: String::new(),
+            mode: "acme".into(),
+            token: "t".into(),
+            verified_at: None,
+            policy: "encrypted".into(),
+            allow: Vec::new(),
+            block: Vec::new(),
+            settings: settings.into(),
+            look: None,
+            checked_at: None,
+            next_check_at: None,
+            created: Timestamp(0),
+            revision: 0,
+        }
+    }
+
+    /// A version that knows more grants is being rolled out, and this one meets what it has written.
+    #[test]
+    fn what_a_later_version_adds_costs_nothing_else() {
+        let settings = r#"{"plain":false,"admins":["a@one.example"],"components":["bridge"],"later":1,
+            "grants":{"bridge":{"roster":"get","calls":"both"}}}"#;
+        let row = row(settings);
+        assert!(is_readable(&row.settings));
+        let choices = Choices::of(&row);
+        assert!(!choices.streams.plain);
+        assert_eq!(choices.streams.admins, ["a@one.example"]);
+        assert_eq!(choices.grants["bridge"].roster, "get");
+        let again = serde_json::to_value(&choices).expect("JSON");
+        assert_eq!(again["later"], 1);
+        assert_eq!(again["grants"]["bridge"]["calls"], "both");
+        let granted = crate::grant::grants(&row);
+        assert!(granted["bridge"].others.is_empty(), "nothing is made of it");
+    }
+
+    #[test]
+    fn what_cannot_be_read_costs_nothing_beside_it() {
+        let settings = r#"{"plain":false,"admins":"everybody","block_lists":["a.example"],"components":["b"]}"#;
+        let row = row(settings);
+        assert!(!is_readable(&row.settings));
+        let streams = StreamChoices::of(&row);
+        assert!(!streams.plain && streams.admins.is_empty());
+        assert_eq!(streams.block_lists, ["a.example"]);
+        assert_eq!(Choices::of(&row).components, ["b"]);
+        assert!(StreamChoices::of(&self::row("no JSON")).plain);
     }
 }

@@ -16,7 +16,9 @@ pub use self::import::{DomainImport, DomainRefused, DomainsImported, import_rows
 pub use self::joining::{JoinChoices, JoinSet, Registration};
 pub use self::list::DomainPage;
 pub use self::memory::services;
-pub(crate) use self::memory::{Choices, Memory, OrderMemory, RolloverMemory, TlsaPublished};
+pub(crate) use self::memory::{
+    Choices, Memory, OrderMemory, RolloverMemory, TlsaPublished, is_readable,
+};
 pub use self::set::DomainSet;
 pub(crate) use self::set::announce;
 pub use self::state::{Facts, Seen, State, next};

@@ -95,9 +95,9 @@ impl Default for StreamChoices {
 }
 
 impl StreamChoices {
-    /// A domain's. What cannot be read (another version's) is as if nothing had been chosen.
+    /// A domain's. What cannot be read of them (another version's) is as if it had not been chosen.
     pub fn of(row: &DomainRow) -> Self {
-        serde_json::from_str(&row.settings).unwrap_or_default()
+        super::memory::of_settings(row)
     }
 
     /// Hashes of the SCRAM mechanisms that are offered, weakest first.

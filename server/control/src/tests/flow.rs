@@ -3,6 +3,7 @@
 mod certificates;
 mod challenges;
 mod colleagues;
+mod components;
 mod factors;
 mod invites;
 mod ladder;
