@@ -125,10 +125,32 @@ impl Router {
         }
     }
 
-    /// Begins to read those block lists of a domain whose time has come.
+    /// Begins with block lists that a domain has come to follow, and leaves those that it follows no more.
     pub async fn follow_lists(&self, domain: &Domain) {
         let cx = self.modules.context(&domain.hosted, self, now());
         hooks::follow_lists(&cx).await;
+    }
+
+    /// Begins to read block lists whose time has come, of whichever domain that is served.
+    pub async fn read_lists(&self) {
+        let rows = |name: &str| Some(self.tenancy.get(name)?.hosted.store.clone());
+        let due = hooks::lists_due(&self.modules, self.tenancy.store(), rows, now());
+        let due = match due.await {
+            Ok(due) => due,
+            Err(error) => {
+                tracing::error!(%error, "which block lists are due cannot be read");
+                return;
+            }
+        };
+        for list in due {
+            let domain = self.tenancy.get(&list.name);
+            let own = |domain: &Arc<Domain>| domain.served && domain.id == list.domain;
+            // Whoever is not served reads nothing; it is asked for again.
+            if let Some(domain) = domain.filter(own) {
+                let cx = self.modules.context(&domain.hosted, self, now());
+                hooks::read_list(&cx, list).await;
+            }
+        }
     }
 
     /// Another server has opened a stream to a domain.

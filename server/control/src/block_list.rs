@@ -1,7 +1,8 @@
 //! Lists of strangers to be kept away: which a domain follows, and how that goes.
 //!
 //! A list is a pubsub node (XEP-0060) of another service, written as its URI (12.21 there) or as the service alone, whose node is
-//! then the one that such lists usually have. Refuses: reading a list; the live server does that.
+//! then the one that such lists usually have. Refuses: reading and leaving a list; the live
+//! server does that.
 
 use serde::Serialize;
 use xmpp::jid::{BareJid, Jid};
@@ -111,22 +112,6 @@ impl Control {
         };
         let chosen = StreamChoices::of(&row).block_lists;
         Ok(chosen.into_iter().map(view).collect())
-    }
-
-    /// Forgets lists that the domain follows no more.
-    pub(crate) async fn block_lists_left(&self, row: &store::DomainRow) -> Result<()> {
-        let rows = self.domain_store(row);
-        let chosen = StreamChoices::of(row).block_lists;
-        let chosen: Vec<_> = chosen.iter().filter_map(|list| parse(list)).collect();
-        for known in rows.block_lists().await? {
-            let followed = chosen
-                .iter()
-                .any(|(service, node)| service.as_str() == known.service && *node == known.node);
-            if !followed {
-                rows.block_list_leave(known.id).await?;
-            }
-        }
-        Ok(())
     }
 }
 

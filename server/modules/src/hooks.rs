@@ -38,9 +38,11 @@
 use std::sync::LazyLock;
 
 use async_trait::async_trait;
+use store::{DomainStore, DueBlockList, Store, StoreError};
 use xmpp::element::Element;
 use xmpp::jid::{BareJid, Jid};
 use xmpp::stanza::{Condition, Kind, Stanza, StanzaType};
+use xmpp::timestamp::Timestamp;
 
 use crate::ALL;
 use crate::avatars;
@@ -374,12 +376,35 @@ pub fn server_message_concerns(hosted: &Hosted, message: &Stanza) -> bool {
     with(hosted, Hooks::SERVER_MESSAGE).any(|m| m.server_message_concerns(hosted, message))
 }
 
-/// Begins to read those block lists of the domain whose time has come; asked now and then, and when the domain was changed.
+/// Begins with the block lists that the domain has come to follow and leaves those that it follows no more; asked when the domain
+/// was changed, and of those that follow any, at the start.
 pub async fn follow_lists(cx: &Context<'_>) {
-    if cx.hosted.has(Hooks::SCREENING) {
-        screening::follow(cx).await;
-        finish(cx).await;
+    if let Err(error) = screening::follow(cx).await {
+        tracing::error!(domain = %cx.hosted.domain, %error, "block lists cannot be followed");
     }
+    finish(cx).await;
+}
+
+/// Takes block lists whose time to be read has come, of any domain, each to be handed to [`read_list`] with its domain's context;
+/// asked now and then. `rows` are those of a domain of this name.
+///
+/// # Errors
+/// See [`StoreError`].
+pub async fn lists_due(
+    modules: &Modules,
+    store: &Store,
+    rows: impl Fn(&str) -> Option<DomainStore>,
+    now: Timestamp,
+) -> Result<Vec<DueBlockList>, StoreError> {
+    screening::claim(&modules.following, store, rows, now).await
+}
+
+/// Begins to read a list of the domain's that was due.
+pub async fn read_list(cx: &Context<'_>, due: DueBlockList) {
+    if let Err(error) = screening::begin(cx, due).await {
+        tracing::error!(domain = %cx.hosted.domain, %error, "a block list cannot be read");
+    }
+    finish(cx).await;
 }
 
 /// A session has ended, gracefully or not, and the switchboard no longer has it; `gone` is how it was last.

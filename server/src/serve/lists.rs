@@ -1,6 +1,6 @@
 //! Block lists that domains follow: read when a domain begins to follow one, and again when their time has come.
 //!
-//! Which are due, and what is asked, the module knows ([`modules::hooks::follow_lists`]); here is the clock. Refuses: waiting for an
+//! Which are due, the store knows, and what is asked, the module ([`modules::hooks::read_list`]); here is the clock. Refuses: waiting for an
 //! answer, which comes by itself.
 
 use std::sync::Arc;
@@ -16,6 +16,13 @@ const EVERY: Duration = Duration::from_secs(60);
 
 /// Looks again and again, until `stop`.
 pub(super) async fn follow(router: Arc<Router>, stop: CancellationToken) {
+    // What was chosen while nobody ran.
+    for domain in router.tenancy().following() {
+        if stop.is_cancelled() {
+            return;
+        }
+        router.follow_lists(&domain).await;
+    }
     let mut looks = interval_at(Instant::now(), EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -23,8 +30,6 @@ pub(super) async fn follow(router: Arc<Router>, stop: CancellationToken) {
             () = stop.cancelled() => return,
             _ = looks.tick() => {}
         }
-        for domain in router.tenancy().following() {
-            router.follow_lists(&domain).await;
-        }
+        router.read_lists().await;
     }
 }

@@ -82,7 +82,9 @@ use tokio::sync::watch;
 pub use account::{ACTIVE, AccountRow, Avatar, Opened};
 pub use archive::{ArchiveId, ArchiveQuery, Archived, NewArchived, message_hash};
 pub use audit::{AuditFilter, AuditRow};
-pub use block_list::{BLOCK_LIST_ENTRIES, BlockListEntry, BlockListRow};
+pub use block_list::{
+    BLOCK_LIST_ENTRIES, BlockListEntry, BlockListLearnt, BlockListRow, DueBlockList, FollowedRow,
+};
 pub use certificate::{CertificateRow, Identity, OrderRow};
 pub use change::{Change, ChangeFeed};
 pub use client_certificate::{Appended, ClientCertificateRow};

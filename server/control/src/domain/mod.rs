@@ -328,9 +328,6 @@ impl Control {
         if !written {
             return Err(ControlError::stale("domain", row.name.as_str()));
         }
-        if set.streams.block_lists.is_some() {
-            self.block_lists_left(&row).await?;
-        }
         self.parts.live.announce(Change::Domain(row.name.clone()));
         self.soon(&row).await?;
         self.show(actor, &row).await

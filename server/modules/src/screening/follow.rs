@@ -1,38 +1,48 @@
 //! Following a list: the domain subscribes to its node (XEP-0060 6.1), reads it from the beginning to the end, page by page where
-//! the service knows pages (XEP-0059), and from then on hears of every change.
+//! the service knows pages (XEP-0059), and from then on hears of every change ([`super::news`]).
 //!
 //! What it missed while it could not be told comes with the next reading: when the list's server has connected anew, and
-//! again after hours. What is known stays until it has been read anew, whatever becomes of the service. Refuses: the word of anybody
-//! but the service, and lists without end.
+//! again after hours, each list at a time of its own. When that is, the store says: what is known is not read again because this
+//! process has started. What is known stays until it has been read anew, whatever becomes of the service; whom the domain
+//! follows no more is told so. Refuses: the word of anybody but the service, lists without end, and more readings at once than
+//! [`READINGS`].
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::{HashMap, HashSet};
+use std::sync::Mutex;
 
-use store::BLOCK_LIST_ENTRIES;
+use dashmap::DashMap;
+use store::{BLOCK_LIST_ENTRIES, DueBlockList, FollowedRow, Store, StoreError};
 use xmpp::element::Element;
 use xmpp::jid::BareJid;
 use xmpp::ns;
 use xmpp::stanza::{Condition, Stanza, StanzaError, StanzaType};
 use xmpp::timestamp::Timestamp;
 
-use super::{Found, entries};
+use super::news::Heard;
+use super::{Found, PUBSUB, entries};
 use crate::context::{Context, Hosted};
-use crate::memory::Aging;
+use crate::info::Hooks;
+use crate::memory::{Aging, lock};
 use crate::rsm;
 
-const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
-const EVENT: &str = "http://jabber.org/protocol/pubsub#event";
-
-/// Between two readings of a list, in microseconds …
-const EVERY: i64 = 6 * 3_600_000_000;
-/// … and between two that were asked for, or of which the first came to nothing.
-const AGAIN: i64 = 600_000_000;
+/// Between two readings of a list, in microseconds; each list's are up to an [`HOUR`] closer, so that they are not all at once.
+const EVERY: i64 = 6 * HOUR;
+const HOUR: i64 = 3_600_000_000;
+/// From the beginning of one that comes to nothing to the next, and from when something was missed to when it is asked for.
+pub(super) const AGAIN: i64 = 600_000_000;
 /// Items of a page.
 const PAGE: u64 = 1_000;
-/// Questions without an answer, and answers about somebody that are remembered, in each of two generations.
-const OPEN: usize = 10_000;
+/// Readings under way in this process: what public services are asked at once.
+const READINGS: usize = 200;
+/// Lists that are noted as to be read before long.
+const WANTED: usize = 10_000;
+/// Answers about somebody that are remembered, and lists whose news are counted, in each of two generations.
 const REMEMBERED: usize = 50_000;
+const COUNTED: usize = 10_000;
 /// Bytes of what is kept of a problem.
 const PROBLEM_BYTES: usize = 500;
+/// What ids of our questions begin with.
+const ID: &str = "list-";
 
 /// A list that a domain follows.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -43,14 +53,20 @@ pub struct FollowedList {
     pub node: String,
 }
 
+impl FollowedList {
+    pub(super) fn is(&self, row: &FollowedRow) -> bool {
+        self.service.as_str() == row.service && self.node == row.node
+    }
+}
+
 /// What was asked of a service.
 #[derive(Clone, Debug)]
 struct Question {
     domain: String,
-    list: FollowedList,
-    /// In the store.
-    row: i64,
-    /// When this reading began.
+    list: FollowedRow,
+    /// Number of this reading.
+    reading: i64,
+    /// When it began.
     began: Timestamp,
     step: Step,
 }
@@ -65,43 +81,39 @@ enum Step {
     },
 }
 
-/// A reading of a list.
-#[derive(Clone, Copy, Debug)]
-struct Reading {
-    began: Timestamp,
-    failed: bool,
-    /// Somebody wants it to be read again before long.
-    wanted: bool,
-}
-
 /// What is remembered of lists; all of it is bounded and may be lost: then a list is read once more.
 #[derive(Debug)]
 pub(crate) struct Following {
-    open: Aging<String, Question>,
-    readings: Aging<(String, FollowedList), Reading>,
-    changes: AtomicU64,
+    /// The one question of each reading under way, by its id.
+    open: Mutex<HashMap<String, Question>>,
+    /// Lists of domains that may have missed something.
+    wanted: Mutex<HashSet<(String, FollowedList)>>,
+    /// How often what is known to a domain has changed: an answer from before the last change is none any more.
+    changes: DashMap<String, u64>,
     pub(super) found: Aging<String, Found>,
+    pub(super) heard: Aging<(String, FollowedList), Heard>,
 }
 
 impl Default for Following {
     fn default() -> Self {
         Self {
-            open: Aging::new(OPEN),
-            readings: Aging::new(OPEN),
-            changes: AtomicU64::default(),
+            open: Mutex::default(),
+            wanted: Mutex::default(),
+            changes: DashMap::new(),
             found: Aging::new(REMEMBERED),
+            heard: Aging::new(COUNTED),
         }
     }
 }
 
 impl Following {
-    /// How many changes of lists there have been: an answer from before the last is none any more.
-    pub(super) fn changes(&self) -> u64 {
-        self.changes.load(Ordering::Acquire)
+    /// How many changes there have been of what this domain knows.
+    pub(super) fn changes(&self, domain: &str) -> u64 {
+        self.changes.get(domain).map_or(0, |changes| *changes)
     }
 
-    fn changed(&self) {
-        self.changes.fetch_add(1, Ordering::AcqRel);
+    pub(super) fn changed(&self, domain: &str) {
+        *self.changes.entry(domain.to_owned()).or_default() += 1;
     }
 
     /// Whether this may be an answer: the id is one of ours, and it comes from whom we asked.
@@ -109,100 +121,166 @@ impl Following {
         let (Some(id), Some(from), Some(to)) = (iq.id(), iq.from(), iq.to()) else {
             return false;
         };
-        self.open.look(id, |asked| {
-            asked.is_some_and(|asked| {
-                asked.list.service.as_str() == from.as_str() && asked.domain == to.as_str()
+        id.starts_with(ID)
+            && lock(&self.open).get(id).is_some_and(|asked| {
+                asked.list.service == from.as_str() && asked.domain == to.as_str()
             })
-        })
     }
 
     fn take(&self, iq: &Stanza) -> Option<Question> {
-        let id = iq.id().filter(|_| self.expects(iq))?.to_owned();
-        let asked = self.open.get(&id)?;
-        self.open.remove(&id);
-        Some(asked)
+        let id = iq.id().filter(|_| self.expects(iq))?;
+        lock(&self.open).remove(id)
+    }
+
+    /// How many readings may begin now. Those that nobody has answered for too long are over.
+    fn room(&self, now: Timestamp) -> usize {
+        let mut open = lock(&self.open);
+        open.retain(|_, asked| (0..AGAIN).contains(&(now.0 - asked.began.0)));
+        READINGS.saturating_sub(open.len())
     }
 
     /// A server has connected to the domain: what it did not say meanwhile is to be read.
     pub(crate) fn connected(&self, hosted: &Hosted, remote: &str) {
         let theirs = |list: &&FollowedList| list.service.domain() == remote;
         for list in hosted.settings.lists.iter().filter(theirs) {
-            let key = (hosted.domain.to_string(), list.clone());
-            if let Some(reading) = self.readings.get(&key) {
-                let reading = Reading {
-                    wanted: true,
-                    ..reading
-                };
-                self.readings.insert(key, reading, 1);
+            let mut wanted = lock(&self.wanted);
+            if wanted.len() < WANTED {
+                wanted.insert((hosted.domain.to_string(), list.clone()));
             }
         }
     }
 
-    fn is_due(&self, key: &(String, FollowedList), now: Timestamp) -> bool {
-        self.readings.look(key, |reading| {
-            reading.is_none_or(|reading| {
-                let age = now.0.saturating_sub(reading.began.0);
-                age >= EVERY || (age >= AGAIN && (reading.failed || reading.wanted))
-            })
-        })
-    }
-
-    fn ended(&self, asked: &Question, failed: bool) {
-        let key = (asked.domain.clone(), asked.list.clone());
-        if let Some(reading) = self.readings.get(&key) {
-            self.readings.insert(key, Reading { failed, ..reading }, 1);
-        }
+    /// Domains with lists that may have missed something, and these.
+    fn take_wanted(&self) -> HashSet<(String, FollowedList)> {
+        std::mem::take(&mut *lock(&self.wanted))
     }
 }
 
-/// Begins to read those of the domain's lists whose time has come.
-pub(crate) async fn follow(cx: &Context<'_>) {
-    for list in &cx.hosted.settings.lists {
-        let key = (cx.hosted.domain.to_string(), list.clone());
-        if !cx.modules.following.is_due(&key, cx.now) {
-            continue;
-        }
+/// What the domain follows: nothing, where the module is off.
+fn followed<'a>(cx: &Context<'a>) -> &'a [FollowedList] {
+    match cx.hosted.has(Hooks::SCREENING) {
+        true => &cx.hosted.settings.lists,
+        false => &[],
+    }
+}
+
+/// The domain was changed, or this process has started: leaves what is not followed any more, and begins with what is new.
+pub(crate) async fn follow(cx: &Context<'_>) -> Result<(), StoreError> {
+    let followed = followed(cx);
+    let known = cx.store().block_lists_followed().await?;
+    for row in known
+        .iter()
+        .filter(|row| !followed.iter().any(|list| list.is(row)))
+    {
+        leave(cx, row).await?;
+    }
+    for list in followed
+        .iter()
+        .filter(|list| !known.iter().any(|row| list.is(row)))
+    {
         let row = cx
             .store()
             .block_list_follow(list.service.as_str(), &list.node);
-        let row = match row.await {
-            Ok(row) => row,
-            Err(error) => {
-                tracing::error!(domain = %cx.hosted.domain, %error, "a block list cannot be followed");
-                continue;
-            }
-        };
-        let reading = Reading {
-            began: cx.now,
-            failed: true,
-            wanted: false,
-        };
-        cx.modules.following.readings.insert(key, reading, 1);
-        let subscribe = Element::new("subscribe", PUBSUB)
-            .attr("node", list.node.as_str())
-            .attr("jid", cx.hosted.domain.as_str());
-        let question = Question {
-            domain: cx.hosted.domain.to_string(),
-            list: list.clone(),
-            row,
-            began: cx.now,
-            step: Step::Subscribe,
-        };
-        let asked = Element::new("pubsub", PUBSUB).child(subscribe);
-        ask(cx, question, "set", asked);
+        row.await?;
+    }
+    if followed.is_empty() {
+        return Ok(());
+    }
+    let room = cx.modules.following.room(cx.now).min(followed.len());
+    let again = Timestamp(cx.now.0.saturating_add(AGAIN));
+    let limit = u32::try_from(room).unwrap_or(u32::MAX);
+    let claimed = cx.store().block_lists_claim(cx.now, again, limit);
+    for due in claimed.await? {
+        begin(cx, due).await?;
+    }
+    Ok(())
+}
+
+/// Notes in the store what may have been missed, and takes from it what is due, of any domain: no more than may begin now.
+pub(crate) async fn claim(
+    following: &Following,
+    store: &Store,
+    rows: impl Fn(&str) -> Option<store::DomainStore>,
+    now: Timestamp,
+) -> Result<Vec<DueBlockList>, StoreError> {
+    let again = Timestamp(now.0.saturating_add(AGAIN));
+    for (domain, list) in following.take_wanted() {
+        if let Some(rows) = rows(&domain) {
+            rows.block_list_soon(list.service.as_str(), &list.node, again)
+                .await?;
+        }
+    }
+    match u32::try_from(following.room(now)).unwrap_or(u32::MAX) {
+        0 => Ok(Vec::new()),
+        room => store.block_lists_claim(now, again, room).await,
     }
 }
 
-fn ask(cx: &Context<'_>, question: Question, type_: &str, asked: Element) {
-    let id = format!("list-{:016x}", rand::random::<u64>());
+/// Begins to read a list whose time has come; one that the domain follows no more is left.
+pub(crate) async fn begin(cx: &Context<'_>, due: DueBlockList) -> Result<(), StoreError> {
+    let following = &cx.modules.following;
+    if !followed(cx).iter().any(|list| list.is(&due.list)) {
+        return leave(cx, &due.list).await;
+    }
+    // A reading that takes long is not begun twice.
+    if lock(&following.open)
+        .values()
+        .any(|asked| asked.list.id == due.list.id)
+    {
+        return Ok(());
+    }
+    let subscribe = subscription(cx, "subscribe", &due.list);
+    let question = Question {
+        domain: cx.hosted.domain.to_string(),
+        list: due.list,
+        reading: due.reading,
+        began: cx.now,
+        step: Step::Subscribe,
+    };
+    ask(cx, question, "set", subscribe);
+    Ok(())
+}
+
+/// Tells the service that the domain follows its list no more (XEP-0060 6.2), and forgets what is on it.
+async fn leave(cx: &Context<'_>, list: &FollowedRow) -> Result<(), StoreError> {
+    // Nothing hangs on the answer: a service that cannot be reached is told with the errors that its news get.
+    let id = format!("left-{:016x}", rand::random::<u64>());
+    let asked = subscription(cx, "unsubscribe", list);
+    if let Some(iq) = request(cx.hosted.domain.as_str(), list, "set", &id, asked) {
+        cx.send(iq);
+    }
+    cx.store().block_list_leave(list.id).await?;
+    cx.modules.following.changed(cx.store().name());
+    Ok(())
+}
+
+fn subscription(cx: &Context<'_>, what: &str, list: &FollowedRow) -> Element {
+    let said = Element::new(what, PUBSUB)
+        .attr("node", list.node.as_str())
+        .attr("jid", cx.hosted.domain.as_str());
+    Element::new("pubsub", PUBSUB).child(said)
+}
+
+fn request(
+    domain: &str,
+    list: &FollowedRow,
+    type_: &str,
+    id: &str,
+    asked: Element,
+) -> Option<Stanza> {
     let iq = Element::new("iq", ns::CLIENT)
-        .attr("from", question.domain.as_str())
-        .attr("to", question.list.service.as_str())
+        .attr("from", domain)
+        .attr("to", list.service.as_str())
         .attr("type", type_)
-        .attr("id", id.as_str())
+        .attr("id", id)
         .child(asked);
-    if let Ok(iq) = Stanza::from_element(&iq) {
-        cx.modules.following.open.insert(id, question, 1);
+    Stanza::from_element(&iq).ok()
+}
+
+fn ask(cx: &Context<'_>, question: Question, type_: &str, asked: Element) {
+    let id = format!("{ID}{:016x}", rand::random::<u64>());
+    if let Some(iq) = request(&question.domain, &question.list, type_, &id, asked) {
+        lock(&cx.modules.following.open).insert(id, question);
         cx.send(iq);
     }
 }
@@ -273,9 +351,15 @@ fn said(error: &StanzaError) -> String {
 async fn failed(cx: &Context<'_>, asked: &Question, error: &StanzaError) {
     let why = said(error);
     tracing::warn!(domain = %cx.hosted.domain, list = %asked.list.service, why, "a block list could not be read");
-    if let Err(error) = cx.store().block_list_failed(asked.row, &why).await {
+    if let Err(error) = cx.store().block_list_failed(asked.list.id, &why).await {
         tracing::error!(domain = %cx.hosted.domain, %error, "what is wrong with a block list cannot be kept");
     }
+}
+
+/// How much sooner than others a list is read again, in microseconds.
+fn spread(list: i64) -> i64 {
+    // A step that has no common divisor with the hour goes round through all of it.
+    list.wrapping_mul(1_618_033_989).rem_euclid(HOUR)
 }
 
 /// A page of the list: what is on it is kept, and the next one asked for, if there is one.
@@ -293,9 +377,13 @@ async fn page(
     let known = items.map(|items| entries(items, "item", PUBSUB));
     let known = known.unwrap_or_default();
     let count = items.map_or(0, |items| items.children().count() as u64);
-    let room = cx.store().block_list_add(asked.row, &known, cx.now).await?;
-    cx.modules.following.changed();
-    let read = read + count;
+    let (store, reading) = (cx.store(), Some(asked.reading));
+    let learnt = store.block_list_change(asked.list.id, &[], &known, reading);
+    let learnt = learnt.await?;
+    if learnt.changed {
+        cx.modules.following.changed(store.name());
+    }
+    let (room, read) = (learnt.room, read + count);
     let set = pubsub.and_then(|pubsub| pubsub.find("set", rsm::NS));
     let text = |name| Some(set?.find(name, rsm::NS)?.text_content());
     let last = text("last").filter(|last| !last.is_empty());
@@ -314,74 +402,11 @@ async fn page(
         true => problem,
         false => format!("only the first {BLOCK_LIST_ENTRIES} entries are kept"),
     };
-    let store = cx.store();
-    let done = store.block_list_read(asked.row, asked.began, cx.now, &problem);
-    done.await?;
-    cx.modules.following.changed();
-    cx.modules.following.ended(&asked, false);
+    let due = Timestamp(cx.now.0.saturating_add(EVERY - spread(asked.list.id)));
+    let gone = store.block_list_read(asked.list.id, asked.reading, cx.now, due, &problem);
+    if gone.await? {
+        cx.modules.following.changed(store.name());
+    }
     tracing::info!(domain = %cx.hosted.domain, list = %asked.list.service, entries = read, "a block list has been read");
-    Ok(())
-}
-
-/// Whether a message to the domain may be news of a list that it follows.
-pub(super) fn is_event(hosted: &Hosted, message: &Stanza) -> bool {
-    let Some(from) = message.from() else {
-        return false;
-    };
-    let mut lists = hosted.settings.lists.iter();
-    lists.any(|list| list.service.as_str() == from.as_str()) && message.has_child("event", EVENT)
-}
-
-/// News of lists (XEP-0060 7.1.2.1, 7.2.2.1, 8.4.3, 8.5.3).
-pub(super) async fn event(cx: &Context<'_>, message: &Stanza) {
-    let (Some(from), Ok(tree)) = (message.from(), message.payload()) else {
-        return;
-    };
-    let Some(event) = tree.find("event", EVENT) else {
-        return;
-    };
-    for news in event.children() {
-        let node = news.get_attr("node");
-        let theirs = |list: &&FollowedList| {
-            list.service.as_str() == from.as_str() && Some(list.node.as_str()) == node
-        };
-        let Some(list) = cx.hosted.settings.lists.iter().find(theirs) else {
-            continue;
-        };
-        if let Err(error) = learn(cx, list, news).await {
-            tracing::error!(domain = %cx.hosted.domain, %error, "news of a block list cannot be kept");
-        }
-        cx.modules.following.changed();
-    }
-}
-
-async fn learn(
-    cx: &Context<'_>,
-    list: &FollowedList,
-    news: &Element,
-) -> Result<(), store::StoreError> {
-    let store = cx.store();
-    let row = store
-        .block_list_follow(list.service.as_str(), &list.node)
-        .await?;
-    match news.name() {
-        "items" => {
-            for gone in entries(news, "retract", EVENT) {
-                store.block_list_remove(row, &gone).await?;
-            }
-            let new = entries(news, "item", EVENT);
-            store.block_list_add(row, &new, cx.now).await?;
-        }
-        "purge" => {
-            // Whatever has come until this very moment.
-            let since = Timestamp(cx.now.0 + 1);
-            store.block_list_read(row, since, cx.now, "").await?;
-        }
-        "delete" => {
-            let problem = "the service has taken the list down; what was known of it stays";
-            store.block_list_failed(row, problem).await?;
-        }
-        _ => {}
-    }
     Ok(())
 }

@@ -8,6 +8,7 @@
 //! domain itself.
 
 mod follow;
+mod news;
 
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use xmpp::jid::Jid;
 use xmpp::stanza::{Condition, Stanza, StanzaType};
 
 pub use self::follow::FollowedList;
-pub(crate) use self::follow::{Following, follow};
+pub(crate) use self::follow::{Following, begin, claim, follow};
 use crate::content::Content;
 use crate::context::{Context, Hosted, Refusal, Standing};
 use crate::hooks::{self, Module};
@@ -33,6 +34,7 @@ pub const SCREENING: &str = "screening";
 /// The module.
 pub(crate) struct Screening;
 
+const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
 /// What a room says about its occupants (XEP-0045).
 const ROOM_USER: &str = "http://jabber.org/protocol/muc#user";
 /// How long an answer is believed, in microseconds: another process may have heard of a change.
@@ -57,7 +59,7 @@ static INFO: ModuleInfo = ModuleInfo {
 /// What somebody was found to be.
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
-    /// As of this many changes of lists.
+    /// As of this many changes of what the domain knows.
     changes: u64,
     at: i64,
     list: Option<Arc<str>>,
@@ -77,7 +79,7 @@ impl Module for Screening {
             return false;
         }
         let unknown = |peer: &Jid| {
-            !is_own(hosted.store.name(), peer)
+            !is_own(hosted, peer)
                 && !modules.directed.any(glance.account(), peer)
                 && modules.rosters.look(glance.account(), |known| match known {
                     Some(Some(roster)) => roster.get(peer.bare_str()).is_none(),
@@ -113,11 +115,11 @@ impl Module for Screening {
     }
 
     fn server_message_concerns(&self, hosted: &Hosted, message: &Stanza) -> bool {
-        follow::is_event(hosted, message)
+        news::is_event(hosted, message)
     }
 
     async fn server_message(&self, cx: &Context<'_>, message: &Stanza) {
-        follow::event(cx, message).await;
+        news::event(cx, message).await;
     }
 }
 
@@ -125,10 +127,20 @@ fn has_lists(hosted: &Hosted) -> bool {
     !hosted.settings.lists.is_empty() || !hosted.settings.kept_away.is_empty()
 }
 
-/// The domain, its services and its components.
-fn is_own(domain: &str, who: &Jid) -> bool {
-    let rest = who.domain().strip_suffix(domain);
-    rest.is_some_and(|label| label.is_empty() || label.ends_with('.'))
+/// The domain and its services. What else is below its name may be anybody's.
+fn is_own(hosted: &Hosted, who: &Jid) -> bool {
+    let rest = who.domain().strip_suffix(hosted.store.name());
+    match rest.map(|label| label.strip_suffix('.')) {
+        Some(Some(label)) => hooks::services_of(hosted).any(|service| service.label == label),
+        Some(None) => who.domain() == hosted.store.name(),
+        None => false,
+    }
+}
+
+/// One of the domain's programs.
+fn is_component(cx: &Context<'_>, who: &Jid) -> bool {
+    let parent = who.domain().split_once('.').map(|(_, parent)| parent);
+    parent == Some(cx.store().name()) && cx.switchboard.is_component(who.domain())
 }
 
 /// Who lets a room invite the account (XEP-0045 7.8.2).
@@ -194,7 +206,7 @@ fn kept_away(list: &str) -> Refusal {
 /// on it.
 async fn listed(cx: &Context<'_>, who: &Jid) -> Option<Arc<str>> {
     let domain = cx.store().name();
-    if is_own(domain, who) {
+    if is_own(cx.hosted, who) || is_component(cx, who) {
         return None;
     }
     if cx.hosted.kept_away.blocks(who) {
@@ -205,7 +217,7 @@ async fn listed(cx: &Context<'_>, who: &Jid) -> Option<Arc<str>> {
     }
     let following = &cx.modules.following;
     let key = format!("{domain} {}", who.bare_str());
-    let changes = following.changes();
+    let changes = following.changes(domain);
     if let Some(found) = following.found.get(&key)
         && found.changes == changes
         && cx.now.0.saturating_sub(found.at) < BELIEVED

@@ -25,9 +25,25 @@ fn hex(who: &str) -> String {
 async fn following() -> (House, String) {
     let mut house = House::new().await;
     house.settings(|settings| settings.lists = vec![list()]);
-    follow(&house.context("one.example")).await;
+    follow(&house.context("one.example"))
+        .await
+        .expect("followed");
     let question = house.take_sent();
     (house, question)
+}
+
+/// What is done every minute, in this process or another.
+async fn look_of(house: &House, following: &Following) {
+    let cx = house.context("one.example");
+    let rows = |_: &str| Some(house.store().clone());
+    let due = claim(following, &house.database, rows, cx.now).await;
+    for due in due.expect("claimed") {
+        begin(&cx, due).await.expect("begun");
+    }
+}
+
+async fn look(house: &House) {
+    look_of(house, &house.modules().following).await;
 }
 
 /// The id of an iq.
@@ -119,10 +135,10 @@ async fn a_list_is_subscribed_to_and_read_to_its_end() {
     let lists = house.store().block_lists().await.expect("read");
     assert_eq!((lists[0].entries, lists[0].problem.as_str()), (3, ""));
     assert!(lists[0].read.is_some());
-    follow(&house.context("one.example")).await;
+    look(&house).await;
     assert_eq!(house.take_sent(), "", "it is not read again at once");
     house.later(6 * 3_600);
-    follow(&house.context("one.example")).await;
+    look(&house).await;
     assert!(house.take_sent().contains("<subscribe "));
 }
 
@@ -297,15 +313,15 @@ async fn what_is_known_stays_while_the_service_is_out_of_reach() {
             .clone()
     };
     house.later(6 * 3_600);
-    follow(&house.context("one.example")).await;
+    look(&house).await;
     refused(&house, &house.take_sent(), "remote-server-timeout").await;
     assert_eq!(problem().await, "remote-server-timeout");
     assert!(!gets_through(&house, HELLO).await);
-    follow(&house.context("one.example")).await;
+    look(&house).await;
     house.clear();
     assert_eq!(house.take_sent(), "", "not at once");
     house.later(600);
-    follow(&house.context("one.example")).await;
+    look(&house).await;
     // It does not let us subscribe, and may be read all the same.
     refused(&house, &house.take_sent(), "not-allowed").await;
     let page = house.take_sent();
@@ -325,7 +341,7 @@ async fn what_is_known_stays_while_the_service_is_out_of_reach() {
             .modules()
             .server_connected(house.context("one.example").hosted, SERVICE);
         house.later(later);
-        follow(&house.context("one.example")).await;
+        look(&house).await;
         house.take_sent()
     };
     assert_eq!(again(10).await, "");
@@ -336,7 +352,7 @@ async fn what_is_known_stays_while_the_service_is_out_of_reach() {
 async fn answers_of_others_and_nonsense_change_nothing() {
     let house = read(&[&hex(SPAMMER)]).await;
     house.later(6 * 3_600);
-    follow(&house.context("one.example")).await;
+    look(&house).await;
     let subscribe = house.take_sent();
     let stranger = format!(
         "<iq from='mallory.example' to='one.example' type='result' id='{}'/>",
@@ -386,4 +402,146 @@ async fn the_owner_s_own_list_and_a_list_that_is_left() {
     assert!(gets_through(&house, &HELLO.replace(SPAMMER, "y@other.example")).await);
     house.settings(|settings| settings.off = vec![SCREENING.into()]);
     assert!(gets_through(&house, HELLO).await);
+}
+
+#[tokio::test]
+async fn an_answer_is_forgotten_only_when_what_its_own_domain_knows_has_changed() {
+    let house = read(&[&hex(SPAMMER)]).await;
+    let following = &house.modules().following;
+    let changes = following.changes("one.example");
+    assert!(changes > 0);
+    house.later(6 * 3_600);
+    look(&house).await;
+    assert!(result(&house, &house.take_sent(), "").await);
+    assert!(result(&house, &house.take_sent(), &items(&[&hex(SPAMMER)], "")).await);
+    let known = format!("<items node='{NODE}'><item id='{}'/></items>", hex(SPAMMER));
+    news(&house, SERVICE, &known).await;
+    let nobody = format!("<items node='{NODE}'><retract id='x.example'/></items>");
+    news(&house, SERVICE, &nobody).await;
+    assert_eq!(
+        following.changes("one.example"),
+        changes,
+        "nothing was learnt"
+    );
+    news(&house, SERVICE, &known.replace(&hex(SPAMMER), "x.example")).await;
+    assert!(following.changes("one.example") > changes);
+    assert_eq!(following.changes("two.example"), 0);
+}
+
+#[tokio::test]
+async fn a_list_that_changes_too_fast_is_read_instead() {
+    let house = read(&[&hex(SPAMMER)]).await;
+    let many: String = (0..1_001)
+        .map(|n| format!("<retract id='x{n}.example'/>"))
+        .collect();
+    let mut flood = format!(
+        "<items node='{NODE}'>{many}<retract id='{}'/></items>",
+        hex(SPAMMER)
+    );
+    news(&house, SERVICE, &flood).await;
+    assert!(!gets_through(&house, HELLO).await, "none of it is taken");
+    flood = format!(
+        "<items node='{NODE}'><retract id='{}'/></items>",
+        hex(SPAMMER)
+    );
+    news(&house, SERVICE, &flood).await;
+    assert!(
+        !gets_through(&house, HELLO).await,
+        "nor what follows at once"
+    );
+    house.clear();
+    house.later(600);
+    look(&house).await;
+    assert!(house.take_sent().contains("<subscribe "), "it is read anew");
+    news(&house, SERVICE, &flood).await;
+    assert!(
+        gets_through(&house, HELLO).await,
+        "a minute later it may speak"
+    );
+}
+
+#[tokio::test]
+async fn a_clock_that_goes_back_in_a_reading_empties_no_list() {
+    let house = read(&[&hex(SPAMMER)]).await;
+    house.later(6 * 3_600);
+    look(&house).await;
+    assert!(result(&house, &house.take_sent(), "").await);
+    house.later(-3_600);
+    assert!(result(&house, &house.take_sent(), &items(&[&hex(SPAMMER)], "")).await);
+    assert!(!gets_through(&house, HELLO).await);
+}
+
+#[tokio::test]
+async fn only_what_is_the_domain_s_own_passes_by_its_lists() {
+    let mut house = read(&[]).await;
+    house.settings(|settings| {
+        settings.components = vec!["bridge".into()];
+        let names = [
+            "spam.one.example",
+            "a.b.one.example",
+            "rooms.one.example",
+            "bridge.one.example",
+        ];
+        settings.kept_away = names
+            .map(|name| Jid::parse(name).expect("an address"))
+            .into();
+    });
+    for (host, through) in [
+        ("spam.one.example", false),
+        ("a.b.one.example", false),
+        ("rooms.one.example", true),
+        ("bridge.one.example", true),
+        ("one.example", true),
+    ] {
+        let message = HELLO.replace("bad.example", host);
+        assert_eq!(gets_through(&house, &message).await, through, "{host}");
+    }
+}
+
+#[tokio::test]
+async fn the_service_of_a_list_that_is_left_is_told_so() {
+    let mut house = read(&[&hex(SPAMMER)]).await;
+    house.settings(|settings| {
+        settings.lists = Vec::new();
+        settings.off = vec![SCREENING.into()];
+    });
+    follow(&house.context("one.example")).await.expect("left");
+    let left = house.take_sent();
+    assert!(
+        left.contains("<unsubscribe node='muc_bans_sha256' jid='one.example'/>")
+            && left.contains("to='rtbl.example'"),
+        "{left}"
+    );
+    assert!(house.store().block_lists().await.expect("read").is_empty());
+    follow(&house.context("one.example")).await.expect("left");
+    house.sent("");
+}
+
+#[tokio::test]
+async fn what_is_due_the_store_says_and_so_much_at_once() {
+    let house = read(&[&hex(SPAMMER)]).await;
+    // A process that starts, and remembers nothing.
+    let fresh = Following::default();
+    look_of(&house, &fresh).await;
+    house.sent("");
+    // Many lists at once, of which none answers.
+    let mut house = house;
+    let many = (0..205).map(|n| FollowedList {
+        service: xmpp::jid::BareJid::parse(&format!("s{n}.example")).expect("an address"),
+        node: NODE.into(),
+    });
+    let many: Vec<_> = many.collect();
+    for list in &many {
+        let row = house.store().block_list_follow(list.service.as_str(), NODE);
+        row.await.expect("followed");
+    }
+    house.settings(|settings| settings.lists = many);
+    let asked = async |house: &House| {
+        look(house).await;
+        std::iter::from_fn(|| Some(house.take_sent()).filter(|sent| !sent.is_empty())).count()
+    };
+    assert_eq!(asked(&house).await, 200);
+    assert_eq!(asked(&house).await, 0, "as long as nobody answers");
+    house.later(600);
+    assert_eq!(asked(&house).await, 200, "the oldest come first again");
 }

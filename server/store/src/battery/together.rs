@@ -50,7 +50,7 @@ battery! {
         store.series_add(NOW, &[(Whose::Domain(row.id), Activity::default())]).await.expect("added");
         d.told_set("{}").await.expect("set");
         let list = d.block_list_follow("rtbl.example", "n").await.expect("followed");
-        assert!(d.block_list_add(list, &[[1; 32]], NOW).await.expect("kept"));
+        assert!(d.block_list_change(list, &[], &[[1; 32]], None).await.expect("kept").changed);
 
         // Every table there is, so that a new one has to be put either here or above.
         let not_of_a_domain = [

@@ -86,8 +86,21 @@ battery! {
         assert_ne!(d.block_list_follow("rtbl.example", "m").await.expect("followed"), list);
         let (a, b, c) = ([1; 32], [2; 32], [3; 32]);
         let at = |seconds: i64| Timestamp(NOW.0 + seconds);
-        assert!(d.block_list_add(list, &[a, b, a], NOW).await.expect("kept"));
-        assert!(other.block_list_add(list, &[c], NOW).await.expect("asked"), "another's list");
+        let claim = async |now| store.block_lists_claim(now, at(600), 9).await.expect("claimed");
+        assert!(other.block_lists_claim(NOW, at(600), 9).await.expect("asked").is_empty());
+        let mine = d.block_lists_claim(NOW, at(600), 9).await.expect("claimed");
+        assert_eq!(mine.len(), 2, "both of them are new");
+        assert!(mine.iter().all(|due| due.domain == d.id() && due.name == "example.com"));
+        let first = mine.into_iter().find(|due| due.list.id == list).expect("due").reading;
+        assert!(claim(at(599)).await.is_empty(), "somebody reads them");
+        let change = async |d: &DomainStore, gone: &[BlockListEntry], new: &[BlockListEntry], reading| {
+            let learnt = d.block_list_change(list, gone, new, reading).await.expect("kept");
+            assert!(learnt.room);
+            learnt.changed
+        };
+        assert!(change(&d, &[], &[a, b, a], Some(first)).await);
+        assert!(!change(&d, &[], &[a, b], Some(first)).await, "nothing new");
+        assert!(!change(&other, &[a], &[c], None).await, "another's list");
         let on = async |d: &DomainStore, entry| !d.block_listed(&entry, &[9; 32]).await.expect("read").is_empty();
         assert!(on(&d, a).await && on(&d, b).await && !on(&d, c).await && !on(&other, a).await);
         assert_eq!(d.block_listed(&[9; 32], &b).await.expect("read"), [("rtbl.example".into(), "n".into())]);
@@ -95,22 +108,37 @@ battery! {
         let row = |lists: Vec<BlockListRow>| lists.into_iter().find(|row| row.id == list).expect("there");
         let failed = row(d.block_lists().await.expect("read"));
         assert_eq!((failed.entries, failed.read, failed.problem.as_str()), (2, None, "out of reach"));
-        // The next reading finds one of them, and a new one.
-        assert!(d.block_list_add(list, &[b, c], at(2)).await.expect("kept"));
-        other.block_list_read(list, at(9), at(9), "").await.expect("asked");
+        // The next reading finds one of them, and a new one comes meanwhile. The clock has gone back: that decides nothing.
+        let second = claim(at(600)).await.into_iter().find(|due| due.list.id == list).expect("due again").reading;
+        let third = store.block_lists_claim(at(600), NOW, 9).await.expect("claimed");
+        let third = third.into_iter().find(|due| due.list.id == list).expect("due again").reading;
+        assert!(first < second && second < third);
+        assert!(!change(&d, &[], &[b], Some(third)).await);
+        assert!(change(&d, &[], &[c], None).await);
+        assert!(!other.block_list_read(list, third + 1, at(9), at(9), "").await.expect("asked"));
         assert!(on(&d, a).await, "nobody else says what has gone");
-        d.block_list_read(list, at(1), at(3), "").await.expect("kept");
+        assert!(d.block_list_read(list, third, at(3), at(700), "").await.expect("kept"));
         assert!(!on(&d, a).await && on(&d, b).await && on(&d, c).await);
         let read = row(d.block_lists().await.expect("read"));
         assert_eq!((read.entries, read.read, read.problem.as_str()), (2, Some(at(3)), ""));
-        other.block_list_remove(list, &b).await.expect("asked");
-        assert!(on(&d, b).await);
-        d.block_list_remove(list, &b).await.expect("removed");
-        assert!(!on(&d, b).await);
+        let due = async |now| claim(now).await.iter().any(|due| due.list.id == list);
+        other.block_list_soon("rtbl.example", "n", at(5)).await.expect("asked");
+        assert!(!due(at(650)).await);
+        d.block_list_soon("rtbl.example", "n", at(660)).await.expect("asked");
+        d.block_list_soon("rtbl.example", "n", at(690)).await.expect("asked");
+        assert!(due(at(660)).await, "the sooner of both");
+        assert!(change(&d, &[b, a], &[], None).await);
+        assert!(!on(&d, b).await && on(&d, c).await);
+        assert!(!other.block_list_purge(list).await.expect("asked"));
+        assert!(d.block_list_purge(list).await.expect("purged") && !on(&d, c).await);
+        assert!(change(&d, &[], &[c], None).await);
+        let followed = d.block_lists_followed().await.expect("read");
+        assert_eq!(followed.len(), 2);
         let many: Vec<BlockListEntry> = (0..BLOCK_LIST_ENTRIES)
             .map(|n| std::array::from_fn(|i| n.to_be_bytes().get(i).copied().unwrap_or(7)))
             .collect();
-        assert!(!d.block_list_add(list, &many, at(4)).await.expect("kept"), "one too many");
+        let learnt = d.block_list_change(list, &[], &many, None).await.expect("kept");
+        assert!(learnt.changed && !learnt.room, "one too many");
         assert_eq!(row(d.block_lists().await.expect("read")).entries, BLOCK_LIST_ENTRIES);
         other.block_list_leave(list).await.expect("asked");
         assert!(on(&d, c).await);
