@@ -33,7 +33,7 @@ impl Bind {
         std::fs::write(&key, made.stdout).expect("key");
         let mut config = format!(
             r#"include "{key}";
-options {{ directory "{dir}"; pid-file none; session-keyfile none; listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; recursion yes; allow-recursion {{ 127.0.0.0/8; }}; dnssec-validation no; notify no; }};
+options {{ directory "{dir}"; pid-file none; session-keyfile none; listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; recursion yes; allow-recursion {{ 127.0.0.0/8; }}; dnssec-validation no; notify no; max-records-per-type 0; }};
 controls {{}};
 "#,
             key = key.display(),
@@ -62,7 +62,11 @@ controls {{}};
             let label = name.trim_end_matches(".example");
             delegations.push_str(&format!("{label} IN NS ns.hosting\n"));
         }
-        zone("example", &delegations, "");
+        zone(
+            "example",
+            &delegations,
+            "allow-update { key \"platform\"; };",
+        );
         let file = dir.path().join("named.conf");
         std::fs::write(&file, config).expect("configuration");
         let mut service = Service::start(

@@ -4,7 +4,11 @@
 //! An [`Observation`] is plain data: it is kept with the domain (as JSON), shown, and compared with the desired records by
 //! [`crate::findings`]. A question that could not be asked is in it as such; nothing here decides anything.
 
+mod bounds;
 mod http;
+mod sight;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,14 +17,18 @@ use std::time::Duration;
 use dna::{Answer, Lookup, Outcome, RecordData, RecordType, Security, ServerAnswer};
 use futures_util::stream::{self, StreamExt as _};
 
+pub use self::bounds::Beyond;
+use self::bounds::RECORDS;
+pub(crate) use self::bounds::{LOOKED_AT, cut};
 use self::http::http;
 pub use self::http::{HttpDoor, HttpFault, HttpView};
+use self::sight::{canonical, sight};
 pub use self::view::{
     Answered, CaaProperty, CaaView, Data, HostMetaView, Observation, PoshView, Rtype, SetView,
     Sight, TargetView, question,
 };
 use crate::domain::Seen;
-use crate::findings::{doubled_name, holds, rtype};
+use crate::findings::{doubled_name, holds, rtype, same};
 use crate::records::{Certified, DesiredRecord, DomainFacts, Mode, Purpose, RecordValue, SERVICES};
 use crate::suffix::registrable;
 
@@ -36,6 +44,8 @@ pub struct Ours<'a> {
     pub target: &'a str,
     /// Names of its TLSA sets; none unless DANE is chosen.
     pub tlsa: &'a [String],
+    /// What each of them is to hold, spelled as in zone files.
+    pub tlsa_records: &'a [String],
     /// Eyes on its website, and the port of that; asked only where POSH is chosen, …
     pub web: (&'a dyn dna::Fetch, u16),
     /// … or where there is something that it may tell apps in browsers.
@@ -100,7 +110,15 @@ pub async fn look(
     patience: Duration,
 ) -> Observation {
     let ascii = domain.ascii();
-    let eyes = &Eyes { lookup, patience };
+    let is_wanted = |data: &Data| match data {
+        Data::Other(text) => ours.tlsa_records.contains(text),
+        _ => desired.iter().any(|record| same(record, data)),
+    };
+    let eyes = &Eyes {
+        lookup,
+        patience,
+        is_wanted: &is_wanted,
+    };
     let mut seen = Observation::default();
     let (zone, missing, name_servers) = eyes.zone(&ascii).await;
     seen.zone = zone;
@@ -229,6 +247,8 @@ pub async fn look(
 struct Eyes<'a> {
     lookup: &'a dyn Lookup,
     patience: Duration,
+    /// Is this what one of the domain's records is to hold?
+    is_wanted: &'a (dyn Fn(&Data) -> bool + Sync),
 }
 
 impl Eyes<'_> {
@@ -271,7 +291,7 @@ impl Eyes<'_> {
             .into_iter()
             .map(|answer| Answered {
                 asked: answer.server,
-                sight: sight(answer.answer, rtype),
+                sight: sight(name, answer.answer, rtype, self.is_wanted),
                 secure: false,
             })
             .collect();
@@ -280,7 +300,7 @@ impl Eyes<'_> {
         SetView {
             resolver: Some(Answered {
                 asked: resolver.asked.clone(),
-                sight: sight(resolver, rtype),
+                sight: sight(name, resolver, rtype, self.is_wanted),
                 secure,
             }),
             servers,
@@ -312,6 +332,7 @@ impl Eyes<'_> {
                             })
                             .collect::<BTreeSet<_>>()
                             .into_iter()
+                            .take(RECORDS)
                             .collect(),
                         _ => Vec::new(),
                     };
@@ -356,10 +377,12 @@ impl Eyes<'_> {
                         })
                         .collect();
                     if !properties.is_empty() {
+                        let (properties, beyond) = bounds::properties(properties);
                         return CaaView {
                             owner: candidate.to_owned(),
                             properties,
                             failed: None,
+                            beyond,
                         };
                     }
                 }
@@ -367,8 +390,8 @@ impl Eyes<'_> {
                 Outcome::Failed(why) => {
                     return CaaView {
                         owner: candidate.to_owned(),
-                        properties: Vec::new(),
                         failed: Some(why),
+                        ..CaaView::default()
                     };
                 }
             }
@@ -392,6 +415,7 @@ impl Eyes<'_> {
         };
         let mut failed = false;
         for answer in [v4, v6] {
+            let lost = answer.is_lost(name);
             if let Some(alias) = answer.aliases.last() {
                 view.alias = Some(canonical(alias));
             }
@@ -405,9 +429,10 @@ impl Eyes<'_> {
                     );
                 }
                 Outcome::NoRecords { .. } => {}
-                Outcome::Failed(_) => failed = true,
+                Outcome::Failed(_) => failed |= !lost,
             }
         }
+        view.addresses.truncate(RECORDS);
         view.secure &= !view.addresses.is_empty();
         view.resolves = match (view.addresses.is_empty(), failed) {
             (false, _) => Seen::Yes,
@@ -415,68 +440,5 @@ impl Eyes<'_> {
             (true, false) => Seen::No,
         };
         view
-    }
-}
-
-fn canonical(name: &str) -> String {
-    name.trim_end_matches('.').to_ascii_lowercase()
-}
-
-fn sight(answer: Answer, wanted: Rtype) -> Sight {
-    if answer.security == Security::Bogus {
-        return Sight::Bogus;
-    }
-    match answer.outcome {
-        Outcome::Failed(why) => Sight::Failed(why),
-        Outcome::NoRecords { .. } => Sight::Nothing,
-        Outcome::Found(records) => {
-            let mut data: Vec<Data> = records
-                .into_iter()
-                .filter_map(|record| match (record.data, wanted) {
-                    (RecordData::Txt(text), Rtype::Txt) => Some(Data::Txt(text)),
-                    (
-                        RecordData::Srv {
-                            priority,
-                            weight,
-                            port,
-                            target,
-                        },
-                        Rtype::Srv,
-                    ) => Some(Data::Srv {
-                        priority,
-                        weight,
-                        port,
-                        target: canonical(&target),
-                    }),
-                    (RecordData::Cname(target), Rtype::Cname) => {
-                        Some(Data::Cname(canonical(&target)))
-                    }
-                    (
-                        RecordData::Tlsa {
-                            usage,
-                            selector,
-                            matching,
-                            data,
-                        },
-                        Rtype::Tlsa,
-                    ) => Some(Data::Other(format!(
-                        "{usage} {selector} {matching} {}",
-                        data_encoding::HEXLOWER.encode(&data)
-                    ))),
-                    _ => None,
-                })
-                .collect();
-            data.sort();
-            data.dedup();
-            if data.is_empty() {
-                Sight::Nothing
-            } else {
-                Sight::Records {
-                    data,
-                    ttl_seconds: answer.ttl_seconds,
-                    aliased: wanted != Rtype::Cname && !answer.aliases.is_empty(),
-                }
-            }
-        }
     }
 }

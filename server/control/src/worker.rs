@@ -239,16 +239,17 @@ impl Control {
             self.publish_target(&row, &target, &mut memory).await;
         }
         let patience = QUESTION.min(Duration::from_secs(u64::from(pace.look_seconds)));
-        let tlsa = memory
-            .rollover
-            .tlsa
-            .as_ref()
-            .map(|published| published.owners.clone())
+        let published = memory.rollover.tlsa.as_ref();
+        let tlsa = published.map(|published| published.owners.clone());
+        let spelled = |key: &String| rollover::record_of(key).spelled();
+        let tlsa_records: Vec<String> = published
+            .map(|published| published.keys.iter().map(spelled).collect())
             .unwrap_or_default();
         let ports = self.web_ports();
         let ours = Ours {
             target: &target,
-            tlsa: &tlsa,
+            tlsa: &tlsa.unwrap_or_default(),
+            tlsa_records: &tlsa_records,
             web: (&*self.parts.fetch, self.settings().website_port),
             host_meta: !self.settings().web.is_empty() && row.verified_at.is_some(),
             certified: &certified(&facts, self.settings()),

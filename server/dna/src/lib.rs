@@ -26,7 +26,7 @@ use xmpp::timestamp::Timestamp;
 pub use self::delegation::{Delegation, Target};
 pub use self::fetch::{Fetch, FetchError, Post, Reply, Url};
 pub use self::lookup::{
-    Answer, Lookup, Outcome, Record, RecordData, RecordType, Security, ServerAnswer,
+    ALIASES, Answer, Lookup, Outcome, Record, RecordData, RecordType, Security, ServerAnswer,
 };
 pub use self::pkix::{Anchors, PresentedChain};
 pub use self::policy::{Policy, PolicyLevel};

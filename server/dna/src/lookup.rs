@@ -4,9 +4,13 @@
 //! implements [`Lookup`] over a real resolver, tests over a table. Refuses: a bool for security; it has four values
 //! (RFC 4033 5), and only one of them lets an answer prove anything.
 
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use async_trait::async_trait;
+
+/// An alias chain ends after this many: resolvers follow about as many (BIND eleven, Unbound twelve).
+pub const ALIASES: usize = 12;
 
 /// Record types that are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -211,6 +215,20 @@ impl Answer {
         }
     }
 
+    /// Did the aliases of `name`, which was asked for, lead in a circle, or through too many to follow? Then there is nothing at
+    /// its end for anybody, however the servers put it: some deny, some fail.
+    pub fn is_lost(&self, name: &str) -> bool {
+        if !self.records().is_empty() {
+            return false;
+        }
+        let mut passed = HashSet::from([name.trim_end_matches('.').to_ascii_lowercase()]);
+        self.aliases.len() >= ALIASES
+            || self
+                .aliases
+                .iter()
+                .any(|alias| !passed.insert(alias.clone()))
+    }
+
     /// The addresses among the records.
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> + '_ {
         self.records()
@@ -241,6 +259,29 @@ pub trait Lookup: Send + Sync {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn aliases_in_a_circle_or_too_many_lead_nowhere() {
+        let lost = |aliases: &[&str]| {
+            let mut answer = Answer::failed("SERVFAIL", "resolver");
+            answer.aliases = aliases.iter().map(|&alias| alias.to_owned()).collect();
+            answer.is_lost("A.example.")
+        };
+        assert!(!lost(&[]) && !lost(&["b.example", "c.example"]));
+        assert!(lost(&["a.example"]) && lost(&["b.example", "a.example"]));
+        assert!(lost(&["b.example", "c.example", "b.example"]));
+        let chain: Vec<String> = (0..ALIASES).map(|at| format!("{at}.example")).collect();
+        let chain: Vec<&str> = chain.iter().map(String::as_str).collect();
+        assert!(lost(&chain) && !lost(&chain[1..]));
+        let mut found = Answer::failed("", "");
+        found.outcome = Outcome::Found(vec![Record {
+            name: "a.example".into(),
+            ttl_seconds: 1,
+            data: RecordData::Txt("here".into()),
+        }]);
+        found.aliases = vec!["a.example".into()];
+        assert!(!found.is_lost("a.example"), "what was found was found");
+    }
 
     #[test]
     fn the_weaker_security_wins() {

@@ -30,6 +30,8 @@ codes! {
     NAMESERVERS_DISAGREE "nameservers-disagree" "The zone's name servers give different answers." "Wait until the change has reached all of them; if it does not within an hour, ask your DNS host.";
     RESOLVER_UNKNOWN "resolver-unknown" "The question could not be asked." "Nothing to do: it is asked again by itself.";
     RESOLVER_STALE "resolver-stale" "Your name servers have the record; resolvers still remember the former answer." "Wait until the former answer's lifetime is over.";
+    ALIAS_LOOP "alias-loop" "The name is an alias (CNAME) that leads in a circle, or through too many others, so nobody finds anything there." "Delete the alias, and publish the record itself.";
+    ANSWER_TOO_LARGE "answer-too-large" "More stands at the name than is looked at: too many records, or one that is too long." "Delete what is not needed there.";
     OWNERSHIP_MISSING "ownership-missing" "The record that shows the domain is yours is not there." "Publish the TXT record.";
     OWNERSHIP_MISMATCH "ownership-mismatch" "The record that shows the domain is yours holds another token." "Replace its text by the one shown.";
     NAME_DOUBLED "name-doubled" "The DNS host has added the zone's name once more: the record's name (or target) ends in it twice." "Use the relative name, or end the name with a dot.";

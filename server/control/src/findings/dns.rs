@@ -8,12 +8,16 @@ use super::{
     Finding, Severity, finding, holds, persist, rtype, same, seen_text, spelled, subject, who,
 };
 use crate::domain::Seen;
-use crate::observe::{Answered, Data, Observation, Rtype, SetView, Sight};
-use crate::records::{DesiredRecord, DomainFacts, OWNERSHIP_PREFIX, Purpose, RecordValue};
+use crate::observe::{Answered, Data, LOOKED_AT, Observation, Rtype, SetView, Sight};
+use crate::records::{
+    DesiredRecord, DomainFacts, OWNERSHIP_PREFIX, Purpose, RecordValue, txt_strings,
+};
 use crate::settings::PlatformSettings;
 
 /// Record TTL above which a change takes too long to be seen.
 const LONG_TTL_SECONDS: u32 = 86_400;
+/// Records beside ours that are named; of more it is said how many.
+const LEFTOVERS: usize = 4;
 
 pub(super) fn one(
     domain: &DomainFacts,
@@ -31,6 +35,7 @@ pub(super) fn one(
     if good == 0 {
         // All agree that it is not there: say what is there instead, by the first server's answer.
         findings.push(match record.value {
+            _ if answers.iter().any(|answered| answered.sight == Sight::Lost) => lost(record, view),
             RecordValue::Txt { .. } if record.purpose == Purpose::Persist => {
                 doubled(domain, record, seen).unwrap_or_else(|| persist::missing(record, view))
             }
@@ -111,6 +116,70 @@ pub(super) fn one(
     findings
 }
 
+/// The name's alias leads nowhere.
+fn lost(record: &DesiredRecord, view: &SetView) -> Finding {
+    finding(
+        ALIAS_LOOP,
+        if record.optional {
+            Severity::Info
+        } else {
+            Severity::Critical
+        },
+        subject(record),
+        &record.value_text,
+        &spelled(&Sight::Lost),
+        &who(view),
+        format!(
+            "Delete the CNAME record {}, and publish a {} record of that name: {}.",
+            record.name,
+            record.rtype,
+            in_a_sentence(&record.value_text)
+        ),
+    )
+}
+
+/// Answers that were not kept whole. What was looked for in them was looked for in all of them.
+pub(super) fn too_large(desired: &[DesiredRecord], seen: &Observation) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for record in desired {
+        // At the challenge's name a text may stand beside the alias.
+        let beside = (record.purpose == Purpose::Challenge).then_some(Rtype::Txt);
+        for rtype in std::iter::once(rtype(record)).chain(beside) {
+            let Some(view) = seen.set(rtype, &record.name) else {
+                continue;
+            };
+            let answers = view.answers();
+            let beyond = answers.iter().find_map(|answered| match answered.sight {
+                Sight::Records {
+                    beyond,
+                    aliased: false,
+                    ..
+                } => beyond,
+                _ => None,
+            });
+            let Some(all) = beyond else { continue };
+            findings.push(finding(
+                ANSWER_TOO_LARGE,
+                if record.optional {
+                    Severity::Info
+                } else {
+                    Severity::Warning
+                },
+                format!("{} {}", rtype.as_str(), record.name.trim_end_matches('.')),
+                LOOKED_AT,
+                &all.to_string(),
+                &who(view),
+                format!(
+                    "Delete the {} records at {} that are not needed there.",
+                    rtype.as_str(),
+                    record.name
+                ),
+            ));
+        }
+    }
+    findings
+}
+
 fn ownership(
     domain: &DomainFacts,
     record: &DesiredRecord,
@@ -134,7 +203,7 @@ fn ownership(
             Severity::Critical,
             subject(record),
             &record.value_text,
-            &format!("\"{text}\""),
+            &txt_strings(&text),
             &who(view),
             format!(
                 "Replace the text of {} by {}.",
@@ -431,20 +500,24 @@ fn leftovers(record: &DesiredRecord, answers: &[&Answered]) -> Option<Finding> {
         (false, true) => Severity::Critical,
         (false, false) => Severity::Warning,
     };
-    let list: Vec<_> = others.keys().cloned().collect();
+    let list: Vec<_> = others.keys().take(LEFTOVERS).cloned().collect();
+    let more = match others.len().saturating_sub(LEFTOVERS) {
+        0 => String::new(),
+        more => format!(", and {more} more"),
+    };
     Some(finding(
         SRV_LEFTOVER,
         severity,
         subject(record),
         &record.value_text,
-        &format!("also {}", list.join(", ")),
+        &format!("also {}{more}", list.join(", ")),
         &answers
             .iter()
             .map(|answered| answered.asked.as_str())
             .collect::<Vec<_>>()
             .join(", "),
         format!(
-            "Delete the SRV record {} with {}.",
+            "Delete the SRV record {} with {}{more}.",
             record.name,
             in_a_sentence(&list.join(" and "))
         ),

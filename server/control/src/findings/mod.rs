@@ -13,7 +13,7 @@ mod publishing;
 mod web;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::BTreeSet;
 
@@ -28,7 +28,7 @@ pub(crate) use self::persist::believes;
 pub use self::publishing::Publishing;
 
 use crate::domain::State;
-use crate::observe::{Data, Observation, Rtype, SetView, Sight};
+use crate::observe::{Data, Observation, Rtype, SetView, Sight, cut};
 use crate::outside::{IssuerInfo, Probe};
 use crate::records::{
     DesiredRecord, DomainFacts, OWNERSHIP_PREFIX, Purpose, RecordValue, Standing,
@@ -216,6 +216,7 @@ pub fn checks(
             }
         }
         rows.extend(caa::caa(domain, seen, around.issuer));
+        rows.extend(caa::too_large(domain, seen));
         rows.extend(web::web(domain, seen, around.settings));
         let (issuer, now) = (around.issuer, around.now.0);
         rows.extend(persist::persist(domain, desired, seen, issuer, now));
@@ -369,6 +370,7 @@ pub fn difference(
             Some(view) => findings.extend(dns::one(domain, record, view, seen, settings)),
         }
     }
+    findings.extend(dns::too_large(desired, seen));
     findings.extend(dns::lame(domain, seen));
     findings.extend(dns::own_target(domain, seen, settings));
     findings
@@ -436,7 +438,7 @@ fn finding(
         severity,
         subject,
         expected: expected.to_owned(),
-        observed: observed.to_owned(),
+        observed: cut(observed.to_owned()),
         asked: asked.to_owned(),
         fix,
     }
@@ -456,7 +458,7 @@ pub(crate) fn rtype(record: &DesiredRecord) -> Rtype {
 }
 
 /// Is this exactly the wanted data? Priority and weight are the owner's to choose.
-fn same(record: &DesiredRecord, data: &Data) -> bool {
+pub(crate) fn same(record: &DesiredRecord, data: &Data) -> bool {
     match (&record.value, data) {
         (RecordValue::Txt { text }, Data::Txt(seen)) if record.purpose == Purpose::Persist => {
             persist::same(text, seen)
@@ -481,11 +483,14 @@ pub(crate) fn holds(record: &DesiredRecord, sight: &Sight) -> bool {
 
 fn spelled(sight: &Sight) -> String {
     match sight {
-        Sight::Records { data, .. } => data
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(", "),
+        Sight::Records { data, beyond, .. } => {
+            let list = data.iter().map(ToString::to_string).collect::<Vec<_>>();
+            match beyond {
+                Some(all) => format!("{all}, among them {}", list.join(", ")),
+                None => list.join(", "),
+            }
+        }
+        Sight::Lost => "an alias that leads in a circle, or through too many others".into(),
         Sight::Nothing => "nothing".into(),
         Sight::Failed(why) => why.clone(),
         Sight::Bogus => "signatures that do not validate".into(),

@@ -5,7 +5,7 @@ use super::codes::*;
 use super::{Finding, Severity, finding, subject};
 use crate::observe::{Data, Observation, Rtype, SetView};
 use crate::outside::IssuerInfo;
-use crate::records::{DesiredRecord, DomainFacts, Mode, Purpose, RecordValue};
+use crate::records::{DesiredRecord, DomainFacts, Mode, Purpose, RecordValue, txt_strings};
 use crate::time::{DAY, SECOND};
 
 /// A record that ends sooner is warned about.
@@ -98,7 +98,7 @@ pub(super) fn missing(record: &DesiredRecord, view: &SetView) -> Finding {
     let (code, observed, fix) = match other {
         Some(text) => (
             ACME_PERSIST_WRONG,
-            format!("\"{text}\""),
+            txt_strings(&text),
             format!(
                 "Let a TXT record {} hold the text {}.",
                 record.name, record.value_text

@@ -1,7 +1,7 @@
 //! Findings about what we publish for peers that look beyond certificates: TLSA records and POSH documents.
 
 use super::codes::*;
-use super::{Finding, Severity, Surroundings, finding};
+use super::{Finding, Severity, Surroundings, finding, spelled};
 use crate::domain::{RolloverMemory, State};
 use crate::observe::{HostMetaView, Observation, PoshView, Rtype, Sight};
 use crate::records::{DesiredRecord, DomainFacts, Mode, RecordValue};
@@ -239,11 +239,7 @@ fn tlsa(
                 severity,
                 format!("TLSA {owner}"),
                 &wanted,
-                &if there.is_empty() {
-                    "nothing".to_owned()
-                } else {
-                    there.join(", ")
-                },
+                &spelled(&answered.sight),
                 &answered.asked,
                 by_itself.into(),
             ));

@@ -8,7 +8,7 @@ use super::caa::caa;
 use super::dns::is_private;
 use super::*;
 use crate::domain::Seen;
-use crate::observe::{Answered, CaaProperty, CaaView, TargetView, question};
+use crate::observe::{Answered, Beyond, CaaProperty, CaaView, TargetView, question};
 use crate::outside::Method;
 use crate::records::{Mode, Purpose, desired};
 use crate::settings::{Limits, Pace, Ports, ServiceName};
@@ -17,7 +17,7 @@ use crate::time::DAY;
 const ZONE: &str = "example.com";
 const TARGET: &str = "d7f3k2.on.hosting.example";
 
-fn settings() -> PlatformSettings {
+pub(crate) fn settings() -> PlatformSettings {
     PlatformSettings {
         name: "Domicile".into(),
         platform_zone: "on.hosting.example".into(),
@@ -45,7 +45,7 @@ fn settings() -> PlatformSettings {
     }
 }
 
-fn issuer() -> IssuerInfo {
+pub(crate) fn issuer() -> IssuerInfo {
     IssuerInfo {
         name: "Test CA".into(),
         caa_identities: vec!["ca.example".into()],
@@ -54,7 +54,7 @@ fn issuer() -> IssuerInfo {
     }
 }
 
-fn facts() -> DomainFacts {
+pub(crate) fn facts() -> DomainFacts {
     DomainFacts {
         name: DomainName::parse(ZONE).unwrap(),
         label: "d7f3k2".into(),
@@ -74,6 +74,7 @@ fn records(data: Vec<Data>) -> Sight {
         data,
         ttl_seconds: 3600,
         aliased: false,
+        beyond: None,
     }
 }
 
@@ -384,6 +385,7 @@ fn acme_06_cname_missing_wrong_hidden() {
                     data: vec![Data::Txt("ours".into())],
                     ttl_seconds: 60,
                     aliased: true,
+                    beyond: None,
                 }),
             )
         },
@@ -402,7 +404,7 @@ fn caa_set(properties: &[(bool, &str, &str)]) -> CaaView {
                 value: (*value).into(),
             })
             .collect(),
-        failed: None,
+        ..CaaView::default()
     }
 }
 
@@ -573,12 +575,96 @@ fn without_authoritative_answers_the_resolver_counts() {
 }
 
 #[test]
+fn aliases_that_lead_nowhere_are_said_to() {
+    check(client(Sight::Lost), &[(ALIAS_LOOP, Severity::Critical)]);
+    check(
+        |seen| set(seen, Rtype::Srv, CLIENT_TLS, everywhere(Sight::Lost)),
+        &[(ALIAS_LOOP, Severity::Info)],
+    );
+}
+
+#[test]
+fn what_was_left_out_is_said_beside_what_was_found() {
+    let much = |data| Sight::Records {
+        data: vec![data],
+        ttl_seconds: 3600,
+        aliased: false,
+        beyond: Some(Beyond {
+            records: 3_000,
+            bytes: 60_000,
+        }),
+    };
+    check(
+        client(much(srv(5222, TARGET))),
+        &[(ANSWER_TOO_LARGE, Severity::Warning)],
+    );
+    check(
+        client(much(srv(5222, "old.example.net"))),
+        &[
+            (SRV_WRONG_TARGET, Severity::Critical),
+            (ANSWER_TOO_LARGE, Severity::Warning),
+        ],
+    );
+    check(
+        |seen| {
+            let text = much(Data::Txt("old challenge".into()));
+            set(seen, Rtype::Txt, CHALLENGE, everywhere(text));
+        },
+        &[
+            (ACME_HIDDEN_TXT, Severity::Critical),
+            (ANSWER_TOO_LARGE, Severity::Warning),
+        ],
+    );
+}
+
+#[test]
+fn of_many_leftovers_a_few_are_named() {
+    let mut seen = good();
+    let others = (0..16).map(|at| srv(5222, &format!("old{at:02}.example.net")));
+    let data = std::iter::once(srv(5222, TARGET)).chain(others).collect();
+    client(records(data))(&mut seen);
+    let found = difference(
+        &facts(),
+        &desired(&facts(), &settings()),
+        &seen,
+        &settings(),
+    );
+    assert_eq!(found.len(), 1);
+    assert!(
+        found[0]
+            .fix
+            .ends_with("0 5 5222 old03.example.net, and 12 more."),
+        "{}",
+        found[0].fix
+    );
+}
+
+#[test]
+fn what_a_stranger_s_text_holds_moves_no_cursor() {
+    let mut seen = good();
+    let text = "domicile-verify=\u{1b}[2J\"; rm \u{202e}x".to_owned();
+    let view = everywhere(records(vec![Data::Txt(text)]));
+    set(&mut seen, Rtype::Txt, PROOF, view);
+    let found = difference(
+        &facts(),
+        &desired(&facts(), &settings()),
+        &seen,
+        &settings(),
+    );
+    assert_eq!(
+        found[0].observed,
+        r#""domicile-verify=\027[2J\"; rm \226\128\174x""#
+    );
+}
+
+#[test]
 fn ttl_too_long() {
     check(
         client(Sight::Records {
             data: vec![srv(5222, TARGET)],
             ttl_seconds: 172_800,
             aliased: false,
+            beyond: None,
         }),
         &[(TTL_TOO_LONG, Severity::Warning)],
     );

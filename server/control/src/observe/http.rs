@@ -6,6 +6,7 @@
 use dna::{Fetch, FetchError, Url};
 use serde::{Deserialize, Serialize};
 
+use super::bounds::cut;
 use crate::records::{check_answer, check_token};
 
 /// Redirects that authorities follow.
@@ -94,11 +95,11 @@ pub(super) async fn http(door: HttpDoor<'_>, name: &str) -> HttpView {
                 Err(why) => return fault(view, HttpFault::BadRedirect, &why),
             },
             200 if String::from_utf8_lossy(&reply.body).trim() == check_answer(door.label) => {
-                view.said = match view.hops.len() {
+                let said = match view.hops.len() {
                     1 => "our answer".into(),
                     _ => format!("our answer, by way of {url}"),
                 };
-                return view;
+                return seen(view, None, &said);
             }
             status => {
                 let said = format!("{url} answers {status} with something else");
@@ -156,9 +157,15 @@ fn failed(view: HttpView, error: &FetchError) -> HttpView {
     fault(view, kind, &error.to_string())
 }
 
-fn fault(mut view: HttpView, kind: HttpFault, said: &str) -> HttpView {
-    view.fault = Some(kind);
-    view.said = said.to_owned();
+fn fault(view: HttpView, kind: HttpFault, said: &str) -> HttpView {
+    seen(view, Some(kind), said)
+}
+
+/// What is kept of it: addresses are as long as websites make them.
+fn seen(mut view: HttpView, fault: Option<HttpFault>, said: &str) -> HttpView {
+    view.fault = fault;
+    view.said = cut(said.to_owned());
+    view.hops = view.hops.into_iter().map(cut).collect();
     view
 }
 

@@ -5,8 +5,9 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::HttpView;
+use super::{Beyond, HttpView, cut};
 use crate::domain::Seen;
+use crate::records::txt_strings;
 
 /// Record types that are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -57,10 +58,11 @@ pub enum Data {
     Other(String),
 }
 
+/// Zone-file spelling: what strangers put into a text moves no cursor and ends no quotation.
 impl std::fmt::Display for Data {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Txt(text) => write!(f, "\"{text}\""),
+            Self::Txt(text) => f.write_str(&txt_strings(text)),
             Self::Srv {
                 priority,
                 weight,
@@ -79,13 +81,18 @@ impl std::fmt::Display for Data {
 pub enum Sight {
     /// Records.
     Records {
-        /// Sorted.
+        /// Sorted; not all of them where they are many ([`Beyond`]).
         data: Vec<Data>,
         /// TTL as answered.
         ttl_seconds: u32,
         /// Was an alias followed on the way? Then the data are not of the name asked for.
         aliased: bool,
+        /// How much there is, if not all of it was kept.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        beyond: Option<Beyond>,
     },
+    /// The name is an alias that leads in a circle, or through too many others: nobody finds anything there.
+    Lost,
     /// The name or the type is not there.
     Nothing,
     /// Could not be asked.
@@ -104,7 +111,7 @@ impl Sight {
     }
 
     pub(crate) fn is_answer(&self) -> bool {
-        matches!(self, Self::Records { .. } | Self::Nothing)
+        matches!(self, Self::Records { .. } | Self::Nothing | Self::Lost)
     }
 }
 
@@ -211,7 +218,7 @@ impl From<dna::posh::Published> for PoshView {
         use dna::FetchError::{Busy, TimedOut, Unreachable};
         use dna::posh::{Material, Nothing};
         let mut view = Self {
-            source: found.source,
+            source: cut(found.source),
             expires_seconds: found.expires_seconds,
             ..Self::default()
         };
@@ -221,7 +228,7 @@ impl From<dna::posh::Published> for PoshView {
             }
             Material::Nothing(nothing) => {
                 view.code = nothing.code().into();
-                view.said = nothing.to_string();
+                view.said = cut(nothing.to_string());
                 // Perhaps the fault is ours, or the network's between.
                 view.unknown = matches!(
                     nothing,
@@ -242,6 +249,9 @@ pub struct CaaView {
     pub properties: Vec<CaaProperty>,
     /// The question that could not be asked, if one could not: a CA would fail then, too.
     pub failed: Option<String>,
+    /// How much there is, if not all of it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beyond: Option<Beyond>,
 }
 
 /// One CAA property.

@@ -12,7 +12,7 @@ use super::{Standing, WebView};
 use crate::Control;
 use crate::domain::state_of;
 use crate::error::Result;
-use crate::observe::HostMetaView;
+use crate::observe::{HostMetaView, cut};
 use crate::settings::PlatformSettings;
 
 /// The two documents and their media types.
@@ -181,6 +181,7 @@ impl HostMetaView {
         }
         names.retain(|name| !name.is_empty());
         names.truncate(16);
+        let names = names.into_iter().map(cut).collect();
         Self {
             found: body.contains(RELATIONS[0].0) || body.contains(RELATIONS[1].0),
             cross_origin: allow_origin == Some("*"),

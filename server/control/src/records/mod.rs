@@ -21,7 +21,7 @@ pub use self::host_meta::{BOSH, HOST_META, WEBSOCKET, host_meta_url};
 use self::hosts::dns_host;
 pub(crate) use self::web::SERVICES;
 pub use self::web::{WebExample, WebView, Whose, posh_url};
-use self::zone_file::txt_strings;
+pub(crate) use self::zone_file::txt_strings;
 pub use self::zone_file::zone_fragment;
 use crate::domain::Memory;
 use crate::error::Result;

@@ -26,7 +26,7 @@ pub fn zone_fragment(domain: &DomainFacts, records: &[DesiredRecord]) -> String 
 
 /// A text as the strings of a TXT record (RFC 1035 3.3.14, 5.1): quoted, at most 255 bytes each, what is not printable ASCII
 /// as `\DDD`. The empty text is one empty string.
-pub(super) fn txt_strings(text: &str) -> String {
+pub(crate) fn txt_strings(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     let bytes = text.as_bytes();
     let chunks = if bytes.is_empty() {

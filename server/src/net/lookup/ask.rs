@@ -88,6 +88,11 @@ async fn by_tcp(server: SocketAddr, question: &Message, bytes: &[u8]) -> std::io
     let mut buffer = vec![0; usize::from(length)];
     stream.read_exact(&mut buffer).await?;
     let answer = Message::from_vec(&buffer).map_err(std::io::Error::other)?;
+    if answer.truncation {
+        return Err(std::io::Error::other(
+            "it is larger than any answer can be, so nobody can read it",
+        ));
+    }
     if belongs(&answer, question) {
         Ok(answer)
     } else {

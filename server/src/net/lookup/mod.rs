@@ -44,8 +44,10 @@ const CACHE: usize = 10_000;
 const CACHE_LONGEST: Duration = Duration::from_secs(3600);
 /// That something is not there is not believed longer, whatever the zone says (RFC 2308 5 lets a cache have a limit).
 const ABSENT_LONGEST: Duration = Duration::from_secs(60);
-/// An alias chain ends after this many.
-const ALIASES: usize = 12;
+/// Records of an answer that is kept, …
+const KEPT_RECORDS: usize = 64;
+/// … and bytes of its texts: whoever publishes more is asked for it each time.
+const KEPT_BYTES: usize = 8 * 1024;
 /// Labels above a name at which its zone is looked for.
 const LABELS: usize = 32;
 
@@ -155,14 +157,10 @@ impl Resolver {
                     ResponseCode::NoError | ResponseCode::NXDomain if !message.authoritative => {
                         Answer::failed("it does not answer for this zone (lame)", asked)
                     }
-                    ResponseCode::NoError | ResponseCode::NXDomain => {
-                        self.whole(
-                            read_answer(&message, name, rtype, Security::Unknown, asked),
-                            rtype,
-                        )
-                        .await
+                    _ => {
+                        let answer = read_answer(&message, name, rtype, Security::Unknown, asked);
+                        self.whole(answer, name, rtype).await
                     }
-                    code => Answer::failed(format!("it answers {code}"), asked),
                 },
             };
             if !matches!(answer.outcome, Outcome::Failed(_)) {
@@ -176,9 +174,9 @@ impl Resolver {
     }
 
     /// An alias that leads out of the server's own zones is followed through the resolver.
-    async fn whole(&self, answer: Answer, rtype: RecordType) -> Answer {
+    async fn whole(&self, answer: Answer, name: &Name, rtype: RecordType) -> Answer {
         match (&answer.outcome, answer.aliases.last()) {
-            (Outcome::NoRecords { .. }, Some(target)) => {
+            (Outcome::NoRecords { .. }, Some(target)) if !answer.is_lost(&read::text(name)) => {
                 let rest = self.query(target, rtype).await;
                 let mut aliases = answer.aliases.clone();
                 aliases.extend(rest.aliases);
@@ -211,7 +209,7 @@ impl Asker {
             answer.ttl_seconds = u32::try_from(lasts.as_secs()).unwrap_or(u32::MAX);
         }
         // The engine that keeps answers knows better when to ask again; trouble is not remembered at all.
-        let forget = keeps || matches!(answer.outcome, Outcome::Failed(_));
+        let forget = keeps || matches!(answer.outcome, Outcome::Failed(_)) || is_large(&answer);
         (answer, if forget { Duration::ZERO } else { lasts })
     }
 
@@ -239,7 +237,7 @@ impl Asker {
         let mut security = Security::Secure;
         let mut ttl_seconds = u32::MAX;
         let mut at = name.clone();
-        for _ in 0..ALIASES {
+        for _ in 0..dna::ALIASES {
             let link = self
                 .validated_at_once(resolver, &at, RecordType::Cname)
                 .await;
@@ -331,12 +329,22 @@ impl Asker {
                 dnssec: false,
                 checking_disabled: true,
             };
-            if let Ok(message) = ask::ask(*server, &question, self.timeout).await
-                && matches!(
-                    message.response_code,
-                    ResponseCode::NoError | ResponseCode::NXDomain
-                )
-            {
+            let Ok(message) = ask::ask(*server, &question, self.timeout).await else {
+                continue;
+            };
+            // Aliases in a circle are trouble, too, and some resolvers tell how far they came.
+            let walked = walk(&message.answers, name, rtype);
+            let failed = Answer {
+                aliases: walked.aliases,
+                ..Answer::failed("the resolver failed (SERVFAIL)", server.to_string())
+            };
+            if walked.records.is_empty() && failed.is_lost(&read::text(name)) {
+                return failed;
+            }
+            if matches!(
+                message.response_code,
+                ResponseCode::NoError | ResponseCode::NXDomain
+            ) {
                 return Answer {
                     security: Security::Bogus,
                     ..Answer::failed(
@@ -433,8 +441,24 @@ fn read_answer(
                 message.response_code == ResponseCode::NXDomain,
             )
         }
-        code => Answer::failed(format!("it answers {code}"), asked),
+        code => Answer {
+            // How far the server came: it may have gone in circles.
+            aliases: walk(&message.answers, name, rtype).aliases,
+            ..Answer::failed(format!("it answers {code}"), asked)
+        },
     }
+}
+
+/// Is it too large to be kept?
+fn is_large(answer: &Answer) -> bool {
+    let bytes = |record: &dna::Record| match &record.data {
+        RecordData::Txt(text) => text.len(),
+        RecordData::Tlsa { data, .. } => data.len(),
+        RecordData::Caa { value, .. } => value.len(),
+        _ => 0,
+    };
+    let records = answer.records();
+    records.len() > KEPT_RECORDS || records.iter().map(bytes).sum::<usize>() > KEPT_BYTES
 }
 
 fn validating(

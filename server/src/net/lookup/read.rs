@@ -47,7 +47,7 @@ pub(super) fn walk(answers: &[rr::Record], name: &Name, wanted: RecordType) -> W
     };
     let mut at = name.clone();
     let kind = rtype(wanted);
-    for _ in 0..=super::ALIASES {
+    for _ in 0..=dna::ALIASES {
         let here = || answers.iter().filter(|record| record.name == at);
         let found: Vec<&rr::Record> = here()
             .filter(|record| record.record_type() == kind)
