@@ -7,6 +7,7 @@
 mod harness;
 
 mod hostile;
+mod websites;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -170,6 +171,12 @@ impl Eyes {
         let mut found = checks(domain, &wanted, &seen, &around);
         found.retain(|row| row.severity != Severity::Ok);
         (found, seen)
+    }
+
+    /// Their codes, sorted.
+    async fn codes(&self, domain: &DomainFacts) -> Vec<&'static str> {
+        let (found, _) = self.findings(domain, State::Claimed).await;
+        sorted(&found)
     }
 }
 

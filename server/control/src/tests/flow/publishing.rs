@@ -1,6 +1,8 @@
 //! What is published beside or in place of certificates: TLSA sets in the platform's zone, POSH documents, and the change of
 //! keys and certificates that peers have been told of.
 
+mod warnings;
+
 use dna::Reply;
 use xmpp::jid::DomainName;
 
