@@ -1,4 +1,4 @@
-//! The platform's zone at a real BIND and at the sandbox's DNS, through the same code; and the sandbox's zones under the eyes
+//! The platform's zone at a real BIND, a real Knot DNS and the sandbox's DNS, through the same code; and the sandbox's zones under the eyes
 //! of BIND's own tools (`dig`, `delv`, `nsupdate`, `named-checkzone`).
 //!
 //! Unlike the black-box tests this one calls into the server's library: the publisher has no face of its own.
@@ -19,6 +19,7 @@ use domicile::net::lookup::Resolver;
 use domicile::zone::{Publisher, read_key};
 use harness::bind::Bind;
 use harness::demo::loopback;
+use harness::knot::Knot;
 use harness::tools::{free_port, program};
 use xmpp::jid::DomainName;
 
@@ -41,7 +42,9 @@ async fn walk_through(server: SocketAddr, key: &Path) {
     let zone = publisher(server, "hosting.example", key);
     let target = "d7f3k2.on.hosting.example".to_owned();
     let challenge = "d7f3k2._acme.on.hosting.example".to_owned();
+    let tlsa = "_5269._tcp.d7f3k2.on.hosting.example".to_owned();
     let long = "x".repeat(300);
+    let described = |byte| ZoneValue::Tlsa(dna::dane::Record::of_key(vec![byte; 32]));
     zone.apply(&[
         ZoneChange::Set {
             name: target.clone(),
@@ -66,9 +69,19 @@ async fn walk_through(server: SocketAddr, key: &Path) {
             ttl_seconds: 1,
             value: ZoneValue::Txt(long.clone()),
         },
+        ZoneChange::Set {
+            name: tlsa.clone(),
+            ttl_seconds: 60,
+            values: [1, 2].map(described).to_vec(),
+        },
     ])
     .await
     .expect("published");
+    assert_eq!(
+        dig(server, &["+short", &tlsa, "TLSA"]).lines().count(),
+        2,
+        "a key and the next"
+    );
     let mut a: Vec<String> = dig(server, &["+short", &target, "A"])
         .lines()
         .map(str::to_owned)
@@ -108,9 +121,16 @@ async fn walk_through(server: SocketAddr, key: &Path) {
         ZoneChange::Erase {
             name: "nobody.on.hosting.example".into(),
         },
+        ZoneChange::Set {
+            name: tlsa.clone(),
+            ttl_seconds: 60,
+            values: vec![described(2)],
+        },
     ])
     .await
     .expect("changed");
+    let found = dig(server, &["+short", &tlsa, "TLSA"]).replace(' ', "");
+    assert_eq!(found.trim(), format!("311{}", "02".repeat(32)));
     assert_eq!(dig(server, &["+short", &target, "A"]).trim(), "192.0.2.9");
     assert!(!dig(server, &["+short", &challenge, "TXT"]).contains("first"));
     zone.apply(&[
@@ -118,6 +138,7 @@ async fn walk_through(server: SocketAddr, key: &Path) {
             name: target.clone(),
         },
         ZoneChange::Erase { name: challenge },
+        ZoneChange::Erase { name: tlsa },
     ])
     .await
     .expect("erased");
@@ -178,6 +199,28 @@ async fn the_platform_zone_at_bind() {
         error.to_string().contains("REFUSED") && error.to_string().contains("update-policy"),
         "{error}"
     );
+}
+
+/// Set up as docs/deploy/knot.conf says.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_platform_zone_at_knot() {
+    let ip: IpAddr = loopback().into();
+    let knot = Knot::start(SocketAddr::new(ip, free_port(ip)), &[]);
+    walk_through(knot.address, &knot.key).await;
+    // Names of the operator's own, and zones that the key is not for.
+    for (zone, name) in [
+        ("hosting.example", "panel.hosting.example"),
+        ("static.example", "x.static.example"),
+    ] {
+        let error = publisher(knot.address, zone, &knot.key)
+            .apply(&[ZoneChange::Erase { name: name.into() }])
+            .await
+            .expect_err("not allowed");
+        assert!(
+            error.to_string().contains("BADKEY") && error.to_string().contains("acl"),
+            "{error}"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

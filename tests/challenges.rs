@@ -133,6 +133,7 @@ fn acme_05_a_website_s_redirect_is_enough_and_a_departure_takes_everything_back(
             platform: "web = \"https://web.hosting.example:5443\"",
             tls: &platform(dir.path()),
             acme: &format!("http_port = {port}"),
+            ..More::default()
         },
     );
     bind.update(

@@ -46,33 +46,58 @@ impl std::fmt::Debug for UpdateKey {
     }
 }
 
-/// Reads a key file in BIND's form, as `tsig-keygen` writes it.
+/// Reads a key file in BIND's form, as `tsig-keygen` writes it, or in Knot's, as `keymgr -t` does.
 pub fn read_key(path: &Path) -> Result<UpdateKey, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"))?;
     parse_key(&text)
 }
 
-/// Reads the first `key "NAME" { algorithm ALGORITHM; secret "BASE64"; };`.
+/// Reads the first `key "NAME" { algorithm ALGORITHM; secret "BASE64"; };`, or the first of the list `key:` with `id: NAME`,
+/// `algorithm: ALGORITHM` and `secret: BASE64`.
 pub fn parse_key(text: &str) -> Result<UpdateKey, String> {
-    const FORM: &str = "expected key \"NAME\" { algorithm hmac-sha256; secret \"BASE64\"; }; as tsig-keygen writes it";
+    const FORM: &str = "expected key \"NAME\" { algorithm hmac-sha256; secret \"BASE64\"; }; as tsig-keygen writes it, or the same as keymgr -t writes it for Knot";
     let words = words(text);
     let after = |word: &str| {
         let at = words.iter().position(|at| at == word)?;
-        words.get(at + 1)
+        words.get(at + 1).map(String::as_str)
     };
-    let (Some(name), Some(algorithm), Some(secret)) =
-        (after("key"), after("algorithm"), after("secret"))
-    else {
+    let named = match knot_list(text) {
+        Some(named) => named,
+        None => [after("key"), after("algorithm"), after("secret")],
+    };
+    let [Some(name), Some(algorithm), Some(secret)] = named else {
         return Err(FORM.into());
     };
     let secret = base64::engine::general_purpose::STANDARD
         .decode(secret)
         .map_err(|_| "the secret is not base64".to_owned())?;
     Ok(UpdateKey {
-        name: name.clone(),
+        name: name.to_owned(),
         algorithm: algorithm.to_ascii_lowercase(),
         secret,
     })
+}
+
+/// Name, algorithm and secret of the first key in Knot's list of them; `None`: there is no such list.
+fn knot_list(text: &str) -> Option<[Option<&str>; 3]> {
+    let mut lines = text.lines().map(str::trim);
+    lines.find(|line| *line == "key:")?;
+    let mut key = [None; 3];
+    for line in lines {
+        let item = line.strip_prefix("- ").unwrap_or(line);
+        let Some((field, value)) = item.split_once(':') else {
+            continue;
+        };
+        let at = match field.trim_end() {
+            "id" if key[0].is_some() => break,
+            "id" => 0,
+            "algorithm" => 1,
+            "secret" => 2,
+            _ => continue,
+        };
+        key[at] = Some(value.trim().trim_matches('"'));
+    }
+    Some(key)
 }
 
 /// Words of BIND's configuration language: quotes and punctuation taken away, comments (`//`, `#`, `/* */`) left out. A
@@ -233,7 +258,8 @@ impl Publisher {
         let key = key.trim_end_matches('.');
         match (code, tsig) {
             (_, Some(TsigError::BadKey)) => format!(
-                "BADKEY, it does not know the key \"{key}\": add the key to its configuration, or correct the key file"
+                "BADKEY, it does not know the key \"{key}\", or (Knot) no acl of the zone {} lets the key do this: add the key to its configuration, or correct the key file or the acl",
+                self.zone
             ),
             (_, Some(TsigError::BadSig)) => format!(
                 "BADSIG, its secret for the key \"{key}\" is another one: copy the key file anew"
@@ -369,10 +395,18 @@ mod tests {
             ),
             good
         );
+        assert_eq!(
+            check(
+                "# hmac-sha256:domicile:////\nkey:\n  - id: domicile\n    algorithm: hmac-sha256\n    secret: ////\n"
+            ),
+            good,
+            "as keymgr writes it"
+        );
         for bad in [
             "",
             "key",
             "key \"x\" { algorithm hmac-sha256; };",
+            "key:\n  - id: x\n    algorithm: hmac-sha256",
             "key \"x\" { algorithm hmac-sha256; secret \"?\"; };",
             "\"unclosed",
         ] {

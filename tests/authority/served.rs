@@ -1,6 +1,7 @@
 //! `domicile serve` in production's shape, beside a real name server and a real authority.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::process::Command;
 
 use super::Pebble;
@@ -17,6 +18,8 @@ pub(crate) struct More<'a> {
     pub(crate) platform: &'a str,
     pub(crate) tls: &'a str,
     pub(crate) acme: &'a str,
+    /// Server of the platform's zone, and the key that changes it; BIND, unless said.
+    pub(crate) zone: Option<(SocketAddr, &'a Path)>,
 }
 
 /// `domicile serve` as an operator runs it: a configuration file, PEM files, a name server and an ACME authority of others.
@@ -78,7 +81,7 @@ terms_agreed = true
 caa_identities = ["pebble.example"]
 {acme_more}
 [zone]
-server = ["{dns}"]
+server = ["{zone}"]
 apex = "hosting.example"
 tsig_key_file = "{key}"
 "#,
@@ -95,7 +98,8 @@ tsig_key_file = "{key}"
             roots = roots.display(),
             acme = pebble.address.port(),
             acme_root = pebble.root.display(),
-            key = bind.key.display(),
+            zone = more.zone.map_or(bind.address, |(server, _)| server),
+            key = more.zone.map_or(&*bind.key, |(_, key)| key).display(),
             listen = more.listen,
             platform = more.platform,
             tls = more.tls,

@@ -22,9 +22,19 @@ impl Bind {
     /// Starts it with `hosting.example` (signed, updates allowed), `static.example` (no updates) and the given owners' zones:
     /// name, and records below SOA and NS.
     pub fn start(owners: &[(&str, &str)]) -> Self {
-        let dir = tempfile::tempdir().expect("temporary directory");
         let ip: IpAddr = [127, 0, 0, 1].into();
-        let address = SocketAddr::new(ip, free_port(ip));
+        Self::run(SocketAddr::new(ip, free_port(ip)), owners, None)
+    }
+
+    /// The same without the platform's zone, which is asked for at another server. That has to have our port, since whoever asks
+    /// zones' own servers knows one port for all.
+    pub fn beside(platform: SocketAddr, owners: &[(&str, &str)]) -> Self {
+        let address = SocketAddr::new([127, 0, 0, 1].into(), platform.port());
+        Self::run(address, owners, Some(platform.ip()))
+    }
+
+    fn run(address: SocketAddr, owners: &[(&str, &str)], platform: Option<IpAddr>) -> Self {
+        let dir = tempfile::tempdir().expect("temporary directory");
         let key = dir.path().join("update.key");
         let made = Command::new(program("tsig-keygen"))
             .args(["-a", "hmac-sha256", "platform"])
@@ -50,11 +60,13 @@ controls {{}};
                 "zone \"{name}\" {{ type primary; file \"{file}\"; {policy} }};\n"
             ));
         };
-        zone(
-            "hosting.example",
-            "",
-            "dnssec-policy default; inline-signing no; allow-update { key \"platform\"; }; allow-transfer { key \"platform\"; };",
-        );
+        if platform.is_none() {
+            zone(
+                "hosting.example",
+                "",
+                "dnssec-policy default; inline-signing no; allow-update { key \"platform\"; }; allow-transfer { key \"platform\"; };",
+            );
+        }
         zone("static.example", "", "allow-update { none; };");
         let mut delegations = String::from("hosting IN NS ns.hosting\nstatic IN NS ns.hosting\n");
         for (name, records) in owners {
@@ -62,11 +74,21 @@ controls {{}};
             let label = name.trim_end_matches(".example");
             delegations.push_str(&format!("{label} IN NS ns.hosting\n"));
         }
+        // Where the platform's zone is elsewhere, its server has to be found without it.
+        if let Some(ip) = platform {
+            delegations.push_str(&format!("ns.hosting IN A {ip}\n"));
+        }
         zone(
             "example",
             &delegations,
             "allow-update { key \"platform\"; };",
         );
+        if let Some(ip) = platform {
+            config.push_str(&format!(
+                "zone \"hosting.example\" {{ type forward; forward only; forwarders {{ {ip} port {}; }}; }};\n",
+                address.port()
+            ));
+        }
         let file = dir.path().join("named.conf");
         std::fs::write(&file, config).expect("configuration");
         let mut service = Service::start(
@@ -80,8 +102,10 @@ controls {{}};
         );
         service.listening(address);
         service.says("running");
-        // Updates fail until the signed zone has its key.
-        service.says("is now active");
+        if platform.is_none() {
+            // Updates fail until the signed zone has its key.
+            service.says("is now active");
+        }
         Self {
             address,
             key,

@@ -16,6 +16,7 @@ pub mod browser;
 pub mod bucket;
 pub mod demo;
 pub mod http;
+pub mod knot;
 pub mod line;
 pub mod peers;
 pub mod postgres;

@@ -354,7 +354,7 @@ sections! {
         server: Vec<SocketAddr> = Vec::new(),
         /// The zone's apex if platform.zone lies deeper: "hosting.example.net". Empty: platform.zone.
         apex: String = String::new(),
-        /// File with the TSIG key, in the form that `tsig-keygen` writes.
+        /// File with the TSIG key, in the form that BIND's `tsig-keygen` or Knot's `keymgr -t` writes.
         tsig_key_file: PathBuf = "tsig.key".into(),
     }
 
