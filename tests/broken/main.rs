@@ -8,6 +8,7 @@ mod harness;
 
 mod hostile;
 mod websites;
+mod zones;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -88,6 +89,10 @@ impl Eyes {
         config.authoritative_port = dns.port();
         config.timeout_seconds = 2;
         let resolver = Resolver::new(&config).expect("resolver");
+        Self::with(resolver, settings, anchors)
+    }
+
+    fn with(resolver: Arc<Resolver>, settings: PlatformSettings, anchors: &dna::Anchors) -> Self {
         // This machine counts as internet, other private networks do not.
         let guard = Guard::new(false, vec!["127.0.0.0/8".parse().expect("network")]);
         let provider = Arc::new(domicile::net::tls::provider());
