@@ -64,39 +64,6 @@ fn codes(shown: &serde_json::Value) -> Vec<String> {
         .collect()
 }
 
-/// Serial of the certificate that clients are shown, in hex.
-fn serial(served: &Served, domain: &str) -> String {
-    let script = format!(
-        "openssl s_client -connect {}:5223 -servername {domain} -alpn xmpp-client </dev/null 2>/dev/null | openssl x509 -noout -serial",
-        served.ip
-    );
-    let out = Command::new("bash")
-        .args(["-c", &script])
-        .output()
-        .expect("openssl");
-    let text = String::from_utf8_lossy(&out.stdout).into_owned();
-    let serial = text.trim().trim_start_matches("serial=").to_lowercase();
-    assert!(
-        !serial.is_empty(),
-        "{}",
-        String::from_utf8_lossy(&out.stderr)
-    );
-    serial
-}
-
-/// What the authority says of a certificate.
-fn state_at(pebble: &Pebble, serial: &str) -> String {
-    let out = Command::new(program("curl"))
-        .args(["--silent", "--insecure", "--max-time", "20"])
-        .arg(format!(
-            "https://{}/cert-status-by-serial/{serial}",
-            pebble.management
-        ))
-        .output()
-        .expect("curl");
-    String::from_utf8_lossy(&out.stdout).into_owned()
-}
-
 /// The platform's own certificate, of an authority that nobody knows: authorities do not mind.
 fn platform(dir: &std::path::Path) -> String {
     let ca = Ca::open(&dir.join("stranger"), None).expect("CA");
@@ -232,13 +199,13 @@ fn acme_05_a_website_s_redirect_is_enough_and_a_departure_takes_everything_back(
     assert_eq!(bind.dig(&target, "A").trim(), ours.to_string());
 
     // ACME-15: the domain leaves.
-    let serial = serial(&served, "one.example");
-    assert!(state_at(&pebble, &serial).contains("Valid"));
+    let serial = served.serial("one.example");
+    assert!(pebble.state_of(&serial).contains("Valid"));
     let (code, _, err) = served.domicile(&["domain", "remove", "one.example", "--yes"]);
     assert_eq!(code, 0, "{err}");
     assert!(bind.dig(&target, "A").contains("NXDOMAIN"));
     let end = std::time::Instant::now() + harness::DEADLINE * 3;
-    while !state_at(&pebble, &serial).contains("Revoked") {
+    while !pebble.state_of(&serial).contains("Revoked") {
         assert!(
             std::time::Instant::now() < end,
             "not revoked in time\n{}",

@@ -20,6 +20,9 @@ use harness::tools::{free_port, program};
 
 const OWNER: &str = "_acme-challenge 60 IN CNAME d1._acme.on.hosting.example.\n_acme-challenge.rooms 60 IN CNAME d1._acme.on.hosting.example.";
 
+/// An authority that takes accounts of its own customers only.
+const EXTERNAL: &str = r#","externalAccountBindingRequired":true,"externalAccountMACKeys":{"kid-1":"zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"}"#;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn acme_01_one_order_holds_every_name_and_a_renewal_keeps_key_and_account() {
     let bind = Bind::start(&[("one.example", OWNER)]);
@@ -188,8 +191,7 @@ async fn a_ca_that_cannot_be_reached_or_believed_is_unknown() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_can_be_bound_to_an_external_one() {
     let bind = Bind::start(&[("one.example", OWNER)]);
-    let external = r#","externalAccountBindingRequired":true,"externalAccountMACKeys":{"kid-1":"zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"}"#;
-    let pebble = Pebble::start(bind.address, external);
+    let pebble = Pebble::start(bind.address, EXTERNAL);
     let desk = Desk::new(&bind);
     let bound = |key: &str| AcmeSettings {
         external_account: Some(("kid-1".into(), Secret::from(key))),
@@ -300,4 +302,60 @@ fn a_domain_goes_live_with_a_real_name_server_and_a_real_acme_authority() {
         String::from_utf8_lossy(&out.stdout).contains("NXDOMAIN"),
         "the target has gone"
     );
+}
+
+#[test]
+fn the_second_authority_issues_while_the_first_is_dead() {
+    second_of("", true, 1);
+}
+
+#[test]
+fn the_second_authority_issues_what_the_first_has_refused_three_times() {
+    second_of(EXTERNAL, false, 3);
+}
+
+/// A domain whose certificate the first of two real authorities does not issue; it is asked again after each failure, as an owner
+/// would. Which authority the certificate in use is of, only that one can say.
+fn second_of(more: &str, dies: bool, failures: usize) {
+    let bind = Bind::start(&[("four.example", "")]);
+    let mut first = Pebble::current(bind.address, more, Vec::new());
+    let second = Pebble::current(
+        bind.address,
+        r#","caaIdentities":["second.example"]"#,
+        Vec::new(),
+    );
+    let more = More {
+        second: Some(&second),
+        ..More::default()
+    };
+    let served = Served::start(&bind, &first, more);
+    if dies {
+        first.service = None;
+    }
+    let done = |args: &[&str]| {
+        let (code, out, err) = served.domicile(args);
+        assert_eq!(code, 0, "{args:?}: {out}{err}");
+        out
+    };
+    done(&["tenant", "add", "acme"]);
+    done(&["domain", "add", "four.example", "--tenant", "acme"]);
+    done(&["domain", "set", "four.example", "--services", ""]);
+    let fragment = done(&["domain", "records", "four.example", "--zone-file"]);
+    bind.update("four.example", &harness::bind::added(&fragment));
+    for failed in 1..=failures {
+        served.shown_when("four.example", |shown| {
+            assert_ne!(shown["state"], "live", "issued by the first");
+            let said = served.service.text().matches("no certificate").count();
+            (said >= failed).then_some(())
+        });
+        done(&["cert", "order", "four.example"]);
+    }
+    served.shown_when("four.example", |shown| {
+        (shown["state"] == "live").then_some(())
+    });
+    let serial = served.serial("four.example");
+    let state = second.state_of(&serial);
+    assert!(state.contains("Valid"), "{serial}: {state}");
+    let said = served.service.text().matches("no certificate").count();
+    assert_eq!(said, failures, "the second is asked once");
 }

@@ -117,6 +117,19 @@ impl Pebble {
         self.service = Some(service);
     }
 
+    /// What it says of a certificate; a number that it did not give is none of its.
+    pub(crate) fn state_of(&self, serial: &str) -> String {
+        let out = Command::new(program("curl"))
+            .args(["--silent", "--insecure", "--max-time", "20"])
+            .arg(format!(
+                "https://{}/cert-status-by-serial/{serial}",
+                self.management
+            ))
+            .output()
+            .expect("curl");
+        String::from_utf8_lossy(&out.stdout).into_owned()
+    }
+
     pub(crate) fn settings(&self) -> AcmeSettings {
         AcmeSettings {
             name: "Pebble".into(),

@@ -18,8 +18,21 @@ pub(crate) struct More<'a> {
     pub(crate) platform: &'a str,
     pub(crate) tls: &'a str,
     pub(crate) acme: &'a str,
+    /// The authority for when the first is of no use.
+    pub(crate) second: Option<&'a Pebble>,
     /// Server of the platform's zone, and the key that changes it; BIND, unless said.
     pub(crate) zone: Option<(SocketAddr, &'a Path)>,
+}
+
+/// The root that an authority issues below, in PEM.
+fn root_of(pebble: &Pebble) -> String {
+    let out = Command::new(program("curl"))
+        .args(["--silent", "--insecure", "--fail", "--max-time", "20"])
+        .arg(format!("https://{}/roots/0", pebble.management))
+        .output()
+        .expect("curl");
+    assert!(out.status.success(), "Pebble's root");
+    String::from_utf8(out.stdout).expect("PEM")
 }
 
 /// `domicile serve` as an operator runs it: a configuration file, PEM files, a name server and an ACME authority of others.
@@ -33,20 +46,16 @@ impl Served {
     pub(crate) fn start(bind: &Bind, pebble: &Pebble, more: More<'_>) -> Self {
         let dir = tempfile::tempdir().expect("temporary directory");
         let roots = dir.path().join("roots.pem");
-        let fetched = Command::new(program("curl"))
-            .args([
-                "--silent",
-                "--insecure",
-                "--fail",
-                "--max-time",
-                "20",
-                "--output",
-            ])
-            .arg(&roots)
-            .arg(format!("https://{}/roots/0", pebble.management))
-            .status()
-            .expect("curl");
-        assert!(fetched.success(), "Pebble's root");
+        let authorities = std::iter::once(pebble).chain(more.second);
+        let pem: String = authorities.map(root_of).collect();
+        std::fs::write(&roots, pem).expect("roots");
+        let second = more.second.map_or_else(String::new, |second| {
+            format!(
+                "[acme_second]\ndirectory = \"https://localhost:{}/dir\"\nroot = \"{}\"\nterms_agreed = true\ncaa_identities = [\"second.example\"]\n",
+                second.address.port(),
+                second.root.display()
+            )
+        });
         let ip = more.ip.unwrap_or_else(|| loopback().into());
         let at = |port: u16| format!("[\"{ip}:{port}\"]");
         let config = format!(
@@ -80,6 +89,7 @@ contact = "mailto:hostmaster@hosting.example"
 terms_agreed = true
 caa_identities = ["pebble.example"]
 {acme_more}
+{second}
 [zone]
 server = ["{zone}"]
 apex = "hosting.example"
@@ -114,6 +124,23 @@ tsig_key_file = "{key}"
         let mut service = Service::start("domicile", &mut command, dir.path().join("serve.log"));
         service.listening((ip, 9090).into());
         Self { service, ip, dir }
+    }
+
+    /// Serial of the certificate that clients are shown, in hex.
+    pub(crate) fn serial(&self, domain: &str) -> String {
+        let script = format!(
+            "openssl s_client -connect {}:5223 -servername {domain} -alpn xmpp-client </dev/null 2>/dev/null | openssl x509 -noout -serial",
+            self.ip
+        );
+        let out = Command::new("bash")
+            .args(["-c", &script])
+            .output()
+            .expect("openssl");
+        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        let serial = text.trim().trim_start_matches("serial=").to_lowercase();
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert!(!serial.is_empty(), "{said}");
+        serial
     }
 
     /// A command beside the running server.
