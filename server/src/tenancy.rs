@@ -325,6 +325,8 @@ pub struct Tenancy {
     /// Services of domains that somebody has asked for since the domain was read.
     services: DashMap<DomainName, Arc<Domain>, ahash::RandomState>,
     labels: DashMap<String, DomainName, ahash::RandomState>,
+    /// Names of the rows, for what knows a domain by that.
+    ids: DashMap<DomainId, DomainName, ahash::RandomState>,
     tenants: DashMap<TenantId, Arc<Tenant>, ahash::RandomState>,
     defaults: Defaults,
 }
@@ -345,6 +347,7 @@ impl Tenancy {
             domains: DashMap::default(),
             services: DashMap::default(),
             labels: DashMap::default(),
+            ids: DashMap::default(),
             tenants: DashMap::default(),
             defaults,
         };
@@ -373,6 +376,14 @@ impl Tenancy {
     pub fn get(&self, name: &str) -> Option<Arc<Domain>> {
         let domain = self.domains.get(name).map(|entry| entry.clone());
         domain.or_else(|| self.service(name))
+    }
+
+    /// The domain of this row, served or not.
+    pub fn of_id(&self, id: DomainId) -> Option<Arc<Domain>> {
+        let name = self.ids.get(&id).map(|name| name.clone())?;
+        let domain = self.domains.get(&name).map(|entry| entry.clone());
+        // The name may be another customer's by now.
+        domain.filter(|domain| domain.id == id)
     }
 
     /// Whether the name is ours; such a name never leaves the process (ROUTE-08).
@@ -489,6 +500,7 @@ impl Tenancy {
                 self.forget_services(name);
                 if let Some((_, old)) = self.domains.remove(name) {
                     self.labels.remove(&old.label);
+                    self.ids.remove(&old.id);
                 }
                 self.forget_services(name);
                 Ok(Became::Gone)
@@ -595,6 +607,7 @@ impl Tenancy {
             State::parse(&row.state).is_some_and(State::is_served) && step < Some(Step::NoLogin);
         let settings = Settings::parse(&row, &self.defaults);
         self.labels.insert(row.label.clone(), row.name.clone());
+        self.ids.insert(row.id, row.name.clone());
         let tenant = self.tenant(row.tenant);
         let usage = match self.domains.get(&row.name) {
             Some(old) if old.tenant == row.tenant => old.usage.clone(),

@@ -172,6 +172,7 @@ async fn slot(cx: &Context<'_>, iq: &Stanza) -> Result<Element, Refusal> {
         ends: Timestamp(cx.now.0 + i64::from(limits.slot_seconds) * 1_000_000),
         stored: false,
         place: None,
+        bucket: None,
     };
     let tenant_bytes = cx.hosted.quota.upload_bytes();
     let made = cx

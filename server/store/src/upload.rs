@@ -29,6 +29,8 @@ pub struct UploadRow {
     pub stored: bool,
     /// Key of its object in the bucket; `None`: it is in the directory, if anywhere.
     pub place: Option<String>,
+    /// Name of that bucket; `None`: the only one that there was, or none.
+    pub bucket: Option<String>,
 }
 
 /// The end of what stays.
@@ -73,6 +75,7 @@ struct Raw {
     ends: i64,
     stored: bool,
     place: Option<String>,
+    bucket: Option<String>,
 }
 
 impl From<Raw> for UploadRow {
@@ -88,6 +91,7 @@ impl From<Raw> for UploadRow {
             ends: Timestamp(raw.ends),
             stored: raw.stored,
             place: raw.place,
+            bucket: raw.bucket,
         }
     }
 }
@@ -169,7 +173,7 @@ impl DomainStore {
     pub async fn uploads_of(&self, account: AccountId, limit: u32) -> Result<Vec<UploadRow>> {
         let rows: Vec<Raw> = rd!(self.store, p => {
             sqlx::query_as(
-                "SELECT token, domain, account, name, type, size, created, ends, stored, place FROM uploads \
+                "SELECT token, domain, account, name, type, size, created, ends, stored, place, bucket FROM uploads \
                  WHERE domain = $1 AND account = $2 AND stored ORDER BY created DESC LIMIT $3",
             )
             .bind(self.id.0).bind(account.0).bind(i64::from(limit)).fetch_all(p).await
@@ -198,40 +202,95 @@ impl Store {
     pub async fn upload_find(&self, token: &str) -> Result<Option<UploadRow>> {
         let row: Option<Raw> = rd!(self, p => {
             sqlx::query_as(
-                "SELECT token, domain, account, name, type, size, created, ends, stored, place FROM uploads WHERE token = $1",
+                "SELECT token, domain, account, name, type, size, created, ends, stored, place, bucket FROM uploads WHERE token = $1",
             )
             .bind(token).fetch_optional(p).await
         })?;
         Ok(row.map(UploadRow::from))
     }
 
-    /// Says where the bytes of an empty slot will be, before the first of them goes there: in the bucket, below `prefix`, by tenant
-    /// and domain. A slot that was given a place once keeps it. `None`: the slot is gone, or filled.
+    /// Says where the bytes of an empty slot will be, before the first of them goes there: in this bucket, below `prefix`, by tenant
+    /// and domain. A slot that was given a place once keeps it. Key and bucket; `None`: the slot is gone, or filled.
     ///
     /// # Errors
     /// See [`crate::StoreError`].
-    pub async fn upload_place(&self, token: &str, prefix: &str) -> Result<Option<String>> {
-        let place: Option<(String,)> = wr!(self, p => {
+    pub async fn upload_place(
+        &self,
+        token: &str,
+        bucket: &str,
+        prefix: &str,
+    ) -> Result<Option<(String, String)>> {
+        let place: Option<(String, String)> = wr!(self, p => {
             sqlx::query_as(
                 "UPDATE uploads SET place = COALESCE(place, CAST($2 AS TEXT) || (SELECT CAST(tenant AS TEXT) FROM domains \
-                 WHERE domains.id = uploads.domain) || '/' || CAST(domain AS TEXT) || '/' || token) \
-                 WHERE token = $1 AND NOT stored RETURNING place",
+                 WHERE domains.id = uploads.domain) || '/' || CAST(domain AS TEXT) || '/' || token), \
+                 bucket = COALESCE(bucket, $3) WHERE token = $1 AND NOT stored RETURNING place, bucket",
             )
-            .bind(token).bind(prefix).fetch_optional(p).await
+            .bind(token).bind(prefix).bind(bucket).fetch_optional(p).await
         })?;
-        Ok(place.map(|(place,)| place))
+        Ok(place)
     }
 
-    /// Objects of the bucket whose files have gone, at most `limit`, after this one.
+    /// Objects of this bucket whose files have gone, at most `limit`, after this one.
     ///
     /// # Errors
     /// See [`crate::StoreError`].
-    pub async fn uploads_gone(&self, after: &str, limit: u32) -> Result<Vec<String>> {
+    pub async fn uploads_gone(&self, bucket: &str, after: &str, limit: u32) -> Result<Vec<String>> {
         let gone: Vec<(String,)> = rd!(self, p => {
-            sqlx::query_as("SELECT place FROM uploads_gone WHERE place > $1 ORDER BY place LIMIT $2")
-                .bind(after).bind(i64::from(limit)).fetch_all(p).await
+            sqlx::query_as(
+                "SELECT place FROM uploads_gone WHERE place > $1 AND bucket IN ($3, '') ORDER BY place LIMIT $2",
+            )
+            .bind(after).bind(i64::from(limit)).bind(bucket).fetch_all(p).await
         })?;
         Ok(gone.into_iter().map(|(place,)| place).collect())
+    }
+
+    /// Objects of which it is not known in which bucket they are, are in this one: there was no other.
+    ///
+    /// # Errors
+    /// See [`crate::StoreError`].
+    pub async fn uploads_adopt(&self, bucket: &str) -> Result<()> {
+        wr!(self, p => {
+            let mut tx = p.begin().await?;
+            for text in [
+                "UPDATE uploads SET bucket = $1 WHERE place IS NOT NULL AND bucket IS NULL",
+                "UPDATE uploads_gone SET bucket = $1 WHERE bucket = ''",
+            ] {
+                sqlx::query(text).bind(bucket).execute(&mut *tx).await?;
+            }
+            tx.commit().await?;
+        });
+        Ok(())
+    }
+
+    /// How many objects are in other buckets than this one, with files or without.
+    ///
+    /// # Errors
+    /// See [`crate::StoreError`].
+    pub async fn uploads_elsewhere(&self, bucket: &str) -> Result<u64> {
+        let (count,): (i64,) = rd!(self, p => {
+            sqlx::query_as(
+                "SELECT (SELECT COUNT(*) FROM uploads WHERE bucket <> $1) \
+                 + (SELECT COUNT(*) FROM uploads_gone WHERE bucket NOT IN ($1, ''))",
+            )
+            .bind(bucket).fetch_one(p).await
+        })?;
+        Ok(count.max(0).unsigned_abs())
+    }
+
+    /// Bytes may have gone to an object although its file has gone meanwhile, and with it the object's key: then that is known again.
+    ///
+    /// # Errors
+    /// See [`crate::StoreError`].
+    pub async fn upload_left_behind(&self, token: &str, place: &str, bucket: &str) -> Result<()> {
+        wr!(self, p => {
+            sqlx::query(
+                "INSERT INTO uploads_gone (place, bucket) SELECT CAST($2 AS TEXT), CAST($3 AS TEXT) \
+                 WHERE NOT EXISTS (SELECT 1 FROM uploads WHERE token = $1) ON CONFLICT (place) DO NOTHING",
+            )
+            .bind(token).bind(place).bind(bucket).execute(p).await.map(|_| ())
+        })?;
+        Ok(())
     }
 
     /// An object has gone after its file.

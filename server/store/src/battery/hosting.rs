@@ -285,7 +285,7 @@ battery! {
         let slot = async |d: &DomainStore, account, token: &str, size| {
             let slot = UploadRow {
                 token: token.into(), domain: d.id(), account, name: "n".into(), media_type: "t/t".into(), size, created: NOW,
-                ends: NEVER, stored: false, place: None,
+                ends: NEVER, stored: false, place: None, bucket: None,
             };
             d.upload_slot(&slot, 1000, 1000, 100).await.expect("asked")
         };

@@ -14,6 +14,7 @@ pub(super) fn slot(token: &str, domain: DomainId, account: AccountId, size: u64)
         ends: Timestamp(NOW.0 + 10),
         stored: false,
         place: None,
+        bucket: None,
     }
 }
 
@@ -56,7 +57,13 @@ battery! {
             assert_eq!(d.upload_slot(&slot(token, row.id, account, 1), 9, 9, 9).await.expect("asked"), SlotMade::Made);
         }
         let key = |token: &str| format!("files/{tenant}/{}/{token}", row.id);
-        let place = async |token: &str, prefix: &str| store.upload_place(token, prefix).await.expect("asked");
+        let place = async |token: &str, prefix: &str| {
+            let placed = store.upload_place(token, "one", prefix).await.expect("asked");
+            placed.map(|(place, bucket)| {
+                assert_eq!(bucket, "one");
+                place
+            })
+        };
         assert_eq!(place("t1", "files/").await, Some(key("t1")));
         assert_eq!(place("t1", "elsewhere/").await, Some(key("t1")), "once said");
         assert_eq!(place("t2", "files/").await, Some(key("t2")));
@@ -66,16 +73,22 @@ battery! {
         let found = store.upload_find("t1").await.expect("read").expect("there");
         assert_eq!(found.place, Some(key("t1")));
 
-        let gone = async || store.uploads_gone("", 10).await.expect("read");
+        let gone = async || store.uploads_gone("one", "", 10).await.expect("read");
         assert!(gone().await.is_empty());
         // A slot that ended while bytes may have been on their way, and one that nothing ever went into.
         assert_eq!(store.uploads_end(Timestamp(NOW.0 + 10), 10).await.expect("ended").len(), 2);
         assert_eq!(gone().await, [key("t2")]);
         assert!(store.domain_remove(&row, false, NOW).await.expect("removed"));
         assert_eq!(gone().await, [key("t1"), key("t2")], "with the domain");
-        assert_eq!(store.uploads_gone(&key("t1"), 10).await.expect("read"), [key("t2")]);
+        assert_eq!(store.uploads_gone("one", &key("t1"), 10).await.expect("read"), [key("t2")]);
+        assert!(store.uploads_gone("two", "", 10).await.expect("read").is_empty(), "it is not there");
+        assert_eq!(store.uploads_elsewhere("two").await.expect("read"), 2);
+        assert_eq!(store.uploads_elsewhere("one").await.expect("read"), 0);
         store.upload_forgotten(&key("t1")).await.expect("forgotten");
         assert_eq!(gone().await, [key("t2")]);
+        // Its bytes came after all, from another process.
+        store.upload_left_behind("t1", &key("t1"), "one").await.expect("kept");
+        assert_eq!(gone().await, [key("t1"), key("t2")]);
     }
 
     block_lists_are_a_domain_s_own_and_stay_until_they_are_read_anew(store) {

@@ -90,6 +90,11 @@ impl Bucket {
         })
     }
 
+    /// Its name, by which files know where they are.
+    pub(super) fn name(&self) -> &str {
+        self.place.name()
+    }
+
     /// What the keys of objects begin with.
     pub(super) fn prefix(&self) -> &str {
         &self.prefix

@@ -4,11 +4,14 @@
 //! in a bucket of S3-compatible storage. Where a file goes is written down before its first byte goes there, and what has lost its
 //! row is known until its bytes have gone too: a crash in between leaves nothing that nobody knows of. Files are
 //! shown by browsers only where they are pictures, sounds, films or plain text; everything else is saved, and nothing runs
-//! (EXT-30). Under a domain's name its own files are served only; the platform's name serves all. Refuses: listing, and
-//! changing a file that is there.
+//! (EXT-30). Under a domain's name its own files are served only; the platform's name serves those of all domains that are not
+//! suspended. Refuses: listing, and changing a file that is there.
 
 mod bucket;
 mod files;
+#[cfg(test)]
+mod tests;
+mod tidy;
 
 pub use bucket::Bucket;
 
@@ -23,7 +26,7 @@ use axum::extract::{Extension, Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use parking_lot::Mutex;
-use store::{NEVER, Store, UploadRow};
+use store::{NEVER, Store, StoreError, UploadRow};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use xmpp::timestamp::Timestamp;
@@ -37,8 +40,6 @@ use crate::tenancy::Tenancy;
 const AGAIN: &str = "30";
 /// Between two looks for what has ended.
 const EVERY: Duration = Duration::from_secs(600);
-/// What ends is forgotten so many at a time.
-const AT_ONCE: u32 = 500;
 /// A day in microseconds.
 const DAY: i64 = 86_400_000_000;
 /// A file never changes, but it may go.
@@ -54,6 +55,8 @@ pub struct Uploads {
     days: u32,
     /// Tokens that are being written.
     coming: Mutex<HashSet<String>>,
+    /// Key after which the next look for objects to remove begins; empty: with the first.
+    tidied: Mutex<String>,
 }
 
 /// A token while it is being written.
@@ -85,6 +88,7 @@ impl Uploads {
             bucket,
             days,
             coming: Mutex::default(),
+            tidied: Mutex::default(),
         })
     }
 
@@ -98,6 +102,15 @@ impl Uploads {
                     // Everything else goes on; who wants to share a file is told to try again.
                     Err(error) => tracing::error!(%error, "no files can be shared for now"),
                 }
+            }
+            match self.elsewhere(bucket).await {
+                Ok(0) => {}
+                Ok(objects) => tracing::warn!(
+                    objects,
+                    bucket = bucket.name(),
+                    "there are objects in another bucket: they are neither served nor removed as long as [bucket] names this one"
+                ),
+                Err(error) => tracing::error!(%error, "shared files cannot be counted"),
             }
         }
         let mut looks = interval(EVERY);
@@ -119,55 +132,10 @@ impl Uploads {
         }
     }
 
-    async fn look(&self, now: Timestamp) -> io::Result<usize> {
-        loop {
-            let ended = self.store.uploads_end(now, AT_ONCE).await;
-            if ended.map_err(io::Error::other)?.len() < AT_ONCE as usize {
-                break;
-            }
-        }
-        Ok(self.tidy_directory().await? + self.tidy_bucket().await?)
-    }
-
-    /// Of files whose row has gone, whatever the reason, nothing else remains.
-    async fn tidy_directory(&self) -> io::Result<usize> {
-        let mut gone = 0;
-        let tokens = self.directory.tokens().await?;
-        for some in tokens.chunks(AT_ONCE as usize) {
-            let unknown = self.store.uploads_unknown(some.to_vec()).await;
-            for token in unknown.map_err(io::Error::other)? {
-                self.directory.remove(&token).await?;
-                gone += 1;
-            }
-        }
-        Ok(gone)
-    }
-
-    /// The same for the bucket, where looking through everything would be paid for: the rows have left behind what to remove.
-    async fn tidy_bucket(&self) -> io::Result<usize> {
-        let Some(bucket) = &self.bucket else {
-            return Ok(0);
-        };
-        let (mut gone, mut after) = (0, String::new());
-        loop {
-            let places = self.store.uploads_gone(&after, AT_ONCE).await;
-            let places = places.map_err(io::Error::other)?;
-            for place in &places {
-                let token = place.rsplit('/').next().unwrap_or_default();
-                // Its bytes are on their way yet, and would arrive after this.
-                if self.coming.lock().contains(token) {
-                    continue;
-                }
-                bucket.remove(place).await?;
-                let forgotten = self.store.upload_forgotten(place).await;
-                forgotten.map_err(io::Error::other)?;
-                gone += 1;
-            }
-            match places.last() {
-                Some(last) if places.len() == AT_ONCE as usize => after.clone_from(last),
-                _ => return Ok(gone),
-            }
-        }
+    /// How many objects are in other buckets. What was kept before that was written down is in this one.
+    async fn elsewhere(&self, bucket: &Bucket) -> Result<u64, StoreError> {
+        self.store.uploads_adopt(bucket.name()).await?;
+        self.store.uploads_elsewhere(bucket.name()).await
     }
 
     /// The row of a token, where this name serves it.
@@ -177,40 +145,75 @@ impl Uploads {
             unavailable("try again\n")
         })?;
         let row = row.filter(|row| row.ends.0 > now().0);
-        let served = row.filter(|row| match &arrival.tls.identity {
-            Some(domain) => {
-                let own = self.tenancy.get(domain.as_str());
-                own.is_some_and(|own| own.id == row.domain && own.served)
-            }
-            None => true,
+        let served = row.filter(|row| {
+            // Under whatever name: who is off the net has nothing on it.
+            let domain = self.tenancy.of_id(row.domain);
+            let shown = arrival.tls.identity.as_ref().is_none_or(|shown| {
+                let shown = self.tenancy.get(shown.as_str());
+                shown.is_some_and(|shown| shown.id == row.domain)
+            });
+            shown && domain.is_some_and(|domain| domain.served)
         });
         served.ok_or_else(|| (StatusCode::NOT_FOUND, "no such file\n").into_response())
     }
 
     /// Where a file is, and its name there.
     fn place<'a>(&'a self, row: &'a UploadRow) -> io::Result<(&'a dyn Files, &'a str)> {
-        match (&row.place, &self.bucket) {
-            (None, _) => Ok((&self.directory, &row.token)),
-            (Some(place), Some(bucket)) => Ok((bucket, place)),
-            (Some(place), None) => {
-                let text = format!("{place} is in a bucket, and [bucket] names none");
+        let Some(place) = &row.place else {
+            return Ok((&self.directory, &row.token));
+        };
+        let ours = |bucket: &&Bucket| row.bucket.as_deref().is_none_or(|own| own == bucket.name());
+        match self.bucket.as_ref().filter(ours) {
+            Some(bucket) => Ok((bucket, place)),
+            None => {
+                let own = row.bucket.as_deref().unwrap_or_default();
+                let text =
+                    format!("{place} is in the bucket \"{own}\", which [bucket] does not name");
                 Err(io::Error::other(text))
             }
         }
     }
 
-    /// Takes a file to where new ones go.
-    async fn keep(&self, mut row: UploadRow, bytes: Stream) -> io::Result<()> {
+    /// Says where new files go before one does.
+    async fn placed(&self, row: &mut UploadRow) -> io::Result<()> {
         if let Some(bucket) = &self.bucket {
-            let place = self.store.upload_place(&row.token, bucket.prefix()).await;
+            let place = self
+                .store
+                .upload_place(&row.token, bucket.name(), bucket.prefix());
             // Its account has gone meanwhile.
-            let place = place
-                .map_err(io::Error::other)?
-                .ok_or(io::ErrorKind::NotFound)?;
-            row.place = Some(place);
+            let place = place.await.map_err(io::Error::other)?;
+            let (place, name) = place.ok_or(io::ErrorKind::NotFound)?;
+            (row.place, row.bucket) = (Some(place), Some(name));
         }
+        Ok(())
+    }
+
+    /// Takes a file to where new ones go. What becomes of it when nobody knows it any more is written down, whatever has failed.
+    async fn keep(&self, mut row: UploadRow, bytes: Stream) -> io::Result<bool> {
+        self.placed(&mut row).await?;
         let (files, name) = self.place(&row)?;
-        files.put(name, row.size, bytes).await
+        let put = files.put(name, row.size, bytes).await;
+        let ends = match self.days {
+            0 => NEVER,
+            days => Timestamp(now().0.saturating_add(i64::from(days) * DAY)),
+        };
+        let done = match put {
+            Ok(()) => {
+                let stored = self.store.upload_stored(&row.token, ends).await;
+                stored.map_err(io::Error::other)
+            }
+            Err(error) => Err(error),
+        };
+        if !matches!(done, Ok(true))
+            && let (Some(place), Some(bucket)) = (&row.place, &row.bucket)
+        {
+            // Another process may have looked for what has gone before the bytes were there.
+            let known = self.store.upload_left_behind(&row.token, place, bucket);
+            if let Err(error) = known.await {
+                tracing::error!(%error, "what a file has left behind cannot be written down");
+            }
+        }
+        done
     }
 
     fn claim(&self, token: &str) -> Option<Coming<'_>> {
@@ -273,8 +276,7 @@ pub(super) async fn request(
     response
 }
 
-async fn put(uploads: &Uploads, row: &UploadRow, request: Request) -> Response {
-    let refused = |status, text: String| (status, text).into_response();
+async fn put(uploads: &Arc<Uploads>, row: &UploadRow, request: Request) -> Response {
     let length = request.headers().get(header::CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     match length {
@@ -286,6 +288,18 @@ async fn put(uploads: &Uploads, row: &UploadRow, request: Request) -> Response {
         }
         Some(_) => {}
     }
+    // To its end, though the client may hang up: somebody has to say what has become of the bytes.
+    let filling = fill(uploads.clone(), row.clone(), request.into_body());
+    tokio::spawn(filling)
+        .await
+        .unwrap_or_else(|_| unavailable("not kept; the slot is as it was: try again\n"))
+}
+
+fn refused(status: StatusCode, text: String) -> Response {
+    (status, text).into_response()
+}
+
+async fn fill(uploads: Arc<Uploads>, row: UploadRow, body: Body) -> Response {
     let coming = uploads.claim(&row.token);
     // Read again: whoever held the claim before may have filled the slot meanwhile.
     let empty = match &coming {
@@ -295,28 +309,17 @@ async fn put(uploads: &Uploads, row: &UploadRow, request: Request) -> Response {
     if !empty.is_ok_and(|row| row.is_some_and(|row| !row.stored)) {
         return refused(StatusCode::CONFLICT, "there is a file already\n".into());
     }
-    match uploads.keep(row.clone(), paced(request.into_body())).await {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-            let text = "that was not as long as it said\n".into();
-            return refused(StatusCode::BAD_REQUEST, text);
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return gone(),
-        Err(error) => {
-            tracing::warn!(%error, "a file could not be kept");
-            return unavailable("not kept; the slot is as it was: try again\n");
-        }
-    }
-    let ends = match uploads.days {
-        0 => NEVER,
-        days => Timestamp(now().0.saturating_add(i64::from(days) * DAY)),
-    };
-    match uploads.store.upload_stored(&row.token, ends).await {
+    match uploads.keep(row, paced(body)).await {
         Ok(true) => refused(StatusCode::CREATED, String::new()),
         // Its account has gone meanwhile; the file goes with the next look.
         Ok(false) => gone(),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            let text = "that was not as long as it said\n".into();
+            refused(StatusCode::BAD_REQUEST, text)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => gone(),
         Err(error) => {
-            tracing::error!(%error, "a file that was kept cannot be written down");
+            tracing::warn!(%error, "a file could not be kept");
             unavailable("not kept; the slot is as it was: try again\n")
         }
     }
@@ -471,48 +474,5 @@ fn range(asked: &str, size: u64) -> Option<Option<(u64, u64)>> {
             };
             Some((first <= end).then(|| (first, last.min(end))))
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ranges_of_rfc_9110() {
-        for (asked, expected) in [
-            ("bytes=0-4", Some(Some((0, 4)))),
-            ("bytes=5-", Some(Some((5, 9)))),
-            ("bytes=-3", Some(Some((7, 9)))),
-            ("bytes=-30", Some(Some((0, 9)))),
-            ("bytes=5-100", Some(Some((5, 9)))),
-            ("bytes=10-", Some(None)),
-            ("bytes=-0", Some(None)),
-            ("bytes=4-2", None),
-            ("bytes=0-1,3-4", None),
-            ("lines=1-2", None),
-            ("bytes=x-2", None),
-        ] {
-            assert_eq!(range(asked, 10), expected, "{asked}");
-        }
-    }
-
-    #[test]
-    fn ext_30_nothing_active_is_shown_by_a_browser() {
-        for kind in [
-            "image/svg+xml",
-            "text/html",
-            "application/pdf",
-            "application/xhtml+xml",
-            "text/xml",
-            "x/y",
-        ] {
-            assert!(!is_harmless(kind), "{kind}");
-        }
-        assert!(is_harmless("image/png") && is_harmless("video/mp4") && is_harmless("text/plain"));
-        assert_eq!(
-            disposition(false, "a\"b\r\nü.html"),
-            "attachment; filename=\"a_b___.html\"; filename*=UTF-8''a%22b%0D%0A%C3%BC.html"
-        );
     }
 }
