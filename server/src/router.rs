@@ -207,11 +207,7 @@ impl Router {
     fn client_stanza(&self, session: &Arc<Session>, stanza: Stanza) -> Option<Later> {
         if !self.may_write(session, &stanza) {
             self.metrics.limit("recipients");
-            self.bounce(
-                &stanza,
-                StanzaError::new(Condition::PolicyViolation)
-                    .with_text("too many different recipients; try again later"),
-            );
+            self.bounce(&stanza, too_many_recipients());
             return None;
         }
         if stanza.kind() == Kind::Presence {
@@ -492,12 +488,10 @@ impl Router {
 
     /// DOS-06. The server, the account itself and whoever is being answered are not counted.
     fn may_write(&self, session: &Session, stanza: &Stanza) -> bool {
-        let Some(to) = stanza.to() else { return true };
-        let answer = matches!(stanza.type_(), StanzaType::Result | StanzaType::Error);
         let own = session.jid.bare_str();
-        if answer || to.local().is_none() || to.bare_str() == own {
+        let Some(to) = counted(own, stanza) else {
             return true;
-        }
+        };
         let recipient = self.recipients.name(to.bare_str());
         if session.wrote_to(recipient) {
             return true;
@@ -507,6 +501,14 @@ impl Router {
             session.writes_to(recipient);
         }
         may
+    }
+
+    /// The same of what is said in an account's name without one of its sessions.
+    fn account_may_write(&self, own: &str, stanza: &Stanza) -> bool {
+        counted(own, stanza).is_none_or(|to| {
+            let recipient = self.recipients.name(to.bare_str());
+            self.recipients.admit(own, recipient, Instant::now())
+        })
     }
 
     /// ROUTE-03
@@ -777,6 +779,18 @@ impl Router {
             self.bounce(&iq, Condition::ServiceUnavailable);
         }
     }
+}
+
+/// To whom an account writes, where that counts.
+fn counted<'a>(own: &str, stanza: &'a Stanza) -> Option<&'a Jid> {
+    let answer = matches!(stanza.type_(), StanzaType::Result | StanzaType::Error);
+    let to = stanza.to().filter(|_| !answer)?;
+    (to.local().is_some() && to.bare_str() != own).then_some(to)
+}
+
+fn too_many_recipients() -> StanzaError {
+    StanzaError::new(Condition::PolicyViolation)
+        .with_text("too many different recipients; try again later")
 }
 
 impl std::fmt::Debug for Router {

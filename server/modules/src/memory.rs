@@ -241,11 +241,16 @@ impl Modules {
     /// Whether an iq result or error may be the answer to what a module asked: then it goes to
     /// [`crate::hooks::iq_answered`].
     pub fn expects(&self, iq: &Stanza) -> bool {
-        self.errands.expects(iq)
-            || self.caps.expects(iq)
-            || self.pushes.expects(iq)
-            || self.moves.expects(iq)
-            || self.following.expects(iq)
+        // Each begins its ids with a word of its own: what is nobody's takes nobody's lock.
+        let word = iq.id().and_then(|id| id.split_once('-'));
+        match word.map(|(word, _)| word) {
+            Some("errand") => self.errands.expects(iq),
+            Some("caps") => self.caps.expects(iq),
+            Some("push") => self.pushes.expects(iq),
+            Some("moved") => self.moves.expects(iq),
+            Some("list") => self.following.expects(iq),
+            _ => false,
+        }
     }
 
     /// Another server has opened a stream to the domain: what it could not say meanwhile may have to be asked for.

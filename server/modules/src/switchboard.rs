@@ -12,6 +12,7 @@ use xmpp::stanza::{Condition, Stanza};
 use xmpp::stream::StreamCondition;
 
 use crate::administration::{NotDone, Work};
+use crate::context::Refusal;
 use crate::offline::Mark;
 
 /// What whoever sent a stanza waits for.
@@ -38,12 +39,16 @@ pub trait Switchboard: Send + Sync {
 
     /// Sends what an account of a hosted domain says, or the domain itself, though none of its sessions did: past what its own
     /// modules want of it, to the end. Called without a lock, as [`Switchboard::local`].
-    async fn speak(&self, stanza: Stanza) {
+    ///
+    /// # Errors
+    /// The account has written to so many others that this one is too many; nothing has gone out.
+    async fn speak(&self, stanza: Stanza) -> Result<(), Refusal> {
         if stanza.to().is_some_and(|to| self.hosts(to.domain())) {
             self.local(stanza).await;
         } else {
             self.route(stanza);
         }
+        Ok(())
     }
 
     /// Puts a stanza into the queue of one session; false if there is none, or if its queue is full.

@@ -4,13 +4,13 @@ use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
 use modules::administration::{NotDone, Work};
-use modules::{Mark, SessionUpdate, SessionView, Switchboard, hooks};
+use modules::{Mark, Refusal, SessionUpdate, SessionView, Switchboard, hooks};
 use tokio::runtime::Handle;
 use xmpp::jid::{BareJid, DomainName, Jid};
 use xmpp::stanza::Stanza;
 use xmpp::stream::StreamCondition;
 
-use super::Router;
+use super::{Router, too_many_recipients};
 use crate::metrics::Route;
 use crate::net::now;
 use crate::tenancy::Domain;
@@ -40,18 +40,25 @@ impl Switchboard for Router {
         }
     }
 
-    async fn speak(&self, stanza: Stanza) {
-        let Some(from) = stanza.from() else { return };
+    async fn speak(&self, stanza: Stanza) -> Result<(), Refusal> {
+        let Some(from) = stanza.from() else {
+            return Ok(());
+        };
         let Some(domain) = self.tenancy.get(from.domain()) else {
-            return;
+            return Ok(());
         };
         let later = match from.local() {
+            Some(_) if !self.account_may_write(from.bare_str(), &stanza) => {
+                self.metrics.limit("recipients");
+                return Err(too_many_recipients().into());
+            }
             Some(_) => self.addressed(&domain, stanza),
             None => self.onward(&domain, stanza),
         };
         if let Some(later) = later {
             later.await;
         }
+        Ok(())
     }
 
     async fn administer(

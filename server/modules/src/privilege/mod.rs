@@ -65,14 +65,14 @@ impl Module for Privilege {
                 .with_text("too many requests are waiting for an answer")
         })?;
         request.set_attr("id", id.as_str());
-        match Stanza::from_element(&request) {
+        let asked = match Stanza::from_element(&request) {
             Ok(request) => cx.switchboard.speak(request).await,
-            Err(_) => {
-                cx.modules.errands.forget(&id);
-                return Err(Condition::BadRequest.into());
-            }
+            Err(_) => Err(Condition::BadRequest.into()),
+        };
+        if asked.is_err() {
+            cx.modules.errands.forget(&id);
         }
-        Ok(Answer::Sent)
+        asked.map(|()| Answer::Sent)
     }
 }
 
@@ -168,9 +168,12 @@ pub(crate) fn is_misdirected(iq: &Stanza) -> bool {
 
 /// A message in the name of the domain or of one of its accounts (4): it goes the way of everything that they write.
 pub(crate) async fn message(cx: &Context<'_>, message: &Stanza) {
-    match spoken(cx, message).await {
+    let said = match spoken(cx, message).await {
         Ok(inner) => cx.switchboard.speak(inner).await,
-        Err(refusal) => cx.refuse(message, refusal),
+        Err(refusal) => Err(refusal),
+    };
+    if let Err(refusal) = said {
+        cx.refuse(message, refusal);
     }
 }
 

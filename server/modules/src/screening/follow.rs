@@ -41,8 +41,6 @@ const REMEMBERED: usize = 50_000;
 const COUNTED: usize = 10_000;
 /// Bytes of what is kept of a problem.
 const PROBLEM_BYTES: usize = 500;
-/// What ids of our questions begin with.
-const ID: &str = "list-";
 
 /// A list that a domain follows.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -121,10 +119,9 @@ impl Following {
         let (Some(id), Some(from), Some(to)) = (iq.id(), iq.from(), iq.to()) else {
             return false;
         };
-        id.starts_with(ID)
-            && lock(&self.open).get(id).is_some_and(|asked| {
-                asked.list.service == from.as_str() && asked.domain == to.as_str()
-            })
+        lock(&self.open)
+            .get(id)
+            .is_some_and(|asked| asked.list.service == from.as_str() && asked.domain == to.as_str())
     }
 
     fn take(&self, iq: &Stanza) -> Option<Question> {
@@ -278,7 +275,7 @@ fn request(
 }
 
 fn ask(cx: &Context<'_>, question: Question, type_: &str, asked: Element) {
-    let id = format!("{ID}{:016x}", rand::random::<u64>());
+    let id = format!("list-{:016x}", rand::random::<u64>());
     if let Some(iq) = request(&question.domain, &question.list, type_, &id, asked) {
         lock(&cx.modules.following.open).insert(id, question);
         cx.send(iq);

@@ -39,7 +39,7 @@ async fn whoever_hosts_a_component_s_name_inherits_nothing() {
     router.tenancy.refresh(&one).await.expect("read");
     let bob = net.bind("bob@one.example/phone", Some(0)).await;
     assert!(router.is_component(GATE));
-    router.speak(envelope()).await;
+    router.speak(envelope()).await.expect("said");
     assert!(got(&bob)[0].contains("<body>hi</body>"));
 
     // Its zone is delegated to somebody else, who shows that the name is theirs, and hosts it.
@@ -48,7 +48,7 @@ async fn whoever_hosts_a_component_s_name_inherits_nothing() {
     let domain = net.world.domain_of(id, GATE).await;
     router.tenancy.refresh(&name(GATE)).await.expect("read");
     assert!(!router.is_component(GATE));
-    router.speak(envelope()).await;
+    router.speak(envelope()).await.expect("said");
     assert!(got(&bob).is_empty());
     let roster = stanza(&format!(
         "<iq from='{GATE}' to='alice@one.example' type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>"
@@ -72,4 +72,26 @@ async fn whoever_hosts_a_component_s_name_inherits_nothing() {
     assert!(gone.expect("the store"));
     router.tenancy.refresh(&name(GATE)).await.expect("read");
     assert!(router.is_component(GATE));
+}
+
+#[tokio::test]
+async fn dos_06_who_writes_in_an_account_s_name_reaches_no_more_than_the_account() {
+    let net = Net::new().await;
+    let say = async |to: String| {
+        let message = stanza(&format!(
+            "<message from='alice@one.example' to='{to}'><body>pills</body></message>"
+        ));
+        net.router.speak(message).await
+    };
+    let most = crate::net::limits::RecipientLimits::default().most;
+    for n in 0..most {
+        let said = say(format!("x{n}@peer.example")).await;
+        assert!(said.is_ok(), "{n}");
+    }
+    assert!(say("one@more.example".into()).await.is_err());
+    assert_eq!(net.remote.0.lock().len(), most);
+    // Whom it has written to, its own server and itself it reaches yet.
+    for to in ["x1@peer.example", "peer.example", "alice@one.example"] {
+        assert!(say(to.into()).await.is_ok(), "{to}");
+    }
 }
