@@ -319,6 +319,39 @@ pub(crate) async fn settings_save(
     }
 }
 
+/// Names the domain's own services for calls, and what their relays know; an empty secret leaves that as it is.
+pub(crate) async fn calls(Path(domain): Path<String>, Posted { desk, fields }: Posted) -> Answer {
+    let control = &desk.panel.control;
+    let services = fields.list("external");
+    let secret = match (fields.secret("secret"), services.is_empty()) {
+        // Without relays of its own there is nobody who would know it.
+        (_, true) => Some(None),
+        (secret, false) if secret.expose().is_empty() => None,
+        (secret, false) => Some(Some(secret)),
+    };
+    let set = DomainSet {
+        streams: StreamSet {
+            external: Some(services),
+            ..StreamSet::default()
+        },
+        ..DomainSet::default()
+    };
+    let saved = async {
+        control.domain_set(&desk.actor, &domain, set).await?;
+        match secret {
+            Some(secret) => {
+                let set = control.external_secret_set(&desk.actor, &domain, secret);
+                set.await
+            }
+            None => Ok(()),
+        }
+    };
+    match saved.await {
+        Ok(_) => Ok(done(&DomainUrls::new(&domain).settings(), "saved")),
+        Err(failure) => refused(&desk, &domain, failure).await,
+    }
+}
+
 /// Announces an outage, or that it is over.
 pub(crate) async fn outage(Path(domain): Path<String>, Posted { desk, fields }: Posted) -> Answer {
     let given = |name: &str| Some(fields.text(name).to_owned()).filter(|text| !text.is_empty());

@@ -184,6 +184,7 @@ fn pages() -> Router<Shared> {
             get(domains::settings).post(domains::settings_save),
         )
         .route(route::OUTAGE, post(domains::outage))
+        .route(route::CALLS, post(domains::calls))
         .route(route::SUSPEND, post(domains::suspend))
         .route(route::RESUME, post(domains::resume))
         .route(route::REMOVE, post(domains::remove))

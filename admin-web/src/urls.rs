@@ -118,6 +118,7 @@ pub(crate) mod route {
     pub(crate) const UNPIN: &str = "/domains/{domain}/pinned/remove";
     pub(crate) const SETTINGS: &str = "/domains/{domain}/settings";
     pub(crate) const OUTAGE: &str = "/domains/{domain}/outage";
+    pub(crate) const CALLS: &str = "/domains/{domain}/calls";
     pub(crate) const SUSPEND: &str = "/domains/{domain}/suspend";
     pub(crate) const RESUME: &str = "/domains/{domain}/resume";
     pub(crate) const REMOVE: &str = "/domains/{domain}/remove";
@@ -282,6 +283,10 @@ impl DomainUrls {
 
     pub(crate) fn outage(&self) -> String {
         self.under("outage")
+    }
+
+    pub(crate) fn calls(&self) -> String {
+        self.under("calls")
     }
 
     pub(crate) fn suspend(&self) -> String {
@@ -516,6 +521,7 @@ mod tests {
             (route::KEPT, urls.kept()),
             (route::EXPORT, urls.export()),
             (route::OUTAGE, urls.outage()),
+            (route::CALLS, urls.calls()),
             (route::REPORTS, urls.reports()),
             (route::FEDERATION, urls.federation()),
             (route::PIN, urls.pin()),

@@ -9,6 +9,7 @@ mod certificates;
 mod client_certificates;
 mod domains;
 mod entry;
+mod external;
 mod factor;
 mod invitations;
 mod invites;
@@ -89,6 +90,7 @@ pub(crate) fn router() -> (Router<Shared>, Router<Shared>) {
                 .merge(plans::router())
                 .merge(series::router())
                 .merge(kept::router())
+                .merge(external::router())
                 .merge(invitations::router())
                 .merge(invites::router())
                 .merge(factor::router())

@@ -226,6 +226,8 @@ pub(super) struct DomainShow {
     /// Peers with trust anchors of their own.
     pinned: Vec<Pinned>,
     streams: StreamChoices,
+    /// Whether its own relays for calls have a secret; what it is, nobody is told.
+    external_secret: bool,
     stations: Vec<Station>,
     next_step: NextStep,
     checks: Vec<Finding>,
@@ -373,6 +375,14 @@ pub(super) struct StreamChoices {
     block_strangers: Option<Vec<String>>,
     /// Absent: nothing is announced.
     outage: Option<Outage>,
+}
+
+/// What a domain's own relays for calls know too.
+#[derive(ToSchema)]
+pub(super) struct ExternalSecret {
+    /// As in the relay's configuration (`static-auth-secret` of coturn): one word.
+    #[schema(min_length = 16, max_length = 200)]
+    secret: String,
 }
 
 /// A block list that a domain follows.

@@ -53,6 +53,7 @@ pub mod webhook;
 pub mod worker;
 pub mod zone;
 
+mod external;
 mod password;
 mod rate;
 mod status;

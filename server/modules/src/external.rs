@@ -1,8 +1,9 @@
 //! External services, XEP-0215 version 1.0.0: where clients find STUN and TURN for calls, with credentials that end by themselves.
 //!
 //! Which there are, the platform says, or the domain's owner in its place. Credentials are made, not kept: a name that says
-//! until when and for whom, and a password that the relay can check because it knows the same secret. Refuses: everybody but
-//! the domain's own people (EXT-31), and credentials for hosts that the platform does not know.
+//! until when and for whom, and a password that the relay can check because it knows the same secret: the platform's for the
+//! platform's relays, the owner's for those of the domain. Refuses: everybody but the domain's own people (EXT-31), and
+//! credentials for hosts that neither has named.
 
 use std::fmt;
 
@@ -12,11 +13,12 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha1::Sha1;
 use xmpp::element::Element;
+use xmpp::jid::Jid;
 use xmpp::stanza::{Condition, Stanza};
 use xmpp::timestamp::Timestamp;
 use zeroize::Zeroizing;
 
-use crate::context::{Context, Refusal};
+use crate::context::{Context, Refusal, store_failed};
 use crate::hooks::{Answer, Module};
 use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Spec};
 
@@ -160,12 +162,14 @@ impl Module for ExternalServices {
         let tree = iq.payload().map_err(|_| Condition::BadRequest)?;
         let asked = tree.children().next().ok_or(Condition::BadRequest)?;
         let there = there(cx);
+        let own = own_secret(cx, from).await?;
+        let own = own.as_deref().map(Vec::as_slice);
         if asked.name() == "services" {
             let type_ = asked.get_attr("type");
             let wanted = there
                 .iter()
                 .filter(|s| type_.is_none_or(|type_| s.type_ == type_));
-            let list = wanted.map(|s| with_credentials(cx, s, from.bare_str()));
+            let list = wanted.map(|s| with_credentials(cx, s, own, from.bare_str()));
             return Ok(Answer::Payload(
                 Element::new("services", EXTDISCO)
                     .attr_opt("type", type_)
@@ -188,7 +192,7 @@ impl Module for ExternalServices {
                 && port.is_none_or(|port| s.port == port)
         });
         let found: Vec<Element> = found
-            .map(|s| with_credentials(cx, s, from.bare_str()))
+            .map(|s| with_credentials(cx, s, own, from.bare_str()))
             .collect();
         if found.is_empty() {
             return Err(Condition::ItemNotFound.into());
@@ -210,18 +214,36 @@ fn there(cx: &Context<'_>) -> Vec<ExternalService> {
     }
 }
 
-/// With a name and a password if it is a relay that the platform knows.
-fn with_credentials(cx: &Context<'_>, service: &ExternalService, account: &str) -> Element {
+/// What the domain's own relays know too; `None`: it has no relays of its own, or they know nothing.
+async fn own_secret(cx: &Context<'_>, from: &Jid) -> Result<Option<Zeroizing<Vec<u8>>>, Refusal> {
+    if cx.hosted.settings.external.is_none() {
+        return Ok(None);
+    }
+    let secret = cx.store().external_secret().await;
+    secret.map_err(|error| store_failed(&error, &from.bare(), "reading the secret of relays"))
+}
+
+/// With a name and a password if it is a relay that the platform knows, or else one of the domain's that knows its secret.
+fn with_credentials(
+    cx: &Context<'_>,
+    service: &ExternalService,
+    own: Option<&[u8]>,
+    account: &str,
+) -> Element {
     let external = &cx.modules.external;
-    let known = external.services.iter().any(|s| s.host == service.host);
     let element = service.element();
-    if !service.is_relay() || !known || external.secret.is_empty() {
+    // The platform's relays know nobody's secret but the platform's, whoever names them.
+    let secret = match external.services.iter().any(|s| s.host == service.host) {
+        true => external.secret.as_slice(),
+        false => own.unwrap_or_default(),
+    };
+    if !service.is_relay() || secret.is_empty() {
         return element;
     }
     let end = cx.now.0 / 1_000_000 + i64::from(external.seconds);
     let name = format!("{end}:{account}");
     // Any length is a key of HMAC.
-    let password = Hmac::<Sha1>::new_from_slice(&external.secret).map(|mut mac| {
+    let password = Hmac::<Sha1>::new_from_slice(secret).map(|mut mac| {
         mac.update(name.as_bytes());
         STANDARD.encode(mac.finalize().into_bytes())
     });
@@ -343,6 +365,63 @@ mod tests {
             house.iq(&alice, "get", Some("one.example"), &get).await;
             house.got_error(&alice, condition);
         }
+    }
+
+    #[tokio::test]
+    async fn ext_31_a_domain_s_own_relays_know_its_own_secret_and_nobody_else_does() {
+        let mut house = House::new().await;
+        house.external(external());
+        let own = [
+            "turn:relay.one.example",
+            "turn:turn.one.example:3479",
+            "stun:relay.one.example",
+        ];
+        house.settings(|s| s.external = Some(own.map(str::to_owned).to_vec()));
+        let alice = house.bind("alice@one.example/phone");
+        let get = "<services xmlns='urn:xmpp:extdisco:2'/>";
+        house.iq(&alice, "get", Some("one.example"), get).await;
+        assert_eq!(
+            house.take(&alice).matches("password=").count(),
+            1,
+            "the platform's relay alone"
+        );
+        house
+            .store()
+            .external_secret_put(b"owner's")
+            .await
+            .expect("kept");
+        house.iq(&alice, "get", Some("one.example"), get).await;
+        let answer = house.take(&alice);
+        let password = |secret: &[u8]| {
+            let mut mac = Hmac::<Sha1>::new_from_slice(secret).expect("a key");
+            mac.update(b"1767229200:alice@one.example");
+            STANDARD.encode(mac.finalize().into_bytes())
+        };
+        let of = |host: &str, secret: &[u8]| {
+            let service = answer
+                .split("<service ")
+                .find(|s| s.contains("type='turn'") && s.contains(host));
+            service.is_some_and(|service| service.contains(&password(secret)))
+        };
+        assert!(
+            of("relay.one.example", b"owner's") && of("turn.one.example", b"shared"),
+            "{answer}"
+        );
+        assert_eq!(answer.matches("password=").count(), 2, "{answer}");
+        assert!(
+            !answer.contains("owner's") && !answer.contains("shared"),
+            "{answer}"
+        );
+        // Another domain here gets neither the relays nor credentials for them.
+        let dave = house.bind("dave@two.example/phone");
+        house.iq(&dave, "get", Some("two.example"), get).await;
+        let answer = house.take(&dave);
+        assert!(!answer.contains("relay.one.example"), "{answer}");
+        house.iq(&dave, "get", Some("one.example"), get).await;
+        house.got_error(&dave, "forbidden");
+        let get = "<credentials xmlns='urn:xmpp:extdisco:2'><service host='relay.one.example' type='turn'/></credentials>";
+        house.iq(&dave, "get", Some("two.example"), get).await;
+        house.got_error(&dave, "item-not-found");
     }
 
     #[tokio::test]

@@ -12,6 +12,7 @@ use control::records::{DesiredRecord, Mode, RecordsPage};
 use control::{Actor, Control};
 
 use super::output::{first_lines, show, table};
+use super::relay_secret::RelaySecretArgs;
 use super::{Failure, Outcome, confirm};
 
 #[derive(Debug, Subcommand)]
@@ -78,6 +79,8 @@ pub(super) enum DomainCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Keep the secret of the domain's own relays for calls (XEP-0215, --external); nobody reads it again
+    RelaySecret(RelaySecretArgs),
     /// List accounts that share files, those with the most bytes first
     Uploads {
         /// Domain
@@ -427,6 +430,7 @@ pub(super) async fn run(control: &Control, actor: &Actor, command: DomainCommand
                 )
             })
         }
+        DomainCommand::RelaySecret(args) => super::relay_secret::run(control, actor, args).await,
         DomainCommand::Uploads { domain, json } => {
             let uploads = control.upload_list(actor, &domain).await?;
             show(json, &uploads, |uploads| {

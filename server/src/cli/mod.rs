@@ -30,6 +30,7 @@ mod output;
 mod peer;
 mod plan;
 mod portable;
+mod relay_secret;
 mod report;
 mod sandbox;
 mod series;

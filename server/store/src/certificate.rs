@@ -443,7 +443,8 @@ impl Store {
         }
         let others = self.settings_reseal().await? + self.tokens_reseal().await?;
         let people = self.factors_reseal().await? + self.webhooks_reseal().await?;
-        Ok(done + others + people + self.components_reseal().await?)
+        let programs = self.components_reseal().await? + self.external_secrets_reseal().await?;
+        Ok(done + others + people + programs)
     }
 
     pub(crate) fn reseal(

@@ -11,7 +11,7 @@
 //! A change that somebody asked for is written through [`Store::recorded`]: what it says in the audit log is committed with
 //! the change, or neither is.
 //!
-//! Codemap: [`tenant`], [`plan`], [`usage`], [`operator`], [`factor`], [`passkey`] and [`invitation`] customers, what they may have and have, and their people; [`domain`], [`certificate`], [`component`], [`block_list`], [`finding`], [`peer`] what is
+//! Codemap: [`tenant`], [`plan`], [`usage`], [`operator`], [`factor`], [`passkey`] and [`invitation`] customers, what they may have and have, and their people; [`domain`], [`certificate`], [`component`], [`block_list`], [`external`], [`finding`], [`peer`] what is
 //! known of a hosted domain; [`queue`], [`answer`] its certificate orders; [`account`], [`left`], [`roster`], [`offline`], [`outgoing`],
 //! [`archive`], [`session`], [`token`], [`push`], [`pubsub`], [`document`], [`report`], [`upload`] what is known of its users, [`invite`] how they come;
 //! [`room`], [`room_archive`] where they meet;
@@ -29,6 +29,7 @@ pub mod component;
 pub mod document;
 pub mod domain;
 pub mod error;
+pub mod external;
 pub mod factor;
 pub mod finding;
 mod group;

@@ -282,6 +282,7 @@ pub(crate) fn show_live() -> DomainShow {
     view.accounts = 23;
     DomainShow {
         streams: Default::default(),
+        external_secret: false,
         target: "d7f3k2.on.hosting.example".into(),
         mode: Mode::DelegatedChallenge,
         dane: true,

@@ -193,6 +193,19 @@ pub(super) fn of_a_domain() -> Vec<Way> {
             || Some(json!({"beginning": "2026-12-24T18:00:00Z"})),
         ),
         (Op::OutageSet, Method::POST, "/domains/{D}/outage", none),
+        (
+            Op::DomainSet,
+            Method::PUT,
+            "/api/v1/domains/{D}/external-secret",
+            || Some(json!({"secret": "static-auth-secret-of-a-relay"})),
+        ),
+        (
+            Op::DomainSet,
+            Method::DELETE,
+            "/api/v1/domains/{D}/external-secret",
+            none,
+        ),
+        (Op::DomainSet, Method::POST, "/domains/{D}/calls", none),
         (Op::DomainSet, Method::POST, "/domains/{D}/joining", || {
             Some(json!({"registration": "invitation"}))
         }),

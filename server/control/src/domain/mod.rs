@@ -135,6 +135,8 @@ pub struct DomainShow {
     pub pinned: Vec<crate::peer::PinnedView>,
     /// Clients' streams and modules.
     pub streams: StreamChoices,
+    /// Whether its own relays for calls have a secret, with which credentials are made ([`Control::external_secret_set`]).
+    pub external_secret: bool,
     /// Four stations.
     pub stations: Vec<Station>,
     /// The next step.
@@ -451,6 +453,7 @@ impl Control {
             block: row.block.clone(),
             pinned: self.pinned_views(&Choices::of(row)),
             streams: StreamChoices::of(row),
+            external_secret: store.external_secret_known().await?,
             stations: story.stations(),
             next_step: story.next_step(),
             critical: checks

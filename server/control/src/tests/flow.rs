@@ -1,5 +1,6 @@
 //! What a customer goes through, and what goes wrong on the way.
 
+mod calls;
 mod certificates;
 mod challenges;
 mod colleagues;

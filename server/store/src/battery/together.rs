@@ -49,6 +49,7 @@ battery! {
         d.peer_set("b.example", "[]", NOW).await.expect("set");
         store.series_add(NOW, &[(Whose::Domain(row.id), Activity::default())]).await.expect("added");
         d.told_set("{}").await.expect("set");
+        d.external_secret_put(b"shared").await.expect("kept");
         let list = d.block_list_follow("rtbl.example", "n").await.expect("followed");
         assert!(d.block_list_change(list, &[], &[[1; 32]], None).await.expect("kept").changed);
 

@@ -91,6 +91,22 @@ battery! {
         assert_eq!(gone().await, [key("t1"), key("t2")]);
     }
 
+    ext_31_the_secret_of_a_domain_s_relays_is_its_own(store) {
+        let (_, _, d) = house(&store, "example.com", "aaa").await;
+        let (_, _, other) = house(&store, "example.net", "bbb").await;
+        let secret = async |d: &DomainStore| d.external_secret().await.expect("read").map(|secret| secret.to_vec());
+        assert_eq!(secret(&d).await, None);
+        d.external_secret_put(b"one").await.expect("kept");
+        d.external_secret_put(b"two").await.expect("kept");
+        assert_eq!(secret(&d).await.as_deref(), Some(&b"two"[..]));
+        assert_eq!(secret(&other).await, None);
+        assert!(!other.external_secret_remove().await.expect("asked"), "another domain's is not there");
+        assert!(d.external_secret_known().await.expect("asked") && !other.external_secret_known().await.expect("asked"));
+        assert!(secret(&d).await.is_some());
+        assert!(d.external_secret_remove().await.expect("forgotten"));
+        assert_eq!(secret(&d).await, None);
+    }
+
     block_lists_are_a_domain_s_own_and_stay_until_they_are_read_anew(store) {
         let (_, _, d) = house(&store, "example.com", "aaa").await;
         let (_, _, other) = house(&store, "example.net", "bbb").await;
