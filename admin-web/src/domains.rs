@@ -301,6 +301,7 @@ pub(crate) async fn settings_save(
             push: Some(fields.text("push").to_owned()).filter(|word| !word.is_empty()),
             status: Some(fields.list("status")),
             user_certificates: Some(fields.text("user_certificates") == "yes"),
+            own_export: Some(fields.text("own_export") == "yes"),
             block_lists: Some(fields.list("block_lists")),
             block_strangers: Some(fields.list("block_strangers")),
             ..StreamSet::default()

@@ -23,7 +23,7 @@ use crate::form::Open;
 use crate::frame::{Frame, html};
 use crate::login::{Visitor, visitor_fail};
 use crate::ui::Markup;
-use crate::{Panel, PanelSettings, Shared, apps, ask, assets, live, qr, urls};
+use crate::{Panel, PanelSettings, Shared, apps, ask, assets, live, own_export, qr, urls};
 
 /// The hosted domain (canonical, U-labels) whose own website the door is: only its invitations are opened there.
 #[derive(Debug, Clone)]
@@ -42,6 +42,10 @@ pub fn router(control: Arc<Control>, mut settings: PanelSettings) -> Router {
     Router::new()
         .route(urls::INVITED, get(page).post(take))
         .route(urls::ASK, get(ask::page).post(ask::take))
+        .route(
+            urls::OWN_EXPORT,
+            get(own_export::page).post(own_export::load),
+        )
         .route(assets::ROUTE, get(assets::serve))
         .fallback(door::not_found)
         .layer(middleware::from_fn_with_state(panel.clone(), door::guard))

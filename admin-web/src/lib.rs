@@ -28,6 +28,7 @@ mod join;
 mod kept;
 mod live;
 mod login;
+mod own_export;
 mod passkeys;
 mod people;
 mod plans;
@@ -156,6 +157,10 @@ fn pages() -> Router<Shared> {
         .route(route::INVITE_REMOVE, post(invites::remove))
         .route(urls::INVITED, get(invited::page).post(invited::take))
         .route(urls::ASK, get(ask::page).post(ask::take))
+        .route(
+            urls::OWN_EXPORT,
+            get(own_export::page).post(own_export::load),
+        )
         .route(route::EXPORT, post(portable::export))
         .route(route::PERSON, get(people::person))
         .route(route::PERSON_PASSWORD, post(people::set_password))

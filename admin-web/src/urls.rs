@@ -41,6 +41,8 @@ pub(crate) const JOIN: &str = "/join";
 pub(crate) const INVITED: &str = "/invite/{token}";
 /// Where people ask for an account of an open domain; the public door has it too.
 pub(crate) const ASK: &str = "/ask/{domain}";
+/// Where people load what they have; the public door has it too.
+pub(crate) const OWN_EXPORT: &str = "/export/{token}";
 /// Where the link of a nightly mail leads.
 pub(crate) const UNSUBSCRIBE: &str = "/unsubscribe/{link}";
 /// What was done.
@@ -388,6 +390,11 @@ pub(crate) fn invited(token: &str) -> String {
 /// The page on which an account of the domain is asked for.
 pub(crate) fn ask(ascii: &str) -> String {
     fill(ASK, &[ascii])
+}
+
+/// The page from which people load what they have.
+pub(crate) fn own_export(token: &str) -> String {
+    fill(OWN_EXPORT, &[token])
 }
 
 /// The page that ends somebody's mail.

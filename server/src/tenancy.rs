@@ -727,6 +727,7 @@ impl Settings {
                     .filter_map(|jid| BareJid::parse(jid).ok())
                     .collect(),
                 user_invites: joining.user_invites,
+                own_export: choices.own_export,
                 components: control::component::components(row),
                 grants: grants::of(row),
                 contacts: contacts

@@ -334,6 +334,8 @@ pub(super) struct DomainSet {
     client_ca: Option<String>,
     /// Whether people may log in with certificates that they upload (XEP-0257).
     user_certificates: Option<bool>,
+    /// Whether people may take out what they have (XEP-0227) from their apps.
+    own_export: Option<bool>,
     /// STUN and TURN servers for calls (XEP-0215), as URIs; the one word `none`: none; empty: the platform's.
     external: Option<Vec<String>>,
     joining: Option<JoinSet>,
@@ -364,6 +366,7 @@ pub(super) struct StreamChoices {
     client_ca: Option<String>,
     user_certificates: bool,
     external: Option<Vec<String>>,
+    own_export: bool,
     joining: JoinChoices,
     /// Absent: the platform's.
     status: Option<Vec<String>>,

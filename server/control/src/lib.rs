@@ -33,6 +33,7 @@ pub mod observe;
 pub mod operator;
 pub mod outage;
 pub mod outside;
+pub mod own_export;
 pub mod passkey;
 pub mod peer;
 pub mod permission;

@@ -248,6 +248,11 @@ impl Control {
         wanted: PeopleExport,
     ) -> Result<Outgoing> {
         let (row, wanted) = self.people_export_begin(actor, domain, wanted).await?;
+        Ok(self.outgoing(row, wanted))
+    }
+
+    /// What is meant, as it is written.
+    pub(crate) fn outgoing(self: &Arc<Self>, row: DomainRow, wanted: Export) -> Outgoing {
         let (mut writer, reader) = tokio::io::duplex(ON_THE_WAY);
         let (sender, done) = tokio::sync::oneshot::channel();
         let control = self.clone();
@@ -264,7 +269,7 @@ impl Control {
             let _ = sender.send(made.is_ok());
         });
         let done = Some(done);
-        Ok(Outgoing { reader, done })
+        Outgoing { reader, done }
     }
 
     /// Writes what a domain's people have into `out`. `progress` hears how many accounts are through. That it is done is in

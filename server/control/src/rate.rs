@@ -72,6 +72,24 @@ pub(crate) const UNSUBSCRIBE: Rule = Rule {
     attempts: 30,
     seconds: 300,
 };
+/// Asking for a link to one's own data, per account.
+pub(crate) const OWN_EXPORT: Rule = Rule {
+    name: "own-export",
+    attempts: 3,
+    seconds: 86_400,
+};
+/// Showing such a link, per address.
+pub(crate) const OWN_EXPORT_SHOWN: Rule = Rule {
+    name: "own-export-shown",
+    attempts: 30,
+    seconds: 300,
+};
+/// Files that a domain's people begin to load by such links: each reads an archive from one end to the other.
+pub(crate) const OWN_EXPORT_DOMAIN: Rule = Rule {
+    name: "own-export-domain",
+    attempts: 60,
+    seconds: 3600,
+};
 /// First run, for everybody together: guessing the setup token.
 pub(crate) const FIRST_RUN: Rule = Rule {
     name: "first-run",

@@ -44,6 +44,8 @@ pub enum Work {
         /// They become a contact of the admin.
         contact: bool,
     },
+    /// Make a link by which whoever asks takes out what they have (XEP-0227). Lines of the answer: address, end (XEP-0082).
+    ExportOwn,
     /// Tell everybody who is online.
     Announce {
         /// Short.

@@ -3,10 +3,12 @@
 //!
 //! Whom the owner has named admin looks after the domain's accounts from any client: add, remove, disable and re-enable
 //! them, change a password, end sessions, see who is registered and who is online, announce something to those who are. What
-//! is done passes the same rules and the same log as in the panel (EXT-35). Refuses: everybody else, who hears `forbidden`
-//! and sees no command that is not theirs, and accounts of other domains.
+//! is done passes the same rules and the same log as in the panel (EXT-35). Every account takes out what it has by a command of
+//! its own ([`own_export`]), where the owner lets it. Refuses: everybody else, who hears `forbidden` and sees no command that is
+//! not theirs, and accounts of other domains.
 
 mod invites;
+mod own_export;
 
 use async_trait::async_trait;
 use base64::Engine as _;
@@ -35,7 +37,7 @@ pub(crate) struct Commands;
 
 static INFO: ModuleInfo = ModuleInfo {
     name: "commands",
-    about: "lets the domain's admins look after its accounts and invite people from their own apps",
+    about: "lets the domain's admins look after its accounts and invite people from their own apps, and people take out what they have",
     specs: &[
         Spec::Xep(50, "1.3.0"),
         Spec::Xep(133, "1.3.1"),
@@ -60,12 +62,22 @@ static INFO: ModuleInfo = ModuleInfo {
 /// What a form asks: variable, type, label, and whether it must be said.
 type Asked = (&'static str, &'static str, &'static str, bool);
 
+/// Who may run a command.
+#[derive(Clone, Copy)]
+enum Who {
+    /// The domain's admins.
+    Admins,
+    /// They, and where the owner lets accounts invite, every account.
+    Inviting,
+    /// Every account, admins' among them, where the owner lets people take out what they have.
+    Exporting,
+}
+
 /// A command.
 struct Command {
     node: &'static str,
     name: &'static str,
-    /// Whether accounts that are no admins may run it, where the owner lets them invite.
-    of_accounts: bool,
+    who: Who,
     /// Form type of what is asked.
     form: &'static str,
     asks: &'static [Asked],
@@ -95,11 +107,11 @@ macro_rules! admin {
     };
 }
 
-static ALL: [Command; 11] = [
+static ALL: [Command; 12] = [
     Command {
         node: admin!("add-user"),
         name: "Add an account",
-        of_accounts: false,
+        who: Who::Admins,
         form: ADMIN,
         asks: &[JID, PASSWORD, AGAIN],
         work: |cx, form| {
@@ -112,7 +124,7 @@ static ALL: [Command; 11] = [
     Command {
         node: admin!("delete-user"),
         name: "Remove an account",
-        of_accounts: false,
+        who: Who::Admins,
         form: ADMIN,
         asks: &[JIDS],
         work: |cx, form| Some(Work::Remove(local(cx, form, "accountjids")?)),
@@ -120,7 +132,7 @@ static ALL: [Command; 11] = [
     Command {
         node: admin!("disable-user"),
         name: "Disable an account",
-        of_accounts: false,
+        who: Who::Admins,
         form: ADMIN,
         asks: &[JIDS],
         work: |cx, form| Some(Work::Suspend(local(cx, form, "accountjids")?)),
@@ -128,7 +140,7 @@ static ALL: [Command; 11] = [
     Command {
         node: admin!("reenable-user"),
         name: "Re-enable an account",
-        of_accounts: false,
+        who: Who::Admins,
         form: ADMIN,
         asks: &[JIDS],
         work: |cx, form| Some(Work::Resume(local(cx, form, "accountjids")?)),
@@ -136,7 +148,7 @@ static ALL: [Command; 11] = [
     Command {
         node: admin!("end-user-session"),
         name: "End an account's sessions",
-        of_accounts: false,
+        who: Who::Admins,
         form: ADMIN,
         asks: &[JIDS],
         work: |cx, form| Some(Work::End(local(cx, form, "accountjids")?)),
@@ -144,7 +156,7 @@ static ALL: [Command; 11] = [
     Command {
         node: admin!("change-user-password"),
         name: "Change an account's password",
-        of_accounts: false,
+        who: Who::Admins,
         form: ADMIN,
         asks: &[JID, PASSWORD],
         work: |cx, form| {
@@ -156,7 +168,7 @@ static ALL: [Command; 11] = [
     Command {
         node: admin!("get-registered-users-list"),
         name: "List accounts",
-        of_accounts: false,
+        who: Who::Admins,
         form: ADMIN,
         asks: &[],
         work: |_, _| Some(Work::Registered(LISTED)),
@@ -164,7 +176,7 @@ static ALL: [Command; 11] = [
     Command {
         node: admin!("get-online-users-list"),
         name: "List who is online",
-        of_accounts: false,
+        who: Who::Admins,
         form: ADMIN,
         asks: &[],
         work: |_, _| Some(Work::Online(LISTED)),
@@ -172,7 +184,7 @@ static ALL: [Command; 11] = [
     Command {
         node: admin!("announce"),
         name: "Tell everybody who is online",
-        of_accounts: false,
+        who: Who::Admins,
         form: ADMIN,
         asks: &[
             ("subject", "text-single", "Subject", true),
@@ -186,6 +198,7 @@ static ALL: [Command; 11] = [
     },
     invites::INVITE,
     invites::CREATE_ACCOUNT,
+    own_export::EXPORT,
 ];
 
 #[async_trait]
@@ -283,13 +296,16 @@ async fn done(
         Work::Online(_) => Some("onlineuserjids"),
         _ => None,
     };
-    let invites = matches!(work, Work::Invite | Work::InviteAccount { .. });
+    let made: Option<fn(&[String]) -> Element> = match &work {
+        Work::Invite | Work::InviteAccount { .. } => Some(invites::made),
+        Work::ExportOwn => Some(own_export::made),
+        _ => None,
+    };
     let domain = &cx.hosted.domain;
     let done = cx.switchboard.administer(domain, &from.bare(), work).await;
     let lines = done.map_err(|not| Refusal::new(not.condition).with_text(not.text))?;
-    if invites {
-        let form = invites::made(&lines);
-        return Ok(answer(node, session, "completed", Some(form)));
+    if let Some(made) = made {
+        return Ok(answer(node, session, "completed", Some(made(&lines))));
     }
     let form = listed.map(|var| {
         let field = Field::new(var, "jid-multi").label("Addresses");
@@ -338,13 +354,19 @@ fn command(node: &str) -> Option<&'static Command> {
     ALL.iter().find(|command| command.node == node)
 }
 
-/// Who asks, if they may run this: a session of an admin, or where the owner lets accounts invite, one of any.
+/// Who asks, if they may run this: a session of an admin, or where the owner lets accounts do it, one of any.
 fn allowed(cx: &Context<'_>, iq: &Stanza, command: &Command) -> Option<Jid> {
-    admin(cx, iq).or_else(|| {
+    let settings = &cx.hosted.settings;
+    let (admins, accounts) = match command.who {
+        Who::Admins => (true, false),
+        Who::Inviting => (true, settings.user_invites),
+        Who::Exporting => (false, settings.own_export),
+    };
+    let account = || {
         let from = iq.from().filter(|from| cx.is_account(from))?;
-        let may = command.of_accounts && cx.hosted.settings.user_invites;
-        (may && from.resource().is_some()).then(|| from.clone())
-    })
+        (accounts && from.resource().is_some()).then(|| from.clone())
+    };
+    admin(cx, iq).filter(|_| admins).or_else(account)
 }
 
 /// Commands as disco lists them (XEP-0050 2.2); to each those that they may run.
@@ -480,7 +502,8 @@ mod tests {
         let alice = house.bind("alice@one.example/phone");
         house.iq(&alice, "get", Some("one.example"), &query).await;
         let seen = house.all(&alice).join("");
-        assert_eq!(seen.matches("<item ").count(), ALL.len(), "{seen}");
+        // All but what the owner has not switched on.
+        assert_eq!(seen.matches("<item ").count(), ALL.len() - 1, "{seen}");
         house
             .iq_from(
                 "alice@one.example.evil.example/x",

@@ -232,6 +232,8 @@ pub struct DomainSettings {
     pub admins: Vec<BareJid>,
     /// Whether its other accounts may invite somebody too (XEP-0401).
     pub user_invites: bool,
+    /// Whether its accounts may take out what they have (XEP-0227).
+    pub own_export: bool,
     /// Labels of the names for which programs of its own answer (XEP-0114).
     pub components: Vec<String>,
     /// What components are granted beyond their names (XEP-0355, XEP-0356).

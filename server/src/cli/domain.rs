@@ -220,6 +220,9 @@ pub(super) struct StreamArgs {
     /// Whether people may log in with certificates that they upload (XEP-0257); clients are then asked for one
     #[arg(long, value_name = "BOOL")]
     user_certificates: Option<bool>,
+    /// Whether people may take out what they have from their apps, by a command and a link that is good once
+    #[arg(long, value_name = "BOOL")]
+    own_export: Option<bool>,
     /// STUN and TURN servers for calls (XEP-0215), as in stun:stun.example.net,turn:turn.example.net:3478?transport=udp; none;
     /// "" for the platform's
     #[arg(long, value_name = "URIS")]
@@ -288,6 +291,7 @@ impl StreamArgs {
             archive_days: self.archive_days,
             client_ca,
             user_certificates: self.user_certificates,
+            own_export: self.own_export,
             external: self.external.map(list),
             joining: JoinSet {
                 registration: self.registration,

@@ -2,7 +2,8 @@
 //!
 //! It answers for the domain that the TLS handshake named and for no other: a `Host` that says something else is
 //! misdirected (RFC 9110 15.5.20). It serves only what the world may see of a domain, shares nothing with the panel, and
-//! sets no cookie. What invitations lead to (XEP-0401) are the panel's pages for visitors, handed in. Under the platform's own name it serves what owners' websites lead to: POSH documents, over HTTPS and in
+//! sets no cookie. What invitations lead to (XEP-0401), and the links by which people load what they have (XEP-0227), are the
+//! panel's pages for visitors, handed in. Under the platform's own name it serves what owners' websites lead to: POSH documents, over HTTPS and in
 //! no other way (RFC 7711 3, POSH-01), host-meta, answers to certificate authorities (http-01). A connection is bounded in handshake time, header time and life.
 
 use std::convert::Infallible;
@@ -20,6 +21,7 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get};
 use control::Control;
 use control::invite::INVITE_PATH;
+use control::own_export::OWN_EXPORT_PATH;
 use control::records::{HOST_META, Whose};
 use control::registration::ASK_PATH;
 use hyper::server::conn::http1;
@@ -176,6 +178,7 @@ fn invites_router(invites: MethodRouter<Pages>, pages: Pages) -> Router {
     Router::new()
         .route(&format!("{INVITE_PATH}{{token}}"), invites.clone())
         .route(&format!("{ASK_PATH}{{domain}}"), invites.clone())
+        .route(&format!("{OWN_EXPORT_PATH}{{token}}"), invites.clone())
         .route(admin_web::ASSETS, invites)
         .with_state(pages)
 }

@@ -1,10 +1,11 @@
-//! What the admins of a domain have done over XMPP (XEP-0133): by control, with its rules and its log.
+//! What the admins of a domain have done over XMPP (XEP-0133), and its accounts for themselves: by control, with its rules and its log.
 //!
 //! Refuses: whatever is not of the domain whose admin asks; the module has seen that they are one.
 
 use control::account::AccountNew;
 use control::error::ControlError;
 use control::invite::{InviteAsk, InviteNew};
+use control::own_export::OwnExportLink;
 use control::{Actor, Control};
 use modules::administration::{NotDone, Work};
 use xmpp::element::Element;
@@ -48,6 +49,7 @@ impl Router {
                         let made = control.invite_by_account(by, admin).await;
                         made.map(invitation)
                     }
+                    Work::ExportOwn => control.own_export_link(by).await.map(own_export),
                     work => by_control(control, domain, by, work).await,
                 };
                 done.map_err(|error| not_done(&error))
@@ -129,9 +131,15 @@ async fn by_control(
             };
             return Ok(invitation(control.invite_add(actor, name, ask).await?));
         }
-        Work::Invite | Work::End(_) | Work::Online(_) | Work::Announce { .. } => {}
+        Work::Invite | Work::ExportOwn | Work::End(_) | Work::Online(_) | Work::Announce { .. } => {
+        }
     }
     Ok(Vec::new())
+}
+
+/// Lines of the answer: address, end.
+fn own_export(made: OwnExportLink) -> Vec<String> {
+    vec![made.link, made.expires.to_xep0082()]
 }
 
 /// As the answer to the command has it (XEP-0401 4.1).

@@ -15,7 +15,7 @@
 //! known of a hosted domain; [`queue`], [`answer`] its certificate orders; [`account`], [`left`], [`roster`], [`offline`], [`outgoing`],
 //! [`archive`], [`session`], [`token`], [`push`], [`pubsub`], [`document`], [`report`], [`upload`] what is known of its users, [`invite`] how they come;
 //! [`room`], [`room_archive`] where they meet;
-//! [`series`] what moved and was kept over time; [`portable`] what comes from other servers; [`audit`], [`webhook`], [`setting`], [`change`] the rest; [`seal`] secrets at rest; [`group`] shared commits; [`error`].
+//! [`series`] what moved and was kept over time; [`portable`] what comes from other servers, [`own_export`] links by which people take theirs along; [`audit`], [`webhook`], [`setting`], [`change`] the rest; [`seal`] secrets at rest; [`group`] shared commits; [`error`].
 
 pub mod account;
 pub mod answer;
@@ -42,6 +42,7 @@ mod moment;
 pub mod offline;
 pub mod operator;
 pub mod outgoing;
+pub mod own_export;
 pub mod passkey;
 pub mod peer;
 pub mod plan;
@@ -100,6 +101,7 @@ pub use listing::DomainFilter;
 pub use offline::OfflineMessage;
 pub use operator::{LoginRow, OperatorRow, TokenRow};
 pub use outgoing::{NewOutgoing, Outgoing};
+pub use own_export::OwnExportRow;
 pub use passkey::PasskeyRow;
 pub use peer::PeerRow;
 pub use plan::{PLANS, PlanRow};

@@ -7,7 +7,7 @@ use super::{Pages, owner, page, visitor};
 use crate::error::Problem;
 use crate::frame::{ErrorPage, Here};
 use crate::tests::sample;
-use crate::{ask, factor, invited, join, login, unsubscribe};
+use crate::{ask, factor, invited, join, login, own_export, unsubscribe};
 
 /// Name and page of each.
 pub(super) fn for_visitors() -> Pages {
@@ -122,6 +122,17 @@ pub(super) fn for_visitors() -> Pages {
                 action: "/ask/one.example".into(),
                 local: String::new(),
                 answer: String::new(),
+            }),
+        ),
+        (
+            "own_export",
+            page(&own_export::OwnExportPage {
+                frame: visitor(),
+                shown: control::own_export::OwnExport {
+                    account: "anna@one.example".into(),
+                    expires: sample::at(1_800),
+                },
+                action: "/export/token".into(),
             }),
         ),
         ("unsubscribe", page(&unsubscribe(true))),

@@ -273,6 +273,7 @@ impl Control {
                 .answers_sweep(plus(now, -ANSWER_SECONDS))
                 .await?;
             self.store().invites_sweep(now).await?;
+            self.store().own_exports_sweep(now).await?;
             self.series_sweep().await
         };
         if let Err(error) = swept.await {

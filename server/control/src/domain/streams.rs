@@ -49,6 +49,8 @@ pub struct StreamChoices {
     /// Services for calls (XEP-0215), as URIs; `None`: the platform's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub external: Option<Vec<String>>,
+    /// People may take out what they have from their apps ([`crate::own_export`]).
+    pub own_export: bool,
     /// How people get accounts.
     pub joining: JoinChoices,
     /// Where clients learn what is the matter when the domain does not answer (XEP-0455): URIs; empty: the platform's.
@@ -84,6 +86,7 @@ impl Default for StreamChoices {
             client_ca: None,
             user_certificates: false,
             external: None,
+            own_export: true,
             joining: JoinChoices::default(),
             status: Vec::new(),
             push: None,
@@ -137,6 +140,8 @@ pub struct StreamSet {
     pub client_ca: Option<String>,
     /// Whether people may log in with certificates that they have uploaded.
     pub user_certificates: Option<bool>,
+    /// Whether people may take out what they have from their apps.
+    pub own_export: Option<bool>,
     /// URIs of STUN and TURN (RFC 7064, RFC 7065); the one word `none`: none; empty: the platform's.
     pub external: Option<Vec<String>>,
     /// How people get accounts.
@@ -304,6 +309,7 @@ impl StreamSet {
             now.client_ca = Some(pem.to_owned()).filter(|pem| !pem.is_empty());
         }
         now.user_certificates = self.user_certificates.unwrap_or(now.user_certificates);
+        now.own_export = self.own_export.unwrap_or(now.own_export);
     }
 
     /// The changes in words, for the log.
@@ -343,6 +349,8 @@ impl StreamSet {
         said.extend(self.joining.said());
         let own = self.user_certificates.iter();
         said.extend(own.map(|on| format!("user certificates {on}")));
+        let own = self.own_export.iter();
+        said.extend(own.map(|on| format!("own export {on}")));
         said
     }
 

@@ -9,6 +9,7 @@ mod factors;
 mod invites;
 mod ladder;
 mod mail;
+mod own_exports;
 mod ownership;
 mod passkeys;
 mod people;

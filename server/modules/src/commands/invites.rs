@@ -2,7 +2,7 @@
 
 use xmpp::element::Element;
 
-use super::{Command, text};
+use super::{Command, Who, text};
 use crate::administration::Work;
 use crate::form::{Field, Form};
 
@@ -14,7 +14,7 @@ const CREATE: &str = "urn:xmpp:invite#create-account";
 pub(super) const INVITE: Command = Command {
     node: "urn:xmpp:invite#invite",
     name: "Invite somebody",
-    of_accounts: true,
+    who: Who::Inviting,
     form: INVITATION,
     asks: &[],
     work: |_, _| Some(Work::Invite),
@@ -24,7 +24,7 @@ pub(super) const INVITE: Command = Command {
 pub(super) const CREATE_ACCOUNT: Command = Command {
     node: CREATE,
     name: "Invite somebody to an account",
-    of_accounts: false,
+    who: Who::Admins,
     form: CREATE,
     asks: &[
         (

@@ -132,11 +132,13 @@ async fn change(store: &Store, number: usize, of: &Objects) -> Option<Result<boo
             d.account_reset_credentials("juliet", &verifiers("q"), NOW)
                 .await
         }
-        14 => d.account_set_state("juliet", "suspended", NOW).await,
-        15 => d.account_remove("juliet", NOW).await,
-        16 => store.domain_remove(&of.row, true, NOW).await,
-        17 => store.operator_remove(of.person).await,
-        18 => store.tenant_remove(of.tenant.id).await,
+        14 => d.external_secret_put(b"shared").await.map(|()| true),
+        15 => d.own_export_put("juliet", b"link", NOW).await,
+        16 => d.account_set_state("juliet", "suspended", NOW).await,
+        17 => d.account_remove("juliet", NOW).await,
+        18 => store.domain_remove(&of.row, true, NOW).await,
+        19 => store.operator_remove(of.person).await,
+        20 => store.tenant_remove(of.tenant.id).await,
         _ => return None,
     })
 }

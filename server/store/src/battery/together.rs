@@ -50,6 +50,7 @@ battery! {
         store.series_add(NOW, &[(Whose::Domain(row.id), Activity::default())]).await.expect("added");
         d.told_set("{}").await.expect("set");
         d.external_secret_put(b"shared").await.expect("kept");
+        assert!(d.own_export_put("juliet", b"x", NOW).await.expect("kept"));
         let list = d.block_list_follow("rtbl.example", "n").await.expect("followed");
         assert!(d.block_list_change(list, &[], &[[1; 32]], None).await.expect("kept").changed);
 

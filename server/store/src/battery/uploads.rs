@@ -91,6 +91,37 @@ battery! {
         assert_eq!(gone().await, [key("t1"), key("t2")]);
     }
 
+    ext_38_a_link_to_one_s_own_data_is_good_once_for_a_while_and_for_one_account(store) {
+        let (_, _, d) = house(&store, "example.com", "aaa").await;
+        let (_, _, other) = house(&store, "example.net", "bbb").await;
+        for local in ["juliet", "nurse"] {
+            d.account_add(local, &[], NOW).await.expect("added");
+        }
+        let later = Timestamp(NOW.0 + 10);
+        assert!(!d.own_export_put("nobody", b"n", later).await.expect("asked"));
+        assert!(!other.own_export_put("juliet", b"n", later).await.expect("asked"));
+        for (local, token) in [("juliet", b"j1"), ("juliet", b"j2"), ("nurse", b"n1")] {
+            assert!(d.own_export_put(local, token, later).await.expect("kept"));
+        }
+        let whose = async |token: &[u8], now| store.own_export_find(token, now).await.expect("read").map(|row| row.local);
+        assert_eq!(whose(b"j1", NOW).await, None, "another took its place");
+        assert_eq!(whose(b"j2", NOW).await.as_deref(), Some("juliet"));
+        assert_eq!(whose(b"j2", later).await, None, "over");
+        assert!(!other.own_export_take(b"j2", NOW).await.expect("asked"), "another domain's");
+        assert!(!d.own_export_take(b"j2", later).await.expect("asked"));
+        assert!(d.own_export_take(b"j2", NOW).await.expect("asked"));
+        assert!(!d.own_export_take(b"j2", NOW).await.expect("asked"), "once");
+        d.account_set_state("nurse", "suspended", NOW).await.expect("set");
+        assert_eq!(whose(b"n1", NOW).await, None, "stopped");
+        assert!(!d.own_export_take(b"n1", NOW).await.expect("asked"));
+        assert!(!d.own_export_put("nurse", b"n2", later).await.expect("asked"));
+        d.account_set_state("nurse", "active", NOW).await.expect("set");
+        store.own_exports_sweep(NOW).await.expect("swept");
+        assert!(whose(b"n1", NOW).await.is_some());
+        store.own_exports_sweep(later).await.expect("swept");
+        assert_eq!(whose(b"n1", NOW).await, None);
+    }
+
     ext_31_the_secret_of_a_domain_s_relays_is_its_own(store) {
         let (_, _, d) = house(&store, "example.com", "aaa").await;
         let (_, _, other) = house(&store, "example.net", "bbb").await;
