@@ -48,8 +48,11 @@ enum State {
 /// How far the XML document has come, for the rules at its first level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Document {
-    /// Not one byte yet: only here may an XML declaration stand.
+    /// Not one byte yet: only here and in [`Document::Again`] may an XML declaration stand.
     Fresh,
+    /// The same after another document: white space is still that one's, which may end with it (RFC 6120 11.7).
+    /// COMPAT: go-xmpp (go-sendxmpp) writes a line feed behind `<auth/>`, before the next declaration.
+    Again,
     Prolog,
     Open,
     /// `<stream:stream/>`: the close follows at once.
@@ -157,7 +160,7 @@ impl Framer {
         self.scan = 0;
         self.depth = 0;
         self.state = State::Text;
-        self.document = Document::Fresh;
+        self.document = Document::Again;
         self.header = StreamHeader::default();
         self.root.clear();
         self.failed = None;
@@ -279,7 +282,9 @@ impl Framer {
 
     /// Before the header and between first-level elements: white space (XML-07) or `<`, nothing else.
     fn between(&mut self, byte: u8) -> Result<(), FrameError> {
-        if self.document == Document::Fresh && matches!(byte, 0 | 0xFE | 0xFF) {
+        if matches!(self.document, Document::Fresh | Document::Again)
+            && matches!(byte, 0 | 0xFE | 0xFF)
+        {
             return Err(FrameError::Encoding); // UTF-16 or UTF-32, with or without a mark
         }
         self.start = self.scan;
@@ -303,7 +308,9 @@ impl Framer {
         self.state = match byte {
             b'/' if self.depth > 0 => State::EndTag,
             b'!' => State::Bang(0),
-            b'?' if self.document == Document::Fresh => State::Declaration,
+            b'?' if matches!(self.document, Document::Fresh | Document::Again) => {
+                State::Declaration
+            }
             b'?' => return Err(FrameError::Restricted("processing instruction")),
             b if chars::may_start_name(b) => State::StartTag,
             _ => return Err(FrameError::NotWellFormed("bad markup")),

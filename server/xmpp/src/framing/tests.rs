@@ -565,6 +565,31 @@ fn after_sasl_the_next_document_may_already_be_there() {
 }
 
 #[test]
+fn xml_07_white_space_behind_a_document_is_not_the_next_one_s() {
+    for (between, good) in [
+        ("", true),
+        ("\n", true),
+        (" \r\n\t", true),
+        ("\nx", false),
+        ("\n<?pi?>", false),
+    ] {
+        let mut framer = Framer::new(Limits::default());
+        let auth = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>";
+        framer.push(format!("{HEADER}{auth}{between}").as_bytes());
+        assert!(matches!(framer.next(), Ok(Some(Frame::Header(_)))));
+        assert!(matches!(framer.next(), Ok(Some(Frame::Element(_)))));
+        framer.restart();
+        framer.push(HEADER.as_bytes());
+        let header = matches!(framer.next(), Ok(Some(Frame::Header(_))));
+        assert_eq!(header, good, "{between:?}");
+    }
+    // There is no former document: white space is in the way of a declaration.
+    let mut framer = Framer::new(Limits::default());
+    framer.push(format!("\n{HEADER}").as_bytes());
+    assert!(framer.next().is_err());
+}
+
+#[test]
 fn raw_elements_can_be_asked() {
     let mut framer = Framer::new(Limits::default());
     framer.push(

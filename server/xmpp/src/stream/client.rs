@@ -153,10 +153,9 @@ impl Client {
             Ok(to) => to,
             Err(condition) => return self.refuse_header(&header, condition.into(), out),
         };
-        // LAYER-11
-        if !claimed(&header)
-            .is_ok_and(|claimed| claimed.is_none_or(|from| from.domain() == to.as_str()))
-        {
+        // LAYER-11. A bare domain in `from` claims no account. COMPAT: XML::Stream of Perl (sendxmpp) writes its machine's name.
+        let of_here = |from: BareJid| from.local().is_none() || from.domain() == to.as_str();
+        if !claimed(&header).is_ok_and(|claimed| claimed.is_none_or(of_here)) {
             return self.refuse_header(&header, StreamCondition::InvalidFrom.into(), out);
         }
         self.state = match std::mem::replace(&mut self.state, State::Between) {

@@ -187,6 +187,10 @@ fn layer_11_from_and_to_are_of_one_domain() {
     let mut world = World::direct("one.example");
     world.say(&OPEN.replace("to=", "from='alice@two.example' to="));
     world.ends_with_error("invalid-from");
+    // A machine's name claims nobody's account.
+    let mut world = World::direct("one.example");
+    world.say(&OPEN.replace("to=", "from='localhost' to="));
+    assert!(world.sent.contains("<stream:features>"), "{}", world.sent);
 }
 
 #[test]
