@@ -161,6 +161,7 @@ impl Eyes {
                 not_after: Timestamp(90 * DAY),
             }),
             taken: false,
+            elsewhere: &[],
             proof_ends: None,
             order_failed: None,
             probe: Some(Probe::Passed {

@@ -420,6 +420,15 @@ impl Control {
     /// that customer says so: nothing is handed over silently, their certificates are revoked as if the domain had left, and what
     /// they have stored stays theirs.
     async fn take(&self, row: &mut DomainRow, memory: &mut Memory) -> Result<bool> {
+        // It has become a service of another customer's domain since it was claimed.
+        if self
+            .service_of_another(row.tenant, &row.name)
+            .await?
+            .is_some()
+        {
+            memory.taken = true;
+            return Ok(false);
+        }
         let worker = Actor::system("worker");
         let now = self.now();
         let hosted = self
@@ -540,6 +549,7 @@ impl Control {
         let kept = rollover::held(self, row).await?;
         let compromised = Choices::of(row).given_up_keys;
         let plan = rollover::plan(&kept.situation(self, row, memory, &compromised));
+        let elsewhere = self.services_elsewhere(row, facts).await?;
         let around = Surroundings {
             state: state_of(row),
             certificate: self.current_facts(row).await?.map(|(facts, _)| facts),
@@ -548,6 +558,7 @@ impl Control {
                 .map(|since| plus(Timestamp(since), pace.proof_grace_seconds)),
             order_failed: Some(memory.order.said.clone()).filter(|said| !said.is_empty()),
             taken: memory.taken,
+            elsewhere: &elsewhere,
             probe: memory.probe.clone(),
             publishing: Some(Publishing {
                 kept: &kept,

@@ -80,7 +80,61 @@ impl Control {
                 "If it is yours, sign in, or ask whoever set it up; it is not handed over without their leave.",
             ));
         }
+        if let Some(parent) = self.service_of_another(tenant, name).await? {
+            let remedy = format!(
+                "It is a service of {}: ask whoever has that to switch it off first.",
+                parent.name
+            );
+            return Err(taken(name, &remedy));
+        }
         Ok(self.new_row(tenant, name))
+    }
+
+    /// The domain that has this name as one of its services or components, where that is another customer's and its proof is in
+    /// force. Any other name below another customer's domain may be claimed, with a proof of its own: who can write there has
+    /// been given it.
+    pub(crate) async fn service_of_another(
+        &self,
+        tenant: TenantId,
+        name: &DomainName,
+    ) -> Result<Option<DomainRow>> {
+        let Some((label, parent)) = name.as_str().split_once('.') else {
+            return Ok(None);
+        };
+        let Ok(parent) = DomainName::parse(parent) else {
+            return Ok(None);
+        };
+        let held = self.store().domain_hosted(&parent).await?;
+        Ok(held.filter(|row| {
+            let has = |labels: Vec<String>| labels.iter().any(|own| own == label);
+            row.tenant != tenant
+                && row.suspended_by != BY_LAPSE
+                && (has(services(row, self.settings().service_labels()))
+                    || has(Choices::of(row).components))
+        }))
+    }
+
+    /// Names of a domain's services and components that another customer had before, as domains of their own: what is sent
+    /// there goes to them.
+    pub(crate) async fn services_elsewhere(
+        &self,
+        row: &DomainRow,
+        facts: &DomainFacts,
+    ) -> Result<Vec<DomainName>> {
+        let mut elsewhere = Vec::new();
+        for label in facts.services.iter().chain(&facts.components) {
+            // A name that is too long for a label before it has no service there.
+            let Ok(name) = DomainName::parse(&format!("{label}.{}", row.name)) else {
+                continue;
+            };
+            let held = self.store().domain_hosted(&name).await?;
+            if held
+                .is_some_and(|other| other.tenant != row.tenant && other.suspended_by != BY_LAPSE)
+            {
+                elsewhere.push(name);
+            }
+        }
+        Ok(elsewhere)
     }
 
     /// Tells everybody of a claim that was just stored.

@@ -18,6 +18,7 @@ pub(crate) mod tests;
 use std::collections::BTreeSet;
 
 use serde::Serialize;
+use xmpp::jid::DomainName;
 use xmpp::timestamp::Timestamp;
 
 pub use self::caa::{caa_allows, caa_line};
@@ -160,6 +161,8 @@ pub struct Surroundings<'a> {
     pub certificate: Option<CertificateFacts>,
     /// The token was seen while another customer's proof stands.
     pub taken: bool,
+    /// Names of its services that are another customer's domains.
+    pub elsewhere: &'a [DomainName],
     /// Until when the proof of ownership may be missing before the domain is stopped.
     pub proof_ends: Option<Timestamp>,
     /// Last failed order in the CA's words, if the last one failed.
@@ -233,6 +236,20 @@ pub fn checks(
             "another customer's proof, which is in force",
             "this server",
             "Ask whoever set it up, or the operator of this service.".into(),
+        ));
+    }
+    for name in around.elsewhere {
+        rows.push(finding(
+            CLAIMED_ELSEWHERE,
+            Severity::Warning,
+            name.to_string(),
+            "a service of your domain",
+            "a domain of another customer, who has shown that it is theirs",
+            "this server",
+            format!(
+                "Switch the service off; or, if it should be yours, take the record _domicile.{} out of your zone.",
+                name.to_ascii()
+            ),
         ));
     }
     rows.extend(identity::identity(domain, around));

@@ -698,6 +698,7 @@ fn around<'a>(settings: &'a PlatformSettings, issuer: &'a IssuerInfo) -> Surroun
             not_after: Timestamp(90 * DAY),
         }),
         taken: false,
+        elsewhere: &[],
         proof_ends: None,
         order_failed: None,
         probe: Some(Probe::Passed {

@@ -23,7 +23,15 @@ async fn a_name_that_has_become_a_domain_is_granted_nothing() {
         .component_grant(&actor, "example.com", "gw", outgoing())
         .await
         .unwrap();
-    house.live("gw.example.com", "other@example.org").await;
+    // The same customer makes a domain of it; another could not while it is a component.
+    let new = DomainNew {
+        domain: "gw.example.com".into(),
+        tenant: None,
+    };
+    control.domain_add(&actor, new).await.unwrap();
+    let wanted = records(&house, &actor, "gw.example.com").await;
+    house.world.publish(&wanted);
+    house.later(HOUR).await;
     let refused = control
         .component_grant(&actor, "example.com", "gw", outgoing())
         .await;

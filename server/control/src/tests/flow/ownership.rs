@@ -1,5 +1,7 @@
 //! Whose a domain is: proofs that lapse, second claimants, removal.
 
+mod below;
+
 use super::*;
 use crate::audit::AuditQuery;
 use crate::outside::RevocationReason;
