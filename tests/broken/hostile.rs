@@ -26,13 +26,15 @@ fn many(name: &str, count: u16, record: impl Fn(u16) -> String) -> String {
         .collect()
 }
 
-/// Zones with what each yields.
-fn zones() -> Vec<(
+/// A zone: what it lacks of its records, what stands there besides, and the codes that it yields.
+type Zone = (
     &'static str,
     &'static [&'static str],
     String,
     &'static [&'static str],
-)> {
+);
+
+fn zones() -> Vec<Zone> {
     vec![
         (
             "text.example",

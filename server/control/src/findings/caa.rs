@@ -1,8 +1,8 @@
 //! May our certificate authority issue (RFC 8659, RFC 8657)?
 
-use super::codes::{ANSWER_TOO_LARGE, CAA_FORBIDS, RESOLVER_UNKNOWN};
+use super::codes::{CAA_FORBIDS, RESOLVER_UNKNOWN};
 use super::{Finding, Severity, finding};
-use crate::observe::{CaaView, LOOKED_AT, Observation};
+use crate::observe::{CaaView, Observation};
 use crate::outside::{IssuerInfo, Method};
 use crate::records::DomainFacts;
 
@@ -45,26 +45,6 @@ pub(super) fn caa(
             format!(
                 "Add the CAA record {}. CAA {expected}, so that {identity} may issue for {}.",
                 view.owner, domain.name
-            ),
-        )
-    })
-}
-
-/// A CAA set that was not kept whole.
-pub(super) fn too_large(domain: &DomainFacts, seen: &Observation) -> Option<Finding> {
-    let view = seen.caa.get(&domain.ascii())?;
-    let all = view.beyond?;
-    domain.mode.method().map(|_| {
-        finding(
-            ANSWER_TOO_LARGE,
-            Severity::Warning,
-            format!("CAA {}", view.owner),
-            LOOKED_AT,
-            &all.to_string(),
-            "",
-            format!(
-                "Delete the CAA records of {} that are not needed.",
-                view.owner
             ),
         )
     })

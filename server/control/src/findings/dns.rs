@@ -5,10 +5,11 @@ use std::net::IpAddr;
 
 use super::codes::*;
 use super::{
-    Finding, Severity, finding, holds, persist, rtype, same, seen_text, spelled, subject, who,
+    Finding, Severity, excess, finding, holds, persist, rtype, same, seen_text, spelled, subject,
+    who,
 };
 use crate::domain::Seen;
-use crate::observe::{Answered, Data, LOOKED_AT, Observation, Rtype, SetView, Sight};
+use crate::observe::{Answered, Data, Observation, Rtype, SetView, Sight};
 use crate::records::{
     DesiredRecord, DomainFacts, OWNERSHIP_PREFIX, Purpose, RecordValue, txt_strings,
 };
@@ -35,7 +36,9 @@ pub(super) fn one(
     if good == 0 {
         // All agree that it is not there: say what is there instead, by the first server's answer.
         findings.push(match record.value {
-            _ if answers.iter().any(|answered| answered.sight == Sight::Lost) => lost(record, view),
+            _ if answers.iter().any(|answered| answered.sight == Sight::Lost) => {
+                excess::lost(record, view)
+            }
             RecordValue::Txt { .. } if record.purpose == Purpose::Persist => {
                 doubled(domain, record, seen).unwrap_or_else(|| persist::missing(record, view))
             }
@@ -112,70 +115,6 @@ pub(super) fn one(
                 record.name, record.ttl_seconds
             ),
         ));
-    }
-    findings
-}
-
-/// The name's alias leads nowhere.
-fn lost(record: &DesiredRecord, view: &SetView) -> Finding {
-    finding(
-        ALIAS_LOOP,
-        if record.optional {
-            Severity::Info
-        } else {
-            Severity::Critical
-        },
-        subject(record),
-        &record.value_text,
-        &spelled(&Sight::Lost),
-        &who(view),
-        format!(
-            "Delete the CNAME record {}, and publish a {} record of that name: {}.",
-            record.name,
-            record.rtype,
-            in_a_sentence(&record.value_text)
-        ),
-    )
-}
-
-/// Answers that were not kept whole. What was looked for in them was looked for in all of them.
-pub(super) fn too_large(desired: &[DesiredRecord], seen: &Observation) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for record in desired {
-        // At the challenge's name a text may stand beside the alias.
-        let beside = (record.purpose == Purpose::Challenge).then_some(Rtype::Txt);
-        for rtype in std::iter::once(rtype(record)).chain(beside) {
-            let Some(view) = seen.set(rtype, &record.name) else {
-                continue;
-            };
-            let answers = view.answers();
-            let beyond = answers.iter().find_map(|answered| match answered.sight {
-                Sight::Records {
-                    beyond,
-                    aliased: false,
-                    ..
-                } => beyond,
-                _ => None,
-            });
-            let Some(all) = beyond else { continue };
-            findings.push(finding(
-                ANSWER_TOO_LARGE,
-                if record.optional {
-                    Severity::Info
-                } else {
-                    Severity::Warning
-                },
-                format!("{} {}", rtype.as_str(), record.name.trim_end_matches('.')),
-                LOOKED_AT,
-                &all.to_string(),
-                &who(view),
-                format!(
-                    "Delete the {} records at {} that are not needed there.",
-                    rtype.as_str(),
-                    record.name
-                ),
-            ));
-        }
     }
     findings
 }
@@ -683,6 +622,6 @@ pub(crate) fn is_private(address: IpAddr) -> bool {
 
 /// A value at the end of a sentence: the dot that ends an absolute name would stand beside the full stop. What is to be
 /// copied is shown apart, with its dot.
-fn in_a_sentence(value: &str) -> &str {
+pub(super) fn in_a_sentence(value: &str) -> &str {
     value.strip_suffix('.').unwrap_or(value)
 }

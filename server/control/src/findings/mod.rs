@@ -7,6 +7,7 @@
 mod caa;
 mod codes;
 mod dns;
+mod excess;
 mod identity;
 mod persist;
 mod publishing;
@@ -219,7 +220,7 @@ pub fn checks(
             }
         }
         rows.extend(caa::caa(domain, seen, around.issuer));
-        rows.extend(caa::too_large(domain, seen));
+        rows.extend(excess::caa_too_large(domain, seen));
         rows.extend(web::web(domain, seen, around.settings));
         let (issuer, now) = (around.issuer, around.now.0);
         rows.extend(persist::persist(domain, desired, seen, issuer, now));
@@ -387,7 +388,7 @@ pub fn difference(
             Some(view) => findings.extend(dns::one(domain, record, view, seen, settings)),
         }
     }
-    findings.extend(dns::too_large(desired, seen));
+    findings.extend(excess::too_large(desired, seen));
     findings.extend(dns::lame(domain, seen));
     findings.extend(dns::own_target(domain, seen, settings));
     findings
