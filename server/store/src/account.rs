@@ -6,6 +6,7 @@ use xmpp::timestamp::Timestamp;
 use crate::audit::record;
 use crate::change::{Change, announce};
 use crate::error::{Result, StoreError};
+use crate::room::hats_without;
 use crate::{AccountId, DomainStore, Store, TenantId, grouped, rd, wr};
 
 /// A user.
@@ -415,16 +416,26 @@ impl DomainStore {
     /// # Errors
     /// See [`StoreError`].
     pub async fn account_remove(&self, local: &str, now: Timestamp) -> Result<bool> {
+        let address = format!("{local}@{}", self.name);
         let n = wr!(self.store, p => {
             let mut tx = p.begin().await?;
             let n = sqlx::query("DELETE FROM accounts WHERE domain = $1 AND local = $2")
                 .bind(self.id.0).bind(local).execute(&mut *tx).await?.rows_affected();
-            // Whoever gets the name next is nobody in the domain's rooms.
+            // Whoever gets the name next is nobody in the domain's rooms, and wears nothing there.
             sqlx::query("DELETE FROM room_affiliations WHERE jid = $2 AND room IN (SELECT id FROM rooms WHERE domain = $1)")
-                .bind(self.id.0).bind(format!("{local}@{}", self.name)).execute(&mut *tx).await?;
+                .bind(self.id.0).bind(&address).execute(&mut *tx).await?;
+            let hats: Vec<(i64, String)> =
+                sqlx::query_as("SELECT id, hats FROM rooms WHERE domain = $1 AND hats IS NOT NULL")
+                    .bind(self.id.0).fetch_all(&mut *tx).await?;
+            for (room, hats) in hats {
+                if let Some(left) = hats_without(&hats, &address) {
+                    sqlx::query("UPDATE rooms SET hats = $2 WHERE id = $1")
+                        .bind(room).bind(left).execute(&mut *tx).await?;
+                }
+            }
             // What was said in rooms stays, as the nickname's; nobody can be asked for by whose it was.
             sqlx::query("UPDATE room_archive SET sender = '' WHERE sender = $2 AND room IN (SELECT id FROM rooms WHERE domain = $1)")
-                .bind(self.id.0).bind(format!("{local}@{}", self.name)).execute(&mut *tx).await?;
+                .bind(self.id.0).bind(&address).execute(&mut *tx).await?;
             if n > 0 {
                 record!(self.store, tx);
             }

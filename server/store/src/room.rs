@@ -25,12 +25,19 @@ pub struct RoomRow {
     pub salt: Vec<u8>,
     /// The stanza that set the subject, and when.
     pub subject: Option<(Vec<u8>, Timestamp)>,
-    /// Hats of its people, as JSON; the room's module knows the keys. `None`: none.
+    /// Hats of its people, as JSON; the room's module knows the keys, but for `worn`, where the people are. `None`: none.
     pub hats: Option<String>,
     /// What it looks like.
     pub vcard: Option<Vec<u8>>,
     /// When it was made.
     pub created: Timestamp,
+}
+
+/// The same hats where this person wears none; `None`: they wear none as it is.
+pub(crate) fn hats_without(hats: &str, who: &str) -> Option<String> {
+    let mut hats: serde_json::Value = serde_json::from_str(hats).ok()?;
+    hats.get_mut("worn")?.as_object_mut()?.remove(who)?;
+    Some(hats.to_string())
 }
 
 /// What somebody is in a room for longer than a visit (XEP-0045 5.2).

@@ -82,6 +82,11 @@ impl Hats {
         Some(element)
     }
 
+    /// Whoever gets this address next wears nothing.
+    pub(super) fn forget(&mut self, who: &BareJid) {
+        self.worn.remove(who.as_str());
+    }
+
     fn find(&self, uri: &str) -> Option<&Hat> {
         self.all.iter().find(|hat| hat.uri == uri)
     }
@@ -204,7 +209,7 @@ pub(super) async fn iq(cx: &Context<'_>, room: &mut Room, iq: &Stanza) -> Result
         }
     }
     if matches!(what, Command::Create | Command::Destroy) {
-        talk::tell(cx, room, &[104]);
+        talk::tell(cx, room, &[104]).await;
     }
     Ok(Answer::Payload(answer("completed")))
 }

@@ -43,6 +43,17 @@ impl Rooms {
         }
     }
 
+    /// How many rooms of a service are nowhere but in memory. One that is being worked on is left out, as waiting for it while
+    /// holding the turn of another would be waiting for each other; it counts a moment later.
+    pub(super) fn unkept(&self, service: &str) -> usize {
+        let unkept = |place: &Place| {
+            let slot = place.try_lock();
+            slot.is_ok_and(|slot| slot.as_ref().is_some_and(|room| room.row.is_none()))
+        };
+        let of = self.of(service);
+        of.iter().filter(|(_, place)| unkept(place)).count()
+    }
+
     /// Rooms of a service that are in memory now, and of which the store may know nothing.
     pub(super) fn of(&self, service: &str) -> Vec<(BareJid, Place)> {
         self.matching(|room| room.domain() == service)
@@ -55,6 +66,7 @@ impl Rooms {
             tokio::spawn(async move {
                 if let Some(room) = place.lock().await.as_mut() {
                     room.people.remove(&account);
+                    room.hats.forget(&account);
                 }
             });
         }

@@ -119,9 +119,13 @@ battery! {
     a_removed_account_is_nobody_in_its_domain_s_rooms(store) {
         let (_, _, d) = house(&store, "example.com", "aaa").await;
         d.account_add("juliet", &[], NOW).await.expect("added");
-        d.room_add(&room("coven"), &[affiliation("juliet@example.com", "owner"), affiliation("x@example.net", "member")]).await.expect("added");
+        let hats = |worn: &str| Some(format!("{{\"all\":[{{\"title\":\"Host\",\"uri\":\"urn:h\"}}],\"worn\":{{{worn}}}}}"));
+        let other = "\"x@example.net\":[\"urn:h\"]";
+        let coven = RoomRow { hats: hats(&format!("\"juliet@example.com\":[\"urn:h\"],{other}")), ..room("coven") };
+        d.room_add(&coven, &[affiliation("juliet@example.com", "owner"), affiliation("x@example.net", "member")]).await.expect("added");
         assert!(d.account_remove("juliet", NOW).await.expect("removed"));
-        let (_, _, people) = d.room_load("coven").await.expect("read").expect("there");
+        let (_, row, people) = d.room_load("coven").await.expect("read").expect("there");
         assert_eq!(people, [affiliation("x@example.net", "member")]);
+        assert_eq!(row.hats, hats(other), "whoever gets the name next wears nothing");
     }
 }

@@ -190,6 +190,35 @@ async fn ext_29_hats_and_pictures_of_a_room_that_is_kept_are_kept() {
     assert!(coven.house.take(&coven.bob).contains("<FN>Coven</FN>"));
 }
 
+/// Whoever gets the name of an account that has gone wears nothing of what it wore.
+#[tokio::test]
+async fn ext_29_hats_go_with_their_wearer() {
+    let coven = Coven::open().await;
+    coven
+        .configure(&field("muc#roomconfig_persistentroom", "1"))
+        .await;
+    coven
+        .command(&coven.alice, "create", &hat(TEACHER, "Teacher"))
+        .await;
+    for who in ["bob@one.example", "carol@one.example"] {
+        coven
+            .command(&coven.alice, "assign", &on(who, TEACHER))
+            .await;
+    }
+    let store = coven.house.store();
+    let now = xmpp::timestamp::Timestamp(1);
+    assert!(store.account_remove("bob", now).await.expect("removed"));
+    let bob = coven.bob.bare();
+    coven.house.modules().forget_account(&bob);
+    // What is in memory is told in its turn.
+    tokio::task::yield_now().await;
+    let worn = coven.command(&coven.alice, "list-assigned", "").await;
+    assert!(!worn.contains("bob@") && worn.contains("carol@"), "{worn}");
+    let (_, row, _) = store.room_load("coven").await.expect("read").expect("kept");
+    let hats = row.hats.expect("hats");
+    assert!(!hats.contains("bob@") && hats.contains("carol@"), "{hats}");
+}
+
 #[tokio::test]
 async fn ext_29_an_owner_gives_a_room_a_picture() {
     let coven = Coven::open().await;
