@@ -77,6 +77,39 @@ pub(crate) fn set(ends: Option<(&str, &str)>, index: u64, count: u64) -> Element
     set.child(Element::new("count", NS).text(count.to_string()))
 }
 
+/// A page of items that are all in memory, in order, at most `most` of them, and the `<set/>` that goes with it.
+///
+/// # Errors
+/// `<item-not-found/>`: the item before or after it is not among them (2.2).
+pub(crate) fn slice<'a, T>(
+    all: &'a [T],
+    asked: Option<&Page>,
+    most: usize,
+    name: impl Fn(&T) -> &str,
+) -> Result<(&'a [T], Element), Refusal> {
+    let max = asked.and_then(|page| page.max);
+    let most = max.map_or(most, |max| (max as usize).min(most));
+    let place = |wanted: &str| {
+        let at = all.iter().position(|item| name(item) == wanted);
+        at.ok_or_else(|| Refusal::from(Condition::ItemNotFound))
+    };
+    let (start, end) = match asked.map(|page| &page.from) {
+        None | Some(From::After(None)) => (0, most.min(all.len())),
+        Some(From::After(Some(item))) => {
+            let start = place(item)? + 1;
+            (start, (start + most).min(all.len()))
+        }
+        Some(From::Before(item)) => {
+            let end = item.as_ref().map_or(Ok(all.len()), |item| place(item))?;
+            (end.saturating_sub(most), end)
+        }
+    };
+    let shown = all.get(start..end).unwrap_or_default();
+    let ends = shown.first().zip(shown.last());
+    let ends = ends.map(|(first, last)| (name(first), name(last)));
+    Ok((shown, set(ends, start as u64, all.len() as u64)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

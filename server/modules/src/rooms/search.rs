@@ -179,26 +179,12 @@ fn asking() -> Element {
 }
 
 fn page(found: &[Found], asked: Option<rsm::Page>) -> Result<Element, Refusal> {
-    let most = asked.as_ref().and_then(|page| page.max);
-    let most = most.map_or(PAGE, |max| (max as usize).min(LARGEST));
-    let place = |jid: &str| {
-        let at = found.iter().position(|room| room.jid == jid);
-        at.ok_or_else(|| Refusal::from(Condition::ItemNotFound))
+    // Who names no number gets fewer than who asks for many.
+    let most = match asked.as_ref().and_then(|page| page.max) {
+        Some(_) => LARGEST,
+        None => PAGE,
     };
-    let (start, end) = match asked.map(|page| page.from) {
-        None | Some(rsm::From::After(None)) => (0, most.min(found.len())),
-        Some(rsm::From::After(Some(jid))) => {
-            let start = place(&jid)? + 1;
-            (start, (start + most).min(found.len()))
-        }
-        Some(rsm::From::Before(jid)) => {
-            let end = jid.map_or(Ok(found.len()), |jid| place(&jid))?;
-            (end.saturating_sub(most), end)
-        }
-    };
-    let shown = found.get(start..end).unwrap_or_default();
-    let ends = shown.first().zip(shown.last());
-    let ends = ends.map(|(first, last)| (first.jid.as_str(), last.jid.as_str()));
+    let (shown, set) = rsm::slice(found, asked.as_ref(), most, |room| &room.jid)?;
     let items = shown.iter().map(|room| {
         let text =
             |name, text: &str| (!text.is_empty()).then(|| Element::new(name, SEARCH).text(text));
@@ -212,7 +198,7 @@ fn page(found: &[Found], asked: Option<rsm::Page>) -> Result<Element, Refusal> {
     });
     Ok(Element::new("result", SEARCH)
         .children_from(items)
-        .child(rsm::set(ends, start as u64, found.len() as u64)))
+        .child(set))
 }
 
 /// Rooms whose owners want them to be found.
