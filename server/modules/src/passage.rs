@@ -12,10 +12,11 @@ use std::borrow::Cow;
 
 use store::ArchiveId;
 use xmpp::jid::{BareJid, Jid};
-use xmpp::stanza::Stanza;
+use xmpp::stanza::{Stanza, StanzaType};
 
 use crate::archive::{Kept, stanza_id};
 use crate::content::Content;
+use crate::memory::Modules;
 
 /// Which way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,6 +162,22 @@ impl Passage {
         self.glance().peer()
     }
 
+    /// Whether a room has passed it on from one of its occupants, to everybody or to the account alone (XEP-0045 7.4, 7.5). Of
+    /// these whoever wrote them is told nothing where they are refused: it is the room that an error would tell, and a room throws
+    /// out whom its messages cannot reach. Not every room says of a private message that it is one; that the session has shown
+    /// itself to the room is seen here.
+    pub(crate) fn is_from_occupant(&self, modules: &Modules) -> bool {
+        let Some(from) = self
+            .peer()
+            .filter(|_| self.direction == Direction::Received)
+        else {
+            return false;
+        };
+        self.message.type_() == StanzaType::Groupchat
+            || (!from.is_bare()
+                && (self.content.any(Content::ROOM) || modules.directed.has(&self.whose, from)))
+    }
+
     /// Whether something of it is to be kept once it has gone on.
     pub(crate) fn is_kept(&self) -> bool {
         self.kept.is_some()
@@ -184,6 +201,11 @@ pub enum Taken {
 }
 
 impl Taken {
+    /// Whether this session got it, and no other.
+    pub(crate) fn is(&self, session: &Jid) -> bool {
+        matches!(self, Self::Session(jid) if jid == session)
+    }
+
     /// Whether a session of this priority (`None`: not available) got it.
     pub fn by(&self, session: &Jid, priority: Option<i8>) -> bool {
         match self {

@@ -1,6 +1,6 @@
 //! Whom an account has blocked, and whether an address is meant (XEP-0191 6).
 
-use xmpp::jid::Jid;
+use xmpp::jid::{BareJid, Jid};
 
 /// Addresses, sorted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,12 +34,21 @@ impl BlockList {
             && (self.has(other.as_str()) || self.has(other.bare_str()) || self.has(other.domain()))
     }
 
+    /// Whether whoever has this bare address is meant, from wherever they write.
+    pub(crate) fn blocks_person(&self, who: &BareJid) -> bool {
+        !self.0.is_empty() && (self.has(who.as_str()) || self.has(who.domain()))
+    }
+
     pub(crate) fn has(&self, jid: &str) -> bool {
         self.0.binary_search_by(|j| j.as_str().cmp(jid)).is_ok()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Jid> {
         self.0.iter()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -1,7 +1,8 @@
 //! Blocking Command, XEP-0191 version 1.3, with the reports of XEP-0377 version 0.4.1.
 //!
 //! Whom an account has blocked reaches none of its sessions, hears nothing of it, and cannot tell it from one that is not
-//! there: messages and questions are answered `<service-unavailable/>`, presence with silence. What the account sends to
+//! there: messages and questions are answered `<service-unavailable/>`, presence with silence, and so is what a room passes on,
+//! which would throw the account out for an error. What the account sends to
 //! them goes no further than here. Blocking is polite: subscriptions stay as they are. The list is read with the roster, so
 //! that asking it costs a look into memory. Refuses: to stand between an account and itself.
 //!
@@ -15,7 +16,7 @@ use store::ReportRow;
 use xmpp::element::Element;
 use xmpp::jid::{BareJid, Jid};
 use xmpp::ns;
-use xmpp::stanza::{Condition, Stanza, StanzaError, StanzaType};
+use xmpp::stanza::{Condition, Stanza, StanzaError};
 
 pub(crate) use self::list::BlockList;
 use crate::context::{Context, Hosted, Refusal, store_failed};
@@ -124,14 +125,16 @@ impl Module for Blocking {
         let Some(peer) = passage.peer() else {
             return Ok(());
         };
-        if !blocks(cx, &passage.account, peer).await? {
+        let blocked = blocks(cx, &passage.account, peer).await;
+        if matches!(blocked, Ok(false)) {
             return Ok(());
         }
         if passage.direction == Direction::Sent {
+            blocked?;
             return Err(own_block().into());
         }
-        // A room that is told of an error may throw the account out, for what one occupant has written.
-        passage.silent = passage.message.type_() == StanzaType::Groupchat;
+        passage.silent = passage.is_from_occupant(cx.modules);
+        blocked?;
         Err(Condition::ServiceUnavailable.into())
     }
 }

@@ -209,6 +209,43 @@ async fn ext_15_messages_are_answered_and_not_kept() {
     );
 }
 
+/// A room that is told of an error throws out whoever it comes from (XEP-0045 11.1): of what occupants write, it is told nothing.
+#[tokio::test]
+async fn ext_15_what_blocked_occupants_of_rooms_elsewhere_write_is_dropped_in_silence() {
+    let house = House::new().await;
+    let phone = alice(&house).await;
+    block(&house, &phone, &["room@muc.example/mallory"]).await;
+    let private = |from: &str, rest: &str| {
+        format!(
+            "<message from='{from}' to='alice@one.example/phone' type='chat' id='m'><body>x</body>{rest}</message>"
+        )
+    };
+    const OCCUPANT: &str = "<x xmlns='http://jabber.org/protocol/muc#user'/>";
+    let mallory = "room@muc.example/mallory";
+    let stopped = async |message: &str| {
+        let passed = house.receives(message, Taken::Session(phone.clone())).await;
+        assert_eq!(passed, "", "{message}");
+    };
+    stopped(&private(mallory, OCCUPANT)).await;
+    house.sent("");
+    // Not every room says so: where the session is in it, that is known. Elsewhere it is somebody's resource.
+    stopped(&private(mallory, "")).await;
+    house.sent_error("alice@one.example/phone", "service-unavailable");
+    house
+        .presence(&phone, "<presence to='room@muc.example/alice'/>")
+        .await;
+    house.clear();
+    stopped(&private(mallory, "")).await;
+    house.sent("");
+    let other = private("room@muc.example/bob", OCCUPANT);
+    let passed = house.receives(&other, Taken::Session(phone.clone())).await;
+    assert!(passed.contains("<body>"));
+    // The room itself, blocked as a whole, invites nobody; it may know that.
+    block(&house, &phone, &["other@muc.example"]).await;
+    stopped(&private("other@muc.example", OCCUPANT)).await;
+    house.sent_error("alice@one.example/phone", "service-unavailable");
+}
+
 #[tokio::test]
 async fn ext_15_questions_look_like_those_to_nobody() {
     let house = House::new().await;

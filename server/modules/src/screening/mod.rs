@@ -102,8 +102,7 @@ impl Module for Screening {
             if let Some(list) = listed(cx, who).await
                 && hooks::standing(cx, &passage.account, who).await? == Standing::Stranger
             {
-                // A room that is told of an error may throw the account out, for what one occupant has written.
-                passage.silent = passage.message.type_() == StanzaType::Groupchat;
+                passage.silent = passage.is_from_occupant(cx.modules);
                 return Err(kept_away(&list));
             }
         }

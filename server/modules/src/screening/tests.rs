@@ -184,6 +184,12 @@ async fn whoever_is_on_a_list_invites_nobody() {
     assert!(!gets_through(&house, &invited("spammer@bad.example/x")).await);
     assert!(gets_through(&house, &invited("friend@good.example")).await);
     assert!(gets_through(&house, &invited("@@")).await);
+    // A room elsewhere that has one on the list among its occupants is not told: it would throw alice out.
+    let private = "<message from='spammer@bad.example/nick' to='alice@one.example/phone' type='chat'><body>pills</body>\
+                   <x xmlns='http://jabber.org/protocol/muc#user'/></message>";
+    house.clear();
+    assert_eq!(house.receives(private, Taken::Nobody).await, "");
+    house.sent("");
     let direct = HELLO.replace(
         "<body>pills</body>",
         "<x xmlns='jabber:x:conference' jid='room@rooms.bad.example'/>",
