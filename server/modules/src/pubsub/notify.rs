@@ -2,8 +2,8 @@
 //!
 //! The account's own sessions and its contacts' are told where they announced that they want to be ([`caps`]), those who
 //! subscribed by themselves wherever they are. Everything comes from the account's bare address, the only one that may speak
-//! of its nodes (EXT-04). Refuses: telling anybody who may not read the node at this moment, and more people at once than
-//! the limit allows (DOS-09).
+//! of its nodes (EXT-04). Refuses: telling anybody who may not read the node at this moment, whom the account has blocked, or
+//! who has blocked the account; and more people at once than the limit allows (DOS-09).
 
 use std::collections::HashSet;
 
@@ -57,7 +57,7 @@ pub(super) async fn tell(cx: &Context<'_>, account: &BareJid, node: &PubsubNode,
         return;
     };
     let here = cx.hosted.domain.as_str();
-    let may = |jid: &Jid| reading(node, account, &roster, jid) == Reading::Allowed;
+    let may = |jid: &Jid| may_hear(cx, node, account, &roster, jid);
     let mut telling = Telling {
         cx,
         event,
@@ -80,7 +80,8 @@ pub(super) async fn tell(cx: &Context<'_>, account: &BareJid, node: &PubsubNode,
             cx.modules.heard.sessions(account, &contact.jid).to_vec()
         };
         for (session, announced) in there {
-            if wants(cx, account, &session, &announced, &node.name) {
+            // One device of a contact may be blocked by itself.
+            if may(&session) && wants(cx, account, &session, &announced, &node.name) {
                 telling.to(session);
             }
         }
@@ -95,6 +96,19 @@ pub(super) async fn tell(cx: &Context<'_>, account: &BareJid, node: &PubsubNode,
             telling.to(jid);
         }
     }
+}
+
+/// Whether somebody may be told of a node at this moment: they may read it, and its owner has not blocked them (XEP-0191).
+fn may_hear(
+    cx: &Context<'_>,
+    node: &PubsubNode,
+    account: &BareJid,
+    roster: &Roster,
+    who: &Jid,
+) -> bool {
+    let own = who.bare_str() == account.as_str();
+    let blocked = cx.hosted.blocks() && !own && roster.blocked.blocks(who);
+    !blocked && reading(node, account, roster, who) == Reading::Allowed
 }
 
 /// One event on its way to many.
@@ -172,7 +186,7 @@ pub(super) async fn last_item(
     to: &Jid,
 ) {
     let Some(last) = &node.last else { return };
-    if !node.config.deliver || reading(node, account, roster, to) != Reading::Allowed {
+    if !node.config.deliver || !may_hear(cx, node, account, roster, to) {
         return;
     }
     let payload = match &last.payload {
@@ -295,7 +309,12 @@ fn notification(
 }
 
 fn deliver(cx: &Context<'_>, to: &Jid, message: Stanza) {
-    if to.resource().is_some() && to.domain() == cx.hosted.domain.as_str() {
+    let blocks = |from| {
+        let account = to.bare_str();
+        cx.modules.may_be_blocked(cx.hosted, account, from)
+    };
+    let here = to.resource().is_some() && to.domain() == cx.hosted.domain.as_str();
+    if here && !message.from().is_some_and(blocks) {
         // A session that has ended meanwhile is told nothing.
         cx.switchboard.deliver(to, message);
     } else {

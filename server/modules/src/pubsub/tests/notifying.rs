@@ -411,3 +411,61 @@ async fn e2e_09_a_removed_account_leaves_nothing_to_its_successor() {
         .await;
     house.sent_error("alice@one.example", "service-unavailable");
 }
+
+/// EXT-04: whom the account has blocked is told nothing, wherever they are; nor is told of an account who has blocked it.
+#[tokio::test]
+async fn ext_04_blocked_contacts_are_told_nothing() {
+    let house = House::new().await;
+    for contact in ["bob@one.example", "romeo@peer.example"] {
+        house.item("alice", contact, "both").await;
+    }
+    house.item("bob", "alice@one.example", "both").await;
+    let client = Client::interested_in(&[NODE]);
+    let alice = house.online("alice@one.example/phone").await;
+    let bob = client.online(&house, "bob@one.example/desk").await;
+    let presence = contact(&client, "romeo@peer.example/orchard", "");
+    house.presence_in(&presence).await;
+    house.clear();
+    let command = async |session: &Jid, name: &str, who: &str| {
+        let items: String = who
+            .split_whitespace()
+            .map(|jid| format!("<item jid='{jid}'/>"))
+            .collect();
+        let command = format!("<{name} xmlns='urn:xmpp:blocking'>{items}</{name}>");
+        house.iq(session, "set", None, &command).await;
+        house.clear();
+    };
+    publish(&house, &alice, NODE, "1", &[]).await;
+    assert_eq!(notified(&house.all(&bob)), ["urn:tune 1"]);
+    assert!(
+        house
+            .take_sent()
+            .contains("to='romeo@peer.example/orchard'")
+    );
+    for (bob_s, romeo_s) in [
+        ("bob@one.example", "romeo@peer.example"),
+        ("bob@one.example/desk", "romeo@peer.example/orchard"),
+        ("one.example", "peer.example"),
+    ] {
+        let both = format!("{bob_s} {romeo_s}");
+        command(&alice, "block", &both).await;
+        publish(&house, &alice, NODE, "2", &[]).await;
+        assert!(notified(&house.all(&bob)).is_empty(), "{bob_s}");
+        house.sent("");
+        if !bob_s.contains('/') {
+            let (late, got) = client.arrives(&house, "bob@one.example/late").await;
+            assert!(notified(&got).is_empty(), "nor the newest item: {bob_s}");
+            house.gone(&late).await;
+        }
+        command(&alice, "unblock", &both).await;
+        // Shown again, romeo's server says what there is.
+        house.presence_in(&presence).await;
+        house.clear();
+    }
+    publish(&house, &alice, NODE, "3", &[]).await;
+    assert_eq!(notified(&house.all(&bob)), ["urn:tune 3"]);
+    // Who has blocked the account hears nothing of it either.
+    command(&bob, "block", "alice@one.example").await;
+    publish(&house, &alice, NODE, "4", &[]).await;
+    assert!(notified(&house.all(&bob)).is_empty());
+}
