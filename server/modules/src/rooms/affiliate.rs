@@ -6,20 +6,21 @@
 use store::RoomAffiliation;
 use xmpp::element::Element;
 use xmpp::jid::{BareJid, nickname_key};
+use xmpp::ns;
 use xmpp::stanza::{Condition, Stanza, StanzaType};
 
-use super::MUC_ADMIN;
 use super::entrance::show_again;
-use super::notice::Removal;
+use super::notice::{Removal, sees_real};
 use super::rank::{Affiliation, Role};
 use super::room::{Affiliated, Room};
+use super::{MUC_ADMIN, MUC_USER};
 use crate::context::{Context, Refusal, store_failed};
 use crate::hooks::Answer;
 
 /// Changes in one request.
 const AT_ONCE: usize = 100;
 /// Longest reason, in characters; of a longer one the beginning is kept.
-const REASON: usize = 500;
+pub(super) const REASON: usize = 500;
 
 /// One wish.
 enum Change {
@@ -171,20 +172,8 @@ async fn change(
                 }
                 show_again(cx, room, &key);
             }
-            Change::Affiliation {
-                who,
-                affiliation,
-                reason,
-                ..
-            } => {
-                follow(
-                    cx,
-                    room,
-                    &who,
-                    affiliation,
-                    actor.as_deref(),
-                    reason.as_deref(),
-                );
+            Change::Affiliation { who, reason, .. } => {
+                follow(cx, room, &who, actor.as_deref(), reason.as_deref());
             }
         }
     }
@@ -209,6 +198,10 @@ fn wish(room: &Room, item: &Element) -> Result<Change, Refusal> {
             }
             (None, None) => return Err(Condition::BadRequest.into()),
         };
+        if who.local().is_none() && affiliation > Affiliation::None {
+            return Err(Refusal::new(Condition::NotAcceptable)
+                .with_text("a whole domain can be banned, and nothing else"));
+        }
         let nick = nick.filter(|_| item.get_attr("jid").is_some());
         if let Some(nick) = nick
             && room.is_taken(&nickname_key(nick), &who)
@@ -252,8 +245,9 @@ fn may(room: &Room, who: &BareJid, role: Role, change: &Change) -> Result<(), Re
             if to_or_from_moderator && *wanted != Role::None && asker < Affiliation::Admin {
                 return Err(Condition::Forbidden.into());
             }
-            if *wanted < target.role && (theirs > asker || theirs >= Affiliation::Admin) {
-                // Nobody is taken what their affiliation gives (8.4, 9.7), nor kicked by who is less (8.2).
+            // Nobody is kicked by who is less (8.2), nor taken what their affiliation gives (8.4, 9.7).
+            let given = *wanted != Role::None && theirs >= Affiliation::Admin;
+            if *wanted < target.role && (theirs > asker || given) {
                 return Err(Condition::NotAllowed.into());
             }
             Ok(())
@@ -299,26 +293,33 @@ fn keep_an_owner(room: &Room, changes: &[Change]) -> Result<(), Refusal> {
     Err(Refusal::new(Condition::Conflict).with_text("a room keeps one owner at least"))
 }
 
-/// What a new affiliation means to somebody who is there.
+/// What a new affiliation means to somebody who is there; of a domain, to everybody there who is banned with it.
 fn follow(
     cx: &Context<'_>,
     room: &mut Room,
     who: &BareJid,
-    affiliation: Affiliation,
     actor: Option<&str>,
     reason: Option<&str>,
 ) {
-    let out: &[u16] = match affiliation {
-        Affiliation::Outcast => &[301],
-        Affiliation::None if room.config.members_only => &[321],
-        _ => &[],
-    };
     for key in room.keys_of(who) {
-        if !out.is_empty() {
+        let Some(real) = room.occupants.get(&key).map(|one| one.real.clone()) else {
+            continue;
+        };
+        let affiliation = room.affiliation(&real);
+        if real != *who && affiliation != Affiliation::Outcast {
+            // Something by themselves, whatever becomes of their domain.
+            continue;
+        }
+        let codes: &[u16] = match affiliation {
+            Affiliation::Outcast => &[301],
+            Affiliation::None if room.config.members_only => &[321],
+            _ => &[],
+        };
+        if !codes.is_empty() {
             let removal = Removal {
                 actor,
                 reason,
-                codes: out,
+                codes,
             };
             removal.carry_out(cx, room, &key);
             continue;
@@ -363,7 +364,7 @@ pub(super) async fn leave_list(
     who: &BareJid,
 ) -> Result<(), Refusal> {
     put(cx, room, vec![(who.clone(), Affiliated::default())]).await?;
-    follow(cx, room, who, Affiliation::None, None, None);
+    follow(cx, room, who, None, None);
     Ok(())
 }
 
@@ -401,13 +402,39 @@ async fn put(
         written.map_err(|e| store_failed(&e, &room.jid.bare(), "keeping a room's list"))?;
     }
     for (who, one) in people {
-        if one.affiliation == Affiliation::None {
+        let (before, after) = (room.affiliation(&who), one.affiliation);
+        if after == Affiliation::None {
             room.people.remove(&who);
         } else {
-            room.people.insert(who, one);
+            room.people.insert(who.clone(), one);
+        }
+        if before != after && room.keys_of(&who).is_empty() {
+            tell_of_absent(cx, room, &who, after);
         }
     }
     Ok(())
+}
+
+/// Whose affiliation changes while they are not there is seen in no presence; whoever may know who they are is told (XEP-0045
+/// 9.1 to 9.7, 10.3 to 10.7). Those who encrypt for all members need to know (E2E-08). Nobody needs it later.
+fn tell_of_absent(cx: &Context<'_>, room: &Room, who: &BareJid, affiliation: Affiliation) {
+    let item = Element::new("item", MUC_USER)
+        .attr("affiliation", affiliation.name())
+        .attr("jid", who.as_str())
+        .attr("role", Role::None.name());
+    let message = Element::new("message", ns::CLIENT)
+        .attr("from", room.jid.as_str())
+        .child(Element::new("x", MUC_USER).child(item))
+        .child(Element::new("no-store", ns::HINTS));
+    let Ok(message) = Stanza::from_element(&message) else {
+        return;
+    };
+    for (_, visit) in room
+        .everybody()
+        .filter(|(viewer, _)| sees_real(room, viewer))
+    {
+        cx.hand(message.with_to(&visit.jid));
+    }
 }
 
 fn reason_of(text: &str) -> Element {
