@@ -297,6 +297,8 @@ struct Sent {
     pending: VecDeque<Stanza>,
     /// What those for other servers have to wait for.
     sending: Vec<Later>,
+    /// Messages in queues of sessions whose clients are not there.
+    waiting: Vec<Stanza>,
 }
 
 impl<'a> Context<'a> {
@@ -359,6 +361,12 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// A message that was handed to a session whose client is not there: once the handler has ended, modules of the session's
+    /// domain hear of it ([`crate::hooks::message_waits`]).
+    pub(crate) fn waits(&self, message: Stanza) {
+        self.sent().get_or_insert_default().waiting.push(message);
+    }
+
     /// Answers with an error, unless the stanza is itself an answer (STANZA-07).
     pub fn refuse(&self, stanza: &Stanza, refusal: impl Into<Refusal>) {
         if let Some(reply) = stanza.error_reply(&refusal.into().0) {
@@ -376,6 +384,10 @@ impl<'a> Context<'a> {
 
     pub(crate) fn next_pending(&self) -> Option<Stanza> {
         self.sent().as_mut()?.pending.pop_front()
+    }
+
+    pub(crate) fn next_waiting(&self) -> Option<Stanza> {
+        self.sent().as_mut()?.waiting.pop()
     }
 
     /// What has to be over before what was sent to another server would survive a crash.

@@ -22,6 +22,7 @@
 //! | a session from before a restart, once its client is back | [`session_returned`] |
 //! | a message to sessions whose clients are not there | [`keeps`], then [`message_undeliverable`] |
 //! | a mark that a module put into a session's queue, once written, or once it cannot be any more | [`session_written`], [`session_unwritten`] |
+//! | a message that a service put into the queue of a session whose client is not there | [`message_waits`] |
 //! | iq get or set to a full JID that matches | [`shares_presence`] first (IM-39) |
 //! | any stanza to a service of a domain (`rooms.one.example`) | [`to_service`] |
 //! | the end of the process, for each service, and a kept session that had shown itself to one | [`service_closing`], [`service_returned`] |
@@ -145,6 +146,10 @@ pub trait Module: Send + Sync {
     async fn message_passed(&self, _: &Context<'_>, _: &mut Passage) -> Result<(), Refusal> {
         Ok(())
     }
+
+    /// A message has come to one of the domain's sessions whose client is not there, and waits in its queue: what a room has said to
+    /// everybody, which passes no account.
+    async fn message_waits(&self, _: &Context<'_>, _: &Stanza) {}
 
     /// A message that no session can take.
     async fn message_undeliverable(&self, _: &Context<'_>, _: &Stanza) -> Undeliverable {
@@ -462,6 +467,14 @@ pub async fn message_passed(cx: &Context<'_>, passage: &mut Passage, taken: &Tak
     }
     finish(cx).await;
     done
+}
+
+/// A message waits in the queue of a session whose client is not there, without having passed the account.
+pub async fn message_waits(cx: &Context<'_>, message: &Stanza) {
+    for module in with(cx.hosted, Hooks::MESSAGE_PASSAGE) {
+        module.message_waits(cx, message).await;
+    }
+    finish(cx).await;
 }
 
 /// An error about a message that this process has written to one of the domain's sessions, which has got it. Asked only
@@ -916,6 +929,9 @@ async fn finish(cx: &Context<'_>) {
         } else {
             cx.switchboard.local(stanza).await;
         }
+    }
+    while let Some(message) = cx.next_waiting() {
+        cx.switchboard.waits(message).await;
     }
     while let Some(later) = cx.next_sending() {
         later.await;

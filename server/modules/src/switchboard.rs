@@ -69,6 +69,17 @@ pub trait Switchboard: Send + Sync {
     /// Bound sessions of an account, in the order of binding.
     fn sessions(&self, account: &BareJid) -> Vec<SessionView>;
 
+    /// Whether the session waits for its client (XEP-0198); not, if there is no such session. A switchboard that need not make
+    /// a view of every session to know should not.
+    fn is_away(&self, session: &Jid) -> bool {
+        let sessions = self.sessions(&session.bare());
+        sessions.iter().any(|s| s.jid == *session && s.away)
+    }
+
+    /// A message was put into the queue of a session whose client is not there, without passing its account: its domain's
+    /// modules hear of it ([`crate::hooks::message_waits`]). Called without a lock, as [`Switchboard::local`].
+    async fn waits(&self, message: Stanza);
+
     /// Records what a session said about itself. A session that is gone is ignored.
     fn session_update(&self, session: &Jid, update: SessionUpdate);
 

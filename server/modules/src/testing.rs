@@ -14,7 +14,7 @@ use store::{
 use xmpp::element::Element;
 use xmpp::jid::{BareJid, DomainName, Jid};
 use xmpp::ns;
-use xmpp::stanza::{Kind, Stanza};
+use xmpp::stanza::{Kind, Stanza, StanzaType};
 use xmpp::stream::StreamCondition;
 use xmpp::timestamp::Timestamp;
 
@@ -274,6 +274,32 @@ impl House {
         }
         hooks::message_passed(&cx, &mut passage, &taken).await;
         text(passage.message)
+    }
+
+    /// A message past the account that it is for, as the router hands it out, in short: to the session that is meant, else to the
+    /// first that is available; what would reach nobody but sessions whose clients are not there is kept first.
+    async fn message(&self, message: Stanza) {
+        let to = message.to().expect("an addressee").clone();
+        if to.is_bare() && message.type_() == StanzaType::Error {
+            return;
+        }
+        let cx = self.context(to.domain());
+        let mut passage = passage(Direction::Received, message);
+        if !hooks::message_passing(&cx, &mut passage).await {
+            return;
+        }
+        let sessions = self.sessions(&to.bare());
+        let meant = sessions.iter().find(|session| session.jid == to);
+        let taker = meant.or_else(|| sessions.iter().find(|session| session.available()));
+        let absent = sessions.iter().all(|session| session.away);
+        if let Some(taker) = taker.filter(|_| !absent || !hooks::keeps(cx.hosted, &passage.message))
+        {
+            self.deliver(&taker.jid, passage.message.clone());
+            let taken = Taken::Session(taker.jid.clone());
+            hooks::message_passed(&cx, &mut passage, &taken).await;
+        } else if hooks::message_passed(&cx, &mut passage, &Taken::Nobody).await {
+            hooks::message_undeliverable(&cx, &passage.message).await;
+        }
     }
 
     /// A message for which the router found nobody.
@@ -537,6 +563,8 @@ impl Switchboard for House {
         } else if stanza.kind() == Kind::Presence && to.local().is_some() {
             let cx = self.context(to.domain());
             hooks::presence_inbound(&cx, &stanza).await;
+        } else if stanza.kind() == Kind::Message && to.local().is_some() {
+            self.message(stanza).await;
         } else if to.resource().is_some() {
             self.deliver(&to, stanza);
         } else if stanza.kind() == Kind::Iq {
@@ -544,12 +572,12 @@ impl Switchboard for House {
                 true => hooks::iq_answered(&self.context(to.domain()), &stanza).await,
                 false => self.iq_by(&stanza).await,
             }
-        } else if stanza.kind() == Kind::Message {
-            let sessions = self.sessions(&to.bare());
-            if let Some(session) = sessions.iter().find(|session| session.available()) {
-                self.deliver(&session.jid, stanza);
-            }
         }
+    }
+
+    async fn waits(&self, message: Stanza) {
+        let domain = message.to().expect("an addressee").domain().to_owned();
+        hooks::message_waits(&self.context(&domain), &message).await;
     }
 
     fn deliver(&self, session: &Jid, stanza: Stanza) -> bool {

@@ -102,6 +102,20 @@ impl Switchboard for Router {
         })
     }
 
+    fn is_away(&self, session: &Jid) -> bool {
+        self.sessions
+            .get(session)
+            .is_some_and(|session| session.is_away())
+    }
+
+    async fn waits(&self, message: Stanza) {
+        let domain = message.to().and_then(|to| self.tenancy.get(to.domain()));
+        if let Some(domain) = domain.filter(|domain| domain.hosted.watches_messages()) {
+            let cx = self.modules.context(&domain.hosted, self, now());
+            hooks::message_waits(&cx, &message).await;
+        }
+    }
+
     fn session_update(&self, session: &Jid, update: SessionUpdate) {
         if let Some(session) = self.sessions.get(session) {
             session.update(update);

@@ -753,7 +753,8 @@ async fn a_service_answers_under_its_own_name() {
     assert!(got(&alice)[0].contains("<body>hail</body>"));
     assert!(net.remote.0.lock().is_empty());
 
-    // Whoever has gone is noticed by what comes back.
+    // Whoever has gone is noticed by what comes back, if there was no other word of it.
+    assert!(net.router.sessions().unbind(&carol));
     let gone = stanza(
         "<message from='carol@two.example/c' to='coven@rooms.one.example/Alice' type='error'>\
         <error type='cancel'><gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>",

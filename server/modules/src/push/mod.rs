@@ -4,7 +4,10 @@
 //! named it last is not there, the service is told that there is one, and nothing more: neither from whom nor what, unless the
 //! domain's owner has its people's services told from whom ([`Told`]); never what. A service
 //! that refuses is not asked again; one that cannot be reached is forgotten after a while. Registrations are known in memory
-//! ([`Pushes`]), so that accounts without any cost nothing. Refuses: waking anybody for what the account has blocked, and
+//! ([`Pushes`]), so that accounts without any cost nothing.
+//!
+//! What a room says to everybody is for one session, and wakes that session's client alone, where it waits for it (XEP-0198):
+//! a client that has no session is not in the room. Who does not want that takes the registration back (XEP-0357 6). Refuses: waking anybody for what the account has blocked, and
 //! services that it has blocked.
 
 mod memory;
@@ -33,6 +36,12 @@ const PUSH: &str = "urn:xmpp:push:0";
 const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
 const OPTIONS: &str = "http://jabber.org/protocol/pubsub#publish-options";
 const SUMMARY: &str = "urn:xmpp:push:summary";
+/// Corrections (XEP-0308).
+const CORRECT: &str = "urn:xmpp:message-correct:0";
+/// Nobody is woken for what carries any of these.
+const NEVER: Content = Content::NO_STORE
+    .and(Content::NO_PERMANENT_STORE)
+    .and(Content::CARBON);
 
 /// Bytes of a node's name.
 const NODE_BYTES: usize = 1_023;
@@ -152,6 +161,16 @@ impl Module for Push {
             })
     }
 
+    async fn message_waits(&self, cx: &Context<'_>, message: &Stanza) {
+        let Some(glance) = Glance::of(Direction::Received, message) else {
+            return;
+        };
+        if let (true, Some(session)) = (worth_waking(&glance), message.to()) {
+            learn(cx, &glance.bare()).await;
+            self.message_taken(cx, &glance, &Taken::Session(session.clone()));
+        }
+    }
+
     /// What is needed once it has passed is in memory then.
     async fn message_passing(
         &self,
@@ -159,22 +178,16 @@ impl Module for Push {
         passage: &mut Passage,
     ) -> Result<(), Refusal> {
         // Whether it can be read or not, the message goes on.
-        if let Ok(Some(roster)) = cx.roster(&passage.account).await
-            && roster.pushes
-            && cx.modules.pushes.known(&passage.account).is_none()
-        {
-            match cx.store().push_list(roster.account).await {
-                Ok(rows) => cx.modules.pushes.learn(&passage.account, rows),
-                Err(error) => {
-                    tracing::error!(account = %passage.account, %error, "push registrations cannot be read");
-                }
-            }
-        }
+        learn(cx, &passage.account).await;
         Ok(())
     }
 
-    fn message_taken(&self, cx: &Context<'_>, glance: &Glance<'_>, _: &Taken) {
+    fn message_taken(&self, cx: &Context<'_>, glance: &Glance<'_>, taken: &Taken) {
         if !worth_waking(glance) {
+            return;
+        }
+        let to_all = glance.message.type_() == StanzaType::Groupchat;
+        if to_all && is_echo(cx, glance) {
             return;
         }
         let account = glance.bare();
@@ -186,13 +199,17 @@ impl Module for Push {
         };
         let sessions = cx.switchboard.sessions(&account);
         for row in rows.iter() {
-            let there = sessions
-                .iter()
-                .any(|s| s.jid.resource() == Some(row.resource.as_str()) && !s.away);
+            let mut sessions = sessions.iter();
+            let session = sessions.find(|s| s.jid.resource() == Some(row.resource.as_str()));
+            let asleep = match session {
+                Some(session) if to_all => session.away && taken.is(&session.jid),
+                Some(session) => session.away,
+                None => !to_all,
+            };
             let Ok(service) = Jid::parse(&row.service) else {
                 continue;
             };
-            if there || roster.blocked.blocks(&service) {
+            if !asleep || roster.blocked.blocks(&service) {
                 continue;
             }
             if let Some(id) = cx.modules.pushes.ask(&account, row, cx.now)
@@ -254,26 +271,60 @@ async fn disable(cx: &Context<'_>, question: &Question) {
     }
 }
 
+/// Reads the account's registrations, if it has any that are not in memory. A failure is logged.
+async fn learn(cx: &Context<'_>, account: &BareJid) {
+    if let Ok(Some(roster)) = cx.roster(account).await
+        && roster.pushes
+        && cx.modules.pushes.known(account).is_none()
+    {
+        match cx.store().push_list(roster.account).await {
+            Ok(rows) => cx.modules.pushes.learn(account, rows),
+            Err(error) => {
+                tracing::error!(account = %account, %error, "push registrations cannot be read");
+            }
+        }
+    }
+}
+
 fn forget(cx: &Context<'_>, account: &BareJid) {
     cx.modules.pushes.forget(account);
     cx.modules.rosters.forget(account);
 }
 
-/// Whether somebody would want to be woken for it: the same as is worth an archive.
+/// Whether somebody would want to be woken for it: the same as is worth an archive, and what is said in a room now.
 fn worth_waking(glance: &Glance<'_>) -> bool {
-    let content = glance.content;
-    let never = Content::NO_STORE
-        .and(Content::NO_PERMANENT_STORE)
-        .and(Content::CARBON);
-    glance.direction == Direction::Received
-        && !glance.to_itself()
-        && matches!(
-            glance.message.type_(),
-            StanzaType::Chat | StanzaType::Normal
-        )
-        && !content.any(never)
-        && (content.any(Content::BODY.and(Content::STORE).and(Content::INVITATION))
-            || (content.any(Content::ROOM) && is_mediated_invitation(glance.message)))
+    let (content, message) = (glance.content, glance.message);
+    if glance.direction != Direction::Received || glance.to_itself() || content.any(NEVER) {
+        return false;
+    }
+    match message.type_() {
+        StanzaType::Chat | StanzaType::Normal => {
+            content.any(Content::BODY.and(Content::STORE).and(Content::INVITATION))
+                || (content.any(Content::ROOM) && is_mediated_invitation(message))
+        }
+        StanzaType::Groupchat => is_news(message),
+        _ => false,
+    }
+}
+
+/// Whether what a room says to everybody is something new that somebody said: neither what was said before, nor a correction
+/// (XEP-0308).
+pub(crate) fn is_news(message: &Stanza) -> bool {
+    let content = Content::of(message);
+    message.type_() == StanzaType::Groupchat
+        && content.any(Content::BODY.and(Content::STORE))
+        && !content.any(NEVER)
+        && !message.has_child("delay", ns::DELAY)
+        && !message.has_child("replace", CORRECT)
+}
+
+/// Whether it is what one of the account's sessions has said itself, come back from the room: that session has shown itself
+/// there under the address that the message is from.
+fn is_echo(cx: &Context<'_>, glance: &Glance<'_>) -> bool {
+    let (Some(session), Some(from)) = (glance.message.to(), glance.message.from()) else {
+        return false;
+    };
+    cx.modules.directed.list(session).contains(from)
 }
 
 /// The form to publish with, as it came.

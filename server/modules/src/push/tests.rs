@@ -84,6 +84,55 @@ async fn ext_14_another_session_that_is_there_is_no_reason_to_let_it_rest() {
     );
 }
 
+/// What a room elsewhere tells everybody wakes the session that is in it, where its client is not there.
+#[tokio::test]
+async fn ext_14_rooms_elsewhere_wake_the_session_that_is_in_them_and_no_other() {
+    let (house, phone) = registered().await;
+    let desk = house.online("alice@one.example/desk").await;
+    let enable = ENABLE.replace("'n1'", "'n2'");
+    house.iq(&desk, "set", None, &enable).await;
+    house
+        .presence(&phone, "<presence to='room@muc.example/alice'/>")
+        .await;
+    house.clear();
+    let said = |from: &str, inside: &str| {
+        format!(
+            "<message from='room@muc.example/{from}' to='alice@one.example/phone' type='groupchat'>{inside}</message>"
+        )
+    };
+    let hello = said("romeo", "<body>secret words</body>");
+    let taken = || Taken::Session(phone.clone());
+    house.receives(&hello, taken()).await;
+    assert_eq!(pushed(&house), None, "it is there");
+    house.away(&phone);
+    house.gone(&desk).await;
+    house.clear();
+    for (from, inside) in [
+        ("alice", "<body>her own</body>"),
+        ("romeo", "<subject>x</subject>"),
+        (
+            "romeo",
+            "<body>x</body><delay xmlns='urn:xmpp:delay' stamp='2026-01-01T00:00:00Z'/>",
+        ),
+        (
+            "romeo",
+            "<body>x</body><replace xmlns='urn:xmpp:message-correct:0' id='m'/>",
+        ),
+    ] {
+        house.receives(&said(from, inside), taken()).await;
+        assert_eq!(pushed(&house), None, "{from}: {inside}");
+    }
+    house.receives(&hello, taken()).await;
+    assert!(pushed(&house).is_some());
+    assert_eq!(house.take_sent(), "", "the desk is not in the room");
+    // Gone for good: it is not in the room any more, and nothing waits for it.
+    house.gone(&phone).await;
+    house.clear();
+    house.later(10);
+    house.receives(&hello, taken()).await;
+    assert_eq!(pushed(&house), None);
+}
+
 #[tokio::test]
 async fn ext_14_nobody_is_woken_for_what_is_not_worth_it() {
     let (house, phone) = registered().await;

@@ -8,8 +8,8 @@ use xmpp::timestamp::Timestamp;
 
 use super::notice::{Notice, Removal, sees_real, unavailable};
 use super::rank::{Affiliation, Role};
-use super::room::{Past, Room, Visit};
-use super::{MUC, cleaned, occupant_id, past};
+use super::room::{Room, Visit};
+use super::{MUC, cleaned, hearing, occupant_id, past};
 use crate::context::{Context, Refusal, store_failed};
 
 /// Presence to an address in a room, or to the room.
@@ -37,9 +37,9 @@ pub(super) async fn presence(
             }
             match slot.as_mut() {
                 Some(room) => match room.occupant_of(from) {
-                    Some((now, _)) if now == key => change(cx, room, from, presence),
+                    Some((now, _)) if now == key => change(cx, room, from, presence).await,
                     Some(_) => rename(cx, room, from, &key, presence),
-                    None => enter(cx, room, &key, presence, false),
+                    None => enter(cx, room, &key, presence, false).await,
                 },
                 None => create(cx, slot, &key, presence).await,
             }
@@ -118,19 +118,19 @@ async fn create(
     let kept = cx.store().room_count().await;
     let kept = kept.map_err(|e| store_failed(&e, &room.bare(), "counting rooms"))?;
     let most = cx.modules.limits.rooms;
-    let others = cx.modules.rooms.of(room.domain()).len() as u64;
-    if kept.max(others.saturating_sub(1)) >= u64::from(most) {
+    let unkept = cx.modules.rooms.unkept(room.domain()) as u64;
+    if kept.saturating_add(unkept) >= u64::from(most) {
         cx.switchboard.limited("rooms_per_domain");
         return Err(Refusal::new(Condition::ResourceConstraint)
             .with_text(format!("this domain has {most} rooms, as many as it may")));
     }
     let mut made = Room::new(room, from.bare(), cx.now);
-    enter(cx, &mut made, key, presence, true)?;
+    enter(cx, &mut made, key, presence, true).await?;
     *slot = Some(made);
     Ok(())
 }
 
-fn enter(
+async fn enter(
     cx: &Context<'_>,
     room: &mut Room,
     key: &str,
@@ -161,6 +161,7 @@ fn enter(
     let visit = Visit {
         jid: from.clone(),
         presence: as_shown(room, presence, &shown)?,
+        number: rand::random(),
     };
 
     let newcomer_sees = room.config.non_anonymous || role == Role::Moderator;
@@ -194,7 +195,7 @@ fn enter(
         notice.to_others(cx, room);
         notice.to_self(cx, from);
     }
-    show_history(cx, room, from, asked.find("history", MUC));
+    show_history(cx, room, from, asked.find("history", MUC)).await;
     show_subject(cx, room, from);
     Ok(())
 }
@@ -249,7 +250,12 @@ pub(super) fn as_shown(room: &Room, presence: &Stanza, shown: &Jid) -> Result<St
     })
 }
 
-fn change(cx: &Context<'_>, room: &mut Room, from: &Jid, presence: &Stanza) -> Result<(), Refusal> {
+async fn change(
+    cx: &Context<'_>,
+    room: &mut Room,
+    from: &Jid,
+    presence: &Stanza,
+) -> Result<(), Refusal> {
     let Some((key, occupant)) = room.occupant_of(from) else {
         return Ok(());
     };
@@ -264,14 +270,14 @@ fn change(cx: &Context<'_>, room: &mut Room, from: &Jid, presence: &Stanza) -> R
     }
     if presence.has_child("x", MUC) {
         // It does not know that it is here, and wants all that who enters is shown.
-        reenter(cx, room, from);
+        reenter(cx, room, from).await;
         return Ok(());
     }
     show_again(cx, room, &key);
     Ok(())
 }
 
-fn reenter(cx: &Context<'_>, room: &Room, from: &Jid) {
+async fn reenter(cx: &Context<'_>, room: &Room, from: &Jid) {
     let Some((_, own)) = room.occupant_of(from) else {
         return;
     };
@@ -293,7 +299,7 @@ fn reenter(cx: &Context<'_>, room: &Room, from: &Jid) {
         notice.to_others(cx, room);
         notice.to_self(cx, from);
     }
-    show_history(cx, room, from, None);
+    show_history(cx, room, from, None).await;
     show_subject(cx, room, from);
 }
 
@@ -379,7 +385,10 @@ fn leave(cx: &Context<'_>, room: &mut Room, from: &Jid, presence: &Stanza) -> Re
 // --- what was said before ---
 
 /// XEP-0045 7.2.13, and 7.2.14 for what the newcomer asks for.
-fn show_history(cx: &Context<'_>, room: &Room, to: &Jid, asked: Option<&Element>) {
+async fn show_history(cx: &Context<'_>, room: &Room, to: &Jid, asked: Option<&Element>) {
+    let Some((_, hearer)) = room.occupant_of(to) else {
+        return;
+    };
     let wish = |name: &str| asked.and_then(|history| history.get_attr(name));
     let number = |name: &str| wish(name).and_then(|value| value.parse::<u64>().ok());
     let most =
@@ -406,7 +415,7 @@ fn show_history(cx: &Context<'_>, room: &Room, to: &Jid, asked: Option<&Element>
             characters = characters.saturating_sub(length);
             fits
         });
-    let shown: Vec<&Past> = newest_first.collect();
+    let shown = hearing::wanted(cx, room, hearer, newest_first).await;
     for past in shown.into_iter().rev() {
         let delay = xmpp::stanza::delay(&room.jid, past.at);
         cx.hand(past.stanza.with_child(&delay).with_to(to));

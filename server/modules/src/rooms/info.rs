@@ -6,18 +6,19 @@ use xmpp::ns;
 use xmpp::stanza::{Condition, Stanza, StanzaType};
 
 use super::rank::Affiliation;
-use super::room::Room;
+use super::room::{Occupant, Room};
 use super::{
-    MUC, MUC_ADMIN, MUC_OWNER, OCCUPANT_IDS, SERVICE, VCARD, affiliate, hats, owner, past, picture,
-    register, search,
+    MUC, MUC_ADMIN, MUC_OWNER, OCCUPANT_IDS, SERVICE, VCARD, affiliate, hats, hearing, owner, past,
+    picture, register, search,
 };
 use crate::archive::MAM;
 use crate::context::{Context, Refusal, store_failed};
 use crate::data_policy::{self, Of};
 use crate::hooks::Answer;
+use crate::rsm;
 
-/// Rooms in one list.
-const LISTED: u32 = 500;
+/// Rooms of one page.
+const LISTED: usize = 500;
 /// A client may ask whether it is still in (XEP-0410 3.2).
 const SELF_PING: &str = "http://jabber.org/protocol/muc#self-ping-optimization";
 const STABLE_ID: &str = "http://jabber.org/protocol/muc#stable_id";
@@ -41,28 +42,29 @@ pub(super) async fn of_service(cx: &Context<'_>, iq: &Stanza) -> Result<Answer, 
                 SELF_PING,
                 OCCUPANT_IDS,
                 VCARD,
+                rsm::NS,
             ];
             let search = search::on(cx.hosted).then_some(search::SEARCH);
             let features = features.into_iter().chain(search);
             let policy = data_policy::form(cx.hosted, Of::Rooms);
             Ok(Answer::Payload(info(identity, features).child_opt(policy)))
         }
-        Some(("query", ns::DISCO_ITEMS)) => rooms(cx).await,
+        Some(("query", ns::DISCO_ITEMS)) => rooms(cx, iq).await,
         Some(("ping", ns::PING)) => Ok(Answer::Empty),
         Some(("search", search::SEARCH)) if search::on(cx.hosted) => search::iq(cx, iq).await,
         _ => Err(Condition::ServiceUnavailable.into()),
     }
 }
 
-/// Rooms that everybody may find (XEP-0045 6.3).
-async fn rooms(cx: &Context<'_>) -> Result<Answer, Refusal> {
+/// Rooms that everybody may find (XEP-0045 6.3), by address, in pages where there are many (XEP-0059).
+async fn rooms(cx: &Context<'_>, iq: &Stanza) -> Result<Answer, Refusal> {
+    let tree = iq.payload().map_err(|_| Condition::BadRequest)?;
+    let query = tree
+        .find("query", ns::DISCO_ITEMS)
+        .ok_or(Condition::BadRequest)?;
+    let asked = rsm::page(query)?;
     let service = cx.hosted.domain.as_str();
-    let item = |jid: &str, name: &str| {
-        Element::new("item", ns::DISCO_ITEMS)
-            .attr("jid", jid)
-            .attr("name", if name.is_empty() { jid } else { name })
-    };
-    let kept = cx.store().rooms_listed("", LISTED).await;
+    let kept = cx.store().rooms_listed("", cx.modules.limits.rooms).await;
     let kept = kept.map_err(|e| {
         store_failed(
             &e,
@@ -70,10 +72,10 @@ async fn rooms(cx: &Context<'_>) -> Result<Answer, Refusal> {
             "listing rooms",
         )
     })?;
-    let mut list = Element::new("query", ns::DISCO_ITEMS);
-    for room in kept {
-        list.push(item(&format!("{}@{service}", room.local), &room.name));
-    }
+    let kept = kept.into_iter();
+    let mut all: Vec<(String, String)> = kept
+        .map(|room| (format!("{}@{service}", room.local), room.name))
+        .collect();
     // Those that end with their last occupant are nowhere but in memory.
     for (jid, place) in cx.modules.rooms.of(service) {
         if let Some(room) = place.lock().await.as_ref()
@@ -81,10 +83,22 @@ async fn rooms(cx: &Context<'_>) -> Result<Answer, Refusal> {
             && room.config.public
             && !room.locked
         {
-            list.push(item(jid.as_str(), &room.config.name));
+            all.push((jid.to_string(), room.config.name.clone()));
         }
     }
-    Ok(Answer::Payload(list))
+    all.sort();
+    let (shown, set) = rsm::slice(&all, asked.as_ref(), LISTED, |(jid, _)| jid)?;
+    let items = shown.iter().map(|(jid, name)| {
+        Element::new("item", ns::DISCO_ITEMS)
+            .attr("jid", jid.as_str())
+            .attr("name", if name.is_empty() { jid } else { name }.as_str())
+    });
+    let whole = asked.is_none() && shown.len() == all.len();
+    Ok(Answer::Payload(
+        Element::new("query", ns::DISCO_ITEMS)
+            .children_from(items)
+            .child_opt((!whole).then_some(set)),
+    ))
 }
 
 /// A get or set to a room.
@@ -168,7 +182,9 @@ fn described(cx: &Context<'_>, room: &Room, iq: &Stanza) -> Result<Answer, Refus
     ];
     let features = always.into_iter().chain(room.config.features());
     let features = features.chain(past::features(cx, room));
-    let subject = room.subject.as_ref().and_then(|past| {
+    // What is talked about is for those who may enter, as what is said.
+    let subject = room.subject.as_ref().filter(|_| past::may_look(room, from));
+    let subject = subject.and_then(|past| {
         let tree = past.stanza.payload().ok()?;
         Some(tree.find("subject", ns::CLIENT)?.text_content())
     });
@@ -180,8 +196,9 @@ fn described(cx: &Context<'_>, room: &Room, iq: &Stanza) -> Result<Answer, Refus
     Ok(Answer::Payload(info(identity, features).child(about)))
 }
 
-/// An iq to an occupant: answered here where it is a question to oneself, passed on otherwise.
-pub(super) fn to_occupant(
+/// An iq to an occupant: answered here where it is a question to oneself, passed on otherwise. A question of somebody with
+/// several devices goes on under an id that says which of them has asked.
+pub(super) async fn to_occupant(
     cx: &Context<'_>,
     room: Option<&Room>,
     iq: &Stanza,
@@ -214,16 +231,51 @@ pub(super) fn to_occupant(
         cx.hand(iq.iq_result(None));
         return Ok(());
     }
-    let out = iq.with_from(&sender.shown);
-    if iq.first_child().is_some_and(|(_, ns)| ns == VCARD) && !is_answer {
+    if is_answer {
+        if let Some((asker, id)) = asker(addressee, iq) {
+            let out = if iq.id() == Some(id) {
+                iq.clone()
+            } else {
+                under(iq, id)?
+            };
+            cx.send(out.with_from(&sender.shown).with_to(asker));
+        }
+        return Ok(());
+    }
+    if hearing::is_blocked(cx, room, addressee, sender).await {
+        // As if nobody were there.
+        return Err(Condition::ServiceUnavailable.into());
+    }
+    let mut out = iq.with_from(&sender.shown);
+    if sender.visits.len() > 1
+        && let (Some(id), Some(visit)) = (iq.id(), sender.visits.iter().find(|v| v.jid == *from))
+    {
+        out = under(&out, &format!("{}{id}", visit.mark()))?;
+    }
+    if iq.first_child().is_some_and(|(_, ns)| ns == VCARD) {
         cx.send(out.with_to(&Jid::from(addressee.real.clone())));
         return Ok(());
     }
-    match addressee.visits.last() {
-        Some(visit) => cx.hand(out.with_to(&visit.jid)),
-        None => return Err(Condition::ItemNotFound.into()),
-    }
+    let visit = addressee.visits.last().ok_or(Condition::ItemNotFound)?;
+    cx.send(out.with_to(&visit.jid));
     Ok(())
+}
+
+/// The same under another id.
+fn under(iq: &Stanza, id: &str) -> Result<Stanza, Refusal> {
+    let tree = iq.payload().map_err(|_| Condition::BadRequest)?;
+    let tree = Stanza::from_element(&tree.attr("id", id));
+    tree.map_err(|_| Condition::BadRequest.into())
+}
+
+/// Which of an occupant's devices has asked what this answers, and under which id.
+fn asker<'a>(occupant: &'a Occupant, answer: &'a Stanza) -> Option<(&'a Jid, &'a str)> {
+    let id = answer.id()?;
+    let marked = occupant
+        .visits
+        .iter()
+        .find_map(|visit| Some((&visit.jid, id.strip_prefix(visit.mark().as_str())?)));
+    marked.or_else(|| Some((&occupant.visits.last()?.jid, id)))
 }
 
 fn identity(category: &str, type_: &str, name: Option<&str>) -> Element {

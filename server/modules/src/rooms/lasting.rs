@@ -66,6 +66,7 @@ fn goes_on(
     let visit = Visit {
         jid: session.clone(),
         presence,
+        number: rand::random(),
     };
     room.enter(key, shown.clone(), affiliation.role(&room.config), visit);
     true

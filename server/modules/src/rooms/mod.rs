@@ -7,13 +7,14 @@
 //! (EXT-26).
 //!
 //! Codemap: [`room`] the room and who is in it, [`rank`] affiliation and role, [`config`] what owners choose; [`entrance`]
-//! presence, [`talk`] messages, [`past`] what was said, [`affiliate`], [`owner`], [`register`], [`hats`], [`picture`], [`info`] the
+//! presence, [`talk`] messages, [`hearing`] to whom they get, [`past`] what was said, [`affiliate`], [`owner`], [`register`], [`hats`], [`picture`], [`info`] the
 //! iqs, [`search`] finding rooms; [`notice`] what everybody is told.
 
 mod affiliate;
 mod config;
 mod entrance;
 mod hats;
+mod hearing;
 mod info;
 mod lasting;
 mod live;
@@ -159,7 +160,7 @@ async fn to_room(
     match stanza.kind() {
         Kind::Presence => entrance::presence(cx, slot, stanza).await,
         Kind::Message => talk::message(cx, slot, stanza).await,
-        Kind::Iq if to.resource().is_some() => info::to_occupant(cx, slot.as_ref(), stanza),
+        Kind::Iq if to.resource().is_some() => info::to_occupant(cx, slot.as_ref(), stanza).await,
         Kind::Iq if request => finish(cx, stanza, info::of_room(cx, slot, stanza).await),
         Kind::Iq => Ok(()),
     }
@@ -185,7 +186,8 @@ fn occupant_id(salt: &[u8; 32], real: &BareJid) -> Element {
     Element::new("occupant-id", OCCUPANT_IDS).attr("id", id.unwrap_or_default())
 }
 
-/// Without what only the room may say: who an occupant is, ids given in its name, delays (EXT-26).
+/// Without what only the room may say: who an occupant is, delays (EXT-26); and without ids, which nobody gives who sends
+/// (XEP-0359): the room would be taken at its word in the name of whoever hears it (EXT-19).
 fn cleaned(stanza: &Stanza, room: &Jid) -> Result<Stanza, Refusal> {
     let suspicious = |(name, ns): (&str, &str)| match ns {
         MUC | MUC_USER | OCCUPANT_IDS | HATS => true,
@@ -199,14 +201,14 @@ fn cleaned(stanza: &Stanza, room: &Jid) -> Result<Stanza, Refusal> {
     let mut tree = stanza
         .payload()
         .map_err(|_| Refusal::from(Condition::BadRequest))?;
-    let ours = |child: &Element, attr: &str| {
-        let by = child.get_attr(attr).and_then(|by| Jid::parse(by).ok());
+    let ours = |child: &Element| {
+        let by = child.get_attr("from").and_then(|by| Jid::parse(by).ok());
         by.is_some_and(|by| by.bare_str() == room.as_str())
     };
     tree.retain_children(|child| match child.ns() {
         MUC | MUC_USER | OCCUPANT_IDS | HATS => false,
-        STANZA_IDS => !(child.name() == "stanza-id" && ours(child, "by")),
-        ns::DELAY => !ours(child, "from"),
+        STANZA_IDS => child.name() != "stanza-id",
+        ns::DELAY => !ours(child),
         _ => true,
     });
     Stanza::from_element(&tree).map_err(|_| Condition::BadRequest.into())

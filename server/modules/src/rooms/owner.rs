@@ -114,7 +114,7 @@ async fn configure(cx: &Context<'_>, room: &mut Room, form: &Submitted) -> Resul
             show_again(cx, room, &key);
         }
     }
-    talk::tell(cx, room, &room.config.told_by(&before));
+    talk::tell(cx, room, &room.config.told_by(&before)).await;
     Ok(())
 }
 

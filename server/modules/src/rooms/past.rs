@@ -14,7 +14,7 @@ use xmpp::stanza::{Condition, Stanza, StanzaType};
 
 use super::rank::{Affiliation, Role};
 use super::room::{Past, Room};
-use super::{occupant_id, talk};
+use super::{hearing, occupant_id};
 use crate::archive::{self, MAM, Whose};
 use crate::content::{Content, RETRACT};
 use crate::context::{Context, Refusal, store_failed};
@@ -156,7 +156,7 @@ pub(super) async fn iq(cx: &Context<'_>, room: &Room, iq: &Stanza) -> Result<Ans
 }
 
 /// Whether somebody may enter now, and so look at what was said before.
-fn may_look(room: &Room, from: &Jid) -> bool {
+pub(super) fn may_look(room: &Room, from: &Jid) -> bool {
     let affiliation = room.affiliation(&from.bare());
     let there = room.occupant_of(from).is_some();
     if affiliation == Affiliation::Outcast || room.locked {
@@ -217,11 +217,8 @@ pub(super) async fn moderate(
     let out = Stanza::from_element(&message).map_err(|_| Condition::InternalServerError)?;
     let own = keep(cx, room, &out, None, false).await?;
     tracing::info!(room = %room.jid, by = %by_whom, "a message was taken back by a moderator");
-    talk::to_everybody(
-        cx,
-        room,
-        &own.map_or(out.clone(), |id| named(room, &out, id)),
-    );
+    let out = own.map_or(out.clone(), |id| named(room, &out, id));
+    hearing::to_everybody(cx, room, &out, None).await;
     Ok(Answer::Empty)
 }
 

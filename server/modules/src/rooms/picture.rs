@@ -50,7 +50,7 @@ pub(super) async fn iq(cx: &Context<'_>, room: &mut Room, iq: &Stanza) -> Result
         }
     }
     room.vcard = new;
-    talk::tell(cx, room, &[104]);
+    talk::tell(cx, room, &[104]).await;
     Ok(Answer::Empty)
 }
 

@@ -14,6 +14,9 @@ use super::config::Config;
 use super::hats::Hats;
 use super::rank::{Affiliation, Role};
 
+/// Invitations of which a room knows, until they are declined.
+const INVITED: usize = 1_000;
+
 /// What somebody is in the room beyond a visit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Affiliated {
@@ -42,6 +45,15 @@ pub(super) struct Visit {
     pub(super) jid: Jid,
     /// Its last presence, as others see it but for what the room says of the occupant.
     pub(super) presence: Stanza,
+    /// What tells it from the other devices of the same person; means nothing elsewhere.
+    pub(super) number: u32,
+}
+
+impl Visit {
+    /// What ids of its questions begin with on their way through the room.
+    pub(super) fn mark(&self) -> String {
+        format!("{:08x}-", self.number)
+    }
 }
 
 /// A message that those who enter are shown.
@@ -76,6 +88,8 @@ pub(super) struct Room {
     /// When the newest message came that has a name, in microseconds.
     pub(super) last_at: i64,
     pub(super) hats: Hats,
+    /// Who has been invited through the room and by whom, the newest last; nobody else declines.
+    invited: VecDeque<(BareJid, BareJid)>,
     /// What it looks like.
     pub(super) vcard: Option<Vec<u8>>,
     /// Made, and waiting for its owner to say what it shall be (XEP-0045 10.1.1).
@@ -100,6 +114,7 @@ impl Room {
             visits: HashMap::new(),
             subject: None,
             history: VecDeque::new(),
+            invited: VecDeque::new(),
             last_at: 0,
             hats: Hats::default(),
             vcard: None,
@@ -146,6 +161,7 @@ impl Room {
             visits: HashMap::new(),
             subject,
             history: VecDeque::new(),
+            invited: VecDeque::new(),
             last_at: 0,
             hats: Hats::from_json(row.hats.as_deref()),
             vcard: row.vcard.clone(),
@@ -170,10 +186,11 @@ impl Room {
         }
     }
 
-    /// What somebody is here.
+    /// What somebody is here: what is said of them, else of everybody at their domain, who may be banned as a whole
+    /// (XEP-0045 9.2).
     pub(super) fn affiliation(&self, who: &BareJid) -> Affiliation {
-        self.people
-            .get(who)
+        let one = self.people.get(who);
+        one.or_else(|| self.people.get(who.domain()))
             .map(|one| one.affiliation)
             .unwrap_or_default()
     }
@@ -214,12 +231,16 @@ impl Room {
         Some((key, self.occupants.get(key)?))
     }
 
-    /// Nickname keys of everybody who is this person; more than one where two devices chose differently.
+    /// Nickname keys of everybody who is this person, or at this domain; more than one where two devices chose differently.
     pub(super) fn keys_of(&self, who: &BareJid) -> Vec<String> {
+        let is_meant = |real: &BareJid| match who.local() {
+            Some(_) => real == who,
+            None => real.domain() == who.domain(),
+        };
         let theirs = self
             .occupants
             .iter()
-            .filter(|(_, occupant)| occupant.real == *who);
+            .filter(|(_, occupant)| is_meant(&occupant.real));
         theirs.map(|(key, _)| key.clone()).collect()
     }
 
@@ -280,6 +301,21 @@ impl Room {
         }
         occupant.shown = shown;
         self.occupants.insert(new, occupant);
+    }
+
+    /// Somebody is invited.
+    pub(super) fn invites(&mut self, who: BareJid, by: BareJid) {
+        self.invited.retain(|(invited, _)| *invited != who);
+        if self.invited.len() >= INVITED {
+            self.invited.pop_front();
+        }
+        self.invited.push_back((who, by));
+    }
+
+    /// Somebody declines; by whom they had been invited. Once for each invitation.
+    pub(super) fn declines(&mut self, who: &BareJid) -> Option<BareJid> {
+        let at = self.invited.iter().position(|(invited, _)| invited == who);
+        Some(self.invited.remove(at?)?.1)
     }
 
     /// Keeps a message for those who enter, at most `most`.

@@ -9,7 +9,7 @@ use super::config::PrivateMessages;
 use super::entrance::{close_if_over, lost, show_again};
 use super::rank::{Affiliation, Role};
 use super::room::{Occupant, Past, Room};
-use super::{MUC_USER, REQUEST_FORM, affiliate, cleaned, occupant_id, past, register};
+use super::{MUC_USER, REQUEST_FORM, affiliate, cleaned, hearing, occupant_id, past, register};
 use crate::content::RETRACT;
 use crate::context::{Context, Refusal, store_failed};
 use crate::form::{Field, Form, Submitted};
@@ -28,7 +28,7 @@ pub(super) async fn message(
     };
     match (message.type_(), to.resource()) {
         (StanzaType::Error, _) => {
-            if is_unreachable(message) {
+            if is_unreachable(message) && !is_here(cx, from) {
                 lost(cx, room, from);
                 close_if_over(cx, slot).await;
             }
@@ -36,7 +36,7 @@ pub(super) async fn message(
         }
         (StanzaType::Groupchat, None) => to_all(cx, room, message).await,
         (StanzaType::Groupchat, Some(_)) => Err(Condition::BadRequest.into()),
-        (_, Some(nick)) => privately(cx, room, message, nick),
+        (_, Some(nick)) => privately(cx, room, message, nick).await,
         (_, None) => to_room(cx, room, message).await,
     }
 }
@@ -63,6 +63,12 @@ fn is_unreachable(message: &Stanza) -> bool {
                 | C::ServiceUnavailable
         )
     })
+}
+
+/// Whether it is a session of this process, which is there whatever could not be done with a message to it.
+fn is_here(cx: &Context<'_>, session: &Jid) -> bool {
+    let sessions = cx.switchboard.sessions(&session.bare());
+    sessions.iter().any(|bound| bound.jid == *session)
 }
 
 /// The sender as an occupant (EXT-25).
@@ -109,7 +115,7 @@ async fn to_all(cx: &Context<'_>, room: &mut Room, message: &Stanza) -> Result<(
             stanza: out.clone(),
         });
     }
-    to_everybody(cx, room, &out);
+    hearing::to_everybody(cx, room, &out, Some(&sender)).await;
     if !subject && out.has_child("body", ns::CLIENT) {
         let most = cx.modules.limits.room_history as usize;
         room.remember(
@@ -125,15 +131,13 @@ async fn to_all(cx: &Context<'_>, room: &mut Room, message: &Stanza) -> Result<(
     Ok(())
 }
 
-/// The same for everybody who is there.
-pub(super) fn to_everybody(cx: &Context<'_>, room: &Room, out: &Stanza) {
-    for (_, visit) in room.everybody() {
-        cx.hand(out.with_to(&visit.jid));
-    }
-}
-
 /// XEP-0045 7.5.
-fn privately(cx: &Context<'_>, room: &Room, message: &Stanza, nick: &str) -> Result<(), Refusal> {
+async fn privately(
+    cx: &Context<'_>,
+    room: &Room,
+    message: &Stanza,
+    nick: &str,
+) -> Result<(), Refusal> {
     let Some(from) = message.from() else {
         return Ok(());
     };
@@ -153,9 +157,7 @@ fn privately(cx: &Context<'_>, room: &Room, message: &Stanza, nick: &str) -> Res
         .with_from(&sender.shown)
         .with_child(&occupant_id(&room.salt, &sender.real))
         .with_child(&Element::new("x", MUC_USER));
-    for visit in &addressee.visits {
-        cx.hand(out.with_to(&visit.jid));
-    }
+    hearing::to_one(cx, room, addressee, &out, &sender.real).await;
     Ok(())
 }
 
@@ -205,6 +207,7 @@ async fn invite(
     if !may {
         return Err(Condition::Forbidden.into());
     }
+    let by = sender.real.clone();
     let inviter = if room.config.non_anonymous {
         Jid::from(sender.real.clone())
     } else {
@@ -230,6 +233,7 @@ async fn invite(
         affiliate::write(cx, room, &new).await?;
     }
     for (to, invite) in invited {
+        room.invites(to.bare(), by.clone());
         let kept = invite
             .children()
             .filter(|child| child.is("reason", MUC_USER) || child.is("continue", MUC_USER));
@@ -241,45 +245,39 @@ async fn invite(
             (!password.is_empty())
                 .then(|| Element::new("password", MUC_USER).text(password.as_str())),
         );
-        send(cx, message_to(&room.jid, &to).child(x));
+        send(cx, &message_to(&room.jid, &to).child(x));
     }
     Ok(())
 }
 
+/// Somebody declines an invitation (XEP-0045 7.8.2): whoever has invited them is told, where they are still there. Of those
+/// whom nobody has invited, nothing is passed on, and they learn nothing of who is there.
 fn declined(
     cx: &Context<'_>,
-    room: &Room,
+    room: &mut Room,
     message: &Stanza,
     decline: &Element,
 ) -> Result<(), Refusal> {
-    let Some(from) = message.from() else {
-        return Ok(());
-    };
-    let to = decline.get_attr("to").ok_or(Condition::BadRequest)?;
-    let to = Jid::parse(to).map_err(|_| Refusal::from(Condition::JidMalformed))?;
-    // The inviter is in the room, under either address; to others a room passes nothing on.
-    let sessions: Vec<Jid> = if to.bare_str() == room.jid.as_str() {
-        let nick = to.resource().map(nickname_key).unwrap_or_default();
-        let inviter = room.occupants.get(&nick).ok_or(Condition::ItemNotFound)?;
-        inviter
-            .visits
-            .iter()
-            .map(|visit| visit.jid.clone())
-            .collect()
-    } else {
-        let who = to.bare();
-        let theirs = room
-            .everybody()
-            .filter(|(occupant, _)| occupant.real == who);
-        theirs.map(|(_, visit)| visit.jid.clone()).collect()
-    };
-    let reason = decline.find("reason", MUC_USER).cloned();
-    for session in sessions {
-        let declined = Element::new("decline", MUC_USER)
-            .attr("from", from.bare_str())
-            .child_opt(reason.clone());
-        let x = Element::new("x", MUC_USER).child(declined);
-        send(cx, message_to(&room.jid, &session).child(x));
+    let from = message.from().ok_or(Condition::BadRequest)?;
+    let who = from.bare();
+    let inviter = room.declines(&who).ok_or(Condition::Forbidden)?;
+    if room.affiliation(&who) == Affiliation::Outcast {
+        return Err(Condition::Forbidden.into());
+    }
+    let reason = decline.find("reason", MUC_USER).map(|reason| {
+        let text = reason.text_content();
+        let short: String = text.chars().take(affiliate::REASON).collect();
+        Element::new("reason", MUC_USER).text(short)
+    });
+    let declined = Element::new("decline", MUC_USER)
+        .attr("from", who.as_str())
+        .child_opt(reason);
+    let x = Element::new("x", MUC_USER).child(declined);
+    for (_, visit) in room
+        .everybody()
+        .filter(|(occupant, _)| occupant.real == inviter)
+    {
+        send(cx, &message_to(&room.jid, &visit.jid).child(x.clone()));
     }
     Ok(())
 }
@@ -342,7 +340,10 @@ fn voice(
         .everybody()
         .filter(|(other, _)| other.role == Role::Moderator)
     {
-        send(cx, message_to(&room.jid, &visit.jid).child(request.clone()));
+        send(
+            cx,
+            &message_to(&room.jid, &visit.jid).child(request.clone()),
+        );
     }
     Ok(())
 }
@@ -354,24 +355,33 @@ pub(super) fn message_to(room: &Jid, to: &Jid) -> Element {
         .attr("to", to.as_str())
 }
 
-/// Sends what this service has written itself.
-pub(super) fn send(cx: &Context<'_>, message: Element) {
-    match Stanza::from_element(&message) {
-        Ok(stanza) => cx.hand(stanza),
-        Err(error) => tracing::error!(%error, "a room's own message is malformed"),
+/// Sends what this service has written itself, past the account of whoever it is for.
+pub(super) fn send(cx: &Context<'_>, message: &Element) {
+    if let Some(stanza) = written(message) {
+        cx.send(stanza);
     }
 }
 
+fn written(message: &Element) -> Option<Stanza> {
+    let stanza = Stanza::from_element(message);
+    stanza
+        .inspect_err(|error| tracing::error!(%error, "a room's own message is malformed"))
+        .ok()
+}
+
 /// Tells everybody by status codes what has changed about the room (XEP-0045 10.2.1).
-pub(super) fn tell(cx: &Context<'_>, room: &Room, codes: &[u16]) {
+pub(super) async fn tell(cx: &Context<'_>, room: &Room, codes: &[u16]) {
     if codes.is_empty() {
         return;
     }
     let statuses = codes.iter().map(|code| super::notice::status(*code));
     let x = Element::new("x", MUC_USER).children_from(statuses);
-    for (_, visit) in room.everybody() {
-        let message = message_to(&room.jid, &visit.jid).attr("type", "groupchat");
-        send(cx, message.child(x.clone()));
+    let message = Element::new("message", ns::CLIENT)
+        .attr("from", room.jid.as_str())
+        .attr("type", "groupchat")
+        .child(x);
+    if let Some(message) = written(&message) {
+        hearing::to_everybody(cx, room, &message, None).await;
     }
 }
 
@@ -385,7 +395,7 @@ pub(super) fn to_affiliated(cx: &Context<'_>, room: &Room, least: Affiliation, c
     for who in people {
         send(
             cx,
-            message_to(&room.jid, &Jid::from(who)).child(content.clone()),
+            &message_to(&room.jid, &Jid::from(who)).child(content.clone()),
         );
     }
 }

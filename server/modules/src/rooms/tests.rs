@@ -1,6 +1,9 @@
 //! Rooms from outside: what goes in, and what everybody gets.
 
+mod affiliating;
 mod entering;
+mod finding;
+mod hearing;
 mod hostile;
 mod lasting;
 mod looks;

@@ -362,19 +362,27 @@ async fn a_session_that_ends_leaves_its_rooms() {
 #[tokio::test]
 async fn ext_25_whom_nothing_reaches_is_taken_out() {
     let coven = Coven::open().await;
-    coven.enter(&coven.bob, "Bob").await;
+    let romeo = Jid::parse("romeo@peer.example/orchard").expect("an address");
+    for (who, nick) in [(&coven.bob, "Bob"), (&romeo, "Romeo")] {
+        coven.enter(who, nick).await;
+    }
     coven.house.clear();
     let error = "<message type='error'><error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>";
     coven.to(&coven.bob, "Alice", error).await;
+    assert!(
+        coven.all(&coven.alice).is_empty(),
+        "a session of this process is there, whatever it could not be told"
+    );
+    coven.to(&romeo, "Alice", error).await;
     let seen = coven.take(&coven.alice);
     assert!(
         seen.contains("type='unavailable'")
             && seen.contains("<status code='307'/><status code='333'/>"),
         "{seen}"
     );
-    coven.say(&coven.bob, "hello").await;
-    coven.house.take(&coven.bob);
-    coven.got_error(&coven.bob, "not-acceptable");
+    coven.house.clear();
+    coven.say(&romeo, "hello").await;
+    coven.house.sent_error(COVEN, "not-acceptable");
 }
 
 #[tokio::test]

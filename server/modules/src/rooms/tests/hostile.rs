@@ -116,6 +116,75 @@ async fn dos_limits_say_their_number() {
     refused(&coven.alice, "2 people");
 }
 
+/// Rooms that are kept and rooms that end with their last occupant are counted together.
+#[tokio::test]
+async fn dos_every_room_counts_once() {
+    let limits = Limits {
+        rooms: 3,
+        ..Limits::default()
+    };
+    let coven = Coven::of(House::with(limits).await).await;
+    let open = async |name: &str| {
+        let nick = format!("{name}@rooms.one.example/Alice");
+        let enter = format!("<presence><x xmlns='{MUC}'/></presence>");
+        coven.house.clear();
+        coven
+            .house
+            .at_service(coven.alice.as_str(), &nick, &enter)
+            .await;
+        !coven.all(&coven.alice).concat().contains("3 rooms")
+    };
+    assert!(open("coven").await);
+    coven
+        .configure(&field("muc#roomconfig_persistentroom", "1"))
+        .await;
+    assert!(
+        open("passing").await,
+        "one is kept and in memory, and is one"
+    );
+    assert!(open("another").await);
+    assert!(!open("fourth").await);
+}
+
+/// XEP-0045 7.8.2: who was invited declines, once; others reach nobody, and do not learn who is there.
+#[tokio::test]
+async fn only_who_was_invited_declines() {
+    let coven = Coven::open().await;
+    let decline = |to: &str, reason: &str| {
+        format!(
+            "<message><x xmlns='http://jabber.org/protocol/muc#user'><decline to='{to}'><reason>{reason}</reason></decline></x></message>"
+        )
+    };
+    let ban = "<item affiliation='outcast' jid='bob@one.example'/>";
+    coven.admin(&coven.alice, ban).await;
+    coven.house.clear();
+    for who in [&coven.bob, &coven.carol] {
+        for to in [
+            "coven@rooms.one.example/Alice",
+            "coven@rooms.one.example/Nobody",
+            "alice@one.example",
+        ] {
+            coven.to(who, "", &decline(to, "abuse")).await;
+            coven.got_error(who, "forbidden");
+        }
+    }
+    assert!(coven.all(&coven.alice).is_empty());
+    let invite = "<message><x xmlns='http://jabber.org/protocol/muc#user'><invite to='carol@one.example'/></x></message>";
+    coven.to(&coven.alice, "", invite).await;
+    coven.house.clear();
+    let long = decline("coven@rooms.one.example/Alice", &"x".repeat(2_000));
+    coven.to(&coven.carol, "", &long).await;
+    let told = coven.take(&coven.alice);
+    assert!(
+        told.contains("<decline from='carol@one.example'>"),
+        "{told}"
+    );
+    let short = format!("<reason>{}</reason>", "x".repeat(500));
+    assert!(told.contains(&short), "{told}");
+    coven.to(&coven.carol, "", &long).await;
+    coven.got_error(&coven.carol, "forbidden");
+}
+
 #[tokio::test]
 async fn what_outcasts_and_outsiders_ask_tells_them_nothing() {
     let coven = Coven::open().await;
