@@ -7,7 +7,7 @@ use std::hint::black_box;
 use async_trait::async_trait;
 use criterion::{Criterion, criterion_group, criterion_main};
 use modules::hooks;
-use modules::{DomainSettings, Hosted, Modules, SessionUpdate, SessionView, Switchboard};
+use modules::{DomainSettings, Hosted, Mark, Modules, SessionUpdate, SessionView, Switchboard};
 use store::{
     DomainId, DomainRow, ItemEdit, RequestEdit, RosterEdit, RosterItem, Sealer, Store, Subscription,
 };
@@ -58,7 +58,9 @@ impl Switchboard for Sink {
         black_box(stanza);
     }
     fn session_update(&self, _: &Jid, _: SessionUpdate) {}
-    fn mark(&self, _: &Jid) {}
+    fn deliver_marked(&self, _: &Jid, stanzas: Vec<Stanza>, mark: Mark) {
+        black_box((stanzas, mark));
+    }
     fn close(&self, _: &Jid, _: StreamCondition) {}
 }
 
