@@ -21,6 +21,7 @@ pub mod line;
 pub mod peers;
 pub mod postgres;
 pub mod serve;
+pub mod terminal;
 pub mod tools;
 pub mod web;
 pub mod xmpp;
