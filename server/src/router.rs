@@ -415,7 +415,7 @@ impl Router {
         Ok(session)
     }
 
-    /// A session that was bound just now asks for these; what modules say to that (XEP-0386 3.2).
+    /// A session that was bound just now along with authentication asks for these; what modules say to that (XEP-0386 3.2).
     pub async fn bound_with(
         &self,
         session: &Session,

@@ -77,6 +77,11 @@ pub static ENGINE: &[Implemented] = &[
     xep(440, "1.0.0", "types of channel binding"),
     xep(474, "0.5.0", "protection of SCRAM against downgrades"),
     xep(478, "0.2.0", "limits of a stream, announced"),
+    xep(
+        480,
+        "0.2.0",
+        "further verifiers of a password, from its client",
+    ),
     xep(487, "0.1.0", "host-meta 2, for clients"),
     xep(484, "0.2.0", "tokens for fast log-ins, rotated"),
     xep(495, "0.1.0", "several addresses at once"),

@@ -46,6 +46,7 @@ use xmpp::stanza::{Condition, Kind, Stanza, StanzaType};
 use xmpp::timestamp::Timestamp;
 
 use crate::ALL;
+use crate::archive;
 use crate::avatars;
 use crate::blocking;
 use crate::carbons;
@@ -752,7 +753,8 @@ pub fn inline(hosted: &Hosted) -> Vec<&'static str> {
         .collect()
 }
 
-/// A session has been bound, and its client asks for these along with it; what modules say to that.
+/// A session has been bound along with authentication, and its client asks for these; what modules say to that, and what its
+/// archive has at this moment (XEP-0386 3.2).
 pub async fn session_bound(cx: &Context<'_>, session: &Jid, wanted: &[Element]) -> Vec<Element> {
     let mut answers = Vec::new();
     for wanted in wanted {
@@ -762,6 +764,7 @@ pub async fn session_bound(cx: &Context<'_>, session: &Jid, wanted: &[Element]) 
             }
         }
     }
+    answers.extend(archive::bound(cx, session).await);
     finish(cx).await;
     answers
 }

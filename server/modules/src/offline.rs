@@ -11,7 +11,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use store::{AccountId, OfflineMessage};
+use store::{AccountId, ArchiveId, OfflineMessage};
 use xmpp::jid::{BareJid, Jid};
 use xmpp::ns;
 use xmpp::stanza::{Stanza, StanzaType, delay};
@@ -328,10 +328,21 @@ async fn keep(
     Ok(kept.is_some())
 }
 
-/// Whether anybody would want to find it later (XEP-0160 3, XEP-0334 4).
+/// The account's client fetches messages up to this one from the archive itself.
+pub(crate) async fn fetched(cx: &Context<'_>, account: &BareJid, row: AccountId, last: ArchiveId) {
+    if cx.modules.nothing.sure(account, cx.now) {
+        return;
+    }
+    if let Err(error) = cx.store().offline_remove_archived(row, last.at).await {
+        // They come twice then.
+        tracing::error!(account = %account, error = %error, "messages that are in the archive still wait");
+    }
+}
+
+/// Whether anybody would want to find it later (XEP-0160 3, XEP-0334 4). What is not to be stored for good may wait.
 pub(crate) fn worth_keeping(message: &Stanza) -> bool {
     let content = Content::of(message);
-    if content.any(Content::NO_STORE.and(Content::NO_PERMANENT_STORE)) {
+    if content.any(Content::NO_STORE) {
         return false;
     }
     content.any(Content::STORE) || !is_of_the_moment(message)

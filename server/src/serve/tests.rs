@@ -5,6 +5,7 @@ mod external;
 mod ladder;
 mod limits;
 mod resumption;
+mod upgrade;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

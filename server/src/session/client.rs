@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use xmpp::element::Element;
 use xmpp::jid::{BareJid, DomainName, Jid};
 use xmpp::ns;
-use xmpp::sasl::{Hash, Mechanism};
+use xmpp::sasl::{Hash, Mechanism, ScramVerifier};
 use xmpp::stanza::Stanza;
 use xmpp::stream::client::Client;
 use xmpp::stream::{
@@ -229,6 +229,47 @@ impl ClientDoor {
     }
 
     /// A client has proved its account: what becomes of its tokens.
+    /// Of which of these hashes the account has no verifier (XEP-0480).
+    async fn lacking(self: Arc<Self>, account: BareJid, hashes: Vec<Hash>) -> Answer {
+        let Some(domain) = self.tenancy.get(account.domain()) else {
+            return Answer::Lacking(Ok(Vec::new()));
+        };
+        let local = account.local().unwrap_or_default();
+        let had = domain.hosted.store.account_hashes(local).await;
+        Answer::Lacking(match had {
+            Ok(had) => Ok(hashes.into_iter().filter(|h| !had.contains(h)).collect()),
+            Err(error) => {
+                tracing::error!(%account, %error, "what an account has cannot be read");
+                Err(Unavailable)
+            }
+        })
+    }
+
+    async fn upgrade(self: Arc<Self>, account: BareJid, verifier: Box<ScramVerifier>) -> Answer {
+        let Some(domain) = self.tenancy.get(account.domain()) else {
+            return Answer::Upgraded(Ok(()));
+        };
+        let local = account.local().unwrap_or_default();
+        let added = domain
+            .hosted
+            .store
+            .account_add_verifier(local, &verifier)
+            .await;
+        Answer::Upgraded(match added {
+            Ok(added) => {
+                if added {
+                    let hash = verifier.hash.name();
+                    tracing::info!(%account, hash, "a client has given a further verifier");
+                }
+                Ok(())
+            }
+            Err(error) => {
+                tracing::error!(%account, %error, "a verifier cannot be kept");
+                Err(Unavailable)
+            }
+        })
+    }
+
     async fn grant(self: Arc<Self>, grant: Box<Grant>) -> Answer {
         let Some(domain) = self.tenancy.get(grant.account.domain()) else {
             return Answer::Granted(Ok(None));
@@ -314,6 +355,8 @@ impl Host for ClientHost {
                     None => Box::pin(door.register_open(domain, set, query, self.from)),
                 }
             }
+            Ask::Lacking { account, hashes } => Box::pin(door.lacking(account, hashes)),
+            Ask::Upgrade { account, verifier } => Box::pin(door.upgrade(account, verifier)),
             Ask::Grant(grant) => {
                 self.agent.clone_from(&grant.agent.id);
                 Box::pin(door.grant(grant))
@@ -347,9 +390,9 @@ impl Host for ClientHost {
                     if let Some(certified) = &certified {
                         certified.enter(&door.router, &session).await;
                     }
-                    let answers = match &features[..] {
-                        [] => Vec::new(),
-                        features => door.router.bound_with(&session, features).await,
+                    let answers = match &features {
+                        None => Vec::new(),
+                        Some(features) => door.router.bound_with(&session, features).await,
                     };
                     let jid = session.jid.clone();
                     Answer::Bound(Ok(Bound { jid, answers }))
@@ -361,6 +404,7 @@ impl Host for ClientHost {
                 handled,
             } => {
                 let slot = self.session.clone();
+                let agent = self.agent.clone();
                 let certified = self.certified.clone();
                 Box::pin(async move {
                     let taken = door.router.resume(&account, &previd, handled).await;
@@ -374,6 +418,10 @@ impl Host for ClientHost {
                     match &certified {
                         Some(certified) => certified.enter(&door.router, &session).await,
                         None => session.update(modules::SessionUpdate::Certificate(None)),
+                    }
+                    // Whoever revokes this client's way in ends what came in by it (XEP-0494).
+                    if let Some(agent) = agent {
+                        session.update(modules::SessionUpdate::Agent(agent));
                     }
                     let _ = slot.set(session);
                     Answer::Resumed(Ok(Resumed { jid, handled }))

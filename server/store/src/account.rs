@@ -326,6 +326,46 @@ impl DomainStore {
         }))
     }
 
+    /// Hashes of which an active user has a verifier; none for everybody else.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn account_hashes(&self, local: &str) -> Result<Vec<Hash>> {
+        let found: Vec<(String,)> = rd!(self.store, p => {
+            sqlx::query_as(
+                "SELECT c.hash FROM credentials c JOIN accounts a ON a.id = c.account \
+                 WHERE a.domain = $1 AND a.local = $2 AND a.state = 'active'",
+            )
+            .bind(self.id.0).bind(local).fetch_all(p).await
+        })?;
+        Ok(found.iter().filter_map(|(hash,)| hash_of(hash)).collect())
+    }
+
+    /// Adds a verifier of the same password to an active user who has others, but none of this hash. `false`: that is not so,
+    /// and nothing was changed.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn account_add_verifier(
+        &self,
+        local: &str,
+        verifier: &ScramVerifier,
+    ) -> Result<bool> {
+        let (domain, local, v) = (self.id.0, local.to_owned(), verifier.clone());
+        grouped!(self.store, c => {
+            let added = sqlx::query(
+                "INSERT INTO credentials (account, hash, salt, iterations, stored_key, server_key) \
+                 SELECT a.id, $3, $4, $5, $6, $7 FROM accounts a \
+                 WHERE a.domain = $1 AND a.local = $2 AND a.state = 'active' \
+                 AND EXISTS (SELECT 1 FROM credentials c WHERE c.account = a.id) \
+                 ON CONFLICT DO NOTHING",
+            )
+            .bind(domain).bind(local).bind(hash_name(v.hash)).bind(v.salt.clone()).bind(i64::from(v.iterations))
+            .bind(v.stored_key.clone()).bind(v.server_key.clone()).execute(c).await?;
+            Ok(added.rows_affected() > 0)
+        })
+    }
+
     /// Replaces a user's verifiers, at the user's own wish: sessions go on. `false`: there is no such user.
     ///
     /// # Errors

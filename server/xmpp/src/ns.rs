@@ -29,6 +29,10 @@ pub const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
 pub const SASL2: &str = "urn:xmpp:sasl:2";
 /// Tokens for coming back (XEP-0484).
 pub const FAST: &str = "urn:xmpp:fast:0";
+/// Further verifiers of a password (XEP-0480)
+pub const SASL_UPGRADE: &str = "urn:xmpp:sasl:upgrade:0";
+/// The same of SCRAM (XEP-0480 3)
+pub const SCRAM_UPGRADE: &str = "urn:xmpp:scram-upgrade:0";
 /// SASL channel-binding types (XEP-0440).
 pub const SASL_CB: &str = "urn:xmpp:sasl-cb:0";
 /// Resource binding (RFC 6120 7).

@@ -24,6 +24,7 @@ mod retraction;
 
 use async_trait::async_trait;
 use store::{AccountId, ArchiveId, NewArchived, message_hash};
+use xmpp::element::Element;
 use xmpp::jid::{BareJid, Jid};
 use xmpp::ns;
 use xmpp::stanza::{ChildTag, Condition, Stanza, StanzaType};
@@ -37,6 +38,7 @@ use crate::context::{Context, Hosted, Refusal, store_failed};
 use crate::hooks::{Answer, Ask, Module, is_on};
 use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Spec};
 use crate::memory::Modules;
+use crate::offline;
 use crate::passage::{Direction, Glance, Passage};
 
 /// The module.
@@ -95,6 +97,25 @@ impl Kept {
     pub(crate) fn id(&self) -> ArchiveId {
         self.new.id
     }
+}
+
+/// What a client that binds learns of its archive (XEP-0386 3.2). Messages up to the last of it wait for the account no longer:
+/// the client fetches them from there.
+pub(crate) async fn bound(cx: &Context<'_>, session: &Jid) -> Option<Element> {
+    if !is_on(cx.hosted, &INFO) {
+        return None;
+    }
+    let account = session.bare();
+    let roster = cx.roster(&account).await.ok()??;
+    let whose = Whose::Account {
+        jid: &account,
+        row: roster.account,
+    };
+    let ends = query::ends(cx, &whose).await.ok()?;
+    if let Some((_, last)) = ends {
+        offline::fetched(cx, &account, roster.account, last).await;
+    }
+    Some(query::as_metadata(ends))
 }
 
 #[async_trait]

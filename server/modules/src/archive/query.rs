@@ -171,6 +171,15 @@ pub(crate) fn form() -> Element {
 
 /// First and last message (6).
 pub(crate) async fn metadata(cx: &Context<'_>, whose: &Whose<'_>) -> Result<Answer, Refusal> {
+    let ends = ends(cx, whose).await?;
+    Ok(Answer::Payload(as_metadata(ends)))
+}
+
+/// Ids of the first and the last message.
+pub(super) async fn ends(
+    cx: &Context<'_>,
+    whose: &Whose<'_>,
+) -> Result<Option<(ArchiveId, ArchiveId)>, Refusal> {
     let failed = |e| store_failed(&e, &whose.jid(), "reading an archive");
     let one = |last| ArchiveQuery {
         last,
@@ -179,17 +188,21 @@ pub(crate) async fn metadata(cx: &Context<'_>, whose: &Whose<'_>) -> Result<Answ
     };
     let first = whose.page(cx, &one(false)).await.map_err(failed)?;
     let last = whose.page(cx, &one(true)).await.map_err(failed)?;
-    let ends = first.first().zip(last.first()).map(|(f, l)| (f.id, l.id));
+    Ok(first.first().zip(last.first()).map(|(f, l)| (f.id, l.id)))
+}
+
+/// `<metadata/>`
+pub(super) fn as_metadata(ends: Option<(ArchiveId, ArchiveId)>) -> Element {
     let end = |name, id: ArchiveId| {
         Element::new(name, MAM)
             .attr("id", id.to_string())
             .attr("timestamp", Timestamp(id.at).to_xep0082())
     };
     let metadata = Element::new("metadata", MAM);
-    Ok(Answer::Payload(match ends {
+    match ends {
         Some((first, last)) => metadata.child(end("start", first)).child(end("end", last)),
         None => metadata,
-    }))
+    }
 }
 
 /// What was looked for and found.

@@ -2,7 +2,9 @@
 
 use crate::passage::Taken;
 use crate::testing::House;
+use xmpp::element::Element;
 use xmpp::jid::Jid;
+use xmpp::ns;
 
 /// A query of alice's with this content; what came, and the answer.
 async fn ask(house: &House, session: &Jid, query: &str) -> (Vec<String>, String) {
@@ -682,6 +684,47 @@ async fn ext_22_what_was_read_in_the_archive_is_not_delivered_again() {
         .filter(|m| m.contains("<body>"))
         .collect();
     assert_eq!(bodies(&got), ["2"]);
+}
+
+/// XEP-0386 3.2: who binds that way fetches from the archive, and is told where it stands.
+#[tokio::test]
+async fn sasl_37_who_binds_along_with_authentication_learns_of_the_archive_and_waits_for_nothing() {
+    let house = House::new().await;
+    let account = house.account("alice").await;
+    let alice = house.bind("alice@one.example/phone");
+    let cx = house.context("one.example");
+    let bound = crate::hooks::session_bound(&cx, &alice, &[]).await;
+    let as_text = |bound: &[Element]| {
+        let mut text = Vec::new();
+        bound
+            .iter()
+            .for_each(|answer| answer.write(&mut text, ns::CLIENT));
+        String::from_utf8(text).expect("text")
+    };
+    assert_eq!(as_text(&bound), "<metadata xmlns='urn:xmpp:mam:2'/>");
+    for n in 0..2 {
+        let passed = house
+            .receives(&chat("romeo@peer.example/a", &n.to_string()), Taken::Nobody)
+            .await;
+        house.undeliverable(&passed).await;
+        house.later(1);
+    }
+    // One that the archive has not.
+    let other = "<message from='romeo@peer.example/a' to='alice@one.example' type='chat'><body>gone soon</body><no-permanent-store xmlns='urn:xmpp:hints'/></message>";
+    house.undeliverable(other).await;
+    let cx = house.context("one.example");
+    let bound = as_text(&crate::hooks::session_bound(&cx, &alice, &[]).await);
+    assert!(
+        bound.contains("<start id='")
+            && bound.contains("timestamp='2026-01-01T00:00:01Z'/></metadata>"),
+        "{bound}"
+    );
+    let waiting = house.store().offline_count(account).await;
+    assert_eq!(waiting.expect("readable"), 1);
+    house.presence(&alice, "<presence/>").await;
+    let got: Vec<String> = house.all(&alice);
+    let got: Vec<String> = got.into_iter().filter(|m| m.contains("<body>")).collect();
+    assert_eq!(bodies(&got), ["gone soon"]);
 }
 
 #[tokio::test]

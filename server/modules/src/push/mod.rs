@@ -17,7 +17,7 @@ use store::PushRow;
 use xmpp::element::Element;
 use xmpp::jid::{BareJid, Jid};
 use xmpp::ns;
-use xmpp::stanza::{Condition, Stanza, StanzaError, StanzaType};
+use xmpp::stanza::{Condition, ErrorType, Stanza, StanzaError, StanzaType};
 
 pub(crate) use self::memory::Pushes;
 use self::memory::Question;
@@ -47,7 +47,7 @@ const NEVER: Content = Content::NO_STORE
 const NODE_BYTES: usize = 1_023;
 /// Bytes of the form to publish with.
 const OPTIONS_BYTES: usize = 4_096;
-/// Times in a row that a service may be out of reach.
+/// Times in a row that a service may be out of reach, or out of order.
 const PATIENCE: u32 = 5;
 
 const fn door(name: &'static str) -> IqDoor {
@@ -232,15 +232,21 @@ impl Module for Push {
             .ok()
             .as_ref()
             .and_then(StanzaError::from_stanza);
-        let passing = error.is_some_and(|error| {
-            matches!(
-                error.condition,
-                Condition::RemoteServerNotFound
-                    | Condition::RemoteServerTimeout
-                    | Condition::ResourceConstraint
-            )
+        // Whoever says that there is no such thing, or that we may not, means it; everything else may pass.
+        let meant = error.is_none_or(|error| {
+            error.kind != ErrorType::Wait
+                && matches!(
+                    error.condition,
+                    Condition::ItemNotFound
+                        | Condition::Gone
+                        | Condition::Forbidden
+                        | Condition::NotAllowed
+                        | Condition::NotAuthorized
+                        | Condition::RegistrationRequired
+                        | Condition::SubscriptionRequired
+                )
         });
-        if passing && cx.modules.pushes.failed(&question) < PATIENCE {
+        if !meant && cx.modules.pushes.failed(&question) < PATIENCE {
             return;
         }
         disable(cx, &question).await;

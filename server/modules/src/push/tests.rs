@@ -163,7 +163,10 @@ async fn ext_14_nobody_is_woken_for_what_is_not_worth_it() {
 async fn ext_14_a_service_that_refuses_is_not_asked_again() {
     let refused = "<error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>";
     let timeout = "<error type='wait'><remote-server-timeout xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>";
-    for (error, times) in [(refused, 1), (timeout, 5)] {
+    let broken = "<error type='cancel'><internal-server-error xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>";
+    let busy =
+        "<error type='wait'><forbidden xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>";
+    for (error, times) in [(refused, 1), (timeout, 5), (broken, 5), (busy, 5)] {
         let (house, phone) = registered().await;
         house.gone(&phone).await;
         house.clear();

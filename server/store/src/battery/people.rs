@@ -35,6 +35,24 @@ battery! {
         assert!(!d.account_remove("juliet", NOW).await.expect("gone already"));
     }
 
+    sasl_43_a_verifier_is_added_and_never_replaced(store) {
+        let (_, _, d) = house(&store, "example.com", "aaa").await;
+        let all = verifiers("one");
+        d.account_add("juliet", &all[..1], NOW).await.expect("added");
+        assert_eq!(d.account_hashes("juliet").await.expect("read"), [all[0].hash]);
+        assert!(d.account_hashes("romeo").await.expect("read").is_empty());
+        assert!(d.account_add_verifier("juliet", &all[1]).await.expect("asked"));
+        assert!(!d.account_add_verifier("romeo", &all[1]).await.expect("asked"), "nobody");
+        let other = verifiers("other");
+        assert!(!d.account_add_verifier("juliet", &other[0]).await.expect("asked"), "there is one");
+        assert_eq!(d.credentials_for("juliet", all[0].hash).await.expect("read").expect("there").stored_key, b"one");
+        // An account without a password gets none that way.
+        d.account_add("nurse", &[], NOW).await.expect("added");
+        assert!(!d.account_add_verifier("nurse", &all[0]).await.expect("asked"));
+        assert!(d.account_set_state("juliet", "suspended", NOW).await.expect("set"));
+        assert!(!d.account_add_verifier("juliet", &all[2]).await.expect("asked"), "suspended");
+    }
+
     a_suspended_account_is_not_active(store) {
         let (_, _, d) = house(&store, "example.com", "aaa").await;
         let id = d.account_add("juliet", &verifiers("one"), NOW).await.expect("added");

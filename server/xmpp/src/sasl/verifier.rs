@@ -137,14 +137,24 @@ impl ScramVerifier {
     ) -> Result<Self, PasswordError> {
         let password = prepare(password)?;
         let salted = hash.salted(&password, salt, iterations);
-        let client_key = hash.hmac(&salted, &[b"Client Key"]);
-        Ok(Self {
+        Ok(Self::of_salted(hash, &salted, salt, iterations))
+    }
+
+    /// From a SaltedPassword that a client has computed (RFC 5802 3, XEP-0480 3); `None`: it is not as long as the hash.
+    pub fn from_salted(hash: Hash, salted: &[u8], salt: &[u8], iterations: u32) -> Option<Self> {
+        (salted.len() == hash.output_bytes())
+            .then(|| Self::of_salted(hash, salted, salt, iterations))
+    }
+
+    fn of_salted(hash: Hash, salted: &[u8], salt: &[u8], iterations: u32) -> Self {
+        let client_key = hash.hmac(salted, &[b"Client Key"]);
+        Self {
             hash,
             salt: salt.to_vec(),
             iterations,
             stored_key: hash.digest(&client_key),
-            server_key: hash.hmac(&salted, &[b"Server Key"]).to_vec(),
-        })
+            server_key: hash.hmac(salted, &[b"Server Key"]).to_vec(),
+        }
     }
 
     /// Verifier of an account that does not exist: the same salt every time, and no password fits, so that an exchange

@@ -12,6 +12,7 @@ mod sasl2;
 mod session;
 #[cfg(test)]
 mod tests;
+mod upgrade;
 
 use self::sasl::Sasl;
 use self::sasl2::Finishing;
@@ -268,6 +269,7 @@ impl Client {
             State::Closing | State::Closed => return,
             State::Bind(..) => return self.bind_element(raw, out),
             State::Sasl(_) => return self.sasl_element(raw, out),
+            State::Finishing(_) => return self.upgrade_element(raw, out),
             State::StartTls(_) => return self.start_tls_element(raw, out),
             // No header yet: the framer cannot give an element then, except between a restart and its header.
             _ => return self.fail(not_authorized(), out),
@@ -322,6 +324,8 @@ impl Client {
             }
             Answer::Registered(result) => self.registered(result, out),
             Answer::Tokens(tokens) => self.tokens(tokens, now, out),
+            Answer::Lacking(hashes) => self.lacking(hashes, out),
+            Answer::Upgraded(result) => self.upgraded(result, out),
             Answer::Granted(granted) => self.granted(granted, out),
             Answer::Bound(result) => match self.state {
                 State::Finishing(_) => self.bound_inline(result, out),

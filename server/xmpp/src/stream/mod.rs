@@ -218,6 +218,22 @@ pub enum Ask {
     /// A client has proved its account: its token is used, and another one may be given to it. Answered by
     /// [`Answer::Granted`].
     Grant(Box<Grant>),
+    /// Of which of these hashes the account, which has just proved its password, has no verifier. Answered by
+    /// [`Answer::Lacking`].
+    Lacking {
+        /// The authenticated account.
+        account: BareJid,
+        /// What its client can compute.
+        hashes: Vec<Hash>,
+    },
+    /// Keeps a further verifier of the same password (XEP-0480), unless there is one of this hash by now. Answered by
+    /// [`Answer::Upgraded`].
+    Upgrade {
+        /// The authenticated account.
+        account: BareJid,
+        /// Computed by its client.
+        verifier: Box<ScramVerifier>,
+    },
     /// A session for this account. Answered by [`Answer::Bound`].
     Bind {
         /// The authenticated account.
@@ -226,8 +242,8 @@ pub enum Ask {
         resource: Option<String>,
         /// What to use if it asked for nothing: unpredictable (BIND-02).
         random: String,
-        /// What the client wants of modules along with it (XEP-0386 3.1).
-        features: Vec<Element>,
+        /// What the client wants of modules along with it (XEP-0386 3.1); `None`: it binds the plain way (RFC 6120 7).
+        features: Option<Vec<Element>>,
     },
     /// The session of this account that another connection has left behind (XEP-0198 5). Answered by [`Answer::Resumed`].
     Resume {
@@ -302,6 +318,10 @@ pub enum Answer {
     Tokens(Result<Vec<IssuedToken>, Unavailable>),
     /// To [`Ask::Grant`]: when the new token ends, if it was kept and the client is to have it.
     Granted(Result<Option<Timestamp>, Unavailable>),
+    /// To [`Ask::Lacking`].
+    Lacking(Result<Vec<Hash>, Unavailable>),
+    /// To [`Ask::Upgrade`].
+    Upgraded(Result<(), Unavailable>),
     /// To [`Ask::Preauth`] and [`Ask::Register`]: payload of the result.
     Registered(Result<Option<Element>, Box<StanzaError>>),
     /// To [`Ask::Component`].

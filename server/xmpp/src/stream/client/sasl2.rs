@@ -1,5 +1,5 @@
 //! The extensible SASL profile (XEP-0388), with what a client may ask for along with it: a session that goes on (XEP-0198
-//! 9), binding (XEP-0386), a token for the next time (XEP-0484).
+//! 9), binding (XEP-0386), a token for the next time (XEP-0484), further verifiers of its password (XEP-0480; `upgrade.rs`).
 //!
 //! The exchanges are those of `sasl.rs`; only the elements around them differ, and what follows them. Refuses: more than one
 //! exchange at a time (SASL-31), inline requests of an attempt that failed (SASL-33), tokens where the client does not say
@@ -12,12 +12,15 @@ use super::super::{
 };
 use super::resume::{Wish, not_resumed, resume_request, resumed_answer};
 use super::session::{Binding, session_features};
+use super::upgrade::{self, Upgrading};
 use super::{Account, Client, State};
 use crate::element::Element;
 use crate::framing::RawElement;
 use crate::jid::BareJid;
 use crate::ns;
-use crate::sasl::{self, ChannelBindings, SaslFailure, Step, TokenKey, TokenMechanism, TokenProof};
+use crate::sasl::{
+    self, ChannelBindings, Hash, SaslFailure, Step, TokenKey, TokenMechanism, TokenProof,
+};
 use crate::stanza::StanzaError;
 use crate::stream::acks::Acks;
 use crate::timestamp::Timestamp;
@@ -35,6 +38,8 @@ pub(super) struct Request {
     token: Option<TokenMechanism>,
     /// The token that is being used shall be worth nothing any more.
     invalidate: bool,
+    /// Hashes of which the client would compute a verifier.
+    pub(super) upgrades: Vec<Hash>,
 }
 
 #[derive(Debug, Default)]
@@ -79,6 +84,7 @@ impl Request {
             invalidate: fast
                 .and_then(|fast| fast.get_attr("invalidate"))
                 .is_some_and(|invalidate| matches!(invalidate, "true" | "1")),
+            upgrades: upgrade::requested(tree, served),
         }
     }
 }
@@ -156,7 +162,11 @@ pub(super) fn feature(
             .map(|mechanism| Element::new("mechanism", ns::FAST).text(mechanism.name()));
         inline.push(Element::new("fast", ns::FAST).children_from(names));
     }
-    Some(authentication.child(inline))
+    Some(
+        authentication
+            .child(inline)
+            .children_from(upgrade::features(served)),
+    )
 }
 
 /// `<failure/>` (SASL-33)
@@ -179,11 +189,14 @@ pub(super) fn challenge(data: &[u8]) -> String {
 
 /// What follows a proof, one after the other, until `<success/>` can be said.
 pub(super) struct Finishing {
-    account: Box<Account>,
-    request: Box<Request>,
+    pub(super) account: Box<Account>,
+    pub(super) request: Box<Request>,
+    /// The password was proved, nothing else.
+    pub(super) by_password: bool,
+    pub(super) upgrading: Upgrading,
     /// What `<success/>` will hold behind the address.
     parts: Vec<Element>,
-    data: Option<Vec<u8>>,
+    pub(super) data: Option<Vec<u8>>,
     lang: Option<String>,
     /// The token that has been used.
     used: Option<i64>,
@@ -194,6 +207,7 @@ pub(super) struct Finishing {
 
 #[derive(Clone, Copy)]
 enum Stage {
+    Upgrade,
     Token,
     Resume,
     Bind,
@@ -333,6 +347,7 @@ impl Client {
             account: account.clone(),
             mechanism,
         }));
+        let by_password = mechanism == "PLAIN" || mechanism.starts_with("SCRAM-");
         self.state = State::Finishing(Box::new(Finishing {
             account: Box::new(Account { account, served }),
             request,
@@ -341,13 +356,15 @@ impl Client {
             lang,
             used,
             fresh: None,
-            stage: Stage::Token,
+            by_password,
+            upgrading: Upgrading::default(),
+            stage: Stage::Upgrade,
         }));
         self.go_on(out);
     }
 
     /// Asks for the next thing that is due.
-    fn go_on(&mut self, out: &mut Actions) {
+    pub(super) fn go_on(&mut self, out: &mut Actions) {
         let State::Finishing(finishing) = &mut self.state else {
             return;
         };
@@ -357,10 +374,21 @@ impl Client {
             used,
             fresh,
             stage,
+            by_password,
             ..
         } = &mut **finishing;
         loop {
             match *stage {
+                Stage::Upgrade => {
+                    *stage = Stage::Token;
+                    if *by_password && !request.upgrades.is_empty() {
+                        out.push(Action::Ask(Ask::Lacking {
+                            account: account.account.clone(),
+                            hashes: request.upgrades.clone(),
+                        }));
+                        return;
+                    }
+                }
                 Stage::Token => {
                     *stage = Stage::Resume;
                     let wanted = request.token.filter(|_| account.served.tokens);
@@ -409,7 +437,7 @@ impl Client {
                             account: account.account.clone(),
                             resource: Some(resource),
                             random: self.reception.seed.token(),
-                            features: std::mem::take(&mut bind.features),
+                            features: Some(std::mem::take(&mut bind.features)),
                         }));
                         return;
                     }

@@ -124,7 +124,7 @@ impl Client {
             account: account.account.clone(),
             resource: resource.filter(|resource| !resource.is_empty()),
             random: self.reception.seed.token(),
-            features: Vec::new(),
+            features: None,
         }));
     }
 

@@ -6,6 +6,7 @@ mod registering;
 mod resumption;
 mod stages;
 mod stanzas;
+mod upgrade;
 
 use std::sync::Arc;
 
@@ -31,6 +32,9 @@ struct World {
     /// Tokens that the client has.
     tokens: Vec<IssuedToken>,
     granted: Vec<Grant>,
+    /// Hashes of which alice has no verifier.
+    lacking: Vec<Hash>,
+    upgraded: Vec<ScramVerifier>,
     now: Timestamp,
     asked: Vec<String>,
     tls: Option<DomainName>,
@@ -87,6 +91,8 @@ impl World {
             events: Vec::new(),
             tokens: Vec::new(),
             granted: Vec::new(),
+            lacking: Vec::new(),
+            upgraded: Vec::new(),
             now: Timestamp(0),
             asked: Vec::new(),
             tls: None,
@@ -189,7 +195,7 @@ impl World {
                     jid: account
                         .with_resource(wanted.unwrap_or(&random))
                         .expect("a resource"),
-                    answers: features,
+                    answers: features.unwrap_or_default(),
                 }),
             }),
             Ask::Tokens { local, agent, .. } => {
@@ -198,6 +204,14 @@ impl World {
                 } else {
                     Vec::new()
                 }))
+            }
+            Ask::Lacking { hashes, .. } => {
+                let lacking = hashes.into_iter().filter(|h| self.lacking.contains(h));
+                Answer::Lacking(Ok(lacking.collect()))
+            }
+            Ask::Upgrade { verifier, .. } => {
+                self.upgraded.push(*verifier);
+                Answer::Upgraded(Ok(()))
             }
             Ask::Grant(grant) => {
                 let given = grant.wanted.map(|_| Timestamp(86_400_000_000));
