@@ -14,9 +14,9 @@ use xmpp::timestamp::Timestamp;
 
 use crate::blocking::BlockList;
 use crate::grants::Grants;
-use crate::hooks::ModuleSet;
 use crate::info::Hooks;
 use crate::memory::Modules;
+use crate::module_set::ModuleSet;
 use crate::switchboard::{Later, Switchboard};
 
 /// A hosted domain as modules see it; made when the domain is loaded, replaced when control changes it.

@@ -36,8 +36,6 @@
 //! Presence to the domain itself, other results and errors of iq to the domain or a bare JID are ignored by the router. Requests
 //! that a component answers in the domain's place ([`crate::grants`]) reach no module.
 
-use std::sync::LazyLock;
-
 use async_trait::async_trait;
 use store::{DomainStore, DueBlockList, Store, StoreError};
 use xmpp::element::Element;
@@ -798,7 +796,7 @@ fn is_on_by(settings: &DomainSettings, info: &ModuleInfo) -> bool {
 }
 
 /// Whether it is on by these settings, and everything that it needs.
-fn works(settings: &DomainSettings, module: &dyn Module) -> bool {
+pub(crate) fn works(settings: &DomainSettings, module: &dyn Module) -> bool {
     let needed = |name: &&str| {
         let needed = ALL.iter().find(|m| m.info().name == *name);
         needed.is_some_and(|m| is_on_by(settings, m.info()))
@@ -808,49 +806,6 @@ fn works(settings: &DomainSettings, module: &dyn Module) -> bool {
 
 fn with(hosted: &Hosted, hook: Hooks) -> impl Iterator<Item = &'static dyn Module> {
     hosted.on.at(hook).iter()
-}
-
-/// Some of [`ALL`]: a bit for each, in their order. The router asks with every message, so no names are compared then.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ModuleSet(u32);
-
-const _: () = assert!(ALL.len() <= u32::BITS as usize);
-
-impl ModuleSet {
-    /// Those that are on by these settings.
-    pub(crate) fn of(settings: &DomainSettings) -> Self {
-        Self::where_(|module| works(settings, module))
-    }
-
-    fn where_(wanted: impl Fn(&dyn Module) -> bool) -> Self {
-        let bits = ALL.iter().enumerate();
-        Self(bits.fold(0, |set, (i, module)| set | u32::from(wanted(*module)) << i))
-    }
-
-    /// Hooks at which any of them wants to be called.
-    pub(crate) fn hooks(self) -> Hooks {
-        self.iter()
-            .fold(Hooks::NONE, |all, m| all.and(m.info().hooks))
-    }
-
-    /// Those of them that want to be called at this one hook.
-    fn at(self, hook: Hooks) -> Self {
-        static AT: LazyLock<[ModuleSet; Hooks::COUNT]> = LazyLock::new(|| {
-            std::array::from_fn(|i| {
-                ModuleSet::where_(|module| module.info().hooks.has(Hooks::nth(i)))
-            })
-        });
-        Self(self.0 & AT[hook.index()].0)
-    }
-
-    fn iter(self) -> impl Iterator<Item = &'static dyn Module> {
-        let mut rest = self.0;
-        std::iter::from_fn(move || {
-            let module = ALL.get(rest.trailing_zeros() as usize)?;
-            rest &= rest - 1;
-            Some(*module)
-        })
-    }
 }
 
 /// The module whose payload this is.

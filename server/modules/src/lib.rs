@@ -31,6 +31,7 @@ mod errands;
 mod external;
 pub mod form;
 pub mod grants;
+mod module_set;
 mod moved;
 mod offline;
 mod outages;
