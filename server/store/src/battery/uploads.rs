@@ -68,10 +68,15 @@ battery! {
         assert_eq!(place("t1", "elsewhere/").await, Some(key("t1")), "once said");
         assert_eq!(place("t2", "files/").await, Some(key("t2")));
         assert_eq!(place("nobody's", "files/").await, None);
+        // As a version has left it that knew of one bucket only.
+        let before = crate::wr!(store, p => sqlx::query("UPDATE uploads SET bucket = NULL WHERE token = 't1'").execute(p).await.map(|_| ()));
+        before.expect("written");
+        store.uploads_adopt("one").await.expect("written");
+        store.uploads_adopt("two").await.expect("written");
         assert!(store.upload_stored("t1", NEVER).await.expect("written"));
         assert_eq!(place("t1", "files/").await, None, "filled");
         let found = store.upload_find("t1").await.expect("read").expect("there");
-        assert_eq!(found.place, Some(key("t1")));
+        assert_eq!((found.place, found.bucket.as_deref()), (Some(key("t1")), Some("one")));
 
         let gone = async || store.uploads_gone("one", "", 10).await.expect("read");
         assert!(gone().await.is_empty());
