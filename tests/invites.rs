@@ -258,6 +258,14 @@ fn ext_33_who_answers_the_owner_s_question_makes_an_account_where_the_domain_is_
     wire.send(&make("nurse", "The Lark"));
     let told = wire.until("id='make'");
     assert!(told.contains("type='result'"), "{told}");
+    // What was refused was not done, and neither log says that it was.
+    let log = demo.log();
+    let came = |line: &&str| line.contains("account.add") && line.contains("by themselves");
+    let came: Vec<&str> = log.lines().filter(came).collect();
+    assert!(
+        came.len() == 1 && came[0].contains("nurse@one.example"),
+        "{came:?}"
+    );
 
     // The same in a browser, where the question has a page of its own; both count for the address.
     let plan = json!({

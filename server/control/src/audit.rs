@@ -127,7 +127,8 @@ impl Control {
         Ok(text)
     }
 
-    /// A handle of the store whose changes leave this entry, each in its own transaction. The process's log hears of it too.
+    /// A handle of the store whose changes leave this entry, each in its own transaction. The process's log hears of those
+    /// that were done.
     pub(crate) fn recorded(
         &self,
         actor: &Actor,
@@ -138,7 +139,7 @@ impl Control {
         detail: &str,
     ) -> Store {
         let row = self.entry(actor, operation, domain, object, detail);
-        self.store().recorded(tenant, row)
+        self.store().recorded(tenant, row, &actor.via)
     }
 
     /// The same about a domain.
@@ -160,9 +161,8 @@ impl Control {
         row: &DomainRow,
         operation: Operation,
     ) -> Result<()> {
-        let name = row.name.as_str();
-        let entry = self.entry(actor, operation, name, name, "");
-        Ok(self.store().audit_add(Some(row.tenant), &entry).await?)
+        let entry = self.recorded_of(actor, row, operation, "");
+        Ok(entry.audit_add().await?)
     }
 
     /// Writes down what is about to be done outside of the store, to nothing of a customer's.
@@ -172,11 +172,11 @@ impl Control {
         operation: Operation,
         object: &str,
     ) -> Result<()> {
-        let entry = self.entry(actor, operation, "", object, "");
-        Ok(self.store().audit_add(None, &entry).await?)
+        let entry = self.recorded(actor, None, operation, "", object, "");
+        Ok(entry.audit_add().await?)
     }
 
-    pub(crate) fn entry(
+    fn entry(
         &self,
         actor: &Actor,
         operation: Operation,
@@ -184,7 +184,6 @@ impl Control {
         object: &str,
         detail: &str,
     ) -> AuditRow {
-        tracing::info!(actor = actor.login(), role = %actor.role, via = &*actor.via, operation = %operation, object, detail, "operation");
         AuditRow {
             id: 0,
             at: self.now(),

@@ -311,14 +311,15 @@ impl Control {
             .filter(|(is, _)| *is)
             .map(|(_, word)| *word)
             .collect();
-        let entry = self.entry(
+        let entry = self.recorded(
             actor,
+            Some(row.tenant),
             Operation::PeopleExport,
             row.name.as_str(),
             &object,
             &with.join(" "),
         );
-        self.store().audit_add(Some(row.tenant), &entry).await?;
+        entry.audit_add().await?;
         let wanted = Export {
             only,
             archive: wanted.archive,
@@ -435,14 +436,8 @@ impl Control {
         let detail = host
             .as_ref()
             .map_or(String::new(), |host| format!("from {host}"));
-        let entry = self.entry(
-            actor,
-            Operation::PeopleImport,
-            row.name.as_str(),
-            row.name.as_str(),
-            &detail,
-        );
-        self.store().audit_add(Some(row.tenant), &entry).await?;
+        let entry = self.recorded_of(actor, &row, Operation::PeopleImport, &detail);
+        entry.audit_add().await?;
         let wanted = Import {
             only,
             host,

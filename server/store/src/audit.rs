@@ -1,11 +1,11 @@
 //! What was done to a tenant and by whom. Only ever appended to, in the transaction of what was done: [`Store::recorded`].
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use xmpp::timestamp::Timestamp;
 
 use crate::error::Result;
-use crate::webhook::tell_hooks;
 use crate::{Store, TenantId, rd, wr};
 
 /// One entry.
@@ -49,7 +49,27 @@ pub struct AuditFilter {
 }
 
 /// What a handle of the store writes beside its changes, and in whose log.
-pub(crate) type Entry = (Option<TenantId>, AuditRow);
+pub(crate) struct Entry {
+    pub(crate) tenant: Option<TenantId>,
+    pub(crate) row: AuditRow,
+    via: String,
+}
+
+impl Entry {
+    /// The process's log hears of it as well, once it stands behind what was done: what was refused leaves no line.
+    pub(crate) fn say(&self, more: impl Display) {
+        let row = &self.row;
+        tracing::info!(
+            actor = row.actor,
+            role = row.role,
+            via = self.via,
+            operation = row.operation,
+            object = row.object,
+            detail = format!("{}{more}", row.detail),
+            "operation"
+        );
+    }
+}
 
 type Tuple = (i64, i64, String, String, String, String, String, String);
 
@@ -62,8 +82,9 @@ macro_rules! record {
     ($store:expr, $tx:expr, $tenant:expr, $said:expr) => {
         if let Some(entry) = $store.entry() {
             let tenant: Option<$crate::TenantId> = $tenant;
-            $crate::audit::insert!(&mut *$tx, tenant.or(entry.0), &entry.1, $said)?;
-            $crate::webhook::tell_hooks!(&mut *$tx, tenant.or(entry.0), entry.1, $said);
+            $crate::audit::insert!(&mut *$tx, tenant.or(entry.tenant), &entry.row, $said)?;
+            $crate::webhook::tell_hooks!(&mut *$tx, tenant.or(entry.tenant), entry.row, $said);
+            entry.say($said);
         }
     };
 }
@@ -91,25 +112,26 @@ pub(crate) use insert;
 
 impl Store {
     /// A handle whose changes write `row` (its id is ignored) into the log of `tenant`, each in its own transaction: neither
-    /// is there without the other. A change that finds nothing to change writes nothing.
+    /// is there without the other. A change that finds nothing to change, or is refused, writes nothing. `via` is the door
+    /// that it came by; the process's log alone names it.
     #[must_use]
-    pub fn recorded(&self, tenant: Option<TenantId>, row: AuditRow) -> Self {
-        Self(self.0.clone(), Some(Arc::new((tenant, row))))
+    pub fn recorded(&self, tenant: Option<TenantId>, row: AuditRow, via: &str) -> Self {
+        let via = via.to_owned();
+        Self(self.0.clone(), Some(Arc::new(Entry { tenant, row, via })))
     }
 
     pub(crate) fn entry(&self) -> Option<&Entry> {
         self.1.as_deref()
     }
 
-    /// Appends an entry about what is not in the store; `row.id` is ignored.
+    /// Appends the entry of this handle ([`Store::recorded`]) by itself: it is about what is not in the store.
     ///
     /// # Errors
     /// See [`crate::StoreError`].
-    pub async fn audit_add(&self, tenant: Option<TenantId>, row: &AuditRow) -> Result<()> {
+    pub async fn audit_add(&self) -> Result<()> {
         wr!(self, p => {
             let mut tx = p.begin().await?;
-            insert!(&mut *tx, tenant, row, "")?;
-            tell_hooks!(&mut *tx, tenant, *row, "");
+            record!(self, tx);
             tx.commit().await?;
         });
         Ok(())

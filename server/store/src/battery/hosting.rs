@@ -118,10 +118,10 @@ battery! {
         let entry = |operation: &str| AuditRow {
             at: NOW, actor: "me".into(), role: "owner".into(), operation: operation.into(), object: "x".into(), ..AuditRow::default()
         };
-        let recorded = store.recorded(Some(tenant), entry("account.add")).domain(row.id, &row.name);
+        let recorded = store.recorded(Some(tenant), entry("account.add"), "test").domain(row.id, &row.name);
         recorded.account_add("juliet", &[], NOW).await.expect("added");
         assert!(recorded.account_add("juliet", &[], NOW).await.is_err(), "nothing done, nothing told");
-        assert!(store.recorded(Some(tenant), entry("domain.set")).domain_update(&row, NOW).await.expect("written"));
+        assert!(store.recorded(Some(tenant), entry("domain.set"), "test").domain_update(&row, NOW).await.expect("written"));
         let told = store.delivery_list(tenant, 9).await.expect("read");
         let told: Vec<_> = told.iter().rev().map(|one| (one.webhook, one.event.as_str())).collect();
         assert_eq!(told, [(all, "account.add"), (some, "account.add"), (all, "domain.set")]);
@@ -491,9 +491,9 @@ battery! {
             domain: "example.com".into(), object: "example.com".into(), detail: String::new(),
         };
         let of = |tenant| AuditFilter { tenant, ..AuditFilter::default() };
-        store.audit_add(Some(tenant), &entry("domain.add")).await.expect("added");
-        store.audit_add(None, &entry("platform")).await.expect("added");
-        store.audit_add(Some(tenant), &entry("domain.remove")).await.expect("added");
+        store.recorded(Some(tenant), entry("domain.add"), "test").audit_add().await.expect("added");
+        store.recorded(None, entry("platform"), "test").audit_add().await.expect("added");
+        store.recorded(Some(tenant), entry("domain.remove"), "test").audit_add().await.expect("added");
         let ours = store.audit_list(&of(Some(tenant)), 10).await.expect("read");
         assert_eq!(ours.iter().map(|a| a.operation.as_str()).collect::<Vec<_>>(), ["domain.remove", "domain.add"]);
         assert_eq!(store.audit_list(&of(None), 10).await.expect("read").len(), 3);

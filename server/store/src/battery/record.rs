@@ -213,7 +213,7 @@ battery! {
         break_the_log(&store).await;
         let before = everything(&store).await;
         for number in 0.. {
-            let recorded = store.recorded(Some(of.tenant.id), entry(number));
+            let recorded = store.recorded(Some(of.tenant.id), entry(number), "test");
             let Some(done) = change(&recorded, number, &of).await else { break };
             assert!(done.is_err(), "{number}: {done:?}");
             assert_eq!(everything(&store).await, before, "{number} left something behind");
@@ -226,7 +226,7 @@ battery! {
     a_change_that_happened_is_written_down_once(store) {
         let mut of = objects(&store).await;
         for number in 0.. {
-            let recorded = store.recorded(Some(of.tenant.id), entry(number));
+            let recorded = store.recorded(Some(of.tenant.id), entry(number), "test");
             // An account, login or person may have been taken away by a change before.
             if let Some(row) = store.tenant_get(of.tenant.id).await.expect("read") {
                 of.tenant = row;
@@ -253,7 +253,7 @@ battery! {
                 at: Timestamp(NOW.0 + n as i64), actor: actor.into(), operation: operation.into(), domain: domain.into(),
                 ..entry(0)
             };
-            store.audit_add(Some(tenant), &row).await.expect("added");
+            store.recorded(Some(tenant), row, "test").audit_add().await.expect("added");
         }
         let all = AuditFilter { tenant: Some(tenant), ..AuditFilter::default() };
         for (filter, wanted) in [
