@@ -19,6 +19,7 @@ use crate::ladder::Step;
 use crate::operator::{Origin, hash_of, short_text};
 use crate::outside::Change;
 use crate::permission::Operation;
+use crate::registration::self_chosen;
 use crate::secret::Secret;
 use crate::time::plus;
 use crate::uri::escaped;
@@ -334,6 +335,9 @@ impl Control {
     ) -> Result<AccountView> {
         let Admitted { invite, domain, .. } = admitted;
         let (local, password, _) = prepare(&domain.name, local, Some(password))?;
+        if invite.local.is_none() {
+            self_chosen(&local)?;
+        }
         if let Some(kept) = invite.local.as_ref().filter(|kept| **kept != local) {
             return Err(ControlError::invalid(
                 "local",

@@ -55,6 +55,7 @@ pub mod worker;
 pub mod zone;
 
 mod external;
+mod lookalike;
 mod password;
 mod rate;
 mod status;

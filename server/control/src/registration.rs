@@ -1,7 +1,8 @@
 //! Accounts that people make themselves, where the domain's owner has opened it (XEP-0077, EXT-33).
 //!
 //! Whoever comes answers the domain's question; the account passes the rules, limits and log that hold for every account.
-//! Refuses: names by which a domain's own people are written to (RFC 2142), so that no stranger answers for them.
+//! Refuses: names by which a domain's own people are written to (RFC 2142), and what is hard to tell from them, so that no
+//! stranger answers for them.
 
 use store::StoreError;
 use xmpp::jid::DomainName;
@@ -11,12 +12,13 @@ use crate::domain::StreamChoices;
 use crate::error::{ControlError, Result};
 use crate::event::EventKind;
 use crate::invite::name_taken;
+use crate::lookalike::{looks_like, mixes_scripts};
 use crate::operator::Origin;
 use crate::permission::Operation;
 use crate::secret::Secret;
 use crate::{Actor, Control, rate};
 
-/// Names that are nobody's to take: those of RFC 2142, and what looks like them.
+/// Names that are nobody's to take: those of RFC 2142, and others of their kind.
 const NOBODYS: [&str; 20] = [
     "abuse",
     "admin",
@@ -65,6 +67,23 @@ pub struct Wanted {
     pub password: Secret,
     /// The answer to the domain's question.
     pub answer: String,
+}
+
+/// Refuses a name that somebody has chosen for themselves and that others would take for somebody else's.
+pub(crate) fn self_chosen(local: &str) -> Result<()> {
+    let problem = if NOBODYS.iter().any(|name| looks_like(name, local)) {
+        "people write to that name when they mean the domain itself"
+    } else if mixes_scripts(local) {
+        "the name mixes letters of several alphabets, which others cannot tell apart"
+    } else {
+        return Ok(());
+    };
+    Err(ControlError::invalid(
+        "local",
+        local,
+        problem,
+        "Choose another name.",
+    ))
 }
 
 impl Control {
@@ -146,14 +165,7 @@ impl Control {
             ));
         }
         let (local, password, _) = prepare(&row.name, &wanted.local, Some(wanted.password))?;
-        if NOBODYS.contains(&local.as_str()) {
-            return Err(ControlError::invalid(
-                "local",
-                local,
-                "people write to that name when they mean the domain itself",
-                "Choose another name.",
-            ));
-        }
+        self_chosen(&local)?;
         self.account_room(&row, 1).await?;
         let verifiers = self.derive(password).await?;
         let jid = format!("{local}@{}", row.name);

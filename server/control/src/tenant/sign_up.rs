@@ -6,6 +6,7 @@ use xmpp::jid::DomainName;
 
 use super::ACTIVE;
 use crate::error::{ControlError, Result};
+use crate::lookalike::mixes_scripts;
 use crate::operator::{LoggedIn, Origin, email, login_taken};
 use crate::permission::{Operation, Role};
 use crate::secret::Secret;
@@ -45,7 +46,7 @@ pub struct DomainHint {
     pub ascii: Option<String>,
     /// What is in the way, or worth knowing, in one sentence; empty if nothing.
     pub note: String,
-    /// `ok`, `empty`, `unreadable`, `public-suffix`, `address`, `platform`, `served-here`, `single-label`.
+    /// `ok`, `empty`, `unreadable`, `public-suffix`, `address`, `platform`, `served-here`, `single-label`, `mixed-scripts`.
     pub code: &'static str,
 }
 
@@ -139,6 +140,18 @@ fn classify(domain: &str, platform_zone: &str) -> (DomainHint, Option<DomainName
                 "platform",
                 Some(&name),
                 "This name belongs to the service itself.".into(),
+            ),
+            None,
+        );
+    }
+    if mixes_scripts(name.as_str()) {
+        return (
+            hint(
+                "mixed-scripts",
+                Some(&name),
+                format!(
+                    "A word in this name mixes letters of several alphabets, as names do that are meant to be taken for others; the DNS spells it {ascii}."
+                ),
             ),
             None,
         );
@@ -316,6 +329,24 @@ mod tests {
         check("192.0.2.1", "address", "192.0.2.1");
         check("x.on.hosting.example", "platform", "x.on.hosting.example");
         check("what is this", "unreadable", "");
+        check("\u{1f4ac}.example", "unreadable", "");
+        check("xn--os8h.example", "unreadable", "");
+        check(
+            "p\u{430}ypal.example",
+            "mixed-scripts",
+            "p\u{430}ypal.example",
+        );
+        check(
+            "\u{431}\u{430}\u{43d}\u{43a}.example",
+            "ok",
+            "\u{431}\u{430}\u{43d}\u{43a}.example",
+        );
+        check(
+            &"a.".repeat(120),
+            "unreadable",
+            &format!("{}a", "a.".repeat(119)),
+        );
+        check(&format!("{}.example", "a".repeat(64)), "unreadable", "");
         assert_eq!(
             classify("münchen.example", "x.example").0.ascii.as_deref(),
             Some("xn--mnchen-3ya.example")

@@ -66,6 +66,10 @@ async fn ext_34_a_link_makes_one_account_of_one_domain_by_success_only() {
         .await
         .unwrap_err();
     assert_eq!(weak.field(), Some("password"));
+    for local in ["support", "\u{430}dmin", "nur\u{455}e"] {
+        let name = control.invite_take(&admitted, local, PASSWORD.into()).await;
+        assert_eq!(name.unwrap_err().field(), Some("local"), "{local}");
+    }
     let account = control
         .invite_take(&admitted, "Nurse", PASSWORD.into())
         .await
@@ -286,6 +290,9 @@ async fn ext_33_an_open_domain_takes_in_whoever_answers_its_question() {
     for (local, answer, field) in [
         ("nurse", "owl", "answer"),
         ("Abuse", "lark", "local"),
+        ("\u{430}dmin", "lark", "local"),
+        ("adrnin", "lark", "local"),
+        ("m\u{430}ria", "lark", "local"),
         ("a b", "lark", "local"),
     ] {
         let refused = come(local, answer).await.unwrap_err();
@@ -310,6 +317,13 @@ async fn ext_33_an_open_domain_takes_in_whoever_answers_its_question() {
     );
     let again = come("nurse", "lark").await;
     assert!(matches!(again, Err(ControlError::Exists { .. })));
+    let query = AuditQuery {
+        operation: "account.add".into(),
+        ..AuditQuery::default()
+    };
+    let log = control.audit_list(&owner, &query).await.unwrap();
+    let log: Vec<_> = log.iter().map(|entry| entry.object.as_str()).collect();
+    assert_eq!(log, ["nurse@example.com"], "what was refused is no entry");
     let limits = LimitsSet {
         accounts: Some(1),
         ..LimitsSet::default()
