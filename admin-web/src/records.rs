@@ -83,6 +83,12 @@ pub(crate) fn fields(value: &RecordValue) -> Vec<(&'static str, String)> {
     }
 }
 
+/// The site that an address (with `https`) leads to.
+pub(crate) fn host_of(address: &str) -> &str {
+    let rest = address.strip_prefix("https://").unwrap_or(address);
+    rest.split(['/', '?', '#']).next().unwrap_or(rest)
+}
+
 /// What to publish, why, and how it stands.
 pub(crate) async fn show(desk: SignedIn, Path(domain): Path<String>) -> Answer {
     let control = &desk.panel.control;

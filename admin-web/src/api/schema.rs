@@ -458,6 +458,8 @@ pub(super) struct Records {
     zone: String,
     dns_host: String,
     dns_hint: String,
+    /// Where that host's customers edit the zone; empty if unknown.
+    dns_panel: String,
     records: Vec<RecordStanding>,
     /// What the owner's website is to answer: for the authority and for POSH where those are chosen, and for apps in browsers.
     web: Vec<WebAddress>,

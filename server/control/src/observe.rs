@@ -5,6 +5,7 @@
 //! [`crate::findings`]. A question that could not be asked is in it as such; nothing here decides anything.
 
 mod bounds;
+mod connect;
 mod http;
 mod sight;
 #[cfg(test)]
@@ -20,6 +21,8 @@ use futures_util::stream::{self, StreamExt as _};
 pub use self::bounds::Beyond;
 use self::bounds::RECORDS;
 pub(crate) use self::bounds::{LOOKED_AT, cut};
+pub use self::connect::ConnectView;
+use self::connect::connect;
 use self::http::http;
 pub use self::http::{HttpDoor, HttpFault, HttpView};
 use self::sight::{canonical, sight};
@@ -163,6 +166,12 @@ pub async fn look(
             false => None,
         }
     };
+    let form = async {
+        match &domain.zone {
+            Some(zone) => connect(eyes, ours.web.0, zone).await,
+            None => None,
+        }
+    };
     let http = async {
         stream::iter(by_http)
             .map(|name| async move {
@@ -173,7 +182,7 @@ pub async fn look(
             .collect::<BTreeMap<_, _>>()
             .await
     };
-    let (sets, caa, posh, host_meta, http) = tokio::join!(
+    let (sets, caa, posh, host_meta, http, connect) = tokio::join!(
         eyes.ask_all(questions),
         async {
             let views = stream::iter(certified).map(|name| async move {
@@ -187,9 +196,11 @@ pub async fn look(
         },
         posh,
         host_meta,
-        http
+        http,
+        form
     );
     seen.host_meta = host_meta;
+    seen.connect = connect;
     seen.sets = sets;
     seen.caa = caa;
     seen.posh = posh;

@@ -141,6 +141,7 @@ pub(crate) fn records() -> RecordsPage {
         zone: "bakery.example.".into(),
         dns_host: "Hetzner".into(),
         dns_hint: "Its form adds the zone's name by itself: type the relative name, and end the target with a dot.".into(),
+        dns_panel: "https://dns.hetzner.com/zone/bakery.example".into(),
         web: web(),
         records: vec![
             view(record(Purpose::Ownership, "_domicile", txt, "Shows that the domain is yours. Keep it: it is looked at again from time to time.", false), Standing::Seen, &[]),

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Beyond, HttpView, cut};
+use super::{Beyond, ConnectView, HttpView, cut};
 use crate::domain::Seen;
 use crate::records::txt_strings;
 
@@ -289,6 +289,9 @@ pub struct Observation {
     /// What an authority finds at each name of the certificate, where they are proven by HTTP.
     #[serde(default)]
     pub http: BTreeMap<String, HttpView>,
+    /// The owner's DNS host, where it says who it is.
+    #[serde(default)]
+    pub connect: Option<ConnectView>,
 }
 
 /// Key of a question in [`Observation::sets`].

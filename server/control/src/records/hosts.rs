@@ -1,11 +1,23 @@
-//! DNS hosts that are recognised by their name servers, and how their forms want records.
+//! DNS hosts that are recognised by their name servers: how their forms want records, and where those forms are.
 
-/// A host: its name, how its form wants records, and how its name servers are called: by a suffix of whole labels, or by the
-/// beginning of a label (`awsdns-`).
+use crate::observe::ConnectView;
+
+/// A host: its name, how its form wants records, where that form is (`{}`: the zone; empty: not known), and how its name servers
+/// are called: by a suffix of whole labels, or by the beginning of a label (`awsdns-`).
 struct Host {
     name: &'static str,
     hint: &'static str,
+    panel: &'static str,
     servers: &'static [&'static str],
+}
+
+/// The host of a zone, as the page of records shows it; what is not known is empty.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct DnsHost {
+    pub(super) name: String,
+    pub(super) hint: String,
+    /// Where its customers edit the zone.
+    pub(super) panel: String,
 }
 
 /// What most forms do.
@@ -19,6 +31,7 @@ const HOSTS: &[Host] = &[
     Host {
         name: "Cloudflare",
         hint: "Use the relative names. Set the proxy status of the CNAME record to \"DNS only\" (the grey cloud): proxied, nobody sees where it leads.",
+        panel: "https://dash.cloudflare.com/?to=/:account/:zone/dns/records",
         servers: &[
             "ns.cloudflare.com",
             "foundationdns.com",
@@ -29,16 +42,19 @@ const HOSTS: &[Host] = &[
     Host {
         name: "Amazon Route 53",
         hint: "It takes relative and full names; put TXT values into quotation marks, and the SRV values of one name into one record set.",
+        panel: "",
         servers: &["awsdns-"],
     },
     Host {
         name: "Google Cloud DNS",
         hint: "It takes full names with the last dot; put TXT values into quotation marks.",
+        panel: "",
         servers: &["googledomains.com"],
     },
     Host {
         name: "Azure DNS",
         hint: RELATIVE,
+        panel: "",
         servers: &[
             "azure-dns.com",
             "azure-dns.net",
@@ -49,26 +65,31 @@ const HOSTS: &[Host] = &[
     Host {
         name: "GoDaddy",
         hint: PARTS,
+        panel: "https://dcc.godaddy.com/manage/{}/dns",
         servers: &["domaincontrol.com"],
     },
     Host {
         name: "Namecheap",
         hint: PARTS,
+        panel: "https://ap.www.namecheap.com/domains/domaincontrolpanel/{}/advancedns",
         servers: &["registrar-servers.com"],
     },
     Host {
         name: "Gandi",
         hint: DOTTED,
+        panel: "",
         servers: &["gandi.net"],
     },
     Host {
         name: "OVHcloud",
         hint: DOTTED,
+        panel: "",
         servers: &["ovh.net", "ovh.ca", "anycast.me"],
     },
     Host {
         name: "Hetzner",
         hint: DOTTED,
+        panel: "",
         servers: &[
             "ns.hetzner.com",
             "ns.hetzner.de",
@@ -80,100 +101,125 @@ const HOSTS: &[Host] = &[
     Host {
         name: "INWX",
         hint: RELATIVE,
+        panel: "",
         servers: &["inwx.de", "inwx.eu", "inwx.com"],
     },
     Host {
         name: "IONOS",
         hint: PARTS,
+        panel: "",
         servers: &["ui-dns.com", "ui-dns.org", "ui-dns.de", "ui-dns.biz"],
     },
     Host {
         name: "Strato",
         hint: RELATIVE,
+        panel: "",
         servers: &["rzone.de"],
     },
     Host {
         name: "DigitalOcean",
         hint: "Use the relative names; it adds the domain to targets that do not end with a dot.",
+        panel: "https://cloud.digitalocean.com/networking/domains/{}",
         servers: &["digitalocean.com"],
     },
     Host {
         name: "Linode",
         hint: PARTS,
+        panel: "",
         servers: &["linode.com"],
     },
     Host {
         name: "Vultr",
         hint: RELATIVE,
+        panel: "",
         servers: &["vultr.com"],
     },
     Host {
         name: "DNSimple",
         hint: RELATIVE,
+        panel: "",
         servers: &["dnsimple.com", "dnsimple-edge.net", "dnsimple-edge.org"],
     },
     Host {
         name: "deSEC",
         hint: "Use the relative names; targets of SRV and CNAME records need the last dot, and TXT values quotation marks.",
+        panel: "",
         servers: &["desec.io", "desec.org"],
     },
     Host {
         name: "Porkbun",
         hint: RELATIVE,
+        panel: "",
         servers: &["ns.porkbun.com"],
     },
     Host {
         name: "NS1",
         hint: RELATIVE,
+        panel: "",
         servers: &["nsone.net"],
     },
     Host {
         name: "Vercel",
         hint: RELATIVE,
+        panel: "",
         servers: &["vercel-dns.com"],
     },
     Host {
         name: "bunny.net",
         hint: RELATIVE,
+        panel: "",
         servers: &["bunny.net"],
     },
     Host {
         name: "Infomaniak",
         hint: RELATIVE,
+        panel: "",
         servers: &["infomaniak.ch", "infomaniak.com"],
     },
     Host {
         name: "TransIP",
         hint: DOTTED,
+        panel: "",
         servers: &["transip.net", "transip.nl", "transip.eu"],
     },
     Host {
         name: "Loopia",
         hint: RELATIVE,
+        panel: "",
         servers: &["loopia.se"],
     },
     Host {
         name: "Hurricane Electric",
         hint: "It takes full names, without the last dot.",
+        panel: "",
         servers: &["he.net"],
     },
 ];
 
-/// The host that these name servers belong to, and how its form wants records; empty if unknown. Where several hosts serve a
-/// zone, the one of the first name server.
-pub(super) fn dns_host(name_servers: &[String]) -> (String, String) {
+/// The host that these name servers belong to. Where several hosts serve a zone, the one of the first name server. What a host
+/// says of itself goes before what is known of it here.
+pub(super) fn dns_host(name_servers: &[String], said: Option<&ConnectView>, zone: &str) -> DnsHost {
     let known = |server: &String| {
         let server = server.trim_end_matches('.').to_ascii_lowercase();
         HOSTS
             .iter()
             .find(|host| host.servers.iter().any(|mark| belongs(&server, mark)))
     };
-    name_servers
-        .iter()
-        .find_map(known)
-        .map_or_else(Default::default, |host| {
-            (host.name.to_owned(), host.hint.to_owned())
-        })
+    let mut host = match name_servers.iter().find_map(known) {
+        Some(host) => DnsHost {
+            name: host.name.to_owned(),
+            hint: host.hint.to_owned(),
+            panel: host.panel.replace("{}", zone),
+        },
+        None => DnsHost::default(),
+    };
+    if let Some(said) = said {
+        host.panel.clone_from(&said.panel);
+        if host.name.is_empty() {
+            host.name.clone_from(&said.host);
+        }
+    }
+    host
 }
 
 /// Is it one of these servers? Whole labels only: `notgandi.net` is not `gandi.net`.
@@ -191,14 +237,13 @@ fn belongs(server: &str, mark: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn of(servers: &[&str], said: Option<&ConnectView>) -> DnsHost {
+        let servers: Vec<_> = servers.iter().map(|one| (*one).to_owned()).collect();
+        dns_host(&servers, said, "example.com")
+    }
+
     fn host(servers: &[&str]) -> String {
-        dns_host(
-            &servers
-                .iter()
-                .map(|one| (*one).to_owned())
-                .collect::<Vec<_>>(),
-        )
-        .0
+        of(servers, None).name
     }
 
     #[test]
@@ -289,10 +334,32 @@ mod tests {
             host(&["ns1.example.com", "NS1.HE.NET."]),
             "Hurricane Electric"
         );
-        assert!(
-            dns_host(&["ada.ns.cloudflare.com".into()])
-                .1
-                .contains("DNS only")
+        let cloudflare = of(&["ada.ns.cloudflare.com"], None);
+        assert!(cloudflare.hint.contains("DNS only"));
+    }
+
+    #[test]
+    fn the_way_to_a_host_s_form_is_what_it_says_itself_or_what_is_known() {
+        let ours = of(&["ns01.domaincontrol.com"], None);
+        assert_eq!(ours.panel, "https://dcc.godaddy.com/manage/example.com/dns");
+        let said = ConnectView {
+            host: "DNS at Example".into(),
+            panel: "https://panel.dns.example/example.com".into(),
+        };
+        let godaddy = of(&["ns01.domaincontrol.com"], Some(&said));
+        assert_eq!(
+            (godaddy.name.as_str(), godaddy.panel.as_str()),
+            ("GoDaddy", said.panel.as_str())
         );
+        let unknown = of(&["ns1.dns.example"], Some(&said));
+        assert_eq!(
+            (unknown.name, unknown.panel),
+            (said.host.clone(), said.panel.clone())
+        );
+        assert_eq!(of(&["ns1.dns.example"], None), DnsHost::default());
+        for host in HOSTS {
+            let fits = host.panel.is_empty() || host.panel.starts_with("https://");
+            assert!(fits, "{}", host.name);
+        }
     }
 }

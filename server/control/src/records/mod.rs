@@ -236,6 +236,8 @@ pub struct RecordsPage {
     pub dns_host: String,
     /// One or two sentences on how this host's form wants names; empty if unknown.
     pub dns_hint: String,
+    /// Where that host's customers edit the zone, an address with `https`; empty if unknown.
+    pub dns_panel: String,
     /// The records.
     pub records: Vec<RecordView>,
     /// What the owner's website is to answer: for the authority and for POSH where those are chosen, and for apps in browsers
@@ -459,7 +461,8 @@ impl Control {
         let memory = Memory::of(&row);
         let facts = self.facts_of(&row, &memory);
         let seen = memory.seen.unwrap_or_default();
-        let (dns_host, dns_hint) = dns_host(&seen.name_servers);
+        let zone = facts.zone_or_self();
+        let host = dns_host(&seen.name_servers, seen.connect.as_ref(), &zone);
         let mut web = self.web_views(&row, &facts, &seen).await?;
         web.extend(self.host_meta_views(&row.name, &row.label, seen.host_meta.as_ref()));
         let records = desired(&facts, self.settings())
@@ -472,9 +475,10 @@ impl Control {
             .collect();
         Ok(RecordsPage {
             domain: row.name.to_string(),
-            zone: format!("{}.", facts.zone_or_self()),
-            dns_host,
-            dns_hint,
+            zone: format!("{zone}."),
+            dns_host: host.name,
+            dns_hint: host.hint,
+            dns_panel: host.panel,
             records,
             web,
         })
