@@ -31,6 +31,8 @@ pub(crate) struct Invites {
     pub(crate) answers: String,
     /// Page on which strangers ask for an account, where they may.
     pub(crate) ask: Option<String>,
+    /// Settings that the form was made from.
+    pub(crate) version: String,
 }
 
 impl Invites {
@@ -54,6 +56,7 @@ impl Invites {
             user_invites: show.streams.joining.user_invites,
             question: show.streams.joining.question.clone(),
             answers: show.streams.joining.answers.join(", "),
+            version: show.version.clone(),
             ask: show.streams.joining.is_open().then(|| {
                 let base = control.settings().invites.trim_end_matches('/');
                 format!("{base}{}", urls::ask(&show.view.ascii))
@@ -152,6 +155,7 @@ pub(crate) async fn joining(Path(domain): Path<String>, Posted { desk, fields }:
             },
             ..StreamSet::default()
         },
+        version: fields.version(),
         ..DomainSet::default()
     };
     let control = &desk.panel.control;

@@ -142,6 +142,7 @@ pub(crate) async fn mode(Path(domain): Path<String>, Posted { desk, fields }: Po
         mode: Some(fields.text("mode").to_owned()),
         dane: Some(beside.iter().any(|word| word == "dane")),
         posh: Some(beside.iter().any(|word| word == "posh")),
+        version: fields.version(),
         ..DomainSet::default()
     };
     match desk

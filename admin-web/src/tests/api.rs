@@ -360,15 +360,21 @@ async fn a_change_made_from_an_old_answer_is_refused_and_says_so() {
     }
     let page = house.ask(patch("*", "c.example")).await;
     assert_eq!(page.json()["block"], json!(["c.example"]));
-    // The form of the panel says it as well.
-    let fields = [("version", tag.trim_matches('"')), ("block", "d.example")];
-    let page = house
-        .post("/domains/own.example/settings", &person, &fields)
-        .await;
-    assert_eq!(page.status, StatusCode::PRECONDITION_FAILED);
-    assert!(
-        page.text.contains("has been changed since you read it"),
-        "{}",
-        page.text
-    );
+    // The forms of the panel say it as well.
+    for (form, field, value) in [
+        ("settings", "block", "d.example"),
+        ("kept", "archive_days", "30"),
+        ("joining", "registration", "closed"),
+        ("verification/mode", "mode", "uploaded"),
+    ] {
+        let path = format!("/domains/own.example/{form}");
+        let old = [("version", tag.trim_matches('"')), (field, value)];
+        let page = house.post(&path, &person, &old).await;
+        assert_eq!(page.status, StatusCode::PRECONDITION_FAILED, "{form}");
+        assert!(
+            page.text.contains("has been changed since you read it"),
+            "{form}: {}",
+            page.text
+        );
+    }
 }

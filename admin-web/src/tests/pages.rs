@@ -1,5 +1,7 @@
 //! What holds for every page: small, nothing inline, secrets in forms, names for fields, nothing that shouts.
 
+use std::collections::BTreeSet;
+
 use askama::Template;
 use control::Role;
 
@@ -70,6 +72,26 @@ fn every_form_that_changes_something_holds_the_secret() {
             );
         }
     }
+}
+
+/// What somebody else has changed meanwhile is not overwritten, whichever form it is.
+#[test]
+fn every_form_that_changes_settings_names_the_version_it_was_made_from() {
+    let mut found = BTreeSet::new();
+    for (name, html) in gallery() {
+        for form in html.split("<form").skip(1) {
+            let form = form.split("</form>").next().unwrap_or_default();
+            let action = form.split("action=\"").nth(1).unwrap_or_default();
+            let action = action.split('"').next().unwrap_or_default();
+            for way in ["/settings", "/kept", "/joining", "/verification/mode"] {
+                if action.starts_with("/domains/") && action.ends_with(way) {
+                    assert!(form.contains("name=\"version\" value=\""), "{name}: {form}");
+                    found.insert(way);
+                }
+            }
+        }
+    }
+    assert_eq!(found.len(), 4, "{found:?}");
 }
 
 #[test]

@@ -102,6 +102,7 @@ pub(crate) fn invites(fresh: bool) -> crate::invites::Invites {
         question: "Which bird sings at dawn?".into(),
         answers: "lark, the lark".into(),
         ask: Some("https://web.hosting.example/ask/one.example".into()),
+        version: "1f2e3d".into(),
     }
 }
 
