@@ -4,6 +4,7 @@ use axum::body::Bytes;
 use axum::extract::DefaultBodyLimit;
 use control::Secret;
 use control::account::AccountNew;
+use control::wanted::AccountWanted;
 use serde::Deserialize;
 use serde_json::json;
 use utoipa_axum::router::OpenApiRouter;
@@ -21,7 +22,7 @@ pub(super) fn router() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
         .routes(routes!(list, add))
         .merge(import)
-        .routes(routes!(show, remove))
+        .routes(routes!(show, want, remove))
         .routes(routes!(set_password))
         .routes(routes!(suspend))
         .routes(routes!(resume))
@@ -91,6 +92,26 @@ async fn show(caller: Caller, Path((domain, local)): Path<(String, String)>) -> 
         .account_show(&caller.actor, &domain, &local)
         .await
         .or_problem()?)
+}
+
+/// Have an account: made if there is none of this name, the same answer however often
+#[utoipa::path(put, operation_id = "account_want", path = "/domains/{domain}/accounts/{local}", tag = "accounts", params(("domain" = String, Path), ("local" = String, Path)),
+    request_body = schema::AccountWanted,
+    responses((status = 200, body = schema::AccountAdded), (status = 201, description = "It was not there", body = schema::AccountAdded), (status = 404, body = schema::Problem), (status = 409, body = schema::Problem), (status = 422, body = schema::Problem)))]
+async fn want(
+    caller: Caller,
+    Path((domain, local)): Path<(String, String)>,
+    Body(wanted): Body<AccountWanted>,
+) -> Reply {
+    let control = &caller.panel.control;
+    let there = control
+        .account_want(&caller.actor, &domain, &local, wanted)
+        .await
+        .or_problem()?;
+    match there.is_new {
+        true => created(there.now),
+        false => ok(there.now),
+    }
 }
 
 /// Erase an account with everything it has

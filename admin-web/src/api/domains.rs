@@ -1,7 +1,7 @@
 //! Domains, their records, certificates and peers.
 
 use axum::extract::State;
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use control::certificate::CertificateUpload;
 use control::component::ComponentAsk;
@@ -9,6 +9,7 @@ use control::domain::{DomainNew, DomainSet};
 use control::grant::Grants;
 use control::peer::PeerPin;
 use control::rollover::KeyChange;
+use control::wanted::DomainWanted;
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -22,7 +23,7 @@ use crate::door::{Path, Query};
 pub(super) fn router() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
         .routes(routes!(list, add))
-        .routes(routes!(show, set, remove))
+        .routes(routes!(show, want, set, remove))
         .routes(routes!(block_lists))
         .routes(routes!(check))
         .routes(routes!(publish))
@@ -87,6 +88,27 @@ async fn show(caller: Caller, Path(domain): Path<String>) -> Reply {
         .await
         .or_problem()?;
     ok_at(&show.version, &show)
+}
+
+/// Have a domain with these settings: claimed if it is not there yet, changed where it differs, the same answer however often
+#[utoipa::path(put, operation_id = "domain_want", path = "/domains/{domain}", tag = "domains", params(("domain" = String, Path)),
+    request_body = schema::DomainWanted,
+    responses((status = 200, body = schema::DomainShow), (status = 201, description = "It was not there", body = schema::DomainShow), (status = 409, body = schema::Problem), (status = 422, body = schema::Problem)))]
+async fn want(
+    caller: Caller,
+    Path(domain): Path<String>,
+    Body(wanted): Body<DomainWanted>,
+) -> Reply {
+    let control = &caller.panel.control;
+    let there = control
+        .domain_want(&caller.actor, &domain, wanted)
+        .await
+        .or_problem()?;
+    let mut reply = ok_at(&there.now.version, &there.now)?;
+    if there.is_new {
+        *reply.status_mut() = StatusCode::CREATED;
+    }
+    Ok(reply)
 }
 
 /// Change settings; what is not given stays

@@ -297,6 +297,14 @@ pub(super) struct DomainNew {
 }
 
 #[derive(ToSchema)]
+pub(super) struct DomainWanted {
+    /// Operators of the platform say whose, if it is not there yet.
+    tenant: Option<i64>,
+    #[serde(flatten)]
+    set: DomainSet,
+}
+
+#[derive(ToSchema)]
 pub(super) struct DomainSet {
     policy: Option<String>,
     /// See `/modes`.

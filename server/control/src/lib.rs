@@ -50,6 +50,7 @@ pub mod tenant;
 pub mod token;
 pub mod uri;
 pub mod usage;
+pub mod wanted;
 pub mod webhook;
 pub mod worker;
 pub mod zone;

@@ -36,6 +36,14 @@ pub(in crate::api) struct AccountNew {
 }
 
 #[derive(ToSchema)]
+pub(in crate::api) struct AccountWanted {
+    /// Of an account that is made; one that is there keeps its own. Without one, it is drawn and returned.
+    password: Option<String>,
+    /// Is it stopped? Without this it stays as it is.
+    suspended: Option<bool>,
+}
+
+#[derive(ToSchema)]
 pub(in crate::api) struct AccountAdded {
     #[serde(flatten)]
     view: Account,

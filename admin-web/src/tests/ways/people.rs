@@ -38,6 +38,12 @@ pub(super) fn at_a_domain() -> Vec<Way> {
             account,
         ),
         (
+            Op::AccountAdd,
+            Method::PUT,
+            "/api/v1/domains/{D}/accounts/wanted",
+            empty,
+        ),
+        (
             Op::AccountImport,
             Method::POST,
             "/domains/{D}/people/import",

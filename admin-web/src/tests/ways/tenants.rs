@@ -238,6 +238,12 @@ pub(super) fn without_object() -> Vec<Way> {
         (Op::DomainAdd, Method::POST, "/api/v1/domains", || {
             Some(json!({"domain": "more.example"}))
         }),
+        (
+            Op::DomainAdd,
+            Method::PUT,
+            "/api/v1/domains/wanted.example",
+            empty,
+        ),
         (Op::AuditList, Method::GET, "/audit", none),
         (Op::AuditList, Method::GET, "/audit.csv", none),
         (Op::AuditList, Method::GET, "/api/v1/audit", none),

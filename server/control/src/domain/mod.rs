@@ -299,6 +299,23 @@ impl Control {
         self.soon(&row).await
     }
 
+    /// Refuses settings that would be refused for any domain.
+    pub(crate) fn check_settings(&self, set: &DomainSet) -> Result<()> {
+        let set = set.clone().checked(&self.settings().service_names)?;
+        match set.mode.as_deref().and_then(Mode::parse) {
+            Some(mode) => self.check_offered(mode),
+            None => Ok(()),
+        }
+    }
+
+    /// Would these settings change anything of the domain?
+    pub(crate) fn differs(&self, row: &DomainRow, set: &DomainSet) -> Result<bool> {
+        let set = set.clone().checked(&self.settings().service_names)?;
+        let mut then = row.clone();
+        set.apply(&mut then);
+        Ok(set::version(&then) != set::version(row))
+    }
+
     /// Changes settings.
     pub async fn domain_set(
         &self,

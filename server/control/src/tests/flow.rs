@@ -16,6 +16,7 @@ mod people;
 mod plans;
 mod publishing;
 mod queue;
+mod wanted;
 mod webhooks;
 mod zone;
 
