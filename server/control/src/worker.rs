@@ -212,6 +212,7 @@ impl Control {
             return Ok(None);
         };
         let pace = self.settings().pace;
+        let was_served = state_of(&row).is_served();
         match state_of(&row) {
             State::Suspended => return Ok(None),
             State::Releasing => {
@@ -335,11 +336,16 @@ impl Control {
         self.store()
             .domain_looked(row.id, &to_json(&memory), now)
             .await?;
+        // The website was asked before there was anything of ours behind it: what it says now is soon looked at.
+        let has_come = !was_served && state_of(&row).is_served();
+        let usual = match has_come {
+            true => Some(plus(now, pace.pending_seconds)),
+            false => self.next_check(&row, now),
+        };
         // What the change of an identity waits for is not slept through.
         let due = memory.rollover.again_at.map(Timestamp);
-        let next_check = self
-            .next_check(&row, now)
-            .map(|at| due.map_or(at, |due| at.min(due.max(plus(now, SOON_SECONDS)))));
+        let next_check =
+            usual.map(|at| due.map_or(at, |due| at.min(due.max(plus(now, SOON_SECONDS)))));
         // The queue's word counts where it is sooner: a turn that nobody takes is lost to all.
         let next_check = match (next_check, again) {
             (Some(usual), Some(again)) => Some(usual.min(again.max(plus(now, 1)))),

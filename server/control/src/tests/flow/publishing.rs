@@ -702,6 +702,31 @@ async fn posh_12_a_renewal_waits_until_its_fingerprint_is_known() {
     assert_eq!(fingerprint(&house, "current").await, next);
 }
 
+/// The look that proves a domain comes before its identity, so its website leads to nothing yet: another one follows soon, and
+/// not when all has long been well.
+#[tokio::test]
+async fn posh_12_a_domain_that_has_just_come_is_soon_looked_at_again() {
+    let house = House::open(false).await;
+    let signed = house.sign_up(NAME, "me@example.org").await;
+    let owner = signed.login.resumed.actor;
+    let posh = set(Some("posh"), None, None);
+    house.control.domain_set(&owner, NAME, posh).await.unwrap();
+    house.world.publish(&records(&house, &owner, NAME).await);
+    let pause = async || {
+        let shown = house.control.domain_show(&owner, NAME).await.unwrap();
+        (shown.next_check.unwrap().0 - house.control.now().0) / SECOND
+    };
+    house.turn().await;
+    assert_eq!(state(&house, NAME).await, State::Live);
+    let missing = vec![("posh-missing".to_owned(), Severity::Critical); 2];
+    assert_eq!(codes(&house, NAME).await, missing);
+    assert_eq!(pause().await, 20);
+    lead(&house, NAME).await;
+    house.later(20 * SECOND).await;
+    assert!(codes(&house, NAME).await.is_empty());
+    assert_eq!(pause().await, 1800);
+}
+
 #[test]
 fn modes_have_words() {
     for mode in Mode::ALL {
