@@ -8,11 +8,12 @@ import { createRequire } from "node:module";
 import { mkdirSync, mkdtempSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { connect } from "node:tls";
-import { basename, join } from "node:path";
+import { basename, join, resolve } from "node:path";
 
 /** Where packages are. */
-export const modules = join(process.env.TEST_NODE, "node_modules");
-const require = createRequire(join(process.env.TEST_NODE, "package.json"));
+const place = resolve(process.env.TEST_NODE);
+export const modules = join(place, "node_modules");
+const require = createRequire(join(place, "package.json"));
 const { chromium } = require("playwright-core");
 const axeSource = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 
