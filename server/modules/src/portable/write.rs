@@ -219,7 +219,7 @@ impl Writer<'_> {
             return Ok(());
         };
         let blocked = BlockList::read(opened.blocked.as_deref());
-        if blocked.len() > 0 {
+        if !blocked.is_empty() {
             self.moved.count("blocked addresses", blocked.len() as u64);
             self.element(&blocked::as_privacy(&blocked)).await?;
         }
