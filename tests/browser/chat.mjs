@@ -4,45 +4,11 @@
 // Usage: node chat.mjs PLAN.json, where PLAN is {ca, domain, door: "IP:PORT", jid, password, peer}. The peer returns every
 // message. Prints one JSON line; ends with 1 and a sentence when something is wrong.
 
-import { createServer } from "node:http";
-import { readFileSync } from "node:fs";
-import { extname, join, normalize } from "node:path";
-
-import { DEADLINE, believing, blank, demand, modules, openProfile, plan, tell } from "./common.mjs";
-
-const TYPES = { ".js": "text/javascript", ".css": "text/css", ".json": "application/json", ".html": "text/html" };
-const PAGES = {
-  "/converse": `<!doctype html><html><head><meta charset="utf-8"><link rel="stylesheet"
-    href="/converse.js/dist/converse.min.css"><script type="module" src="/converse.js/dist/converse.js"></script></head><body></body></html>`,
-  "/strophe": `<!doctype html><html><head><meta charset="utf-8"><script
-    src="/strophe.js/dist/strophe.umd.min.js"></script></head><body></body></html>`,
-};
-
-const pages = createServer((request, response) => {
-  const path = new URL(request.url, "http://localhost").pathname;
-  if (PAGES[path]) return response.setHeader("content-type", "text/html").end(PAGES[path]);
-  try {
-    const bytes = readFileSync(join(modules, normalize(path)));
-    response.setHeader("content-type", TYPES[extname(path)] ?? "application/octet-stream").end(bytes);
-  } catch {
-    response.writeHead(404).end();
-  }
-});
+import { DEADLINE, believing, blank, clientPages, demand, openProfile, plan, startConverse, tell } from "./common.mjs";
 
 async function withConverse(page, origin) {
-  const sockets = [];
-  page.on("websocket", (socket) => sockets.push(socket.url()));
   await page.goto(`${origin}/converse`);
-  await page.waitForFunction(() => window.converse?.initialize);
-  await page.evaluate(({ jid, password }) => {
-    window.converse.plugins.add("test", { initialize() { window.api = this._converse.api; } });
-    window.converse.initialize({
-      authentication: "login", auto_login: true, jid, password, view_mode: "fullscreen", assets_path: "/converse.js/dist/",
-      whitelisted_plugins: ["test"], allow_url_history_change: false, show_background: false, play_sounds: false,
-      discover_connection_methods: true, loglevel: "info", i18n: "en", allow_non_roster_messaging: true,
-    });
-  }, plan);
-  await page.waitForFunction(() => window.api?.connection?.authenticated?.() ?? false, null, { timeout: DEADLINE });
+  const sockets = await startConverse(page, plan);
   demand(sockets.includes(`wss://${plan.domain}/xmpp-websocket`), `host-meta led to ${sockets}`);
   const rosterHas = (jid) => page.evaluate(async (jid) => {
     await window.api.waitUntil("rosterContactsFetched");
@@ -92,8 +58,7 @@ async function withStrophe(page, origin) {
 }
 
 async function main() {
-  await new Promise((ready) => pages.listen(0, "127.0.0.1", ready));
-  const origin = `http://localhost:${pages.address().port}`;
+  const { origin, close } = await clientPages();
   const context = await openProfile(...(await believing(plan)));
   const said = [];
   try {
@@ -109,7 +74,7 @@ async function main() {
     throw error;
   } finally {
     await context.close();
-    pages.close();
+    close();
   }
   return { clients: 2 };
 }

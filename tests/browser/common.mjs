@@ -6,9 +6,10 @@
 import { createHash } from "node:crypto";
 import { createRequire } from "node:module";
 import { mkdirSync, mkdtempSync, readFileSync } from "node:fs";
+import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { connect } from "node:tls";
-import { basename, join, resolve } from "node:path";
+import { basename, extname, join, normalize, resolve } from "node:path";
 
 /** Where packages are. */
 const place = resolve(process.env.TEST_NODE);
@@ -117,6 +118,47 @@ export const inside = (page) => page.waitForURL((url) => !url.pathname.startsWit
 export async function signIn(page, who) {
   await fillIn(page, who);
   await inside(page);
+}
+
+const TYPES = { ".js": "text/javascript", ".css": "text/css", ".json": "application/json", ".html": "text/html" };
+const CLIENTS = {
+  "/converse": `<!doctype html><html><head><meta charset="utf-8"><link rel="stylesheet"
+    href="/converse.js/dist/converse.min.css"><script type="module" src="/converse.js/dist/converse.js"></script></head><body></body></html>`,
+  "/strophe": `<!doctype html><html><head><meta charset="utf-8"><script
+    src="/strophe.js/dist/strophe.umd.min.js"></script></head><body></body></html>`,
+};
+
+/** Pages of chat clients, from node_modules, at an origin that is no chat domain's: `/converse` and `/strophe`. */
+export async function clientPages() {
+  const pages = createServer((request, response) => {
+    const path = new URL(request.url, "http://localhost").pathname;
+    if (CLIENTS[path]) return response.setHeader("content-type", "text/html").end(CLIENTS[path]);
+    try {
+      const bytes = readFileSync(join(modules, normalize(path)));
+      response.setHeader("content-type", TYPES[extname(path)] ?? "application/octet-stream").end(bytes);
+    } catch {
+      response.writeHead(404).end();
+    }
+  });
+  await new Promise((ready) => pages.listen(0, "127.0.0.1", ready));
+  return { origin: `http://localhost:${pages.address().port}`, close: () => pages.close() };
+}
+
+/** Signs in with the converse.js of this page, which finds the service by itself; gives the sockets that it opened. */
+export async function startConverse(page, { jid, password }) {
+  const sockets = [];
+  page.on("websocket", (socket) => sockets.push(socket.url()));
+  await page.waitForFunction(() => window.converse?.initialize);
+  await page.evaluate(({ jid, password }) => {
+    window.converse.plugins.add("test", { initialize() { window.api = this._converse.api; } });
+    window.converse.initialize({
+      authentication: "login", auto_login: true, jid, password, view_mode: "fullscreen", assets_path: "/converse.js/dist/",
+      whitelisted_plugins: ["test"], allow_url_history_change: false, show_background: false, play_sounds: false,
+      discover_connection_methods: true, loglevel: "info", i18n: "en", allow_non_roster_messaging: true,
+    });
+  }, { jid, password });
+  await page.waitForFunction(() => window.api?.connection?.authenticated?.() ?? false, null, { timeout: DEADLINE });
+  return sockets;
 }
 
 /** Runs the script: prints what `main` saw, or what is wrong. */

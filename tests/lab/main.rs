@@ -30,7 +30,10 @@ mod http;
 mod kept;
 mod meeting;
 mod moved;
+mod newcomer;
 mod paths;
+#[path = "../authority/mod.rs"]
+mod pebble;
 mod posh;
 mod publishing;
 mod real;

@@ -1,0 +1,191 @@
+// Somebody who has a domain and has never been here: signs up, chooses how to prove it, publishes what the page shows at their
+// name server and their website, watches the domain go live, adds two people, and these chat in the browser. Nothing is known
+// beforehand but what the pages say.
+//
+// Usage: node newcomer.mjs PLAN.json, where PLAN is {panel, domain, email, password, mode, beside: [word], people: [{local,
+// password}, {…}], dns: {server, port, key}, site: {ip, cert, places}, web: {name, door: "IP:PORT", cert}, upload: {chain, key},
+// shots: DIR}; certificates and keys are PEM files, `places` is the file that website.mjs reads, `upload` is there for the mode
+// `uploaded`. Prints one JSON line {seconds, states}; ends with 1 and a sentence when something is wrong.
+
+import { X509Certificate, createHash } from "node:crypto";
+import { execFileSync } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+
+import { DEADLINE, blank, clientPages, demand, look, openProfile, plan, startConverse, tell } from "./common.mjs";
+
+/** The owner's name server takes changes of the owner's zone. */
+function publish(records) {
+  const { server, port, key } = plan.dns;
+  const lines = records.map(({ name, rtype, value }) => `update add ${name} 60 ${rtype} ${value}`);
+  const input = [`server ${server} ${port}`, ...lines, "send", "quit", ""].join("\n");
+  execFileSync("nsupdate", ["-k", key], { input, stdio: ["pipe", "pipe", "inherit"] });
+}
+
+/** Pin of the key of the first certificate in a file. */
+function pin(file) {
+  const key = new X509Certificate(readFileSync(file)).publicKey.export({ type: "spki", format: "der" });
+  return createHash("sha256").update(key).digest("base64");
+}
+
+async function signUp(page) {
+  await page.goto(`${plan.panel}/sign-up`);
+  await page.fill("#domain", plan.domain);
+  await page.keyboard.press("Enter");
+  await page.waitForSelector("#email");
+  await page.fill("#email", plan.email);
+  await page.fill("#password", plan.password);
+  await page.keyboard.press("Enter");
+  await page.waitForSelector("ol.stations");
+  return page.url().split("?")[0];
+}
+
+/** The way of proof, whose price is on the page before it is taken. */
+async function choose(page, home) {
+  await page.goto(`${home}/verification`);
+  const choice = page.locator(`label.choice:has(input[name=mode][value="${plan.mode}"])`);
+  const price = await choice.innerText();
+  for (const part of [/\bYou\b|\bYour (website|zone)\b/, /\bWe hold\b/, /issue|obtain/i, /\bservers?\b/]) {
+    demand(part.test(price), `the price of ${plan.mode} says ${part}: ${price}`);
+  }
+  await choice.locator("input").check();
+  for (const word of plan.beside) await page.check(`input[name=beside][value=${word}]`);
+  await page.click("form:has(input[name=mode]) button");
+  await page.waitForSelector(`input[name=mode][value="${plan.mode}"]:checked`);
+}
+
+/** What the page of records wants in the zone: the rows, as they are copied. */
+const recordsOf = (page) => page.evaluate(() =>
+  [...document.querySelectorAll("table.records tr.data")].map((row) => {
+    const cell = (label) => row.querySelector(`td[data-label="${label}"]`);
+    const code = (label) => cell(label).querySelector("code").textContent.trim();
+    return { rtype: cell("Type").textContent.trim(), name: code("Full name"), value: code("Value") };
+  }));
+
+/** What it wants of the website. */
+const placesOf = (page) => page.evaluate(() =>
+  [...document.querySelectorAll("#part-web section.card")].map((card) => {
+    const codes = [...card.querySelectorAll(":scope > p.copyable > code")].map((code) => code.textContent.trim());
+    const type = card.textContent.match(/application\/[a-z+]+/);
+    return {
+      address: codes[0],
+      redirect: codes.slice(1).find((text) => /^https?:\/\//.test(text)),
+      document: codes.slice(1).find((text) => !/^https?:\/\//.test(text)),
+      type: type ? type[0] : "",
+      crossOrigin: card.textContent.includes("Access-Control-Allow-Origin"),
+    };
+  }));
+
+/** Everything that the page of records shows is put where it belongs. */
+async function follow(page, home) {
+  await page.goto(`${home}/records`);
+  const places = (await placesOf(page)).map((place, at) => {
+    demand(place.redirect || place.document, `the page says what to do at ${place.address}`);
+    // Where there are two ways, now the one and now the other; both are good for ever.
+    return place.redirect && at % 2 === 0 ? { ...place, document: undefined } : place;
+  });
+  writeFileSync(plan.site.places, JSON.stringify(places));
+  const records = await recordsOf(page);
+  demand(records.some(({ rtype }) => rtype === "SRV"), "the page shows records");
+  publish(records);
+}
+
+/** The owner's own certificate, by the form, once the page asks for it. */
+async function upload(page, home) {
+  await page.goto(home);
+  await page.waitForSelector("#part-next a[href$='/identity']", { timeout: DEADLINE });
+  await page.click("#part-next a[href$='/identity']");
+  await page.fill("textarea[name=chain_pem]", readFileSync(plan.upload.chain, "utf8"));
+  await page.fill("textarea[name=key_pem]", readFileSync(plan.upload.key, "utf8"));
+  await page.click("form:has(textarea[name=chain_pem]) button");
+  await page.waitForSelector("#part-current dl.facts");
+}
+
+/** The page turns live without being reloaded; gives the words it said on the way. */
+async function untilLive(page, home) {
+  await page.goto(home);
+  const origin = await page.evaluate(() => performance.timeOrigin);
+  const seen = [];
+  for (;;) {
+    const word = (await page.innerText("#part-head [data-say]")).trim();
+    if (seen.at(-1) !== word) seen.push(word);
+    if (/\blive\b/.test(word)) break;
+    await page.waitForFunction((w) => document.querySelector("#part-head [data-say]").innerText.trim() !== w, word, { timeout: DEADLINE })
+      .catch(async () => { throw new Error(`nothing changes on the page: ${await page.innerText("main")}`); });
+  }
+  demand((await page.evaluate(() => performance.timeOrigin)) === origin, "the page changed without a reload");
+  return seen;
+}
+
+/** What the look that made it live could not see yet is seen soon, and nothing that is needed is amiss. */
+async function untilWell(page) {
+  const amiss = () => document.querySelectorAll(".checks .check.is-bad, .checks .check.is-warn").length === 0;
+  await page.waitForFunction(amiss, null, { timeout: DEADLINE })
+    .catch(async () => { throw new Error(`something stays amiss: ${await page.innerText("main")}`); });
+}
+
+async function addPeople(page, home) {
+  for (const person of plan.people) {
+    await page.goto(`${home}/people`);
+    await page.fill("#local", person.local);
+    await page.fill("#password", person.password);
+    await page.click("form[action$='/people'] button");
+    await page.waitForSelector(`text=${person.local}@${plan.domain}`);
+  }
+}
+
+/** Both sign in by converse.js, which the website's host-meta leads to us, and each reads what the other writes. */
+async function chat(context) {
+  const { origin, close } = await clientPages();
+  const addresses = plan.people.map(({ local }) => `${local}@${plan.domain}`);
+  const pages = [];
+  for (const [at, person] of plan.people.entries()) {
+    const page = await blank(context);
+    // Clients keep what they know by origin, and these two are two people.
+    await page.goto(`${origin.replace("localhost", `person${at}.localhost`)}/converse`);
+    const sockets = await startConverse(page, { jid: addresses[at], password: person.password });
+    demand(sockets.includes(`wss://${plan.web.name}/xmpp-websocket`), `host-meta led to ${sockets}`);
+    pages.push(page);
+  }
+  const say = async (from, to, words) => {
+    await pages[from].evaluate((jid) => window.api.chats.open(jid, {}, true), addresses[to]);
+    await pages[from].waitForSelector("textarea.chat-textarea");
+    await pages[from].fill("textarea.chat-textarea", words);
+    await pages[from].press("textarea.chat-textarea", "Enter");
+    await pages[to].evaluate((jid) => window.api.chats.open(jid, {}, true), addresses[from]);
+    await pages[to].getByText(words).first().waitFor();
+  };
+  await say(0, 1, `hello from ${plan.domain}`);
+  await say(1, 0, "hello yourself");
+  for (const page of pages) await page.close();
+  close();
+}
+
+async function main() {
+  // The domain did not exist until now.
+  publish([{ name: `${plan.domain}.`, rtype: "A", value: plan.site.ip }]);
+  const pins = [plan.site.cert, plan.web.cert].map(pin).join(",");
+  const [host, port] = plan.web.name.split(":");
+  const context = await openProfile(
+    `--ignore-certificate-errors-spki-list=${pins}`,
+    `--host-resolver-rules=MAP ${plan.domain}:443 ${plan.site.ip}:443, MAP ${host}:${port} ${plan.web.door}`,
+  );
+  const page = await blank(context);
+  const errors = [];
+  page.on("pageerror", (error) => errors.push(String(error)));
+  const home = await signUp(page);
+  await choose(page, home);
+  await follow(page, home);
+  if (plan.upload) await upload(page, home);
+  const published = Date.now();
+  const states = await untilLive(page, home);
+  const seconds = (Date.now() - published) / 1000;
+  await untilWell(page);
+  await look(page, `newcomer-${plan.mode}-live`);
+  await addPeople(page, home);
+  await chat(context);
+  await context.close();
+  demand(errors.length === 0, errors.join("; "));
+  return { seconds, states };
+}
+
+tell(main);
