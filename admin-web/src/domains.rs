@@ -335,6 +335,7 @@ pub(crate) async fn calls(Path(domain): Path<String>, Posted { desk, fields }: P
             external: Some(services),
             ..StreamSet::default()
         },
+        version: fields.version(),
         ..DomainSet::default()
     };
     let saved = async {

@@ -364,6 +364,7 @@ async fn a_change_made_from_an_old_answer_is_refused_and_says_so() {
     for (form, field, value) in [
         ("settings", "block", "d.example"),
         ("kept", "archive_days", "30"),
+        ("calls", "external", "turn:turn.own.example"),
         ("joining", "registration", "closed"),
         ("verification/mode", "mode", "uploaded"),
     ] {

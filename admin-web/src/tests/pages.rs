@@ -83,7 +83,13 @@ fn every_form_that_changes_settings_names_the_version_it_was_made_from() {
             let form = form.split("</form>").next().unwrap_or_default();
             let action = form.split("action=\"").nth(1).unwrap_or_default();
             let action = action.split('"').next().unwrap_or_default();
-            for way in ["/settings", "/kept", "/joining", "/verification/mode"] {
+            for way in [
+                "/settings",
+                "/kept",
+                "/calls",
+                "/joining",
+                "/verification/mode",
+            ] {
                 if action.starts_with("/domains/") && action.ends_with(way) {
                     assert!(form.contains("name=\"version\" value=\""), "{name}: {form}");
                     found.insert(way);
@@ -91,7 +97,7 @@ fn every_form_that_changes_settings_names_the_version_it_was_made_from() {
             }
         }
     }
-    assert_eq!(found.len(), 4, "{found:?}");
+    assert_eq!(found.len(), 5, "{found:?}");
 }
 
 #[test]
