@@ -334,9 +334,9 @@ fn e2e_08_members_of_an_open_members_only_room_know_all_recipients() {
     assert!(told.contains(&format!("jid='{BOB}")), "{told}");
 }
 
-/// E2E-11: management of client certificates (XEP-0257) may be offered and is not; nobody is told otherwise.
+/// E2E-11: management of client certificates (XEP-0257) is off unless the owner wants it; nobody is told otherwise.
 #[test]
-fn e2e_11_client_certificates_are_not_managed_in_band() {
+fn e2e_11_client_certificates_are_managed_where_the_owner_wants_it_alone() {
     let demo = Demo::start();
     let mut alice = Client::online(&demo, ALICE, "a");
     let answer = alice.iq("get", None, "<items xmlns='urn:xmpp:saslcert:1'/>");

@@ -58,7 +58,7 @@ impl Platform<'_> {
 
 fn life(bind: &Bind, platform: &Platform<'_>) {
     let pebble = Pebble::current(
-        bind.address,
+        bind.authority,
         r#","caaIdentities":["pebble.example"]"#,
         Vec::new(),
     );

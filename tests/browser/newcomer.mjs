@@ -146,13 +146,15 @@ async function chat(context) {
     demand(sockets.includes(`wss://${plan.web.name}/xmpp-websocket`), `host-meta led to ${sockets}`);
     pages.push(page);
   }
+  // Both look at the conversation before anything is said in it: converse.js shows a message in the one that is open.
+  for (const [at, page] of pages.entries()) {
+    await page.evaluate((jid) => window.api.chats.open(jid, {}, true), addresses[1 - at]);
+    await page.waitForSelector("textarea.chat-textarea");
+  }
   const say = async (from, to, words) => {
-    await pages[from].evaluate((jid) => window.api.chats.open(jid, {}, true), addresses[to]);
-    await pages[from].waitForSelector("textarea.chat-textarea");
     await pages[from].fill("textarea.chat-textarea", words);
     await pages[from].press("textarea.chat-textarea", "Enter");
-    await pages[to].evaluate((jid) => window.api.chats.open(jid, {}, true), addresses[from]);
-    await pages[to].getByText(words).first().waitFor();
+    await pages[to].locator(".chat-msg__text", { hasText: words }).waitFor();
   };
   await say(0, 1, `hello from ${plan.domain}`);
   await say(1, 0, "hello yourself");

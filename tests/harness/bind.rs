@@ -3,15 +3,20 @@
 
 #![allow(dead_code, reason = "each test takes what it needs")]
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::Command;
 
 use super::tools::{Service, free_port, program};
 
+/// Address of the view of certificate authorities.
+const AUTHORITY: Ipv6Addr = Ipv6Addr::LOCALHOST;
+
 /// A running `named`.
 pub struct Bind {
     pub address: SocketAddr,
+    /// Where a certificate authority asks: what it believes is not what others believe.
+    pub authority: SocketAddr,
     /// TSIG key file that may change `hosting.example`.
     pub key: PathBuf,
     _service: Service,
@@ -43,13 +48,17 @@ impl Bind {
         std::fs::write(&key, made.stdout).expect("key");
         let mut config = format!(
             r#"include "{key}";
-options {{ directory "{dir}"; pid-file none; session-keyfile none; listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; recursion yes; allow-recursion {{ 127.0.0.0/8; }}; dnssec-validation no; notify no; max-records-per-type 0; }};
+options {{ directory "{dir}"; pid-file none; session-keyfile none; listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 port {port} {{ {authority} }}; recursion yes; allow-recursion {{ 127.0.0.0/8; ::1; }}; dnssec-validation no; notify no; max-records-per-type 0; }};
 controls {{}};
 "#,
             key = key.display(),
             dir = dir.path().display(),
-            port = address.port()
+            port = address.port(),
+            authority = platform.map_or_else(|| "none;".to_owned(), |_| format!("{AUTHORITY};")),
         );
+        if platform.is_some() {
+            config.push_str("view \"owners\" { match-destinations { 127.0.0.1; };\n");
+        }
         let mut zone = |name: &str, records: &str, policy: &str| {
             let file = format!("{name}.zone");
             let text = format!(
@@ -84,10 +93,17 @@ controls {{}};
             "allow-update { key \"platform\"; };",
         );
         if let Some(ip) = platform {
-            config.push_str(&format!(
+            let elsewhere = format!(
                 "zone \"hosting.example\" {{ type forward; forward only; forwarders {{ {ip} port {}; }}; }};\n",
                 address.port()
-            ));
+            );
+            // A certificate authority has a resolver of its own: it has not heard a moment ago that a name is not there.
+            config.push_str(&format!("{elsewhere}}};\nview \"authority\" {{ match-destinations {{ {AUTHORITY}; }};\n{elsewhere}"));
+            let owners = owners.iter().map(|(name, _)| *name);
+            for name in owners.chain(["static.example", "example"]) {
+                config.push_str(&format!("zone \"{name}\" {{ in-view \"owners\"; }};\n"));
+            }
+            config.push_str("};\n");
         }
         let file = dir.path().join("named.conf");
         std::fs::write(&file, config).expect("configuration");
@@ -106,8 +122,10 @@ controls {{}};
             // Updates fail until the signed zone has its key.
             service.says("is now active");
         }
+        let authority = platform.map_or(address.ip(), |_| AUTHORITY.into());
         Self {
             address,
+            authority: SocketAddr::new(authority, address.port()),
             key,
             _service: service,
             _dir: dir,
