@@ -3,16 +3,15 @@
 //!
 //! Unlike the black-box tests this one calls into the server's library.
 
-mod authority;
-mod harness;
-
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-use authority::{Desk, Keep, Pebble, assert_names, challenge_records, request};
+use crate::authority::{Desk, Keep, Pebble, assert_names, challenge_records, request};
+use crate::harness::bind::Bind;
+use crate::harness::tools::{free_port, program};
 use control::Secret;
 use control::outside::{
     IssueError, Issued, Issuer, KeyChoice, Method, RevocationReason, ZoneChange, ZonePublisher,
@@ -20,8 +19,6 @@ use control::outside::{
 };
 use domicile::certificates::{Acme, AcmeSettings};
 use domicile::zone::{Publisher, read_key};
-use harness::bind::Bind;
-use harness::tools::{free_port, program};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use xmpp::jid::DomainName;
 

@@ -1,13 +1,11 @@
 //! The API as its own description says it: schemathesis reads `/api/v1/openapi.json`, makes requests of every operation from
 //! it, fitting and unfitting ones, and compares what comes back with the description.
 
-mod harness;
-
 use std::process::Command;
 
-use harness::demo::Demo;
-use harness::http::Api;
-use harness::tools::repository;
+use crate::harness::demo::Demo;
+use crate::harness::http::Api;
+use crate::harness::tools::repository;
 use serde_json::{Value, json};
 
 /// Requests made of each operation in the phase that draws them.

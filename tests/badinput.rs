@@ -1,15 +1,13 @@
 //! What people and programs get wrong: configuration files, form fields, certificates, names. Each mistake gets an answer
 //! that names the thing, the value and the remedy; nothing is changed, and the process goes on.
 
-mod harness;
-
 use std::path::Path;
 use std::sync::LazyLock;
 
-use harness::demo::Demo;
-use harness::http::Api;
-use harness::tools::{domicile, free_port};
-use harness::xmpp::{Client, Connection};
+use crate::harness::demo::Demo;
+use crate::harness::http::Api;
+use crate::harness::tools::{domicile, free_port};
+use crate::harness::xmpp::{Client, Connection};
 use serde_json::{Value, json};
 
 static DEMO: LazyLock<Demo> = LazyLock::new(Demo::start);
@@ -105,7 +103,7 @@ fn files_that_are_not_there_are_named() {
 
     let dir = tempfile::tempdir().expect("temporary directory");
     let place = dir.path().to_string_lossy().into_owned();
-    let ip = harness::demo::loopback();
+    let ip = crate::harness::demo::loopback();
     let mut doors = String::from("[listen]\n");
     for door in [
         "c2s", "c2s_tls", "s2s", "s2s_tls", "public", "admin", "internal",

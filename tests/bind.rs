@@ -3,13 +3,15 @@
 //!
 //! Unlike the black-box tests this one calls into the server's library: the publisher has no face of its own.
 
-mod harness;
-
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
+use crate::harness::bind::Bind;
+use crate::harness::demo::loopback;
+use crate::harness::knot::Knot;
+use crate::harness::tools::{free_port, program};
 use control::outside::{OwnerZone as _, ZoneChange, ZoneError, ZonePublisher as _, ZoneValue};
 use control::records::{DesiredRecord, Purpose, RecordValue};
 use dna::{Lookup as _, Outcome, RecordData, RecordType, Security};
@@ -17,10 +19,6 @@ use domicile::config::{Config, DnsMode};
 use domicile::demo::dns::{Dns, Signing};
 use domicile::net::lookup::Resolver;
 use domicile::zone::{Publisher, read_key};
-use harness::bind::Bind;
-use harness::demo::loopback;
-use harness::knot::Knot;
-use harness::tools::{free_port, program};
 use xmpp::jid::DomainName;
 
 fn dig(server: SocketAddr, args: &[&str]) -> String {

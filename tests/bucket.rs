@@ -1,20 +1,18 @@
 //! Shared files in a bucket of S3-compatible storage (EXT-30): what a client sees is what it sees with a directory, whatever
 //! becomes of the storage and of us in the middle.
 
-mod harness;
-
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use harness::bucket::{Between, SECRET, Storage, variables};
-use harness::demo::{Demo, Info, loopback};
-use harness::http::Answer;
-use harness::serve::Served;
-use harness::tools::domicile_with;
-use harness::web::{ask, send};
-use harness::xmpp::{Client, between};
+use crate::harness::bucket::{Between, SECRET, Storage, variables};
+use crate::harness::demo::{Demo, Info, loopback};
+use crate::harness::http::Answer;
+use crate::harness::serve::Served;
+use crate::harness::tools::domicile_with;
+use crate::harness::web::{ask, send};
+use crate::harness::xmpp::{Client, between};
 
 const ALICE: &str = "alice@one.example";
 const UPLOAD: &str = "urn:xmpp:http:upload:0";
@@ -66,7 +64,7 @@ impl House {
 
     /// Waits until the bucket holds these objects.
     fn until_keys(&self, expected: &[String]) {
-        let end = Instant::now() + harness::DEADLINE;
+        let end = Instant::now() + crate::harness::DEADLINE;
         while self.storage.keys() != expected {
             assert!(
                 Instant::now() < end,

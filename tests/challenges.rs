@@ -1,19 +1,16 @@
 //! Certificates by redirect (http-01) and by a record that stands for ever (dns-persist-01), in production's shape: `domicile
 //! serve` beside a real BIND and the current Pebble; and what becomes of certificate and zone when a domain leaves.
 
-mod authority;
-mod harness;
-
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::process::Command;
 
-use authority::Pebble;
-use authority::served::{More, Served};
+use crate::authority::Pebble;
+use crate::authority::served::{More, Served};
+use crate::harness::bind::{Bind, added};
+use crate::harness::demo::loopback;
+use crate::harness::tools::{free_port, program};
 use domicile::demo::ca::Ca;
-use harness::bind::{Bind, added};
-use harness::demo::loopback;
-use harness::tools::{free_port, program};
 
 const AUTHORITY: &str = r#","caaIdentities":["pebble.example"]"#;
 
@@ -204,7 +201,7 @@ fn acme_05_a_website_s_redirect_is_enough_and_a_departure_takes_everything_back(
     let (code, _, err) = served.domicile(&["domain", "remove", "one.example", "--yes"]);
     assert_eq!(code, 0, "{err}");
     assert!(bind.dig(&target, "A").contains("NXDOMAIN"));
-    let end = std::time::Instant::now() + harness::DEADLINE * 3;
+    let end = std::time::Instant::now() + crate::harness::DEADLINE * 3;
     while !pebble.state_of(&serial).contains("Revoked") {
         assert!(
             std::time::Instant::now() < end,

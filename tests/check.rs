@@ -1,12 +1,10 @@
 //! `domicile check` as people run it: against the demo's own domains, and against zones that are broken on purpose.
 
-mod harness;
-
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
-use harness::demo::Demo;
+use crate::harness::demo::Demo;
 use serde_json::Value;
 
 static DEMO: LazyLock<Demo> = LazyLock::new(Demo::start);

@@ -1,13 +1,11 @@
 //! Client streams seen from outside: raw XML over real sockets, one demo for all tests of this file. Tests are named
 //! after the obligation they show (group and number of the requirements, or the RFC section).
 
-mod harness;
-
 use std::collections::HashSet;
 use std::sync::{Arc, LazyLock};
 
-use harness::demo::Demo;
-use harness::xmpp::{Client, Connection, between, tls_config};
+use crate::harness::demo::Demo;
+use crate::harness::xmpp::{Client, Connection, between, tls_config};
 use rustls::RootCertStore;
 
 static DEMO: LazyLock<Demo> = LazyLock::new(Demo::start);
@@ -870,6 +868,6 @@ fn base64(text: &str) -> String {
 fn add_user(jid: &str) {
     let data = DEMO.data_dir.to_string_lossy().into_owned();
     let args = ["user", "add", jid, "--password-stdin", "--data-dir", &data];
-    let (code, out, err) = harness::tools::domicile_with(&args, "a-long-enough-secret-1\n");
+    let (code, out, err) = crate::harness::tools::domicile_with(&args, "a-long-enough-secret-1\n");
     assert_eq!(code, 0, "user add: {out}{err}");
 }

@@ -1,14 +1,12 @@
 //! Real clients: slixmpp logs in to every domain over both kinds of TLS and chats across them, and with a user of a
 //! real Prosody; it follows a conversation by carbons and archive, and blocks.
 
-mod harness;
-
 use std::path::Path;
 use std::process::Command;
 
-use harness::demo::Demo;
-use harness::http::Api;
-use harness::tools::{domicile, environment, program, repository, script};
+use crate::harness::demo::Demo;
+use crate::harness::http::Api;
+use crate::harness::tools::{domicile, environment, program, repository, script};
 use serde_json::{Value, json};
 
 /// Runs `tests/clients/chat.py` with the given accounts.
@@ -28,7 +26,7 @@ fn clients(demo: &Demo, name: &str, plan: &Value) -> Value {
         &python,
         &args,
         &[("SSL_CERT_FILE", demo.info.ca.to_string_lossy().into_owned())],
-        harness::DEADLINE * 4,
+        crate::harness::DEADLINE * 4,
     );
     serde_json::from_str(out.lines().last().unwrap_or_default())
         .unwrap_or_else(|e| panic!("{out}: {e}"))
@@ -63,8 +61,8 @@ fn slixmpp_chats_across_domains_over_starttls_and_direct_tls() {
 }
 
 /// A user of a real Prosody.
-fn at_prosody(peer: &harness::peers::Peer) -> Value {
-    let (user, password) = harness::peers::USERS[0];
+fn at_prosody(peer: &crate::harness::peers::Peer) -> Value {
+    let (user, password) = crate::harness::peers::USERS[0];
     json!({
         "jid": format!("{user}@{}", peer.domain), "password": password,
         "host": peer.addr.to_string(), "port": 5222, "direct_tls": false,
@@ -75,7 +73,11 @@ fn at_prosody(peer: &harness::peers::Peer) -> Value {
 #[test]
 fn slixmpp_follows_a_conversation_by_copies_and_archive_and_blocks() {
     let demo = Demo::start();
-    let peer = harness::peers::prosody(&demo, "prosody.example", harness::peers::Trust::Strict);
+    let peer = crate::harness::peers::prosody(
+        &demo,
+        "prosody.example",
+        crate::harness::peers::Trust::Strict,
+    );
     let ours = account(&demo, "alice@one.example", false);
     for theirs in [account(&demo, "bob@two.example", true), at_prosody(&peer)] {
         let plan = json!({ "ca": demo.info.ca, "ours": ours, "theirs": theirs });
@@ -87,7 +89,11 @@ fn slixmpp_follows_a_conversation_by_copies_and_archive_and_blocks() {
 #[test]
 fn slixmpp_chats_with_a_user_of_prosody() {
     let demo = Demo::start();
-    let peer = harness::peers::prosody(&demo, "prosody.example", harness::peers::Trust::Strict);
+    let peer = crate::harness::peers::prosody(
+        &demo,
+        "prosody.example",
+        crate::harness::peers::Trust::Strict,
+    );
     let mut accounts: Vec<Value> = demo
         .info
         .users
@@ -118,8 +124,12 @@ fn slixmpp_finds_what_was_kept_in_another_form_and_what_was_said_in_a_room() {
 #[test]
 fn slixmpp_meets_users_of_prosody_in_a_room() {
     let demo = Demo::start();
-    let peer = harness::peers::prosody(&demo, "prosody.example", harness::peers::Trust::Strict);
-    let (user, password) = harness::peers::USERS[0];
+    let peer = crate::harness::peers::prosody(
+        &demo,
+        "prosody.example",
+        crate::harness::peers::Trust::Strict,
+    );
+    let (user, password) = crate::harness::peers::USERS[0];
     let mut accounts: Vec<Value> = demo
         .info
         .users
@@ -210,8 +220,8 @@ fn e2e_11_slixmpp_logs_in_with_certificates() {
     let with = ["--client-ca", &authority, "--data-dir", &place];
     let (code, out, err) = domicile(&[&set[..], &with].concat());
     assert_eq!(code, 0, "{out}{err}");
-    let mut witness = harness::xmpp::Client::online(&demo, alice, "witness");
-    let end = std::time::Instant::now() + harness::DEADLINE;
+    let mut witness = crate::harness::xmpp::Client::online(&demo, alice, "witness");
+    let end = std::time::Instant::now() + crate::harness::DEADLINE;
     let disco = "<query xmlns='http://jabber.org/protocol/disco#info'/>";
     while !witness
         .iq("get", Some("one.example"), disco)

@@ -1,10 +1,8 @@
 //! Components (XEP-0114): programs that answer for names below hosted domains, by raw XML and with slixmpp.
 
-mod harness;
-
-use harness::demo::Demo;
-use harness::tools::{domicile, environment, repository, script};
-use harness::xmpp::{Client, between};
+use crate::harness::demo::Demo;
+use crate::harness::tools::{domicile, environment, repository, script};
+use crate::harness::xmpp::{Client, between};
 use serde_json::{Value, json};
 use sha1::{Digest as _, Sha1};
 
@@ -23,8 +21,8 @@ fn add(demo: &Demo, domain: &str, label: &str) -> String {
     made["secret"].as_str().expect("a secret").to_owned()
 }
 
-fn hello(demo: &Demo, name: &str) -> (harness::xmpp::Connection, String) {
-    let mut wire = harness::xmpp::Connection::open(demo.info.components, name);
+fn hello(demo: &Demo, name: &str) -> (crate::harness::xmpp::Connection, String) {
+    let mut wire = crate::harness::xmpp::Connection::open(demo.info.components, name);
     wire.send(&format!(
         "<stream:stream xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams' to='{name}'>"
     ));
@@ -39,8 +37,8 @@ fn proof(header: &str, secret: &str) -> String {
 }
 
 /// Tries until the server has heard of the change.
-fn connected(demo: &Demo, name: &str, secret: &str) -> harness::xmpp::Connection {
-    let end = std::time::Instant::now() + harness::DEADLINE;
+fn connected(demo: &Demo, name: &str, secret: &str) -> crate::harness::xmpp::Connection {
+    let end = std::time::Instant::now() + crate::harness::DEADLINE;
     loop {
         let (mut wire, header) = hello(demo, name);
         wire.send(&format!(
@@ -156,7 +154,7 @@ fn slixmpp_answers_for_a_name_below_a_domain() {
     let python = environment().join("python/bin/python");
     let args = [repository().join("tests/clients/component.py"), file]
         .map(|path| path.to_string_lossy().into_owned());
-    script(&python, &args, &[], harness::DEADLINE * 3);
+    script(&python, &args, &[], crate::harness::DEADLINE * 3);
 }
 
 /// Grants, by the JSON that the owner would send; the component hears of them where it is connected.
@@ -199,7 +197,7 @@ fn slixmpp_acts_for_accounts_as_the_owner_grants() {
         std::fs::write(&file, plan.to_string()).expect("plan");
         let args = [repository().join("tests/clients/privileged.py"), file]
             .map(|path| path.to_string_lossy().into_owned());
-        script(&python, &args, &[], harness::DEADLINE * 3);
+        script(&python, &args, &[], crate::harness::DEADLINE * 3);
     }
 }
 

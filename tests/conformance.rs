@@ -4,12 +4,10 @@
 //! The table stands here as it is printed, with the choice taken where it leaves one. What a cell says is seen from outside:
 //! which sessions got the message, whether its sender heard an error, and whether it waited for the next session.
 
-mod harness;
-
 use std::collections::BTreeSet;
 
-use harness::demo::Demo;
-use harness::xmpp::Client;
+use crate::harness::demo::Demo;
+use crate::harness::xmpp::Client;
 
 const ALICE: &str = "alice@one.example";
 const BOB: &str = "bob@one.example";
@@ -272,7 +270,8 @@ fn e2e_10_trust_and_encryption_are_the_clients_matter() {
             );
         }
     }
-    let guide = std::fs::read_to_string(harness::tools::repository().join("docs/production.md"));
+    let guide =
+        std::fs::read_to_string(crate::harness::tools::repository().join("docs/production.md"));
     let guide = guide.expect("the guide");
     assert!(
         guide.contains("end-to-end"),
@@ -353,7 +352,7 @@ fn e2e_11_client_certificates_are_managed_where_the_owner_wants_it_alone() {
 #[test]
 fn ext_02_the_server_s_capabilities_are_what_disco_says() {
     let demo = Demo::start();
-    let mut connection = harness::xmpp::Connection::open(demo.info.c2s, "one.example");
+    let mut connection = crate::harness::xmpp::Connection::open(demo.info.c2s, "one.example");
     connection.negotiate_tls(demo.roots());
     connection.header();
     connection.item();
@@ -361,14 +360,14 @@ fn ext_02_the_server_s_capabilities_are_what_disco_says() {
     assert!(answer.contains("<success"), "{answer}");
     connection.header();
     let features = connection.item();
-    let element = harness::xmpp::between(
+    let element = crate::harness::xmpp::between(
         &features,
         "<c xmlns='http://jabber.org/protocol/caps'",
         "/>",
     )
     .unwrap_or_else(|| panic!("{features}"));
     let attr = |name: &str| {
-        harness::xmpp::between(element, &format!("{name}='"), "'")
+        crate::harness::xmpp::between(element, &format!("{name}='"), "'")
             .unwrap_or_else(|| panic!("{element}"))
             .to_owned()
     };

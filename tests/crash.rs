@@ -1,12 +1,10 @@
 //! What survives a crash: kill -9 in the middle of traffic, then a start on the same directory.
 
-mod harness;
-
 use std::collections::BTreeSet;
 
-use harness::demo::{Demo, loopback};
-use harness::peers::{Trust, prosody};
-use harness::xmpp::{Client, between};
+use crate::harness::demo::{Demo, loopback};
+use crate::harness::peers::{Trust, prosody};
+use crate::harness::xmpp::{Client, between};
 
 /// Design rule "acknowledged means durable": an iq result that follows messages on the same stream acknowledges them,
 /// because a stream is processed in order (ROUTE-01).

@@ -1,12 +1,10 @@
 //! What is shipped for deployments, as far as it can be checked without an engine: the compose file by docker-compose itself,
 //! the name server's files by BIND's own checkers, the Dockerfile against both and against the tree.
 
-mod harness;
-
 use std::path::Path;
 use std::process::Command;
 
-use harness::tools::{program, repository};
+use crate::harness::tools::{program, repository};
 
 fn text(name: &str) -> String {
     std::fs::read_to_string(repository().join(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
@@ -96,7 +94,7 @@ fn the_dockerfile_copies_what_exists_and_agrees_with_compose() {
         .flatten()
         .collect();
     let manifest = text("Cargo.toml");
-    let members = harness::xmpp::between(&manifest, "members = [", "]").expect("members");
+    let members = crate::harness::xmpp::between(&manifest, "members = [", "]").expect("members");
     for member in members.split(',').map(|m| m.trim().trim_matches('"')) {
         let top = Path::new(member)
             .iter()
@@ -109,7 +107,7 @@ fn the_dockerfile_copies_what_exists_and_agrees_with_compose() {
 
     let exposed = instructions(&dockerfile, "EXPOSE ").concat();
     let service = &compose[compose.find("\n  domicile:").expect("service")..];
-    let ports = harness::xmpp::between(service, "ports:", "environment:").expect("ports");
+    let ports = crate::harness::xmpp::between(service, "ports:", "environment:").expect("ports");
     let inside: Vec<&str> = ports
         .lines()
         .filter_map(|line| {

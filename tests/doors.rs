@@ -1,16 +1,14 @@
 //! Doors that are seldom taken: the platform's own name over WebSocket and over direct TLS without SNI, web pages of other
 //! origins, what is said of outages, and a component that somebody elsewhere writes to.
 
-mod harness;
-
 use std::path::Path;
 
-use harness::demo::{Demo, loopback};
-use harness::peers::{Trust, prosody};
-use harness::serve::Served;
-use harness::tools::{domicile, nsupdate};
-use harness::web::{WebSocket, ask};
-use harness::xmpp::{Client, Connection, between, tls_config};
+use crate::harness::demo::{Demo, loopback};
+use crate::harness::peers::{Trust, prosody};
+use crate::harness::serve::Served;
+use crate::harness::tools::{domicile, nsupdate};
+use crate::harness::web::{WebSocket, ask};
+use crate::harness::xmpp::{Client, Connection, between, tls_config};
 use serde_json::{Value, json};
 use sha1::{Digest as _, Sha1};
 
@@ -186,7 +184,7 @@ fn bridge(demo: &Demo) -> Connection {
     );
     let made: Value = serde_json::from_str(&made).expect("JSON");
     let secret = made["secret"].as_str().expect("a secret");
-    let end = std::time::Instant::now() + harness::DEADLINE;
+    let end = std::time::Instant::now() + crate::harness::DEADLINE;
     loop {
         let mut wire = Connection::open(demo.info.components, "bridge.one.example");
         wire.send(

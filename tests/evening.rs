@@ -1,13 +1,11 @@
 //! An evening of ordinary clients: slixmpp with OMEMO at two hosted domains and a real Prosody, with contacts, avatars, files, a
 //! room and a second device; the server is killed (SIGKILL) while everybody writes, and starts again on what it had kept.
 
-mod harness;
-
 use std::process::Command;
 
-use harness::demo::{Demo, loopback};
-use harness::peers::{USERS, prosody};
-use harness::tools::{Service, environment, repository};
+use crate::harness::demo::{Demo, loopback};
+use crate::harness::peers::{USERS, prosody};
+use crate::harness::tools::{Service, environment, repository};
 use serde_json::{Value, json};
 
 fn account(demo: &Demo, jid: &str) -> Value {
@@ -25,9 +23,13 @@ fn an_evening_of_clients_survives_kill_9() {
     let dir = tempfile::tempdir().expect("temporary directory");
     let listen = loopback();
     let demo = Demo::start_in(listen, dir.path(), &[]);
-    let peer = prosody(&demo, "prosody.example", harness::peers::Trust::Strict);
+    let peer = prosody(
+        &demo,
+        "prosody.example",
+        crate::harness::peers::Trust::Strict,
+    );
     let (user, password) = USERS[0];
-    let door = harness::web::door(&demo);
+    let door = crate::harness::web::door(&demo);
     let plan = json!({
         "ca": demo.info.ca, "room": "coven@rooms.one.example",
         "door": {"host": door.ip().to_string(), "port": door.port()},

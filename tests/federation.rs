@@ -1,11 +1,9 @@
 //! Federation with real peers: Debian's Prosody and ejabberd, in both directions, over TLS, each side knowing nothing
 //! but the sandbox DNS and what the other proves.
 
-mod harness;
-
-use harness::demo::Demo;
-use harness::peers::{Peer, Trust, ejabberd, prosody};
-use harness::xmpp::Client;
+use crate::harness::demo::Demo;
+use crate::harness::peers::{Peer, Trust, ejabberd, prosody};
+use crate::harness::xmpp::Client;
 
 /// A message each way; the peer's first, so that the stream towards us is proved before ours is open, and then ours.
 fn chat_both_ways(demo: &Demo, peer: &Peer) {
@@ -95,13 +93,13 @@ fn route_05_unknown_and_unreachable_peers_are_told_apart() {
     );
 
     // Records that lead to a port where nothing listens: resolved, but no stream (RFC 6120 10.4.3).
-    let addr = harness::demo::loopback();
+    let addr = crate::harness::demo::loopback();
     let records = [
         format!("update add xmpp.silent.example. 60 A {addr}"),
         "update add _xmpp-server._tcp.silent.example. 60 SRV 0 5 5269 xmpp.silent.example."
             .to_owned(),
     ];
-    harness::tools::nsupdate(&demo, "silent.example", &records);
+    crate::harness::tools::nsupdate(&demo, "silent.example", &records);
     ours.message("nobody@silent.example", "silent-1", "hello");
     let error = ours.until("silent-1");
     assert!(
@@ -120,12 +118,12 @@ fn s2s_01_a_lone_dot_is_respected() {
     let demo = Demo::start();
     let jid = demo.info.users[0].jid.clone();
     let mut ours = Client::online(&demo, &jid, "here");
-    let addr = harness::demo::loopback();
+    let addr = crate::harness::demo::loopback();
     let records = [
         format!("update add closed.example. 60 A {addr}"),
         "update add _xmpp-server._tcp.closed.example. 60 SRV 0 0 0 .".to_owned(),
     ];
-    harness::tools::nsupdate(&demo, "closed.example", &records);
+    crate::harness::tools::nsupdate(&demo, "closed.example", &records);
     ours.message("nobody@closed.example", "closed-1", "hello");
     let error = ours.until("closed-1");
     assert!(error.contains("<remote-server-not-found"), "{error}");
@@ -135,7 +133,7 @@ fn s2s_01_a_lone_dot_is_respected() {
 fn ladder(demo: &Demo, args: &[&str]) {
     let place = demo.data_dir.to_string_lossy().into_owned();
     let command = [&["tenant"], args, &["--data-dir", &place]].concat();
-    let (code, out, err) = harness::tools::domicile(&command);
+    let (code, out, err) = crate::harness::tools::domicile(&command);
     assert_eq!(code, 0, "{args:?}: {out}{err}");
 }
 
@@ -147,7 +145,7 @@ fn until_seen(
     name: &str,
     seen: impl Fn(&[String], &[String]) -> bool,
 ) {
-    let end = std::time::Instant::now() + harness::DEADLINE;
+    let end = std::time::Instant::now() + crate::harness::DEADLINE;
     let to = theirs.jid.clone();
     for n in 0.. {
         ours.message(&to, &format!("{name}-{n}"), "is anybody there?");

@@ -1,12 +1,10 @@
 //! How people come by invitation (EXT-34): a real client registers with a token, and a real browser makes an account on the
 //! page of a link; then they chat with whoever invited them.
 
-mod harness;
-
-use harness::browser::browse;
-use harness::demo::Demo;
-use harness::tools::{domicile, environment, repository, script};
-use harness::xmpp::{Client, Connection};
+use crate::harness::browser::browse;
+use crate::harness::demo::Demo;
+use crate::harness::tools::{domicile, environment, repository, script};
+use crate::harness::xmpp::{Client, Connection};
 use serde_json::{Value, json};
 
 /// A command beside the running demo, which must do what it is told; what it says as JSON.
@@ -41,7 +39,7 @@ fn newcomers(demo: &Demo, tries: &Value) -> Vec<Value> {
         &environment().join("python/bin/python"),
         &args,
         &[("SSL_CERT_FILE", demo.info.ca.to_string_lossy().into_owned())],
-        harness::DEADLINE * 4,
+        crate::harness::DEADLINE * 4,
     );
     serde_json::from_str(out.lines().last().unwrap_or_default())
         .unwrap_or_else(|e| panic!("{out}: {e}"))
@@ -84,7 +82,7 @@ fn expire(demo: &Demo, id: &Value) {
         &environment().join("python/bin/python"),
         &args,
         &[],
-        harness::DEADLINE,
+        crate::harness::DEADLINE,
     );
 }
 
@@ -178,13 +176,13 @@ fn ext_34_a_user_invites_by_an_ad_hoc_command_and_becomes_a_contact_of_whoever_c
         alice.until("id='invite'")
     };
     // The settings of another process are heard within a second.
-    let end = std::time::Instant::now() + harness::DEADLINE;
+    let end = std::time::Instant::now() + crate::harness::DEADLINE;
     let mut answer = run(&mut alice);
     while answer.contains("<forbidden ") && std::time::Instant::now() < end {
         std::thread::park_timeout(std::time::Duration::from_millis(100));
         answer = run(&mut alice);
     }
-    let uri = harness::xmpp::between(&answer, "<value>xmpp:", "<").expect("a URI");
+    let uri = crate::harness::xmpp::between(&answer, "<value>xmpp:", "<").expect("a URI");
     let (start, rest) = uri.split_once(";preauth=").expect("a token");
     assert_eq!(start, "alice@one.example?roster");
     let token = rest.trim_end_matches(";ibr=y");
@@ -237,7 +235,7 @@ fn ext_33_who_answers_the_owner_s_question_makes_an_account_where_the_domain_is_
     let (code, out, err) = domicile(&[&set[..], &["--data-dir", &place]].concat());
     assert_eq!(code, 0, "{out}{err}");
     // The settings of another process are heard within a second.
-    let end = std::time::Instant::now() + harness::DEADLINE;
+    let end = std::time::Instant::now() + crate::harness::DEADLINE;
     let mut told = String::new();
     while !told.contains("Which bird sings at dawn?") {
         assert!(std::time::Instant::now() < end, "never opened: {told}");

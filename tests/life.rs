@@ -1,14 +1,12 @@
 //! The life of domains and accounts while the server runs: they come, are stopped, go on and leave, by command line and by
 //! API, and nobody else's session notices.
 
-mod harness;
-
 use std::time::{Duration, Instant};
 
-use harness::demo::Demo;
-use harness::http::Api;
-use harness::tools::{domicile, domicile_with};
-use harness::xmpp::{Client, Connection};
+use crate::harness::demo::Demo;
+use crate::harness::http::Api;
+use crate::harness::tools::{domicile, domicile_with};
+use crate::harness::xmpp::{Client, Connection};
 use serde_json::{Value, json};
 
 /// A command beside the running demo, which must do what it is told.
@@ -28,7 +26,7 @@ fn greeted(demo: &Demo, domain: &str) -> String {
 
 /// Asks again until a new stream to the domain is told `word`, no faster than an address may connect.
 fn until_greeted(demo: &Demo, domain: &str, word: &str) {
-    let end = Instant::now() + harness::DEADLINE;
+    let end = Instant::now() + crate::harness::DEADLINE;
     loop {
         let answer = greeted(demo, domain);
         if answer.contains(word) {
@@ -83,7 +81,7 @@ fn vhost_06_a_domain_comes_is_stopped_goes_on_and_leaves_while_others_stay() {
             .status,
         202
     );
-    let end = Instant::now() + harness::DEADLINE * 2;
+    let end = Instant::now() + crate::harness::DEADLINE * 2;
     let mut shown = Value::Null;
     while shown["state"] != "live" {
         assert!(Instant::now() < end, "not live in time: {shown:#}");
@@ -241,14 +239,14 @@ fn ext_35_an_admin_looks_after_accounts_from_an_app() {
         ],
         "",
     );
-    let end = Instant::now() + harness::DEADLINE;
+    let end = Instant::now() + crate::harness::DEADLINE;
     while command(&mut alice, "get-registered-users-list", "", &[]).contains("<forbidden ") {
         assert!(Instant::now() < end, "never an admin");
         std::thread::park_timeout(Duration::from_millis(100));
     }
     let mut run = |node: &str, fields: &[(&str, &str)]| {
         let form = command(&mut alice, node, "", &[]);
-        let session = harness::xmpp::between(&form, "sessionid='", "'");
+        let session = crate::harness::xmpp::between(&form, "sessionid='", "'");
         let session = session.unwrap_or_else(|| panic!("{form}")).to_owned();
         command(&mut alice, node, &session, fields)
     };

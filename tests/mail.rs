@@ -1,19 +1,17 @@
 //! Mail to a real SMTP server (aiosmtpd): what arrives, how it came, and what is made of a refusal. Unlike the black-box tests
 //! this one calls into the server's library. Last of all, a whole server writes the night's mail.
 
-mod harness;
-
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
 
+use crate::harness::demo::{Demo, loopback};
+use crate::harness::serve::Served;
+use crate::harness::tools::{Service, domicile, environment, free_port};
 use control::Secret;
 use control::outside::{KeyChoice, Mail, MailError, Mailer as _};
 use domicile::demo::ca::Ca;
 use domicile::mail::{Relay, Security};
-use harness::demo::{Demo, loopback};
-use harness::serve::Served;
-use harness::tools::{Service, domicile, environment, free_port};
 
 /// A server that wants STARTTLS and a login before anything else, and writes down what it takes.
 const SERVER: &str = r#"
@@ -194,7 +192,7 @@ fn a_served_platform_writes_to_the_owner_of_a_domain_that_was_stopped() {
         .collect();
     let _served = Served::on(dir.path(), &info, &set);
     let file = post.dir.path().join("box");
-    let end = std::time::Instant::now() + harness::DEADLINE;
+    let end = std::time::Instant::now() + crate::harness::DEADLINE;
     let text = loop {
         let text = std::fs::read_to_string(&file).unwrap_or_default();
         if text.ends_with('\n') {

@@ -2,15 +2,13 @@
 //!
 //! A domain that was hosted as usual is multiplied in the database, with what was seen of it, its checks, certificates and
 //! people; the panel reads all of that from there. What each page costs, in time on the processor of the server and of its
-//! database, is printed (`cargo test -p domicile --test many -- --nocapture`); it is looked at, not asserted.
+//! database, is printed (`cargo test -p domicile --test system many:: -- --nocapture`); it is looked at, not asserted.
 
-mod harness;
-
-use harness::demo::{Demo, Operator};
-use harness::http::Api;
-use harness::postgres::Postgres;
-use harness::serve::Platform;
-use harness::tools::{environment, script};
+use crate::harness::demo::{Demo, Operator};
+use crate::harness::http::Api;
+use crate::harness::postgres::Postgres;
+use crate::harness::serve::Platform;
+use crate::harness::tools::{environment, script};
 
 const DOMAINS: usize = 10_000;
 /// Requests of each page.
@@ -209,7 +207,7 @@ fn pages_stay_small_among_ten_thousand_domains() {
         &environment().join("python/bin/python"),
         &[&args[..], &[DOMAINS.to_string()]].concat(),
         &[],
-        harness::DEADLINE * 20,
+        crate::harness::DEADLINE * 20,
     );
     let look = Look {
         operator: &Api::sign_in(&demo.info, &demo.info.operator),

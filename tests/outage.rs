@@ -2,19 +2,17 @@
 //! a disk without room. Each operation that cannot be done says so, the process and what needs nothing of it go on, and
 //! nothing that was acknowledged is lost.
 
-mod harness;
-
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::UdpSocket;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use harness::demo::{Demo, loopback};
-use harness::http::Api;
-use harness::postgres::is_root;
-use harness::serve::Served;
-use harness::tools::{domicile, domicile_with, environment, program};
-use harness::xmpp::Client;
+use crate::harness::demo::{Demo, loopback};
+use crate::harness::http::Api;
+use crate::harness::postgres::is_root;
+use crate::harness::serve::Served;
+use crate::harness::tools::{domicile, domicile_with, environment, program};
+use crate::harness::xmpp::Client;
 use serde_json::json;
 
 const ALICE: &str = "alice@one.example";
@@ -196,7 +194,7 @@ fn a_locked_database_is_said_to_be_busy_and_used_again_when_free() {
     while !seen.contains(&"after".to_owned()) {
         let message = reader.until("<message");
         seen.push(
-            harness::xmpp::between(&message, " id='", "'")
+            crate::harness::xmpp::between(&message, " id='", "'")
                 .expect("id")
                 .to_owned(),
         );
@@ -303,7 +301,7 @@ fn a_full_disk_is_said_to_be_full_and_nothing_acknowledged_is_lost() {
     while !seen.contains(&"roomy".to_owned()) {
         let message = reader.until("<message");
         seen.push(
-            harness::xmpp::between(&message, " id='", "'")
+            crate::harness::xmpp::between(&message, " id='", "'")
                 .expect("id")
                 .to_owned(),
         );

@@ -1,11 +1,9 @@
 //! People take out what they have themselves (XEP-0227, EXT-38): a real client (slixmpp) gets a link by an ad-hoc command, and
 //! the public web door hands the file out: once, for half an hour, to whoever has the link, and of one account only.
 
-mod harness;
-
-use harness::demo::Demo;
-use harness::http::{Answer, Api};
-use harness::tools::{domicile, environment, repository, script};
+use crate::harness::demo::Demo;
+use crate::harness::http::{Answer, Api};
+use crate::harness::tools::{domicile, environment, repository, script};
 use serde_json::{Value, json};
 
 /// What `tests/clients/own_data.py` says.
@@ -25,7 +23,7 @@ fn client(demo: &Demo, jid: &str, contact: Option<&str>) -> Value {
         &environment().join("python/bin/python"),
         &args,
         &[("SSL_CERT_FILE", demo.info.ca.to_string_lossy().into_owned())],
-        harness::DEADLINE * 4,
+        crate::harness::DEADLINE * 4,
     );
     serde_json::from_str(out.lines().last().unwrap_or_default())
         .unwrap_or_else(|e| panic!("{out}: {e}"))
@@ -45,7 +43,7 @@ fn link(demo: &Demo, jid: &str, contact: Option<&str>) -> String {
 const NAME: &str = "one.example";
 
 fn ask(demo: &Demo, name: &str, line: &str) -> Answer {
-    harness::web::ask(demo, name, line, "", b"")
+    crate::harness::web::ask(demo, name, line, "", b"")
 }
 
 /// Runs a command line beside the demo.
@@ -67,7 +65,7 @@ fn expire(demo: &Demo) {
         database.to_string_lossy().into_owned(),
     ];
     let python = environment().join("python/bin/python");
-    let changed = script(&python, &args, &[], harness::DEADLINE);
+    let changed = script(&python, &args, &[], crate::harness::DEADLINE);
     assert_eq!(changed.trim(), "1", "one link is open");
 }
 
@@ -143,7 +141,7 @@ fn ext_38_people_load_what_they_have_by_a_link_that_is_good_once() {
         &["domain", "set", "one.example", "--own-export", "false"],
     );
     assert_eq!(ask(&demo, NAME, &format!("POST {before}")).status, 404);
-    let end = std::time::Instant::now() + harness::DEADLINE;
+    let end = std::time::Instant::now() + crate::harness::DEADLINE;
     // The settings of another process are heard within a second.
     let mut told = client(&demo, bob, None);
     while told["listed"] == true {

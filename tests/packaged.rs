@@ -1,17 +1,15 @@
 //! Clients as Debian has them, which share no code with those of the other tests: each signs in over STARTTLS with the domain's own
 //! certificate, gets what was said while it was away, says something to somebody of another domain, and what else it shows.
 
-mod harness;
-
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
-use harness::demo::{Demo, wait};
-use harness::terminal::Terminal;
-use harness::tools::{Service, domicile_with, program};
-use harness::xmpp::Client;
+use crate::harness::demo::{Demo, wait};
+use crate::harness::terminal::Terminal;
+use crate::harness::tools::{Service, domicile_with, program};
+use crate::harness::xmpp::Client;
 
 /// One for all: the kernel ends it with this process.
 static DEMO: LazyLock<Demo> = LazyLock::new(Demo::start);
@@ -79,7 +77,7 @@ fn says(demo: &Demo, name: &str, args: &[&str], message: &str) {
     let mut input = child.stdin.take().expect("piped");
     input.write_all(message.as_bytes()).expect("a message");
     drop(input);
-    let ended = wait(&mut child, harness::DEADLINE);
+    let ended = wait(&mut child, crate::harness::DEADLINE);
     if ended.is_none() {
         let _ = child.kill();
     }

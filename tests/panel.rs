@@ -1,11 +1,9 @@
 //! The panel in a real browser (Debian's Chromium), and what came of it seen from outside: the new customer's people log
 //! in with the new domain's certificate and chat.
 
-mod harness;
-
-use harness::browser::browse;
-use harness::demo::Demo;
-use harness::xmpp::Client;
+use crate::harness::browser::browse;
+use crate::harness::demo::Demo;
+use crate::harness::xmpp::Client;
 use serde_json::json;
 
 #[test]

@@ -1,10 +1,8 @@
 //! Passkeys of people of the panel: Chromium with an authenticator in software.
 
-mod harness;
-
-use harness::browser::browse;
-use harness::demo::{Demo, loopback};
-use harness::serve::Served;
+use crate::harness::browser::browse;
+use crate::harness::demo::{Demo, loopback};
+use crate::harness::serve::Served;
 use serde_json::json;
 
 #[test]

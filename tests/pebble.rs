@@ -2,21 +2,18 @@
 //!
 //! Pebble refuses one nonce in twenty on purpose. Unlike the black-box tests this one calls into the server's library.
 
-mod authority;
-mod harness;
-
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use authority::served::{More, Served};
-use authority::{Desk, Keep, Pebble, assert_names, challenge_records, request};
+use crate::authority::served::{More, Served};
+use crate::authority::{Desk, Keep, Pebble, assert_names, challenge_records, request};
+use crate::harness::bind::Bind;
+use crate::harness::tools::{free_port, program};
 use control::Secret;
 use control::outside::{IssueError, Issuer, KeyChoice, PendingOrder};
 use domicile::certificates::{Acme, AcmeSettings};
 use domicile::demo::ca::Ca;
-use harness::bind::Bind;
-use harness::tools::{free_port, program};
 
 const OWNER: &str = "_acme-challenge 60 IN CNAME d1._acme.on.hosting.example.\n_acme-challenge.rooms 60 IN CNAME d1._acme.on.hosting.example.";
 
@@ -231,7 +228,7 @@ fn a_domain_goes_live_with_a_real_name_server_and_a_real_acme_authority() {
     let (code, ..) = served.domicile(&["domain", "verify", "three.example"]);
     assert_eq!(code, 1, "nothing is published yet");
 
-    bind.update("three.example", &harness::bind::added(&fragment));
+    bind.update("three.example", &crate::harness::bind::added(&fragment));
     let (code, out, err) = served.domicile(&["domain", "verify", "three.example"]);
     assert_eq!(code, 0, "{out}{err}");
 
@@ -341,7 +338,7 @@ fn second_of(more: &str, dies: bool, failures: usize) {
     done(&["domain", "add", "four.example", "--tenant", "acme"]);
     done(&["domain", "set", "four.example", "--services", ""]);
     let fragment = done(&["domain", "records", "four.example", "--zone-file"]);
-    bind.update("four.example", &harness::bind::added(&fragment));
+    bind.update("four.example", &crate::harness::bind::added(&fragment));
     for failed in 1..=failures {
         served.shown_when("four.example", |shown| {
             assert_ne!(shown["state"], "live", "issued by the first");

@@ -2,19 +2,16 @@
 //! of its certificate (a real Pebble reads it through the owner's alias), its TLSA sets; what somebody else has changed there is
 //! put right; and what it leaves, nothing.
 
-mod authority;
-mod harness;
-
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
 
-use authority::Pebble;
-use authority::served::{More, Served};
-use harness::bind::{Bind, added};
-use harness::demo::loopback;
-use harness::knot::Knot;
-use harness::tools::{free_port, program};
+use crate::authority::Pebble;
+use crate::authority::served::{More, Served};
+use crate::harness::bind::{Bind, added};
+use crate::harness::demo::loopback;
+use crate::harness::knot::Knot;
+use crate::harness::tools::{free_port, program};
 
 /// Ports of a host that have a TLSA set.
 const PORTS: [u16; 4] = [5222, 5223, 5269, 5270];

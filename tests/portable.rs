@@ -1,17 +1,15 @@
 //! People move with everything they have (XEP-0227): from SQLite to PostgreSQL and back, and from what a real Prosody's
 //! migrator and a real ejabberd write. A real client (slixmpp) looks whether it is all there.
 
-mod harness;
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use harness::demo::Demo;
-use harness::peers::{self, Trust, USERS};
-use harness::postgres::Postgres;
-use harness::serve::Platform;
-use harness::tools::{domicile, domicile_with, environment, program, repository, script};
-use harness::xmpp::Client;
+use crate::harness::demo::Demo;
+use crate::harness::peers::{self, Trust, USERS};
+use crate::harness::postgres::Postgres;
+use crate::harness::serve::Platform;
+use crate::harness::tools::{domicile, domicile_with, environment, program, repository, script};
+use crate::harness::xmpp::Client;
 use serde_json::{Value, json};
 
 /// Where somebody logs in.
@@ -35,7 +33,7 @@ fn moving(demo: &Demo, account: &Value, stage: &str) -> Value {
         &python,
         &args,
         &[("SSL_CERT_FILE", ca)],
-        harness::DEADLINE * 4,
+        crate::harness::DEADLINE * 4,
     );
     serde_json::from_str(out.lines().last().unwrap_or_default())
         .unwrap_or_else(|e| panic!("{out}: {e}"))
@@ -118,7 +116,7 @@ fn ext_38_a_domain_moves_between_engines_and_people_find_everything_with_their_o
         )
         .json();
     let mut shown = job.clone();
-    let end = std::time::Instant::now() + harness::DEADLINE;
+    let end = std::time::Instant::now() + crate::harness::DEADLINE;
     while shown["moved"].is_null() {
         assert!(
             std::time::Instant::now() < end,

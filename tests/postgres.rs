@@ -1,12 +1,10 @@
 //! A whole running system on PostgreSQL: `domicile serve` as a second platform in a demo's internet, with domains that go
 //! live there, people who chat and federate, and crashes of the server and of the database itself.
 
-mod harness;
-
-use harness::demo::Demo;
-use harness::postgres::Postgres;
-use harness::serve::{Platform, Served};
-use harness::xmpp::{Client, between};
+use crate::harness::demo::Demo;
+use crate::harness::postgres::Postgres;
+use crate::harness::serve::{Platform, Served};
+use crate::harness::xmpp::{Client, between};
 
 const JULIET: &str = "juliet@four.example";
 const ROMEO: &str = "romeo@five.example";

@@ -3,12 +3,10 @@
 //!
 //! The client is this file: what it sends and computes is written from the specifications.
 
-mod harness;
-
+use crate::harness::demo::Demo;
+use crate::harness::xmpp::{Client, Connection, between};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use harness::demo::Demo;
-use harness::xmpp::{Client, Connection, between};
 use sha2::{Digest as _, Sha256};
 
 const ALICE: &str = "alice@one.example";

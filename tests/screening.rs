@@ -1,13 +1,11 @@
 //! Strangers who are kept away by a block list that a domain follows: the list is a node of a real Prosody's pubsub service.
 
-mod harness;
-
 use std::time::Instant;
 
-use harness::demo::Demo;
-use harness::peers::{Peer, prosody_with_lists};
-use harness::tools::domicile;
-use harness::xmpp::Client;
+use crate::harness::demo::Demo;
+use crate::harness::peers::{Peer, prosody_with_lists};
+use crate::harness::tools::domicile;
+use crate::harness::xmpp::Client;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -41,7 +39,7 @@ fn lists(demo: &Demo) -> Value {
 
 /// Waits until what is known of the list is so.
 fn known(demo: &Demo, so: impl Fn(&Value) -> bool) {
-    let end = Instant::now() + harness::DEADLINE;
+    let end = Instant::now() + crate::harness::DEADLINE;
     loop {
         let lists = lists(demo);
         if so(&lists[0]) {

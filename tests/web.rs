@@ -1,16 +1,14 @@
 //! Clients that come through the public web door: WebSocket (RFC 7395), BOSH (XEP-0124, XEP-0206), how they find it
 //! (XEP-0156, XEP-0487), and two that people use, in a real browser.
 
-mod harness;
-
+use crate::harness::browser::browse;
+use crate::harness::demo::Demo;
+use crate::harness::http::Answer;
+use crate::harness::tools::{Service, environment, repository, script};
+use crate::harness::web::{Asked, Message, WebSocket, ask, send};
+use crate::harness::xmpp::{Client, between};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use harness::browser::browse;
-use harness::demo::Demo;
-use harness::http::Answer;
-use harness::tools::{Service, environment, repository, script};
-use harness::web::{Asked, Message, WebSocket, ask, send};
-use harness::xmpp::{Client, between};
 use serde_json::json;
 
 const ALICE: &str = "alice@one.example";
@@ -138,7 +136,7 @@ fn ws_02_05_08_09_11_what_breaks_the_rules_is_told_and_ends() {
     let (texts, _) = told(&demo, "one.example", &both);
     assert!(texts.contains("<stream:error"), "{texts}");
     // Another domain that is hosted here has its own place.
-    let port = harness::web::door(&demo).port();
+    let port = crate::harness::web::door(&demo).port();
     assert_eq!(
         text(&two),
         format!(
@@ -202,7 +200,7 @@ fn ws_10_a_session_outlives_its_socket_by_resumption() {
 #[test]
 fn ws_16_17_20_host_meta_leads_browsers_to_the_door() {
     let demo = Demo::start();
-    let port = harness::web::door(&demo).port();
+    let port = crate::harness::web::door(&demo).port();
     let get = |file: &str| {
         ask(
             &demo,
@@ -491,7 +489,7 @@ fn clients_in_a_browser_chat_over_websocket_and_bosh() {
     let mut echo = Service::start("echo", &mut command, demo.data_dir.join("echo.log"));
     echo.says("ready");
     let plan = json!({
-        "ca": demo.info.ca, "domain": "one.example", "door": harness::web::door(&demo).to_string(),
+        "ca": demo.info.ca, "domain": "one.example", "door": crate::harness::web::door(&demo).to_string(),
         "jid": ALICE, "password": demo.password(ALICE), "peer": bob,
     });
     browse("chat", plan, &demo.data_dir, 5);
@@ -501,7 +499,7 @@ fn clients_in_a_browser_chat_over_websocket_and_bosh() {
 #[test]
 fn ext_30_slixmpp_shares_files() {
     let demo = Demo::start();
-    let door = harness::web::door(&demo);
+    let door = crate::harness::web::door(&demo);
     let (ip, port) = (demo.info.c2s.ip().to_string(), demo.info.c2s.port());
     let file = demo.data_dir.join("upload.json");
     let plan = json!({
@@ -513,7 +511,7 @@ fn ext_30_slixmpp_shares_files() {
     let python = environment().join("python/bin/python");
     let args = [repository().join("tests/clients/upload.py"), file]
         .map(|path| path.to_string_lossy().into_owned());
-    let out = script(&python, &args, &[], harness::DEADLINE * 3);
+    let out = script(&python, &args, &[], crate::harness::DEADLINE * 3);
     let result: serde_json::Value = serde_json::from_str(out.trim()).expect("its last word");
     let address = result["address"].as_str().expect("an address");
     let (_, path) = address.split_once("/upload/").expect("an address");
@@ -539,7 +537,7 @@ fn ext_30_slixmpp_shares_files() {
     );
     let place = demo.data_dir.to_string_lossy().into_owned();
     let (code, out, err) =
-        harness::tools::domicile(&["user", "remove", ALICE, "--yes", "--data-dir", &place]);
+        crate::harness::tools::domicile(&["user", "remove", ALICE, "--yes", "--data-dir", &place]);
     assert_eq!(code, 0, "{out}{err}");
     assert_eq!(ask(&demo, "one.example", &line("GET"), "", b"").status, 404);
 }

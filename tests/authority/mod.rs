@@ -1,7 +1,5 @@
 //! A real ACME authority (Pebble, of two ages) and control's side of an order, for tests that call into the server's library.
 
-#![allow(dead_code, reason = "each test takes what it needs")]
-
 pub(crate) mod served;
 
 use std::collections::HashMap;

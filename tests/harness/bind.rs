@@ -1,8 +1,6 @@
 //! A real BIND for tests: it signs and serves the platform's zone, takes updates with a key, and serves owners' zones below
 //! `example`, which it holds too.
 
-#![allow(dead_code, reason = "each test takes what it needs")]
-
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::Command;

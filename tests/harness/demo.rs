@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -69,17 +69,13 @@ pub struct Demo {
     _temp: Option<tempfile::TempDir>,
 }
 
-static NEXT: AtomicU8 = AtomicU8::new(1);
+static NEXT: AtomicU16 = AtomicU16::new(1);
 
 /// A loopback address that no other test of this run uses.
 pub fn loopback() -> Ipv4Addr {
     let [a, b, ..] = std::process::id().to_le_bytes();
-    Ipv4Addr::new(
-        127,
-        100 + (b % 100),
-        a.max(1),
-        NEXT.fetch_add(1, Ordering::Relaxed),
-    )
+    let [block, last] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    Ipv4Addr::new(127, 100 + (b.wrapping_add(block) % 100), a.max(1), last)
 }
 
 impl Demo {
@@ -166,11 +162,6 @@ impl Demo {
     pub fn terminate(mut self) -> std::process::ExitStatus {
         signal(self.child.id(), "TERM");
         wait(&mut self.child, super::DEADLINE).expect("SIGTERM stops the demo")
-    }
-
-    /// Whether the process still runs.
-    pub fn alive(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
     }
 }
 

@@ -1,8 +1,6 @@
 //! A real Knot DNS for tests, as `docs/deploy/knot.conf` sets it up for the platform's zone: it signs, takes updates with a key
 //! for the names below `on.hosting.example` only, and lets the key transfer the zone.
 
-#![allow(dead_code, reason = "each test takes what it needs")]
-
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;

@@ -3,14 +3,6 @@
 //! Nothing of our own libraries is used here, so that a bug shared by server and test cannot hide itself. Waiting is
 //! always for an event with a deadline, never for a span of time.
 
-#![allow(
-    dead_code,
-    unreachable_pub,
-    missing_docs,
-    clippy::unwrap_used,
-    reason = "each test target compiles the harness for itself and uses its own part of it"
-)]
-
 pub mod bind;
 pub mod browser;
 pub mod bucket;

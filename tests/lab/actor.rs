@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, LazyLock, Mutex};
 use std::time::Instant;
 
-use crate::authority::Identity;
 use crate::harness::DEADLINE;
-use crate::wire::{PROCEED, SASL, Wire, attribute, header};
+use crate::lab::authority::Identity;
+use crate::lab::wire::{PROCEED, SASL, Wire, attribute, header};
 
 /// What an authoritative server answers when it is asked about a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,7 +168,7 @@ impl Actor {
         }
     }
 
-    /// Records that lead to it, for [`crate::zones::Zones::add`].
+    /// Records that lead to it, for [`crate::lab::zones::Zones::add`].
     pub fn records(&self) -> Vec<String> {
         self.records_of(&self.domain)
     }

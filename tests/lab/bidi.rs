@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use crate::actor::Script;
-use crate::authority::Shape;
 use crate::harness::DEADLINE;
-use crate::house::unique;
-use crate::meeting::dial_back;
-use crate::wire::Wire;
-use crate::world::{OPEN, world};
+use crate::lab::actor::Script;
+use crate::lab::authority::Shape;
+use crate::lab::house::unique;
+use crate::lab::meeting::dial_back;
+use crate::lab::wire::Wire;
+use crate::lab::world::{OPEN, world};
 
 const BIDI: &str = "<bidi xmlns='urn:xmpp:bidi'/>";
 
@@ -119,7 +119,7 @@ fn tls_34_direct_tls_is_judged_like_starttls() {
             ..Script::default()
         };
         let called = world.peer("direct", "signed.example", shape, script);
-        let met = crate::meeting::outbound(world, OPEN, &called);
+        let met = crate::lab::meeting::outbound(world, OPEN, &called);
         let proof = if good { "pkix" } else { "dialback" };
         assert_eq!(met.said(), ("EXTERNAL", proof, "delivered"));
         assert_eq!(called.count("<starttls"), 0, "TLS-32");

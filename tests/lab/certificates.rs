@@ -1,10 +1,10 @@
 //! Every shape of certificate, in both roles, under both policies (CERT-05 to CERT-10, CERT-30, DNA-05 to DNA-10).
 
-use crate::actor::Script;
-use crate::authority::Shape;
-use crate::meeting::{inbound, outbound};
-use crate::table::{Row, check};
-use crate::world::{OPEN, STRICT, world};
+use crate::lab::actor::Script;
+use crate::lab::authority::Shape;
+use crate::lab::meeting::{inbound, outbound};
+use crate::lab::table::{Row, check};
+use crate::lab::world::{OPEN, STRICT, world};
 
 /// Shape, and whether it proves its domain by PKIX.
 const SHAPES: &[(Shape, bool)] = &[

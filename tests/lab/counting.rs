@@ -1,13 +1,13 @@
 //! What strangers cost: a known peer no look-up at all, a new one a bounded number, a flood of streams that claim one name no
 //! more than one of them. Counted where it is asked: at the name server, at the website, at the peer.
 
-use crate::actor::{Actor, Answers, Script};
-use crate::authority::Shape;
-use crate::house::unique;
-use crate::meeting::inbound;
-use crate::table::check_lines;
-use crate::wire::Wire;
-use crate::world::{OPEN, World, world};
+use crate::lab::actor::{Actor, Answers, Script};
+use crate::lab::authority::Shape;
+use crate::lab::house::unique;
+use crate::lab::meeting::inbound;
+use crate::lab::table::check_lines;
+use crate::lab::wire::Wire;
+use crate::lab::world::{OPEN, World, world};
 
 /// Most DNS questions for a peer that is new: SRV of two services, address and TLSA of its one target in both families, its
 /// website's addresses, and what DNSSEC asks for on the way (names between the domain and its zone).

@@ -1,12 +1,12 @@
 //! DANE: TLSA records in a signed, an unsigned, an insecurely delegated and a tampered zone, in both directions (RFC 7673,
 //! RFC 7671, DANE-20 to DANE-45, DNA-22, DNA-27, DNA-28).
 
-use crate::actor::{Actor, Script};
-use crate::authority::{Identity, Shape, sha256_hex};
-use crate::house::unique;
-use crate::meeting::{inbound, outbound};
-use crate::table::{Row, check};
-use crate::world::{OPEN, STRICT, World, world};
+use crate::lab::actor::{Actor, Script};
+use crate::lab::authority::{Identity, Shape, sha256_hex};
+use crate::lab::house::unique;
+use crate::lab::meeting::{inbound, outbound};
+use crate::lab::table::{Row, check};
+use crate::lab::world::{OPEN, STRICT, World, world};
 
 /// What the judge says of whom we call: the proof at a domain that takes dialback, and at one that does not.
 type Expected = (&'static str, &'static str);

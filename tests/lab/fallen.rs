@@ -1,14 +1,14 @@
 //! Pairs that were carried and come off their streams, because the hosted domain has changed what it asks: what its owner is
 //! told of each, in the panel, by the API and by `domicile peer show`.
 
-use crate::actor::{Actor, Script};
-use crate::authority::Shape;
-use crate::faults::{Fault, all_different, read_in_the_panel, shown};
-use crate::house::{Hosted, House, unique};
-use crate::kept::{directory, on_the_keeper};
-use crate::meeting::Met;
-use crate::table::{Row, check};
-use crate::world::{World, world};
+use crate::lab::actor::{Actor, Script};
+use crate::lab::authority::Shape;
+use crate::lab::faults::{Fault, all_different, read_in_the_panel, shown};
+use crate::lab::house::{Hosted, House, unique};
+use crate::lab::kept::{directory, on_the_keeper};
+use crate::lab::meeting::Met;
+use crate::lab::table::{Row, check};
+use crate::lab::world::{World, world};
 
 const CHANGES: &str = "changes.signed.example";
 

@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::actor::{Actor, Answers, Script, network};
-use crate::authority::{Identity, Shape, Told};
 use crate::harness::browser::browse;
-use crate::house::{House, unique};
-use crate::http::Page;
-use crate::kept::directory;
-use crate::meeting::{Met, written};
-use crate::table::{Row, check};
-use crate::world::{BLOCKED, BOTH, CHOOSY, CLOSED, OPEN, PINNED, STRICT, World, world};
+use crate::lab::actor::{Actor, Answers, Script, network};
+use crate::lab::authority::{Identity, Shape, Told};
+use crate::lab::house::{House, unique};
+use crate::lab::http::Page;
+use crate::lab::kept::directory;
+use crate::lab::meeting::{Met, written};
+use crate::lab::table::{Row, check};
+use crate::lab::world::{BLOCKED, BOTH, CHOOSY, CLOSED, OPEN, PINNED, STRICT, World, world};
 
 /// A fault, the hosted domain that meets it, and who has it.
 pub struct Fault {
@@ -112,7 +112,7 @@ fn of_announcements(world: &World) -> Vec<Fault> {
             peer("unsigned.example", Shape::Untrusted, &|domain, _| {
                 world.web(domain);
                 let page = Page::Json("<html/>".into());
-                world.site.page(domain, crate::world::POSH_PATH, page);
+                world.site.page(domain, crate::lab::world::POSH_PATH, page);
             }),
         ),
         Fault::of(
@@ -220,7 +220,7 @@ pub fn read_in_the_panel(house: &House, faults: &[Fault]) -> Vec<Read> {
             json!({ "name": name, "path": path })
         })
         .collect();
-    let (login, password) = crate::house::OPERATOR;
+    let (login, password) = crate::lab::house::OPERATOR;
     let plan = json!({
         "panel": format!("http://{}:8080", house.ip),
         "operator": { "login": login, "password": password },

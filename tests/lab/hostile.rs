@@ -4,14 +4,14 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use crate::actor::{Actor, Answers, Script};
-use crate::authority::Shape;
-use crate::house::{PEER_STANZAS_PER_SECOND, unique};
-use crate::http::Page;
-use crate::meeting::{Met, call, dial_back, inbound, outbound};
-use crate::table::{Row, check};
-use crate::wire::{STARTTLS, Wire, condition, header};
-use crate::world::{OPEN, POSH_PATH, STRICT, World, world};
+use crate::lab::actor::{Actor, Answers, Script};
+use crate::lab::authority::Shape;
+use crate::lab::house::{PEER_STANZAS_PER_SECOND, unique};
+use crate::lab::http::Page;
+use crate::lab::meeting::{Met, call, dial_back, inbound, outbound};
+use crate::lab::table::{Row, check};
+use crate::lab::wire::{STARTTLS, Wire, condition, header};
+use crate::lab::world::{OPEN, POSH_PATH, STRICT, World, world};
 
 /// A peer whose certificate proves nothing, so that dialback decides.
 fn dialback_peer(world: &World, answers: Answers) -> Actor {

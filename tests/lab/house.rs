@@ -11,14 +11,14 @@ use std::time::{Duration, Instant};
 use rustls::RootCertStore;
 use serde_json::Value;
 
-use crate::authority::Identity;
 use crate::harness::DEADLINE;
 use crate::harness::demo::loopback;
 use crate::harness::tools::Service;
 use crate::harness::xmpp::{Client, Connection};
-use crate::http::request;
-use crate::kept::kept;
-use crate::zones::Zones;
+use crate::lab::authority::Identity;
+use crate::lab::http::request;
+use crate::lab::kept::kept;
+use crate::lab::zones::Zones;
 
 /// Password of every account and operator here.
 pub const PASSWORD: &str = "a-long-enough-secret";

@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::authority::{Identity, Shape};
 use crate::harness::DEADLINE;
-use crate::house::{Hosted, House, unique};
-use crate::kept::{directory, on_the_keeper};
-use crate::meeting::Met;
-use crate::table::{Row, check};
-use crate::world::{BARE, DANE, OPEN, POSH, world};
+use crate::lab::authority::{Identity, Shape};
+use crate::lab::house::{Hosted, House, unique};
+use crate::lab::kept::{directory, on_the_keeper};
+use crate::lab::meeting::Met;
+use crate::lab::table::{Row, check};
+use crate::lab::world::{BARE, DANE, OPEN, POSH, world};
 
 /// Domain at the second house, its policy, what it presents, the domain of the first house it talks with, the proof.
 const PAIRS: &[(&str, &str, Shape, &str, &str)] = &[

@@ -11,9 +11,9 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use crate::authority::Identity;
 use crate::harness::DEADLINE;
 use crate::harness::demo::loopback;
+use crate::lab::authority::Identity;
 
 /// Status, head and body of an answer.
 pub struct Reply {

@@ -4,13 +4,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::actor::Actor;
-use crate::authority::Identity;
 use crate::harness::DEADLINE;
-use crate::house::{House, unique};
-use crate::table::Row;
-use crate::wire::{Wire, condition};
-use crate::world::World;
+use crate::lab::actor::Actor;
+use crate::lab::authority::Identity;
+use crate::lab::house::{House, unique};
+use crate::lab::table::Row;
+use crate::lab::wire::{Wire, condition};
+use crate::lab::world::World;
 
 /// How a meeting ended.
 #[derive(Debug, Clone, PartialEq, Eq)]

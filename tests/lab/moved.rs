@@ -3,13 +3,13 @@
 use std::net::Ipv4Addr;
 use std::sync::LazyLock;
 
-use crate::actor::{Actor, Script, network};
-use crate::authority::Shape;
-use crate::house::{Hosted, House, unique};
-use crate::kept::{directory, on_the_keeper};
-use crate::meeting::{Met, outbound};
-use crate::table::{Row, check};
-use crate::world::{STRICT, World, world};
+use crate::lab::actor::{Actor, Script, network};
+use crate::lab::authority::Shape;
+use crate::lab::house::{Hosted, House, unique};
+use crate::lab::kept::{directory, on_the_keeper};
+use crate::lab::meeting::{Met, outbound};
+use crate::lab::table::{Row, check};
+use crate::lab::world::{STRICT, World, world};
 
 /// A peer in two places: the first, which the DNS knows, sends whoever calls to `host`, and the second, which serves as
 /// it should with a certificate for `name` (the peer's own if empty).

@@ -9,13 +9,13 @@ use std::sync::Mutex;
 
 use serde_json::{Value, json};
 
+use crate::authority::Pebble;
 use crate::harness::browser::browse;
 use crate::harness::demo::loopback;
 use crate::harness::tools::{Service, node, program, repository};
-use crate::house::{House, PASSWORD, unique};
-use crate::kept::directory;
-use crate::pebble::Pebble;
-use crate::world::{STRICT, World, world};
+use crate::lab::house::{House, PASSWORD, unique};
+use crate::lab::kept::directory;
+use crate::lab::world::{STRICT, World, world};
 
 /// The public door under the platform's own name.
 const WEB: &str = "web.newcomers.hosting.example";

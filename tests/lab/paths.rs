@@ -1,12 +1,12 @@
 //! Which way stanzas and questions take: where the DNS leads, over whose connection, and where they must not go.
 
-use crate::actor::{Actor, Script, network};
-use crate::authority::Shape;
-use crate::house::unique;
-use crate::meeting::{Met, dial_back, outbound};
-use crate::table::{Row, check};
-use crate::wire::{Wire, attribute};
-use crate::world::{OPEN, STRICT, World, world};
+use crate::lab::actor::{Actor, Script, network};
+use crate::lab::authority::Shape;
+use crate::lab::house::unique;
+use crate::lab::meeting::{Met, dial_back, outbound};
+use crate::lab::table::{Row, check};
+use crate::lab::wire::{Wire, attribute};
+use crate::lab::world::{OPEN, STRICT, World, world};
 
 /// DNA-02, S2S-06, DNA-14, DNA-15: where stanzas and questions go, and where not.
 #[test]
@@ -68,7 +68,7 @@ fn asked_about(world: &World) -> Vec<Row> {
         answers: takes,
         ..Script::default()
     };
-    use crate::actor::Answers::{AlwaysInvalid, Honest};
+    use crate::lab::actor::Answers::{AlwaysInvalid, Honest};
     for (presents, shape, answers, word) in [
         (
             "a further domain, whose own server confirms the key",

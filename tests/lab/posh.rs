@@ -1,13 +1,13 @@
 //! POSH: fingerprints, references, redirects and everything that can be wrong with them, in both directions, in a zone that
 //! proves nothing by itself (RFC 7711, POSH-16 to POSH-46, DNA-24, DNA-25).
 
-use crate::actor::{Actor, Script};
-use crate::authority::{Identity, Shape};
-use crate::house::unique;
-use crate::http::Page;
-use crate::meeting::{inbound, outbound};
-use crate::table::{Row, check};
-use crate::world::{OPEN, POSH_PATH, STRICT, World, fingerprints, world};
+use crate::lab::actor::{Actor, Script};
+use crate::lab::authority::{Identity, Shape};
+use crate::lab::house::unique;
+use crate::lab::http::Page;
+use crate::lab::meeting::{inbound, outbound};
+use crate::lab::table::{Row, check};
+use crate::lab::world::{OPEN, POSH_PATH, STRICT, World, fingerprints, world};
 
 /// What follows from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

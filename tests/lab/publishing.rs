@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::authority::sha256_hex;
 use crate::harness::DEADLINE;
-use crate::house::{House, unique};
-use crate::http::Page;
-use crate::kept::directory;
-use crate::wire::Wire;
-use crate::world::{OPEN, STRICT, World, world};
+use crate::lab::authority::sha256_hex;
+use crate::lab::house::{House, unique};
+use crate::lab::http::Page;
+use crate::lab::kept::directory;
+use crate::lab::wire::Wire;
+use crate::lab::world::{OPEN, STRICT, World, world};
 
 const BY_DANE: &str = "published-dane.signed.example";
 const BY_POSH: &str = "published-posh.unsigned.example";

@@ -4,18 +4,20 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use crate::authority::Shape;
 use crate::harness::DEADLINE;
 use crate::harness::demo::loopback;
 use crate::harness::peers::{Manners, Peer, Place, ejabberd_at, prosody_at};
 use crate::harness::xmpp::Client;
-use crate::house::unique;
-use crate::http::Page;
-use crate::kept::directory;
-use crate::meeting::Met;
-use crate::table::{Row, check};
-use crate::wire::condition;
-use crate::world::{BARE, BOTH, DANE, OPEN, POSH, POSH_PATH, STRICT, World, fingerprints, world};
+use crate::lab::authority::Shape;
+use crate::lab::house::unique;
+use crate::lab::http::Page;
+use crate::lab::kept::directory;
+use crate::lab::meeting::Met;
+use crate::lab::table::{Row, check};
+use crate::lab::wire::condition;
+use crate::lab::world::{
+    BARE, BOTH, DANE, OPEN, POSH, POSH_PATH, STRICT, World, fingerprints, world,
+};
 
 /// How a real peer is set up.
 #[derive(Debug, Clone, Copy)]

@@ -6,15 +6,15 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Instant;
 
-use crate::actor::network;
-use crate::authority::Shape;
 use crate::harness::DEADLINE;
 use crate::harness::tools::program;
-use crate::house::unique;
-use crate::meeting::Met;
-use crate::table::{Row, check};
-use crate::wire::condition;
-use crate::world::{OPEN, World, world};
+use crate::lab::actor::network;
+use crate::lab::authority::Shape;
+use crate::lab::house::unique;
+use crate::lab::meeting::Met;
+use crate::lab::table::{Row, check};
+use crate::lab::wire::condition;
+use crate::lab::world::{OPEN, World, world};
 
 /// Bytes as they come, until there are no more.
 #[derive(Default)]

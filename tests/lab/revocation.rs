@@ -5,15 +5,15 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::actor::Script;
-use crate::authority::{Authority, Identity, Told};
 use crate::harness::tools::{Service, free_port, program};
-use crate::house::unique;
-use crate::http::Page;
-use crate::kept::{directory, kept, on_the_keeper};
-use crate::meeting::{inbound, outbound};
-use crate::table::{Row, check};
-use crate::world::{OPEN, STRICT, World, world};
+use crate::lab::actor::Script;
+use crate::lab::authority::{Authority, Identity, Told};
+use crate::lab::house::unique;
+use crate::lab::http::Page;
+use crate::lab::kept::{directory, kept, on_the_keeper};
+use crate::lab::meeting::{inbound, outbound};
+use crate::lab::table::{Row, check};
+use crate::lab::world::{OPEN, STRICT, World, world};
 
 struct Case {
     presents: &'static str,

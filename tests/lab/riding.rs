@@ -1,14 +1,14 @@
 //! Further pairs on a stream that is open already (RFC 7712 4.4): by assertion, when another domain of who called asks to be
 //! heard, and by supposition, when another domain seems to be served at the end of a stream of ours.
 
-use crate::actor::{Actor, Answers, Script, network};
-use crate::authority::Shape;
-use crate::house::unique;
-use crate::houses::{SHARED, second};
-use crate::meeting::{Met, call, dial_back, outbound_to, written};
-use crate::table::{Row, check};
-use crate::wire::{Wire, condition};
-use crate::world::{BARE, BOTH, OPEN, STRICT, World, world};
+use crate::lab::actor::{Actor, Answers, Script, network};
+use crate::lab::authority::Shape;
+use crate::lab::house::unique;
+use crate::lab::houses::{SHARED, second};
+use crate::lab::meeting::{Met, call, dial_back, outbound_to, written};
+use crate::lab::table::{Row, check};
+use crate::lab::wire::{Wire, condition};
+use crate::lab::world::{BARE, BOTH, OPEN, STRICT, World, world};
 
 /// A peer for two domains, both with records that lead to it.
 struct Pair {
@@ -54,7 +54,7 @@ fn asserted(world: &World, local: &str, pair: &Pair, to: &str, made_up: bool) ->
     let Pair { actor, second } = pair;
     let (mut wire, mechanism, outcome) = call(world, local, actor, Some(&actor.identity));
     assert_eq!((mechanism.as_str(), outcome.as_str()), ("EXTERNAL", "open"));
-    let stream = crate::wire::attribute(
+    let stream = crate::lab::wire::attribute(
         wire.seen
             .iter()
             .rev()

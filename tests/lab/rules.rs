@@ -1,12 +1,12 @@
 //! What a hosted domain says about its peers: its policy in XEP-0238's words, its lists, the authorities it has pinned.
 
-use crate::actor::{Actor, Script};
-use crate::authority::{Identity, Shape};
-use crate::house::unique;
-use crate::meeting::{Met, call, inbound, outbound};
-use crate::table::{Row, check};
-use crate::wire::{Wire, condition};
-use crate::world::{
+use crate::lab::actor::{Actor, Script};
+use crate::lab::authority::{Identity, Shape};
+use crate::lab::house::unique;
+use crate::lab::meeting::{Met, call, inbound, outbound};
+use crate::lab::table::{Row, check};
+use crate::lab::wire::{Wire, condition};
+use crate::lab::world::{
     ALLOWED, BLOCKED, CHOOSY, CLOSED, OPEN, PERMISSIVE, PINNED, PINNED_ITSELF, STRICT, VERIFIED,
     World, world,
 };

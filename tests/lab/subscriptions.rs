@@ -6,13 +6,13 @@
 
 use std::collections::BTreeSet;
 
-use crate::actor::{Actor, Script};
-use crate::authority::Shape;
 use crate::harness::xmpp::{Client, Connection};
-use crate::house::unique;
-use crate::meeting::call;
-use crate::wire::Wire;
-use crate::world::{OPEN, World, world};
+use crate::lab::actor::{Actor, Script};
+use crate::lab::authority::Shape;
+use crate::lab::house::unique;
+use crate::lab::meeting::call;
+use crate::lab::wire::Wire;
+use crate::lab::world::{OPEN, World, world};
 
 const WORDS: [&str; 4] = ["subscribe", "unsubscribe", "subscribed", "unsubscribed"];
 
@@ -213,7 +213,7 @@ impl Play<'_> {
 fn login(world: &World, user: &str) -> Client {
     let mut connection = Connection::open((world.house.ip, 5222).into(), OPEN);
     connection.negotiate_tls(world.roots_of(OPEN));
-    Client::authenticate(connection, user, crate::house::PASSWORD, &unique("a"))
+    Client::authenticate(connection, user, crate::lab::house::PASSWORD, &unique("a"))
 }
 
 /// IM-08 to IM-14, CS-11
@@ -230,7 +230,7 @@ fn im_08_every_cell_of_appendix_a() {
     let bare = format!("{user}@{OPEN}");
     world.house.done(
         &["user", "add", &bare, "--password-stdin"],
-        crate::house::PASSWORD,
+        crate::lab::house::PASSWORD,
     );
     let (wire, _, outcome) = call(world, OPEN, &actor, Some(&actor.identity));
     assert_eq!(outcome, "open");

@@ -1,12 +1,12 @@
 //! Every kind of TLSA record that may count: usage, selector and matching type, of what is presented and of something else
 //! (RFC 6698 2.1, RFC 7671, DANE-31 to DANE-38).
 
-use crate::actor::{Actor, Script};
-use crate::authority::{Identity, Shape};
-use crate::house::unique;
-use crate::meeting::{Met, inbound, outbound};
-use crate::table::check_lines;
-use crate::world::{STRICT, World, world};
+use crate::lab::actor::{Actor, Script};
+use crate::lab::authority::{Identity, Shape};
+use crate::lab::house::unique;
+use crate::lab::meeting::{Met, inbound, outbound};
+use crate::lab::table::check_lines;
+use crate::lab::world::{STRICT, World, world};
 
 const HEAD: &str =
     "| TLSA | presents | out | in | record of another certificate, out |\n|---|---|---|---|---|";

@@ -14,9 +14,9 @@ use rustls::{
     ClientConfig, DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme,
 };
 
-use crate::authority::Identity;
 use crate::harness::DEADLINE;
 use crate::harness::line::{Line, between};
+use crate::lab::authority::Identity;
 
 pub const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
 pub const STARTTLS: &str = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";

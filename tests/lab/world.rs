@@ -5,13 +5,13 @@ use std::sync::{Arc, LazyLock};
 
 use rustls::RootCertStore;
 
-use crate::actor::{Actor, Script, network};
-use crate::authority::{Authority, Identity, Shape};
 use crate::harness::xmpp::Client;
-use crate::house::{Hosted, House, unique};
-use crate::http::{Page, Site};
-use crate::kept::{directory, on_the_keeper};
-use crate::zones::Zones;
+use crate::lab::actor::{Actor, Script, network};
+use crate::lab::authority::{Authority, Identity, Shape};
+use crate::lab::house::{Hosted, House, unique};
+use crate::lab::http::{Page, Site};
+use crate::lab::kept::{directory, on_the_keeper};
+use crate::lab::zones::Zones;
 
 /// Takes whoever is verified, over TLS: the default.
 pub const OPEN: &str = "open.signed.example";

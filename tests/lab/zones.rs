@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::harness::tools::{Service, free_port, program};
-use crate::kept::kept;
+use crate::lab::kept::kept;
 
 /// A running `named` with a root of its own.
 pub struct Zones {
@@ -41,7 +41,7 @@ impl Zones {
         let ip: IpAddr = Ipv4Addr::LOCALHOST.into();
         let address = SocketAddr::new(ip, free_port(ip));
         let silent = UdpSocket::bind((ip, 0)).expect("socket");
-        let slow_peers = crate::actor::network();
+        let slow_peers = crate::lab::actor::network();
         let slow = slow::start(slow_peers);
         let key = dir.join("update.key");
         let made = Command::new(program("tsig-keygen"))

@@ -4,17 +4,6 @@
 //! POSH documents, and our server runs as `serve`, told about all of this by its configuration only. What the tests see is
 //! the table in `docs/federation.md`.
 
-#![allow(
-    dead_code,
-    unreachable_pub,
-    missing_docs,
-    clippy::unwrap_used,
-    reason = "a test target: its parts are shared by its own tests only"
-)]
-
-#[path = "../harness/mod.rs"]
-mod harness;
-
 mod actor;
 mod authority;
 mod bidi;
@@ -32,8 +21,6 @@ mod meeting;
 mod moved;
 mod newcomer;
 mod paths;
-#[path = "../authority/mod.rs"]
-mod pebble;
 mod posh;
 mod publishing;
 mod real;

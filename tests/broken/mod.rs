@@ -3,9 +3,6 @@
 //!
 //! Unlike the black-box tests these call into the server's library: what a look finds has no other face so quick.
 
-#[path = "../harness/mod.rs"]
-mod harness;
-
 mod hostile;
 mod websites;
 mod zones;
@@ -14,6 +11,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::harness::bind::Bind;
 use control::domain::State;
 use control::findings::{CertificateFacts, Finding, Severity, Surroundings, checks};
 use control::observe::{HttpDoor, Observation, Ours, look};
@@ -24,7 +22,6 @@ use domicile::config::{Config, DnsMode};
 use domicile::net::fetch::Web;
 use domicile::net::guard::Guard;
 use domicile::net::lookup::Resolver;
-use harness::bind::Bind;
 use xmpp::jid::DomainName;
 
 /// Label of the domains in the platform's zone; it has the platform's address there.
