@@ -16,9 +16,10 @@ use xmpp::stanza::{Condition, Stanza, StanzaType};
 
 use crate::content::{Content, is_mediated_invitation};
 use crate::context::{Context, Hosted, Refusal};
-use crate::hooks::{Answer, Ask, Module, is_on};
+use crate::hooks::is_on;
 use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Spec};
 use crate::memory::{Aging, Modules, lock};
+use crate::module::{Answer, Ask, Module};
 use crate::passage::{Direction, Glance, Passage, Taken};
 use crate::switchboard::{SessionUpdate, Switchboard};
 

@@ -12,8 +12,8 @@ use xmpp::stream::StreamCondition;
 use xmpp::timestamp::Timestamp;
 
 use crate::context::{Context, Refusal, Standing, store_failed};
-use crate::hooks::{Answer, Ask, Module};
 use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Spec};
+use crate::module::{Answer, Ask, Module};
 use crate::switchboard::SessionView;
 
 /// The module.

@@ -21,8 +21,8 @@ use xmpp::stanza::{Condition, Stanza, StanzaError};
 use crate::administration::Work;
 use crate::context::{Context, Refusal};
 use crate::form::{DATA, Field, Form, Submitted};
-use crate::hooks::{Answer, Module};
 use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Spec};
+use crate::module::{Answer, Module};
 
 /// XEP-0050
 pub(crate) const COMMANDS: &str = "http://jabber.org/protocol/commands";

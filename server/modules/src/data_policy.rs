@@ -7,8 +7,9 @@ use xmpp::element::Element;
 
 use crate::context::Hosted;
 use crate::form::{Field, Form};
-use crate::hooks::{Module, is_on, services_of};
+use crate::hooks::{is_on, services_of};
 use crate::info::{Hooks, ModuleInfo, Spec};
+use crate::module::Module;
 
 /// The module.
 pub(crate) struct DataPolicies;

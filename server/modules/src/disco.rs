@@ -15,8 +15,9 @@ use crate::commands;
 use crate::context::{Contact, Context, Hosted, Refusal, Standing};
 use crate::data_policy::{self, Of};
 use crate::form::{Field, Form};
-use crate::hooks::{self, Answer, Ask, Module, modules_of, services_of};
+use crate::hooks::{self, modules_of, services_of};
 use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Spec};
+use crate::module::{Answer, Ask, Module};
 use crate::outages;
 use crate::pubsub::caps::verification;
 

@@ -19,8 +19,8 @@ use xmpp::timestamp::Timestamp;
 use zeroize::Zeroizing;
 
 use crate::context::{Context, Refusal, store_failed};
-use crate::hooks::{Answer, Module};
 use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Spec};
+use crate::module::{Answer, Module};
 
 /// The module.
 pub(crate) struct ExternalServices;

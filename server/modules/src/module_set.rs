@@ -4,8 +4,9 @@ use std::sync::LazyLock;
 
 use crate::ALL;
 use crate::context::DomainSettings;
-use crate::hooks::{Module, works};
+use crate::hooks::works;
 use crate::info::Hooks;
+use crate::module::Module;
 
 /// Some of [`ALL`]: a bit for each, in their order. The router asks with every message, so no names are compared then.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

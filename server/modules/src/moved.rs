@@ -13,9 +13,10 @@ use xmpp::ns;
 use xmpp::stanza::{Condition, Stanza, StanzaError, StanzaType};
 
 use crate::context::Context;
-use crate::hooks::{Module, is_on};
+use crate::hooks::is_on;
 use crate::info::{Hooks, ModuleInfo, Spec};
 use crate::memory::Aging;
+use crate::module::Module;
 use crate::presence::{self, subscription::Verb};
 use crate::roster::Roster;
 use store::Subscription;

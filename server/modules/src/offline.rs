@@ -20,9 +20,9 @@ use xmpp::timestamp::Timestamp;
 use crate::archive;
 use crate::content::Content;
 use crate::context::{Context, store_failed};
-use crate::hooks::{Module, Undeliverable};
 use crate::info::{Hooks, ModuleInfo, Spec};
 use crate::memory::{Aging, SHARDS, Sharded, lock};
+use crate::module::{Module, Undeliverable};
 use crate::switchboard::SessionView;
 
 /// The module.

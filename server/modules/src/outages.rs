@@ -9,8 +9,9 @@ use xmpp::element::Element;
 
 use crate::context::Hosted;
 use crate::form::{Field, Form};
-use crate::hooks::{Module, is_on};
+use crate::hooks::is_on;
 use crate::info::{Hooks, ModuleInfo, Spec};
+use crate::module::Module;
 
 /// The module.
 pub(crate) struct Outages;

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use xmpp::ns;
 
 use crate::context::{Context, Refusal};
-use crate::hooks::{Answer, Ask, Module};
 use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Spec};
+use crate::module::{Answer, Ask, Module};
 
 /// The module.
 pub(crate) struct Ping;

@@ -11,8 +11,8 @@ use xmpp::stanza::{Condition, StanzaType};
 
 use crate::bookmarks;
 use crate::context::{Context, Refusal, Standing, store_failed};
-use crate::hooks::{Answer, Ask, Module};
 use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Spec};
+use crate::module::{Answer, Ask, Module};
 use store::AccountId;
 use xmpp::jid::BareJid;
 

@@ -16,8 +16,9 @@ use xmpp::stream::StreamCondition;
 use zeroize::Zeroizing;
 
 use crate::context::{Context, Refusal, Standing, store_failed};
-use crate::hooks::{self, Answer, Ask, Module};
+use crate::hooks;
 use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Spec};
+use crate::module::{Answer, Ask, Module};
 
 /// The module.
 pub(crate) struct Register;

@@ -21,8 +21,8 @@ use crate::commands::COMMANDS;
 use crate::context::{Context, Refusal, store_failed};
 use crate::data_policy::{self, Of};
 use crate::form::{Field, Form};
-use crate::hooks::Module;
 use crate::info::{Hooks, ModuleInfo, Service, Spec};
+use crate::module::Module;
 
 const UPLOAD: &str = "urn:xmpp:http:upload:0";
 /// Longest name of a file that is kept, in bytes; of a longer one the end stays, where its kind is.

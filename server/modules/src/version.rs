@@ -9,8 +9,8 @@ use xmpp::element::Element;
 use xmpp::stanza::Stanza;
 
 use crate::context::{Context, Refusal};
-use crate::hooks::{Answer, Ask, Module};
 use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Spec};
+use crate::module::{Answer, Ask, Module};
 
 /// The module.
 pub(crate) struct Version;

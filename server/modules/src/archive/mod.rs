@@ -35,9 +35,10 @@ pub(crate) use self::query::{Whose, form, look, metadata};
 pub(crate) use self::retraction::TOMBSTONE;
 use crate::content::Content;
 use crate::context::{Context, Hosted, Refusal, store_failed};
-use crate::hooks::{Answer, Ask, Module, is_on};
+use crate::hooks::is_on;
 use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Spec};
 use crate::memory::Modules;
+use crate::module::{Answer, Ask, Module};
 use crate::offline;
 use crate::passage::{Direction, Glance, Passage};
 

@@ -6,7 +6,7 @@ use xmpp::stanza::Condition;
 
 use super::MAM;
 use crate::context::{Context, Refusal, store_failed};
-use crate::hooks::{Answer, Ask};
+use crate::module::{Answer, Ask};
 use crate::roster::Roster;
 use store::AccountId;
 

@@ -11,7 +11,7 @@ use xmpp::timestamp::Timestamp;
 use super::MAM;
 use crate::context::{Context, Refusal, store_failed};
 use crate::form::{Field, Form, Submitted};
-use crate::hooks::{Answer, Ask};
+use crate::module::{Answer, Ask};
 use crate::rsm;
 
 /// Messages of a page for which nothing is said.

@@ -15,8 +15,8 @@ use xmpp::jid::{BareJid, Jid};
 use xmpp::stanza::{Condition, Stanza, StanzaType};
 
 use crate::context::{Context, Refusal, store_failed};
-use crate::hooks::Module;
 use crate::info::{Hooks, ModuleInfo, Spec};
+use crate::module::Module;
 use crate::presence;
 use crate::pubsub::{self, may_read, nodes};
 

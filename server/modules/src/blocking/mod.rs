@@ -20,9 +20,9 @@ use xmpp::stanza::{Condition, Stanza, StanzaError};
 
 pub(crate) use self::list::BlockList;
 use crate::context::{Context, Hosted, Refusal, store_failed};
-use crate::hooks::{Answer, Ask, Module};
 use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Spec};
 use crate::memory::Modules;
+use crate::module::{Answer, Ask, Module};
 use crate::passage::{Direction, Glance, Passage};
 use crate::presence;
 use crate::switchboard::SessionUpdate;

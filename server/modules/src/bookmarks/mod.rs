@@ -14,8 +14,8 @@ use xmpp::jid::{BareJid, Jid};
 use xmpp::stanza::Condition;
 
 use crate::context::{Context, Refusal, store_failed};
-use crate::hooks::Module;
 use crate::info::{Hooks, ModuleInfo, Spec};
+use crate::module::Module;
 use crate::private;
 use crate::pubsub::{self, nodes};
 

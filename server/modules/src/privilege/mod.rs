@@ -17,8 +17,8 @@ use crate::context::{Context, Hosted, Refusal};
 use crate::delegation::{self, DELEGATION};
 use crate::errands::{Errand, Way};
 use crate::grants::Grants;
-use crate::hooks::{Answer, Ask, Module};
 use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Spec};
+use crate::module::{Answer, Ask, Module};
 
 /// The module.
 pub(crate) struct Privilege;

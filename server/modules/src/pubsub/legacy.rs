@@ -12,7 +12,7 @@ use super::items::Publication;
 use super::{PUBSUB, PUBSUB_OWNER, by_other, by_owner, nodes};
 use crate::bookmarks::{self, CURRENT, LEGACY, NATIVE};
 use crate::context::{Context, Refusal, Standing};
-use crate::hooks::{Answer, Ask};
+use crate::module::{Answer, Ask};
 
 /// Whether a request is about it.
 pub(super) fn meant(cx: &Context<'_>, request: &Element) -> bool {

@@ -24,9 +24,9 @@ use self::memory::Question;
 use crate::content::{Content, is_mediated_invitation};
 use crate::context::{Context, Hosted, Refusal, Standing, store_failed};
 use crate::form::{Field, Form, Submitted};
-use crate::hooks::{Answer, Ask, Module};
 use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Spec};
 use crate::memory::Modules;
+use crate::module::{Answer, Ask, Module};
 use crate::passage::{Direction, Glance, Passage, Taken};
 
 /// The module.

@@ -15,7 +15,7 @@ use super::rank::{Affiliation, Role};
 use super::room::{Affiliated, Room};
 use super::{MUC_ADMIN, MUC_USER};
 use crate::context::{Context, Refusal, store_failed};
-use crate::hooks::Answer;
+use crate::module::Answer;
 
 /// Changes in one request.
 const AT_ONCE: usize = 100;

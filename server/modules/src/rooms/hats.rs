@@ -17,7 +17,7 @@ use super::room::Room;
 use super::talk;
 use crate::context::{Context, Refusal, store_failed};
 use crate::form::{DATA, Field, Form, Submitted};
-use crate::hooks::Answer;
+use crate::module::Answer;
 
 /// Namespace, and feature of rooms.
 pub(super) const HATS: &str = "urn:xmpp:hats:0";

@@ -14,7 +14,7 @@ use super::{
 use crate::archive::MAM;
 use crate::context::{Context, Refusal, store_failed};
 use crate::data_policy::{self, Of};
-use crate::hooks::Answer;
+use crate::module::Answer;
 use crate::rsm;
 
 /// Rooms of one page.

@@ -47,8 +47,8 @@ use self::rank::Affiliation;
 use self::room::Room;
 pub(crate) use self::search::RoomSearch;
 use crate::context::{Context, Refusal};
-use crate::hooks::{Answer, Module};
 use crate::info::{Hooks, ModuleInfo, Service, Spec};
+use crate::module::{Answer, Module};
 use crate::screening;
 
 const MUC: &str = "http://jabber.org/protocol/muc";

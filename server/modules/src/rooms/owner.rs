@@ -11,7 +11,7 @@ use super::room::Room;
 use super::{CONFIG_FORM, MUC_OWNER, MUC_USER, stored_people, talk};
 use crate::context::{Context, Refusal, store_failed};
 use crate::form::{BadField, Submitted};
-use crate::hooks::Answer;
+use crate::module::Answer;
 
 /// Longest reason, in characters; of a longer one the beginning is kept.
 const REASON: usize = 500;

@@ -18,7 +18,7 @@ use super::{hearing, occupant_id};
 use crate::archive::{self, MAM, Whose};
 use crate::content::{Content, RETRACT};
 use crate::context::{Context, Refusal, store_failed};
-use crate::hooks::Answer;
+use crate::module::Answer;
 
 /// Namespace of moderation.
 pub(super) const MODERATE: &str = "urn:xmpp:message-moderate:1";

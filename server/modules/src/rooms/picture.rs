@@ -12,7 +12,7 @@ use super::room::Room;
 use super::{VCARD, talk};
 use crate::avatars;
 use crate::context::{Context, Refusal, store_failed};
-use crate::hooks::Answer;
+use crate::module::Answer;
 
 /// Bytes of a room's vCard: it is in memory with the room.
 const BYTES: usize = 64 << 10;

@@ -15,7 +15,7 @@ use super::room::Room;
 use super::talk::to_affiliated;
 use crate::context::{Context, Refusal};
 use crate::form::{Field, Form, Submitted};
-use crate::hooks::Answer;
+use crate::module::Answer;
 
 /// `FORM_TYPE`
 pub(super) const FORM: &str = "http://jabber.org/protocol/muc#register";

@@ -13,8 +13,9 @@ use xmpp::stanza::{Condition, Stanza, StanzaError};
 use super::config::Config;
 use crate::context::{Context, Hosted, Refusal, store_failed};
 use crate::form::{Field, Form, Submitted};
-use crate::hooks::{Answer, Module, is_on};
+use crate::hooks::is_on;
 use crate::info::{Hooks, ModuleInfo, Spec};
+use crate::module::{Answer, Module};
 use crate::rsm;
 
 /// The module.

@@ -14,9 +14,9 @@ use xmpp::stanza::{Condition, Stanza, StanzaType};
 
 pub(crate) use self::cache::{Roster, RosterCache};
 use crate::context::{Context, Refusal, Standing, store_failed};
-use crate::hooks::{Answer, Ask, Module};
 use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Spec};
 use crate::memory::Limits;
+use crate::module::{Answer, Ask, Module};
 use crate::presence;
 use crate::presence::subscription::State;
 use crate::privilege;

@@ -23,9 +23,10 @@ pub use self::follow::FollowedList;
 pub(crate) use self::follow::{Following, begin, claim, follow};
 use crate::content::Content;
 use crate::context::{Context, Hosted, Refusal, Standing};
-use crate::hooks::{self, Module};
+use crate::hooks;
 use crate::info::{Hooks, ModuleInfo, Spec};
 use crate::memory::Modules;
+use crate::module::Module;
 use crate::passage::{Direction, Glance, Passage};
 
 /// Its name, for whoever switches it off where there is nothing to do for it.

@@ -14,8 +14,8 @@ use xmpp::stanza::{Condition, StanzaType};
 
 use crate::avatars::{self, Photo};
 use crate::context::{Context, Refusal, Standing, store_failed};
-use crate::hooks::{Answer, Ask, Module};
 use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Spec};
+use crate::module::{Answer, Ask, Module};
 
 /// The module.
 pub(crate) struct Vcards;
