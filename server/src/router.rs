@@ -63,6 +63,16 @@ pub struct Router {
     control: OnceLock<Arc<Control>>,
 }
 
+/// Who hears what has become of a stanza.
+enum Hearer {
+    /// Whoever wrote it, wherever that is.
+    Writer,
+    /// The session that wrote it, or another of its account's.
+    Session(Arc<Session>),
+    /// It was a session of ours, and none of the account's is there.
+    Nobody,
+}
+
 /// What to do with a stanza that the short way could not finish.
 #[derive(Clone, Copy)]
 enum Hook {
@@ -330,44 +340,44 @@ impl Router {
 
     /// Whether [`Router::tell`] would reach somebody now.
     pub fn can_tell(&self, stanza: &Stanza) -> bool {
-        let Some(from) = stanza.from() else {
-            return true;
-        };
-        let of_session = stanza.kind() == Kind::Message && from.resource().is_some();
-        !of_session || !self.tenancy.hosts(from.domain()) || self.hearer(from).is_some()
+        !matches!(self.hearer(stanza), Hearer::Nobody)
     }
 
     /// The same as [`Router::bounce`], for a stanza that a session has given away for good: where that session is not there any
     /// more, another of the account's hears it. `false`: nobody is there.
     pub fn tell(&self, stanza: &Stanza, error: impl Into<StanzaError>) -> bool {
-        if !self.can_tell(stanza) {
-            return false;
-        }
-        let hearer = match stanza.from() {
-            Some(from) if stanza.kind() == Kind::Message => self.hearer(from),
-            _ => None,
-        };
-        let Some(session) = hearer else {
-            self.bounce(stanza, error);
-            return true;
-        };
-        self.metrics.routed(Route::Refused);
-        if let Some(reply) = stanza.error_reply(&error.into()) {
-            self.hand(&session, &reply.with_to(&session.jid));
+        match self.hearer(stanza) {
+            Hearer::Nobody => return false,
+            Hearer::Writer => self.bounce(stanza, error),
+            Hearer::Session(session) => {
+                self.metrics.routed(Route::Refused);
+                if let Some(reply) = stanza.error_reply(&error.into()) {
+                    self.hand(&session, &reply.with_to(&session.jid));
+                }
+            }
         }
         true
     }
 
-    /// Who hears what has become of something that this session wrote.
-    fn hearer(&self, writer: &Jid) -> Option<Arc<Session>> {
+    /// Who hears what has become of this stanza.
+    fn hearer(&self, stanza: &Stanza) -> Hearer {
+        let Some(writer) = stanza.from().filter(|_| stanza.kind() == Kind::Message) else {
+            return Hearer::Writer;
+        };
         let own = self.sessions.get(writer).filter(|own| !own.is_away());
-        own.or_else(|| {
+        let found = own.or_else(|| {
             self.sessions.with(writer.bare_str(), |sessions| {
-                let there = sessions.iter().filter(|s| !s.is_away());
-                let available = there.filter(|s| s.priority().is_some_and(|p| p >= 0));
-                available.max_by_key(|s| s.priority()).cloned()
+                let best = messages::most_available(sessions);
+                best.filter(|session| !session.is_away()).cloned()
             })
-        })
+        });
+        match found {
+            Some(session) => Hearer::Session(session),
+            None if writer.resource().is_some() && self.tenancy.hosts(writer.domain()) => {
+                Hearer::Nobody
+            }
+            None => Hearer::Writer,
+        }
     }
 
     // --- sessions ---

@@ -258,7 +258,7 @@ fn resources(sessions: &[Arc<Session>]) -> Resources {
 
 /// M: one whose client is there rather than one that waits for it, then the highest priority; among equals the one bound
 /// last.
-fn most_available(sessions: &[Arc<Session>]) -> Option<&Arc<Session>> {
+pub(super) fn most_available(sessions: &[Arc<Session>]) -> Option<&Arc<Session>> {
     sessions
         .iter()
         .filter(|s| s.priority().is_some_and(|p| p >= 0))
