@@ -57,6 +57,8 @@ impl Content {
     pub(crate) const HINT: Self = Self(1 << 14);
     /// `<retract/>` (XEP-0424)
     pub(crate) const RETRACTION: Self = Self(1 << 15);
+    /// `<delay/>` (XEP-0203)
+    pub(crate) const DELAY: Self = Self(1 << 16);
 
     /// What the message carries.
     pub(crate) fn of(message: &Stanza) -> Self {
@@ -78,6 +80,7 @@ impl Content {
                 ROOM_USER if name == "x" => Self::ROOM,
                 CONFERENCE if name == "x" => Self::INVITATION,
                 RETRACT if name == "retract" => Self::RETRACTION,
+                ns::DELAY if name == "delay" => Self::OTHER.and(Self::DELAY),
                 CHAT_STATES => Self::CHAT_STATE,
                 RECEIPTS | MARKERS => Self::RECEIPT,
                 _ => Self::OTHER,

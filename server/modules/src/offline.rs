@@ -19,10 +19,11 @@ use xmpp::timestamp::Timestamp;
 
 use crate::archive;
 use crate::content::Content;
-use crate::context::{Context, store_failed};
+use crate::context::{Context, Hosted, Refusal, store_failed};
 use crate::info::{Hooks, ModuleInfo, Spec};
-use crate::memory::{Aging, SHARDS, Sharded, lock};
+use crate::memory::{Aging, Modules, SHARDS, Sharded, lock};
 use crate::module::{Module, Undeliverable};
+use crate::passage::{Glance, Passage};
 use crate::switchboard::SessionView;
 
 /// The module.
@@ -34,7 +35,8 @@ static INFO: ModuleInfo = ModuleInfo {
     specs: &[Spec::Xep(160, "1.0.1"), Spec::Xep(203, "2.0")],
     switchable: true,
     iq: &[],
-    hooks: Hooks::MESSAGE_UNDELIVERABLE
+    hooks: Hooks::MESSAGE_PASSAGE
+        .and(Hooks::MESSAGE_UNDELIVERABLE)
         .and(Hooks::SESSION_AVAILABLE)
         .and(Hooks::SESSION_GONE),
     server_features: &["msgoffline", ns::HINTS],
@@ -199,6 +201,21 @@ impl Module for Offline {
 
     fn keeps(&self, message: &Stanza) -> bool {
         matches!(message.type_(), StanzaType::Normal | StanzaType::Chat) && worth_keeping(message)
+    }
+
+    fn message_concerns(&self, _: &Modules, hosted: &Hosted, glance: &Glance<'_>) -> bool {
+        pretended(hosted, glance).is_some()
+    }
+
+    async fn message_passing(
+        &self,
+        cx: &Context<'_>,
+        passage: &mut Passage,
+    ) -> Result<(), Refusal> {
+        if let Some(clean) = pretended(cx.hosted, &passage.glance()) {
+            passage.message = clean;
+        }
+        Ok(())
     }
 
     async fn session_returned(&self, cx: &Context<'_>, session: &Jid) {
@@ -418,6 +435,20 @@ async fn hand_over(cx: &Context<'_>, account: &BareJid, row: AccountId, session:
         cx.modules.handed.add(account, session, &mut mark);
         cx.switchboard.deliver_marked(session, messages, mark);
     }
+}
+
+/// A delay that somebody else says in the name of the domain: a message that has one counts as kept here, and whoever could
+/// write it could have the message lost with the session that it was queued for (XEP-0203 3: `from` is who delayed it). The
+/// message without it.
+fn pretended(hosted: &Hosted, glance: &Glance<'_>) -> Option<Stanza> {
+    if !glance.content.any(Content::DELAY) {
+        return None;
+    }
+    let domain = hosted.domain.as_str();
+    glance.message.without(|child| {
+        (child.name, child.ns) == ("delay", ns::DELAY)
+            && child.attr("from").as_deref() == Some(domain)
+    })
 }
 
 /// The message with the time it came (XEP-0203); `None` if the archive has let go of it, or if what was stored is no stanza,

@@ -1,6 +1,7 @@
 //! XEP-0160 and the rows O and x of RFC 6121 8.5.4, through the door and against a real store.
 
 use crate::memory::Limits;
+use crate::passage::Taken;
 use crate::testing::House;
 
 fn message(n: u32) -> String {
@@ -26,6 +27,29 @@ async fn waiting(house: &House) -> u64 {
         .offline_count(account)
         .await
         .expect("readable")
+}
+
+/// Whoever could say it would have the message taken for one that is kept, and lost with its session.
+#[tokio::test]
+async fn a_delay_in_the_domains_name_is_the_domains_to_say() {
+    let house = House::new().await;
+    let alice = house.online("alice@one.example/phone").await;
+    let other =
+        "<delay xmlns='urn:xmpp:delay' from='room.peer.example' stamp='2026-01-01T00:00:00Z'/>";
+    let said = |delays: &str| message(1).replace("</message>", &format!("{delays}</message>"));
+    let forged = other.replace("room.peer.example", "one.example");
+    let got = house
+        .receives(
+            &said(&format!("{forged}{other}{forged}")),
+            Taken::Session(alice.clone()),
+        )
+        .await;
+    // The archive's id follows.
+    let (rest, _) = got.split_once("<stanza-id").expect("archived");
+    assert_eq!(format!("{rest}</message>"), said(other));
+    let own = said(&forged).replace("romeo@peer.example/x", &alice.to_string());
+    let got = house.sends(&alice, &own).await;
+    assert!(!got.contains("delay"), "{got}");
 }
 
 #[tokio::test]
