@@ -47,7 +47,7 @@ async fn a_delay_in_the_domains_name_is_the_domains_to_say() {
     // The archive's id follows.
     let (rest, _) = got.split_once("<stanza-id").expect("archived");
     assert_eq!(format!("{rest}</message>"), said(other));
-    let own = said(&forged).replace("romeo@peer.example/x", &alice.to_string());
+    let own = said(&forged).replace("romeo@peer.example/x", alice.as_ref());
     let got = house.sends(&alice, &own).await;
     assert!(!got.contains("delay"), "{got}");
 }
