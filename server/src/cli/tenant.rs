@@ -224,9 +224,10 @@ pub(super) async fn run(control: &Control, actor: &Actor, command: TenantCommand
             let id = resolve(control, actor, &tenant).await?;
             super::confirm(yes, &format!("customer {tenant} with everything it has"))?;
             let dangling = control.tenant_remove(actor, id).await?;
-            say!("{tenant}: removed");
-            super::domain::print_dangling(&dangling);
-            Ok(0)
+            show(false, &dangling, |dangling| {
+                let dangling = super::domain::text::dangling(dangling);
+                format!("{tenant}: removed\n{dangling}")
+            })
         }
     }
 }
