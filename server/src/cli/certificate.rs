@@ -1,9 +1,11 @@
 //! `domicile cert`: the certificates of hosted domains.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use control::certificate::{CertificateUpload, OrderView};
+use control::certificate::{
+    AuthorityView, CertificatePlan, CertificateUpload, CertificateView, OrderView,
+};
 use control::outside::RevocationReason;
 use control::rollover::{KeyChange, RolloverView};
 use control::{Actor, Control, Secret};
@@ -106,21 +108,7 @@ pub(super) async fn run(control: &Control, actor: &Actor, command: CertCommand) 
     match command {
         CertCommand::List { domain, json } => {
             let certificates = control.certificate_list(actor, &domain).await?;
-            show(json, &certificates, |certificates| {
-                table(
-                    ["state", "source", "issuer", "until", "days left", "names"],
-                    certificates.iter().map(|view| {
-                        [
-                            view.state.clone(),
-                            view.source.clone(),
-                            view.issuer.clone(),
-                            view.not_after.to_xep0082(),
-                            view.days_left.to_string(),
-                            view.names.join(" "),
-                        ]
-                    }),
-                )
-            })
+            show(json, &certificates, |certificates| list_text(certificates))
         }
         CertCommand::Rollover { domain, json } => {
             let view = control.certificate_rollover(actor, &domain).await?;
@@ -149,15 +137,6 @@ pub(super) async fn run(control: &Control, actor: &Actor, command: CertCommand) 
             Ok(0)
         }
         CertCommand::Upload { domain, chain, key } => {
-            let read = |path: &PathBuf| {
-                std::fs::read_to_string(path).map_err(|error| {
-                    Failure::other(
-                        2,
-                        format!("{}: cannot be read: {error}", path.display()),
-                        "Check the path and the permissions.",
-                    )
-                })
-            };
             let upload = CertificateUpload {
                 chain_pem: read(&chain)?,
                 key_pem: Secret::from(read(&key)?),
@@ -182,77 +161,12 @@ pub(super) async fn run(control: &Control, actor: &Actor, command: CertCommand) 
             json,
         } => {
             let plan = control.certificate_plan(actor, &domain).await?;
-            show(json, &plan, |plan| {
-                let mut text = String::new();
-                if let Some(at) = plan.renewal {
-                    text.push_str(&format!("next renewal   {}\n", at.to_xep0082()));
-                }
-                let renewal = plan
-                    .certificate
-                    .as_ref()
-                    .and_then(|view| view.renewal.as_ref());
-                if let Some(renewal) = renewal {
-                    text.push_str(&format!(
-                        "announced      {} to {} {}\n",
-                        renewal.start.to_xep0082(),
-                        renewal.end.to_xep0082(),
-                        renewal.explanation.as_deref().unwrap_or_default()
-                    ));
-                }
-                if !plan.failed.is_empty() {
-                    text.push_str(&format!("last failure   {}\n", plan.failed));
-                }
-                for blocked in &plan.blocked {
-                    text.push_str(&format!(
-                        "left out       {}: {}\n",
-                        blocked.name, blocked.why
-                    ));
-                }
-                if let Some(order) = &plan.order {
-                    text.push_str(&line(std::slice::from_ref(order)));
-                }
-                text
-            })
+            show(json, &plan, plan_text)
         }
         CertCommand::Limits { json } => {
             let authorities = control.authority_list(actor).await?;
             show(json, &authorities, |authorities| {
-                let mut text = String::new();
-                for authority in authorities {
-                    text.push_str(&format!(
-                        "{} ({})\n",
-                        authority.issuer.name, authority.issuer.directory
-                    ));
-                    if let Some(account) = &authority.issuer.account_uri {
-                        text.push_str(&format!("account {account}\n"));
-                    }
-                    if let Some(since) = authority.down_since {
-                        text.push_str(&format!(
-                            "does not answer since {}: {}\n",
-                            since.to_xep0082(),
-                            authority.said
-                        ));
-                    }
-                    let used = [("orders", std::slice::from_ref(&authority.orders))]
-                        .into_iter()
-                        .chain([
-                            ("certificates", authority.certificates.as_slice()),
-                            ("failures", authority.failures.as_slice()),
-                        ]);
-                    let rows = used.flat_map(|(kind, rows)| {
-                        rows.iter().map(move |used| {
-                            [
-                                kind.to_owned(),
-                                used.subject.clone(),
-                                used.used.to_string(),
-                                used.most.to_string(),
-                                format!("{} h", used.window_seconds / 3600),
-                            ]
-                        })
-                    });
-                    text.push_str(&table(["limit", "of", "used", "most", "within"], rows));
-                }
-                text
+                authorities.iter().map(authority_text).collect()
             })
         }
         CertCommand::Revoke { domain, reason } => {
@@ -283,6 +197,88 @@ pub(super) async fn run(control: &Control, actor: &Actor, command: CertCommand) 
             Ok(0)
         }
     }
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path).map_err(|error| {
+        Failure::other(
+            2,
+            format!("{}: cannot be read: {error}", path.display()),
+            "Check the path and the permissions.",
+        )
+    })
+}
+
+fn list_text(certificates: &[CertificateView]) -> String {
+    let row = |view: &CertificateView| {
+        [
+            view.state.clone(),
+            view.source.clone(),
+            view.issuer.clone(),
+            view.not_after.to_xep0082(),
+            view.days_left.to_string(),
+            view.names.join(" "),
+        ]
+    };
+    let headings = ["state", "source", "issuer", "until", "days left", "names"];
+    table(headings, certificates.iter().map(row))
+}
+
+fn plan_text(plan: &CertificatePlan) -> String {
+    let mut text = String::new();
+    if let Some(at) = plan.renewal {
+        text.push_str(&format!("next renewal   {}\n", at.to_xep0082()));
+    }
+    let certificate = plan.certificate.as_ref();
+    if let Some(renewal) = certificate.and_then(|view| view.renewal.as_ref()) {
+        text.push_str(&format!(
+            "announced      {} to {} {}\n",
+            renewal.start.to_xep0082(),
+            renewal.end.to_xep0082(),
+            renewal.explanation.as_deref().unwrap_or_default()
+        ));
+    }
+    if !plan.failed.is_empty() {
+        text.push_str(&format!("last failure   {}\n", plan.failed));
+    }
+    for blocked in &plan.blocked {
+        let (name, why) = (&blocked.name, &blocked.why);
+        text.push_str(&format!("left out       {name}: {why}\n"));
+    }
+    if let Some(order) = &plan.order {
+        text.push_str(&line(std::slice::from_ref(order)));
+    }
+    text
+}
+
+fn authority_text(authority: &AuthorityView) -> String {
+    let issuer = &authority.issuer;
+    let mut text = format!("{} ({})\n", issuer.name, issuer.directory);
+    if let Some(account) = &issuer.account_uri {
+        text.push_str(&format!("account {account}\n"));
+    }
+    if let Some(since) = authority.down_since {
+        let (since, said) = (since.to_xep0082(), &authority.said);
+        text.push_str(&format!("does not answer since {since}: {said}\n"));
+    }
+    let kinds = [
+        ("orders", std::slice::from_ref(&authority.orders)),
+        ("certificates", authority.certificates.as_slice()),
+        ("failures", authority.failures.as_slice()),
+    ];
+    let rows = kinds.into_iter().flat_map(|(kind, rows)| {
+        rows.iter().map(move |used| {
+            [
+                kind.to_owned(),
+                used.subject.clone(),
+                used.used.to_string(),
+                used.most.to_string(),
+                format!("{} h", used.window_seconds / 3600),
+            ]
+        })
+    });
+    text.push_str(&table(["limit", "of", "used", "most", "within"], rows));
+    text
 }
 
 fn rollover_text(view: &RolloverView) -> String {
