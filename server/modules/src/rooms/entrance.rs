@@ -6,7 +6,7 @@ use xmpp::ns;
 use xmpp::stanza::{Condition, Stanza, StanzaType};
 use xmpp::timestamp::Timestamp;
 
-use super::notice::{Notice, Removal, sees_real, unavailable};
+use super::notice::{Notice, Removal, Written, is_there, sees_real, unavailable};
 use super::rank::{Affiliation, Role};
 use super::room::{Room, Visit};
 use super::{MUC, cleaned, hearing, occupant_id, past};
@@ -162,6 +162,7 @@ async fn enter(
         jid: from.clone(),
         presence: as_shown(room, presence, &shown)?,
         number: rand::random(),
+        written: Written::default(),
     };
 
     let newcomer_sees = room.config.non_anonymous || role == Role::Moderator;
@@ -170,9 +171,7 @@ async fn enter(
         .values()
         .filter(|occupant| occupant.shown != shown)
     {
-        if let Some(last) = occupant.visits.last() {
-            Notice::of(room, occupant, last).to_one(cx, newcomer_sees, from);
-        }
+        is_there(cx, room, occupant, newcomer_sees, from);
     }
     room.enter(key.to_owned(), shown, role, visit);
     let mut own_codes = Vec::new();
@@ -282,9 +281,7 @@ async fn reenter(cx: &Context<'_>, room: &Room, from: &Jid) {
         return;
     };
     for occupant in room.occupants.values().filter(|o| o.shown != own.shown) {
-        if let Some(last) = occupant.visits.last() {
-            Notice::of(room, occupant, last).to_one(cx, sees_real(room, own), from);
-        }
+        is_there(cx, room, occupant, sees_real(room, own), from);
     }
     if let Some(last) = own.visits.last() {
         let own_codes: &[u16] = if room.config.non_anonymous {

@@ -7,7 +7,7 @@ use xmpp::jid::{Jid, nickname_key};
 use xmpp::stanza::Stanza;
 
 use super::entrance::{as_shown, close_if_over};
-use super::notice::{Removal, SELF, status, unavailable};
+use super::notice::{Removal, SELF, Written, status, unavailable};
 use super::rank::{Affiliation, Role};
 use super::room::{Room, Visit};
 use super::{MUC_USER, live};
@@ -67,6 +67,7 @@ fn goes_on(
         jid: session.clone(),
         presence,
         number: rand::random(),
+        written: Written::default(),
     };
     room.enter(key, shown.clone(), affiliation.role(&room.config), visit);
     true

@@ -1,6 +1,10 @@
 //! What a room says about its occupants: presence with an item in it (XEP-0045 7.2.2), told to each as far as they may know.
 //!
-//! A presence is written once for those who see real addresses and once for the others; each addressee costs a start tag.
+//! A presence is written once for those who see real addresses and once for the others; each addressee costs a start tag. What is
+//! said of those who are there is kept as it was written ([`Written`]): whoever comes is told of all of them, so that a room that
+//! fills says it again and again.
+
+use std::sync::Mutex;
 
 use xmpp::element::Element;
 use xmpp::jid::Jid;
@@ -10,6 +14,7 @@ use super::MUC_USER;
 use super::rank::{Affiliation, Role};
 use super::room::{Occupant, Room, Visit};
 use crate::context::Context;
+use crate::memory::lock;
 
 /// Self-presence.
 pub(super) const SELF: u16 = 110;
@@ -80,11 +85,6 @@ impl<'a> Notice<'a> {
         cx.hand(self.own().with_to(session));
     }
 
-    /// To one other.
-    pub(super) fn to_one(&self, cx: &Context<'_>, sees_real: bool, session: &Jid) {
-        cx.hand(self.stanza(sees_real, &[]).with_to(session));
-    }
-
     fn own(&self) -> Stanza {
         let mut codes = vec![SELF];
         codes.extend_from_slice(self.own_codes);
@@ -118,6 +118,67 @@ impl<'a> Notice<'a> {
             Some(hats) => stanza.with_child(hats),
             None => stanza,
         }
+    }
+}
+
+/// That an occupant is there as they are, to somebody who comes.
+pub(super) fn is_there(
+    cx: &Context<'_>,
+    room: &Room,
+    occupant: &Occupant,
+    sees_real: bool,
+    session: &Jid,
+) {
+    if let Some(last) = occupant.visits.last() {
+        let notice = Notice::of(room, occupant, last);
+        cx.hand(last.written.of(&notice, sees_real).with_to(session));
+    }
+}
+
+/// What was written of a session the last time that somebody came.
+#[derive(Debug, Default)]
+pub(super) struct Written(Mutex<Option<Statement>>);
+
+/// What it says, and in which words.
+#[derive(Debug)]
+struct Statement {
+    presence: Stanza,
+    affiliation: Affiliation,
+    role: Role,
+    hats: Option<Element>,
+    /// With the real address, and without.
+    open: Option<Stanza>,
+    closed: Option<Stanza>,
+}
+
+impl Written {
+    /// A notice that somebody is there, which says nothing but what they are. It is written anew when that has changed.
+    fn of(&self, notice: &Notice<'_>, real: bool) -> Stanza {
+        let mut kept = lock(&self.0);
+        let still = kept.as_ref().is_some_and(|kept| {
+            // The presence is replaced, never changed.
+            kept.presence.bytes().as_ptr() == notice.presence.bytes().as_ptr()
+                && (kept.affiliation, kept.role) == (notice.affiliation, notice.role)
+                && kept.hats == notice.hats
+        });
+        if !still {
+            *kept = None;
+        }
+        let kept = kept.get_or_insert_with(|| Statement {
+            presence: notice.presence.clone(),
+            affiliation: notice.affiliation,
+            role: notice.role,
+            hats: notice.hats.clone(),
+            open: None,
+            closed: None,
+        });
+        let written = match real {
+            true => &mut kept.open,
+            false => &mut kept.closed,
+        };
+        written
+            .get_or_insert_with(|| notice.stanza(real, &[]))
+            .clone()
     }
 }
 

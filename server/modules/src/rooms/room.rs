@@ -12,6 +12,7 @@ use xmpp::timestamp::Timestamp;
 
 use super::config::Config;
 use super::hats::Hats;
+use super::notice::Written;
 use super::rank::{Affiliation, Role};
 
 /// Invitations of which a room knows, until they are declined.
@@ -47,6 +48,8 @@ pub(super) struct Visit {
     pub(super) presence: Stanza,
     /// What tells it from the other devices of the same person; means nothing elsewhere.
     pub(super) number: u32,
+    /// What those who come are told of it.
+    pub(super) written: Written,
 }
 
 impl Visit {

@@ -404,3 +404,41 @@ async fn ext_27_who_is_in_is_told_so_and_who_is_not_too() {
     coven.to(&coven.bob, "Bob", "<presence/>").await;
     coven.got_error(&coven.bob, "not-acceptable");
 }
+
+#[tokio::test]
+async fn ext_23_whoever_comes_is_shown_what_the_others_are_now() {
+    let coven = Coven::open().await;
+    coven.enter(&coven.bob, "Bob").await;
+    // What is said of Bob is kept as it was written: each time something about him has changed since.
+    let seen = async || {
+        coven.house.clear();
+        coven.enter(&coven.carol, "Carol").await;
+        let all = coven.all(&coven.carol);
+        let leave = "<presence type='unavailable'/>";
+        coven.to(&coven.carol, "Carol", leave).await;
+        let bob = all.into_iter().find(|stanza| stanza.contains("/Bob'"));
+        bob.expect("Bob is there")
+    };
+    let plain = "<item affiliation='none' role='participant'/>";
+    for _ in 0..2 {
+        let bob = seen().await;
+        assert!(bob.contains(plain), "{bob}");
+    }
+    let moderator = "<item nick='Bob' role='moderator'/>";
+    coven.admin(&coven.alice, moderator).await;
+    let bob = seen().await;
+    assert!(bob.contains("role='moderator'"), "{bob}");
+    let member = "<item affiliation='member' jid='bob@one.example'/>";
+    coven.admin(&coven.alice, member).await;
+    let bob = seen().await;
+    assert!(bob.contains("affiliation='member'"), "{bob}");
+    let away = "<presence><show>away</show></presence>";
+    coven.to(&coven.bob, "Bob", away).await;
+    let bob = seen().await;
+    assert!(bob.contains("<show>away</show>"), "{bob}");
+    coven
+        .configure(&field("muc#roomconfig_whois", "anyone"))
+        .await;
+    let bob = seen().await;
+    assert!(bob.contains("jid='bob@one.example/b'"), "{bob}");
+}
