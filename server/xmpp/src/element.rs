@@ -9,6 +9,8 @@ use quick_xml::events::{BytesStart, Event};
 use crate::framing::{self, FrameError, Limits, tag};
 use crate::ns;
 
+pub use crate::framing::tag::escape_into;
+
 /// Why a text is not an element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an element")]

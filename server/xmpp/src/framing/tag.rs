@@ -218,7 +218,7 @@ pub(crate) fn referenced(name: &str) -> Option<char> {
 }
 
 /// Writes text so that it can stand in an attribute value between apostrophes or quotation marks, or as character data.
-pub(crate) fn escape_into(out: &mut Vec<u8>, text: &str) {
+pub fn escape_into(out: &mut Vec<u8>, text: &str) {
     let mut rest = text.as_bytes();
     // Nearly every text is plain: it is looked through by table and copied whole.
     while let Some(at) = rest.iter().position(|b| ESCAPED[usize::from(*b)]) {

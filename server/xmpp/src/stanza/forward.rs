@@ -16,6 +16,8 @@ pub struct ChildTag<'a> {
     pub name: &'a str,
     /// Namespace.
     pub ns: &'a str,
+    /// It is written without content (`<query/>`); an element without content may be written otherwise.
+    pub empty: bool,
     inside: &'a str,
 }
 
@@ -51,7 +53,7 @@ impl Stanza {
             StanzaType::Error => (StanzaType::Error, "error"),
             _ => (StanzaType::Normal, ""),
         };
-        reply.write(type_, name, |out| out.extend_from_slice(content))
+        reply.around(type_, name, content)
     }
 
     /// Writes the stanza as a child of an element of another namespace (`<forwarded/>`, XEP-0297).
@@ -72,6 +74,7 @@ impl Stanza {
             (found == (name, ns)).then_some(ChildTag {
                 name: found.0,
                 ns: found.1,
+                empty: tag.empty,
                 inside: tag.inside,
             })
         })
@@ -85,8 +88,13 @@ impl Stanza {
         let (mut out, mut kept) = (Vec::new(), 0);
         while let Some((tag, whole)) = content.next_whole() {
             let (name, ns) = child_name(&tag, own);
-            let inside = tag.inside;
-            if drop(&ChildTag { name, ns, inside }) {
+            let child = ChildTag {
+                name,
+                ns,
+                empty: tag.empty,
+                inside: tag.inside,
+            };
+            if drop(&child) {
                 out.extend_from_slice(&self.bytes[kept..whole.start]);
                 kept = whole.end;
             }

@@ -341,9 +341,7 @@ impl Stanza {
             to: self.from.as_ref(),
             id: self.id(),
         };
-        reply.write(StanzaType::Result, "result", |out| {
-            out.extend_from_slice(payload);
-        })
+        reply.around(StanzaType::Result, "result", payload)
     }
 
     /// Presence without content, written by this server. `verb` is the `type` attribute; `None` is availability.

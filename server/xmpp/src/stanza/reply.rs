@@ -27,6 +27,13 @@ impl Reply<'_> {
         })
     }
 
+    /// Around content that is serialised already. An empty `type_name` is none.
+    pub(super) fn around(&self, type_: StanzaType, type_name: &str, content: &[u8]) -> Stanza {
+        self.write_into(256 + content.len(), type_, type_name, |out| {
+            out.extend_from_slice(content);
+        })
+    }
+
     /// An empty `type_name` is none.
     pub(super) fn write(
         &self,
@@ -34,7 +41,18 @@ impl Reply<'_> {
         type_name: &str,
         content: impl FnOnce(&mut Vec<u8>),
     ) -> Stanza {
-        let mut out = Vec::with_capacity(256);
+        self.write_into(256, type_, type_name, content)
+    }
+
+    /// `room`: bytes that it takes, about.
+    fn write_into(
+        &self,
+        room: usize,
+        type_: StanzaType,
+        type_name: &str,
+        content: impl FnOnce(&mut Vec<u8>),
+    ) -> Stanza {
+        let mut out = Vec::with_capacity(room);
         open(&mut out, self.kind, self.from, self.to);
         let rest = out.len();
         if !type_name.is_empty() {
