@@ -105,7 +105,7 @@ pub use own_export::OwnExportRow;
 pub use passkey::PasskeyRow;
 pub use peer::PeerRow;
 pub use plan::{PLANS, PlanRow};
-pub use portable::{Export, Import, Imported, Moved, Skipped};
+pub use portable::{ArchiveImported, Export, Import, Imported, Moved, Skipped};
 pub use pubsub::{
     Access, ItemPage, ItemsAsked, LAST_BYTES, LastItem, NodeConfig, NodePeople, NodeWrite,
     PubsubItem, PubsubNode, Seen, SendLast, Written,

@@ -3,8 +3,9 @@
 //! What is there stays: an import may be repeated, and goes on where an earlier one has ended. Refuses: deciding what fits;
 //! whoever reads the file has seen the limits, except where only the table knows how much there is.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use serde::Serialize;
 use xmpp::jid::{BareJid, DomainName};
@@ -115,6 +116,17 @@ pub enum Imported {
     Full,
 }
 
+/// What has come into an archive.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ArchiveImported {
+    /// Messages.
+    pub added: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// Some of them came before others that were there already, whose sums know nothing of them.
+    pub between: bool,
+}
+
 /// Times after its own that are tried for a message whose time is taken: the second that other servers round to, filled.
 const TIMES: i64 = 1_000;
 
@@ -123,6 +135,22 @@ const TIMES: i64 = 1_000;
 const BASE: &str = "SELECT COALESCE( \
      (SELECT total FROM archive WHERE account = $1 AND at < $2 ORDER BY at DESC LIMIT 1), \
      (SELECT total - LENGTH(stanza) FROM archive WHERE account = $1 ORDER BY at LIMIT 1), 0)";
+
+/// Statements for so many messages at a time, the largest first.
+static INSERTS: LazyLock<[(usize, String); 3]> = LazyLock::new(|| {
+    [64, 8, 1].map(|size| {
+        let row = |at: usize| {
+            let places: Vec<String> = (1..=9).map(|place| format!("${}", at * 9 + place)).collect();
+            format!("({})", places.join(", "))
+        };
+        let rows: Vec<String> = (0..size).map(row).collect();
+        let sql = format!(
+            "INSERT INTO archive (account, at, salt, peer, resource, sent, message, total, stanza) VALUES {}",
+            rows.join(", ")
+        );
+        (size, sql)
+    })
+});
 
 impl DomainStore {
     /// Makes an account that cannot log in before it is given verifiers; an account of this name stays as it is. The row,
@@ -258,7 +286,7 @@ impl DomainStore {
     }
 
     /// Puts messages into an account's archive, in order of time; each that is there already under the same salt within a
-    /// second is known. Returns how many came, and their bytes. What the archive takes is counted anew by
+    /// second is known. Where some came before others, what the archive takes is counted anew by
     /// [`DomainStore::archive_recount`], which whoever ends an import calls.
     ///
     /// # Errors
@@ -267,40 +295,59 @@ impl DomainStore {
         &self,
         account: AccountId,
         messages: Vec<NewArchived>,
-    ) -> Result<(u64, u64)> {
+    ) -> Result<ArchiveImported> {
         self.archive_settled(Some(account)).await?;
         let domain = self.id.0;
         grouped!(self.store, c => {
             let there: Option<(i64,)> = sqlx::query_as("SELECT id FROM accounts WHERE domain = $1 AND id = $2")
                 .bind(domain).bind(account.0).fetch_optional(&mut *c).await?;
-            if there.is_none() {
-                return Ok((0, 0));
-            }
-            let (mut added, mut bytes) = (0, 0);
+            let times = || messages.iter().map(|new| new.id.at);
+            let (Some(_), Some(first), Some(last)) = (there, times().min(), times().max()) else {
+                return Ok(ArchiveImported::default());
+            };
+            let (newest,): (Option<i64>,) = sqlx::query_as("SELECT MAX(at) FROM archive WHERE account = $1")
+                .bind(account.0).fetch_one(&mut *c).await?;
+            // All that may be near any of them, and the sum before the first: asked once, and kept up as they are placed.
+            let near: Vec<(i64, i64, i64)> =
+                sqlx::query_as("SELECT at, salt, total FROM archive WHERE account = $1 AND at >= $2 AND at < $3")
+                    .bind(account.0).bind(first).bind(last.saturating_add(TIMES)).fetch_all(&mut *c).await?;
+            let (base,): (i64,) = sqlx::query_as(BASE).bind(account.0).bind(first).fetch_one(&mut *c).await?;
+            let mut there: BTreeMap<i64, (i64, i64)> =
+                near.into_iter().map(|(at, salt, total)| (at, (salt, total))).collect();
+            let mut done = ArchiveImported::default();
+            let mut rows = Vec::with_capacity(messages.len());
             for new in messages {
-                let near: Vec<(i64, i64)> = sqlx::query_as(
-                    "SELECT at, salt FROM archive WHERE account = $1 AND at >= $2 AND at < $3 ORDER BY at",
-                )
-                .bind(account.0).bind(new.id.at).bind(new.id.at.saturating_add(TIMES)).fetch_all(&mut *c).await?;
-                if near.iter().any(|(_, salt)| *salt == new.id.salt) {
+                let times = new.id.at..new.id.at.saturating_add(TIMES);
+                if there.range(times.clone()).any(|(_, (salt, _))| *salt == new.id.salt) {
                     continue;
                 }
-                let taken: HashSet<i64> = near.into_iter().map(|(at, _)| at).collect();
-                let Some(at) = (new.id.at..new.id.at.saturating_add(TIMES)).find(|at| !taken.contains(at)) else {
+                let Some(at) = times.into_iter().find(|at| !there.contains_key(at)) else {
                     continue;
                 };
                 let size = i64::try_from(new.stanza.len()).unwrap_or(i64::MAX);
-                let (base,): (i64,) = sqlx::query_as(BASE).bind(account.0).bind(at).fetch_one(&mut *c).await?;
-                sqlx::query(
-                    "INSERT INTO archive (account, at, salt, peer, resource, sent, message, total, stanza) \
-                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-                )
-                .bind(account.0).bind(at).bind(new.id.salt).bind(new.peer).bind(new.resource).bind(new.sent)
-                .bind(new.message).bind(base.saturating_add(size)).bind(&new.stanza[..]).execute(&mut *c).await?;
-                added += 1;
-                bytes += size.unsigned_abs();
+                let before = there.range(..at).next_back().map_or(base, |(_, (_, total))| *total);
+                let total = before.saturating_add(size);
+                there.insert(at, (new.id.salt, total));
+                done.added += 1;
+                done.bytes += size.unsigned_abs();
+                done.between |= newest.is_some_and(|newest| at < newest);
+                rows.push((at, new, total));
             }
-            Ok((added, bytes))
+            let mut rest = &rows[..];
+            while !rest.is_empty() {
+                let Some((size, statement)) = INSERTS.iter().find(|(size, _)| *size <= rest.len()) else {
+                    break;
+                };
+                let (now, later) = rest.split_at(*size);
+                rest = later;
+                let mut query = sqlx::query(statement.as_str());
+                for (at, new, total) in now {
+                    query = query.bind(account.0).bind(*at).bind(new.id.salt).bind(new.peer.as_str())
+                        .bind(new.resource.as_str()).bind(new.sent).bind(new.message).bind(*total).bind(&new.stanza[..]);
+                }
+                query.execute(&mut *c).await?;
+            }
+            Ok(done)
         })
     }
 

@@ -21,6 +21,8 @@ use crate::register;
 
 /// Rows of one kind that go together …
 pub(super) const ROWS: usize = 200;
+/// … messages of an archive, which are written with few statements …
+const MESSAGES: usize = 1_000;
 /// … and their bytes.
 pub(super) const BYTES: usize = 1 << 20;
 /// Bytes of an identifier or a node's name.
@@ -39,7 +41,8 @@ pub(super) struct Person {
     private: Vec<PrivateXml>,
     archive: Vec<NewArchived>,
     archive_bytes: usize,
-    archived: bool,
+    /// What its archive takes is to be counted anew.
+    recount: bool,
     /// Nodes of the account, once one was named.
     pub(super) nodes: Option<BTreeMap<String, Node>>,
     /// A node and those of its items that are written next, at once.
@@ -66,7 +69,7 @@ impl Person {
             private: Vec::new(),
             archive: Vec::new(),
             archive_bytes: 0,
-            archived: false,
+            recount: false,
             nodes: None,
             waiting: None,
         }
@@ -101,7 +104,7 @@ impl Importer<'_> {
         self.flush_archive(&mut of).await?;
         self.flush_items(&mut of).await?;
         self.settle_nodes(&mut of).await?;
-        if of.archived {
+        if of.recount {
             self.store.archive_recount(of.account).await?;
         }
         self.credentials(&mut of).await?;
@@ -440,7 +443,7 @@ impl Importer<'_> {
         self.wanted.archive_bytes -= size;
         of.archive_bytes += new.stanza.len();
         of.archive.push(new);
-        if of.archive.len() >= ROWS || of.archive_bytes >= BYTES {
+        if of.archive.len() >= MESSAGES || of.archive_bytes >= BYTES {
             self.flush_archive(of).await?;
         }
         Ok(())
@@ -452,10 +455,12 @@ impl Importer<'_> {
         }
         let batch = std::mem::take(&mut of.archive);
         let given = std::mem::take(&mut of.archive_bytes) as u64;
-        let (added, bytes) = self.store.archive_import(of.account, batch).await?;
-        self.wanted.archive_bytes += given.saturating_sub(bytes);
-        of.archived |= added > 0;
-        self.moved.count("archived messages", added);
+        let count = batch.len() as u64;
+        let came = self.store.archive_import(of.account, batch).await?;
+        self.wanted.archive_bytes += given.saturating_sub(came.bytes);
+        // Those that are known may be of an import that ended before it had counted.
+        of.recount |= came.between || came.added < count;
+        self.moved.count("archived messages", came.added);
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! What comes from another server: nothing twice, everything counted.
 
 use super::*;
-use crate::Imported;
+use crate::{ArchiveImported, Imported};
 
 fn message(at: i64, salt: i64, text: &str) -> NewArchived {
     NewArchived {
@@ -27,11 +27,12 @@ battery! {
             message(20_000_000, 8, "of the same time"),
             message(30_000_000, 7, "whose time is taken"),
         ];
-        let (added, bytes) = d.archive_import(id, batch()).await.expect("imported");
-        assert_eq!((added, bytes), (4, 5 + 7 + 16 + 19));
+        let done = d.archive_import(id, batch()).await.expect("imported");
+        let bytes = 5 + 7 + 16 + 19;
+        assert_eq!(done, ArchiveImported { added: 4, bytes, between: true });
         d.archive_recount(id).await.expect("counted");
         assert_eq!(d.archive_bytes(id).await.expect("read"), bytes + 9 + 8);
-        assert_eq!(d.archive_import(id, batch()).await.expect("again"), (0, 0));
+        assert_eq!(d.archive_import(id, batch()).await.expect("again"), ArchiveImported::default());
         let page = d.archive_page(id, &ArchiveQuery::default()).await.expect("read");
         let texts: Vec<_> = page.iter().map(|m| String::from_utf8_lossy(&m.stanza)).collect();
         assert_eq!(texts, ["older", "the first", "between", "of the same time", "the last", "whose time is taken"]);
@@ -39,7 +40,25 @@ battery! {
         d.archive_add(id, message(40_000_000, 1, "after that")).await.expect("kept");
         assert_eq!(d.archive_trim(10 + 19).await.expect("trimmed"), 5);
         let (_, _, other) = house(&store, "example.net", "bbb").await;
-        assert_eq!(other.archive_import(id, batch()).await.expect("another's"), (0, 0));
+        assert_eq!(other.archive_import(id, batch()).await.expect("another's"), ArchiveImported::default());
+    }
+
+    ext_38_many_messages_come_at_once_and_their_sums_are_right_at_once(store) {
+        let (_, _, d) = house(&store, "example.com", "aaa").await;
+        let id = d.account_add("juliet", &[], NOW).await.expect("added");
+        // More than one statement takes, of every size that there is, and two of each time.
+        let batch = |from: i64| (from..from + 150).map(|n| message(n / 2 * 10_000, n, "four")).collect::<Vec<_>>();
+        for from in [0, 150] {
+            let done = d.archive_import(id, batch(from)).await.expect("imported");
+            assert_eq!(done, ArchiveImported { added: 150, bytes: 600, between: false });
+        }
+        assert_eq!(d.archive_bytes(id).await.expect("read"), 1_200);
+        let page = d.archive_page(id, &ArchiveQuery { limit: 1_000, ..ArchiveQuery::default() }).await.expect("read");
+        let salts: Vec<_> = page.iter().map(|m| m.id.salt).collect();
+        assert_eq!(salts, (0..300).collect::<Vec<_>>());
+        // Cutting goes by the sums of single messages.
+        assert_eq!(d.archive_trim(400).await.expect("trimmed"), 200);
+        assert_eq!(d.archive_import(id, batch(150)).await.expect("again").added, 50, "what was cut comes again");
     }
 
     ext_38_people_are_opened_once_and_messages_wait_once(store) {
