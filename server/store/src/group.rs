@@ -29,6 +29,8 @@ type Run = Box<dyn for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Res
 
 struct Job {
     run: Run,
+    /// It is one statement, which is a transaction by itself.
+    statement: bool,
     answer: oneshot::Sender<Result<Value>>,
 }
 
@@ -53,13 +55,39 @@ impl Group {
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T>> + Send + 'static,
     {
+        self.hand_in(write, false).await
+    }
+
+    /// The same for a write that is one statement: where nothing else waits, it is its own transaction, begun and committed in
+    /// one journey to SQLite's thread instead of three.
+    ///
+    /// # Errors
+    /// As [`Group::run`].
+    pub(crate) async fn run_statement<T, F>(&self, write: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T>> + Send + 'static,
+    {
+        self.hand_in(write, true).await
+    }
+
+    async fn hand_in<T, F>(&self, write: F, statement: bool) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T>> + Send + 'static,
+    {
         let run: Run = Box::new(move |connection| {
             let write = write(connection);
             Box::pin(async move { write.await.map(|value| Box::new(value) as Value) })
         });
         let (answer, answered) = oneshot::channel();
         let gone = || StoreError::Unavailable("it has been closed".into());
-        self.0.send(Job { run, answer }).await.map_err(|_| gone())?;
+        let job = Job {
+            run,
+            statement,
+            answer,
+        };
+        self.0.send(job).await.map_err(|_| gone())?;
         let value = answered.await.map_err(|_| gone())??;
         // Always of this type: the closure above made it.
         value.downcast().map(|value| *value).map_err(|_| gone())
@@ -97,6 +125,16 @@ async fn work(pool: SqlitePool, mut jobs: mpsc::Receiver<Job>) {
     }
 }
 
+/// What has arrived meanwhile, as far as it goes into the transaction.
+fn take_in(waiting: &mut VecDeque<Job>, jobs: &mut mpsc::Receiver<Job>, done: usize) {
+    while waiting.len() + done < TOGETHER {
+        match jobs.try_recv() {
+            Ok(job) => waiting.push_back(job),
+            Err(_) => break,
+        }
+    }
+}
+
 /// Runs what waits, and what arrives meanwhile, in one transaction. With an error nothing of it was committed.
 async fn commit(
     pool: &SqlitePool,
@@ -105,15 +143,18 @@ async fn commit(
     done: &mut Vec<(oneshot::Sender<Result<Value>>, Result<Value>)>,
 ) -> Result<()> {
     let mut connection = pool.acquire().await?;
+    take_in(waiting, jobs, done.len());
+    if waiting.len() == 1
+        && let Some(job) = waiting.pop_front_if(|job| job.statement)
+    {
+        let result = carefully(job.run, &mut connection).await;
+        done.push((job.answer, result));
+        return Ok(());
+    }
     let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
     loop {
-        while waiting.len() + done.len() < TOGETHER {
-            match jobs.try_recv() {
-                Ok(job) => waiting.push_back(job),
-                Err(_) => break,
-            }
-        }
-        let Some(Job { run, answer }) = waiting.pop_front() else {
+        take_in(waiting, jobs, done.len());
+        let Some(Job { run, answer, .. }) = waiting.pop_front() else {
             break;
         };
         // A lone write needs no savepoint: if it fails, there is nothing else to keep.

@@ -90,6 +90,40 @@ struct Stored {
     total: i64,
 }
 
+impl Stored {
+    fn of(row: &Row) -> Self {
+        Self {
+            domain: row.domain,
+            account: row.account,
+            id: row.new.id,
+            peer: row.new.peer.as_str().into(),
+            resource: row.new.resource.as_str().into(),
+            sent: row.new.sent,
+            message: row.new.message,
+            stanza: row.new.stanza.clone(),
+            total: row.size,
+        }
+    }
+}
+
+/// What this process has appended to the log, by the log's rows: as long as a row is there it need not be read back.
+pub(super) type Recent = HashMap<i64, Vec<Row>>;
+
+/// How a row of the log begins that begins with this message. Numbers of rows come again when the log was empty; the message's
+/// name, which is random, does not.
+fn head(first: &Row) -> Vec<u8> {
+    let mut head = vec![FORMAT];
+    for number in [
+        first.domain,
+        first.account,
+        first.new.id.at,
+        first.new.id.salt,
+    ] {
+        head.put_i64_le(number);
+    }
+    head
+}
+
 /// Messages as a row of the log. One stanza that goes into two archives is written once.
 pub(super) fn pack(rows: &[Row]) -> Vec<u8> {
     let bytes = rows.iter().map(|row| row.new.stanza.len() + 120).sum();
@@ -176,39 +210,49 @@ fn text(from: &mut Bytes) -> Option<Arc<str>> {
     std::str::from_utf8(&bytes).ok().map(Arc::from)
 }
 
-/// Appends a row.
-pub(super) async fn append(c: &mut SqliteConnection, packed: Vec<u8>) -> Result<()> {
-    sqlx::query("INSERT INTO archive_waiting (rows) VALUES ($1)")
+/// Appends a row; which.
+pub(super) async fn append(c: &mut SqliteConnection, packed: Vec<u8>) -> Result<i64> {
+    let done = sqlx::query("INSERT INTO archive_waiting (rows) VALUES ($1)")
         .bind(packed)
         .execute(c)
         .await?;
-    Ok(())
+    Ok(done.last_insert_rowid())
 }
 
-/// Puts the oldest of the log into the table; whether there is more.
-pub(super) async fn put_away(c: &mut SqliteConnection) -> Result<bool> {
-    let sizes: Vec<(i64, i64)> =
-        sqlx::query_as("SELECT id, LENGTH(rows) FROM archive_waiting ORDER BY id LIMIT 4096")
-            .fetch_all(&mut *c)
-            .await?;
+/// Puts the oldest of the log into the table; whether there is more. What is in the log is what counts: another process may have
+/// put away what this one has appended.
+pub(super) async fn put_away(c: &mut SqliteConnection, recent: &Recent) -> Result<bool> {
+    // As long as what `head` makes.
+    let there: Vec<(i64, i64, Vec<u8>)> = sqlx::query_as(
+        "SELECT id, LENGTH(rows), SUBSTR(rows, 1, 33) FROM archive_waiting ORDER BY id LIMIT 4096",
+    )
+    .fetch_all(&mut *c)
+    .await?;
     let mut room = AT_ONCE;
-    let now = sizes.iter().take_while(|(_, size)| {
+    let now = there.iter().take_while(|(_, size, _)| {
         let more = room > 0;
         room -= size;
         more
     });
-    let Some((up_to, _)) = now.last() else {
+    let (mut rows, mut up_to) = (Vec::new(), None);
+    for (id, _, begins) in now {
+        up_to = Some(*id);
+        let known = recent.get(id);
+        match known.filter(|rows| rows.first().is_some_and(|first| head(first) == *begins)) {
+            Some(known) => rows.extend(known.iter().map(Stored::of)),
+            None => {
+                let (packed,): (Vec<u8>,) =
+                    sqlx::query_as("SELECT rows FROM archive_waiting WHERE id = $1")
+                        .bind(id)
+                        .fetch_one(&mut *c)
+                        .await?;
+                unpack(packed.into(), &mut rows)?;
+            }
+        }
+    }
+    let Some(up_to) = up_to else {
         return Ok(false);
     };
-    let packed: Vec<(Vec<u8>,)> =
-        sqlx::query_as("SELECT rows FROM archive_waiting WHERE id <= $1 ORDER BY id")
-            .bind(up_to)
-            .fetch_all(&mut *c)
-            .await?;
-    let mut rows = Vec::new();
-    for (packed,) in packed {
-        unpack(packed.into(), &mut rows)?;
-    }
     rows.sort_by_key(|row| (row.account, row.id.at));
     let totals = totals(c, &rows).await?;
     rows.retain(|row| totals.contains_key(&(row.domain, row.account)));
@@ -227,7 +271,7 @@ pub(super) async fn put_away(c: &mut SqliteConnection) -> Result<bool> {
         .bind(up_to)
         .execute(c)
         .await?;
-    Ok(sizes.last().is_some_and(|(last, _)| last > up_to))
+    Ok(there.last().is_some_and(|(last, ..)| *last > up_to))
 }
 
 /// What the archives of the rows' accounts took so far, by domain and account; an account that is gone is not among them.
@@ -374,6 +418,13 @@ mod tests {
         let shared = packed.windows(3).filter(|bytes| bytes == b"one").count();
         assert_eq!(shared, 1);
         unpack(pack(&[]).into(), &mut found).expect("nothing");
+    }
+
+    #[test]
+    fn a_row_of_the_log_begins_as_its_first_message() {
+        let rows = [row(1, 1, b"one"), row(2, 2, b"two")];
+        let (packed, head) = (pack(&rows), head(&rows[0]));
+        assert_eq!((packed[..head.len()].to_vec(), head.len()), (head, 33));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use sqlx::{PgPool, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
-use super::log::{self, Waiting};
+use super::log::{self, Recent, Waiting};
 use super::{ArchiveId, NewArchived};
 use crate::error::{Result, StoreError};
 use crate::group::Group;
@@ -25,8 +25,9 @@ use crate::{AccountId, DomainId};
 const TOGETHER: usize = 512;
 /// Messages that may wait in line; more of them wait for a place.
 const WAITING: usize = 4_096;
-/// Messages that may be in the log: what is put away together takes the writing connection for so long.
-const LOGGED: usize = 4_096;
+/// Messages that may be in the log: what is put away together takes the writing connection for so long, and whoever looks for the
+/// newest waits for it. The more there are, the more of them share a page.
+const LOGGED: usize = 8_192;
 /// Bytes of them.
 const LOGGED_BYTES: usize = 4 << 20;
 /// How long the log may have something in it that nobody asks for.
@@ -174,6 +175,7 @@ fn tell(answers: Vec<Answer>, result: &Result<()>) {
 async fn logged(group: Group, waiting: Arc<Waiting>, mut jobs: mpsc::Receiver<Job>) {
     let mut batch = Vec::with_capacity(64);
     let (mut count, mut bytes) = (0, 0);
+    let mut recent = Recent::new();
     // The process before this one may have left something.
     let mut some = true;
     let mut due = std::pin::pin!(sleep_until(Instant::now() + SOON));
@@ -191,20 +193,21 @@ async fn logged(group: Group, waiting: Arc<Waiting>, mut jobs: mpsc::Receiver<Jo
             let packed = log::pack(&rows);
             let size = packed.len();
             let kept = group
-                .run(move |c: &mut SqliteConnection| Box::pin(log::append(c, packed)))
+                .run_statement(move |c: &mut SqliteConnection| Box::pin(log::append(c, packed)))
                 .await;
-            if kept.is_ok() {
+            if let Ok(id) = &kept {
                 (count, bytes) = (count + ids.len(), bytes + size);
+                recent.insert(*id, rows);
                 waiting.note(ids);
                 if !some {
                     some = true;
                     due.as_mut().reset(Instant::now() + SOON);
                 }
             }
-            tell(answers, &kept);
+            tell(answers, &kept.map(drop));
         }
         if late || !settle.is_empty() || count >= LOGGED || bytes >= LOGGED_BYTES {
-            let settled = put_away(&group).await;
+            let settled = put_away(&group, std::mem::take(&mut recent)).await;
             // What fails is tried again when as much more has come, and after a while.
             (count, bytes) = (0, 0);
             match &settled {
@@ -222,12 +225,20 @@ async fn logged(group: Group, waiting: Arc<Waiting>, mut jobs: mpsc::Receiver<Jo
     }
 }
 
-async fn put_away(group: &Group) -> Result<()> {
-    while group
-        .run(|c: &mut SqliteConnection| Box::pin(log::put_away(c)))
-        .await?
-    {}
-    Ok(())
+/// What cannot be put away is read from the log the next time.
+async fn put_away(group: &Group, recent: Recent) -> Result<()> {
+    let recent = Arc::new(recent);
+    loop {
+        let recent = recent.clone();
+        let more = group
+            .run(move |c: &mut SqliteConnection| {
+                Box::pin(async move { log::put_away(c, &recent).await })
+            })
+            .await?;
+        if !more {
+            return Ok(());
+        }
+    }
 }
 
 /// PostgreSQL: where it belongs at once.

@@ -228,17 +228,40 @@ fn what_a_killed_process_left_in_sqlite_s_log_is_found_by_the_next() {
 }
 
 #[test]
+fn what_another_process_has_put_away_does_not_come_again() {
+    on_sqlite(async |dir| {
+        let store = fresh_sqlite(&dir).await;
+        let (_, row, d) = house(&store, "example.com", "aaa").await;
+        let a = d.account_add("juliet", &[], NOW).await.expect("added");
+        let keep = async |d: &DomainStore, at| {
+            let kept = d.archive_add(a, message(at, "romeo@example.net"));
+            kept.await.expect("kept");
+        };
+        keep(&d, 1).await;
+        let other = fresh_sqlite(&dir).await;
+        let o = other.domain(row.id, &row.name);
+        assert_eq!(times(&o, a, ArchiveQuery::default()).await, [1]);
+        // The log was empty: its rows have the same numbers again.
+        keep(&o, 2).await;
+        keep(&d, 3).await;
+        assert_eq!(times(&d, a, ArchiveQuery::default()).await, [1, 2, 3]);
+        assert_eq!(times(&o, a, ArchiveQuery::default()).await, [1, 2, 3]);
+        assert_eq!(together::count(&store, "archive").await, 3);
+    });
+}
+
+#[test]
 fn sqlite_s_log_is_put_away_when_it_is_much() {
     on_sqlite(async |dir| {
         let store = fresh_sqlite(&dir).await;
         let (_, _, d) = house(&store, "example.com", "aaa").await;
         let a = d.account_add("juliet", &[], NOW).await.expect("added");
-        let messages = (1..=5_000).map(|at| (a, message(at, "x@example.org")));
-        assert_eq!(keep(&d, messages).await, 5_000);
-        assert!(together::count(&store, "archive").await >= 4_096);
+        let messages = (1..=10_000).map(|at| (a, message(at, "x@example.org")));
+        assert_eq!(keep(&d, messages).await, 10_000);
+        assert!(together::count(&store, "archive").await >= 8_192);
         let log = together::count(&store, "archive_waiting").await;
-        assert!((1..1_000).contains(&log), "{log}");
-        assert_eq!(d.archive_bytes(a).await.expect("read"), 500_000);
+        assert!((1..2_000).contains(&log), "{log}");
+        assert_eq!(d.archive_bytes(a).await.expect("read"), 1_000_000);
     });
 }
 
