@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dna::{Fault, Proven, Refusal, Security, Target};
+use futures_util::stream::{self, StreamExt as _};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use xmpp::jid::DomainName;
@@ -22,6 +23,8 @@ const KEPT: usize = 10;
 const SHOWN: usize = 4;
 /// Pairs that may wait to be written.
 const PENDING: usize = 2_000;
+/// Pairs that are written beside each other.
+const TOGETHER: usize = 64;
 /// How long attempts are collected before they are written.
 const COLLECT: Duration = Duration::from_millis(500);
 
@@ -304,14 +307,19 @@ async fn write_later(federation: Arc<Federation>) {
         pending.writing = false;
         std::mem::take(&mut pending.pairs)
     };
-    for ((local, remote), fresh) in pairs {
-        let Some(domain) = federation.parts.tenancy.get(local.as_str()) else {
-            continue;
+    let federation = &federation;
+    let each = |((local, remote), fresh)| async move {
+        let Some(domain) = federation.parts.tenancy.get(DomainName::as_str(&local)) else {
+            return;
         };
         if let Err(error) = write(&domain.hosted.store, &remote, fresh).await {
             tracing::warn!(domain = %local, peer = %remote, %error, "what happened with a peer could not be kept");
         }
-    }
+    };
+    // Beside each other, so that they share commits.
+    stream::iter(pairs)
+        .for_each_concurrent(TOGETHER, each)
+        .await;
 }
 
 async fn write(

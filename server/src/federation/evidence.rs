@@ -140,14 +140,14 @@ impl Gatherer {
         }
     }
 
-    /// Looks up what a judgement without dialback needs, and no more. `address` is the other end's.
+    /// Looks up what a judgement without dialback needs, and no more; that judgement. `address` is the other end's.
     async fn complete(
         &self,
         claim: &Claim,
         evidence: &mut Evidence,
         policy: &Policy,
         address: IpAddr,
-    ) {
+    ) -> Verdict {
         self.add_tlsa(evidence).await;
         let mut verdict = dna::judge(claim, evidence, policy, now());
         if verdict.is_open() && evidence.chain.is_some() {
@@ -166,7 +166,11 @@ impl Gatherer {
         {
             let anchors = evidence.pinned.as_ref().unwrap_or(&evidence.anchors);
             evidence.revocation = self.revocation(chain, anchors).await;
+            if evidence.revocation.is_some() {
+                verdict = dna::judge(claim, evidence, policy, now());
+            }
         }
+        verdict
     }
 
     /// What the DNS says about the certificate where a stream of ours leads.
@@ -513,12 +517,17 @@ impl Federation {
         let domain = self.parts.tenancy.get(basis.local.as_str())?;
         let (claim, mut evidence) = self.at_hand(&domain, basis);
         let policy = policy(&domain);
-        self.gatherer
+        let mut verdict = self
+            .gatherer
             .complete(&claim, &mut evidence, &policy, basis.address)
             .await;
-        evidence.dialback = dialback;
+        // To judge is to verify the chain's signatures: twice only where there is something new.
+        if dialback.is_some() {
+            evidence.dialback = dialback;
+            verdict = dna::judge(&claim, &evidence, &policy, now());
+        }
         Some(Ruling {
-            verdict: dna::judge(&claim, &evidence, &policy, now()),
+            verdict,
             under: domain,
         })
     }

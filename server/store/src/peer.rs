@@ -37,6 +37,12 @@ impl DomainStore {
     pub async fn peer_set(&self, peer: &str, attempts: &str, now: Timestamp) -> Result<()> {
         let (domain, peer, attempts) = (self.id.0, peer.to_owned(), attempts.to_owned());
         grouped!(self.store, c => {
+            // Most are known, and make none too many.
+            let known = sqlx::query("UPDATE peers SET attempts = $3, updated = $4 WHERE domain = $1 AND peer = $2")
+                .bind(domain).bind(&peer).bind(&attempts).bind(now.0).execute(&mut *c).await?;
+            if known.rows_affected() > 0 {
+                return Ok(());
+            }
             sqlx::query(
                 "INSERT INTO peers (domain, peer, attempts, updated) VALUES ($1, $2, $3, $4) \
                  ON CONFLICT (domain, peer) DO UPDATE SET attempts = excluded.attempts, updated = excluded.updated",

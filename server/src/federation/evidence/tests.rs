@@ -128,8 +128,7 @@ async fn judge(
         ..Evidence::none(Arc::new(Anchors::default()))
     };
     let from = from.parse().expect("an address");
-    gatherer.complete(&claim, &mut evidence, policy, from).await;
-    let verdict = dna::judge(&claim, &evidence, policy, now());
+    let verdict = gatherer.complete(&claim, &mut evidence, policy, from).await;
     match verdict.proven() {
         Some(proven) => proven.by().name().to_owned(),
         None => verdict
