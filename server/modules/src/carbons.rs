@@ -5,9 +5,9 @@
 //! a copy is ever told to whoever wrote the message (8.3): a client's error about a copy is addressed to its own account,
 //! where errors end. Refuses: copies that others made (14), private messages, and group chat.
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex};
 
+use ahash::RandomState;
 use async_trait::async_trait;
 use xmpp::element::Element;
 use xmpp::jid::{BareJid, Jid};
@@ -18,7 +18,7 @@ use crate::content::{Content, is_mediated_invitation};
 use crate::context::{Context, Hosted, Refusal};
 use crate::hooks::is_on;
 use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Spec};
-use crate::memory::{Aging, Modules, lock};
+use crate::memory::{Aging, Modules, SHARDS, Sharded, lock};
 use crate::module::{Answer, Ask, Module};
 use crate::passage::{Direction, Glance, Passage, Taken};
 use crate::switchboard::{SessionUpdate, Switchboard};
@@ -168,6 +168,7 @@ fn copy(cx: &Context<'_>, glance: &Glance<'_>, taken: &Taken) {
     let error = glance.message.type_() == StanzaType::Error;
     let mut due = !error;
     let mut body = Vec::new();
+    let mut account = None;
     cx.switchboard
         .copies(glance.account(), &mut |session, priority| {
             // Neither who sent it, nor who got it or was meant to.
@@ -184,9 +185,10 @@ fn copy(cx: &Context<'_>, glance: &Glance<'_>, taken: &Taken) {
                 let name = if sent { "sent" } else { "received" };
                 body = forwarded(name, &glance.for_own_sessions());
             }
-            let (type_, account) = (glance.message.type_(), Jid::from(session.bare()));
+            let account = account.get_or_insert_with(|| Jid::from(session.bare()));
+            let type_ = glance.message.type_();
             Some(Stanza::message_written(
-                type_, &account, session, None, &body,
+                type_, account, session, None, &body,
             ))
         });
     if !body.is_empty() && !error {
@@ -249,7 +251,7 @@ fn forwarded(name: &str, message: &Stanza) -> Vec<u8> {
 #[derive(Debug)]
 pub(crate) struct Copied {
     hasher: RandomState,
-    accounts: Aging<BareJid, Arc<Mutex<Last>>>,
+    accounts: Sharded<Aging<BareJid, Arc<Mutex<Last>>>>,
 }
 
 /// Messages remembered of an account.
@@ -267,7 +269,7 @@ impl Default for Copied {
     fn default() -> Self {
         Self {
             hasher: RandomState::new(),
-            accounts: Aging::new(ACCOUNTS),
+            accounts: Sharded::with(|| Aging::new(ACCOUNTS / SHARDS)),
         }
     }
 }
@@ -285,9 +287,10 @@ impl Copied {
         let Some(name) = self.name(glance, glance.direction) else {
             return;
         };
-        let last = self.accounts.get(glance.account()).unwrap_or_else(|| {
+        let accounts = self.accounts.of(glance.account());
+        let last = accounts.get(glance.account()).unwrap_or_else(|| {
             let last = Arc::<Mutex<Last>>::default();
-            self.accounts.insert(glance.bare(), last.clone(), 1);
+            accounts.insert(glance.bare(), last.clone(), 1);
             last
         });
         let mut last = lock(&last);
@@ -309,7 +312,8 @@ impl Copied {
         let Some(name) = self.name(error, answered) else {
             return false;
         };
-        let last = self.accounts.get(error.account());
+        let accounts = self.accounts.of(error.account());
+        let last = accounts.get(error.account());
         last.is_some_and(|last| lock(&last).seen.contains(&name))
     }
 }

@@ -7,7 +7,7 @@
 mod cache;
 
 use async_trait::async_trait;
-use xmpp::element::Element;
+use xmpp::element::{Element, escape_into};
 use xmpp::jid::{BareJid, Jid};
 use xmpp::ns;
 use xmpp::stanza::{Condition, Stanza, StanzaType};
@@ -67,6 +67,12 @@ impl Module for RosterModule {
         if session.is_none() && !granted {
             return Err(Condition::Forbidden.into());
         }
+        // What asks for the roster is written like this nearly always: nothing need be made of it.
+        let tag = ask.iq.child_tag("query", ns::ROSTER);
+        if let Some(tag) = tag.filter(|tag| tag.empty && ask.iq.type_() == StanzaType::Get) {
+            let ver = tag.attr("ver");
+            return get(cx, ask.account, session, ask.iq, ver.as_deref()).await;
+        }
         let payload = ask
             .iq
             .payload()
@@ -77,7 +83,10 @@ impl Module for RosterModule {
         if ask.iq.type_() == StanzaType::Set {
             set(cx, ask.account, ask.iq, query).await
         } else {
-            get(cx, ask.account, session, ask.iq, query).await
+            if query.children().next().is_some() {
+                return Err(Condition::BadRequest.into());
+            }
+            get(cx, ask.account, session, ask.iq, query.get_attr("ver")).await
         }
     }
 }
@@ -110,15 +119,12 @@ async fn get(
     account: &BareJid,
     session: Option<&Jid>,
     iq: &Stanza,
-    query: &Element,
+    ver: Option<&str>,
 ) -> Result<Answer, Refusal> {
-    if query.children().next().is_some() {
-        return Err(Condition::BadRequest.into());
-    }
     // Pushes of other changes must not come between the result and the session's being interested.
     let _turn = cx.modules.turn(account).await;
     let roster = cx.roster(account).await?.ok_or(Condition::ItemNotFound)?;
-    let known = query.get_attr("ver").filter(|ver| !ver.is_empty());
+    let known = ver.filter(|ver| !ver.is_empty());
     // Whoever has no session gets no pushes in order, and so the whole.
     let known = known.filter(|_| session.is_some());
     let known = known.and_then(|ver| version_known(&roster, ver));
@@ -327,7 +333,7 @@ fn push_stanza(version: i64, jid: &BareJid, item: Option<&RosterItem>) -> Option
         Some(item) => write_item(&mut out, item),
         None => {
             out.extend_from_slice(b"<item jid='");
-            escape(&mut out, jid.as_str());
+            escape_into(&mut out, jid.as_str());
             out.extend_from_slice(b"' subscription='remove'/>");
         }
     }
@@ -356,10 +362,10 @@ fn open_query(out: &mut Vec<u8>, version: i64) {
 
 fn write_item(out: &mut Vec<u8>, item: &RosterItem) {
     out.extend_from_slice(b"<item jid='");
-    escape(out, item.jid.as_str());
+    escape_into(out, item.jid.as_str());
     if !item.name.is_empty() {
         out.extend_from_slice(b"' name='");
-        escape(out, &item.name);
+        escape_into(out, &item.name);
     }
     out.extend_from_slice(b"' subscription='");
     out.extend_from_slice(item.subscription.as_str().as_bytes());
@@ -376,27 +382,10 @@ fn write_item(out: &mut Vec<u8>, item: &RosterItem) {
     out.extend_from_slice(b"'>");
     for group in &item.groups {
         out.extend_from_slice(b"<group>");
-        escape(out, group);
+        escape_into(out, group);
         out.extend_from_slice(b"</group>");
     }
     out.extend_from_slice(b"</item>");
-}
-
-/// As attribute value in single quotes or as text.
-fn escape(out: &mut Vec<u8>, text: &str) {
-    for &byte in text.as_bytes() {
-        match byte {
-            b'&' => out.extend_from_slice(b"&amp;"),
-            b'<' => out.extend_from_slice(b"&lt;"),
-            b'>' => out.extend_from_slice(b"&gt;"),
-            b'\'' => out.extend_from_slice(b"&apos;"),
-            // Kept as they are, they would be read as spaces (XML 1.0 3.3.3).
-            b'\t' => out.extend_from_slice(b"&#9;"),
-            b'\n' => out.extend_from_slice(b"&#10;"),
-            b'\r' => out.extend_from_slice(b"&#13;"),
-            _ => out.push(byte),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ async fn im_01_all_items_with_everything() {
     house.item("alice", "bob@one.example", "to").await;
     let alice = house.bind("alice@one.example/phone");
     house
-        .iq(&alice, "set", None, &set("<item jid='zoe@peer.example' name='Z &amp; &apos;o&#10;e'><group>A&lt;</group><group>B</group></item>"))
+        .iq(&alice, "set", None, &set("<item jid='zoe@peer.example' name='Z &amp; &apos;o&#xA;e'><group>A&lt;</group><group>B</group></item>"))
         .await;
     house.take(&alice);
     house
@@ -41,7 +41,7 @@ async fn im_01_all_items_with_everything() {
         &alice,
         "<iq from='alice@one.example' to='alice@one.example/phone' type='result' id='q'><query xmlns='jabber:iq:roster' ver='1767225600000003'>\
          <item jid='bob@one.example' subscription='to'/>\
-         <item jid='zoe@peer.example' name='Z &amp; &apos;o&#10;e' subscription='both'><group>A&lt;</group><group>B</group></item>\
+         <item jid='zoe@peer.example' name='Z &amp; &apos;o&#xA;e' subscription='both'><group>A&lt;</group><group>B</group></item>\
          </query></iq>",
     );
 }
@@ -285,7 +285,7 @@ async fn im_07_removal_of_a_local_contact_changes_both_rosters() {
 #[tokio::test]
 async fn im_08_the_stream_feature_is_offered() {
     let house = House::new().await;
-    let features = crate::hooks::stream_features(house.context("one.example").hosted);
+    let features = house.context("one.example").hosted.stream_features();
     let names: Vec<_> = features.iter().map(|f| (f.name(), f.ns())).collect();
     assert_eq!(
         names[..2],
