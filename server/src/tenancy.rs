@@ -44,7 +44,7 @@ static COMPONENT: Service = Service {
 };
 
 /// Rows read at once at the start.
-const PAGE: u32 = 1_000;
+const PAGE: u32 = 200;
 
 /// A hosted domain.
 #[derive(Debug)]

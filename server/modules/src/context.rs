@@ -5,9 +5,10 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use store::{DomainStore, StoreError};
+use xmpp::element::Element;
 use xmpp::jid::{BareJid, DomainName, Jid};
 use xmpp::stanza::{Condition, Stanza, StanzaError, StanzaType};
 use xmpp::timestamp::Timestamp;
@@ -35,6 +36,9 @@ pub struct Hosted {
     hooks: Hooks,
     /// Strangers whom its owner keeps away.
     pub(crate) kept_away: Arc<BlockList>,
+    /// What every stream is told after authentication: made for the first, since the hash in it is of the whole of the domain's
+    /// answer to discovery, and gone with this value when control changes the domain.
+    stream_features: Arc<OnceLock<Arc<[Element]>>>,
 }
 
 impl Hosted {
@@ -55,6 +59,7 @@ impl Hosted {
             on,
             hooks: on.hooks(),
             kept_away,
+            stream_features: Arc::default(),
         }
     }
 
@@ -63,8 +68,15 @@ impl Hosted {
     pub fn as_service(&self, name: DomainName) -> Self {
         Self {
             domain: name,
+            stream_features: Arc::default(),
             ..self.clone()
         }
+    }
+
+    /// Informative stream features of the domain after authentication (RFC 6121 2.6.1, 3.4; XEP-0115 6.3).
+    pub fn stream_features(&self) -> Arc<[Element]> {
+        let made = || crate::hooks::stream_features(self).into();
+        self.stream_features.get_or_init(made).clone()
     }
 
     /// Whether its accounts may block others.
@@ -352,11 +364,9 @@ impl<'a> Context<'a> {
 
     /// Hands a stanza to a session that is known to want it: straight into its queue if it is one of ours.
     pub fn hand(&self, stanza: Stanza) {
-        let Some(to) = stanza.to().filter(|to| to.resource().is_some()) else {
-            return self.send(stanza);
-        };
+        let one = stanza.to().is_some_and(|to| to.resource().is_some());
         // A session that has ended meanwhile is left to the rules of delivery, like anybody elsewhere.
-        if !self.switchboard.deliver(&to.clone(), stanza.clone()) {
+        if !(one && self.switchboard.offer(&stanza)) {
             self.send(stanza);
         }
     }

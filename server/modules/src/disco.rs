@@ -66,9 +66,11 @@ impl Module for Disco {
             let ver = node
                 .strip_prefix(NODE)
                 .and_then(|rest| rest.strip_prefix('#'));
+            let told = cx.hosted.stream_features();
+            let hash = told.iter().find(|feature| feature.is("c", ns::CAPS));
             query_ns == ns::DISCO_INFO
                 && ver.is_some()
-                && ver == verification(&of_domain(cx.hosted)).as_deref()
+                && ver == hash.and_then(|hash| hash.get_attr("ver"))
         };
         let on = |name| modules_of(cx.hosted).any(|m| m.info().name == name);
         match node.as_deref() {
@@ -257,7 +259,7 @@ mod tests {
         let mut house = House::new().await;
         let alice = house.bind("alice@one.example/phone");
         let ver = |house: &House| {
-            let features = hooks::stream_features(house.context("one.example").hosted);
+            let features = house.context("one.example").hosted.stream_features();
             let caps = features
                 .iter()
                 .find(|f| f.is("c", ns::CAPS))

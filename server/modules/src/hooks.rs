@@ -36,6 +36,10 @@
 //! Presence to the domain itself, other results and errors of iq to the domain or a bare JID are ignored by the router. Requests
 //! that a component answers in the domain's place ([`crate::grants`]) reach no module.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use ahash::RandomState;
 use store::{DomainStore, DueBlockList, Store, StoreError};
 use xmpp::element::Element;
 use xmpp::jid::{BareJid, Jid};
@@ -266,7 +270,7 @@ pub async fn message_passed(cx: &Context<'_>, passage: &mut Passage, taken: &Tak
     message_taken(cx, &passage.glance(), taken);
     let mut done = true;
     if passage.is_kept() {
-        for module in with(cx.hosted, Hooks::MESSAGE_PASSAGE) {
+        for module in with(cx.hosted, Hooks::MESSAGE_PASSED) {
             if let Err(error) = module.message_passed(cx, passage).await
                 && std::mem::replace(&mut done, false)
             {
@@ -532,8 +536,8 @@ pub async fn iq_stopped(cx: &Context<'_>, iq: &Stanza) -> bool {
     stopped
 }
 
-/// Informative stream features of the domain after authentication (RFC 6121 2.6.1, 3.4; XEP-0115 6.3).
-pub fn stream_features(hosted: &Hosted) -> Vec<Element> {
+/// What [`Hosted::stream_features`] keeps.
+pub(crate) fn stream_features(hosted: &Hosted) -> Vec<Element> {
     modules_of(hosted)
         .flat_map(|m| m.info().stream_features)
         .map(|(name, ns)| Element::new(*name, *ns))
@@ -620,12 +624,23 @@ fn with(hosted: &Hosted, hook: Hooks) -> impl Iterator<Item = &'static dyn Modul
 
 /// The module whose payload this is.
 fn door(hosted: &Hosted, iq: &Stanza) -> Option<(&'static dyn Module, &'static IqDoor)> {
+    /// By namespace and name: which of [`ALL`] it belongs to, first those that come first there.
+    type Doors = HashMap<(&'static str, &'static str), Vec<(usize, &'static IqDoor)>, RandomState>;
+    static DOORS: LazyLock<Doors> = LazyLock::new(|| {
+        let mut all = Doors::default();
+        for (at, module) in ALL.iter().enumerate() {
+            for door in module.info().iq {
+                all.entry((door.ns, door.name))
+                    .or_default()
+                    .push((at, door));
+            }
+        }
+        all
+    });
     let (name, ns) = iq.first_child()?;
-    ALL.iter().find_map(|module| {
-        let mut doors = module.info().iq.iter();
-        let door = doors.find(|d| d.ns == ns && d.name == name)?;
-        works(&hosted.settings, *module).then_some((*module, door))
-    })
+    let mut doors = DOORS.get(&(ns, name))?.iter();
+    let (at, door) = doors.find(|(at, _)| hosted.on.has(*at))?;
+    Some((*ALL.get(*at)?, door))
 }
 
 /// Whether the request's type means something to its payload, and whoever asks is of the kind that is answered.

@@ -129,7 +129,7 @@ impl Hooks {
     pub const ACCOUNT_REMOVED: Self = Self(1 << 5);
     /// Strangers may be kept away (wherever the hooks ask).
     pub const SCREENING: Self = Self(1 << 6);
-    /// [`crate::Module::message_passing`] and [`crate::Module::message_passed`]
+    /// [`crate::Module::message_passing`] and [`crate::Module::message_taken`]
     pub const MESSAGE_PASSAGE: Self = Self(1 << 7);
     /// [`crate::Module::iq_answered`]
     pub const IQ_ANSWERED: Self = Self(1 << 8);
@@ -146,6 +146,8 @@ impl Hooks {
     pub const VCARDS: Self = Self(1 << 13);
     /// [`crate::Module::server_message`]
     pub const SERVER_MESSAGE: Self = Self(1 << 14);
+    /// [`crate::Module::message_passed`]
+    pub const MESSAGE_PASSED: Self = Self(1 << 15);
 
     /// Each of them, in the order of their bits.
     const EACH: [Self; Self::COUNT] = [
@@ -164,10 +166,11 @@ impl Hooks {
         Self::BOOKMARKS,
         Self::VCARDS,
         Self::SERVER_MESSAGE,
+        Self::MESSAGE_PASSED,
     ];
 
     /// How many there are.
-    pub(crate) const COUNT: usize = 15;
+    pub(crate) const COUNT: usize = 16;
 
     /// One of them, by its [`Hooks::index`].
     pub(crate) const fn nth(index: usize) -> Self {

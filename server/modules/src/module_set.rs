@@ -41,6 +41,11 @@ impl ModuleSet {
         Self(self.0 & AT[hook.index()].0)
     }
 
+    /// Whether the one at this place of [`ALL`] is in it.
+    pub(crate) const fn has(self, at: usize) -> bool {
+        at < ALL.len() && self.0 & (1 << at) != 0
+    }
+
     pub(crate) fn iter(self) -> impl Iterator<Item = &'static dyn Module> {
         let mut rest = self.0;
         std::iter::from_fn(move || {

@@ -54,6 +54,12 @@ pub trait Switchboard: Send + Sync {
     /// Puts a stanza into the queue of one session; false if there is none, or if its queue is full.
     fn deliver(&self, session: &Jid, stanza: Stanza) -> bool;
 
+    /// Puts a stanza into the queue of the session that it is for, as [`Switchboard::deliver`] does. For those who make many.
+    fn offer(&self, stanza: &Stanza) -> bool {
+        let to = stanza.to().cloned();
+        to.is_some_and(|to| self.deliver(&to, stanza.clone()))
+    }
+
     /// Puts a stanza into the queue of every available session of an account. What presence broadcasts are made of: a
     /// switchboard that can do it in one look should.
     fn deliver_available(&self, account: &BareJid, stanza: &Stanza) {

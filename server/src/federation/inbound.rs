@@ -468,7 +468,7 @@ async fn host(
         plain: false,
         hashes: Vec::new(),
         fake_secret: Arc::from([]),
-        features: Vec::new(),
+        features: [].into(),
         max_bytes: limits.stanza_bytes,
         external: Vec::new(),
         idle_seconds: limits.patience.idle_seconds(),

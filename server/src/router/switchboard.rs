@@ -76,6 +76,11 @@ impl Switchboard for Router {
             .is_some_and(|session| self.hand(&session, &stanza))
     }
 
+    fn offer(&self, stanza: &Stanza) -> bool {
+        let session = stanza.to().and_then(|to| self.sessions.get(to));
+        session.is_some_and(|session| self.hand(&session, stanza))
+    }
+
     fn copies(&self, account: &str, copy: &mut dyn FnMut(&Jid, Option<i8>) -> Option<Stanza>) {
         self.sessions.with(account, |sessions| {
             for session in sessions.iter().filter(|s| s.carbons()) {

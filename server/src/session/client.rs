@@ -136,7 +136,7 @@ impl ClientDoor {
             hashes: domain.hashes.clone(),
             fake_secret: self.fake_secret.clone(),
             max_bytes: self.limits.stanza_bytes,
-            features: modules::hooks::stream_features(&domain.hosted),
+            features: domain.hosted.stream_features(),
             idle_seconds: domain.patience.idle_seconds(),
             resumption: domain.resumption.clone(),
             tokens: self.token_seconds > 0,

@@ -77,7 +77,7 @@ static INFO: ModuleInfo = ModuleInfo {
         door("metadata", IqTypes::Get),
         door("prefs", IqTypes::Both),
     ],
-    hooks: Hooks::MESSAGE_PASSAGE,
+    hooks: Hooks::MESSAGE_PASSAGE.and(Hooks::MESSAGE_PASSED),
     server_features: &[ns::HINTS],
     account_features: &[MAM, "urn:xmpp:mam:2#extended", ns::STANZA_ID, TOMBSTONE],
     account_identities: &[],

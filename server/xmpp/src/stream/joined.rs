@@ -26,7 +26,7 @@ pub(super) fn served(name: &str) -> Host {
         plain: false,
         hashes: Vec::new(),
         fake_secret: Arc::from([0; 4]),
-        features: Vec::new(),
+        features: [].into(),
         external: Vec::new(),
         max_bytes: 10_000,
         idle_seconds: 600,

@@ -491,7 +491,7 @@ pub struct Served {
     /// Largest stanza taken once authenticated, in bytes (XEP-0478, STREAM-34).
     pub max_bytes: usize,
     /// Informative features after authentication, e.g. roster versioning (RFC 6121 2.6.1).
-    pub features: Vec<Element>,
+    pub features: std::sync::Arc<[Element]>,
     /// Silence after which we look whether the peer is alive, in seconds (XEP-0478).
     pub idle_seconds: u32,
     /// Whether sessions outlive their connections; on client streams only.

@@ -54,7 +54,7 @@ fn served() -> Served {
         fake_secret: Arc::from(&b"secret"[..]),
         external: Vec::new(),
         max_bytes: 262_144,
-        features: vec![Element::new("ver", ns::ROSTER_VERSIONING)],
+        features: [Element::new("ver", ns::ROSTER_VERSIONING)].into(),
         idle_seconds: 300,
         resumption: Some(Box::new(Resumption {
             seconds: 600,
