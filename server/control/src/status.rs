@@ -70,6 +70,9 @@ fn sentence(row: &DomainRow, state: State) -> String {
             _ => "People can sign in, and other servers can verify you by certificate.".into(),
         },
         State::Degraded => "Something that people feel is wrong; see the first row below.".into(),
+        State::Suspended if has_given_way(row) => {
+            "Stopped: the record that shows the domain is yours had gone, and another customer has shown that it is theirs. What you have here is kept.".into()
+        }
         State::Suspended if row.suspended_by == BY_LAPSE => {
             "Stopped, because the record that shows the domain is yours has been gone too long.".into()
         }
@@ -235,6 +238,16 @@ impl Story<'_> {
             State::Suspended if self.row.suspended_by == BY_PLATFORM => {
                 step("Stopped by the operator".into(), "Ask the operator of this service.".into(), "none")
             }
+            State::Suspended if has_given_way(self.row) => step(
+                "Another customer has it now".into(),
+                format!("Nothing of yours is erased, and nobody else sees it. If {name} is yours after all, start it here and publish your TXT record: it is served again once the other customer's proof is gone."),
+                "resume",
+            ),
+            State::Suspended if self.row.suspended_by == BY_LAPSE => step(
+                "Show again that the domain is yours".into(),
+                format!("{name} is stopped; nothing has been erased. Publish the TXT record of {name} again, then start it."),
+                "resume",
+            ),
             State::Suspended => step("Start it again".into(), format!("{name} is stopped; nothing has been erased."), "resume"),
             State::Releasing => step("Being erased".into(), "Nothing to do.".into(), "none"),
         }
@@ -267,6 +280,11 @@ impl Story<'_> {
             None => String::new(),
         }
     }
+}
+
+/// Has its lapsed proof given way to another customer's?
+fn has_given_way(row: &DomainRow) -> bool {
+    row.suspended_by == BY_LAPSE && row.verified_at.is_none()
 }
 
 fn is_record(subject: &str) -> bool {

@@ -221,7 +221,9 @@ impl Control {
                 return Ok(Some(plus(self.now(), STUMBLE_SECONDS)));
             }
             State::Claimed
+                // What gave way to another customer is kept: it was proven, and holds what people have there.
                 if row.verified_at.is_none()
+                    && row.suspended_by != BY_LAPSE
                     && self.now() > plus(row.created, pace.claim_expires_seconds) =>
             {
                 let worker = Actor::system("worker");
@@ -376,12 +378,11 @@ impl Control {
         memory: &mut Memory,
     ) -> Result<bool> {
         let certificate = self.current_facts(row).await?;
-        let pace = self.settings().pace;
         let found = Facts {
             ownership: ownership(wanted, seen),
             proof_lapsed: memory
                 .proof_missing_since
-                .is_some_and(|since| self.now() > plus(Timestamp(since), pace.proof_grace_seconds)),
+                .is_some_and(|since| self.is_past_grace(since)),
             any_record: any_record(wanted, seen),
             records: records(facts, wanted, seen, self.settings()),
             identity: certificate
@@ -419,6 +420,7 @@ impl Control {
                 return Ok(false);
             }
             row.state = to.as_str().into();
+            (row.suspended_by, row.reason) = (by.into(), reason.into());
         }
     }
 
@@ -442,7 +444,7 @@ impl Control {
             .domain_hosted(&row.name)
             .await?
             .filter(|other| other.id != row.id);
-        if let Some(other) = hosted.filter(|other| other.suspended_by == BY_LAPSE) {
+        if let Some(other) = hosted.filter(|other| self.has_lapsed(other)) {
             let recorded = self.recorded_of(
                 &worker,
                 &other,

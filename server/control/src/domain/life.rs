@@ -3,14 +3,16 @@
 
 use store::{DomainId, DomainRow, DomainStore, Store, StoreError, TenantId};
 use xmpp::jid::DomainName;
+use xmpp::timestamp::Timestamp;
 
-use super::{BY_LAPSE, Choices, Memory, State, is_readable, services, state_of};
+use super::{BY_LAPSE, BY_PLATFORM, Choices, Memory, State, is_readable, services, state_of};
 use crate::error::{ControlError, Result};
 use crate::event::{Event, EventKind};
 use crate::outside::{Change, ZoneChange};
 use crate::permission::Operation;
 use crate::records::{self, DesiredRecord, DomainFacts, Mode, Standing};
 use crate::tenant::to_json;
+use crate::time::plus;
 use crate::{Actor, Control, findings, password, rollover};
 
 /// Rows read at once.
@@ -108,7 +110,7 @@ impl Control {
         Ok(held.filter(|row| {
             let has = |labels: Vec<String>| labels.iter().any(|own| own == label);
             row.tenant != tenant
-                && row.suspended_by != BY_LAPSE
+                && !self.has_lapsed(row)
                 && (has(services(row, self.settings().service_labels()))
                     || has(Choices::of(row).components))
         }))
@@ -128,9 +130,7 @@ impl Control {
                 continue;
             };
             let held = self.store().domain_hosted(&name).await?;
-            if held
-                .is_some_and(|other| other.tenant != row.tenant && other.suspended_by != BY_LAPSE)
-            {
+            if held.is_some_and(|other| other.tenant != row.tenant && !self.has_lapsed(&other)) {
                 elsewhere.push(name);
             }
         }
@@ -175,7 +175,22 @@ impl Control {
             .store()
             .domain_hosted(name)
             .await?
-            .is_some_and(|row| row.suspended_by != BY_LAPSE))
+            .is_some_and(|row| !self.has_lapsed(&row)))
+    }
+
+    /// Was the domain stopped because its proof has lapsed, and has it not been shown since? That stays true through whatever
+    /// stop and start come after it, of the owner or of the platform, until a look sees the record again.
+    pub(crate) fn has_lapsed(&self, row: &DomainRow) -> bool {
+        let gone = || {
+            let since = Memory::of(row).proof_missing_since;
+            since.is_some_and(|since| self.is_past_grace(since))
+        };
+        row.suspended_by == BY_LAPSE || (state_of(row) == State::Suspended && gone())
+    }
+
+    /// Has a proof that is gone since then (µs) been gone for longer than it may?
+    pub(crate) fn is_past_grace(&self, since: i64) -> bool {
+        self.now() > plus(Timestamp(since), self.settings().pace.proof_grace_seconds)
     }
 
     /// A domain's rows in the store.
@@ -268,7 +283,7 @@ impl Control {
         }
     }
 
-    /// Stops a domain, whoever asked.
+    /// Stops a domain, whoever asked. A proof that has lapsed stays the reason, unless it is the platform's word.
     pub(crate) async fn domain_stop(
         &self,
         recorded: &Store,
@@ -276,26 +291,23 @@ impl Control {
         by: &str,
         reason: &str,
     ) -> Result<()> {
+        let lapsed = by != BY_PLATFORM && self.has_lapsed(row);
+        let by = if lapsed { BY_LAPSE } else { by };
         self.move_to(recorded, row, State::Suspended, by, reason)
             .await
     }
 
     /// Starts a stopped domain: as far as its proof goes; the next look does the rest.
     pub(crate) async fn domain_start(&self, recorded: &Store, row: &DomainRow) -> Result<()> {
-        let memory = to_json(&Memory {
-            proof_missing_since: None,
-            ..Memory::of(row)
-        });
-        self.store()
-            .domain_looked(row.id, &memory, row.checked_at.unwrap_or(row.created))
-            .await?;
-        // A lapsed proof has to be shown afresh.
-        let state = if row.verified_at.is_some() && row.suspended_by != BY_LAPSE {
-            State::Verified
+        // A lapsed proof has to be shown afresh, and gives way to another's until it is.
+        let (state, by) = if self.has_lapsed(row) {
+            (State::Claimed, BY_LAPSE)
+        } else if row.verified_at.is_some() {
+            (State::Verified, "")
         } else {
-            State::Claimed
+            (State::Claimed, "")
         };
-        self.move_from(recorded, row, state, "", "").await?;
+        self.move_from(recorded, row, state, by, "").await?;
         self.soon(row).await
     }
 

@@ -376,6 +376,8 @@ impl Control {
             State::Releasing => return Err(leaving(&row)),
             // The platform's word weighs more than the owner's.
             State::Suspended if row.suspended_by == BY_PLATFORM || by == row.suspended_by => {}
+            // It is stopped until the proof is shown; the owner's word would only take that reason away.
+            State::Suspended if by == BY_OWNER && row.suspended_by == BY_LAPSE => {}
             _ => {
                 let recorded = self.recorded_of(actor, &row, Operation::DomainSuspend, &reason);
                 self.domain_stop(&recorded, &row, by, &reason).await?;

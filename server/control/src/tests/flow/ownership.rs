@@ -1,6 +1,7 @@
 //! Whose a domain is: proofs that lapse, second claimants, removal.
 
 mod below;
+mod lapse;
 
 use super::*;
 use crate::audit::AuditQuery;
