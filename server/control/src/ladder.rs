@@ -169,6 +169,19 @@ impl Kept {
     }
 }
 
+/// Puts a customer on the last step, now.
+pub(crate) fn to_erasure(row: &mut TenantRow, now: Timestamp) {
+    let mut kept = Kept::of(row).unwrap_or(Kept {
+        reason: "it is being removed".into(),
+        steps: Vec::new(),
+    });
+    kept.steps
+        .retain(|(step, at)| *step != Step::Erased && *at <= now.0);
+    kept.steps.push((Step::Erased, now.0));
+    row.ladder = Some(to_json(&kept));
+    row.step = Step::Erased.as_str().into();
+}
+
 /// Where a tenant stands, if it is on the ladder.
 pub(crate) fn view(row: &TenantRow) -> Option<LadderView> {
     let kept = Kept::of(row)?;
@@ -248,17 +261,28 @@ impl Control {
         self.tenant_show(&Actor::system("ladder.end"), id).await
     }
 
-    /// Takes the steps whose time has come. Returns how many.
+    /// Takes the steps whose time has come; an erasure that was begun goes on until nothing is left. Trouble with one customer
+    /// is no other's. Returns how many were seen to.
     pub(crate) async fn ladder_turn(&self) -> Result<usize> {
+        let worker = Actor::system("worker");
         let mut taken = 0;
         for row in self.store().tenant_laddered().await? {
-            let due = Kept::of(&row).and_then(|kept| kept.due(self.now()));
-            let Some(due) = due.filter(|due| Step::parse(&row.step) != Some(*due)) else {
+            let Some(due) = Kept::of(&row).and_then(|kept| kept.due(self.now())) else {
                 continue;
             };
-            self.ladder_step(&Actor::system("worker"), row.id, due)
-                .await?;
-            taken += 1;
+            let done = if Step::parse(&row.step) != Some(due) {
+                self.ladder_step(&worker, row.id, due).await
+            } else if due == Step::Erased {
+                self.tenant_erase(&worker, row.id).await
+            } else {
+                continue;
+            };
+            match done {
+                Ok(()) => taken += 1,
+                Err(error) => {
+                    tracing::warn!(tenant = row.id.0, step = due.as_str(), error = %error.log_text(), "a step of the ladder is not done yet")
+                }
+            }
         }
         Ok(taken)
     }
@@ -282,7 +306,7 @@ impl Control {
         }
         self.tell_tenant(row.id);
         if step == Step::Erased {
-            self.tenant_remove(actor, row.id.0).await?;
+            self.tenant_erase(actor, row.id).await?;
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use xmpp::timestamp::Timestamp;
 use crate::domain::{BY_PLATFORM, State};
 use crate::error::{ControlError, Result};
 use crate::event::{Event, EventKind};
-use crate::ladder::LadderView;
+use crate::ladder::{LadderView, Step};
 use crate::operator::{login_taken, short_text};
 use crate::permission::{Operation, Role};
 use crate::records::DesiredRecord;
@@ -205,21 +205,65 @@ impl Control {
         self.tenant_show(&Actor::system("tenant.resume"), id).await
     }
 
-    /// Erases a tenant: domains, accounts, keys, team. Returns the records that now dangle.
+    /// Erases a tenant: domains, accounts, keys, team. Returns the records that now dangle. It is on the last step of the ladder
+    /// from here on: what the platform's zone holds up, or the end of this process, the worker finishes.
     pub async fn tenant_remove(&self, actor: &Actor, id: i64) -> Result<Vec<DesiredRecord>> {
         let row = self.tenant_row(actor, Operation::TenantRemove, id).await?;
-        let mut dangling = Vec::new();
-        for domain in self.domains(Some(row.id)).await? {
-            dangling.extend(self.dangling(&domain));
-            self.domain_release(actor, &domain, "with its customer")
-                .await?;
-        }
-        // Nobody of the tenant is left to read its log; the platform keeps that it was there.
-        self.recorded(actor, None, Operation::TenantRemove, "", &row.name, "")
-            .tenant_remove(row.id)
+        let domains = self.domains(Some(row.id)).await?;
+        let dangling = domains.iter().flat_map(|domain| self.dangling(domain));
+        let dangling = dangling.collect();
+        let recorded = self.recorded(
+            actor,
+            Some(row.id),
+            Operation::TenantRemove,
+            "",
+            &row.name,
+            "begun",
+        );
+        let now = self.now();
+        self.tenant_edit(&recorded, row.id, |row| ladder::to_erasure(row, now))
             .await?;
-        self.tell_tenant(row.id);
+        self.tenant_erase(actor, row.id).await?;
         Ok(dangling)
+    }
+
+    /// Erases what there is of a customer on the last step of the ladder: domain after domain, each as if removed by itself,
+    /// and when none is left the customer. It stops where somebody has taken the customer off the ladder.
+    pub(crate) async fn tenant_erase(&self, actor: &Actor, id: TenantId) -> Result<()> {
+        let mut held_up = false;
+        for domain in self.domains(Some(id)).await? {
+            if self.erased_now(id).await?.is_none() {
+                return Ok(());
+            }
+            let left = if held_up {
+                // The zone did not answer a moment ago: the worker asks it for each.
+                let left = self.domain_leave(actor, &domain, WITH_CUSTOMER).await;
+                left.map(|()| false)
+            } else {
+                self.domain_release(actor, &domain, WITH_CUSTOMER).await
+            };
+            match left {
+                Ok(gone) => held_up |= !gone,
+                // The worker was faster.
+                Err(ControlError::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let Some(row) = self.erased_now(id).await? else {
+            return Ok(());
+        };
+        // Nobody of the tenant is left to read its log; the platform keeps that it was there.
+        let recorded = self.recorded(actor, None, Operation::TenantRemove, "", &row.name, "");
+        if recorded.tenant_remove(row.id).await? {
+            self.tell_tenant(row.id);
+        }
+        Ok(())
+    }
+
+    /// The customer, if it still is on the last step.
+    async fn erased_now(&self, id: TenantId) -> Result<Option<TenantRow>> {
+        let row = self.store().tenant_get(id).await?;
+        Ok(row.filter(|row| Step::parse(&row.step) == Some(Step::Erased)))
     }
 
     /// Changes a tenant's plan and limits.
@@ -411,6 +455,8 @@ impl Control {
 /// A tenant's states.
 const ACTIVE: &str = "active";
 pub(crate) const SUSPENDED: &str = "suspended";
+/// Why a domain leaves whose customer does, in the log.
+const WITH_CUSTOMER: &str = "with its customer";
 /// Rows read at once.
 const PAGE: u32 = 1000;
 

@@ -58,7 +58,7 @@ pub async fn run(control: Arc<Control>, stop: impl Future<Output = ()>) {
     let mut swept = None;
     let mut mailing: Option<JoinHandle<()>> = None;
     let mut revoking: Option<(Timestamp, JoinHandle<()>)> = None;
-    let mut climbed = None;
+    let mut climbing: Option<(Timestamp, JoinHandle<()>)> = None;
     loop {
         if revoking.as_ref().is_none_or(|(at, task)| {
             task.is_finished() && control.now() > plus(*at, REVOKE_SECONDS)
@@ -86,11 +86,16 @@ pub async fn run(control: Arc<Control>, stop: impl Future<Output = ()>) {
                 }
             }));
         }
-        if climbed.is_none_or(|at| control.now() > plus(at, LADDER_SECONDS)) {
-            climbed = Some(control.now());
-            if let Err(error) = control.ladder_turn().await {
-                tracing::warn!(error = %error.log_text(), "customers on the ladder cannot be looked at");
-            }
+        if climbing.as_ref().is_none_or(|(at, task)| {
+            task.is_finished() && control.now() > plus(*at, LADDER_SECONDS)
+        }) {
+            let climber = control.clone();
+            let task = tokio::spawn(async move {
+                if let Err(error) = climber.ladder_turn().await {
+                    tracing::warn!(error = %error.log_text(), "customers on the ladder cannot be looked at");
+                }
+            });
+            climbing = Some((control.now(), task));
         }
         let room = control
             .settings()
@@ -132,7 +137,8 @@ pub async fn run(control: Arc<Control>, stop: impl Future<Output = ()>) {
     }
     // What is under way is dropped and due at once for whoever comes next; orders resume from the store.
     steps.shutdown().await;
-    for task in revoking.map(|(_, task)| task).into_iter().chain(mailing) {
+    let dated = revoking.into_iter().chain(climbing).map(|(_, task)| task);
+    for task in dated.chain(mailing) {
         task.abort();
     }
     for row in under_way.values() {

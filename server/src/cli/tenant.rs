@@ -224,9 +224,16 @@ pub(super) async fn run(control: &Control, actor: &Actor, command: TenantCommand
             let id = resolve(control, actor, &tenant).await?;
             super::confirm(yes, &format!("customer {tenant} with everything it has"))?;
             let dangling = control.tenant_remove(actor, id).await?;
+            let gone = match control.tenant_show(actor, id).await {
+                Err(control::error::ControlError::NotFound { .. }) => "removed",
+                _ => {
+                    "being erased; the platform's zone does not answer, and the server goes on by itself when it does"
+                }
+            };
             show(false, &dangling, |dangling| {
                 let dangling = super::domain::text::dangling(dangling);
-                format!("{tenant}: removed\n{dangling}")
+                format!("{tenant}: {gone}
+{dangling}")
             })
         }
     }

@@ -97,6 +97,16 @@ macro_rules! select {
 }
 pub(crate) use select;
 
+/// Holds a customer's row until the transaction ends: what is counted for them is counted by one at a time.
+macro_rules! hold {
+    ($tx:expr, $id:expr) => {
+        sqlx::query("UPDATE tenants SET revision = revision WHERE id = $1")
+            .bind($id.0)
+            .execute(&mut *$tx)
+            .await?
+    };
+}
+
 pub(crate) fn row(t: Tuple) -> TenantRow {
     let (
         id,
@@ -248,15 +258,20 @@ impl Store {
         Ok(found.into_iter().map(row).collect())
     }
 
-    /// Removes a customer with everything that is theirs, except the audit log's memory of it. Domains must have been
-    /// removed one by one before, so that each is announced.
+    /// Removes a customer with everything that is theirs, except the audit log's memory of it. `false`: there is none, or it
+    /// has domains yet, claims among them. Those are removed one by one before, so that each is announced, its certificates are
+    /// revoked and its name is remembered as departed.
     ///
     /// # Errors
     /// See [`crate::StoreError`].
     pub async fn tenant_remove(&self, id: TenantId) -> Result<bool> {
         let n = wr!(self, p => {
             let mut tx = p.begin().await?;
-            let n = sqlx::query("DELETE FROM tenants WHERE id = $1").bind(id.0).execute(&mut *tx).await?.rows_affected();
+            hold!(tx, id);
+            let n = sqlx::query(
+                "DELETE FROM tenants WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM domains WHERE tenant = $1)",
+            )
+            .bind(id.0).execute(&mut *tx).await?.rows_affected();
             if n > 0 {
                 record!(self, tx);
             }

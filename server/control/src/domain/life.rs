@@ -17,6 +17,8 @@ use crate::{Actor, Control, findings, password, rollover};
 
 /// Rows read at once.
 const PAGE: u32 = 1000;
+/// Pause before the platform's zone is asked again to let go of a domain.
+const HELD_UP_SECONDS: u32 = 30;
 /// The default: TLS always, any prooftype, dialback over TLS allowed.
 const POLICY: &str = "encrypted";
 
@@ -372,18 +374,34 @@ impl Control {
 
     /// Takes a domain out of service, out of the platform's zone, and out of the store. If the zone cannot be reached the
     /// domain stays `releasing` and the worker tries again: a name in our zone that nobody owns would be worse. The log says
-    /// who took it out of service, and why, and when it was erased.
+    /// who took it out of service, and why, and when it was erased. `false`: the zone holds it up.
     pub(crate) async fn domain_release(
         &self,
         actor: &Actor,
         row: &DomainRow,
         why: &str,
+    ) -> Result<bool> {
+        self.domain_leave(actor, row, why).await?;
+        self.domain_erase(actor, row).await
+    }
+
+    /// Takes a domain out of service, for good; the worker erases it.
+    pub(crate) async fn domain_leave(
+        &self,
+        actor: &Actor,
+        row: &DomainRow,
+        why: &str,
     ) -> Result<()> {
-        if state_of(row) != State::Releasing {
-            let recorded = self.recorded_of(actor, row, Operation::DomainRemove, why);
-            self.move_to(&recorded, row, State::Releasing, "", "")
-                .await?;
+        if state_of(row) == State::Releasing {
+            return Ok(());
         }
+        let recorded = self.recorded_of(actor, row, Operation::DomainRemove, why);
+        self.move_to(&recorded, row, State::Releasing, "", "")
+            .await?;
+        self.soon(row).await
+    }
+
+    async fn domain_erase(&self, actor: &Actor, row: &DomainRow) -> Result<bool> {
         let facts = self.facts_of(row, &Memory::of(row));
         let target = facts.target(self.settings());
         // Whether or not it has TLSA records now: what is not there is no error.
@@ -394,7 +412,9 @@ impl Control {
             .collect();
         if let Err(error) = self.parts.zone.apply(&changes).await {
             tracing::warn!(domain = %row.name, error = %ControlError::from(error).log_text(), "leaving is held up by the platform's zone");
-            return self.soon(row).await;
+            let again = plus(self.now(), HELD_UP_SECONDS);
+            self.store().domain_check_at(row.id, Some(again)).await?;
+            return Ok(false);
         }
         if let Some(zone) = self
             .parts
@@ -413,7 +433,7 @@ impl Control {
             .live
             .announce(Change::Certificate(row.name.clone()));
         self.tell(row, EventKind::DomainRemoved);
-        Ok(())
+        Ok(true)
     }
 
     /// Records in the owner's zone that point at nothing once the domain has left: those last seen there, or all if never looked.

@@ -141,6 +141,9 @@ battery! {
             }
             counts
         };
+        assert!(!store.tenant_remove(tenant).await.expect("refused"), "its domain is there, and nobody would be told");
+        assert!(store.domain_get(row.id).await.expect("read").is_some());
+        assert!(store.domain_remove(&row, true, NOW).await.expect("removed"));
         assert!(store.tenant_remove(tenant).await.expect("removed"));
         for (table, before) in own.iter().zip(before) {
             let left = i64::from(matches!(table.as_str(), "tenants" | "operators"));

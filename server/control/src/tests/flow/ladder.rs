@@ -123,3 +123,94 @@ async fn the_last_step_erases() {
     let entries = control.audit_list(&system(), &query).await.unwrap();
     assert_eq!(entries[0].actor, "worker");
 }
+
+/// Everything of a customer is gone as when each domain had been removed by itself.
+async fn all_is_gone(house: &House, tenant: i64, target: &str) {
+    let control = &house.control;
+    let gone = control.tenant_show(&system(), tenant).await.unwrap_err();
+    assert!(matches!(gone, ControlError::NotFound { .. }));
+    let names: Vec<String> = {
+        let records = house.world.records.lock().unwrap();
+        records.keys().map(|(name, _)| name.clone()).collect()
+    };
+    assert!(!names.iter().any(|name| name.ends_with(target)));
+    assert!(!house.world.revoked.lock().unwrap().is_empty());
+    let name = xmpp::jid::DomainName::parse("example.com").unwrap();
+    let departed = control.store().domain_departed(&name).await.unwrap();
+    assert!(departed.is_some(), "peers read host-gone");
+    let query = AuditQuery {
+        operation: "domain.remove".into(),
+        ..AuditQuery::default()
+    };
+    let entries = control.audit_list(&system(), &query).await.unwrap();
+    assert!(entries.iter().any(|entry| entry.detail == "erased"));
+}
+
+#[tokio::test]
+async fn a_customer_goes_when_the_platform_s_zone_has_let_go_of_every_domain() {
+    for by_ladder in [false, true] {
+        let house = House::open(false).await;
+        let control = &house.control;
+        let owner = house.live("example.com", "me@example.org").await;
+        let tenant = owner.tenant().unwrap().0;
+        let show = control.domain_show(&owner, "example.com").await.unwrap();
+        if by_ladder {
+            control.ladder_set(&system(), tenant, set()).await.unwrap();
+            house.later(59 * DAY).await;
+        }
+        house.world.fault(|faults| faults.zone_unreachable = true);
+        if by_ladder {
+            house.later(2 * DAY).await;
+        } else {
+            let dangling = control.tenant_remove(&system(), tenant).await.unwrap();
+            assert!(!dangling.is_empty());
+        }
+        assert_eq!(state(&house, "example.com").await, State::Releasing);
+        let view = control.tenant_show(&system(), tenant).await.unwrap();
+        assert_eq!(view.ladder.unwrap().step, Step::Erased);
+        house.later(HOUR).await;
+        control.tenant_show(&system(), tenant).await.unwrap();
+        house.world.fault(|faults| faults.zone_unreachable = false);
+        house.later(HOUR).await;
+        house.later(HOUR).await;
+        all_is_gone(&house, tenant, &show.target).await;
+    }
+}
+
+#[tokio::test]
+async fn an_erasure_that_was_broken_off_goes_on_unless_it_is_taken_back() {
+    let house = House::open(false).await;
+    let control = &house.control;
+    let owner = house.live("example.com", "me@example.org").await;
+    let tenant = owner.tenant().unwrap().0;
+    control.ladder_set(&system(), tenant, set()).await.unwrap();
+    // As a process leaves it that ended between the step and what follows from it.
+    let mut row = control
+        .store()
+        .tenant_get(owner.tenant().unwrap())
+        .await
+        .unwrap()
+        .unwrap();
+    row.step = Step::Erased.as_str().into();
+    let now = control.now();
+    assert!(control.store().tenant_update(&row, now).await.unwrap());
+    house.world.advance(61 * DAY);
+    control.ladder_end(&system(), tenant).await.unwrap();
+    house.turn().await;
+    control.tenant_show(&system(), tenant).await.unwrap();
+
+    control.ladder_set(&system(), tenant, set()).await.unwrap();
+    let mut row = control
+        .store()
+        .tenant_get(owner.tenant().unwrap())
+        .await
+        .unwrap()
+        .unwrap();
+    row.step = Step::Erased.as_str().into();
+    house.world.advance(61 * DAY);
+    let now = control.now();
+    assert!(control.store().tenant_update(&row, now).await.unwrap());
+    house.later(HOUR).await;
+    let gone = control.tenant_show(&system(), tenant).await.unwrap_err();
+    assert!(matches!(gone, ControlError::NotFound { .. }));
+}
