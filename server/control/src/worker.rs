@@ -220,7 +220,11 @@ impl Control {
         let pace = self.settings().pace;
         let was_served = state_of(&row).is_served();
         match state_of(&row) {
-            State::Suspended => return Ok(None),
+            State::Suspended => {
+                // A look that was under way when it was stopped may have put it in line.
+                self.store().queue_remove(row.id).await?;
+                return Ok(None);
+            }
             State::Releasing => {
                 self.domain_release(&Actor::system("worker"), &row, "")
                     .await?;

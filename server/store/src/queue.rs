@@ -73,7 +73,9 @@ pub struct Since {
 /// What a plan is made from.
 #[derive(Debug, Clone, Default)]
 pub struct QueueView {
-    /// Orders that are due, first in line first, at most as many as asked for; with them the one that is asked about.
+    /// Orders that are due at the same authority, first in line first, at most as many as asked for; with them the one that is
+    /// asked about. What waits for a limit of its own (its registered domain, its set of names, one of its names) is not in it
+    /// until its time has come: no plan could start it, and it would hide those behind.
     pub waiting: Vec<QueueRow>,
     /// What has been spent, of those subjects that matter to them.
     pub spent: Vec<SpentRow>,
@@ -325,7 +327,9 @@ impl Store {
                 sqlx::query("UPDATE acme_queue SET started = NULL WHERE started < $1")
                     .bind(abandoned.0).execute(&mut *$tx).await?;
                 let raw: Vec<Raw> = sqlx::query_as(line!(
-                    "(due <= $1 AND not_before <= $1) OR started IS NOT NULL OR domain = $2",
+                    "authority = (SELECT authority FROM acme_queue WHERE domain = $2) AND (started IS NOT NULL OR domain = $2 OR \
+                     (due <= $1 AND not_before <= $1 AND (wait_until IS NULL OR wait_until <= $1 OR \
+                      why NOT IN ('registered-domain', 'duplicates', 'failures'))))",
                     "LIMIT $3"
                 ))
                 .bind(now.0).bind(domain.0).bind(i64::from(limit)).fetch_all(&mut *$tx).await?;

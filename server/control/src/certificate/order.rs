@@ -192,14 +192,15 @@ impl Control {
         };
         let (domain, authority) = (entry.domain, entry.authority.clone());
         let decide = move |view: &QueueView| {
+            // Whoever asks may try whether an outage is over. Where the authority itself has asked to be left alone, nobody may.
             let told = view
                 .authorities
                 .iter()
                 .find(|known| known.directory == authority)
+                .filter(|known| !(asked && known.down_since.is_some()))
                 .map_or(Timestamp(0), |known| known.not_before);
             let line = line_at(&view.waiting, &authority);
             let spent = spent_at(&view.spent, &authority);
-            let told = if asked { Timestamp(0) } else { told };
             let verdicts = plan(&line, &spent, &limits, told, now);
             let own = verdicts.iter().find(|(id, _)| *id == domain);
             match own.map(|(_, verdict)| *verdict) {
@@ -455,9 +456,8 @@ impl Control {
             Some((said, until, down)) => {
                 after.not_before = until;
                 after.said = said.to_string();
-                if down {
-                    after.down_since.get_or_insert(self.now());
-                }
+                // What asks us to wait does answer.
+                after.down_since = down.then(|| after.down_since.unwrap_or(self.now()));
             }
         }
         if after != before {

@@ -245,6 +245,15 @@ pub struct Spent {
     pub failures: HashMap<String, Vec<Timestamp>>,
 }
 
+impl Spent {
+    fn take_certificate(&mut self, order: &Waiting, now: Timestamp) {
+        for subject in [&order.registered, &order.name_set] {
+            let times = self.certificates.entry(subject.clone()).or_default();
+            times.push(now);
+        }
+    }
+}
+
 /// What the plan says of one order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -271,6 +280,10 @@ pub fn plan(
     now: Timestamp,
 ) -> Vec<(DomainId, Verdict)> {
     let mut used = spent.clone();
+    // What is under way will be a certificate in a moment.
+    for order in line.iter().filter(|order| order.started && !order.exempt) {
+        used.take_certificate(order, now);
+    }
     let mut pending: usize = line
         .iter()
         .filter(|order| order.started)
@@ -333,12 +346,7 @@ pub fn plan(
             pending += order.names.len();
             if !order.exempt {
                 used.orders.push(now);
-                for subject in [&order.registered, &order.name_set] {
-                    used.certificates
-                        .entry(subject.clone())
-                        .or_default()
-                        .push(now);
-                }
+                used.take_certificate(order, now);
             }
         }
         verdicts.push((order.domain, verdict));

@@ -328,8 +328,7 @@ impl Control {
             stand(fresh, to, by, reason);
         })
         .await?;
-        self.moved(row, from, to);
-        Ok(())
+        self.moved(row, from, to).await
     }
 
     /// Writes a state if the domain is still in the one that `row` says, and tells everybody. `false`: it is not, a suspension
@@ -353,12 +352,12 @@ impl Control {
             })
             .await?;
         if written {
-            self.moved(row, from, to);
+            self.moved(row, from, to).await?;
         }
         Ok(written)
     }
 
-    fn moved(&self, row: &DomainRow, from: State, to: State) {
+    async fn moved(&self, row: &DomainRow, from: State, to: State) -> Result<()> {
         self.parts.live.announce(Change::Domain(row.name.clone()));
         if from != to {
             tracing::info!(domain = %row.name, from = from.as_str(), to = to.as_str(), "state");
@@ -370,6 +369,11 @@ impl Control {
                 },
             );
         }
+        if matches!(to, State::Suspended | State::Releasing) {
+            // Nobody will ask for its turn.
+            self.store().queue_remove(row.id).await?;
+        }
+        Ok(())
     }
 
     /// Takes a domain out of service, out of the platform's zone, and out of the store. If the zone cannot be reached the

@@ -129,6 +129,35 @@ battery! {
         store.queue_plan(one.domain, NOW, Timestamp(NOW.0 + 1), SINCE, 100, decide).await.expect("planned");
     }
 
+    acme_13_what_no_plan_can_start_does_not_hide_the_rest_of_the_line(store) {
+        let mut rows = Vec::new();
+        for n in 0..3 {
+            let (_, row, _) = house(&store, &format!("d{n}.example"), &format!("l{n}")).await;
+            store.queue_put(&waiting(&row, u8::from(n == 2), NOW)).await.expect("put");
+            rows.push(row);
+        }
+        let (_, elsewhere, _) = house(&store, "elsewhere.example", "e").await;
+        let other = QueueRow { authority: "https://other".into(), ..waiting(&elsewhere, 0, NOW) };
+        store.queue_put(&other).await.expect("put");
+        let until = Timestamp(NOW.0 + 100);
+        let ask = async |row: &DomainRow, now: Timestamp, limit: u32, why: &str| {
+            let mut seen = Vec::new();
+            let decide = |view: &QueueView| {
+                seen = view.waiting.iter().map(|row| row.names[0].clone()).collect();
+                Planned::Wait { until, why: why.into() }
+            };
+            store.queue_plan(row.id, now, Timestamp(0), SINCE, limit, decide).await.expect("planned");
+            seen
+        };
+        assert_eq!(ask(&rows[2], NOW, 10, "turn").await, ["d0.example", "d1.example", "d2.example"], "of one authority");
+        ask(&rows[0], NOW, 10, "registered-domain").await;
+        ask(&rows[1], NOW, 10, "failures").await;
+        assert_eq!(ask(&rows[2], NOW, 2, "orders").await, ["d2.example"]);
+        assert_eq!(ask(&rows[0], NOW, 2, "duplicates").await, ["d0.example", "d2.example"], "itself, and who waits for others");
+        assert_eq!(ask(&rows[2], until, 2, "turn").await, ["d0.example", "d1.example"], "their time has come");
+        assert_eq!(ask(&elsewhere, NOW, 10, "turn").await, ["elsewhere.example"]);
+    }
+
     what_matters_to_those_in_line_is_seen_by_the_plan(store) {
         let (_, one, _) = house(&store, "one.example", "a").await;
         store.queue_put(&waiting(&one, 1, NOW)).await.expect("put");

@@ -169,6 +169,37 @@ fn a_long_line_sleeps_until_its_turns() {
     assert_eq!([hours(0), hours(299), hours(300), hours(650)], [3, 3, 6, 6]);
 }
 
+/// What is under way will be a certificate in a moment, and is counted as one.
+#[test]
+fn what_is_under_way_takes_its_certificate() {
+    let at = |seconds: i64| plus(NOW, -seconds);
+    let under_one = |order: Waiting| Waiting {
+        registered: "one.example".into(),
+        ..order
+    };
+    let spent = Spent {
+        certificates: HashMap::from([("one.example".into(), vec![at(86_400); 49])]),
+        ..Spent::default()
+    };
+    let mut line = [under_one(order(1, 1)), under_one(order(2, 2))];
+    assert_eq!(started(&planned(&line, &spent)), [1]);
+    line[0].started = true;
+    let verdicts = planned(&line, &spent);
+    assert_eq!(why(&verdicts, 2).0, Why::Registered);
+    // What the authority does not count takes nothing.
+    line[0].exempt = true;
+    assert_eq!(started(&planned(&line, &spent)), [2]);
+
+    let spent = Spent {
+        certificates: HashMap::from([("set-2".into(), vec![at(86_400); 4])]),
+        ..Spent::default()
+    };
+    let mut line = [order(1, 1), order(2, 2)];
+    line[0].name_set = "set-2".into();
+    line[0].started = true;
+    assert_eq!(why(&planned(&line, &spent), 2).0, Why::Duplicates);
+}
+
 #[test]
 fn failures_back_off_below_five_an_hour() {
     for jitter in [0, 1, 99, 12_345, u64::MAX] {

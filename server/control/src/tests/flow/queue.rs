@@ -298,3 +298,60 @@ async fn a_service_name_that_was_refused_is_told_why_and_joins_later_by_itself()
         .names;
     assert_eq!(names, ["example.com", "rooms.example.com"]);
 }
+
+#[tokio::test]
+async fn acme_13_a_domain_that_is_stopped_while_it_waits_takes_nobody_s_turn() {
+    let house = House::limited(|limits| limits.orders.most = 1).await;
+    published(&house, "one.example", "one@example.org").await;
+    let two = published(&house, "two.example", "two@example.org").await;
+    let three = published(&house, "three.example", "three@example.org").await;
+    let waiting = async |actor: &Actor| {
+        let queue = house.control.certificate_queue(actor, None).await;
+        queue.unwrap().len()
+    };
+    assert_eq!((waiting(&two).await, waiting(&three).await), (1, 1));
+    let stopped = house.control.domain_suspend(&two, "two.example", "");
+    stopped.await.unwrap();
+    assert_eq!(waiting(&two).await, 0);
+    house.later(4 * HOUR).await;
+    house.later(HOUR).await;
+    assert_eq!(state(&house, "three.example").await, State::Live);
+    // It takes its place again when it is started.
+    let started = house.control.domain_resume(&two, "two.example");
+    started.await.unwrap();
+    house.turn().await;
+    house.later(4 * HOUR).await;
+    house.later(HOUR).await;
+    assert_eq!(state(&house, "two.example").await, State::Live);
+}
+
+#[tokio::test]
+async fn acme_04_whoever_asks_does_not_pass_over_the_authority_s_wish_to_be_left_alone() {
+    let house = House::open(false).await;
+    let told = IssueError::RateLimited {
+        wait_seconds: 7200,
+        account: true,
+    };
+    let down = IssueError::Unavailable("connection refused".into());
+    house.world.fault(|faults| faults.issuer = Some(down));
+    let owner = published(&house, "example.com", "me@example.org").await;
+    assert_eq!(went(&house).len(), 1);
+    let ask = async || {
+        house.world.advance(SECOND);
+        let asked = house.control.certificate_order(&owner, "example.com").await;
+        asked.unwrap();
+        house.turn().await;
+        went(&house).len()
+    };
+    house.world.fault(|faults| faults.issuer = Some(told));
+    assert_eq!(ask().await, 2, "perhaps the outage is over");
+    assert_eq!(ask().await, 2, "it answers, and has asked us to wait");
+    let plan = house.control.certificate_plan(&owner, "example.com").await;
+    assert_eq!(plan.unwrap().order.unwrap().why, Some(Why::Told));
+    house.world.fault(|faults| faults.issuer = None);
+    house.later(HOUR).await;
+    assert_eq!(ask().await, 2);
+    house.later(2 * HOUR).await;
+    assert_eq!(went(&house).len(), 3);
+    assert_eq!(state(&house, "example.com").await, State::Live);
+}
