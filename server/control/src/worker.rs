@@ -563,6 +563,8 @@ impl Control {
         memory: &Memory,
     ) -> Result<Vec<FindingRow>> {
         let issuer = self.parts.issuer.describe();
+        let mut second = self.parts.issuer.authorities();
+        second.retain(|other| other.directory != issuer.directory);
         let pace = self.settings().pace;
         let kept = rollover::held(self, row).await?;
         let compromised = Choices::of(row).given_up_keys;
@@ -585,6 +587,7 @@ impl Control {
             }),
             settings: self.settings(),
             issuer: &issuer,
+            second: &second,
             now: self.now(),
         };
         let now = self.now();

@@ -1,28 +1,64 @@
-//! May our certificate authority issue (RFC 8659, RFC 8657)?
+//! May our certificate authorities issue (RFC 8659, RFC 8657)?
 
-use super::codes::{CAA_FORBIDS, RESOLVER_UNKNOWN};
+use std::collections::BTreeSet;
+
+use super::codes::{CAA_FORBIDS, CAA_FORBIDS_SECOND, RESOLVER_UNKNOWN};
 use super::{Finding, Severity, finding};
 use crate::observe::{CaaView, Observation};
 use crate::outside::{IssuerInfo, Method};
-use crate::records::DomainFacts;
+use crate::records::{DomainFacts, certified};
+use crate::settings::PlatformSettings;
 
-/// CAA of the domain (ACME-09).
+/// CAA of every name that is ordered (ACME-09): of the domain, and of a service whose name has records of its own. `second` are
+/// the authorities that step in where the first one cannot.
 pub(super) fn caa(
     domain: &DomainFacts,
     seen: &Observation,
+    (first, second): (&IssuerInfo, &[IssuerInfo]),
+    settings: &PlatformSettings,
+) -> Vec<Finding> {
+    let Some(method) = domain.mode.method() else {
+        return Vec::new();
+    };
+    let mut rows = Vec::new();
+    let mut owners = BTreeSet::new();
+    for name in certified(domain, settings) {
+        let ascii = name.name.to_ascii().into_owned();
+        let Some(view) = seen.caa.get(&ascii) else {
+            continue;
+        };
+        // Names below share the records of the domain; they are spoken of once.
+        if view.failed.is_none() && !owners.insert(&view.owner) {
+            continue;
+        }
+        let weight = match name.service {
+            None => Severity::Critical,
+            // Its name is left out of the certificate; the domain itself goes on.
+            Some(_) => Severity::Warning,
+        };
+        let row = verdict(domain, &ascii, view, first, method, weight);
+        let good = row.is_none();
+        rows.extend(row);
+        if good {
+            let may = |other: &&IssuerInfo| !caa_allows(view, other, method);
+            let refused = second.iter().filter(may);
+            rows.extend(refused.filter_map(|other| forbids_second(view, other, first)));
+        }
+    }
+    rows
+}
+
+/// What the records of one name say of the authority that is asked first.
+fn verdict(
+    domain: &DomainFacts,
+    name: &str,
+    view: &CaaView,
     issuer: &IssuerInfo,
+    method: Method,
+    weight: Severity,
 ) -> Option<Finding> {
-    let method = domain.mode.method()?;
-    let name = domain.ascii();
-    let view = seen.caa.get(&name)?;
     let identity = issuer.caa_identities.first()?;
     let expected = caa_line(issuer)?;
-    let set = view
-        .properties
-        .iter()
-        .map(|property| format!("{} \"{}\"", property.tag, property.value))
-        .collect::<Vec<_>>()
-        .join(", ");
     if let Some(why) = &view.failed {
         return Some(finding(
             RESOLVER_UNKNOWN,
@@ -35,19 +71,49 @@ pub(super) fn caa(
         ));
     }
     (!caa_allows(view, issuer, method)).then(|| {
+        let whom = match weight {
+            Severity::Critical => domain.name.to_string(),
+            _ => format!("{name} too"),
+        };
         finding(
             CAA_FORBIDS,
-            Severity::Critical,
+            weight,
             format!("CAA {}", view.owner),
             &expected,
-            &set,
+            &spelled(view),
             "",
             format!(
-                "Add the CAA record {}. CAA {expected}, so that {identity} may issue for {}.",
-                view.owner, domain.name
+                "Add the CAA record {}. CAA {expected}, so that {identity} may issue for {whom}.",
+                view.owner
             ),
         )
     })
+}
+
+/// Nothing is wrong today: the first authority may issue. Where it cannot, the one that would step in may not.
+fn forbids_second(view: &CaaView, other: &IssuerInfo, first: &IssuerInfo) -> Option<Finding> {
+    let expected = caa_line(other)?;
+    Some(finding(
+        CAA_FORBIDS_SECOND,
+        Severity::Info,
+        format!("CAA {} for {}", view.owner, other.name),
+        &expected,
+        &spelled(view),
+        "",
+        format!(
+            "If you like, add the CAA record {}. CAA {expected} as well, so that {} can issue when {} cannot.",
+            view.owner, other.name, first.name
+        ),
+    ))
+}
+
+/// The records as a zone file has them, on one line.
+fn spelled(view: &CaaView) -> String {
+    let properties = view.properties.iter();
+    properties
+        .map(|property| format!("{} \"{}\"", property.tag, property.value))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// The CAA record to ask for: `0 issue "letsencrypt.org"`; `None` if the issuer ignores CAA.

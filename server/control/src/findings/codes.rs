@@ -60,6 +60,7 @@ codes! {
     ACME_HTTP_LOOP "acme-http-loop" "The website's redirects go round in circles, or are too many." "Let your website redirect the address straight to us.";
     ACME_HTTP_BAD_REDIRECT "acme-http-bad-redirect" "The website redirects to where no certificate authority goes: another port, an address without a name, another kind of address." "Let your website redirect the address straight to us.";
     CAA_FORBIDS "caa-forbids" "The zone's CAA records do not allow our certificate authority." "Add the CAA record shown.";
+    CAA_FORBIDS_SECOND "caa-forbids-second" "The zone's CAA records do not allow the certificate authority that steps in when the first one cannot issue." "If you like, add the CAA record shown as well.";
     CERTIFICATE_MISSING "certificate-missing" "There is no certificate for the domain yet." "Publish the challenge record, or upload a certificate.";
     CERTIFICATE_EXPIRING "certificate-expiring" "The certificate ends soon and has not been renewed." "See what is in the way of renewal, or upload a new one.";
     CERTIFICATE_EXPIRED "certificate-expired" "The certificate has expired." "See what is in the way of renewal, or upload a new one.";

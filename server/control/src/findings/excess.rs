@@ -1,9 +1,11 @@
 //! Findings about answers without measure or end: more than is looked at, aliases that lead nowhere.
 
+use std::collections::BTreeMap;
+
 use super::codes::{ALIAS_LOOP, ANSWER_TOO_LARGE};
 use super::dns::in_a_sentence;
 use super::{Finding, Severity, finding, rtype, spelled, subject, who};
-use crate::observe::{LOOKED_AT, Observation, Rtype, SetView, Sight};
+use crate::observe::{Beyond, LOOKED_AT, Observation, Rtype, SetView, Sight};
 use crate::records::{DesiredRecord, DomainFacts, Purpose};
 
 /// The name's alias leads nowhere.
@@ -70,22 +72,27 @@ pub(super) fn too_large(desired: &[DesiredRecord], seen: &Observation) -> Vec<Fi
     findings
 }
 
-/// A CAA set that was not kept whole.
-pub(super) fn caa_too_large(domain: &DomainFacts, seen: &Observation) -> Option<Finding> {
-    let view = seen.caa.get(&domain.ascii())?;
-    let all = view.beyond?;
-    domain.mode.method().map(|_| {
+/// CAA sets that were not kept whole, of all names that are ordered.
+pub(super) fn caa_too_large(domain: &DomainFacts, seen: &Observation) -> Vec<Finding> {
+    if domain.mode.method().is_none() {
+        return Vec::new();
+    }
+    let large = seen.caa.values().filter_map(|view| {
+        let all = view.beyond?;
+        Some((view.owner.as_str(), all))
+    });
+    // Names below share the records of the domain.
+    let owners: BTreeMap<_, _> = large.collect();
+    let row = |(owner, all): (&str, Beyond)| {
         finding(
             ANSWER_TOO_LARGE,
             Severity::Warning,
-            format!("CAA {}", view.owner),
+            format!("CAA {owner}"),
             LOOKED_AT,
             &all.to_string(),
             "",
-            format!(
-                "Delete the CAA records of {} that are not needed.",
-                view.owner
-            ),
+            format!("Delete the CAA records of {owner} that are not needed."),
         )
-    })
+    };
+    owners.into_iter().map(row).collect()
 }

@@ -176,6 +176,8 @@ pub struct Surroundings<'a> {
     pub settings: &'a PlatformSettings,
     /// Who issues.
     pub issuer: &'a IssuerInfo,
+    /// Who steps in where it cannot.
+    pub second: &'a [IssuerInfo],
     /// The time.
     pub now: Timestamp,
 }
@@ -219,7 +221,8 @@ pub fn checks(
                 });
             }
         }
-        rows.extend(caa::caa(domain, seen, around.issuer));
+        let issuers = (around.issuer, around.second);
+        rows.extend(caa::caa(domain, seen, issuers, around.settings));
         rows.extend(excess::caa_too_large(domain, seen));
         rows.extend(web::web(domain, seen, around.settings));
         let (issuer, now) = (around.issuer, around.now.0);

@@ -54,6 +54,16 @@ pub(crate) fn issuer() -> IssuerInfo {
     }
 }
 
+/// Who steps in where the first one cannot.
+fn second() -> IssuerInfo {
+    IssuerInfo {
+        name: "Second CA".into(),
+        directory: "https://second.example/dir".into(),
+        caa_identities: vec!["second.example".into()],
+        ..IssuerInfo::default()
+    }
+}
+
 pub(crate) fn facts() -> DomainFacts {
     DomainFacts {
         name: DomainName::parse(ZONE).unwrap(),
@@ -146,7 +156,8 @@ fn codes(change: impl FnOnce(&mut Observation)) -> Vec<(&'static str, Severity)>
     .into_iter()
     .map(|row| (row.code, row.severity))
     .collect();
-    found.extend(caa(&facts(), &seen, &issuer()).map(|row| (row.code, row.severity)));
+    let said = caa(&facts(), &seen, (&issuer(), &[second()]), &settings());
+    found.extend(said.into_iter().map(|row| (row.code, row.severity)));
     found
 }
 
@@ -391,6 +402,40 @@ fn acme_06_cname_missing_wrong_hidden() {
         },
         &[],
     );
+}
+
+#[test]
+fn acme_09_caa_of_every_name_that_is_ordered_and_for_the_authority_that_steps_in() {
+    let with_rooms = DomainFacts {
+        services: vec!["rooms".into()],
+        ..facts()
+    };
+    let rooms = format!("rooms.{ZONE}");
+    let check = |owner: &str, properties: &[(bool, &str, &str)], expected: &[_]| {
+        let mut seen = good();
+        let both = [
+            (false, "issue", "ca.example"),
+            (false, "issue", "second.example"),
+        ];
+        seen.caa.insert(ZONE.into(), caa_set(&both));
+        let view = CaaView {
+            owner: owner.into(),
+            ..caa_set(properties)
+        };
+        seen.caa.insert(rooms.clone(), view);
+        let said = caa(&with_rooms, &seen, (&issuer(), &[second()]), &settings());
+        let said: Vec<_> = said.iter().map(|row| (row.code, row.severity)).collect();
+        assert_eq!(said, expected, "{owner} {properties:?}");
+    };
+    // A service with records of its own is left out of the certificate; the domain goes on.
+    let other: &[_] = &[(false, "issue", "other.example")];
+    check(&rooms, other, &[(CAA_FORBIDS, Severity::Warning)]);
+    // The authority that steps in is spoken of before it is needed, and weighs nothing.
+    let first: &[_] = &[(false, "issue", "ca.example")];
+    check(&rooms, first, &[(CAA_FORBIDS_SECOND, Severity::Info)]);
+    check(&rooms, &[(false, "iodef", "mailto:a@example.com")], &[]);
+    // A name below that has none of its own has those of the domain, which are spoken of once.
+    check(ZONE, other, &[]);
 }
 
 fn caa_set(properties: &[(bool, &str, &str)]) -> CaaView {
@@ -708,6 +753,7 @@ fn around<'a>(settings: &'a PlatformSettings, issuer: &'a IssuerInfo) -> Surroun
         publishing: None,
         settings,
         issuer,
+        second: &[],
         now: Timestamp(DAY),
     }
 }
