@@ -56,7 +56,8 @@ pub(super) struct DomainHint {
     ascii: Option<String>,
     /// What is in the way or worth knowing.
     note: String,
-    /// `ok`, `empty`, `unreadable`, `public-suffix`, `address`, `platform`, `served-here`, `single-label`.
+    /// `ok`, `empty`, `unreadable`, `public-suffix`, `address`, `platform`, `served-here`, `single-label`,
+    /// `mixed-scripts`, `special-use`.
     code: String,
 }
 

@@ -324,6 +324,25 @@ impl Store {
         }
     }
 
+    /// Names of proven domains that others than `tenant` have, in order, beginning behind `after`.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn domain_names_of_others(
+        &self,
+        tenant: TenantId,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<String>> {
+        let names: Vec<(String,)> = rd!(self, p => {
+            sqlx::query_as(
+                "SELECT name FROM domains WHERE verified_at IS NOT NULL AND tenant <> $1 AND name > $2 ORDER BY name LIMIT $3",
+            )
+            .bind(tenant.0).bind(after).bind(i64::from(limit)).fetch_all(p).await
+        })?;
+        Ok(names.into_iter().map(|(name,)| name).collect())
+    }
+
     /// How many domains a customer has, or there are.
     ///
     /// # Errors

@@ -234,6 +234,9 @@ impl Control {
             });
         }
         let name = self.usable_domain("domain", &new.domain).await?;
+        if actor.role.of_a_tenant() {
+            self.unlike_others("domain", tenant.id, &name).await?;
+        }
         let recorded = self.recorded(
             actor,
             Some(tenant.id),

@@ -6,7 +6,7 @@ use xmpp::jid::DomainName;
 
 use super::ACTIVE;
 use crate::error::{ControlError, Result};
-use crate::lookalike::mixes_scripts;
+use crate::lookalike::{looks_like, mixes_scripts};
 use crate::operator::{LoggedIn, Origin, email, login_taken};
 use crate::permission::{Operation, Role};
 use crate::secret::Secret;
@@ -46,12 +46,14 @@ pub struct DomainHint {
     pub ascii: Option<String>,
     /// What is in the way, or worth knowing, in one sentence; empty if nothing.
     pub note: String,
-    /// `ok`, `empty`, `unreadable`, `public-suffix`, `address`, `platform`, `served-here`, `single-label`, `mixed-scripts`.
+    /// `ok`, `empty`, `unreadable`, `public-suffix`, `address`, `platform`, `served-here`, `single-label`, `mixed-scripts`,
+    /// `special-use`.
     pub code: &'static str,
 }
 
-/// What the spelling alone says of a domain: readable, not a public suffix, not an address, not the platform's own.
-fn classify(domain: &str, platform_zone: &str) -> (DomainHint, Option<DomainName>) {
+/// What the spelling alone says of a domain: readable, not a public suffix, not an address, not the platform's own. `private`:
+/// the service is for a private network.
+fn classify(domain: &str, platform_zone: &str, private: bool) -> (DomainHint, Option<DomainName>) {
     let hint = |code, name: Option<&DomainName>, note: String| {
         let text = name
             .map(|name| name.as_str().to_owned())
@@ -156,6 +158,18 @@ fn classify(domain: &str, platform_zone: &str) -> (DomainHint, Option<DomainName
             None,
         );
     }
+    if let Some(what) = special_use(&ascii, private) {
+        return (
+            hint(
+                "special-use",
+                Some(&name),
+                format!(
+                    "Names like {name} are {what}; other servers never find them in the DNS, so no domain is hosted under one."
+                ),
+            ),
+            None,
+        );
+    }
     if registrable(&ascii).is_none() {
         return (
             hint(
@@ -174,6 +188,46 @@ fn classify(domain: &str, platform_zone: &str) -> (DomainHint, Option<DomainName
     (hint("ok", Some(&name), note), Some(name))
 }
 
+/// Names with a meaning of their own, which the DNS does not hold: RFC 6761 and the registry of special-use names that it made.
+/// `test` and `example` are not here: programs treat these as any other (RFC 6761 6.2, 6.5), and nobody can prove one.
+const SPECIAL: [(&str, &str); 6] = [
+    // RFC 6761 6.3.
+    ("localhost", "every computer's own"),
+    // RFC 6761 6.4.
+    ("invalid", "meant not to exist"),
+    // RFC 6762 22.1.
+    ("local", "for devices of one network (mDNS)"),
+    // RFC 7686.
+    ("onion", "Tor's, not the DNS's"),
+    // RFC 9476.
+    ("alt", "for systems other than the DNS"),
+    // RFC 3172; RFC 6761 6.1, RFC 8880 and RFC 9462 have names below it.
+    ("arpa", "for the running of the internet"),
+];
+
+/// Names of private networks, which a service inside of one may well host.
+const PRIVATE: [(&str, &str); 2] = [
+    // RFC 8375; below `arpa`, so it comes first.
+    ("home.arpa", "for home networks"),
+    // Set aside by ICANN's board, 2024-07-29.
+    ("internal", "for private networks"),
+];
+
+/// What a name is for, if it is a special one.
+fn special_use(ascii: &str, private: bool) -> Option<&'static str> {
+    let below = |(top, _): &&(&str, &str)| {
+        let rest = ascii.strip_suffix(top);
+        rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    };
+    match PRIVATE.iter().find(below) {
+        Some((_, what)) => (!private).then_some(*what),
+        None => SPECIAL.iter().find(below).map(|(_, what)| *what),
+    }
+}
+
+/// Names that are read at a time.
+const NAMES: u32 = 1000;
+
 /// The longest name below which `_acme-challenge.` and `_xmpp-client._tcp.` still fit (253 in all).
 const LONGEST_DOMAIN: usize = 230;
 
@@ -188,7 +242,7 @@ impl Control {
                 .unwrap_or_default(),
             self.now(),
         )?;
-        let (mut hint, name) = classify(domain, &self.settings().platform_zone);
+        let (mut hint, name) = self.classified(domain);
         if let Some(name) = name
             && self.held(&name).await?
         {
@@ -228,6 +282,7 @@ impl Control {
             password::OPERATOR_LENGTH,
             &[&login, name.as_str()],
         )?;
+        self.unlike_others("domain", TenantId(0), &name).await?;
         let claim = self.claimable(TenantId(0), &name).await?;
         if self.store().operator_find(&login).await?.is_some() {
             return Err(ControlError::Exists {
@@ -294,7 +349,7 @@ impl Control {
         field: &'static str,
         domain: &str,
     ) -> Result<DomainName> {
-        let (hint, name) = classify(domain, &self.settings().platform_zone);
+        let (hint, name) = self.classified(domain);
         let Some(name) = name else {
             return Err(ControlError::invalid(
                 field,
@@ -305,6 +360,44 @@ impl Control {
         };
         Ok(name)
     }
+
+    fn classified(&self, domain: &str) -> (DomainHint, Option<DomainName>) {
+        let settings = self.settings();
+        classify(domain, &settings.platform_zone, settings.private_addresses)
+    }
+
+    /// A name in another alphabet that looks like one that another customer has here, letter for letter (UTS 39 4, whole-script
+    /// confusables), is not taken from whoever chooses it for themselves. Names in ASCII are taken: theirs was there first. All
+    /// names are read for it, which only such a name, and only from somebody who may add domains, gives cause to.
+    pub(crate) async fn unlike_others(
+        &self,
+        field: &'static str,
+        tenant: TenantId,
+        name: &DomainName,
+    ) -> Result<()> {
+        if name.as_str().is_ascii() {
+            return Ok(());
+        }
+        let mut after = String::new();
+        loop {
+            let names = self.store().domain_names_of_others(tenant, &after, NAMES);
+            let names = names.await?;
+            let alike =
+                |other: &&String| *other != name.as_str() && looks_like(other, name.as_str());
+            if let Some(other) = names.iter().find(alike) {
+                return Err(ControlError::invalid(
+                    field,
+                    name.as_str(),
+                    format!("it cannot be told from {other}, which another customer has here"),
+                    "If it is yours all the same, ask the operator of this service to add it for you.",
+                ));
+            }
+            match names.into_iter().next_back() {
+                Some(last) => after = last,
+                None => return Ok(()),
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -314,7 +407,7 @@ mod tests {
     #[test]
     fn what_may_be_brought() {
         let check = |typed: &str, code: &str, domain: &str| {
-            let (hint, name) = classify(typed, "on.hosting.example");
+            let (hint, name) = classify(typed, "on.hosting.example", false);
             assert_eq!((hint.code, hint.domain.as_str()), (code, domain), "{typed}");
             assert_eq!(hint.usable, name.is_some(), "{typed}");
         };
@@ -347,8 +440,33 @@ mod tests {
             &format!("{}a", "a.".repeat(119)),
         );
         check(&format!("{}.example", "a".repeat(64)), "unreadable", "");
+        for special in [
+            "chat.localhost",
+            "chat.invalid",
+            "printer.local",
+            "vww6ybal4bd7szmgncyruucpgfkqahzddi37ktceo3ah7ngmcopnpyyd.onion",
+            "gnu.alt",
+            "8.e.f.ip6.arpa",
+            "10.in-addr.arpa",
+            "chat.home.arpa",
+            "chat.internal",
+        ] {
+            check(special, "special-use", special);
+        }
+        check("local.example", "ok", "local.example");
+        check("mylocal.example", "ok", "mylocal.example");
+        for private in ["chat.home.arpa", "chat.corp.internal"] {
+            assert_eq!(
+                classify(private, "x.example", true).0.code,
+                "ok",
+                "{private}"
+            );
+        }
         assert_eq!(
-            classify("münchen.example", "x.example").0.ascii.as_deref(),
+            classify("münchen.example", "x.example", false)
+                .0
+                .ascii
+                .as_deref(),
             Some("xn--mnchen-3ya.example")
         );
     }

@@ -9,6 +9,7 @@ mod factors;
 mod invites;
 mod ladder;
 mod mail;
+mod names;
 mod own_exports;
 mod ownership;
 mod passkeys;
