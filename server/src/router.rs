@@ -412,7 +412,8 @@ impl Router {
             .map_err(|refused| match refused {
                 BindRefused::TooMany(limit) => {
                     self.metrics.limit(limit);
-                    error(Condition::ResourceConstraint)
+                    let full = StanzaError::new(Condition::ResourceConstraint);
+                    Box::new(full.with_text(too_many_sessions(limit)))
                 }
                 BindRefused::Revoked => error(Condition::NotAuthorized),
             })?;
@@ -796,6 +797,21 @@ fn counted<'a>(own: &str, stanza: &'a Stanza) -> Option<&'a Jid> {
     let answer = matches!(stanza.type_(), StanzaType::Result | StanzaType::Error);
     let to = stanza.to().filter(|_| !answer)?;
     (to.local().is_some() && to.bare_str() != own).then_some(to)
+}
+
+/// Which limit of sessions is reached, and what to do, for whoever signs in (BIND-05, DOS-10).
+fn too_many_sessions(limit: &str) -> &'static str {
+    match limit {
+        "sessions_per_account" => {
+            "this account is signed in as often as it may be; sign out of an app that you no longer use, and try again"
+        }
+        "sessions_per_domain" => {
+            "as many people are signed in at this domain as there may be; try again later"
+        }
+        _ => {
+            "this domain's owner has as many people signed in as their plan has room for; try again later, and tell them"
+        }
+    }
 }
 
 fn too_many_recipients() -> StanzaError {

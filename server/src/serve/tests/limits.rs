@@ -25,6 +25,7 @@ async fn dos_10_bind_05_a_tenant_has_as_many_sessions_as_its_limits_say_from_now
         .await;
     assert!(refused.contains("<resource-constraint "), "{refused}");
     assert!(refused.contains("type='wait'"), "{refused}");
+    assert!(refused.contains("their plan has room for"), "{refused}");
     // Who is in stays in, and may come back under the same name.
     alice.ping("one.example").await;
     let _again = house.login("alice", "one.example").await;
