@@ -516,10 +516,16 @@ impl Router {
 
     /// The same of what is said in an account's name without one of its sessions.
     fn account_may_write(&self, own: &str, stanza: &Stanza) -> bool {
-        counted(own, stanza).is_none_or(|to| {
-            let recipient = self.recipients.name(to.bare_str());
-            self.recipients.admit(own, recipient, Instant::now())
-        })
+        counted(own, stanza).is_none_or(|to| self.account_may_write_to(own, to.bare_str()))
+    }
+
+    fn account_may_write_to(&self, own: &str, to: &str) -> bool {
+        let recipient = self.recipients.name(to);
+        let may = own == to || self.recipients.admit(own, recipient, Instant::now());
+        if !may {
+            self.metrics.limit("recipients");
+        }
+        may
     }
 
     /// ROUTE-03

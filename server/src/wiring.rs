@@ -232,6 +232,8 @@ pub fn module_limits(config: &Config) -> modules::Limits {
         room_occupants: limits.room_occupants,
         room_people: limits.room_people as usize,
         room_history: limits.room_history,
+        room_history_bytes: limits.room_history_bytes as usize,
+        room_copies: limits.room_copies_per_second,
         room_presence_bytes: limits.room_presence_bytes as usize,
         private_bytes: limits.private_xml_bytes.into(),
         vcard_bytes: limits.vcard_bytes as usize,

@@ -40,6 +40,9 @@ impl Switchboard for Sink {
     async fn local(&self, stanza: Stanza) {
         black_box(stanza);
     }
+    fn admit_recipient(&self, _: &BareJid, _: &BareJid) -> Result<(), modules::Refusal> {
+        Ok(())
+    }
     fn deliver(&self, _: &Jid, stanza: Stanza) -> bool {
         black_box(stanza.bytes());
         true

@@ -28,7 +28,7 @@ use crate::pubsub::caps::Caps;
 use crate::pubsub::heard::Heard;
 use crate::pubsub::nodes::NodeCache;
 use crate::push::Pushes;
-use crate::rooms::Rooms;
+use crate::rooms::{Paces, Rooms};
 use crate::roster::RosterCache;
 use crate::screening::Following;
 use crate::switchboard::Switchboard;
@@ -65,6 +65,10 @@ pub struct Limits {
     pub room_people: usize,
     /// Messages that one room keeps in memory for those who enter.
     pub room_history: u32,
+    /// … and the bytes of them.
+    pub room_history_bytes: usize,
+    /// Copies that one person may have the domain's rooms make in a second.
+    pub room_copies: u32,
     /// Bytes of an occupant's presence.
     pub room_presence_bytes: usize,
     /// Bytes of private XML (XEP-0049) of one account.
@@ -127,6 +131,8 @@ impl Default for Limits {
             room_occupants: 1_000,
             room_people: 10_000,
             room_history: 50,
+            room_history_bytes: 256 << 10,
+            room_copies: 5_000,
             room_presence_bytes: 16 << 10,
             private_bytes: 1 << 20,
             vcard_bytes: 256 << 10,
@@ -149,6 +155,7 @@ pub struct Modules {
     pub(crate) left: Aging<BareJid, Timestamp>,
     pub(crate) known: Known,
     pub(crate) rooms: Rooms,
+    pub(crate) room_paces: Paces,
     pub(crate) nodes: NodeCache,
     pub(crate) caps: Caps,
     pub(crate) heard: Heard,
@@ -181,6 +188,7 @@ impl Modules {
             left: Aging::new(LEFT_REMEMBERED),
             known: Known::default(),
             rooms: Rooms::default(),
+            room_paces: Paces::default(),
             nodes: NodeCache::new(limits.pubsub.cache_bytes),
             caps: Caps::default(),
             heard: Heard::default(),

@@ -51,6 +51,12 @@ pub trait Switchboard: Send + Sync {
         Ok(())
     }
 
+    /// Counts that an account writes to somebody by way of a service, which does the sending: an invitation into a room.
+    ///
+    /// # Errors
+    /// The account has written to so many others that this one is too many.
+    fn admit_recipient(&self, account: &BareJid, to: &BareJid) -> Result<(), Refusal>;
+
     /// Puts a stanza into the queue of one session; false if there is none, or if its queue is full.
     fn deliver(&self, session: &Jid, stanza: Stanza) -> bool;
 

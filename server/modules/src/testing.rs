@@ -14,12 +14,12 @@ use store::{
 use xmpp::element::Element;
 use xmpp::jid::{BareJid, DomainName, Jid};
 use xmpp::ns;
-use xmpp::stanza::{Kind, Stanza, StanzaType};
+use xmpp::stanza::{Condition, Kind, Stanza, StanzaType};
 use xmpp::stream::StreamCondition;
 use xmpp::timestamp::Timestamp;
 
 use crate::administration::{NotDone, Work};
-use crate::context::{Context, DomainSettings, Hosted};
+use crate::context::{Context, DomainSettings, Hosted, Refusal};
 use crate::hooks;
 use crate::memory::{Limits, Modules, lock};
 use crate::offline::Mark;
@@ -45,6 +45,9 @@ struct State {
     administered: Vec<(String, Work)>,
     /// Stanzas that a queue takes before it is full.
     room: Option<usize>,
+    /// Whom accounts have written to by way of services, and how many they may.
+    written_to: Vec<BareJid>,
+    recipients: Option<usize>,
 }
 
 /// 2026-01-01T00:00:00Z
@@ -150,6 +153,11 @@ impl House {
     }
 
     /// A connected session.
+    /// How many others accounts may write to by way of services.
+    pub(crate) fn recipients(&self, most: usize) {
+        lock(&self.state).recipients = Some(most);
+    }
+
     pub(crate) fn bind(&self, jid: &str) -> Jid {
         let jid = Jid::parse(jid).expect("an address");
         let view = SessionView::new(jid.clone());
@@ -578,6 +586,21 @@ impl Switchboard for House {
     async fn waits(&self, message: Stanza) {
         let domain = message.to().expect("an addressee").domain().to_owned();
         hooks::message_waits(&self.context(&domain), &message).await;
+    }
+
+    fn admit_recipient(&self, _: &BareJid, to: &BareJid) -> Result<(), Refusal> {
+        let mut state = lock(&self.state);
+        if state.written_to.contains(to) {
+            return Ok(());
+        }
+        if state
+            .recipients
+            .is_some_and(|most| state.written_to.len() >= most)
+        {
+            return Err(Condition::PolicyViolation.into());
+        }
+        state.written_to.push(to.clone());
+        Ok(())
     }
 
     fn deliver(&self, session: &Jid, stanza: Stanza) -> bool {

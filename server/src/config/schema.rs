@@ -494,6 +494,11 @@ sections! {
         room_people: u32 = 10_000,
         /// Messages of a room that are kept in memory for those who enter.
         room_history: u32 = 50,
+        /// Bytes of those messages.
+        room_history_bytes: u32 = 262_144,
+        /// Copies a second that the rooms of a domain send of what one person says in them and shows of themselves; ten seconds'
+        /// worth may come at once. In a room of a thousand, every message is a thousand.
+        room_copies_per_second: u32 = 5_000,
         /// Bytes of an occupant's presence.
         room_presence_bytes: u32 = 16_384,
         /// Shortest password that a user may choose over XMPP, in characters.

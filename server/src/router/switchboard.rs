@@ -49,7 +49,6 @@ impl Switchboard for Router {
         };
         let later = match from.local() {
             Some(_) if !self.account_may_write(from.bare_str(), &stanza) => {
-                self.metrics.limit("recipients");
                 return Err(too_many_recipients().into());
             }
             Some(_) => self.addressed(&domain, stanza),
@@ -68,6 +67,13 @@ impl Switchboard for Router {
         work: Work,
     ) -> Result<Vec<String>, NotDone> {
         self.administered(domain, by, work).await
+    }
+
+    fn admit_recipient(&self, account: &BareJid, to: &BareJid) -> Result<(), Refusal> {
+        match self.account_may_write_to(account.as_str(), to.as_str()) {
+            true => Ok(()),
+            false => Err(too_many_recipients().into()),
+        }
     }
 
     fn deliver(&self, session: &Jid, stanza: Stanza) -> bool {

@@ -3,6 +3,8 @@
 //! A request is judged as a whole before anything of it is done; what is written to the store is written before anybody is
 //! told.
 
+use std::collections::HashMap;
+
 use store::RoomAffiliation;
 use xmpp::element::Element;
 use xmpp::jid::{BareJid, nickname_key};
@@ -19,6 +21,9 @@ use crate::module::Answer;
 
 /// Changes in one request.
 const AT_ONCE: usize = 100;
+/// Of a list that is full, places more for those who keep order, and those who are kept out: who fills the list with members
+/// must not keep the others from doing something about it.
+const RESERVE: usize = 1_000;
 /// Longest reason, in characters; of a longer one the beginning is kept.
 pub(super) const REASON: usize = 500;
 
@@ -124,6 +129,7 @@ async fn change(
         may(room, &who, role, change)?;
     }
     keep_an_owner(room, &changes)?;
+    to_each_their_own(&changes)?;
 
     let written: Vec<_> = changes
         .iter()
@@ -293,6 +299,23 @@ fn keep_an_owner(room: &Room, changes: &[Change]) -> Result<(), Refusal> {
     Err(Refusal::new(Condition::Conflict).with_text("a room keeps one owner at least"))
 }
 
+/// One request reserves no nickname for two people.
+fn to_each_their_own(changes: &[Change]) -> Result<(), Refusal> {
+    let mut given = HashMap::new();
+    for change in changes {
+        if let Change::Affiliation {
+            who,
+            nick: Some(nick),
+            ..
+        } = change
+            && *given.entry(nickname_key(nick)).or_insert(who) != who
+        {
+            return Err(Condition::Conflict.into());
+        }
+    }
+    Ok(())
+}
+
 /// What a new affiliation means to somebody who is there; of a domain, to everybody there who is banned with it.
 fn follow(
     cx: &Context<'_>,
@@ -377,10 +400,15 @@ async fn put(
         return Ok(());
     }
     let most = cx.modules.limits.room_people;
-    let new = people.iter().filter(|(who, one)| {
-        one.affiliation != Affiliation::None && !room.people.contains_key(who)
-    });
-    if room.people.len() + new.count() > most {
+    let new = || {
+        let new = |(who, one): &&(BareJid, Affiliated)| {
+            one.affiliation != Affiliation::None && !room.knows(who)
+        };
+        people.iter().filter(new)
+    };
+    let in_order = new().all(|(_, one)| one.affiliation != Affiliation::Member);
+    let places = most + if in_order { RESERVE } else { 0 };
+    if room.people().len() + new().count() > places {
         cx.switchboard.limited("room_people");
         return Err(Refusal::new(Condition::ResourceConstraint)
             .with_text(format!("a room knows {most} people at most")));
@@ -403,11 +431,8 @@ async fn put(
     }
     for (who, one) in people {
         let (before, after) = (room.affiliation(&who), one.affiliation);
-        if after == Affiliation::None {
-            room.people.remove(&who);
-        } else {
-            room.people.insert(who.clone(), one);
-        }
+        room.affiliate(who.clone(), one);
+        room.answered(&who);
         if before != after && room.keys_of(&who).is_empty() {
             tell_of_absent(cx, room, &who, after);
         }

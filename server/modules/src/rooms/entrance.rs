@@ -9,7 +9,7 @@ use xmpp::timestamp::Timestamp;
 use super::notice::{Notice, Removal, Written, is_there, sees_real, unavailable};
 use super::rank::{Affiliation, Role};
 use super::room::{Room, Visit};
-use super::{MUC, cleaned, hearing, occupant_id, past};
+use super::{MUC, cleaned, hearing, occupant_id, pace, past};
 use crate::context::{Context, Refusal, store_failed};
 
 /// Presence to an address in a room, or to the room.
@@ -34,6 +34,13 @@ pub(super) async fn presence(
                 let most = cx.modules.limits.room_presence_bytes;
                 return Err(Refusal::new(Condition::PolicyViolation)
                     .with_text(format!("presence in a room may have {most} bytes at most")));
+            }
+            if let Some(room) = slot.as_ref() {
+                let burst = match room.occupant_of(from) {
+                    Some(_) => pace::BURST,
+                    None => pace::BURST_OF_ENTERING,
+                };
+                pace::charge(cx, room, &from.bare(), burst)?;
             }
             match slot.as_mut() {
                 Some(room) => match room.occupant_of(from) {

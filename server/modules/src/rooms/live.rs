@@ -65,7 +65,7 @@ impl Rooms {
             let account = account.clone();
             tokio::spawn(async move {
                 if let Some(room) = place.lock().await.as_mut() {
-                    room.people.remove(&account);
+                    room.forget(&account);
                     room.hats.forget(&account);
                 }
             });

@@ -8,7 +8,7 @@
 //!
 //! Codemap: [`room`] the room and who is in it, [`rank`] affiliation and role, [`config`] what owners choose; [`entrance`]
 //! presence, [`talk`] messages, [`hearing`] to whom they get, [`past`] what was said, [`affiliate`], [`owner`], [`register`], [`hats`], [`picture`], [`info`] the
-//! iqs, [`search`] finding rooms; [`notice`] what everybody is told.
+//! iqs, [`search`] finding rooms; [`pace`] how much of it; [`notice`] what everybody is told.
 
 mod affiliate;
 mod config;
@@ -20,6 +20,7 @@ mod lasting;
 mod live;
 mod notice;
 mod owner;
+mod pace;
 mod past;
 mod picture;
 mod rank;
@@ -43,6 +44,7 @@ use xmpp::stanza::{Condition, Kind, Stanza, StanzaType};
 
 use self::hats::HATS;
 pub(crate) use self::live::Rooms;
+pub(crate) use self::pace::Paces;
 use self::rank::Affiliation;
 use self::room::Room;
 pub(crate) use self::search::RoomSearch;
@@ -216,7 +218,7 @@ fn cleaned(stanza: &Stanza, room: &Jid) -> Result<Stanza, Refusal> {
 
 /// The people of a room as the store keeps them.
 fn stored_people(room: &Room) -> Vec<RoomAffiliation> {
-    let people = room.people.iter();
+    let people = room.people();
     people
         .map(|(jid, one)| RoomAffiliation {
             jid: jid.clone(),

@@ -113,7 +113,12 @@ pub(super) async fn recall(cx: &Context<'_>, room: &mut Room) -> Result<(), Refu
                 sender: message.sender,
                 stanza: named(room, &stanza, message.id),
             };
-            room.remember(past, cx.modules.limits.room_history as usize);
+            let limits = &cx.modules.limits;
+            room.remember(
+                past,
+                limits.room_history as usize,
+                limits.room_history_bytes,
+            );
         }
     }
     Ok(())

@@ -1,7 +1,8 @@
 //! Becoming a member, and keeping a nickname (XEP-0045 7.10, 9.9).
 //!
-//! In an open room whoever asks becomes a member at once. In a members-only room the admins and owners are asked: nobody
-//! gets in by asking.
+//! In an open room whoever is of the room's domain and asks becomes a member at once. Where a member may do more than anybody
+//! else, enter or speak, the admins and owners are asked, and so they are about people of other domains: nobody gets in, or
+//! gets voice, by asking, and strangers do not fill the room's list.
 
 use xmpp::element::Element;
 use xmpp::jid::{BareJid, Jid, nickname_key};
@@ -11,11 +12,12 @@ use xmpp::stanza::{Condition, Stanza, StanzaType};
 use super::affiliate;
 use super::entrance::show_again;
 use super::rank::{Affiliation, Role};
-use super::room::Room;
+use super::room::{APPLICANTS, Room};
 use super::talk::to_affiliated;
 use crate::context::{Context, Refusal};
 use crate::form::{Field, Form, Submitted};
 use crate::module::Answer;
+use crate::screening;
 
 /// `FORM_TYPE`
 pub(super) const FORM: &str = "http://jabber.org/protocol/muc#register";
@@ -81,26 +83,44 @@ pub(super) async fn iq(cx: &Context<'_>, room: &mut Room, iq: &Stanza) -> Result
     if room.is_taken(&nickname_key(nick), &who) {
         return Err(Condition::Conflict.into());
     }
-    if room.config.members_only && affiliation == Affiliation::None {
-        let request = Form::asking(FORM)
-            .title("Somebody wants to become a member")
-            .instructions("Allow it, and the person may enter this room.")
-            .field(
-                Field::new(WHO, "jid-single")
-                    .label("Who")
-                    .value(who.as_str()),
-            )
-            .field(
-                Field::new(NICK, "text-single")
-                    .label("Nickname")
-                    .value(nick),
-            )
-            .field(Field::boolean(ALLOW, false).label("Allow"));
-        to_affiliated(cx, room, Affiliation::Admin, &request.into_element());
-        return Ok(Answer::Empty);
+    if affiliation == Affiliation::None {
+        screening::admit(cx, from).await?;
+        let means = room.config.members_only || room.config.moderated;
+        if means || who.domain() != cx.store().name() {
+            ask(cx, room, &who, nick)?;
+            return Ok(Answer::Empty);
+        }
     }
     admit(cx, room, &who, nick).await?;
     Ok(Answer::Empty)
+}
+
+/// Asks admins and owners, once until one of them answers.
+fn ask(cx: &Context<'_>, room: &mut Room, who: &BareJid, nick: &str) -> Result<(), Refusal> {
+    let new = room.applies(who).ok_or_else(|| {
+        Refusal::new(Condition::ResourceConstraint).with_text(format!(
+            "{APPLICANTS} people wait for the answer of this room's admins, as many as may"
+        ))
+    })?;
+    if !new {
+        return Ok(());
+    }
+    let request = Form::asking(FORM)
+        .title("Somebody wants to become a member")
+        .instructions("Allow it, and the person may enter this room, and speak in it.")
+        .field(
+            Field::new(WHO, "jid-single")
+                .label("Who")
+                .value(who.as_str()),
+        )
+        .field(
+            Field::new(NICK, "text-single")
+                .label("Nickname")
+                .value(nick),
+        )
+        .field(Field::boolean(ALLOW, false).label("Allow"));
+    to_affiliated(cx, room, Affiliation::Admin, &request.into_element());
+    Ok(())
 }
 
 /// An admin's answer to the question above.
@@ -115,11 +135,15 @@ pub(super) async fn decided(
         return Err(Condition::Forbidden.into());
     }
     let bad = |_| Refusal::from(Condition::BadRequest);
-    if form.is_cancelled() || form.boolean(ALLOW).map_err(bad)? != Some(true) {
+    if form.is_cancelled() {
         return Ok(());
     }
     let who = form.text(WHO).map_err(bad)?.unwrap_or_default();
     let who = BareJid::parse(who).map_err(|_| Refusal::from(Condition::JidMalformed))?;
+    if form.boolean(ALLOW).map_err(bad)? != Some(true) {
+        room.answered(&who);
+        return Ok(());
+    }
     let nick = form.text(NICK).map_err(bad)?.unwrap_or_default();
     if room.affiliation(&who) != Affiliation::None {
         // Decided otherwise meanwhile.

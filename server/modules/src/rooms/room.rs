@@ -17,6 +17,8 @@ use super::rank::{Affiliation, Role};
 
 /// Invitations of which a room knows, until they are declined.
 const INVITED: usize = 1_000;
+/// People who have asked to become members and wait for an answer.
+pub(super) const APPLICANTS: usize = 100;
 
 /// What somebody is in the room beyond a visit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,7 +83,9 @@ pub(super) struct Room {
     pub(super) config: Config,
     /// Key of the occupants' ids (XEP-0421).
     pub(super) salt: [u8; 32],
-    pub(super) people: BTreeMap<BareJid, Affiliated>,
+    people: BTreeMap<BareJid, Affiliated>,
+    /// Reserved nickname, as [`nickname_key`] has it → whose it is: looked up for everybody who comes, of thousands.
+    nicks: HashMap<String, BareJid>,
     /// By nickname as [`nickname_key`] has it.
     pub(super) occupants: BTreeMap<String, Occupant>,
     /// Real address → nickname.
@@ -93,6 +97,8 @@ pub(super) struct Room {
     pub(super) hats: Hats,
     /// Who has been invited through the room and by whom, the newest last; nobody else declines.
     invited: VecDeque<(BareJid, BareJid)>,
+    /// Who has asked to become a member.
+    applicants: Vec<BareJid>,
     /// What it looks like.
     pub(super) vcard: Option<Vec<u8>>,
     /// Made, and waiting for its owner to say what it shall be (XEP-0045 10.1.1).
@@ -113,11 +119,13 @@ impl Room {
             config: Config::default(),
             salt: rand::random(),
             people: BTreeMap::from([(owner, owned)]),
+            nicks: HashMap::new(),
             occupants: BTreeMap::new(),
             visits: HashMap::new(),
             subject: None,
             history: VecDeque::new(),
             invited: VecDeque::new(),
+            applicants: Vec::new(),
             last_at: 0,
             hats: Hats::default(),
             vcard: None,
@@ -154,23 +162,27 @@ impl Room {
                 stanza,
             })
         });
-        Self {
+        let mut room = Self {
             jid,
             row: Some(id),
             config: Config::from_json(&row.config),
             salt,
-            people: people.collect(),
+            people: BTreeMap::new(),
+            nicks: HashMap::new(),
             occupants: BTreeMap::new(),
             visits: HashMap::new(),
             subject,
             history: VecDeque::new(),
             invited: VecDeque::new(),
+            applicants: Vec::new(),
             last_at: 0,
             hats: Hats::from_json(row.hats.as_deref()),
             vcard: row.vcard.clone(),
             locked: false,
             created: row.created,
-        }
+        };
+        people.for_each(|(who, one)| room.affiliate(who, one));
+        room
     }
 
     /// As the store keeps it.
@@ -198,6 +210,42 @@ impl Room {
             .unwrap_or_default()
     }
 
+    /// Everybody who is something here.
+    pub(super) fn people(&self) -> impl ExactSizeIterator<Item = (&BareJid, &Affiliated)> {
+        self.people.iter()
+    }
+
+    /// Whether somebody is something here by themselves.
+    pub(super) fn knows(&self, who: &BareJid) -> bool {
+        self.people.contains_key(who)
+    }
+
+    /// What somebody is from now on, with the nickname that is theirs.
+    pub(super) fn affiliate(&mut self, who: BareJid, one: Affiliated) {
+        self.forget(&who);
+        if one.affiliation == Affiliation::None {
+            return;
+        }
+        if let Some(nick) = &one.nick {
+            // Rows of before this was looked at may have one twice: the first keeps it.
+            let key = nickname_key(nick);
+            self.nicks.entry(key).or_insert_with(|| who.clone());
+        }
+        self.people.insert(who, one);
+    }
+
+    /// Whoever has this address from now on is nobody here.
+    pub(super) fn forget(&mut self, who: &BareJid) {
+        let Some(gone) = self.people.remove(who) else {
+            return;
+        };
+        if let Some(key) = gone.nick.as_deref().map(nickname_key)
+            && self.nicks.get(&key) == Some(who)
+        {
+            self.nicks.remove(&key);
+        }
+    }
+
     /// Everybody of this affiliation.
     pub(super) fn with(
         &self,
@@ -219,13 +267,7 @@ impl Room {
             .occupants
             .get(key)
             .is_some_and(|occupant| occupant.real != *who);
-        now || self.people.iter().any(|(jid, one)| {
-            jid != who
-                && one
-                    .nick
-                    .as_deref()
-                    .is_some_and(|nick| nickname_key(nick) == key)
-        })
+        now || self.nicks.get(key).is_some_and(|owner| owner != who)
     }
 
     /// The occupant that a real full address is, with its nickname's key.
@@ -321,11 +363,31 @@ impl Room {
         Some(self.invited.remove(at?)?.1)
     }
 
-    /// Keeps a message for those who enter, at most `most`.
-    pub(super) fn remember(&mut self, past: Past, most: usize) {
+    /// Somebody asks to become a member; whether they had not asked before. `None`: too many wait for an answer.
+    pub(super) fn applies(&mut self, who: &BareJid) -> Option<bool> {
+        if self.applicants.contains(who) {
+            return Some(false);
+        }
+        (self.applicants.len() < APPLICANTS).then(|| self.applicants.push(who.clone()))?;
+        Some(true)
+    }
+
+    /// Somebody who has asked has an answer.
+    pub(super) fn answered(&mut self, who: &BareJid) {
+        self.applicants.retain(|applicant| applicant != who);
+    }
+
+    /// Keeps a message for those who enter: at most `most`, and of so many bytes. What is older than one that has no room is
+    /// not shown either, so that nobody reads an answer without its question for no reason that they could see.
+    pub(super) fn remember(&mut self, past: Past, most: usize, bytes: usize) {
         self.history.push_back(past);
-        while self.history.len() > most {
-            self.history.pop_front();
+        let size = |past: &Past| past.stanza.bytes().len();
+        let mut kept: usize = self.history.iter().map(size).sum();
+        while self.history.len() > most || kept > bytes {
+            let Some(gone) = self.history.pop_front() else {
+                break;
+            };
+            kept -= size(&gone);
         }
     }
 }

@@ -9,7 +9,9 @@ use super::config::PrivateMessages;
 use super::entrance::{close_if_over, lost, show_again};
 use super::rank::{Affiliation, Role};
 use super::room::{Occupant, Past, Room};
-use super::{MUC_USER, REQUEST_FORM, affiliate, cleaned, hearing, occupant_id, past, register};
+use super::{
+    MUC_USER, REQUEST_FORM, affiliate, cleaned, hearing, occupant_id, pace, past, register,
+};
 use crate::content::RETRACT;
 use crate::context::{Context, Refusal, store_failed};
 use crate::form::{Field, Form, Submitted};
@@ -94,6 +96,7 @@ async fn to_all(cx: &Context<'_>, room: &mut Room, message: &Stanza) -> Result<(
     if !may {
         return Err(Condition::Forbidden.into());
     }
+    pace::charge(cx, room, &sender.real, pace::BURST)?;
     let out = cleaned(message, &room.jid)?
         .with_from(&sender.shown)
         .with_child(&occupant_id(&room.salt, &sender.real));
@@ -117,7 +120,7 @@ async fn to_all(cx: &Context<'_>, room: &mut Room, message: &Stanza) -> Result<(
     }
     hearing::to_everybody(cx, room, &out, Some(&sender)).await;
     if !subject && out.has_child("body", ns::CLIENT) {
-        let most = cx.modules.limits.room_history as usize;
+        let limits = &cx.modules.limits;
         room.remember(
             Past {
                 at: cx.now,
@@ -125,7 +128,8 @@ async fn to_all(cx: &Context<'_>, room: &mut Room, message: &Stanza) -> Result<(
                 sender: sender.to_string(),
                 stanza: out,
             },
-            most,
+            limits.room_history as usize,
+            limits.room_history_bytes,
         );
     }
     Ok(())
@@ -184,7 +188,9 @@ async fn to_room(cx: &Context<'_>, room: &mut Room, message: &Stanza) -> Result<
     }
 }
 
-/// XEP-0045 7.8.2. Whom somebody may invite into a members-only room becomes a member.
+/// XEP-0045 7.8.2. Whom somebody may invite into a members-only room becomes a member. The room does the writing, in the name
+/// of the domain: whom somebody invites counts as whom they write to (DOS-09), and who is not of the domain invites where the
+/// room knows them.
 async fn invite(
     cx: &Context<'_>,
     room: &mut Room,
@@ -204,7 +210,8 @@ async fn invite(
     } else {
         sender.role >= Role::Participant
     };
-    if !may {
+    let own = from.domain() == cx.store().name();
+    if !may || (!own && affiliation < Affiliation::Member) {
         return Err(Condition::Forbidden.into());
     }
     let by = sender.real.clone();
@@ -224,22 +231,26 @@ async fn invite(
         if to.local().is_none() || room.affiliation(&to.bare()) == Affiliation::Outcast {
             return Err(Condition::NotAcceptable.into());
         }
-        invited.push((to, invite));
+        invited.push((to.bare(), to, invite));
+    }
+    for (person, ..) in &invited {
+        cx.switchboard.admit_recipient(&by, person)?;
     }
     if room.config.members_only {
-        let new = invited.iter().map(|(to, _)| to.bare());
+        let new = invited.iter().map(|(person, ..)| person.clone());
         let new = new.filter(|to| room.affiliation(to) == Affiliation::None);
         let new: Vec<_> = new.map(|to| (to, Affiliation::Member, None)).collect();
         affiliate::write(cx, room, &new).await?;
     }
-    for (to, invite) in invited {
-        room.invites(to.bare(), by.clone());
-        let kept = invite
-            .children()
-            .filter(|child| child.is("reason", MUC_USER) || child.is("continue", MUC_USER));
+    for (person, to, invite) in invited {
+        room.invites(person, by.clone());
+        let thread = invite.find("continue", MUC_USER).map(|child| {
+            Element::new("continue", MUC_USER).attr_opt("thread", child.get_attr("thread"))
+        });
         let invitation = Element::new("invite", MUC_USER)
             .attr("from", inviter.as_str())
-            .children_from(kept.cloned());
+            .child_opt(reason(invite))
+            .child_opt(thread);
         let password = &room.config.password;
         let x = Element::new("x", MUC_USER).child(invitation).child_opt(
             (!password.is_empty())
@@ -248,6 +259,13 @@ async fn invite(
         send(cx, &message_to(&room.jid, &to).child(x));
     }
     Ok(())
+}
+
+/// Why somebody is invited or declines; of a longer one the beginning.
+fn reason(of: &Element) -> Option<Element> {
+    let reason = of.find("reason", MUC_USER)?.text_content();
+    let short: String = reason.chars().take(affiliate::REASON).collect();
+    Some(Element::new("reason", MUC_USER).text(short))
 }
 
 /// Somebody declines an invitation (XEP-0045 7.8.2): whoever has invited them is told, where they are still there. Of those
@@ -264,14 +282,9 @@ fn declined(
     if room.affiliation(&who) == Affiliation::Outcast {
         return Err(Condition::Forbidden.into());
     }
-    let reason = decline.find("reason", MUC_USER).map(|reason| {
-        let text = reason.text_content();
-        let short: String = text.chars().take(affiliate::REASON).collect();
-        Element::new("reason", MUC_USER).text(short)
-    });
     let declined = Element::new("decline", MUC_USER)
         .attr("from", who.as_str())
-        .child_opt(reason);
+        .child_opt(reason(decline));
     let x = Element::new("x", MUC_USER).child(declined);
     for (_, visit) in room
         .everybody()
@@ -387,10 +400,7 @@ pub(super) async fn tell(cx: &Context<'_>, room: &Room, codes: &[u16]) {
 
 /// A message of the room to everybody of these affiliations, in the room or not.
 pub(super) fn to_affiliated(cx: &Context<'_>, room: &Room, least: Affiliation, content: &Element) {
-    let people = room
-        .people
-        .iter()
-        .filter(|(_, one)| one.affiliation >= least);
+    let people = room.people().filter(|(_, one)| one.affiliation >= least);
     let people: Vec<BareJid> = people.map(|(jid, _)| jid.clone()).collect();
     for who in people {
         send(

@@ -2,12 +2,14 @@
 
 mod affiliating;
 mod entering;
+mod fair;
 mod finding;
 mod hearing;
 mod hostile;
 mod lasting;
 mod looks;
 mod past;
+mod registering;
 mod ruling;
 mod talking;
 
