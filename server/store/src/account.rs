@@ -464,6 +464,8 @@ impl DomainStore {
             // Whoever gets the name next is nobody in the domain's rooms, and wears nothing there.
             sqlx::query("DELETE FROM room_affiliations WHERE jid = $2 AND room IN (SELECT id FROM rooms WHERE domain = $1)")
                 .bind(self.id.0).bind(&address).execute(&mut *tx).await?;
+            sqlx::query("DELETE FROM room_roles WHERE jid = $2 AND room IN (SELECT id FROM rooms WHERE domain = $1)")
+                .bind(self.id.0).bind(&address).execute(&mut *tx).await?;
             let hats: Vec<(i64, String)> =
                 sqlx::query_as("SELECT id, hats FROM rooms WHERE domain = $1 AND hats IS NOT NULL")
                     .bind(self.id.0).fetch_all(&mut *tx).await?;

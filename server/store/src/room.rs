@@ -265,6 +265,54 @@ impl DomainStore {
         })
     }
 
+    /// Roles that somebody gave or took in a room, other than what affiliations give: who, and the role's name.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn room_roles(&self, room: RoomId) -> Result<Vec<(BareJid, String)>> {
+        let rows: Vec<(String, String)> = rd!(self.store, p => {
+            sqlx::query_as(
+                "SELECT jid, role FROM room_roles WHERE room = (SELECT id FROM rooms WHERE domain = $1 AND id = $2) ORDER BY jid",
+            )
+            .bind(self.id.0).bind(room.0).fetch_all(p).await
+        })?;
+        let roles = rows.into_iter().map(|(jid, role)| {
+            let jid = BareJid::parse(&jid).map_err(|_| StoreError::Corrupt {
+                what: "room_roles.jid",
+            })?;
+            Ok((jid, role))
+        });
+        roles.collect()
+    }
+
+    /// Writes roles that somebody gave or took; `None`: what the affiliation gives. False: the room is gone.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn room_give_roles(
+        &self,
+        room: RoomId,
+        roles: &[(BareJid, Option<String>)],
+    ) -> Result<bool> {
+        let (domain, roles) = (self.id.0, roles.to_vec());
+        grouped!(self.store, c => {
+            let there: Option<(i64,)> = sqlx::query_as("SELECT id FROM rooms WHERE domain = $1 AND id = $2")
+                .bind(domain).bind(room.0).fetch_optional(&mut *c).await?;
+            if there.is_none() {
+                return Ok(false);
+            }
+            for (jid, role) in roles {
+                sqlx::query("DELETE FROM room_roles WHERE room = $1 AND jid = $2")
+                    .bind(room.0).bind(jid.as_str()).execute(&mut *c).await?;
+                if let Some(role) = role {
+                    sqlx::query("INSERT INTO room_roles (room, jid, role) VALUES ($1, $2, $3)")
+                        .bind(room.0).bind(jid.as_str()).bind(role).execute(&mut *c).await?;
+                }
+            }
+            Ok(true)
+        })
+    }
+
     /// Removes a room.
     ///
     /// # Errors

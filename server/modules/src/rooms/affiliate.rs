@@ -11,7 +11,7 @@ use xmpp::jid::{BareJid, nickname_key};
 use xmpp::ns;
 use xmpp::stanza::{Condition, Stanza, StanzaType};
 
-use super::entrance::show_again;
+use super::entrance::change_role;
 use super::notice::{Removal, sees_real};
 use super::rank::{Affiliation, Role};
 use super::room::{Affiliated, Room};
@@ -69,7 +69,9 @@ fn list(room: &Room, iq: &Stanza, query: &Element) -> Result<Answer, Refusal> {
         let open = room.config.non_anonymous
             && asker >= Affiliation::Member
             && wanted >= Affiliation::Member;
-        if asker < Affiliation::Admin && !open {
+        let chosen = wanted >= Affiliation::Member
+            && role.is_some_and(|role| room.config.member_list.has(role));
+        if asker < Affiliation::Admin && !open && !chosen {
             return Err(Condition::Forbidden.into());
         }
         for (jid, one) in room.with(wanted) {
@@ -173,10 +175,7 @@ async fn change(
                 removal.carry_out(cx, room, &key);
             }
             Change::Role { key, role, .. } => {
-                if let Some(occupant) = room.occupants.get_mut(&key) {
-                    occupant.role = role;
-                }
-                show_again(cx, room, &key);
+                change_role(cx, room, &key, role);
             }
             Change::Affiliation { who, reason, .. } => {
                 follow(cx, room, &who, actor.as_deref(), reason.as_deref());
@@ -347,15 +346,14 @@ fn follow(
             removal.carry_out(cx, room, &key);
             continue;
         }
-        let role = affiliation.role(&room.config);
-        if let Some(occupant) = room.occupants.get_mut(&key) {
-            // Voice that a moderator gave outlasts a change that would not take it.
-            let voiced = affiliation == Affiliation::None && occupant.role == Role::Participant;
-            if !voiced {
-                occupant.role = role;
-            }
-        }
-        show_again(cx, room, &key);
+        // Voice that a moderator gave outlasts a change that would not take it.
+        let now = room.occupants.get(&key).map(|occupant| occupant.role);
+        let voiced = affiliation == Affiliation::None && now == Some(Role::Participant);
+        let role = match voiced {
+            true => Role::Participant,
+            false => affiliation.role(&room.config),
+        };
+        change_role(cx, room, &key, role);
     }
 }
 

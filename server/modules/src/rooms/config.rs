@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 use xmpp::element::Element;
 
+use super::rank::Roles;
 use super::{CONFIG_FORM, INFO_FORM};
 use crate::form::{BadField, Field, Form, Submitted};
 
@@ -69,6 +70,10 @@ pub(super) struct Config {
     /// Occupants, and not only admins, may invite into a members-only room.
     pub(super) allow_invites: bool,
     pub(super) allow_pm: PrivateMessages,
+    /// Whose presence everybody is shown; that of the others moderators alone are, and they themselves.
+    pub(super) presence_broadcast: Roles,
+    /// Who may read the list of members, beside admins.
+    pub(super) member_list: Roles,
     /// Occupants at most; 0: as many as the service allows.
     pub(super) max_users: u32,
     /// Messages shown to who enters, at most.
@@ -93,6 +98,8 @@ impl Default for Config {
             change_subject: false,
             allow_invites: false,
             allow_pm: PrivateMessages::Anyone,
+            presence_broadcast: Roles::all(),
+            member_list: Roles::moderators(),
             max_users: 0,
             history: 20,
             archive: true,
@@ -136,6 +143,13 @@ impl Config {
                 .value(self.allow_pm.name()),
             |field, (_, name, label)| field.option(name, label),
         );
+        let roles = |name: &str, label: &str, chosen: &Roles| {
+            let field = Field::new(&var(name), "list-multi").label(label);
+            let field = chosen.names().fold(field, |field, name| field.value(name));
+            Roles::OFFERED.iter().fold(field, |field, (role, label)| {
+                field.option(role.name(), label)
+            })
+        };
         let max_users = match self.max_users {
             0 => occupants,
             chosen => chosen.min(occupants),
@@ -184,6 +198,16 @@ impl Config {
                 self.change_subject,
             ))
             .field(allow_pm)
+            .field(roles(
+                "presencebroadcast",
+                "Whom everybody sees come and go (of others, moderators do)",
+                &self.presence_broadcast,
+            ))
+            .field(roles(
+                "getmemberlist",
+                "Who may read the list of members, beside admins",
+                &self.member_list,
+            ))
             .field(text(
                 "maxusers",
                 &format!("Occupants at most (up to {occupants})"),
@@ -257,6 +281,18 @@ impl Config {
                 .iter()
                 .find(|(_, name, _)| *name == value);
             new.allow_pm = known.ok_or_else(|| BadField(var.into()))?.0;
+        }
+        for (var, into) in [
+            (
+                "muc#roomconfig_presencebroadcast",
+                &mut new.presence_broadcast,
+            ),
+            ("muc#roomconfig_getmemberlist", &mut new.member_list),
+        ] {
+            if answer.names().any(|name| name == var) {
+                let chosen = Roles::of(answer.values(var));
+                *into = chosen.ok_or_else(|| BadField(var.into()))?;
+            }
         }
         let number = |var: &str, most: u32| match answer.text(var)? {
             // XEP-0045's forms offer "none" where nothing is limited.

@@ -6,9 +6,10 @@ use xmpp::ns;
 use xmpp::stanza::{Condition, Stanza, StanzaType};
 use xmpp::timestamp::Timestamp;
 
+use super::config::Config;
 use super::notice::{Notice, Removal, Written, is_there, sees_real, unavailable};
 use super::rank::{Affiliation, Role};
-use super::room::{Room, Visit};
+use super::room::{Occupant, Room, Visit};
 use super::{MUC, cleaned, hearing, occupant_id, pace, past};
 use crate::context::{Context, Refusal, store_failed};
 
@@ -164,7 +165,7 @@ async fn enter(
         .occupants
         .get(key)
         .map(|occupant| (occupant.role, occupant.shown.clone()));
-    let (role, shown) = present.unwrap_or_else(|| (affiliation.role(&room.config), to.clone()));
+    let (role, shown) = present.unwrap_or_else(|| (room.role_of(&who), to.clone()));
     let visit = Visit {
         jid: from.clone(),
         presence: as_shown(room, presence, &shown)?,
@@ -177,6 +178,7 @@ async fn enter(
         .occupants
         .values()
         .filter(|occupant| occupant.shown != shown)
+        .filter(|occupant| room.shows(occupant.role) || role == Role::Moderator)
     {
         is_there(cx, room, occupant, newcomer_sees, from);
     }
@@ -287,7 +289,9 @@ async fn reenter(cx: &Context<'_>, room: &Room, from: &Jid) {
     let Some((_, own)) = room.occupant_of(from) else {
         return;
     };
-    for occupant in room.occupants.values().filter(|o| o.shown != own.shown) {
+    let seen = |other: &&Occupant| room.shows(other.role) || own.role == Role::Moderator;
+    let others = room.occupants.values().filter(|o| o.shown != own.shown);
+    for occupant in others.filter(seen) {
         is_there(cx, room, occupant, sees_real(room, own), from);
     }
     if let Some(last) = own.visits.last() {
@@ -356,6 +360,82 @@ pub(super) fn show_again(cx: &Context<'_>, room: &Room, key: &str) {
     }
 }
 
+/// Gives an occupant another role, and tells everybody: to those who are no longer shown people of that role they leave, and
+/// a moderator sees whom the others do not.
+pub(super) fn change_role(cx: &Context<'_>, room: &mut Room, key: &str, role: Role) {
+    let Some(before) = room.occupants.get(key).map(|occupant| occupant.role) else {
+        return;
+    };
+    room.give(key, role);
+    if room.shows(before) && !room.shows(role) {
+        tell_gone(cx, room, key);
+    }
+    show_again(cx, room, key);
+    let moderates = |role: Role| role == Role::Moderator;
+    if moderates(before) == moderates(role) {
+        return;
+    }
+    let Some(viewer) = room.occupants.get(key) else {
+        return;
+    };
+    let others = room.occupants.values();
+    for other in others.filter(|other| other.shown != viewer.shown && !room.shows(other.role)) {
+        for visit in &viewer.visits {
+            match other.visits.last() {
+                Some(last) if moderates(role) => {
+                    Notice::of(room, other, last).to_one(cx, true, &visit.jid);
+                }
+                Some(last) => {
+                    let gone = unavailable(&other.shown);
+                    going(room, other, last, &gone).to_one(cx, sees_real(room, viewer), &visit.jid);
+                }
+                None => {}
+            }
+        }
+    }
+}
+
+/// The owner has chosen anew whom everybody sees.
+pub(super) fn show_or_hide(cx: &Context<'_>, room: &Room, before: &Config) {
+    for (key, occupant) in &room.occupants {
+        let was_shown = before.presence_broadcast.has(occupant.role);
+        match (was_shown, room.shows(occupant.role)) {
+            (true, false) => tell_gone(cx, room, key),
+            (false, true) => {
+                if let Some(last) = occupant.visits.last() {
+                    Notice::of(room, occupant, last).to_ordinary(cx, room);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// To those who are not moderators an occupant leaves.
+fn tell_gone(cx: &Context<'_>, room: &Room, key: &str) {
+    let Some(occupant) = room.occupants.get(key) else {
+        return;
+    };
+    if let Some(last) = occupant.visits.last() {
+        let gone = unavailable(&occupant.shown);
+        going(room, occupant, last, &gone).to_ordinary(cx, room);
+    }
+}
+
+fn going<'a>(
+    room: &Room,
+    occupant: &Occupant,
+    last: &'a Visit,
+    presence: &'a Stanza,
+) -> Notice<'a> {
+    Notice {
+        presence,
+        role: Role::None,
+        hats: None,
+        ..Notice::of(room, occupant, last)
+    }
+}
+
 fn leave(cx: &Context<'_>, room: &mut Room, from: &Jid, presence: &Stanza) -> Result<(), Refusal> {
     let Some((key, occupant)) = room.occupant_of(from) else {
         return Ok(());
@@ -363,6 +443,7 @@ fn leave(cx: &Context<'_>, room: &mut Room, from: &Jid, presence: &Stanza) -> Re
     let key = key.to_owned();
     let last = occupant.visits.len() == 1;
     let affiliation = room.affiliation(&occupant.real);
+    let hidden = !room.shows(occupant.role);
     let gone = as_shown(room, presence, &occupant.shown)?;
     room.leave(from);
     let notice = Notice {
@@ -370,6 +451,7 @@ fn leave(cx: &Context<'_>, room: &mut Room, from: &Jid, presence: &Stanza) -> Re
         affiliation,
         role: Role::None,
         real: from,
+        hidden,
         nick: None,
         actor: None,
         reason: None,

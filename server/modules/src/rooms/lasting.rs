@@ -1,7 +1,8 @@
 //! Rooms and the end of the process: occupants whose sessions outlast it (XEP-0198 5) are in their rooms again when the next one
 //! starts, and nobody notices; all others are told that the room was shut down (XEP-0045 17.3), so that they know to come back.
 //!
-//! Refuses: keeping who speaks in a moderated room; a voice that was given for a while is over.
+//! A role that somebody was given for the visit, such as voice in a moderated room, is theirs when they come back. Refuses:
+//! keeping it for those who leave by themselves, or are put out.
 
 use xmpp::jid::{Jid, nickname_key};
 use xmpp::stanza::Stanza;
@@ -69,8 +70,26 @@ fn goes_on(
         number: rand::random(),
         written: Written::default(),
     };
-    room.enter(key, shown.clone(), affiliation.role(&room.config), visit);
+    let role = room.role_of(&who);
+    room.enter(key, shown.clone(), role, visit);
     true
+}
+
+/// Writes roles down that were given or are over. Everybody knows of them already: what cannot be written is lost with the
+/// process, and nothing else.
+pub(super) async fn keep_roles(cx: &Context<'_>, room: &mut Room) {
+    let changed = room.unwritten();
+    let Some(row) = room.row.filter(|_| !changed.is_empty()) else {
+        return;
+    };
+    let name = |role: Role| role.name().to_owned();
+    let changed: Vec<_> = changed
+        .into_iter()
+        .map(|(who, role)| (who, role.map(name)))
+        .collect();
+    if let Err(error) = cx.store().room_give_roles(row, &changed).await {
+        tracing::error!(room = %room.jid, %error, "roles that were given could not be kept");
+    }
 }
 
 fn shut_down(shown: &Jid) -> Stanza {

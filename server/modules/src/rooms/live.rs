@@ -66,6 +66,7 @@ impl Rooms {
             tokio::spawn(async move {
                 if let Some(room) = place.lock().await.as_mut() {
                     room.forget(&account);
+                    room.forget_role(&account);
                     room.hats.forget(&account);
                 }
             });
@@ -107,7 +108,10 @@ pub(super) async fn load(cx: &Context<'_>, jid: &Jid) -> Result<Option<Room>, Re
     match cx.store().room_load(local).await {
         Ok(None) => Ok(None),
         Ok(Some((id, row, people))) => {
-            let mut room = Room::stored(jid.clone(), id, &row, people);
+            let roles = cx.store().room_roles(id).await;
+            let roles =
+                roles.map_err(|e| store_failed(&e, &jid.bare(), "reading a room's roles"))?;
+            let mut room = Room::stored(jid.clone(), id, &row, people, roles);
             Box::pin(past::recall(cx, &mut room)).await?;
             Ok(Some(room))
         }

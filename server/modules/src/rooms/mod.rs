@@ -159,13 +159,17 @@ async fn to_room(
             screening::admit(cx, from).await?;
         }
     }
-    match stanza.kind() {
+    let outcome = match stanza.kind() {
         Kind::Presence => entrance::presence(cx, slot, stanza).await,
         Kind::Message => talk::message(cx, slot, stanza).await,
         Kind::Iq if to.resource().is_some() => info::to_occupant(cx, slot.as_ref(), stanza).await,
         Kind::Iq if request => finish(cx, stanza, info::of_room(cx, slot, stanza).await),
         Kind::Iq => Ok(()),
+    };
+    if let Some(room) = slot.as_mut() {
+        lasting::keep_roles(cx, room).await;
     }
+    outcome
 }
 
 fn finish(cx: &Context<'_>, iq: &Stanza, outcome: Result<Answer, Refusal>) -> Result<(), Refusal> {

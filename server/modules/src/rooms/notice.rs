@@ -28,6 +28,8 @@ pub(super) struct Notice<'a> {
     pub(super) role: Role,
     /// Real address of the session that it is about, for those who may know.
     pub(super) real: &'a Jid,
+    /// Moderators alone are told, and the occupant.
+    pub(super) hidden: bool,
     /// The new nickname, where it changes.
     pub(super) nick: Option<&'a str>,
     /// Nickname of who did it.
@@ -49,6 +51,7 @@ impl<'a> Notice<'a> {
             affiliation: room.affiliation(&occupant.real),
             role: occupant.role,
             real: &visit.jid,
+            hidden: !room.shows(occupant.role),
             nick: None,
             actor: None,
             reason: None,
@@ -71,12 +74,23 @@ impl<'a> Notice<'a> {
     pub(super) fn to_others(&self, cx: &Context<'_>, room: &Room) {
         let (open, closed) = (self.stanza(true, &[]), self.stanza(false, &[]));
         for (viewer, visit) in room.everybody().filter(|(other, _)| !self.is_about(other)) {
+            if self.hidden && viewer.role != Role::Moderator {
+                continue;
+            }
             let stanza = if sees_real(room, viewer) {
                 &open
             } else {
                 &closed
             };
             cx.hand(stanza.with_to(&visit.jid));
+        }
+    }
+
+    /// To those who are told of nobody but whom everybody is shown.
+    pub(super) fn to_ordinary(&self, cx: &Context<'_>, room: &Room) {
+        let ordinary = |other: &Occupant| !self.is_about(other) && other.role != Role::Moderator;
+        for (viewer, visit) in room.everybody().filter(|(other, _)| ordinary(other)) {
+            self.to_one(cx, sees_real(room, viewer), &visit.jid);
         }
     }
 
@@ -218,6 +232,7 @@ impl Removal<'_> {
                 affiliation: room.affiliation(&gone.real),
                 role: Role::None,
                 real: &visit.jid,
+                hidden: !room.shows(gone.role),
                 nick: None,
                 actor: self.actor,
                 reason: self.reason,

@@ -4,7 +4,7 @@ use xmpp::element::Element;
 use xmpp::jid::Jid;
 use xmpp::stanza::{Condition, Stanza, StanzaType};
 
-use super::entrance::show_again;
+use super::entrance::{change_role, show_again, show_or_hide};
 use super::notice::{Removal, unavailable};
 use super::rank::{Affiliation, Role};
 use super::room::Room;
@@ -98,15 +98,15 @@ async fn configure(cx: &Context<'_>, room: &mut Room, form: &Submitted) -> Resul
             };
             let plain = room.affiliation(&occupant.real) == Affiliation::None;
             // Who has voice keeps it when the room becomes moderated (XEP-0045 5.1.2 speaks of entering).
-            let visitor = occupant.role == Role::Visitor;
-            if plain && visitor && !room.config.moderated {
-                if let Some(occupant) = room.occupants.get_mut(&key) {
-                    occupant.role = Role::Participant;
-                }
-                show_again(cx, room, &key);
+            let role = occupant.role;
+            if plain && role == Role::Visitor && !room.config.moderated {
+                change_role(cx, room, &key, Role::Participant);
+            } else if plain {
+                room.give(&key, role);
             }
         }
     }
+    show_or_hide(cx, room, &before);
     if room.config.non_anonymous && !before.non_anonymous {
         // Everybody may know now; whoever is there already hears it in presence.
         let keys: Vec<String> = room.occupants.keys().cloned().collect();
@@ -135,6 +135,7 @@ async fn write(cx: &Context<'_>, room: &mut Room) -> Result<(), Refusal> {
         (None, true) => {
             let added = cx.store().room_add(&room.row(), &stored_people(room)).await;
             room.row = Some(added.map_err(failed)?);
+            room.write_all_roles();
         }
         (Some(row), false) => {
             cx.store().room_remove(row).await.map_err(failed)?;

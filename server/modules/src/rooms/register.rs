@@ -10,7 +10,7 @@ use xmpp::ns;
 use xmpp::stanza::{Condition, Stanza, StanzaType};
 
 use super::affiliate;
-use super::entrance::show_again;
+use super::entrance::change_role;
 use super::rank::{Affiliation, Role};
 use super::room::{APPLICANTS, Room};
 use super::talk::to_affiliated;
@@ -165,10 +165,10 @@ async fn admit(
     let nick = (!nick.is_empty()).then(|| nick.to_owned());
     affiliate::write(cx, room, &[(who.clone(), affiliation, nick)]).await?;
     for key in room.keys_of(who) {
-        if let Some(occupant) = room.occupants.get_mut(&key) {
-            occupant.role = occupant.role.max(Role::Participant);
+        if let Some(occupant) = room.occupants.get(&key) {
+            let role = occupant.role.max(Role::Participant);
+            change_role(cx, room, &key, role);
         }
-        show_again(cx, room, &key);
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 //! Occupants are kept by nickname, sessions by real address; one person may be there under one nickname from several
 //! devices. Nothing in here sends anything.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use store::{ArchiveId, RoomAffiliation, RoomId, RoomRow};
 use xmpp::jid::{BareJid, Jid, nickname_key};
@@ -86,6 +86,11 @@ pub(super) struct Room {
     people: BTreeMap<BareJid, Affiliated>,
     /// Reserved nickname, as [`nickname_key`] has it → whose it is: looked up for everybody who comes, of thousands.
     nicks: HashMap<String, BareJid>,
+    /// Roles that somebody gave or took, while they are not what the affiliation gives (XEP-0045 5.1). They end with the visit;
+    /// a restart ends none.
+    given: BTreeMap<BareJid, Role>,
+    /// Whose given role the store does not have as it is.
+    unwritten: BTreeSet<BareJid>,
     /// By nickname as [`nickname_key`] has it.
     pub(super) occupants: BTreeMap<String, Occupant>,
     /// Real address → nickname.
@@ -120,6 +125,8 @@ impl Room {
             salt: rand::random(),
             people: BTreeMap::from([(owner, owned)]),
             nicks: HashMap::new(),
+            given: BTreeMap::new(),
+            unwritten: BTreeSet::new(),
             occupants: BTreeMap::new(),
             visits: HashMap::new(),
             subject: None,
@@ -140,6 +147,7 @@ impl Room {
         id: RoomId,
         row: &RoomRow,
         people: Vec<RoomAffiliation>,
+        roles: Vec<(BareJid, String)>,
     ) -> Self {
         let mut salt = [0; 32];
         for (byte, kept) in salt.iter_mut().zip(&row.salt) {
@@ -169,6 +177,8 @@ impl Room {
             salt,
             people: BTreeMap::new(),
             nicks: HashMap::new(),
+            given: BTreeMap::new(),
+            unwritten: BTreeSet::new(),
             occupants: BTreeMap::new(),
             visits: HashMap::new(),
             subject,
@@ -182,6 +192,9 @@ impl Room {
             created: row.created,
         };
         people.for_each(|(who, one)| room.affiliate(who, one));
+        let roles = roles.into_iter();
+        let known = roles.filter_map(|(who, name)| Some((who, Role::from_name(&name)?)));
+        room.given = known.collect();
         room
     }
 
@@ -261,6 +274,64 @@ impl Room {
         self.people.get(who)?.nick.as_deref()
     }
 
+    /// The role of somebody who comes in (XEP-0045 5.1.2), or has been in since before the last restart.
+    pub(super) fn role_of(&self, who: &BareJid) -> Role {
+        let given = self.given.get(who).copied();
+        given.unwrap_or_else(|| self.affiliation(who).role(&self.config))
+    }
+
+    /// Gives an occupant a role for the visit.
+    pub(super) fn give(&mut self, key: &str, role: Role) {
+        let Some(occupant) = self.occupants.get_mut(key) else {
+            return;
+        };
+        occupant.role = role;
+        let who = occupant.real.clone();
+        let before = if role == self.affiliation(&who).role(&self.config) {
+            self.given.remove(&who)
+        } else {
+            self.given.insert(who.clone(), role)
+        };
+        if before != self.given.get(&who).copied() {
+            self.unwritten.insert(who);
+        }
+    }
+
+    /// Whoever has this address from now on was given nothing.
+    pub(super) fn forget_role(&mut self, who: &BareJid) {
+        self.given.remove(who);
+    }
+
+    /// A visit may be over, and with it the role that was given.
+    fn take_back(&mut self, who: &BareJid) {
+        let there = self.occupants.values().any(|other| other.real == *who);
+        if self.given.contains_key(who) && !there {
+            self.given.remove(who);
+            self.unwritten.insert(who.clone());
+        }
+    }
+
+    /// What the store does not know yet of given roles, once; `None`: none is given any more.
+    pub(super) fn unwritten(&mut self) -> Vec<(BareJid, Option<Role>)> {
+        let whose = std::mem::take(&mut self.unwritten).into_iter();
+        whose
+            .map(|who| {
+                let role = self.given.get(&who).copied();
+                (who, role)
+            })
+            .collect()
+    }
+
+    /// A room that is kept from now on has to be told of all of them.
+    pub(super) fn write_all_roles(&mut self) {
+        self.unwritten.extend(self.given.keys().cloned());
+    }
+
+    /// Whether everybody is shown the presence of people in this role.
+    pub(super) fn shows(&self, role: Role) -> bool {
+        self.config.presence_broadcast.has(role)
+    }
+
     /// Whether somebody other than `who` has the nickname, now or reserved.
     pub(super) fn is_taken(&self, key: &str, who: &BareJid) -> bool {
         let now = self
@@ -322,6 +393,7 @@ impl Room {
             occupant.visits.retain(|visit| visit.jid != *real);
             if occupant.visits.is_empty() {
                 self.occupants.remove(&key);
+                self.take_back(&real.bare());
             }
         }
     }
@@ -332,6 +404,7 @@ impl Room {
         for visit in &occupant.visits {
             self.visits.remove(&visit.jid);
         }
+        self.take_back(&occupant.real);
         Some(occupant)
     }
 

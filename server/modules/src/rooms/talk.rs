@@ -6,7 +6,7 @@ use xmpp::ns;
 use xmpp::stanza::{Condition, Stanza, StanzaError, StanzaType};
 
 use super::config::PrivateMessages;
-use super::entrance::{close_if_over, lost, show_again};
+use super::entrance::{change_role, close_if_over, lost};
 use super::rank::{Affiliation, Role};
 use super::room::{Occupant, Past, Room};
 use super::{
@@ -314,11 +314,10 @@ fn voice(
         let nick = form.text("muc#roomnick").map_err(bad)?.unwrap_or_default();
         let key = nickname_key(nick);
         if allowed
-            && let Some(asked) = room.occupants.get_mut(&key)
+            && let Some(asked) = room.occupants.get(&key)
             && asked.role == Role::Visitor
         {
-            asked.role = Role::Participant;
-            show_again(cx, room, &key);
+            change_role(cx, room, &key, Role::Participant);
         }
         return Ok(());
     }

@@ -100,6 +100,26 @@ battery! {
         assert!(!d.room_subject(id, b"x", NOW).await.expect("asked"));
     }
 
+    roles_that_were_given_in_a_room_are_kept(store) {
+        let (_, _, d) = house(&store, "example.com", "aaa").await;
+        let (_, _, other) = house(&store, "example.net", "bbb").await;
+        d.account_add("romeo", &[], NOW).await.expect("added");
+        let id = d.room_add(&room("coven"), &[]).await.expect("added");
+        let role = |jid: &str, role: &str| (bare(jid), Some(role.to_owned()));
+        let given = [role("romeo@example.com", "participant"), role("x@example.net", "visitor"), role("y@example.net", "moderator")];
+        assert!(d.room_give_roles(id, &given).await.expect("written"));
+        assert!(d.room_give_roles(id, &[role("x@example.net", "participant"), (bare("y@example.net"), None)]).await.expect("written"));
+        let left = |jid: &str| (bare(jid), "participant".to_owned());
+        assert_eq!(d.room_roles(id).await.expect("read"), [left("romeo@example.com"), left("x@example.net")]);
+        assert!(d.account_remove("romeo", NOW).await.expect("removed"));
+        assert_eq!(d.room_roles(id).await.expect("read"), [left("x@example.net")], "whoever gets the name next");
+        assert_eq!(other.room_roles(id).await.expect("read"), [], "another domain's");
+        assert!(!other.room_give_roles(id, &given).await.expect("asked"));
+        d.room_remove(id).await.expect("removed");
+        assert!(!d.room_give_roles(id, &given).await.expect("asked"), "it is gone");
+        assert_eq!(d.room_roles(id).await.expect("read"), []);
+    }
+
     rooms_are_listed_by_name_and_domain(store) {
         let (_, _, d) = house(&store, "example.com", "aaa").await;
         let (_, _, other) = house(&store, "example.net", "bbb").await;

@@ -16,6 +16,7 @@ battery! {
         d.upload_slot(&uploads::slot("t", row.id, a, 1), 10, 10, 10).await.expect("made");
         let coven = d.room_add(&rooms::room("coven"), &[rooms::affiliation("juliet@example.com", "owner")]).await.expect("added");
         assert!(d.room_archive_add(coven, rooms::said(1, "a@b.example", "A")).await.expect("kept"));
+        assert!(d.room_give_roles(coven, &[(bare("a@b.example"), Some("participant".into()))]).await.expect("kept"));
         assert!(d.session_keep(kept_session("one")).await.expect("kept"));
         d.outgoing_add(vec![new_outgoing("juliet", 1)]).await.expect("kept");
         d.token_grant(a, &grant("phone", "juliet@example.com"), 60, NOW).await.expect("granted");

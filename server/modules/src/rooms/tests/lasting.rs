@@ -85,3 +85,42 @@ async fn ext_25_who_may_no_longer_be_there_is_told() {
     let got = coven.house.take(&coven.bob);
     assert!(got.contains("code='332'"), "{got}");
 }
+
+/// XEP-0045 5.1: a role that somebody was given lasts as long as the visit, which a restart does not end.
+#[tokio::test]
+async fn ext_25_voice_that_was_given_outlasts_a_restart() {
+    let coven = Coven::new().await;
+    coven.enter(&coven.alice, "Alice").await;
+    let fields = [
+        field("muc#roomconfig_persistentroom", "1"),
+        field("muc#roomconfig_moderatedroom", "1"),
+    ];
+    coven.configure(&fields.concat()).await;
+    coven.enter(&coven.bob, "Bob").await;
+    coven.enter(&coven.carol, "Carol").await;
+    let voice = "<item nick='Bob' role='participant'/><item nick='Carol' role='participant'/>";
+    coven.admin(&coven.alice, voice).await;
+    // Whose visit ends has it no more.
+    coven
+        .to(&coven.carol, "Carol", "<presence type='unavailable'/>")
+        .await;
+    coven.shut_down().await;
+    coven.comes_back(&coven.alice, "Alice").await;
+    coven.comes_back(&coven.bob, "Bob").await;
+    coven.enter(&coven.carol, "Carol").await;
+    coven.house.clear();
+    coven.say(&coven.bob, "still with voice").await;
+    assert!(coven.take(&coven.alice).contains("still with voice"));
+    coven.house.clear();
+    coven.say(&coven.carol, "without").await;
+    coven.got_error(&coven.carol, "forbidden");
+    // Nor has who is taken it.
+    let silence = "<item nick='Bob' role='visitor'/>";
+    coven.admin(&coven.alice, silence).await;
+    coven.shut_down().await;
+    coven.comes_back(&coven.alice, "Alice").await;
+    coven.comes_back(&coven.bob, "Bob").await;
+    coven.house.clear();
+    coven.say(&coven.bob, "nothing").await;
+    coven.got_error(&coven.bob, "forbidden");
+}

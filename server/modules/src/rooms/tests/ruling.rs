@@ -440,3 +440,100 @@ async fn what_a_room_is_like_can_be_asked_and_who_is_in_it_cannot() {
         .await;
     coven.got_error(&coven.bob, "item-not-found");
 }
+
+/// XEP-0045 10.1.3: `muc#roomconfig_presencebroadcast`, for rooms of thousands.
+#[tokio::test]
+async fn ext_25_an_owner_chooses_whose_presence_everybody_is_shown() {
+    let coven = Coven::open().await;
+    let broadcast = field("muc#roomconfig_moderatedroom", "1")
+        + "<field var='muc#roomconfig_presencebroadcast'><value>moderator</value><value>participant</value></field>";
+    coven.configure(&broadcast).await;
+    coven.house.clear();
+    coven.enter(&coven.bob, "Bob").await;
+    assert!(
+        coven.take(&coven.alice).contains("/Bob'"),
+        "moderators see visitors"
+    );
+    coven.house.clear();
+    coven.enter(&coven.carol, "Carol").await;
+    let seen = coven.all(&coven.carol).concat();
+    assert!(
+        seen.contains("/Alice'") && seen.contains("code='110'"),
+        "{seen}"
+    );
+    assert!(!seen.contains("/Bob'"), "{seen}");
+    assert!(coven.all(&coven.bob).is_empty());
+    // Somebody is given voice, and is seen; loses it, and is gone for those who may not see them.
+    coven.house.clear();
+    coven
+        .admin(&coven.alice, "<item nick='Bob' role='participant'/>")
+        .await;
+    assert!(coven.take(&coven.carol).contains("role='participant'"));
+    coven
+        .admin(&coven.alice, "<item nick='Bob' role='visitor'/>")
+        .await;
+    let seen = coven.all(&coven.carol).concat();
+    assert!(
+        seen.contains("/Bob'") && seen.contains("type='unavailable'"),
+        "{seen}"
+    );
+    let seen = coven.all(&coven.bob).concat();
+    assert!(
+        seen.contains("role='visitor'") && !seen.contains("unavailable"),
+        "{seen}"
+    );
+    // A moderator sees whom others do not.
+    coven
+        .admin(
+            &coven.alice,
+            "<item affiliation='admin' jid='carol@one.example'/>",
+        )
+        .await;
+    assert!(coven.all(&coven.carol).concat().contains("/Bob'"));
+    coven
+        .admin(
+            &coven.alice,
+            "<item affiliation='none' jid='carol@one.example'/>",
+        )
+        .await;
+    let seen = coven.all(&coven.carol).concat();
+    assert!(
+        seen.contains("/Bob'") && seen.contains("type='unavailable'"),
+        "{seen}"
+    );
+    // Everybody again.
+    coven.house.clear();
+    let all = "<field var='muc#roomconfig_presencebroadcast'><value>moderator</value><value>participant</value><value>visitor</value></field>";
+    coven.configure(all).await;
+    let seen = coven.all(&coven.carol).concat();
+    assert!(
+        seen.contains("/Bob'") && !seen.contains("unavailable"),
+        "{seen}"
+    );
+    let nonsense = field("muc#roomconfig_presencebroadcast", "king");
+    coven.house.clear();
+    coven.configure(&nonsense).await;
+    coven.got_error(&coven.alice, "not-acceptable");
+}
+
+/// XEP-0045 10.1.3: `muc#roomconfig_getmemberlist`.
+#[tokio::test]
+async fn ext_25_an_owner_chooses_who_may_read_the_list_of_members() {
+    let coven = Coven::open().await;
+    coven.enter(&coven.bob, "Bob").await;
+    let list = "<iq type='get' id='l'><query xmlns='http://jabber.org/protocol/muc#admin'><item affiliation='member'/></query></iq>";
+    coven.house.clear();
+    coven.to(&coven.bob, "", list).await;
+    coven.got_error(&coven.bob, "forbidden");
+    coven
+        .configure(&field("muc#roomconfig_getmemberlist", "participant"))
+        .await;
+    coven.house.clear();
+    coven.to(&coven.bob, "", list).await;
+    assert!(coven.take(&coven.bob).contains("type='result'"));
+    coven.to(&coven.carol, "", list).await;
+    coven.got_error(&coven.carol, "forbidden");
+    let outcasts = list.replace("member", "outcast");
+    coven.to(&coven.bob, "", &outcasts).await;
+    coven.got_error(&coven.bob, "forbidden");
+}
