@@ -6,7 +6,7 @@
 //! the process has ended, and its archive, from which they read when they come back, has everything first. Refuses: a commit
 //! for what a stream takes at once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -116,6 +116,19 @@ impl Kept {
         }
     }
 
+    /// Whether it is in the store, or may still get there.
+    pub(super) fn wants_row(&self) -> bool {
+        *self.stage.lock() != Stage::Done
+    }
+
+    /// Whether it is on its way to a row of which the number is not known yet.
+    pub(super) fn is_on_its_way(&self) -> bool {
+        matches!(
+            *self.stage.lock(),
+            Stage::New | Stage::Writing | Stage::Failed
+        )
+    }
+
     /// The store was asked, and did not take it.
     pub(super) fn has_failed(&self) -> bool {
         *self.stage.lock() == Stage::Failed
@@ -190,7 +203,8 @@ pub(super) struct Ledger {
     rows: RowsOf,
     /// Writing goes on when nobody waits for it any more.
     tasks: TaskTracker,
-    over: Mutex<HashMap<DomainName, Vec<i64>>>,
+    /// Until they have gone from the store: whoever reads it meanwhile must know them.
+    over: Mutex<HashMap<DomainName, HashSet<i64>>>,
     some: Notify,
 }
 
@@ -253,9 +267,9 @@ impl Ledger {
         self.some.notify_one();
     }
 
-    /// Rows of a domain that are over, and may still be there.
-    pub(super) fn is_over(&self, local: &DomainName) -> Vec<i64> {
-        self.over.lock().get(local).cloned().unwrap_or_default()
+    /// Rows that are over, and may still be there.
+    pub(super) fn are_over(&self) -> HashSet<i64> {
+        self.over.lock().values().flatten().copied().collect()
     }
 
     /// Forgets what is over, until `stop`.
@@ -273,16 +287,24 @@ impl Ledger {
 
     /// Forgets what is over; `false`: some could not be, and will be when this is called again.
     pub(super) async fn forget_over(&self) -> bool {
-        let over = std::mem::take(&mut *self.over.lock());
+        let over = self.over.lock().clone();
         let mut all = true;
         for (local, rows) in over {
-            let Some(store) = (self.rows)(&local) else {
-                continue;
-            };
-            if let Err(error) = store.outgoing_forget(&rows).await {
-                tracing::warn!(domain = %local, %error, "what other servers have taken cannot be forgotten yet");
-                self.over(&local, rows);
-                all = false;
+            if let Some(store) = (self.rows)(&local) {
+                let rows: Vec<_> = rows.iter().copied().collect();
+                if let Err(error) = store.outgoing_forget(&rows).await {
+                    tracing::warn!(domain = %local, %error, "what other servers have taken cannot be forgotten yet");
+                    self.some.notify_one();
+                    all = false;
+                    continue;
+                }
+            }
+            let mut over = self.over.lock();
+            if let Some(left) = over.get_mut(&local) {
+                left.retain(|row| !rows.contains(row));
+                if left.is_empty() {
+                    over.remove(&local);
+                }
             }
         }
         all
@@ -293,7 +315,9 @@ impl Ledger {
 impl Ledger {
     /// Rows that are over and have not been forgotten.
     pub(super) fn due(&self) -> Vec<i64> {
-        self.over.lock().values().flatten().copied().collect()
+        let mut due: Vec<_> = self.are_over().into_iter().collect();
+        due.sort_unstable();
+        due
     }
 }
 

@@ -45,7 +45,6 @@ use tokio_util::task::TaskTracker;
 use xmpp::jid::DomainName;
 use xmpp::stanza::{Condition, Stanza, StanzaError};
 use xmpp::stream::{Judgement, Order, StreamCondition, StreamError, TlsInfo};
-use xmpp::timestamp::Timestamp;
 
 use self::attempts::Attempts;
 use self::channel::Streams;
@@ -159,8 +158,6 @@ pub struct Federation {
     links: Mutex<Vec<Arc<Link>>>,
     /// What waits, in the store.
     ledger: Arc<Ledger>,
-    /// What was written before then, another process has left.
-    since: Timestamp,
     /// No more streams are opened.
     stop: CancellationToken,
     gatherer: Gatherer,
@@ -196,7 +193,6 @@ impl Federation {
             this: this.clone(),
             parts,
             ledger,
-            since: now(),
             gatherer,
             forgot: Mutex::default(),
             pairs: DashMap::default(),

@@ -1,6 +1,6 @@
-//! What the process before this one has left in the store: taken up before anything else comes, and sent on when the doors are
-//! open, since peers look at them; that of a domain which was not served then, when it is. The end writes nothing: it is
-//! there.
+//! What is in the store for other servers and in nobody's hands: what the process before this one has left there is taken up
+//! before anything else comes, and sent on when the doors are open, since peers look at them. That of a domain which is
+//! served again, or was not then, follows when it is, whoever has written it. The end writes nothing: it is there.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -11,11 +11,13 @@ use store::{DomainId, Outgoing, Store, StoreError};
 use tokio::time::Instant;
 use xmpp::jid::{DomainName, Jid};
 use xmpp::stanza::{Stanza, delay};
+use xmpp::timestamp::Timestamp;
 
 use super::Federation;
 use super::kept::Kept;
 use super::pair::Pair;
 use super::queue::Queued;
+use crate::net::now;
 
 /// Rows read at a time.
 const PAGE: u32 = 500;
@@ -37,6 +39,21 @@ struct Left {
     remote: DomainName,
 }
 
+/// Rows that are in this process's hands.
+#[derive(Default)]
+struct Here {
+    rows: HashSet<i64>,
+    /// Times of those of which the number is not known yet, by pair, where each has its own.
+    written: HashMap<(DomainName, DomainName), HashSet<Timestamp>>,
+}
+
+impl Here {
+    fn has(&self, pair: &(DomainName, DomainName), row: &Outgoing) -> bool {
+        let written = self.written.get(pair);
+        self.rows.contains(&row.id) || written.is_some_and(|times| times.contains(&row.at))
+    }
+}
+
 impl Federation {
     /// Reads what was left, by accounts of one domain or of all. It waits in its pairs, before all that comes from now on.
     ///
@@ -47,22 +64,26 @@ impl Federation {
         store: &Store,
         of: Option<DomainId>,
     ) -> Result<Restored, StoreError> {
-        let here = self.rows_here();
-        // Where this process has begun already, what it has written itself is not meant.
-        let its = |row: &Outgoing| {
-            of.is_none_or(|of| of == row.domain && row.at < self.since) && !here.contains(&row.id)
-        };
+        // What is written while the store is read has somebody who sends it.
+        let (from, mut here) = (now(), Here::default());
+        self.find_here(of, &mut here);
         let mut left: HashMap<(DomainName, DomainName), Vec<Left>> = HashMap::new();
         let mut after = 0;
         loop {
             let page = store.outgoing(after, PAGE).await?;
             let Some(last) = page.last() else { break };
             after = last.id;
+            let its = |row: &Outgoing| of.is_none_or(|of| of == row.domain && row.at < from);
             let page = page.into_iter().filter(its);
             for one in page.filter_map(|row| self.of_row(row)) {
                 let pair = (one.local.clone(), one.remote.clone());
                 left.entry(pair).or_default().push(one);
             }
+        }
+        // Once more: what was going from hand to hand the first time.
+        self.find_here(of, &mut here);
+        for (pair, left) in &mut left {
+            left.retain(|one| !here.has(pair, &one.row));
         }
         let mut turn = 0;
         let mut restored = Restored {
@@ -98,15 +119,25 @@ impl Federation {
         }
     }
 
-    /// Rows that are in this process's hands.
-    fn rows_here(&self) -> HashSet<i64> {
-        let mut rows = HashSet::new();
-        for peers in &self.pairs {
-            rows.extend(self.ledger.is_over(peers.key()));
-            let kept = peers.values().flat_map(|pair| pair.rows());
-            rows.extend(kept.filter_map(|kept| kept.row()));
+    /// Adds what is in this process's hands now; where it has just begun, nothing is.
+    fn find_here(&self, of: Option<DomainId>, here: &mut Here) {
+        if of.is_none() {
+            return;
         }
-        rows
+        for peers in &self.pairs {
+            for (remote, pair) in peers.iter() {
+                for kept in pair.rows() {
+                    if let Some(row) = kept.row() {
+                        here.rows.insert(row);
+                    } else if kept.is_on_its_way() {
+                        let names = (peers.key().clone(), remote.clone());
+                        here.written.entry(names).or_default().insert(kept.at());
+                    }
+                }
+            }
+        }
+        // Behind the pairs: from there they come.
+        here.rows.extend(self.ledger.are_over());
     }
 
     /// The end: what peers have taken is forgotten, and nothing more is written.

@@ -56,8 +56,9 @@ pub(in crate::federation) enum Again {
 }
 
 impl Pair {
-    /// Lets these wait. `true`: somebody must start a task that asks [`Pair::again`]. What there is no room for comes back.
-    /// `spread` in 0..=1 spreads the attempts of many pairs (STREAM-33).
+    /// Lets these wait. `true`: somebody must start a task that asks [`Pair::again`]. What has no row, and no room, comes back.
+    /// What has one, or is about to, was acknowledged: it is taken whatever waits, and its bound is that under which it was
+    /// accepted. `spread` in 0..=1 spreads the attempts of many pairs (STREAM-33).
     pub(in crate::federation) fn wait(
         &self,
         stanzas: Vec<Queued>,
@@ -69,8 +70,8 @@ impl Pair {
         let most = (settings.queue_stanzas, settings.queue_bytes);
         let mut without = Vec::new();
         for queued in stanzas {
-            let left_by_another = queued.kept.as_ref().is_some_and(|kept| kept.was_found());
-            if left_by_another || patient.queue.has_room(queued.stanza.bytes().len(), most) {
+            let has_row = queued.kept.as_ref().is_some_and(|kept| kept.wants_row());
+            if has_row || patient.queue.has_room(queued.stanza.bytes().len(), most) {
                 patient.queue.push(queued);
             } else {
                 without.push(queued);
@@ -137,7 +138,8 @@ impl Pair {
         }
     }
 
-    /// The domain is not served any more, or not by the same customer: its rows stay in the store.
+    /// The domain is not served any more, or not by the same customer: its rows stay in the store, and are looked for there when
+    /// it is served again.
     pub(in crate::federation) fn forget_patient(&self) {
         let mut state = self.state.lock();
         state.patient = Patient::default();

@@ -525,3 +525,31 @@ fn stream_33_what_waits_for_another_attempt_goes_before_what_comes_later() {
     assert!(pair.accepted(carrier(&outbox)).is_empty());
     assert_eq!(ids(&stanzas(take(&outbox))), ["1", "2"]);
 }
+
+/// What a stream gives back is bounded by its lane, and that is more than the queue takes of what comes anew.
+#[test]
+fn route_02_what_was_acknowledged_waits_for_another_attempt_however_much_it_is() {
+    let (pair, now, settings) = (pair(), Instant::now(), settings());
+    pair.take(stanza(0), now, &settings);
+    let outbox = Outbox::new(10_000);
+    assert!(pair.accepted(carrier(&outbox)).is_empty());
+    for id in 1..=6 {
+        assert!(matches!(
+            pair.take(stanza(id), now, &settings),
+            Taken::Yes(_)
+        ));
+    }
+    let unwritten = stanzas(outbox.close());
+    assert!(matches!(pair.ended(&outbox, unwritten), Next::Start));
+    let left = pair.failed(&timeout(), now, 1.0);
+    assert!(left.len() == 7 && left.len() > settings.queue_stanzas);
+    let (start, without) = pair.wait(left, (now, 1.0), &settings);
+    assert!(start && without.is_empty(), "{:?}", queued(&without));
+    assert_eq!(pair.rows().len(), 7);
+    // What the store does not want has no such claim.
+    let other = self::left(8);
+    pair.ledger
+        .forget(&pair.local, other.kept.as_ref().expect("kept"));
+    let (_, without) = pair.wait(vec![other], (now, 1.0), &settings);
+    assert_eq!(queued(&without), ["8"]);
+}

@@ -123,6 +123,34 @@ async fn route_02_what_was_left_is_sent_when_its_domain_is_served_again() {
     one.keeps_nothing().await;
 }
 
+/// The same of what this process has kept itself: whoever wrote it has left with the domain.
+#[tokio::test]
+async fn route_02_what_waits_when_its_domain_is_suspended_is_sent_when_it_is_served_again() {
+    let (one, two) = houses(true, true, false).await;
+    let door = two.stand_in().await;
+    one.send(&two, "kept").await;
+    let (held, _) = door.accept().await.expect("called");
+    eventually(async || one.left().await == 1).await;
+    one.server.router().ended(&one.session, Vec::new()).await;
+    one.change(|row| row.state = "suspended".into()).await;
+    drop(held);
+    one.attempts(&two, |_| true).await;
+    let federation = one.server.federation();
+    let pair = federation.known_pair(&one.domain, &two.domain);
+    let pair = pair.expect("the pair");
+    eventually(async || pair.rows().is_empty()).await;
+    assert_eq!(one.left().await, 1);
+    one.change(|row| row.state = "live".into()).await;
+    let (mut way, _) = door.accept().await.expect("called again");
+    let mut there = tokio::net::TcpStream::connect(two.door.0)
+        .await
+        .expect("the peer's door");
+    tokio::spawn(async move { tokio::io::copy_bidirectional(&mut way, &mut there).await });
+    let got = two.got().await;
+    assert!(got.contains("id='kept'"), "{got}");
+    one.keeps_nothing().await;
+}
+
 /// A name may have gone to another customer: what the former's people wrote is not said in its name.
 #[tokio::test]
 async fn vhost_03_what_another_domain_s_account_has_left_is_not_sent_in_this_one_s_name() {
