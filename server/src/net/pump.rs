@@ -14,6 +14,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -142,6 +143,9 @@ where
             };
         }
     }
+    if let Some(Waiting::Stanza(future)) = pump.waiting.take() {
+        to_its_end(future).await;
+    }
     if broken.is_none() {
         pump.debts.settled().await;
         Box::pin(pump.transport.finish(&mut pump.output)).await;
@@ -157,6 +161,15 @@ where
         unwritten,
         left: false,
         broken,
+    }
+}
+
+/// What has begun with a stanza is done whole, whatever becomes of the stream it came on: half of it may have been written and
+/// said already. The stream's end waits for it, but not for long; then it goes on alone.
+async fn to_its_end(future: BoxFuture<'static, ()>) {
+    let mut doing = tokio::spawn(future);
+    if let Ok(Err(panicked)) = tokio::time::timeout(STANZA_WAIT, &mut doing).await {
+        tracing::error!(%panicked, "a stanza was not dealt with to its end");
     }
 }
 
@@ -187,6 +200,9 @@ struct Pump<'h, S, M, H> {
     paid: u8,
     patience: Patience,
 }
+
+/// How long the end of a stream waits for what its last stanza leads to.
+const STANZA_WAIT: Duration = CLOSE_WAIT.saturating_mul(2);
 
 /// Stanzas are taken from the bucket so many at a time: the clock is not read for each.
 const PAID_AT_ONCE: u8 = 8;

@@ -10,15 +10,19 @@ use tokio::io::AsyncWrite;
 
 /// One TLS record holds this much.
 const RECORD: usize = 16 * 1024;
+/// What TLS holds of what it was given, at most: so much of the last items may not have left the process before a flush is
+/// done. rustls keeps 64 KiB of records by default, and takes no more while it has them.
+const HELD: usize = 64 * 1024 + RECORD;
 
 thread_local! {
     /// Where small items are joined for one write. Shared by all streams of a thread, so that no stream owns a buffer.
     static JOINED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Items not yet written, in order.
+/// Items not yet written and flushed, in order.
 #[derive(Default)]
 pub(super) struct Output {
+    /// Those that are written too, until a flush is done: TLS may have them still.
     items: Vec<Bytes>,
     /// First item not yet written completely …
     next: usize,
@@ -52,7 +56,7 @@ impl Output {
 
     /// Nothing left to write or to flush.
     pub(super) fn is_empty(&self) -> bool {
-        self.items.is_empty() && !self.unflushed
+        self.next == self.items.len() && !self.unflushed
     }
 
     /// Whether anything was written since this was last asked.
@@ -91,10 +95,10 @@ impl Output {
             self.unflushed = true;
             self.advance(written);
         }
-        self.items.clear();
-        self.next = 0;
         self.bytes = 0;
         ready!(Pin::new(io).poll_flush(cx))?;
+        self.items.clear();
+        self.next = 0;
         self.unflushed = false;
         Poll::Ready(Ok(()))
     }
@@ -114,9 +118,16 @@ impl Output {
         }
     }
 
-    /// Takes what was not written completely.
-    pub(super) fn unwritten(&mut self) -> Vec<Bytes> {
-        self.items.get(self.next..).unwrap_or_default().to_vec()
+    /// What may not have left the process: what was not written completely, and what TLS may have of what was. Some of that the
+    /// other side may have got; sent twice is better than lost.
+    pub(super) fn unwritten(&self) -> Vec<Bytes> {
+        let mut from = self.next;
+        let mut held = self.offset;
+        while self.unflushed && from > 0 && held < HELD {
+            from -= 1;
+            held += self.items[from].len();
+        }
+        self.items.get(from..).unwrap_or_default().to_vec()
     }
 
     pub(super) fn shrink(&mut self) {
@@ -130,9 +141,10 @@ impl Output {
 mod tests {
     use super::*;
 
-    /// Takes at most so many bytes a call.
+    /// Takes at most so many bytes a call, and flushes them where it can.
     struct Narrow {
         width: usize,
+        stuck: bool,
         got: Vec<u8>,
         calls: usize,
     }
@@ -148,7 +160,10 @@ mod tests {
             Poll::Ready(Ok(n))
         }
         fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Poll::Ready(Ok(()))
+            match self.stuck {
+                true => Poll::Pending,
+                false => Poll::Ready(Ok(())),
+            }
         }
         fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
             Poll::Ready(Ok(()))
@@ -158,6 +173,7 @@ mod tests {
     fn write(width: usize, items: &[&'static [u8]]) -> Narrow {
         let mut io = Narrow {
             width,
+            stuck: false,
             got: Vec::new(),
             calls: 0,
         };
@@ -179,6 +195,38 @@ mod tests {
                 b"onetwothree"
             );
         }
+    }
+
+    /// What TLS has taken is not on its way before it has been flushed.
+    #[test]
+    fn what_was_not_flushed_is_not_written() {
+        let mut io = Narrow {
+            width: usize::MAX,
+            stuck: true,
+            got: Vec::new(),
+            calls: 0,
+        };
+        let mut output = Output::default();
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        output.push(Bytes::from_static(b"one"));
+        output.push(Bytes::from_static(b"two"));
+        assert!(output.poll_write(&mut cx, &mut io).is_pending());
+        assert_eq!(io.got, b"onetwo");
+        assert!(!output.is_empty());
+        output.push(Bytes::from_static(b"three"));
+        assert_eq!(output.unwritten(), ["one", "two", "three"]);
+        assert!(output.poll_write(&mut cx, &mut io).is_pending());
+        io.stuck = false;
+        assert!(output.poll_write(&mut cx, &mut io).is_ready());
+        assert_eq!(io.got, b"onetwothree", "nothing is written twice");
+        assert!(output.is_empty() && output.unwritten().is_empty());
+        // Of much, only what TLS has room for.
+        io.stuck = true;
+        for _ in 0..20 {
+            output.push(Bytes::from(vec![b'x'; RECORD]));
+        }
+        assert!(output.poll_write(&mut cx, &mut io).is_pending());
+        assert_eq!(output.unwritten().len(), HELD / RECORD);
     }
 
     #[test]

@@ -79,6 +79,8 @@ struct Shared {
     answer: tokio::sync::Notify,
     patience: parking_lot::Mutex<Option<Patience>>,
     slowed: parking_lot::Mutex<Vec<&'static str>>,
+    /// The next stanza takes until `answer` is told, and says here that it is done.
+    slow: parking_lot::Mutex<Option<tokio::sync::oneshot::Sender<()>>>,
     /// Where stanzas go.
     other: Other,
 }
@@ -146,6 +148,13 @@ impl Host for Quiet {
         })
     }
     fn stanza(&mut self, stanza: Stanza) -> Option<Later> {
+        if let Some(done) = self.shared.slow.lock().take() {
+            let shared = self.shared.clone();
+            return Some(Later::Done(Box::pin(async move {
+                shared.answer.notified().await;
+                let _ = done.send(());
+            })));
+        }
         let other = &self.shared.other;
         let bytes = stanza.bytes().clone();
         let item = other.outbox.push_in(other.outbox.lane(), bytes.clone());
@@ -549,4 +558,30 @@ async fn route_01_what_another_stream_does_not_write_is_kept_before_anything_is_
     expect(&mut io, "<last/>").await;
     let given_back = &shared.other.rows.given_back;
     assert_eq!(given_back.load(std::sync::atomic::Ordering::Relaxed), 1);
+}
+
+/// Half of what a stanza leads to may have been written already when its stream ends; the rest is not left out.
+#[tokio::test(start_paused = true)]
+async fn what_has_begun_with_a_stanza_is_done_whole() {
+    for slowly in [false, true] {
+        let shared = Arc::<Shared>::default();
+        let (done, is_done) = tokio::sync::oneshot::channel();
+        *shared.slow.lock() = Some(done);
+        let (mut io, outbox, task) = start_with(StreamLimits::default(), shared.clone());
+        io.write_all(OPEN.as_bytes()).await.expect("written");
+        expect(&mut io, "<open>").await;
+        io.write_all(b"<message/>").await.expect("written");
+        outbox.order(Order::Close(StreamCondition::Reset.into()));
+        if slowly {
+            // It takes longer than the stream's end waits for it.
+            task.await.expect("ended");
+            shared.answer.notify_one();
+        } else {
+            tokio::time::sleep(CLOSE_WAIT + Duration::from_secs(1)).await;
+            assert!(!task.is_finished(), "the end waits");
+            shared.answer.notify_one();
+            task.await.expect("ended");
+        }
+        is_done.await.expect("done");
+    }
 }
