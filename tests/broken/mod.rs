@@ -168,6 +168,7 @@ impl Eyes {
             publishing: None,
             settings: &self.settings,
             issuer: &issuer,
+            second: &[],
             now: Timestamp(DAY),
         };
         let wanted = desired(domain, &self.settings);

@@ -232,8 +232,10 @@ pub(super) async fn run(control: &Control, actor: &Actor, command: TenantCommand
             };
             show(false, &dangling, |dangling| {
                 let dangling = super::domain::text::dangling(dangling);
-                format!("{tenant}: {gone}
-{dangling}")
+                format!(
+                    "{tenant}: {gone}
+{dangling}"
+                )
             })
         }
     }

@@ -382,9 +382,7 @@ pub(super) fn change_role(cx: &Context<'_>, room: &mut Room, key: &str, role: Ro
     for other in others.filter(|other| other.shown != viewer.shown && !room.shows(other.role)) {
         for visit in &viewer.visits {
             match other.visits.last() {
-                Some(last) if moderates(role) => {
-                    Notice::of(room, other, last).to_one(cx, true, &visit.jid);
-                }
+                Some(_) if moderates(role) => is_there(cx, room, other, true, &visit.jid),
                 Some(last) => {
                     let gone = unavailable(&other.shown);
                     going(room, other, last, &gone).to_one(cx, sees_real(room, viewer), &visit.jid);

@@ -99,6 +99,11 @@ impl<'a> Notice<'a> {
         cx.hand(self.own().with_to(session));
     }
 
+    /// To one other.
+    pub(super) fn to_one(&self, cx: &Context<'_>, sees_real: bool, session: &Jid) {
+        cx.hand(self.stanza(sees_real, &[]).with_to(session));
+    }
+
     fn own(&self) -> Stanza {
         let mut codes = vec![SELF];
         codes.extend_from_slice(self.own_codes);
