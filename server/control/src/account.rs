@@ -217,12 +217,14 @@ impl Control {
             .domain_row(actor, Operation::AccountAdd, domain)
             .await?;
         proven(&row)?;
-        self.account_room(&row, 1).await?;
+        let limits = self.account_room(&row, 1).await?;
         let (local, password, drawn) = prepare(&row.name, &new.local, new.password)?;
         let verifiers = self.derive(password).await?;
         let now = self.now();
         let jid = format!("{local}@{}", row.name);
-        let recorded = self.recorded_account(actor, &row, Operation::AccountAdd, &jid);
+        let recorded = self
+            .recorded_account(actor, &row, Operation::AccountAdd, &jid)
+            .within(limits.accounts.into());
         match recorded.account_add(&local, &verifiers, now).await {
             Ok(_) => {}
             Err(StoreError::Conflict { .. }) => return Err(taken(&local, &row.name)),
@@ -262,7 +264,8 @@ impl Control {
             ));
         }
         let rows = csv_rows(csv, &row.name.to_ascii());
-        self.account_room(&row, rows.iter().filter(|row| row.is_ok()).count() as u64)
+        let limits = self
+            .account_room(&row, rows.iter().filter(|row| row.is_ok()).count() as u64)
             .await?;
         let mut report = ImportReport {
             added: 0,
@@ -308,6 +311,7 @@ impl Control {
         // Each part is committed by itself, and its entry with it.
         let store = self
             .recorded_of(actor, &row, Operation::AccountImport, "")
+            .within(limits.accounts.into())
             .domain(row.id, &row.name);
         let mut chunk = Vec::new();
         loop {

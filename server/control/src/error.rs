@@ -283,6 +283,11 @@ impl From<store::StoreError> for ControlError {
                 what: "object",
                 name: error.to_string(),
             },
+            store::StoreError::Limit { what, used, most } => Self::Limit {
+                what,
+                used,
+                limit: most,
+            },
             error if error.is_temporary() => Self::Unavailable {
                 what: "the database",
                 source: error.into(),

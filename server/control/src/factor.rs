@@ -177,13 +177,13 @@ impl Control {
 
     /// The same of an operator of the platform, by e-mail address.
     pub async fn platform_reset_factor(&self, actor: &Actor, login: &str) -> Result<()> {
-        actor.check(Operation::PlatformTeam, None, "operator", login)?;
+        actor.check(Operation::PlatformTeamSet, None, "operator", login)?;
         let login = login.trim().to_lowercase();
         let found = self.store().operator_find(&login).await?;
         let row = found.filter(|row| row.tenant.is_none());
         let row = row.ok_or_else(|| ControlError::not_found("operator", &login))?;
         let said = "second factor taken away";
-        let recorded = self.recorded(actor, None, Operation::PlatformTeam, "", &login, said);
+        let recorded = self.recorded(actor, None, Operation::PlatformTeamSet, "", &login, said);
         if recorded.factors_reset(row.id).await? {
             Ok(())
         } else {

@@ -15,7 +15,7 @@ use crate::account::{AccountView, prepare, proven, taken};
 use crate::domain::{Registration, StreamChoices, state_of};
 use crate::error::{ControlError, Result};
 use crate::event::EventKind;
-use crate::ladder::Step;
+use crate::ladder::only_looks;
 use crate::operator::{Origin, hash_of, short_text};
 use crate::outside::Change;
 use crate::permission::Operation;
@@ -144,7 +144,7 @@ impl Control {
     /// An account invites somebody who becomes its contact, with an account here or elsewhere, if the domain's owner lets its
     /// accounts do so (XEP-0401 4.1). `admin`: it is one of the domain's admins, who always may.
     pub async fn invite_by_account(&self, account: &BareJid, admin: bool) -> Result<InviteNew> {
-        let actor = &Actor::domain_admin(account.as_str());
+        let actor = &Actor::of_account(account.as_str());
         let domain = account.domain();
         let row = self.domain_row(actor, Operation::InviteAdd, domain).await?;
         if !admin && !StreamChoices::of(&row).joining.user_invites {
@@ -318,7 +318,7 @@ impl Control {
             return Ok(false);
         }
         let tenant = self.store().tenant_get(row.tenant).await?;
-        Ok(tenant.is_some_and(|tenant| Step::parse(&tenant.step) < Some(Step::ReadOnly)))
+        Ok(tenant.is_some_and(|tenant| !only_looks(&tenant.step)))
     }
 
     /// Takes an invitation: whoever holds it has an account of this name from now on. It stays good where that is refused.
@@ -367,6 +367,7 @@ impl Control {
                 &jid,
                 &said,
             )
+            .within(limits.accounts.into())
             .domain(domain.id, &domain.name)
             .invite_take(invite.id, &local, &verifiers, limits.roster_items, now)
             .await;

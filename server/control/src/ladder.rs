@@ -7,6 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 use store::{TenantId, TenantRow};
+use xmpp::jid::DomainName;
 use xmpp::timestamp::Timestamp;
 
 use crate::error::{ControlError, Result};
@@ -169,6 +170,11 @@ impl Kept {
     }
 }
 
+/// At this step (the store's word): may the customer's people and programs look at everything, and change nothing?
+pub(crate) fn only_looks(step: &str) -> bool {
+    Step::parse(step) >= Some(Step::ReadOnly)
+}
+
 /// Puts a customer on the last step, now.
 pub(crate) fn to_erasure(row: &mut TenantRow, now: Timestamp) {
     let mut kept = Kept::of(row).unwrap_or(Kept {
@@ -203,6 +209,17 @@ pub(crate) fn view(row: &TenantRow) -> Option<LadderView> {
 }
 
 impl Control {
+    /// An account that its domain's owner has named admin, acting over XMPP (XEP-0133). Whoever makes this has seen that, and
+    /// lets it reach this domain only. Where the owner may change nothing, neither may it.
+    pub async fn domain_admin(&self, domain: &DomainName, jid: &str) -> Result<Actor> {
+        let row = self.store().domain_hosted(domain).await?;
+        let row = row.ok_or_else(|| ControlError::not_found("domain", domain))?;
+        let tenant = self.store().tenant_get(row.tenant).await?;
+        let mut actor = Actor::of_account(jid);
+        actor.looks_only = tenant.is_some_and(|tenant| only_looks(&tenant.step));
+        Ok(actor)
+    }
+
     /// Puts a customer on the ladder, at its first step, or gives it other dates.
     pub async fn ladder_set(&self, actor: &Actor, id: i64, set: LadderSet) -> Result<TenantView> {
         let row = self.tenant_row(actor, Operation::LadderSet, id).await?;

@@ -197,9 +197,8 @@ impl Actor {
         }
     }
 
-    /// An account that its domain's owner has named admin, acting over XMPP (XEP-0133). Whoever makes this has seen that, and
-    /// lets it reach this domain only.
-    pub fn domain_admin(jid: &str) -> Self {
+    /// An account, acting over XMPP. Whoever makes this has seen that it may, and lets it reach its own domain only.
+    pub(crate) fn of_account(jid: &str) -> Self {
         Self {
             login: jid.into(),
             ..Self::system("xmpp")

@@ -12,7 +12,7 @@ use xmpp::timestamp::Timestamp;
 
 use crate::error::{ControlError, Result};
 use crate::invitation::role_of_a_tenant;
-use crate::ladder::Step;
+use crate::ladder;
 use crate::permission::{Operation, Role};
 use crate::secret::Secret;
 use crate::{Actor, Control, password, rate, time};
@@ -199,7 +199,7 @@ impl Control {
         if row.tenant.is_some() {
             let (enrol, step) = self.store().operator_standing(row.id).await?;
             actor.enrol = enrol;
-            actor.looks_only = Step::parse(&step) >= Some(Step::ReadOnly);
+            actor.looks_only = ladder::only_looks(&step);
         } else if self.settings().operators_second_factor {
             actor.enrol = !self.has_factor(row.id).await?;
         }
@@ -361,7 +361,7 @@ impl Control {
 
     /// Adds a platform operator (the demo and the CLI do); for one that exists, sets the password: how a lost one is helped.
     pub async fn platform_team_add(&self, actor: &Actor, new: OperatorNew) -> Result<OperatorView> {
-        actor.check(Operation::PlatformTeam, None, "operator", "")?;
+        actor.check(Operation::PlatformTeamSet, None, "operator", "")?;
         let login = email("login", &new.login)?;
         let row = match self.store().operator_find(&login).await? {
             Some(row) if row.tenant.is_none() => {
@@ -373,7 +373,7 @@ impl Control {
                 )?;
                 let hash = self.passwords.hash(&new.password).await?;
                 let said = "password set";
-                self.recorded(actor, None, Operation::PlatformTeam, "", &login, said)
+                self.recorded(actor, None, Operation::PlatformTeamSet, "", &login, said)
                     .operator_set_password(row.id, &hash)
                     .await?;
                 row
@@ -400,7 +400,7 @@ impl Control {
         let operation = if tenant.is_some() {
             Operation::TeamAdd
         } else {
-            Operation::PlatformTeam
+            Operation::PlatformTeamSet
         };
         let now = self.now();
         let added = self

@@ -172,7 +172,7 @@ impl Control {
     }
 
     fn own_export_recorded(&self, row: &DomainRow, account: &str, said: &str) -> store::Store {
-        let actor = Actor::domain_admin(account);
+        let actor = Actor::of_account(account);
         let (tenant, operation) = (Some(row.tenant), Operation::PeopleExport);
         self.recorded(&actor, tenant, operation, row.name.as_str(), account, said)
     }

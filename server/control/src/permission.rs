@@ -159,8 +159,10 @@ table! {
     InvitationAdd "invitation.add":                           All All Own No No No;
     /// Take an invitation back.
     InvitationRemove "invitation.remove":                     All All Own No No No;
-    /// List or add platform operators.
+    /// List the operators of the platform.
     PlatformTeam "platform.team":                             All All No No No No;
+    /// Add an operator of the platform, set the password of one, or take a second factor away.
+    PlatformTeamSet "platform.team-set":                      All All No No No No;
 
     /// See a tenant's webhooks.
     WebhookList "webhook.list":                               All All Own Own No Own;
@@ -422,6 +424,7 @@ impl Operation {
                 | Self::TeamAdd
                 | Self::TeamSetRole
                 | Self::InvitationAdd
+                | Self::PlatformTeamSet
                 | Self::MailSet
                 | Self::TokenList
                 | Self::TokenAdd

@@ -166,7 +166,7 @@ impl Control {
         }
         let (local, password, _) = prepare(&row.name, &wanted.local, Some(wanted.password))?;
         self_chosen(&local)?;
-        self.account_room(&row, 1).await?;
+        let limits = self.account_room(&row, 1).await?;
         let verifiers = self.derive(password).await?;
         let jid = format!("{local}@{}", row.name);
         let now = self.now();
@@ -181,6 +181,7 @@ impl Control {
                 &jid,
                 "by themselves",
             )
+            .within(limits.accounts.into())
             .domain(row.id, &row.name)
             .account_add(&local, &verifiers, now)
             .await;

@@ -13,6 +13,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use store::{AuditRow, DeliveryRow, WebhookRow};
+use tokio::task::JoinSet;
 use xmpp::timestamp::Timestamp;
 
 use crate::error::{ControlError, Result};
@@ -23,7 +24,7 @@ use crate::{Actor, Control, password};
 /// Pauses after failed attempts, in seconds; after the last of them it is given up. A day and a half in all, and then some.
 const PAUSES: [i64; 8] = [5, 60, 300, 1_800, 7_200, 18_000, 36_000, 86_400];
 /// Sent at the same time.
-const PARALLEL: u32 = 8;
+const PARALLEL: usize = 8;
 /// One attempt is over by then; the fetcher's own limit is shorter.
 const LEASE_SECONDS: i64 = 120;
 /// Bytes of an answer that are looked at: none matters.
@@ -214,24 +215,34 @@ impl Control {
             .ok_or_else(|| ControlError::not_found("webhook", id))
     }
 
-    /// Sends what is due, and forgets what is old. Returns how many were tried.
+    /// Sends what is due, and forgets what is old: one round for tests and for a command line without a server. Returns how many
+    /// were tried.
     pub(crate) async fn webhook_turn(&self) -> Result<usize> {
+        let mut count = 0;
+        loop {
+            let due = self.deliveries_due(PARALLEL).await?;
+            if due.is_empty() {
+                self.deliveries_forget().await?;
+                return Ok(count);
+            }
+            count += due.len();
+            let sent = due.into_iter().map(|delivery| self.send(delivery));
+            for sent in futures_util::future::join_all(sent).await {
+                sent?;
+            }
+        }
+    }
+
+    async fn deliveries_due(&self, room: usize) -> Result<Vec<DeliveryRow>> {
         let now = self.now();
-        let due = self
-            .store()
-            .delivery_claim(now, plus(now, LEASE_SECONDS), PARALLEL)
-            .await?;
-        let count = due.len();
-        let sent = due.into_iter().map(|delivery| self.send(delivery));
-        for sent in futures_util::future::join_all(sent).await {
-            sent?;
-        }
-        if count == 0 {
-            self.store()
-                .deliveries_sweep(Timestamp(now.0 - KEPT_DAYS * DAY))
-                .await?;
-        }
-        Ok(count)
+        let room = u32::try_from(room).unwrap_or(u32::MAX);
+        let lease = plus(now, LEASE_SECONDS);
+        Ok(self.store().delivery_claim(now, lease, room).await?)
+    }
+
+    async fn deliveries_forget(&self) -> Result<()> {
+        let since = Timestamp(self.now().0 - KEPT_DAYS * DAY);
+        Ok(self.store().deliveries_sweep(since).await?)
     }
 
     async fn send(&self, delivery: DeliveryRow) -> Result<()> {
@@ -369,14 +380,36 @@ fn delivery_view(row: DeliveryRow) -> DeliveryView {
 /// The worker's side: sends again and again, beside its other work.
 pub(crate) async fn deliver(control: Arc<Control>) {
     const PAUSE: Duration = Duration::from_secs(1);
+    // Each makes room for the next as it ends: whoever answers slowly holds up nobody but themselves.
+    let mut sending: JoinSet<Result<()>> = JoinSet::new();
     loop {
-        match control.webhook_turn().await {
-            Ok(0) => tokio::time::sleep(PAUSE).await,
-            Ok(_) => {}
+        let room = PARALLEL.saturating_sub(sending.len());
+        let mut pause = PAUSE;
+        match control.deliveries_due(room).await {
+            Ok(due) => {
+                if due.is_empty()
+                    && sending.is_empty()
+                    && let Err(error) = control.deliveries_forget().await
+                {
+                    tracing::warn!(error = %error.log_text(), "old deliveries are kept for now");
+                }
+                for delivery in due {
+                    let courier = control.clone();
+                    sending.spawn(async move { courier.send(delivery).await });
+                }
+            }
             Err(error) => {
                 tracing::warn!(error = %error.log_text(), "webhooks cannot be told");
-                tokio::time::sleep(PAUSE * 10).await;
+                pause *= 10;
             }
+        }
+        tokio::select! {
+            Some(sent) = sending.join_next(), if !sending.is_empty() => {
+                if let Ok(Err(error)) = sent {
+                    tracing::warn!(error = %error.log_text(), "what became of a message to a webhook is not written down");
+                }
+            }
+            () = tokio::time::sleep(pause) => {}
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A domain is claimed by a lease on its row, so that two nodes do not do the same work; a node that dies loses its lease in
 //! time. Domains are looked at side by side, a bounded number at once: a slow name server holds up its own domain only. The
-//! loop decides nothing itself: [`Control::step`] is one look at one domain, and the CLI calls it as well.
+//! loop decides nothing itself: [`Control::step`] is one look at one domain, which whoever asks for a look
+//! ([`Control::look_now`]) has under a lease as well.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -42,6 +43,10 @@ const LADDER_SECONDS: i64 = 60;
 const STUMBLE_SECONDS: u32 = 30;
 /// A look that something is due for comes no sooner than this.
 const SOON_SECONDS: u32 = 1;
+/// Whoever asks for a look waits so long for one that is under way.
+const LOOK_AWAITED: Duration = Duration::from_secs(5);
+/// Pause before the lease is asked for again.
+const LOOK_PAUSE: Duration = Duration::from_millis(200);
 /// Patience with one DNS question.
 const QUESTION: Duration = Duration::from_secs(5);
 
@@ -175,8 +180,37 @@ impl Control {
             .await?)
     }
 
-    /// One step of a domain whose lease we hold, and the lease's end.
+    /// Looks at a domain now, due or not. A look that is under way is waited for, and comes before this one; `false`: it went on
+    /// for longer than that.
+    pub(crate) async fn look_now(&self, id: DomainId) -> Result<bool> {
+        let owner = password::token(8).expose().to_owned();
+        let patience = u64::from(self.settings().pace.look_seconds);
+        let patience = Duration::from_secs(patience).min(LOOK_AWAITED);
+        let mut waited = Duration::ZERO;
+        loop {
+            let now = self.now();
+            let until = plus(now, LEASE_SECONDS);
+            if let Some(row) = self.store().domain_claim(id, now, &owner, until).await? {
+                self.under_lease(&row, &owner).await?;
+                return Ok(true);
+            }
+            if waited >= patience {
+                return Ok(false);
+            }
+            tokio::time::sleep(LOOK_PAUSE).await;
+            waited += LOOK_PAUSE;
+        }
+    }
+
+    /// The same, with its trouble in the log.
     async fn leased(&self, row: &DomainRow, owner: &str) {
+        if let Err(error) = self.under_lease(row, owner).await {
+            tracing::warn!(domain = %row.name, error = %error.log_text(), "a look was broken off");
+        }
+    }
+
+    /// One step of a domain whose lease we hold, and the lease's end.
+    async fn under_lease(&self, row: &DomainRow, owner: &str) -> Result<()> {
         let mut step = Box::pin(self.step(row.id));
         let done = loop {
             tokio::select! {
@@ -186,20 +220,19 @@ impl Control {
                     match self.store().domain_lease_extend(row.id, owner, until).await {
                         Ok(true) => {}
                         // Another node has it: two must not order the same certificate.
-                        Ok(false) => return tracing::warn!(domain = %row.name, "a lease was lost; the look is given up"),
+                        Ok(false) => {
+                            tracing::warn!(domain = %row.name, "a lease was lost; the look is given up");
+                            return Ok(());
+                        }
                         Err(error) => tracing::warn!(domain = %row.name, %error, "a lease could not be held longer"),
                     }
                 }
             }
         };
-        let next_check = match done {
-            Ok(next_check) => next_check,
-            Err(error) => {
-                tracing::warn!(domain = %row.name, error = %error.log_text(), "a look was broken off");
-                Some(plus(self.now(), STUMBLE_SECONDS))
-            }
-        };
+        let stumbled = plus(self.now(), STUMBLE_SECONDS);
+        let next_check = *done.as_ref().unwrap_or(&Some(stumbled));
         self.lease_end(row, owner, next_check).await;
+        done.map(|_| ())
     }
 
     async fn lease_end(&self, claimed: &DomainRow, owner: &str, next_check: Option<Timestamp>) {

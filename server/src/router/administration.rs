@@ -95,7 +95,7 @@ async fn by_control(
     by: &BareJid,
     work: Work,
 ) -> Result<Vec<String>, ControlError> {
-    let actor = &Actor::domain_admin(by.as_str());
+    let actor = &control.domain_admin(domain, by.as_str()).await?;
     let name = domain.as_str();
     match work {
         Work::Add { local, password } => {

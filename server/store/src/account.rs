@@ -102,7 +102,43 @@ macro_rules! insert {
         }
     }};
 }
-pub(crate) use {add_row, insert};
+
+/// Holds the row of the customer whose accounts are about to be counted, where the handle has a limit.
+macro_rules! room {
+    ($store:expr, $tx:expr) => {{
+        let tenant: Option<(i64,)> = match $store.store.2 {
+            Some(_) => {
+                sqlx::query_as("SELECT tenant FROM domains WHERE id = $1")
+                    .bind($store.id.0)
+                    .fetch_optional(&mut *$tx)
+                    .await?
+            }
+            None => None,
+        };
+        let tenant = tenant.map(|(tenant,)| $crate::TenantId(tenant));
+        if let Some(tenant) = tenant {
+            $crate::tenant::hold!($tx, tenant);
+        }
+        tenant
+    }};
+}
+
+/// Ends the transaction if more accounts were added than there was room for.
+macro_rules! keep_room {
+    ($store:expr, $tx:expr, $tenant:expr, $added:expr) => {
+        if let Some(tenant) = $tenant {
+            $crate::tenant::keep_within!(
+                $store.store,
+                $tx,
+                tenant,
+                "accounts",
+                "SELECT COUNT(*) FROM accounts a JOIN domains d ON d.id = a.domain WHERE d.tenant = $1",
+                $added
+            );
+        }
+    };
+}
+pub(crate) use {add_row, insert, keep_room, room};
 
 /// An account that may be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,7 +181,9 @@ impl DomainStore {
     ) -> Result<AccountId> {
         let id = wr!(self.store, p => {
             let mut tx = p.begin().await?;
+            let room = room!(self, tx);
             let id = insert!(self, tx, local, now);
+            keep_room!(self, tx, room, 1);
             put_credentials!(tx, id, verifiers);
             record!(self.store, tx);
             announce!(tx, self.jid(local), now);
@@ -170,6 +208,7 @@ impl DomainStore {
         let mut existing = Vec::new();
         wr!(self.store, p => {
             let mut tx = p.begin().await?;
+            let room = room!(self, tx);
             for (local, verifiers) in accounts {
                 let added = add_row!(self, tx, local, now, "ON CONFLICT (domain, local) DO NOTHING RETURNING id");
                 match added? {
@@ -180,6 +219,7 @@ impl DomainStore {
                 }
             }
             let added = accounts.len() - existing.len();
+            keep_room!(self, tx, room, u64::try_from(added).unwrap_or(u64::MAX));
             if added > 0 {
                 record!(self.store, tx, None, format!("{added} added"));
             }

@@ -117,7 +117,8 @@ impl Store {
     #[must_use]
     pub fn recorded(&self, tenant: Option<TenantId>, row: AuditRow, via: &str) -> Self {
         let via = via.to_owned();
-        Self(self.0.clone(), Some(Arc::new(Entry { tenant, row, via })))
+        let entry = Arc::new(Entry { tenant, row, via });
+        Self(self.0.clone(), Some(entry), self.2)
     }
 
     pub(crate) fn entry(&self) -> Option<&Entry> {

@@ -6,6 +6,7 @@ use xmpp::timestamp::Timestamp;
 use crate::audit::record;
 use crate::change::{Change, announce};
 use crate::error::{Result, StoreError};
+use crate::tenant::{hold, keep_within};
 use crate::{DomainId, Identity, Store, TenantId, rd, wr};
 
 /// A hosted (or claimed) domain. Words in `state`, `mode`, `policy` and the JSON texts are control's.
@@ -175,8 +176,12 @@ impl Store {
     pub async fn domain_add(&self, row: &DomainRow) -> Result<DomainId> {
         let (id,): (i64,) = wr!(self, p => {
             let mut tx = p.begin().await?;
+            if self.2.is_some() {
+                hold!(tx, row.tenant);
+            }
             let id = insert!(row, "RETURNING id")
             .fetch_one(&mut *tx).await.map_err(taken)?;
+            keep_within!(self, tx, row.tenant, "domains", "SELECT COUNT(*) FROM domains WHERE tenant = $1", 1);
             record!(self, tx);
             announce!(tx, Change::Domain(row.name.to_string()), row.created);
             tx.commit().await?;
@@ -186,7 +191,7 @@ impl Store {
         Ok(DomainId(id))
     }
 
-    /// Adds many domains in one transaction, each with the certificate that is current from then on and its end, if it has one.
+    /// Adds many domains of one customer in one transaction, each with the certificate that is current from then on and its end, if it has one.
     /// `true`: added; `false`: the customer has the name already, another has proved it, or the label is taken.
     ///
     /// # Errors
@@ -199,6 +204,10 @@ impl Store {
         let mut added = Vec::with_capacity(domains.len());
         wr!(self, p => {
             let mut tx = p.begin().await?;
+            let tenant = domains.first().map(|(row, _)| row.tenant);
+            if let Some(tenant) = tenant.filter(|_| self.2.is_some()) {
+                hold!(tx, tenant);
+            }
             for (row, identity) in domains {
                 let id: Option<(i64,)> = insert!(row, "ON CONFLICT DO NOTHING RETURNING id")
                     .fetch_optional(&mut *tx).await?;
@@ -216,6 +225,12 @@ impl Store {
             }
             // What is announced is announced last: whoever appends holds a lock until the commit.
             let count = added.iter().filter(|added| **added).count();
+            if let Some(tenant) = tenant {
+                keep_within!(
+                    self, tx, tenant, "domains", "SELECT COUNT(*) FROM domains WHERE tenant = $1",
+                    u64::try_from(count).unwrap_or(u64::MAX)
+                );
+            }
             if count > 0 {
                 record!(self, tx, None, format!("{count} added"));
             }
@@ -466,6 +481,28 @@ impl Store {
             }
         };
         rows(raw)
+    }
+
+    /// Leases one domain to `owner` until `until`, whether or not it is due. `None`: another holds it, or it is gone.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn domain_claim(
+        &self,
+        id: DomainId,
+        now: Timestamp,
+        owner: &str,
+        until: Timestamp,
+    ) -> Result<Option<DomainRow>> {
+        let raw: Option<Raw> = wr!(self, p => {
+            sqlx::query_as(
+                "UPDATE domains SET lease_owner = $2, lease_until = $3 WHERE id = $4 AND (lease_until IS NULL OR lease_until < $1) \
+                 RETURNING id, tenant, name, label, state, reason, suspended_by, mode, token, verified_at, policy, \
+                 allow_peers, block_peers, settings, look, checked_at, next_check_at, created, revision",
+            )
+            .bind(now.0).bind(owner).bind(until.0).bind(id.0).fetch_optional(p).await
+        })?;
+        raw.map(Raw::row).transpose()
     }
 
     /// Holds a lease longer. `false`: it is no longer `owner`'s, so the work must be left to whoever has it now.

@@ -14,6 +14,16 @@ pub enum StoreError {
         /// What is taken, in words.
         what: &'static str,
     },
+    /// The customer has as many as it may ([`crate::Store::within`]). The caller's to tell its user; nothing was added.
+    #[error("{used} of {most} {what} are in use")]
+    Limit {
+        /// `domains`, `accounts`.
+        what: &'static str,
+        /// In use now.
+        used: u64,
+        /// Allowed.
+        most: u64,
+    },
     /// Somebody else holds the database for too long. Ours or the operator's; trying again helps.
     #[error("the database is busy; try again, and look for another program that holds it")]
     Busy,

@@ -211,6 +211,7 @@ impl DomainStore {
         let newcomer = self.address(local);
         let made = wr!(self.store, p => {
             let mut tx = p.begin().await?;
+            let room = crate::account::room!(self, tx);
             let taken: Option<(Option<i64>,)> = sqlx::query_as(
                 "DELETE FROM invites WHERE domain = $1 AND id = $2 AND (local = '' OR local = $3) AND (contact IS NULL \
                  OR EXISTS (SELECT 1 FROM accounts a WHERE a.id = contact AND a.state = 'active')) RETURNING contact",
@@ -220,6 +221,7 @@ impl DomainStore {
                 return Ok(None);
             };
             let account = crate::account::insert!(self, tx, local, now);
+            crate::account::keep_room!(self, tx, room, 1);
             put_credentials!(tx, account, verifiers);
             let mut greeted: Option<String> = None;
             if let Some(inviter) = inviter {

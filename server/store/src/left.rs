@@ -124,7 +124,7 @@ pub(crate) async fn work(store: Weak<Inner>, left: Arc<Notify>) {
             return;
         }
         tokio::time::sleep(SOON).await;
-        let Some(store) = store.upgrade().map(|inner| Store(inner, None)) else {
+        let Some(store) = store.upgrade().map(|inner| Store(inner, None, None)) else {
             return;
         };
         if let Err(error) = store.left_write().await {

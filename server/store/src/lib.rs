@@ -224,7 +224,7 @@ struct Inner {
 
 /// The open database. Cheap to clone.
 #[derive(Clone)]
-pub struct Store(Arc<Inner>, Option<Arc<audit::Entry>>);
+pub struct Store(Arc<Inner>, Option<Arc<audit::Entry>>, Option<u64>);
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -245,6 +245,15 @@ pub struct DomainStore {
 }
 
 impl DomainStore {
+    /// The same by [`Store::within`].
+    #[must_use]
+    pub fn within(&self, most: u64) -> Self {
+        Self {
+            store: self.store.within(most),
+            ..self.clone()
+        }
+    }
+
     /// The row it is bound to.
     pub fn id(&self) -> DomainId {
         self.id
@@ -304,7 +313,7 @@ impl Store {
             written: watch::Sender::new(0),
             left: left::Left::default(),
         };
-        let store = Self(Arc::new(inner), None);
+        let store = Self(Arc::new(inner), None, None);
         store.migrate().await?;
         store.left_work();
         Ok(store)

@@ -106,6 +106,29 @@ macro_rules! hold {
             .await?
     };
 }
+pub(crate) use hold;
+
+/// Ends a transaction that holds a customer's row ([`hold`]) where it has added more than the handle allows; `$count` counts
+/// what the customer has, `$added` of which are new.
+macro_rules! keep_within {
+    ($store:expr, $tx:expr, $tenant:expr, $what:literal, $count:literal, $added:expr) => {
+        if let Some(most) = $store.2 {
+            let (n,): (i64,) = sqlx::query_as($count)
+                .bind($tenant.0)
+                .fetch_one(&mut *$tx)
+                .await?;
+            let (n, added) = (n.unsigned_abs(), $added);
+            if n > most && added > 0 {
+                return Err($crate::StoreError::Limit {
+                    what: $what,
+                    used: n - added,
+                    most,
+                });
+            }
+        }
+    };
+}
+pub(crate) use keep_within;
 
 pub(crate) fn row(t: Tuple) -> TenantRow {
     let (
@@ -143,6 +166,13 @@ pub(crate) fn row(t: Tuple) -> TenantRow {
 }
 
 impl Store {
+    /// A handle by which no customer gets more than `most` of what is added through it, domains or accounts, whoever else adds
+    /// some at the same time: [`crate::StoreError::Limit`] then.
+    #[must_use]
+    pub fn within(&self, most: u64) -> Self {
+        Self(self.0.clone(), self.1.clone(), Some(most))
+    }
+
     /// Adds a customer.
     ///
     /// # Errors

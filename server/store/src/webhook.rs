@@ -251,7 +251,8 @@ impl Store {
     }
 
     /// Takes what is due, at most `limit`: it is due again at `lease` if whoever takes it says nothing until then, and this
-    /// counts as an attempt.
+    /// counts as an attempt. Each webhook is sent one message at a time, and customers take turns, what is being sent to theirs
+    /// counted: whoever answers slowly waits for themselves.
     ///
     /// # Errors
     /// See [`crate::StoreError`].
@@ -263,8 +264,14 @@ impl Store {
     ) -> Result<Vec<DeliveryRow>> {
         let found: Vec<Delivery> = wr!(self, p => {
             sqlx::query_as(
-                "UPDATE webhook_deliveries SET due = $2, attempts = attempts + 1 WHERE due <= $1 AND id IN \
-                 (SELECT id FROM webhook_deliveries WHERE due <= $1 ORDER BY due LIMIT $3) \
+                "UPDATE webhook_deliveries SET due = $2, taken = $2, attempts = attempts + 1 WHERE due <= $1 AND id IN \
+                 (SELECT id FROM (SELECT d.id, d.due, ROW_NUMBER() OVER (PARTITION BY w.tenant ORDER BY d.due, d.id) + \
+                 (SELECT COUNT(*) FROM webhook_deliveries u JOIN webhooks o ON o.id = u.webhook \
+                  WHERE o.tenant = w.tenant AND u.taken > $1) AS turn \
+                 FROM (SELECT id, webhook, due, ROW_NUMBER() OVER (PARTITION BY webhook ORDER BY due, id) AS place \
+                  FROM webhook_deliveries WHERE due <= $1) d JOIN webhooks w ON w.id = d.webhook WHERE d.place = 1 \
+                 AND NOT EXISTS (SELECT 1 FROM webhook_deliveries u WHERE u.webhook = d.webhook AND u.taken > $1)) line \
+                 ORDER BY turn, due, id LIMIT $3) \
                  RETURNING id, webhook, at, event, body, attempts, due, status, said",
             )
             .bind(now.0).bind(lease.0).bind(i64::from(limit)).fetch_all(p).await
@@ -284,7 +291,7 @@ impl Store {
         due: Option<Timestamp>,
     ) -> Result<()> {
         wr!(self, p => {
-            sqlx::query("UPDATE webhook_deliveries SET status = $2, said = $3, due = $4 WHERE id = $1")
+            sqlx::query("UPDATE webhook_deliveries SET status = $2, said = $3, due = $4, taken = NULL WHERE id = $1")
                 .bind(id).bind(status.map(i64::from)).bind(said).bind(due.map(|at| at.0)).execute(p).await.map(|_| ())
         })?;
         Ok(())

@@ -212,7 +212,7 @@ pub(super) fn without_object() -> Vec<Way> {
         (Op::PlanSet, Method::PATCH, "/api/v1/plans/1", empty),
         (Op::PlanRemove, Method::DELETE, "/api/v1/plans/1", none),
         (Op::PlatformTeam, Method::GET, "/operators", none),
-        (Op::PlatformTeam, Method::POST, "/operators", || {
+        (Op::PlatformTeamSet, Method::POST, "/operators", || {
             Some(json!({"login": "x@y.example", "password": PASSWORD}))
         }),
         (Op::PlatformTeam, Method::GET, "/api/v1/operators", none),

@@ -133,6 +133,7 @@ impl Control {
             &tenant.name,
             if proven { "as proven, " } else { "" },
         );
+        let recorded = recorded.within(limit);
         let mut chunk = Vec::new();
         for (index, domain) in domains.into_iter().enumerate() {
             match self.import_row(tenant.id, domain, proven, index).await {

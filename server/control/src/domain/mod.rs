@@ -245,7 +245,9 @@ impl Control {
             name.as_str(),
             "",
         );
-        let row = self.domain_make(&recorded, tenant.id, &name).await?;
+        let row = self
+            .domain_make(&recorded.within(limit), tenant.id, &name)
+            .await?;
         self.show(actor, &row).await
     }
 
@@ -266,14 +268,14 @@ impl Control {
         self.soon(&row).await
     }
 
-    /// Looks now, in this call, moves the state, and returns what was found (CLI: `domain check`).
+    /// Looks now, in this call, moves the state, and returns what was found (CLI: `domain check`). Where another look is under
+    /// way and does not end in time, what is known so far.
     pub async fn domain_check_now(&self, actor: &Actor, domain: &str) -> Result<DomainShow> {
         let row = self
             .domain_row(actor, Operation::DomainCheck, domain)
             .await?;
         self.check_gate(actor, &row)?;
-        let next_check = self.step(row.id).await?;
-        self.store().domain_check_at(row.id, next_check).await?;
+        self.look_now(row.id).await?;
         let row = self
             .domain_row(actor, Operation::DomainShow, domain)
             .await?;

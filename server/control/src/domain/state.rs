@@ -95,7 +95,7 @@ pub fn next(state: State, facts: &Facts) -> State {
         Verified if facts.any_record == Seen::Yes || facts.identity => Publishing,
         // Our side stands: identity is there and the door is not seen closed. Switching SRV leaves no gap.
         Publishing if facts.identity && facts.probe != Seen::No => Ready,
-        Ready if !facts.identity => Publishing,
+        Ready if !facts.identity || facts.probe == Seen::No => Publishing,
         Ready if facts.records == Seen::Yes && door => Live,
         Live if facts.records == Seen::No || !facts.identity || facts.probe == Seen::No => Degraded,
         Degraded if facts.records == Seen::Yes && door => Live,
@@ -255,6 +255,15 @@ mod tests {
                 Ready,
                 Facts {
                     identity: false,
+                    ..GOOD
+                },
+                Publishing,
+            ),
+            // Whoever switched now would find the door closed.
+            (
+                Ready,
+                Facts {
+                    probe: Seen::No,
                     ..GOOD
                 },
                 Publishing,

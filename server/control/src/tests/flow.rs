@@ -418,3 +418,28 @@ async fn the_worker_follows_by_itself_and_stops() {
         .unwrap();
     assert_eq!(house.turn().await, 1);
 }
+
+#[tokio::test]
+async fn a_look_that_is_asked_for_waits_for_the_one_that_is_under_way() {
+    let house = House::paced(|pace| pace.look_seconds = 0).await;
+    let owner = house.live("example.com", "me@example.org").await;
+    let control = &house.control;
+    house.world.advance(DAY);
+    let now = control.now();
+    let until = crate::time::plus(now, 60);
+    let leased = control.store().domain_claim_due(now, "another", until, 9);
+    let leased = leased.await.unwrap().remove(0);
+    let checked = async || {
+        let show = control.domain_check_now(&owner, "example.com").await;
+        show.unwrap().checked.unwrap()
+    };
+    assert!(checked().await < now, "what is known until then");
+    let ended = control
+        .store()
+        .domain_lease_release(&leased, "another", Some(until));
+    ended.await.unwrap();
+    assert_eq!(checked().await, now);
+    // And it has let go of it.
+    house.world.advance(DAY);
+    assert_eq!(house.turn().await, 1);
+}

@@ -194,6 +194,14 @@ async fn call(house: &House, operation: Operation, actor: &Actor, of: &Objects) 
         Operation::WebhookDeliveries => control.webhook_deliveries(actor, tenant).await.map(drop),
         Operation::WebhookRemove => control.webhook_remove(actor, tenant, of.webhook).await,
         Operation::PlatformTeam => control.platform_team_list(actor).await.map(drop),
+        Operation::PlatformTeamSet => {
+            let new = OperatorNew {
+                login: "another@example.org".into(),
+                password: PASSWORD.into(),
+                role: "platform".into(),
+            };
+            control.platform_team_add(actor, new).await.map(drop)
+        }
         Operation::DomainList => control.domain_list(actor, Some(tenant)).await.map(drop),
         Operation::DomainShow => control.domain_show(actor, domain).await.map(drop),
         Operation::DomainAdd => {
@@ -371,6 +379,7 @@ fn changes(operation: Operation) -> bool {
     match operation {
         Operation::TenantList
         | Operation::TenantShow
+        | Operation::PlatformTeam
         | Operation::LadderStep
         | Operation::UsageShow
         | Operation::PlanList
@@ -429,7 +438,7 @@ fn changes(operation: Operation) -> bool {
         | Operation::InvitationRemove
         | Operation::WebhookAdd
         | Operation::WebhookRemove
-        | Operation::PlatformTeam
+        | Operation::PlatformTeamSet
         | Operation::DomainAdd
         | Operation::DomainImport
         | Operation::DomainPublish
@@ -520,6 +529,7 @@ fn is_platform(operation: Operation) -> bool {
             | Operation::AuthorityList
             | Operation::AuthorityRollKey
             | Operation::PlatformTeam
+            | Operation::PlatformTeamSet
             | Operation::ZoneCheck
             | Operation::ZoneRepair
             | Operation::PlatformOverview

@@ -59,6 +59,8 @@ pub(crate) struct World {
 pub(crate) struct Faults {
     pub dns_silent: bool,
     pub dns_bogus: bool,
+    /// The second name server of the platform's zone does not answer us.
+    pub second_server_silent: bool,
     /// Every answer of the resolver is signed.
     pub dns_signed: bool,
     pub web_silent: bool,
@@ -210,11 +212,16 @@ impl Lookup for Handle {
         if bogus {
             answer.security = Security::Insecure;
         }
+        let second_silent = self.0.faults.lock().unwrap().second_server_silent
+            && name.ends_with("on.hosting.example");
         ["ns1.example.net", "ns2.example.net"]
             .into_iter()
             .map(|server| ServerAnswer {
                 server: server.into(),
-                answer: answer.clone(),
+                answer: match second_silent && server.starts_with("ns2") {
+                    true => Answer::failed("no answer in time", server),
+                    false => answer.clone(),
+                },
             })
             .collect()
     }
@@ -613,6 +620,13 @@ impl House {
     ) -> Self {
         let mut settings = settings();
         change(&mut settings.authority_limits);
+        Self::made(false, settings).await
+    }
+
+    /// At another pace.
+    pub(crate) async fn paced(change: impl FnOnce(&mut Pace)) -> Self {
+        let mut settings = settings();
+        change(&mut settings.pace);
         Self::made(false, settings).await
     }
 

@@ -126,13 +126,17 @@ battery! {
         let told: Vec<_> = told.iter().rev().map(|one| (one.webhook, one.event.as_str())).collect();
         assert_eq!(told, [(all, "account.add"), (some, "account.add"), (all, "domain.set")]);
         let lease = Timestamp(NOW.0 + 10);
-        let claimed = store.delivery_claim(NOW, lease, 2).await.expect("claimed");
-        assert_eq!((claimed.len(), claimed[0].attempts), (2, 1));
+        let mut claimed = store.delivery_claim(NOW, lease, 9).await.expect("claimed");
+        claimed.sort_by_key(|one| one.id);
+        let taken: Vec<_> = claimed.iter().map(|one| (one.webhook, one.event.as_str(), one.attempts)).collect();
+        assert_eq!(taken, [(all, "account.add", 1), (some, "account.add", 1)]);
         let kind = format!(r#""type":"{}""#, claimed[0].event);
         assert!(claimed[0].body.contains(&kind), "{}", claimed[0].body);
-        assert_eq!(store.delivery_claim(NOW, lease, 9).await.expect("claimed").len(), 1, "the others are taken");
-        assert_eq!(store.delivery_claim(lease, Timestamp(NOW.0 + 20), 9).await.expect("claimed").len(), 3, "whoever took them died");
+        assert!(store.delivery_claim(NOW, lease, 9).await.expect("claimed").is_empty(), "one at a time for each");
         store.delivery_tried(claimed[0].id, Some(200), "answered 200", None).await.expect("noted");
+        let next = store.delivery_claim(NOW, lease, 9).await.expect("claimed");
+        assert_eq!(next.iter().map(|one| one.event.as_str()).collect::<Vec<_>>(), ["domain.set"]);
+        assert_eq!(store.delivery_claim(lease, Timestamp(NOW.0 + 20), 9).await.expect("claimed").len(), 2, "whoever took them died");
         store.delivery_tried(claimed[1].id, None, "no answer", Some(Timestamp(NOW.0 + 15))).await.expect("noted");
         let due = store.delivery_claim(Timestamp(NOW.0 + 15), Timestamp(NOW.0 + 30), 9).await.expect("claimed");
         assert_eq!(due.iter().map(|one| (one.id, one.attempts)).collect::<Vec<_>>(), [(claimed[1].id, 3)]);
@@ -143,6 +147,87 @@ battery! {
         store.deliveries_sweep(Timestamp(NOW.0 + 1)).await.expect("swept");
         assert_eq!(count(&store, "webhook_deliveries").await, 0);
         assert_eq!(store.keys_rotate().await.expect("nothing to do"), 0);
+    }
+
+    a_customer_who_answers_slowly_waits_for_themselves(store) {
+        let (slow, _, _) = house(&store, "slow.example", "aaa").await;
+        let (quick, _, _) = house(&store, "quick.example", "bbb").await;
+        let said = |at: i64| AuditRow { at: Timestamp(at), operation: "account.add".into(), ..AuditRow::default() };
+        for n in 0..4 {
+            let of_slow = store.webhook_add(&hook(slow, &format!("https://slow{n}.example/"), &[])).await.expect("added");
+            for at in 0..3 {
+                assert!(store.delivery_add(slow, of_slow, &said(at)).await.expect("added"));
+            }
+        }
+        let of_quick = store.webhook_add(&hook(quick, "https://quick.example/", &[])).await.expect("added");
+        for at in 100..103 {
+            assert!(store.delivery_add(quick, of_quick, &said(at)).await.expect("added"));
+        }
+        let lease = Timestamp(NOW.0 + 100);
+        let claim = async |limit| store.delivery_claim(NOW, lease, limit).await.expect("claimed");
+        let mut first = claim(3).await;
+        first.sort_by_key(|one| one.webhook != of_quick);
+        assert_eq!(first.iter().filter(|one| one.webhook == of_quick).count(), 1, "in turn, not by age");
+        // As room comes, it goes to whoever has the least under way.
+        for _ in 0..2 {
+            store.delivery_tried(first[0].id, Some(200), "answered 200", None).await.expect("noted");
+            first = claim(1).await;
+            assert_eq!(first[0].webhook, of_quick);
+        }
+        store.delivery_tried(first[0].id, Some(200), "answered 200", None).await.expect("noted");
+        let left = claim(9).await;
+        assert_eq!(left.len(), 2, "one at a time for each of the four");
+    }
+
+    dos_10_room_is_counted_by_one_at_a_time(store) {
+        let (tenant, row, d) = house(&store, "example.com", "aaa").await;
+        let few = store.within(3);
+        let domains = (0..8).map(|n| {
+            let (few, more) = (few.clone(), domain(tenant, &format!("d{n}.example"), &format!("l{n}")));
+            tokio::spawn(async move { few.domain_add(&more).await })
+        });
+        let mut added = 0;
+        for one in domains.collect::<Vec<_>>() {
+            match one.await.expect("no panic") {
+                Ok(_) => added += 1,
+                Err(error) => assert!(matches!(error, StoreError::Limit { what: "domains", used: 3, most: 3 }), "{error}"),
+            }
+        }
+        assert_eq!((added, store.domain_count(Some(tenant)).await.expect("read")), (2, 3));
+        let narrow = few.domain(row.id, &row.name);
+        let accounts = (0..8).map(|n| {
+            let narrow = narrow.clone();
+            tokio::spawn(async move { narrow.account_add(&format!("a{n}"), &[], NOW).await })
+        });
+        let mut added = 0;
+        for one in accounts.collect::<Vec<_>>() {
+            match one.await.expect("no panic") {
+                Ok(_) => added += 1,
+                Err(error) => assert!(matches!(error, StoreError::Limit { what: "accounts", used: 3, most: 3 }), "{error}"),
+            }
+        }
+        assert_eq!((added, store.tenant_account_count(tenant).await.expect("read")), (3, 3));
+        let known: Vec<_> = d.account_list("", 9).await.expect("read").into_iter().map(|a| (a.local, vec![])).collect();
+        assert_eq!(narrow.account_import(&known, NOW).await.expect("nothing to add").len(), 3);
+        let more = [("x".to_owned(), vec![]), ("y".to_owned(), vec![])];
+        assert!(matches!(narrow.account_import(&more, NOW).await, Err(StoreError::Limit { used: 3, .. })));
+        assert!(d.account_find("x").await.expect("read").is_none(), "all or none");
+        d.account_add("z", &[], NOW).await.expect("no limit by this handle");
+    }
+
+    a_lease_is_had_by_one_whether_it_is_due_or_not(store) {
+        let (_, row, _) = house(&store, "example.com", "aaa").await;
+        let until = Timestamp(NOW.0 + 10);
+        store.domain_check_at(row.id, None).await.expect("set");
+        let held = store.domain_claim(row.id, NOW, "one", until).await.expect("asked").expect("free");
+        assert_eq!((held.id, held.next_check_at), (row.id, None));
+        assert!(store.domain_claim(row.id, NOW, "two", until).await.expect("asked").is_none());
+        store.domain_check_at(row.id, Some(NOW)).await.expect("set");
+        assert!(store.domain_claim_due(NOW, "three", until, 9).await.expect("asked").is_empty(), "nor by those who take what is due");
+        let late = Timestamp(until.0 + 1);
+        assert!(store.domain_claim(row.id, late, "two", Timestamp(late.0 + 10)).await.expect("asked").is_some(), "it died");
+        store.domain_lease_release(&row, "two", None).await.expect("ended");
+        assert!(store.domain_claim(row.id, late, "one", Timestamp(late.0 + 10)).await.expect("asked").is_some());
     }
 
     a_code_is_used_once_and_a_secret_is_sealed(store) {

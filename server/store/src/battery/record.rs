@@ -138,13 +138,15 @@ async fn change(store: &Store, number: usize, of: &Objects) -> Option<Result<boo
         17 => d.account_remove("juliet", NOW).await,
         18 => store.domain_remove(&of.row, true, NOW).await,
         19 => store.operator_remove(of.person).await,
-        20 => store.tenant_remove(of.tenant.id).await,
+        20 => store.tenant_remove(of.empty).await,
         _ => return None,
     })
 }
 
 struct Objects {
     tenant: TenantRow,
+    /// A customer without a domain.
+    empty: TenantId,
     row: DomainRow,
     person: OperatorId,
     login: i64,
@@ -175,6 +177,10 @@ async fn objects(store: &Store) -> Objects {
             .await
             .expect("read")
             .expect("there"),
+        empty: store
+            .tenant_add("Empty", "active", "{}", NOW)
+            .await
+            .expect("added"),
         row,
         person,
         login: store.login_add(b"l", &login).await.expect("added"),

@@ -214,3 +214,37 @@ async fn an_erasure_that_was_broken_off_goes_on_unless_it_is_taken_back() {
     let gone = control.tenant_show(&system(), tenant).await.unwrap_err();
     assert!(matches!(gone, ControlError::NotFound { .. }));
 }
+
+/// What the team may not do by the panel, an admin of the domain may not do by an app (XEP-0133).
+#[tokio::test]
+async fn an_admin_of_the_domain_looks_when_the_team_may_only_look() {
+    let house = House::open(false).await;
+    let control = &house.control;
+    let owner = house.live("example.com", "me@example.org").await;
+    let tenant = owner.tenant().unwrap().0;
+    let domain = xmpp::jid::DomainName::parse("example.com").unwrap();
+    let add = async |local: &str| {
+        let admin = control.domain_admin(&domain, "admin@example.com").await;
+        let new = AccountNew {
+            local: local.into(),
+            password: Some(PASSWORD.into()),
+        };
+        control
+            .account_add(&admin.unwrap(), "example.com", new)
+            .await
+    };
+    add("juliet").await.unwrap();
+    control.ladder_set(&system(), tenant, set()).await.unwrap();
+    add("nurse").await.unwrap();
+    house.later(7 * DAY).await;
+    let refused = add("romeo").await.unwrap_err();
+    assert!(matches!(&refused, ControlError::State { state, .. } if state == "read-only"));
+    let admin = control.domain_admin(&domain, "admin@example.com").await;
+    let admin = admin.unwrap();
+    let removed = control.account_remove(&admin, "example.com", "nurse").await;
+    assert!(matches!(removed, Err(ControlError::State { .. })));
+    let page = control.account_list(&admin, "example.com", None, 10).await;
+    assert_eq!(page.unwrap().accounts.len(), 2);
+    control.ladder_end(&system(), tenant).await.unwrap();
+    add("romeo").await.unwrap();
+}

@@ -408,3 +408,50 @@ async fn a_token_reaches_its_domains_and_operations_until_it_ends() {
     house.world.advance(8 * DAY);
     assert!(control.token_resume(&token.secret).await.unwrap().is_none());
 }
+
+#[tokio::test]
+async fn dos_10_a_limit_holds_whatever_is_asked_for_at_the_same_time() {
+    let house = House::open(false).await;
+    let control = &house.control;
+    let owner = house.live("example.com", "me@example.org").await;
+    let names = ["a", "b", "c", "d", "e", "f", "g"];
+    let added = names.map(|local| {
+        let new = AccountNew {
+            local: local.into(),
+            password: Some(PASSWORD.into()),
+        };
+        control.account_add(&owner, "example.com", new)
+    });
+    let added = futures_util::future::join_all(added).await;
+    let refused: Vec<_> = added.into_iter().filter_map(Result::err).collect();
+    assert_eq!(refused.len(), 2, "{refused:?}");
+    assert!(refused.iter().all(|error| matches!(
+        error,
+        ControlError::Limit {
+            what: "accounts",
+            limit: 5,
+            ..
+        }
+    )));
+    let added = names.map(|label| {
+        let new = DomainNew {
+            domain: format!("{label}.example.net"),
+            tenant: None,
+        };
+        control.domain_add(&owner, new)
+    });
+    let added = futures_util::future::join_all(added).await;
+    let refused: Vec<_> = added.into_iter().filter_map(Result::err).collect();
+    assert_eq!(refused.len(), 5, "one is there, and three may be");
+    assert!(refused.iter().all(|error| matches!(
+        error,
+        ControlError::Limit {
+            what: "domains",
+            limit: 3,
+            ..
+        }
+    )));
+    let used = control.tenant_show(&owner, owner.tenant().unwrap().0).await;
+    let used = used.unwrap().used;
+    assert_eq!((used.domains, used.accounts), (3, 5));
+}
