@@ -90,8 +90,11 @@ pub(crate) async fn team_page(
             .invitation_list(&desk.actor, tenant)
             .await
             .or_page(desk)?,
+        frame: desk
+            .at(Here::Team)
+            .problem(problem)
+            .following(fresh.is_some()),
         fresh,
-        frame: desk.at(Here::Team).problem(problem),
         login,
         role,
     };
@@ -179,7 +182,7 @@ pub(crate) async fn audit(desk: SignedIn, Query(query): Query<AuditQuery>) -> An
     let full = entries.len() >= AUDIT_PAGE;
     let last = entries.last().filter(|_| full);
     let page = AuditPage {
-        frame: desk.at(Here::Audit).problem(problem),
+        frame: desk.at(Here::Audit).problem(problem).following(false),
         older: last.map(|entry| urls::audit_page(urls::AUDIT, &query, Some(entry.id))),
         csv: urls::audit_page(urls::AUDIT_CSV, &query, None),
         chosen: [

@@ -114,6 +114,13 @@ impl Frame {
         self
     }
 
+    /// The page follows whatever changes within reach, unless it has just said something that is said once: a secret, or what
+    /// is in the way.
+    pub(crate) fn following(mut self, said: bool) -> Self {
+        self.live = (!said && self.problem.is_none()).then(|| "*".to_owned());
+        self
+    }
+
     /// The page does not follow anything (it holds a form or a secret).
     pub(crate) fn still(mut self) -> Self {
         self.live = None;

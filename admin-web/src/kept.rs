@@ -81,11 +81,7 @@ async fn page(
         service: format!("rooms.{}", show.view.domain),
         archive_days: show.streams.archive_days,
         version: show.version.clone(),
-        frame: desk
-            .at(Here::Kept)
-            .about(&show.view)
-            .still()
-            .problem(problem),
+        frame: desk.at(Here::Kept).about(&show.view).problem(problem),
         urls: DomainUrls::new(&show.view.ascii),
         view: show.view,
     };

@@ -244,11 +244,7 @@ async fn person_page(
         .await
         .or_page(desk)?;
     let page = PersonPage {
-        frame: desk
-            .at(Here::People)
-            .about(&show.view)
-            .still()
-            .problem(problem),
+        frame: desk.at(Here::People).about(&show.view).problem(problem),
         urls: DomainUrls::new(&show.view.ascii),
         account,
         certificates,

@@ -229,7 +229,7 @@ pub(crate) async fn usage(
             .usage(&desk.actor, whose.tenant)
             .await
             .or_page(&desk)?,
-        frame: desk.at(Here::Usage),
+        frame: desk.at(Here::Usage).following(false),
         csv: urls::usage(urls::USAGE_CSV, whose.tenant),
     };
     Ok(html(page.frame.status(), &page))

@@ -208,7 +208,7 @@ pub(crate) async fn domain(
     let of = SeriesOf::Domain(show.view.domain.clone());
     let page = DomainUsagePage {
         series: series_of(&desk, of, steps.step, &path).await?,
-        frame: desk.at(Here::DomainUsage).about(&show.view).still(),
+        frame: desk.at(Here::DomainUsage).about(&show.view),
         view: show.view,
     };
     Ok(html(page.frame.status(), &page))

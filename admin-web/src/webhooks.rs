@@ -64,7 +64,10 @@ async fn page(
             .webhook_deliveries(&desk.actor, tenant)
             .await
             .or_page(desk)?,
-        frame: desk.at(Here::Webhooks).problem(problem),
+        frame: desk
+            .at(Here::Webhooks)
+            .problem(problem)
+            .following(fresh.is_some()),
         fresh,
         ask,
     };

@@ -43,6 +43,7 @@ async function main() {
   await inside(page);
   await page.goto(`${plan.panel}/me`);
   demand(!(await page.innerText("#passkeys-title ~ .list")).includes("never"), "the use is noted");
+  await page.click("summary:has-text('Take away')");
   await page.click("button:has-text('Take away')");
   await page.waitForURL((url) => url.search.includes("passkey-removed"));
   await out(page);
