@@ -132,7 +132,7 @@ where
             future.await;
         }
         pump.debts.settled().await;
-        if pump.host.left(handled, pump.output.unwritten()) {
+        if pump.host.left(handled, pump.unwritten()) {
             if broken.is_none() {
                 Box::pin(pump.transport.finish(&mut pump.output)).await;
             }
@@ -155,7 +155,7 @@ where
             tokio::spawn(then);
         }
     }
-    let unwritten = pump.output.unwritten();
+    let unwritten = pump.unwritten();
     let unwritten = pump.host.outbox().close_after(unwritten);
     Ended {
         unwritten,
@@ -351,6 +351,10 @@ where
                 Wake::Eof => return Ok(()),
             }
         }
+    }
+
+    fn unwritten(&self) -> Vec<Bytes> {
+        self.output.unwritten(self.host.outbox().acknowledges())
     }
 
     /// Nothing is read or looked at before `until`.

@@ -10,7 +10,7 @@
 #[path = "outbox/progress.rs"]
 mod progress;
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
@@ -262,9 +262,12 @@ impl Unacked {
         due
     }
 
-    /// Whether this is one of the items, known by its place in memory: the pump has a share of the same bytes.
-    fn has(&self, item: &Bytes) -> bool {
-        self.items.iter().any(|kept| kept.as_ptr() == item.as_ptr())
+    /// What of this is none of the items. They are known by their places in memory: the pump has shares of the same bytes.
+    fn others(&self, mut these: Vec<Bytes>) -> Vec<Bytes> {
+        let places = self.items.iter().map(|item| item.as_ptr().addr());
+        let places: HashSet<usize, ahash::RandomState> = places.collect();
+        these.retain(|item| !places.contains(&item.as_ptr().addr()));
+        these
     }
 
     /// How many of the items are handled when the other side says `handled`.
@@ -625,11 +628,9 @@ impl Outbox {
         }
         let unacked = state.unacked.as_mut()?;
         // What was taken before acknowledgements began: no stream can ask for it, but it is not lost either.
-        for item in unwritten.into_iter().rev() {
-            if !unacked.has(&item) {
-                unacked.bytes += item.len();
-                unacked.items.push_front(item);
-            }
+        for item in unacked.others(unwritten).into_iter().rev() {
+            unacked.bytes += item.len();
+            unacked.items.push_front(item);
         }
         unacked.asked = false;
         unacked.ask = false;
@@ -805,9 +806,9 @@ impl Outbox {
 
     /// The stream has ended: nothing is taken any more. Returns what has not surely arrived, oldest first: `unwritten`, which
     /// the pump took and could not write, what was not acknowledged, and what was never taken.
-    pub fn close_after(&self, mut unwritten: Vec<Bytes>) -> Vec<Bytes> {
+    pub fn close_after(&self, unwritten: Vec<Bytes>) -> Vec<Bytes> {
         let unacked = self.state.lock().unacked.take().unwrap_or_default();
-        unwritten.retain(|item| !unacked.has(item));
+        let mut unwritten = unacked.others(unwritten);
         unwritten.extend(unacked.items);
         unwritten.append(&mut self.close());
         unwritten

@@ -119,11 +119,12 @@ impl Output {
     }
 
     /// What may not have left the process: what was not written completely, and what TLS may have of what was. Some of that the
-    /// other side may have got; sent twice is better than lost.
-    pub(super) fn unwritten(&self) -> Vec<Bytes> {
+    /// other side may have got; sent twice is better than lost. Where it acknowledges what it gets, whoever keeps count of that
+    /// knows better, and `acknowledged` leaves the second out.
+    pub(super) fn unwritten(&self, acknowledged: bool) -> Vec<Bytes> {
         let mut from = self.next;
         let mut held = self.offset;
-        while self.unflushed && from > 0 && held < HELD {
+        while self.unflushed && !acknowledged && from > 0 && held < HELD {
             from -= 1;
             held += self.items[from].len();
         }
@@ -214,19 +215,20 @@ mod tests {
         assert_eq!(io.got, b"onetwo");
         assert!(!output.is_empty());
         output.push(Bytes::from_static(b"three"));
-        assert_eq!(output.unwritten(), ["one", "two", "three"]);
+        assert_eq!(output.unwritten(false), ["one", "two", "three"]);
+        assert_eq!(output.unwritten(true), ["three"]);
         assert!(output.poll_write(&mut cx, &mut io).is_pending());
         io.stuck = false;
         assert!(output.poll_write(&mut cx, &mut io).is_ready());
         assert_eq!(io.got, b"onetwothree", "nothing is written twice");
-        assert!(output.is_empty() && output.unwritten().is_empty());
+        assert!(output.is_empty() && output.unwritten(false).is_empty());
         // Of much, only what TLS has room for.
         io.stuck = true;
         for _ in 0..20 {
             output.push(Bytes::from(vec![b'x'; RECORD]));
         }
         assert!(output.poll_write(&mut cx, &mut io).is_pending());
-        assert_eq!(output.unwritten().len(), HELD / RECORD);
+        assert_eq!(output.unwritten(false).len(), HELD / RECORD);
     }
 
     #[test]
