@@ -207,9 +207,8 @@ impl Channel {
         let way = (self.ours, both_ways);
         let carrier = Carrier::new(&self.outbox, proven.clone(), self.max_bytes, way);
         self.progress = Some(carrier.progress.clone());
-        for (left, error) in pair.accepted(carrier) {
-            self.federation.give_up(&pair, vec![left], &error);
-        }
+        let left = pair.accepted(carrier);
+        self.federation.give_up_left(&pair, left);
         self.carried.push(pair);
     }
 

@@ -312,6 +312,15 @@ impl Ledger {
 }
 
 #[cfg(test)]
+impl Kept {
+    /// The store does not take it.
+    pub(super) fn fail(&self) {
+        assert!(self.begin());
+        self.answered(Err(()));
+    }
+}
+
+#[cfg(test)]
 impl Ledger {
     /// Rows that are over and have not been forgotten.
     pub(super) fn due(&self) -> Vec<i64> {

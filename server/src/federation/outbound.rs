@@ -14,8 +14,8 @@ use super::Federation;
 use super::attempts::Attempt;
 use super::call::{Job, call};
 use super::kept::Kept;
-use super::pair::Pair;
 use super::pair::patient::Again;
+use super::pair::{Left, Pair};
 use super::queue::Queued;
 use crate::net::now;
 
@@ -41,12 +41,7 @@ async fn again(federation: Arc<Federation>, pair: Arc<Pair>) {
         match pair.again(Instant::now()) {
             Again::Nothing => return,
             Again::Start => return run(federation, pair).await,
-            Again::Left(left) => {
-                for (queued, error) in left {
-                    federation.give_up(&pair, vec![queued], &error);
-                }
-                return;
-            }
+            Again::Left(left) => return federation.give_up_left(&pair, left),
             Again::Wait(until) => tokio::select! {
                 () = federation.stop.cancelled() => return,
                 () = tokio::time::sleep_until(until) => {}
@@ -114,6 +109,23 @@ impl Federation {
         }
         if start {
             self.send_again(pair.clone());
+        }
+    }
+
+    /// Stanzas that a stream did not take, those together that were refused for the same reason.
+    pub(super) fn give_up_left(&self, pair: &Arc<Pair>, left: Left) {
+        let mut alike: Vec<Queued> = Vec::new();
+        let mut why: Option<Box<StanzaError>> = None;
+        for (queued, error) in left {
+            if let Some(before) = why.replace(error)
+                && why.as_ref() != Some(&before)
+            {
+                self.give_up(pair, std::mem::take(&mut alike), &before);
+            }
+            alike.push(queued);
+        }
+        if let Some(error) = why {
+            self.give_up(pair, alike, &error);
         }
     }
 

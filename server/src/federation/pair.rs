@@ -31,7 +31,7 @@ use self::patient::Patient;
 use super::Settings;
 use super::carrier::{Carrier, Refused, full};
 use super::kept::{Kept, Ledger, may_be_kept};
-use super::queue::{Aboard, Queue, Queued, Times};
+use super::queue::{InFlight, Queue, Queued, Times};
 use crate::session::{Outbox, Progress};
 use crate::tenancy::Occupied;
 
@@ -62,7 +62,7 @@ struct State {
     /// Streams in a row that ended early with something unwritten.
     rounds: u32,
     /// Rows of what was given to streams.
-    aboard: Aboard,
+    in_flight: InFlight,
     /// Streams that the pair has left, and that may still write what they had taken of it.
     former: Vec<(Arc<Progress>, Weak<Outbox>)>,
     /// What waits for another attempt while the pair rests.
@@ -134,7 +134,7 @@ impl Pair {
                 spare: None,
                 failures: 0,
                 rounds: 0,
-                aboard: Aboard::default(),
+                in_flight: InFlight::default(),
                 former: Vec::new(),
                 patient: Patient::default(),
                 times: Times::new(clock),
@@ -253,7 +253,7 @@ impl Pair {
         state.former.retain(|(_, former)| {
             former.strong_count() > 0 && !former.ptr_eq(&Arc::downgrade(outbox))
         });
-        for kept in state.aboard.ended(outbox) {
+        for kept in state.in_flight.ended(outbox) {
             self.ledger.forget(&self.local, &kept);
         }
         state
@@ -399,7 +399,7 @@ impl State {
 
     /// The pair goes on over this stream, and what waits goes first. What does not fit comes back.
     fn goes_on(&mut self, pair: &Arc<Pair>, carrier: Carrier, queue: Queue) -> Left {
-        let mark = self.aboard.next_mark();
+        let mark = self.in_flight.next_mark();
         let (mut left, mut marked) = (Vec::new(), false);
         for queued in queue.waiting {
             match carrier.push(&queued.stanza) {
@@ -407,7 +407,7 @@ impl State {
                     if let Some(kept) = queued.kept {
                         marked = true;
                         let put = (kept, queued.stanza.bytes().clone());
-                        self.aboard.put(put, (&carrier.outbox, item), mark);
+                        self.in_flight.put(put, (&carrier.outbox, item), mark);
                     }
                 }
                 Err(Refused::With(error)) => left.push((queued, error)),

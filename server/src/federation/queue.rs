@@ -69,7 +69,7 @@ impl Queue {
 
 /// Rows of stanzas that streams were given and that are not known to have arrived.
 #[derive(Default)]
-pub(super) struct Aboard {
+pub(super) struct InFlight {
     /// In the order of each stream.
     rows: BTreeMap<Place, Row>,
     marks: u64,
@@ -92,7 +92,7 @@ fn address(outbox: &Arc<Outbox>) -> usize {
     Arc::as_ptr(outbox).addr()
 }
 
-impl Aboard {
+impl InFlight {
     /// The next rows arrive together.
     pub(super) fn next_mark(&mut self) -> u64 {
         self.marks += 1;

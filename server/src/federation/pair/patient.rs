@@ -141,7 +141,10 @@ impl Pair {
     /// The domain is not served any more, or not by the same customer: its rows stay in the store, and are looked for there when
     /// it is served again.
     pub(in crate::federation) fn forget_patient(&self) {
-        let mut state = self.state.lock();
-        state.patient = Patient::default();
+        let patient = std::mem::take(&mut self.state.lock().patient);
+        for kept in patient.queue.rows().filter(|kept| kept.has_failed()) {
+            // It has no row, and nobody is to wait for one.
+            self.ledger.forget(&self.local, kept);
+        }
     }
 }

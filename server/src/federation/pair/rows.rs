@@ -16,10 +16,12 @@ use crate::session::{Outbox, Progress};
 impl Pair {
     /// A stanza that waits here could not be committed: it waits no longer. `None`: a stream has it already.
     pub(in crate::federation) fn take_back(&self, kept: &Arc<Kept>) -> Option<Queued> {
-        match &mut self.state.lock().way {
+        let mut state = self.state.lock();
+        let waiting = match &mut state.way {
             Way::Connecting(queue) | Way::Ending(_, queue) => queue.take(kept),
             _ => None,
-        }
+        };
+        waiting.or_else(|| state.patient.queue.take(kept))
     }
 
     /// Rows of all that waits here or was given to streams from here.
@@ -31,12 +33,12 @@ impl Pair {
         };
         let waiting = waiting.into_iter().flatten();
         let waiting = waiting.chain(state.patient.queue.rows());
-        waiting.chain(state.aboard.rows()).cloned().collect()
+        waiting.chain(state.in_flight.rows()).cloned().collect()
     }
 
     /// What was given to a stream under this mark has been written, or acknowledged where the peer does so.
     fn arrived(&self, mark: u64) {
-        for kept in self.state.lock().aboard.arrived(mark) {
+        for kept in self.state.lock().in_flight.arrived(mark) {
             self.ledger.forget(&self.local, &kept);
         }
     }
@@ -54,15 +56,15 @@ impl Pair {
         if outbox.is_closed() {
             return None;
         }
-        let mark = state.aboard.next_mark();
+        let mark = state.in_flight.next_mark();
         let mut rows = Vec::new();
         for (item, bytes) in items {
-            let row = state.aboard.find(&outbox, *item).or_else(|| {
+            let row = state.in_flight.find(&outbox, *item).or_else(|| {
                 // It was written from a stanza.
                 let stanza = Stanza::from_bytes(bytes).ok()?;
                 let kept = Kept::of(&stanza, state.times.next())?;
                 let put = (kept.clone(), bytes.clone());
-                state.aboard.put(put, (&outbox, *item), mark);
+                state.in_flight.put(put, (&outbox, *item), mark);
                 Some(kept)
             });
             rows.extend(row);
@@ -108,7 +110,7 @@ impl State {
         };
         let mut left = i64::try_from(stanzas.len()).unwrap_or(i64::MAX);
         let mut queue = Queue::default();
-        let rows = self.aboard.back(outbox, &stanzas);
+        let rows = self.in_flight.back(outbox, &stanzas);
         for (stanza, kept) in stanzas.into_iter().zip(rows) {
             let at = match since {
                 Some(since) => Timestamp(since.saturating_sub(left)),

@@ -553,3 +553,24 @@ fn route_02_what_was_acknowledged_waits_for_another_attempt_however_much_it_is()
     let (_, without) = pair.wait(vec![other], (now, 1.0), &settings);
     assert_eq!(queued(&without), ["8"]);
 }
+
+/// Whoever wrote it waits for the store's answer wherever it waits.
+#[tokio::test]
+async fn what_waits_for_another_attempt_loses_its_place_too_where_it_cannot_be_committed() {
+    let (pair, now, settings) = (pair(), Instant::now(), settings());
+    let Taken::Start(Hold::Row(first)) = pair.take(stanza(1), now, &settings) else {
+        panic!("it waits");
+    };
+    let Taken::Yes(Hold::Row(second)) = pair.take(stanza(2), now, &settings) else {
+        panic!("it waits");
+    };
+    let left = pair.failed(&timeout(), now, 1.0);
+    assert!(pair.wait(left, (now, 1.0), &settings).0);
+    let back = pair.take_back(&first).expect("it is there");
+    assert_eq!(back.stanza.id(), Some("1"));
+    assert_eq!(pair.rows().len(), 1);
+    // The domain is not served any more, and the store has not taken it.
+    second.fail();
+    pair.forget_patient();
+    second.recovered().now_or_never().expect("nobody waits");
+}
