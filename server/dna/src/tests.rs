@@ -497,6 +497,8 @@ fn dna_20_cert_26_the_proof_says_what_matched_and_how_long_it_lasts() {
         .expect("a proof");
     assert_eq!(proven.identifier(), "DNS-ID xmpp.host.example");
     assert!(proven.dnssec());
+    // The DNS vouches for the host, and may say another one tomorrow (DANE-29).
+    assert_eq!(proven.until(), now().after(crate::RECHECK));
     let weak = Evidence {
         tls: true,
         dialback: Some(confirmed()),

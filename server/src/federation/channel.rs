@@ -388,7 +388,8 @@ impl Watch {
             let Some(federation) = self.federation.upgrade() else {
                 return;
             };
-            let ruling = Box::pin(federation.judge(&self.basis, None)).await;
+            let basis = federation.delegated_anew(&self.basis).await;
+            let ruling = Box::pin(federation.judge(&basis, None)).await;
             // A domain that has left takes its pairs along by itself.
             let (Some(verdict), Some(outbox)) =
                 (ruling.map(|ruling| ruling.verdict), self.outbox.upgrade())

@@ -13,13 +13,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dna::dane::{self, Association, Endpoint};
+use dna::delegation::{Nowhere, Offer};
 use dna::pkix::Profile;
 use dna::pkix::ocsp::{self, Question};
 use dna::pkix::revocation::{self, List};
 use dna::posh::{self, Material, Nothing};
 use dna::{
     Anchors, Claim, Delegation, Evidence, Fetch, FetchError, Lookup, Policy, PresentedChain,
-    Prooftype, Proven, Refusal, Role, Service, Target, Url, Verdict,
+    Prooftype, Refusal, Role, Service, Target, Url, Verdict,
 };
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
@@ -45,6 +46,12 @@ const LISTS: usize = 256;
 const ANSWERS: usize = 1_000;
 /// Largest list, in bytes.
 const LIST_BYTES: usize = 8 * 1024 * 1024;
+/// All lists that are remembered, in bytes as fetched; in memory they take several times as much.
+const LISTS_BYTES: usize = 32 * 1024 * 1024;
+/// The same of lists at addresses that a peer may have chosen itself, which are for a handful of certificates.
+const PEER_LISTS: usize = 64;
+const PEER_LIST_BYTES: usize = 64 * 1024;
+const PEER_LISTS_BYTES: usize = 1024 * 1024;
 /// Nothing of the DNS is believed longer.
 const DNS_LONGEST: Duration = Duration::from_secs(3600);
 /// That there is nothing is not believed longer.
@@ -114,6 +121,8 @@ pub(super) struct Gatherer {
     associations: Arc<Memory<DomainName, Arc<Vec<Association>>>>,
     documents: Arc<Memory<(DomainName, &'static str), Arc<posh::Evidence>>>,
     lists: Arc<Memory<String, Option<List>>>,
+    /// Apart: what is too large for these may be right for an authority.
+    lists_of_peers: Arc<Memory<String, Option<List>>>,
     answers: Arc<Memory<String, Option<ocsp::Answer>>>,
     strangers: Arc<Strangers>,
 }
@@ -134,7 +143,8 @@ impl Gatherer {
             endpoints: Memory::new(KEPT),
             associations: Memory::new(KEPT),
             documents: Memory::new(KEPT),
-            lists: Memory::new(LISTS),
+            lists: Memory::weighed(LISTS, weight, LISTS_BYTES),
+            lists_of_peers: Memory::weighed(PEER_LISTS, weight, PEER_LISTS_BYTES),
             answers: Memory::new(ANSWERS),
             strangers: Arc::new(Strangers::default()),
         }
@@ -161,11 +171,16 @@ impl Gatherer {
             }
             verdict = dna::judge(claim, evidence, policy, now());
         }
-        if verdict.proven().is_some_and(Proven::may_be_revoked)
+        if let Some(proven) = verdict.proven().filter(|proven| proven.may_be_revoked())
             && let Some(chain) = &evidence.chain
         {
             let anchors = evidence.pinned.as_ref().unwrap_or(&evidence.anchors);
-            evidence.revocation = self.revocation(chain, anchors).await;
+            let named_by = match (proven.by(), claim.role) {
+                (Prooftype::Pkix, _) => NamedBy::Authority,
+                (_, Role::Receiver) => NamedBy::Stranger(address),
+                (_, Role::Initiator) => NamedBy::Peer,
+            };
+            evidence.revocation = self.revocation(chain, anchors, named_by).await;
             if evidence.revocation.is_some() {
                 verdict = dna::judge(claim, evidence, policy, now());
             }
@@ -206,6 +221,33 @@ impl Gatherer {
         let (found, way) = self.delegations.ask(remote, ask).await;
         self.count("delegation", way);
         found
+    }
+
+    /// What secure DNS says now of a target that it led to once. Whoever served the peer then may do so no longer: the host's
+    /// name does not stand for the domain any more (DANE-29). Where it cannot be asked nothing changes.
+    async fn look_again(&self, remote: &DomainName, target: &mut Target) {
+        if target.security != dna::Security::Secure || !target.delegated {
+            return;
+        }
+        let delegation = self.delegation(remote).await;
+        let offer = match target.direct {
+            true => &delegation.direct,
+            false => &delegation.starttls,
+        };
+        if matches!(offer, Offer::Failed(_)) {
+            return;
+        }
+        target.security = match delegation.targets(&mut |_| 0) {
+            Ok(targets) => {
+                let mut same = targets.iter().filter(|now| {
+                    (&now.host, now.port, now.direct) == (&target.host, target.port, target.direct)
+                });
+                same.next()
+                    .map_or(dna::Security::Insecure, |now| now.security)
+            }
+            Err(Nowhere::Bogus(_)) => dna::Security::Bogus,
+            Err(Nowhere::NotOffered(_) | Nowhere::Failed(..)) => dna::Security::Insecure,
+        };
     }
 
     /// Addresses and TLSA records of a target.
@@ -324,16 +366,17 @@ impl Gatherer {
     }
 
     /// What authorities say of a chain which holds otherwise: by lists, and by responders where no list in force has said
-    /// as much; `None` where nobody says anything.
+    /// as much; `None` where there is nobody to ask.
     async fn revocation(
         &self,
         chain: &PresentedChain,
         anchors: &Anchors,
+        named_by: NamedBy,
     ) -> Option<revocation::Evidence> {
         let mut said = HashMap::new();
         if self.rules.lists {
-            let sources = revocation::sources(chain);
-            let found = join_all(sources.iter().map(|url| self.list(url))).await;
+            let sources = revocation::sources(chain, anchors, now());
+            let found = join_all(sources.iter().map(|url| self.list(url, named_by))).await;
             said.extend(sources.into_iter().zip(found));
         }
         let in_force = |source: &String| {
@@ -341,52 +384,73 @@ impl Gatherer {
             list.is_some_and(|list| list.next_update.is_some_and(|next| next > now()))
         };
         let mut answers = Vec::new();
+        let mut asked = !said.is_empty();
         if self.rules.responders {
             let mut questions = ocsp::questions(chain, anchors, now());
             questions.retain(|question| !question.list.as_ref().is_some_and(in_force));
-            let found = join_all(questions.iter().map(|question| self.answer(question)));
-            answers.extend(found.await.into_iter().flatten());
+            asked |= !questions.is_empty();
+            let found = questions.iter().map(|one| self.answer(one, named_by));
+            answers.extend(join_all(found).await.into_iter().flatten());
         }
         let lists: Vec<List> = said.into_values().flatten().collect();
-        // CERT-24: a live stream asks again near the end of what was said, or after a day.
+        // CERT-24: a live stream asks again near the end of what was said, or after a day; soon where nobody said anything.
         let ends = answers.iter().map(|answer| answer.lasts(now()));
-        let until = ends.min().unwrap_or(LIST_LONGEST);
-        (!lists.is_empty() || !answers.is_empty()).then(|| revocation::Evidence {
+        let until = match lists.is_empty() && answers.is_empty() {
+            true => LIST_TROUBLE,
+            false => ends.min().unwrap_or(LIST_LONGEST),
+        };
+        asked.then(|| revocation::Evidence {
             until: now().after(until.clamp(LIST_TROUBLE, LIST_LONGEST)),
             lists,
             answers,
         })
     }
 
-    async fn answer(&self, question: &Question) -> Option<ocsp::Answer> {
+    async fn answer(&self, question: &Question, named_by: NamedBy) -> Option<ocsp::Answer> {
         let ask = || {
+            let permit = named_by.permit(&self.strangers)?;
             let (fetch, question) = (self.fetch.clone(), question.clone());
-            async move {
+            let asking = async move {
                 let answer = ocsp::ask(&*fetch, &question).await;
+                drop(permit);
                 let lasts = match &answer {
                     Some(answer) => answer.lasts(now()).clamp(LIST_TROUBLE, LIST_LONGEST),
                     None => LIST_TROUBLE,
                 };
                 (answer, lasts)
-            }
-            .boxed()
+            };
+            Some(asking.boxed())
         };
-        let (answer, way) = self.answers.ask(&question.address(), ask).await;
+        let Some((answer, way)) = self.answers.get(&question.address(), ask).await else {
+            self.declined("ocsp");
+            return None;
+        };
         self.count("ocsp", way);
         answer
     }
 
-    async fn list(&self, source: &str) -> Option<List> {
+    async fn list(&self, source: &str, named_by: NamedBy) -> Option<List> {
+        let (lists, most) = match named_by {
+            NamedBy::Authority => (&self.lists, LIST_BYTES),
+            NamedBy::Stranger(_) | NamedBy::Peer => (&self.lists_of_peers, PEER_LIST_BYTES),
+        };
         let ask = || {
+            let permit = named_by.permit(&self.strangers)?;
             let (fetch, url) = (self.fetch.clone(), Url::parse(source).ok());
-            async move {
+            let asking = async move {
                 let reply = match &url {
-                    Some(url) => fetch.get(url, LIST_BYTES).await.ok(),
+                    Some(url) => fetch.get(url, most).await.ok(),
                     None => None,
                 };
-                let list = reply
-                    .filter(|reply| reply.status == 200)
-                    .and_then(|reply| List::from_der(&reply.body));
+                let list = match reply.filter(|reply| reply.status == 200) {
+                    Some(reply) => {
+                        // Some have hundreds of thousands of entries.
+                        let read = move || List::from_der(&reply.body);
+                        tokio::task::spawn_blocking(read).await.ok().flatten()
+                    }
+                    None => None,
+                };
+                drop(permit);
                 let lasts = match &list {
                     Some(list) => list
                         .next_update
@@ -395,10 +459,13 @@ impl Gatherer {
                     None => LIST_TROUBLE,
                 };
                 (list, lasts)
-            }
-            .boxed()
+            };
+            Some(asking.boxed())
         };
-        let (list, way) = self.lists.ask(&source.to_owned(), ask).await;
+        let Some((list, way)) = lists.get(&source.to_owned(), ask).await else {
+            self.declined("crl");
+            return None;
+        };
         self.count("crl", way);
         list
     }
@@ -418,6 +485,31 @@ impl Gatherer {
         let label = EvidenceLabel { kind, result };
         self.metrics.evidence.get_or_create(&label).inc();
     }
+}
+
+/// Who has chosen the addresses at which it is asked whether a certificate was revoked.
+#[derive(Clone, Copy)]
+enum NamedBy {
+    /// An authority that is trusted.
+    Authority,
+    /// Whoever made the certificate, perhaps the peer itself, which we called.
+    Peer,
+    /// The same, and it has called from this address: what it makes us ask is rationed.
+    Stranger(IpAddr),
+}
+
+impl NamedBy {
+    /// Leave to ask, with what has to be held meanwhile.
+    fn permit(self, strangers: &Strangers) -> Option<Option<tokio::sync::OwnedSemaphorePermit>> {
+        match self {
+            Self::Stranger(from) => strangers.permit(from).map(Some),
+            Self::Authority | Self::Peer => Some(None),
+        }
+    }
+}
+
+fn weight(list: &Option<List>) -> usize {
+    list.as_ref().map_or(0, |list| list.bytes)
 }
 
 fn dns_lasts(ttl_seconds: u32, found: bool) -> Duration {
@@ -493,7 +585,7 @@ impl Strangers {
 }
 
 /// One customer of an access network: an IPv4 address, or a /56 of IPv6.
-fn network(address: IpAddr) -> IpAddr {
+pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(four) => four.into(),
         IpAddr::V6(six) => Ipv6Addr::from_bits(six.to_bits() >> 72 << 72).into(),
@@ -530,6 +622,15 @@ impl Federation {
             verdict,
             under: domain,
         })
+    }
+
+    /// The same basis, with what secure DNS says now of where the peer is served.
+    pub(super) async fn delegated_anew(&self, basis: &Basis) -> Basis {
+        let mut basis = basis.clone();
+        if let Some(target) = &mut basis.target {
+            self.gatherer.look_again(&basis.remote, target).await;
+        }
+        basis
     }
 
     /// Whether TLSA records rule out whom a stream leads to, on which nothing else is asked of the certificate.

@@ -16,6 +16,8 @@ use tokio::time::Instant;
 /// Answers by question.
 pub struct Memory<K, V> {
     most: usize,
+    /// What an answer weighs, and how much all of them may.
+    weighed: Option<(fn(&V) -> usize, usize)>,
     slots: Mutex<HashMap<K, Slot<V>, ahash::RandomState>>,
 }
 
@@ -44,6 +46,16 @@ where
     pub fn new(most: usize) -> Arc<Self> {
         Arc::new(Self {
             most,
+            weighed: None,
+            slots: Mutex::default(),
+        })
+    }
+
+    /// Of this many answers at most, which weigh no more than `heaviest` in all.
+    pub fn weighed(most: usize, weigh: fn(&V) -> usize, heaviest: usize) -> Arc<Self> {
+        Arc::new(Self {
+            most,
+            weighed: Some((weigh, heaviest)),
             slots: Mutex::default(),
         })
     }
@@ -92,9 +104,8 @@ where
     async fn run(self: Arc<Self>, key: K, question: BoxFuture<'static, (V, Duration)>) -> V {
         let (answer, lasts) = question.await;
         let mut slots = self.slots.lock();
-        if lasts.is_zero() {
-            slots.remove(&key);
-        } else {
+        slots.remove(&key);
+        if !lasts.is_zero() && self.bears(&mut slots, &answer) {
             let known = Slot::Known(answer.clone(), Instant::now() + lasts);
             slots.insert(key, known);
         }
@@ -110,18 +121,46 @@ where
         if slots.len() < self.most {
             return;
         }
-        let soonest = slots
-            .iter()
-            .filter_map(|(key, slot)| match slot {
-                Slot::Known(_, until) => Some((*until, key)),
-                Slot::Asking(_) => None,
-            })
-            .min_by_key(|(until, _)| *until)
-            .map(|(_, key)| key.clone());
-        if let Some(key) = soonest {
+        if let Some(key) = soonest(slots) {
             slots.remove(&key);
         }
     }
+
+    /// Whether there is room for the weight of this, now that as much is forgotten as it takes.
+    fn bears(&self, slots: &mut HashMap<K, Slot<V>, ahash::RandomState>, answer: &V) -> bool {
+        let Some((weigh, heaviest)) = self.weighed else {
+            return true;
+        };
+        let weight = weigh(answer);
+        if weight > heaviest {
+            return false;
+        }
+        loop {
+            let known = slots.values().map(|slot| match slot {
+                Slot::Known(answer, _) => weigh(answer),
+                Slot::Asking(_) => 0,
+            });
+            if known.sum::<usize>() + weight <= heaviest {
+                return true;
+            }
+            let Some(key) = soonest(slots) else {
+                return false;
+            };
+            slots.remove(&key);
+        }
+    }
+}
+
+/// What will be over soonest.
+fn soonest<K: Clone, V>(slots: &HashMap<K, Slot<V>, ahash::RandomState>) -> Option<K> {
+    slots
+        .iter()
+        .filter_map(|(key, slot)| match slot {
+            Slot::Known(_, until) => Some((*until, key)),
+            Slot::Asking(_) => None,
+        })
+        .min_by_key(|(until, _)| *until)
+        .map(|(_, key)| key.clone())
 }
 
 #[cfg(test)]
@@ -208,5 +247,28 @@ mod tests {
             memory.get(&98, question(&count, 10)).await,
             Some((99, Way::Remembered))
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_does_not_grow_beyond_a_weight() {
+        let memory = Memory::weighed(100, |weight: &usize| *weight, 10);
+        let ask = async |key: u64, weight: usize| {
+            let question = async move { (weight, Duration::from_secs(key)) }.boxed();
+            memory.get(&key, || Some(question)).await
+        };
+        for (key, weight, kept) in [
+            (1, 4, &[1][..]),
+            (2, 4, &[1, 2]),
+            // What will be over soonest goes.
+            (3, 4, &[2, 3]),
+            (4, 0, &[2, 3, 4]),
+            (5, 11, &[2, 3, 4]),
+            (6, 10, &[4, 6]),
+        ] {
+            assert_eq!(ask(key, weight).await, Some((weight, Way::Asked)));
+            let mut keys: Vec<_> = memory.slots.lock().keys().copied().collect();
+            keys.sort_unstable();
+            assert_eq!(keys, kept);
+        }
     }
 }

@@ -169,11 +169,16 @@ fn prove(
         (evidence.profile, None),
     )
     .map_err(|problem| problem.refusal(Prooftype::Pkix, &claim.remote, pinned))?;
+    // The certificate is the host's: that the host serves the domain is the DNS's to say, now and then.
+    let until = match matched.by_host {
+        true => matched.until.min(now.after(crate::RECHECK)),
+        false => matched.until,
+    };
     Ok(Proof {
         by: Prooftype::Pkix,
         identifier: matched.identifier.to_string(),
         dnssec: matched.by_host,
-        until: matched.until,
+        until,
         revocable: true,
     })
 }
@@ -249,9 +254,8 @@ pub(crate) fn validate(
 ) -> Result<Matched, Problem> {
     let mut until = check_path(chain, anchors, now, revocation, conditions)?;
     let leaf = parse(chain.leaf().unwrap_or_default())?;
-    if let Some(revocation) = revocation
-        && !(revocation.lists.is_empty() && revocation.answers.is_empty())
-    {
+    if let Some(revocation) = revocation {
+        // Also where nobody could be asked: whoever keeps us from a list is not to do so for as long as the stream lasts.
         until = until.min(revocation.until);
     }
     let found = identifiers(&leaf);
@@ -306,7 +310,8 @@ pub(crate) fn check_alone(
     }
     match revocation {
         Some(revocation) if revocation.revokes(chain, now) => Err(Problem::Revoked),
-        _ => Ok(until),
+        Some(revocation) => Ok(until.min(revocation.until)),
+        None => Ok(until),
     }
 }
 

@@ -81,16 +81,20 @@ impl Question {
     }
 }
 
-/// What is worth asking about a chain that holds otherwise: each certificate that names a responder and whose issuer we know,
-/// but for one that a stapled answer vouches for.
+/// What is worth asking about a chain that holds otherwise: each certificate that leads to an anchor (else the leaf alone), names
+/// a responder and has an issuer that we know, but for one that a stapled answer vouches for.
 pub fn questions(chain: &PresentedChain, anchors: &Anchors, now: Timestamp) -> Vec<Question> {
     let ders = chain.certificates.iter().take(CHAIN_LENGTH);
     let certificates: Vec<X509Certificate<'_>> = ders
         .filter_map(|der| Some(X509Certificate::from_der(der).ok()?.1))
         .collect();
     let staple = chain.staple();
+    let path = revocation::on_path(chain, anchors, now);
     let mut found = Vec::new();
     for (at, certificate) in certificates.iter().enumerate() {
+        if !path.iter().any(|der| der.as_ref() == certificate.as_raw()) {
+            continue;
+        }
         let Some(responder) = responder(certificate) else {
             continue;
         };

@@ -2,8 +2,9 @@
 //!
 //! A list says that a certificate is revoked, or says nothing: one that cannot be had, is signed by somebody else or is
 //! out of date changes no verdict, as unknown is never failed. Only certificates that hold otherwise are worth fetching
-//! lists for ([`sources`]), so that nobody but a trusted authority chooses which addresses are asked. Refuses: believing
-//! a list that somebody else signed.
+//! lists for, and of what was shown only what leads to an anchor ([`sources`]). Who chooses which addresses are asked is then
+//! a trusted authority where the proof is PKIX; where a website or the DNS vouches for a certificate it may be anybody, and
+//! whoever fetches rations that. Refuses: believing a list that somebody else signed.
 
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::revocation_list::CertificateRevocationList;
 use xmpp::timestamp::Timestamp;
 
-use super::{CHAIN_LENGTH, FOR_SERVERS, PresentedChain, describe, ocsp, unix};
+use super::{Anchors, CHAIN_LENGTH, FOR_SERVERS, PresentedChain, describe, ocsp, unix};
 
 /// Most lists that one chain is checked against.
 pub const LISTS: usize = 4;
@@ -28,6 +29,8 @@ pub struct List {
     list: Arc<CertRevocationList<'static>>,
     /// When its issuer publishes the next one.
     pub next_update: Option<Timestamp>,
+    /// Its length as fetched; in memory it takes several times as much.
+    pub bytes: usize,
 }
 
 impl List {
@@ -39,6 +42,7 @@ impl List {
         Some(Self {
             list: Arc::new(list.into()),
             next_update,
+            bytes: der.len(),
         })
     }
 }
@@ -114,11 +118,46 @@ impl Evidence {
     }
 }
 
-/// Where lists that speak of a chain are to be had: the first web address of each certificate's distribution points.
-pub fn sources(chain: &PresentedChain) -> Vec<String> {
+/// The certificates of a chain that lead to an anchor, leaf first; where none does, the leaf alone. What else was shown nobody
+/// vouches for.
+pub(super) fn on_path(
+    chain: &PresentedChain,
+    anchors: &Anchors,
+    now: Timestamp,
+) -> Vec<CertificateDer<'static>> {
+    let ders: Vec<CertificateDer<'_>> = chain
+        .certificates
+        .iter()
+        .take(CHAIN_LENGTH)
+        .map(|der| CertificateDer::from(der.as_slice()))
+        .collect();
+    let Some((leaf, intermediates)) = ders.split_first() else {
+        return Vec::new();
+    };
+    let mut found = vec![leaf.clone().into_owned()];
+    if let Ok(leaf) = EndEntityCert::try_from(leaf)
+        && let Ok(path) = leaf.verify_for_usage(
+            webpki::ALL_VERIFICATION_ALGS,
+            anchors.list(),
+            intermediates,
+            unix(now),
+            FOR_SERVERS,
+            None,
+            None,
+        )
+    {
+        let between = path.intermediate_certificates();
+        found.extend(between.map(|certificate| certificate.der().into_owned()));
+    }
+    found
+}
+
+/// Where lists that speak of a chain are to be had: the first web address of the distribution points of each certificate that
+/// leads to an anchor.
+pub fn sources(chain: &PresentedChain, anchors: &Anchors, now: Timestamp) -> Vec<String> {
     let mut found = Vec::new();
-    for der in chain.certificates.iter().take(CHAIN_LENGTH) {
-        let Ok((_, certificate)) = X509Certificate::from_der(der) else {
+    for der in on_path(chain, anchors, now) {
+        let Ok((_, certificate)) = X509Certificate::from_der(&der) else {
             continue;
         };
         if let Some(url) = source(&certificate)

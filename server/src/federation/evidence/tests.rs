@@ -91,20 +91,32 @@ fn domain(name: &str) -> DomainName {
     DomainName::parse(name).expect("a domain")
 }
 
+/// A self-signed certificate; `list`: where it says that a list of revoked ones is.
+fn certificate(list: Option<&str>) -> Vec<u8> {
+    let key = KeyPair::generate().expect("a key");
+    let mut params = CertificateParams::new(vec!["host.example".to_owned()]).expect("a name");
+    params
+        .crl_distribution_points
+        .extend(list.map(|list| rcgen::CrlDistributionPoint {
+            uris: vec![list.to_owned()],
+        }));
+    let signed = params.self_signed(&key).expect("a certificate");
+    signed.der().to_vec()
+}
+
 /// A self-signed certificate, and the document that vouches for it.
 fn shown() -> (PresentedChain, String) {
+    described(vec![certificate(None)])
+}
+
+/// A chain, and the document that vouches for it.
+fn described(ders: Vec<Vec<u8>>) -> (PresentedChain, String) {
     use base64::Engine as _;
     use sha2::Digest as _;
-    let key = KeyPair::generate().expect("a key");
-    let params = CertificateParams::new(vec!["host.example".to_owned()]).expect("a name");
-    let der = params
-        .self_signed(&key)
-        .expect("a certificate")
-        .der()
-        .to_vec();
-    let digest = base64::prelude::BASE64_STANDARD.encode(sha2::Sha256::digest(&der));
+    let der = &ders[0];
+    let digest = base64::prelude::BASE64_STANDARD.encode(sha2::Sha256::digest(der));
     let document = format!(r#"{{"fingerprints":[{{"sha-256":"{digest}"}}],"expires":3600}}"#);
-    let chain = PresentedChain::new(&[der], None).expect("a chain");
+    let chain = PresentedChain::new(&ders, None).expect("a chain");
     (chain, document)
 }
 
@@ -235,6 +247,112 @@ async fn posh_46_a_flood_of_names_is_rationed_by_where_it_comes_from() {
     .await;
     assert_eq!(found, "posh");
     assert!(gatherer.metrics.encode().contains("result=\"declined\""));
+}
+
+/// POSH-46: whoever has a website chooses what its certificates name; of the lists there only the leaf's is asked for, and no
+/// more often than anything else that a stranger makes us ask.
+#[tokio::test]
+async fn posh_46_lists_that_a_stranger_names_are_rationed() {
+    let policy = Policy::default();
+    let list = |number: usize| format!("http://lists.example/{number}.crl");
+    let ders: Vec<_> = (0..4).map(|n| certificate(Some(&list(n)))).collect();
+    let (chain, document) = described(ders);
+    let outside = Outside::new(&[(PEER, document)]);
+    let gatherer = self::gatherer(&outside);
+    let found = judge(&gatherer, "peer.example", Some(&chain), &policy, FROM).await;
+    assert_eq!(found, "posh");
+    assert_eq!(outside.asked().1, 2, "the document and one list");
+    let question = |number: usize| {
+        let from = NamedBy::Stranger(FROM.parse().expect("an address"));
+        let (gatherer, list) = (&gatherer, list(100 + number));
+        async move { gatherer.list(&list, from).await }
+    };
+    for number in 0..500 {
+        assert!(question(number).await.is_none());
+    }
+    let fetches = outside.asked().1;
+    assert!(fetches <= BURST as usize + 5, "{fetches}");
+}
+
+/// A DNS that says who serves `peer.example`, and that nobody may keep.
+struct Moving(Outcome, Security);
+
+#[async_trait]
+impl Lookup for Moving {
+    async fn query(&self, name: &str, _: RecordType) -> Answer {
+        let its = name.starts_with("_xmpp-server.");
+        Answer {
+            outcome: match its {
+                true => self.0.clone(),
+                false => Outcome::NoRecords { nxdomain: true },
+            },
+            security: self.1,
+            ttl_seconds: 0,
+            asked: "table".into(),
+            aliases: Vec::new(),
+        }
+    }
+
+    async fn query_authoritative(&self, _: &str, _: RecordType) -> Vec<ServerAnswer> {
+        Vec::new()
+    }
+}
+
+/// DANE-29: a host that served the domain when the stream was opened stands for it as long as secure DNS says so.
+#[tokio::test]
+async fn dane_29_what_secure_dns_vouched_for_is_looked_at_again() {
+    let at = |host: &str| {
+        let data = dna::RecordData::Srv {
+            priority: 0,
+            weight: 0,
+            port: 5269,
+            target: host.to_owned(),
+        };
+        Outcome::Found(vec![dna::Record {
+            name: "_xmpp-server._tcp.peer.example".into(),
+            ttl_seconds: 0,
+            data,
+        }])
+    };
+    for (outcome, security, expected) in [
+        (at("xmpp.host.example"), Security::Secure, Security::Secure),
+        (
+            at("xmpp.host.example"),
+            Security::Insecure,
+            Security::Insecure,
+        ),
+        (at("new.example"), Security::Secure, Security::Insecure),
+        (at("new.example"), Security::Bogus, Security::Bogus),
+        (
+            Outcome::Failed("no answer".into()),
+            Security::Unknown,
+            Security::Secure,
+        ),
+        (
+            Outcome::NoRecords { nxdomain: true },
+            Security::Secure,
+            Security::Insecure,
+        ),
+    ] {
+        let outside = Outside::new(&[]);
+        let gatherer = Gatherer::new(
+            Arc::new(Moving(outcome, security)),
+            outside,
+            Rules::of(&Config::default()),
+            Arc::new(Metrics::new()),
+        );
+        let mut target = Target {
+            host: "xmpp.host.example".into(),
+            port: 5269,
+            direct: false,
+            priority: 0,
+            security: Security::Secure,
+            delegated: true,
+        };
+        let peer = domain("peer.example");
+        gatherer.look_again(&peer, &mut target).await;
+        assert_eq!(target.security, expected);
+    }
 }
 
 #[test]
