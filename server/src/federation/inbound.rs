@@ -139,7 +139,8 @@ impl InHost {
         let judged = self.judged.clone();
         Box::pin(async move {
             let (local, remote) = (basis.local.clone(), basis.remote.clone());
-            let asked = federation.verify(local.clone(), remote.clone(), stream, key);
+            let pair = (local.clone(), remote.clone());
+            let asked = federation.verify(pair, stream, key, basis.address);
             let (mut outcome, authority) = Box::pin(asked).await;
             if outcome == KeyOutcome::Valid {
                 let confirmed = Evidence::Confirmed {

@@ -2,15 +2,17 @@
 //! (DNA-09, DNA-10, DIALBACK-09).
 //!
 //! Questions for the same pair share one connection. Refuses: working for a flood. The number of such connections is
-//! bounded, and a domain that could not be asked is not asked again at once.
+//! bounded, altogether and for those who send the keys from one network; where they become few, one that has answered ends at
+//! once. A domain that could not be asked is not asked again soon.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use dashmap::DashMap;
 use parking_lot::Mutex;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use xmpp::jid::DomainName;
 use xmpp::stanza::{Condition, StanzaError};
@@ -18,10 +20,15 @@ use xmpp::stream::{KeyOutcome, Order, StreamError};
 
 use super::Federation;
 use super::call::{Job, call};
+use super::evidence::network;
 use crate::session::Outbox;
 
 /// Connections for questions about keys, at a time.
 const CONNECTIONS: usize = 128;
+/// The same, for keys that come from one network.
+const PER_NETWORK: usize = CONNECTIONS / 4;
+/// From so many on they end when they have answered.
+const SCARCE: usize = CONNECTIONS / 2;
 /// Questions that may wait for one connection.
 const QUESTIONS: usize = 64;
 /// How long a domain that could not be asked is left alone.
@@ -33,7 +40,7 @@ type Pair = (DomainName, DomainName);
 
 pub(super) struct Verifiers {
     open: DashMap<Pair, Arc<Verifier>, ahash::RandomState>,
-    permits: Arc<Semaphore>,
+    places: Arc<Places>,
     pauses: Mutex<HashMap<DomainName, (Instant, StanzaError)>>,
 }
 
@@ -41,8 +48,45 @@ impl Default for Verifiers {
     fn default() -> Self {
         Self {
             open: DashMap::default(),
-            permits: Arc::new(Semaphore::new(CONNECTIONS)),
+            places: Arc::default(),
             pauses: Mutex::default(),
+        }
+    }
+}
+
+/// Places for connections, by the network from which came what each is for.
+#[derive(Default)]
+struct Places(Mutex<Vec<IpAddr>>);
+
+/// One of them.
+struct Place {
+    of: Arc<Places>,
+    network: IpAddr,
+}
+
+impl Places {
+    fn take(self: &Arc<Self>, from: IpAddr) -> Option<Place> {
+        let network = network(from);
+        let mut taken = self.0.lock();
+        let its = taken.iter().filter(|other| **other == network).count();
+        if taken.len() >= CONNECTIONS || its >= PER_NETWORK {
+            return None;
+        }
+        taken.push(network);
+        let of = self.clone();
+        Some(Place { of, network })
+    }
+
+    fn are_scarce(&self) -> bool {
+        self.0.lock().len() >= SCARCE
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = self.of.0.lock();
+        if let Some(at) = taken.iter().position(|other| *other == self.network) {
+            taken.swap_remove(at);
         }
     }
 }
@@ -89,6 +133,7 @@ impl Verifiers {
 /// One connection for questions of one pair.
 pub(super) struct Verifier {
     pair: Pair,
+    places: Arc<Places>,
     state: Mutex<State>,
 }
 
@@ -134,9 +179,24 @@ impl Verifier {
             // Whoever asked may have gone meanwhile (DIALBACK-13).
             let _ = question.answer.send((outcome, state.authority.clone()));
         }
+        drop(state);
+        if self.places.are_scarce() {
+            self.make_way();
+        }
     }
 
-    /// `false`: too many, or the connection has just ended.
+    /// Ends if nothing is being asked.
+    fn make_way(&self) {
+        let mut state = self.state.lock();
+        if state.questions.is_empty()
+            && let Some(outbox) = state.outbox.take()
+        {
+            state.over = true;
+            outbox.order(Order::Finish);
+        }
+    }
+
+    /// The question comes back: there are too many, or the connection is about to end.
     fn ask(&self, question: Question) -> Result<(), Question> {
         let mut state = self.state.lock();
         if state.over || state.questions.len() >= QUESTIONS {
@@ -170,14 +230,14 @@ impl Verifier {
 }
 
 impl Federation {
-    /// Asks the authoritative server of `remote` whether it made `key` for the stream that `local` received it on. Says
-    /// who answered, too.
+    /// Asks the authoritative server of `remote` whether it made `key` for the stream that `local` received it on, from this
+    /// address. Says who answered, too.
     pub(super) async fn verify(
         self: &Arc<Self>,
-        local: DomainName,
-        remote: DomainName,
+        (local, remote): (DomainName, DomainName),
         stream: String,
         key: String,
+        from: IpAddr,
     ) -> (KeyOutcome, Authority) {
         let failed =
             |error: StanzaError| (KeyOutcome::Failed(Box::new(error)), Authority::default());
@@ -194,7 +254,7 @@ impl Federation {
             key,
             answer,
         };
-        if let Err(error) = self.put((local, remote), question) {
+        if let Err(error) = self.put((local, remote), question, from) {
             return failed(error);
         }
         let limit = self.parts.settings.connect.saturating_mul(2);
@@ -204,18 +264,28 @@ impl Federation {
         }
     }
 
-    fn put(self: &Arc<Self>, pair: Pair, mut question: Question) -> Result<(), StanzaError> {
+    fn put(
+        self: &Arc<Self>,
+        pair: Pair,
+        mut question: Question,
+        from: IpAddr,
+    ) -> Result<(), StanzaError> {
         if let Some(open) = self.verifiers.open.get(&pair) {
             match open.ask(question) {
                 Ok(()) => return Ok(()),
                 Err(back) => question = back,
             }
         }
-        let Ok(permit) = self.verifiers.permits.clone().try_acquire_owned() else {
+        let places = &self.verifiers.places;
+        if places.are_scarce() {
+            self.verifiers.open.iter().for_each(|open| open.make_way());
+        }
+        let Some(place) = places.take(from) else {
             return Err(Condition::ResourceConstraint.into());
         };
         let verifier = Arc::new(Verifier {
             pair: pair.clone(),
+            places: places.clone(),
             state: Mutex::default(),
         });
         if verifier.ask(question).is_err() {
@@ -237,8 +307,84 @@ impl Federation {
                 .open
                 .remove_if(&verifier.pair, |_, open| Arc::ptr_eq(open, &verifier));
             verifier.over(&error);
-            drop(permit);
+            drop(place);
         });
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(name: &str) -> DomainName {
+        DomainName::parse(name).expect("a domain")
+    }
+
+    fn address(number: usize) -> IpAddr {
+        format!("192.0.2.{number}").parse().expect("an address")
+    }
+
+    #[test]
+    fn dialback_13_one_network_does_not_take_all_places() {
+        let places = Arc::<Places>::default();
+        let mut taken: Vec<_> = (0..PER_NETWORK)
+            .map(|_| places.take(address(1)).expect("a place"))
+            .collect();
+        assert!(places.take(address(1)).is_none());
+        assert!(!places.are_scarce());
+        for other in 2..=4 {
+            taken.extend((0..PER_NETWORK).filter_map(|_| places.take(address(other))));
+        }
+        assert_eq!(taken.len(), CONNECTIONS);
+        assert!(places.are_scarce() && places.take(address(5)).is_none());
+        drop(taken);
+        assert!(places.take(address(1)).is_some());
+    }
+
+    #[test]
+    fn a_connection_that_has_answered_makes_way_where_they_are_few() {
+        let places = Arc::<Places>::default();
+        let verifier = Verifier {
+            pair: (name("one.example"), name("two.example")),
+            places: places.clone(),
+            state: Mutex::default(),
+        };
+        let outbox = Outbox::new(1_000);
+        let question = |stream: &str| {
+            let (answer, answered) = oneshot::channel();
+            let question = Question {
+                stream: stream.to_owned(),
+                key: "key".to_owned(),
+                answer,
+            };
+            (question, answered)
+        };
+        let orders = || {
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            let (mut items, mut taken) = (Vec::new(), crate::session::outbox::Taken::default());
+            let _ = outbox.poll_take(&mut context, false, &mut items, &mut taken);
+            taken.orders
+        };
+        let (one, _first) = question("1");
+        assert!(verifier.ask(one).is_ok());
+        verifier.ready(&outbox, Authority::default());
+        verifier.answered("1", KeyOutcome::Valid);
+        assert_eq!(orders().len(), 1, "asked, and there for more");
+        let _taken: Vec<_> = (0..CONNECTIONS)
+            .filter_map(|number| places.take(address(number)))
+            .collect();
+        let ((two, _second), (three, _third)) = (question("2"), question("3"));
+        assert!(verifier.ask(two).is_ok() && verifier.ask(three).is_ok());
+        verifier.answered("2", KeyOutcome::Valid);
+        assert!(
+            orders()
+                .iter()
+                .all(|o| matches!(o, Order::VerifyKey { .. }))
+        );
+        verifier.answered("3", KeyOutcome::Valid);
+        assert!(matches!(orders()[..], [Order::Finish]));
+        let (four, _fourth) = question("4");
+        assert!(verifier.ask(four).is_err(), "for another connection");
     }
 }
