@@ -396,6 +396,23 @@ impl Router {
         outbox: Arc<Outbox>,
         proved: Timestamp,
     ) -> Result<Arc<Session>, Box<StanzaError>> {
+        self.bind_for(account, resource, outbox, proved, |_| ())
+            .await
+    }
+
+    /// The same for somebody who may stop waiting for it: `bound` is called as soon as there is a session, so that whoever has
+    /// it can end it, and what a replaced session meant to others is taken back all the same.
+    ///
+    /// # Errors
+    /// As [`Router::bind`].
+    pub async fn bind_for(
+        &self,
+        account: &BareJid,
+        resource: &str,
+        outbox: Arc<Outbox>,
+        proved: Timestamp,
+        bound: impl FnOnce(&Arc<Session>),
+    ) -> Result<Arc<Session>, Box<StanzaError>> {
         let error = |condition: Condition| Box::new(StanzaError::new(condition));
         let jid = account
             .with_resource(resource)
@@ -418,10 +435,19 @@ impl Router {
                 BindRefused::Revoked => error(Condition::NotAuthorized),
             })?;
         self.metrics.sessions.inc();
+        bound(&session);
         if let Some(old) = replaced {
             self.metrics.sessions.dec();
             self.close_session(&old, StreamCondition::Conflict.into());
-            self.session_gone(&old).await;
+            let router = self.this.clone();
+            let gone = tokio::spawn(async move {
+                if let Some(router) = router.upgrade() {
+                    router.session_gone(&old).await;
+                }
+            });
+            if let Err(panicked) = gone.await {
+                tracing::error!(session = %session.jid, %panicked, "what a replaced session meant to others was not taken back whole");
+            }
         }
         Ok(session)
     }

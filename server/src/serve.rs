@@ -236,7 +236,7 @@ impl Server {
             local: listeners.c2s().to_vec(),
         });
         let kept = router
-            .restore_sessions(&store, stream_limits.outbox_bytes)
+            .restore_sessions(&store, None, stream_limits.outbox_bytes)
             .await?;
         if kept > 0 {
             tracing::info!(
@@ -565,6 +565,7 @@ impl LiveServer {
                     self.router.renew_domain(&domain);
                     self.router.follow_lists(&domain).await;
                     if !before.is_some_and(|before| before.served && before.id == domain.id) {
+                        self.restore_sessions(name).await;
                         self.send_what_waited(domain.id).await;
                     }
                 }
@@ -580,7 +581,19 @@ impl LiveServer {
         self.forget(name, &error);
     }
 
-    /// A domain is served from now on: what an earlier process has left of it for other servers goes on its way.
+    /// A domain is served from now on: sessions that an earlier process has left of it wait for their clients, or end as they
+    /// do.
+    async fn restore_sessions(&self, name: &DomainName) {
+        let outbox_bytes = self.config.limits.outbox_bytes as usize;
+        let restoring = self
+            .router
+            .restore_sessions(&self.store, Some(name), outbox_bytes);
+        if let Err(error) = restoring.await {
+            tracing::error!(domain = %name, %error, "kept sessions cannot be read");
+        }
+    }
+
+    /// A domain is served from now on: what waits in the store for other servers, whoever has left it, goes on its way.
     async fn send_what_waited(&self, domain: DomainId) {
         match self.federation.restore(&self.store, Some(domain)).await {
             Ok(restored) => self.federation.send_on(restored),

@@ -10,9 +10,9 @@ use futures_util::StreamExt as _;
 use modules::{SessionUpdate, hooks};
 use store::{KeptSession, Store, StoreError};
 use tokio::time::Instant;
-use xmpp::jid::{BareJid, Jid};
+use xmpp::jid::{BareJid, DomainName, Jid};
 use xmpp::stanza::Stanza;
-use xmpp::stream::{NotResumed, Order, StreamError};
+use xmpp::stream::{NotResumed, Order, StreamCondition, StreamError};
 use xmpp::timestamp::Timestamp;
 
 use super::Router;
@@ -28,6 +28,9 @@ const WRITTEN_AT_ONCE: usize = 64;
 const PAGE: u32 = 100;
 /// However long the server was not there, clients have so long to come back.
 const AFTER_START: Duration = Duration::from_secs(60);
+/// What waits for a session in the store waits so long at most: its account may log in no more, its domain is not served, or it
+/// cannot be read.
+const LONGEST: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 /// Word for the priority of a session's presence in the store.
 const PRIORITY: &str = "priority:";
 /// … and of the lines that say whom it has shown itself to (RFC 6121 4.6).
@@ -53,13 +56,14 @@ impl Router {
 
     /// Ends the session after this time if nobody has come until then.
     pub(crate) fn wait_for(&self, session: &Arc<Session>, since: Timestamp, time: Duration) {
-        let (router, session) = (self.this.clone(), session.clone());
-        tokio::spawn(async move {
+        let (router, waiting) = (self.this.clone(), Arc::downgrade(session));
+        let timer = tokio::spawn(async move {
             tokio::time::sleep(time).await;
-            if let Some(router) = router.upgrade() {
+            if let (Some(router), Some(session)) = (router.upgrade(), waiting.upgrade()) {
                 router.end_absent(&session, Some(since)).await;
             }
         });
+        session.ends_by(timer.abort_handle());
     }
 
     /// Gives a session of this account to another connection, whose client has handled `handled` of what it was sent. A
@@ -132,10 +136,7 @@ impl Router {
         if let Some(absence) = self.end_absence(session, since) {
             self.metrics.resumed("expired");
             self.sessions.remember_gone(session, absence);
-            let remains = session.outbox.remains();
-            let items = remains.items.into_iter();
-            self.end(session, items.map(|(at, item)| (Some(at), item)))
-                .await;
+            self.end(session, timed(session.outbox.remains())).await;
             self.forget_stored(session);
         }
     }
@@ -145,13 +146,17 @@ impl Router {
         let Some(id) = session.forget_stored() else {
             return false;
         };
+        self.forget_row(session, id.into());
+        true
+    }
+
+    fn forget_row(&self, session: &Session, id: String) {
         let rows = session.domain().hosted.store.clone();
         tokio::spawn(async move {
             if let Err(error) = rows.session_forget(&id).await {
-                tracing::error!(domain = rows.name(), %error, "a session that was resumed cannot be forgotten");
+                tracing::error!(domain = rows.name(), %error, "a session that was kept cannot be forgotten");
             }
         });
-        true
     }
 
     /// Its client is back after a restart: what modules keep for it follows what was kept with it.
@@ -228,23 +233,32 @@ impl Router {
             }
             Err(error) => {
                 tracing::error!(session = %session.jid, %error, "a session cannot be kept: it ends");
-                let items = remains.items.into_iter();
-                self.end(session, items.map(|(at, item)| (Some(at), item)))
-                    .await;
+                self.end(session, timed(remains)).await;
                 false
             }
         }
     }
 
-    /// Takes up the sessions that were kept in the store; how many. `outbox_bytes` is the bound of what may wait for one.
+    /// Takes up the sessions that were kept in the store; how many. What waits for one that cannot be had any more finds another
+    /// way. `of`: only those of this domain, which is served from now on. `outbox_bytes` is the bound of what may wait for one.
     ///
     /// # Errors
     /// The store cannot be read.
     pub async fn restore_sessions(
         &self,
         store: &Store,
+        of: Option<&DomainName>,
         outbox_bytes: usize,
     ) -> Result<usize, StoreError> {
+        let longest = i64::try_from(LONGEST.as_micros()).unwrap_or(i64::MAX);
+        let before = Timestamp(now().0.saturating_sub(longest));
+        let swept = store.session_sweep(before).await?;
+        if swept > 0 {
+            tracing::warn!(
+                sessions = swept,
+                "kept sessions to which nobody came back were forgotten"
+            );
+        }
         let (mut after, mut count) = (String::new(), 0);
         loop {
             let page = store.session_kept(&after, PAGE).await?;
@@ -253,6 +267,10 @@ impl Router {
             };
             after.clone_from(&last.id);
             for (name, kept) in page {
+                // Some of that domain's may be here already.
+                if of.is_some_and(|of| *of != name || self.sessions.is_resumable(&kept.id)) {
+                    continue;
+                }
                 // One that is not served now keeps what it has.
                 let domain = self.tenancy.get(name.as_str());
                 if let Some(domain) = domain.filter(|domain| domain.served) {
@@ -294,8 +312,7 @@ impl Router {
         {
             session.update(update);
         }
-        if let Err(refused) = self.sessions.bind(&session) {
-            tracing::warn!(session = %session.jid, ?refused, "a session that was kept cannot be bound");
+        if !self.bind_kept(&session, &kept.id).await {
             return false;
         }
         let absence = Absence {
@@ -314,6 +331,26 @@ impl Router {
         let shown = kept.flags.iter().filter_map(|w| w.strip_prefix(SHOWN));
         for to in shown.filter_map(|to| Jid::parse(to).ok()) {
             self.had_shown(&session, &to, presence.as_ref()).await;
+        }
+        true
+    }
+
+    /// Binds a session that was kept. `false`: it has no place, and what waits for it has gone another way.
+    async fn bind_kept(&self, session: &Arc<Session>, id: &str) -> bool {
+        match self.sessions.bind(session) {
+            Ok(None) => {}
+            Ok(Some(displaced)) => {
+                // The account may have fewer than it had: that has waited longest.
+                self.metrics.sessions.dec();
+                self.close_session(&displaced, StreamCondition::Conflict.into());
+                self.session_gone(&displaced).await;
+            }
+            Err(refused) => {
+                tracing::warn!(session = %session.jid, ?refused, "a session that was kept cannot be bound: what waits for it goes another way");
+                self.end(session, timed(session.outbox.remains())).await;
+                self.forget_row(session, id.to_owned());
+                return false;
+            }
         }
         true
     }
@@ -352,6 +389,12 @@ impl Router {
         self.metrics.sessions_away.dec();
         Some(absence)
     }
+}
+
+/// What a session leaves, each with the time it came.
+fn timed(remains: Remains) -> impl Iterator<Item = (Option<Timestamp>, Bytes)> {
+    let items = remains.items.into_iter();
+    items.map(|(at, item)| (Some(at), item))
 }
 
 /// Whether the offline store has this.

@@ -1,6 +1,7 @@
 //! The router with real modules and a real store: sessions without sockets, outboxes read by hand.
 
 mod components;
+mod sessions;
 
 use std::task::{Context, Waker};
 

@@ -228,7 +228,6 @@ impl ClientDoor {
         }))
     }
 
-    /// A client has proved its account: what becomes of its tokens.
     /// Of which of these hashes the account has no verifier (XEP-0480).
     async fn lacking(self: Arc<Self>, account: BareJid, hashes: Vec<Hash>) -> Answer {
         let Some(domain) = self.tenancy.get(account.domain()) else {
@@ -270,6 +269,7 @@ impl ClientDoor {
         })
     }
 
+    /// A client has proved its account: what becomes of its tokens.
     async fn grant(self: Arc<Self>, grant: Box<Grant>) -> Answer {
         let Some(domain) = self.tenancy.get(grant.account.domain()) else {
             return Answer::Granted(Ok(None));
@@ -377,13 +377,16 @@ impl Host for ClientHost {
                     let own = certified.as_ref();
                     let resource = own.and_then(|own| own.resource(&account, wanted));
                     let resource = resource.or(wanted).unwrap_or(&random);
-                    let bound = door.router.bind(&account, resource, outbox, proved).await;
-                    let session = match bound {
+                    // The slot first: whenever the connection ends from then on, the session ends with it. The machine binds
+                    // once; a second answer would find the slot taken and change nothing.
+                    let has = |session: &Arc<Session>| drop(slot.set(session.clone()));
+                    let bound = door
+                        .router
+                        .bind_for(&account, resource, outbox, proved, has);
+                    let session = match bound.await {
                         Ok(session) => session,
                         Err(refused) => return Answer::Bound(Err(refused)),
                     };
-                    // The machine binds once; a second answer would find the slot taken and change nothing.
-                    let _ = slot.set(session.clone());
                     if let Some(agent) = agent {
                         session.update(modules::SessionUpdate::Agent(agent));
                     }
@@ -412,6 +415,8 @@ impl Host for ClientHost {
                         Ok(taken) => taken,
                         Err(why) => return Answer::Resumed(Err(why)),
                     };
+                    // As above: nobody else is at it from now on.
+                    let _ = slot.set(session.clone());
                     let jid = session.jid.clone();
                     tracing::info!(session = %jid, "resumed");
                     // It is now proved by what this connection has shown, whatever that was before.
@@ -423,7 +428,6 @@ impl Host for ClientHost {
                     if let Some(agent) = agent {
                         session.update(modules::SessionUpdate::Agent(agent));
                     }
-                    let _ = slot.set(session);
                     Answer::Resumed(Ok(Resumed { jid, handled }))
                 })
             }

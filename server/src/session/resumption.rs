@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use tokio::sync::Notify;
+use tokio::task::AbortHandle;
 use xmpp::jid::BareJid;
 use xmpp::stream::client::leaves_session;
 use xmpp::stream::{NotResumed, Order};
@@ -33,6 +34,8 @@ pub(super) struct Resumption {
     stored: bool,
     /// Told when a connection has let go of it.
     left: Arc<Notify>,
+    /// Ends it when nobody has come in time.
+    timer: Option<AbortHandle>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -121,6 +124,9 @@ impl Session {
                     // Active again, whatever it was before (XEP-0352 5).
                     self.unseen.store(false, Ordering::Relaxed);
                     resumption.standing = Standing::Attached;
+                    if let Some(timer) = resumption.timer.take() {
+                        timer.abort();
+                    }
                     TakeUp::Taken(of_client, due)
                 }
                 Err(sent) => TakeUp::No(NotResumed::TooHigh { handled, sent }),
@@ -149,6 +155,18 @@ impl Session {
             since: gone,
             seconds: resumption.seconds,
         })
+    }
+
+    /// This ends it when nobody has come in time.
+    pub(crate) fn ends_by(&self, timer: AbortHandle) {
+        let mut resumption = self.resumption.lock();
+        match resumption.as_mut() {
+            Some(resumption) if matches!(resumption.standing, Standing::Away { .. }) => {
+                resumption.timer = Some(timer);
+            }
+            // Somebody was there before it began to wait.
+            _ => timer.abort(),
+        }
     }
 
     /// Told when its connection has let go of it.
@@ -208,8 +226,15 @@ impl Sessions {
             standing,
             stored,
             left: Arc::default(),
+            timer: None,
         }));
         self.resumable.insert(id.into(), session.clone());
+        // Another of its address may have taken its place just now: nothing finds it any more, so nobody may take it up. Looked
+        // at behind that: whoever takes it out of the registry either finds the entry, or is seen here.
+        let bound = self.get(&session.jid);
+        if !bound.is_some_and(|bound| Arc::ptr_eq(&bound, session)) {
+            self.resumable_no_more(session);
+        }
     }
 
     /// The session that this account's client calls so.
@@ -229,6 +254,11 @@ impl Sessions {
         }
         let handled = self.gone.lock().of(account, id);
         Err(NotResumed::Unknown { handled })
+    }
+
+    /// Whether a session is here that its client calls so.
+    pub(crate) fn is_resumable(&self, id: &str) -> bool {
+        self.resumable.contains_key(id)
     }
 
     /// Sessions at which nobody is.

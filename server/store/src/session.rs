@@ -4,7 +4,7 @@ use xmpp::jid::DomainName;
 use xmpp::timestamp::Timestamp;
 
 use crate::error::{Result, StoreError};
-use crate::{DomainStore, Store, grouped, rd};
+use crate::{DomainStore, Store, grouped, rd, wr};
 
 /// A session as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -160,7 +160,8 @@ impl DomainStore {
 
 impl Store {
     /// Sessions that were kept, of active accounts, by their names after `after` (empty: from the start), at most `limit`,
-    /// each with its domain.
+    /// each with its domain. Those that cannot be read are left out, and said to be there: one must not keep the others, or a
+    /// server, from coming back.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -169,7 +170,41 @@ impl Store {
         after: &str,
         limit: u32,
     ) -> Result<Vec<(DomainName, KeptSession)>> {
-        let found: Vec<Tuple> = rd!(self, p => {
+        let mut after = after.to_owned();
+        loop {
+            let found = self.session_rows(&after, limit).await?;
+            let Some(last) = found.last() else {
+                return Ok(Vec::new());
+            };
+            after.clone_from(&last.1);
+            let readable = found.into_iter().filter_map(|tuple| {
+                let (domain, id) = (tuple.0.clone(), tuple.1.clone());
+                let read = row(tuple);
+                if let Err(error) = &read {
+                    tracing::error!(domain, id, %error, "a kept session is left out");
+                }
+                read.ok()
+            });
+            let readable: Vec<_> = readable.collect();
+            if !readable.is_empty() {
+                return Ok(readable);
+            }
+        }
+    }
+
+    /// Forgets sessions at which nobody has been since `before`, whatever they are; how many.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn session_sweep(&self, before: Timestamp) -> Result<u64> {
+        let swept = wr!(self, p => {
+            sqlx::query("DELETE FROM sessions WHERE since < $1").bind(before.0).execute(p).await.map(|d| d.rows_affected())
+        })?;
+        Ok(swept)
+    }
+
+    async fn session_rows(&self, after: &str, limit: u32) -> Result<Vec<Tuple>> {
+        let found = rd!(self, p => {
             sqlx::query_as(
                 "SELECT d.name, s.id, a.local, s.resource, s.presence, s.flags, s.handled, s.sent, s.unacknowledged, \
                  s.stanzas, s.proved, s.since, s.seconds FROM sessions s JOIN accounts a ON a.id = s.account \
@@ -177,6 +212,6 @@ impl Store {
             )
             .bind(after).bind(i64::from(limit)).fetch_all(p).await
         })?;
-        found.into_iter().map(row).collect()
+        Ok(found)
     }
 }

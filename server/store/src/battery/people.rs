@@ -318,6 +318,23 @@ battery! {
         assert_eq!(store.session_kept("", 10).await.expect("read").len(), 1);
     }
 
+    sm_10_a_kept_session_that_cannot_be_read_hides_no_other(store) {
+        let (_, row, d) = house(&store, "example.com", "aaa").await;
+        d.account_add("juliet", &[], NOW).await.expect("added");
+        for id in ["a", "b", "c", "d"] {
+            assert!(d.session_keep(kept_session(id)).await.expect("kept"));
+        }
+        wr!(store, p => sqlx::query("UPDATE sessions SET handled = -1 WHERE id <> 'd'").execute(p).await.map(|_| ()))
+            .expect("spoilt");
+        // A page of nothing but those is no end.
+        let kept = store.session_kept("", 2).await.expect("read");
+        assert_eq!(kept, [(row.name.clone(), kept_session("d"))]);
+        let since = kept_session("d").since;
+        assert_eq!(store.session_sweep(since).await.expect("swept"), 0);
+        assert_eq!(store.session_sweep(Timestamp(since.0 + 1)).await.expect("swept"), 4);
+        assert_eq!(store.session_kept("", 2).await.expect("read"), []);
+    }
+
     ext_15_block_lists_are_changed_by_who_has_seen_them(store) {
         let (_, _, d) = house(&store, "example.com", "aaa").await;
         let (_, _, other) = house(&store, "example.net", "bbb").await;

@@ -1,0 +1,111 @@
+//! Sessions that come and go while somebody waits.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use store::KeptSession;
+
+use super::*;
+
+/// Whoever binds may stop waiting at any moment, and has the session that is there then; what a replaced one meant to others is
+/// taken back all the same.
+#[tokio::test]
+async fn bind_04_who_stops_waiting_has_the_session_that_was_bound() {
+    let net = Net::new().await;
+    let old = net.bind("alice@one.example/a", Some(0)).await;
+    let (account, has) = (old.jid.bare(), OnceLock::new());
+    let binding = net
+        .router
+        .bind_for(&account, "a", Outbox::new(10_000), now(), |session| {
+            drop(has.set(session.clone()))
+        });
+    assert!(binding.now_or_never().is_none(), "the old one is going");
+    let new: &Arc<Session> = has.get().expect("it is there");
+    let found = net.router.sessions().get(&new.jid).expect("bound");
+    assert!(Arc::ptr_eq(&found, new));
+    net.router.ended(new, Vec::new()).await;
+    assert_eq!(net.router.sessions().accounts(), 0);
+}
+
+/// A client may ask for resumption behind the conflict that has ended its session.
+#[tokio::test]
+async fn sm_07_a_session_that_was_replaced_cannot_be_resumed() {
+    let net = Net::new().await;
+    let old = net.bind("alice@one.example/a", Some(0)).await;
+    let _new = net.bind("alice@one.example/a", Some(0)).await;
+    let sessions = net.router.sessions();
+    sessions.resumable(&old, "old", 60);
+    assert!(sessions.resumable_of(&old.jid.bare(), "old").is_err());
+    assert!(old.leave(0, Vec::new()).is_none(), "it ends");
+}
+
+/// `resource` 4 of this account, for which a message waits.
+fn kept(local: &str) -> KeptSession {
+    let message = format!(
+        "<message from='bob@one.example/x' to='{local}@one.example/4' type='chat' id='k'><body>hi</body></message>"
+    );
+    KeptSession {
+        id: format!("kept-{local}"),
+        local: local.into(),
+        resource: "4".into(),
+        presence: None,
+        flags: Vec::new(),
+        handled: 0,
+        sent: 0,
+        unacknowledged: 0,
+        stanzas: vec![(now(), message.into_bytes())],
+        proved: now(),
+        since: now(),
+        seconds: 60,
+    }
+}
+
+/// A domain that was not served when the process began has its sessions back when it is, and each once.
+#[tokio::test]
+async fn sm_10_sessions_of_a_domain_that_is_served_again_wait_for_their_clients() {
+    let net = Net::new().await;
+    let domain = net.router.tenancy().get("one.example").expect("hosted");
+    let rows = &domain.hosted.store;
+    assert!(rows.session_keep(kept("alice")).await.expect("kept"));
+    let store = &net.world.store;
+    let restore = async |name: &str| {
+        let name = DomainName::parse(name).expect("a domain");
+        let restored = net.router.restore_sessions(store, Some(&name), 10_000);
+        restored.await.expect("read")
+    };
+    assert_eq!(restore("two.example").await, 0);
+    assert_eq!(restore("one.example").await, 1);
+    assert_eq!(restore("one.example").await, 0, "it is here already");
+    assert_eq!(net.router.sessions().away().len(), 1);
+}
+
+/// A session that was kept may have no place any more: what waits for it is not left in the store.
+#[tokio::test]
+async fn sm_10_what_waits_for_a_kept_session_that_cannot_be_bound_finds_another_way() {
+    let net = Net::new().await;
+    let own = net.bind("alice@one.example/1", Some(0)).await;
+    for resource in ["2", "3"] {
+        net.bind(&format!("alice@one.example/{resource}"), None)
+            .await;
+    }
+    let kept = kept("alice");
+    let domain = net.router.tenancy().get("one.example").expect("hosted");
+    let rows = &domain.hosted.store;
+    assert!(rows.session_keep(kept).await.expect("kept"));
+    let store = &net.world.store;
+    let restored = net.router.restore_sessions(store, None, 10_000).await;
+    assert_eq!(restored.expect("read"), 0);
+    let got = got(&own);
+    assert!(got.len() == 1 && got[0].contains("id='k'"), "{got:?}");
+    let mut tick = tokio::time::interval(Duration::from_millis(20));
+    let forgotten = async {
+        while !store.session_kept("", 9).await.expect("read").is_empty() {
+            tick.tick().await;
+        }
+    };
+    let deadline = Duration::from_secs(20);
+    tokio::time::timeout(deadline, forgotten)
+        .await
+        .expect("gone");
+}
