@@ -1,9 +1,12 @@
 //! A whole running system on PostgreSQL: `domicile serve` as a second platform in a demo's internet, with domains that go
 //! live there, people who chat and federate, and crashes of the server and of the database itself.
 
+use std::process::Command;
+
 use crate::harness::demo::Demo;
 use crate::harness::postgres::Postgres;
 use crate::harness::serve::{Platform, Served};
+use crate::harness::tools::Service;
 use crate::harness::xmpp::{Client, between};
 
 const JULIET: &str = "juliet@four.example";
@@ -113,4 +116,24 @@ fn a_whole_system_runs_on_postgresql_and_loses_nothing_acknowledged() {
         sent += 1;
         assert!(sent < 100, "the database is back, and not used");
     }
+
+    // Another process stands by; it opens no door, and has what the first one leaves. So a new version is started before the
+    // old one is stopped.
+    let mut command = Command::new(env!("CARGO_BIN_EXE_domicile"));
+    command
+        .args(["serve", "--data-dir"])
+        .arg(platform.dir.path());
+    command.env("RUST_LOG", "info");
+    let log = platform.dir.path().join("next.log");
+    let mut next = Service::start("domicile-serve", &mut command, log);
+    next.says("standing by until it ends");
+    juliet.message(ROMEO, "handed-over", "for later");
+    juliet.settle();
+    served.service.end("TERM");
+    next.says(": ready panel=");
+    let served = Served {
+        service: next,
+        info: platform.info.clone(),
+    };
+    assert_eq!(read_until(&served, ROMEO, "handed-over"), ["handed-over"]);
 }

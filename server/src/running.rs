@@ -7,7 +7,7 @@ use std::sync::Arc;
 use admin_web::PanelSettings;
 use control::outside::{Issuer, OwnerZone, ZonePublisher};
 use control::{Control, Pace, Parts, SystemClock};
-use store::Store;
+use store::{Lead, Store};
 
 use crate::cli::Failure;
 use crate::config::Config;
@@ -34,10 +34,11 @@ pub struct Running {
     pub zone: Arc<dyn ZonePublisher>,
     server: Server,
     store: Store,
+    lead: Lead,
 }
 
 impl Running {
-    /// Binds, starts, and returns when every door is open.
+    /// Waits until no other process serves the database, binds, starts, and returns when every door is open.
     pub async fn start(
         mut config: Config,
         pace: Pace,
@@ -46,6 +47,14 @@ impl Running {
         // Parts that name no provider take this one; a second call finds it set already.
         let _ = crate::net::tls::provider().install_default();
         let store = wiring::open_store(&config).await?;
+        // Before any door is bound and anything is read: the other process has both until it ends.
+        let waiting = || {
+            tracing::warn!("another process serves this database: standing by until it ends");
+        };
+        let lead = store
+            .lead(waiting)
+            .await
+            .map_err(|error| Failure::other(6, error.to_string(), ""))?;
         let lookup: Arc<dyn dna::Lookup> =
             Resolver::new(&config.dns).map_err(|problem| Failure::other(78, problem, ""))?;
         let anchors = Arc::new(wiring::anchors(&config)?);
@@ -111,13 +120,15 @@ impl Running {
             zone,
             server,
             store,
+            lead,
         })
     }
 
-    /// Streams are told, requests under way end, the database is closed last.
+    /// Streams are told, requests under way end, the database is closed; whoever stands by takes over last.
     pub async fn stop(self) {
         self.server.shutdown().await;
         self.store.close().await;
+        self.lead.end().await;
     }
 }
 
@@ -162,10 +173,20 @@ pub async fn serve(config: Config) -> crate::cli::Outcome {
         ),
     }
     tracing::info!(panel = url, zone = running.config.platform.zone, "ready");
-    told.await;
-    tracing::info!("stopping");
+    let superseded = tokio::select! {
+        () = told => false,
+        () = running.lead.lost() => true,
+    };
+    tracing::info!(superseded, "stopping");
     running.stop().await;
-    Ok(0)
+    match superseded {
+        false => Ok(0),
+        true => Err(Failure::other(
+            6,
+            "the connection to the database was lost, and another process serves it now",
+            "Started again, this one stands by for that one.",
+        )),
+    }
 }
 
 /// Hears SIGTERM and SIGINT from this call on; what it returns ends with the first of them. Called before anybody is told

@@ -2,11 +2,11 @@
 //!
 //! Refuses: whatever is not of the domain whose admin asks; the module has seen that they are one.
 
+use control::Control;
 use control::account::AccountNew;
 use control::error::ControlError;
 use control::invite::{InviteAsk, InviteNew};
 use control::own_export::OwnExportLink;
-use control::{Actor, Control};
 use modules::administration::{NotDone, Work};
 use xmpp::element::Element;
 use xmpp::jid::{BareJid, DomainName, Jid};

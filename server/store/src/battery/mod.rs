@@ -15,6 +15,7 @@ mod archive;
 mod faults;
 mod hosting;
 mod invites;
+mod lead;
 mod orders;
 mod people;
 mod portable;
