@@ -138,8 +138,30 @@ impl Gate {
         Ok((connection, features))
     }
 
-    /// Logs in and binds; no presence yet.
-    pub async fn log_in(&self, user: &str, password: &str) -> Outcome<Client> {
+    /// A request to the domain's web door at this port of the same server, `GET /path` or the like, and all that comes back.
+    pub async fn web(&self, port: u16, request: &str, body: &[u8]) -> Outcome<Vec<u8>> {
+        let inner = &self.0;
+        let tcp = TcpStream::connect((inner.server.ip(), port)).await?;
+        let name = ServerName::try_from(inner.domain.clone())?;
+        let mut tls = inner.tls.connect(name, tcp).await?;
+        let head = format!(
+            "{request} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+            inner.domain,
+            body.len()
+        );
+        tls.write_all(head.as_bytes()).await?;
+        tls.write_all(body).await?;
+        tls.flush().await?;
+        let mut answer = Vec::new();
+        match tls.read_to_end(&mut answer).await {
+            // The answer says how long it is; whoever asked compares it.
+            Err(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => Err(error.into()),
+            _ => Ok(answer),
+        }
+    }
+
+    /// Logs in as far as a stream on which a session may be bound or resumed.
+    pub async fn authenticate(&self, user: &str, password: &str) -> Outcome<Connection> {
         let work = async {
             let (mut connection, features) = self.greet().await?;
             if !features.contains(">SCRAM-SHA-256<") {
@@ -160,6 +182,15 @@ impl Gate {
             connection.send(response.as_bytes()).await?;
             exchange.verify(&connection.sasl("success").await?)?;
             connection.open(&self.0.domain).await?;
+            Ok(connection)
+        };
+        patiently(user, &self.0.domain, work).await
+    }
+
+    /// Logs in and binds; no presence yet.
+    pub async fn log_in(&self, user: &str, password: &str) -> Outcome<Client> {
+        let mut connection = self.authenticate(user, password).await?;
+        let work = async {
             connection
                 .send(b"<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>")
                 .await?;
@@ -169,11 +200,7 @@ impl Gate {
                 .ok_or_else(|| format!("bind: {bound}"))?;
             Ok(Client { connection, jid })
         };
-        let done: Result<Outcome<Client>, _> = tokio::time::timeout(PATIENCE, work).await;
-        let done = done.unwrap_or_else(|_| Err("no end within a minute".into()));
-        done.map_err(|error: crate::Failure| {
-            format!("{user}@{} cannot log in: {error}", self.0.domain).into()
-        })
+        patiently(user, &self.0.domain, work).await
     }
 
     /// Logs in and says that it is available; what comes of it is left to be read.
@@ -196,6 +223,17 @@ impl Gate {
             }
         }
     }
+}
+
+/// Not for ever, and with whose log-in it was.
+async fn patiently<T>(
+    user: &str,
+    domain: &str,
+    work: impl Future<Output = Outcome<T>>,
+) -> Outcome<T> {
+    let done = tokio::time::timeout(PATIENCE, work).await;
+    let done = done.unwrap_or_else(|_| Err("no end within a minute".into()));
+    done.map_err(|error| format!("{user}@{domain} cannot log in: {error}").into())
 }
 
 /// A bound session.

@@ -1,8 +1,11 @@
 //! Mixed traffic for a long time, and nothing left of it: chat that is archived, log-ins and log-outs, connections that are cut,
-//! presence, messages for people who are away, all of it also between two servers, whose streams come and go. Memory must have
+//! presence, messages for people who are away, all of it also between two servers, whose streams come and go; rooms, nodes, files,
+//! pages of the archive and sessions that are resumed ([`people`]). Memory must have
 //! stopped growing by half-time, when the database's caches are full, and end where it was then; sessions, connections, tasks and
 //! descriptors must be gone when everybody is, and the databases must have the rows that they had, and the archive. How long
 //! anything took is not judged.
+
+mod people;
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -40,11 +43,19 @@ const ABROAD: std::ops::Range<usize> = WRITERS.end..WRITERS.end + 6;
 const SELDOM: std::ops::Range<usize> = ABROAD.end..ABROAD.end + PEERS;
 /// Accounts of the other server that come and go.
 const FAR_COMERS: std::ops::Range<usize> = SELDOM.end..SELDOM.end + 2;
+/// Accounts that meet in rooms, so many in each.
+const MEETING: std::ops::Range<usize> = FAR_COMERS.end..FAR_COMERS.end + 10;
+const TOGETHER: usize = 5;
+/// Accounts that publish, that share files, and that come back to their sessions.
+const PUBLISHERS: std::ops::Range<usize> = MEETING.end..MEETING.end + 2;
+const SHARERS: std::ops::Range<usize> = PUBLISHERS.end..PUBLISHERS.end + 2;
+const RETURNING: std::ops::Range<usize> = SHARERS.end..SHARERS.end + 2;
 /// So long there is nothing between two of their messages …
 const SILENCE: Duration = Duration::from_secs(45);
 /// … and after this a stream without stanzas is closed.
 const SETTING: Setting = Setting {
     archive: true,
+    web: Some(people::WEB),
     more: "\n[federation]\nidle_seconds = 20\n",
 };
 /// How much more memory at the end than when it had stopped growing is none: allocators keep some.
@@ -72,7 +83,7 @@ const PASSING: &[&str] = &[
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Accounts that it needs.
-pub const USERS: usize = FAR_COMERS.end;
+pub const USERS: usize = RETURNING.end;
 
 /// How fast each of those who are at work goes on to the next unit.
 #[derive(Clone, Copy, Debug, Default)]
@@ -379,6 +390,28 @@ async fn talk(
     chat::end(writer, reader).await
 }
 
+/// Those who do something else than write.
+fn add_people(crew: &mut Crew, gate: &Gate, pace: Pace) {
+    let meter = crew.meter.clone();
+    for first in MEETING.step_by(TOGETHER) {
+        let together = first..first + TOGETHER;
+        crew.add(people::meet(gate.clone(), together, meter.clone(), pace));
+    }
+    for number in PUBLISHERS {
+        crew.add(people::publish(gate.clone(), number, meter.clone(), pace));
+    }
+    for number in SHARERS {
+        crew.add(people::share(gate.clone(), number, meter.clone(), pace));
+    }
+    for number in RETURNING {
+        crew.add(people::come_back(gate.clone(), number, meter.clone(), pace));
+    }
+    // Two of those who chat.
+    for number in 0..2 {
+        crew.add(people::look_back(gate.clone(), number, meter.clone(), pace));
+    }
+}
+
 /// Runs for so long; what was seen, and whether it was good.
 pub async fn run(world: &World, time: Duration, pace: Pace) -> Outcome<bool> {
     let domains = Domains::make(&world.fresh("peers")?, PEERS)?;
@@ -419,6 +452,7 @@ pub async fn run(world: &World, time: Duration, pace: Pace) -> Outcome<bool> {
         let meter = crew.meter.clone();
         crew.add(away(gate.clone(), writer, absent, meter, pace));
     }
+    add_people(&mut crew, gate, pace);
     let (begun, steps) = (Instant::now(), 12);
     for step in 1..=steps {
         crew.work(time / steps).await?;

@@ -14,6 +14,8 @@ const OCCUPANTS: usize = 200;
 pub(crate) const FIRST: usize = PRESENCES.start;
 /// Whoever has not read for so many comings is made to: a server lets nobody wait for ever.
 pub(crate) const READ: usize = 100;
+/// So many come at a time, as after a restart: one by one, each coming would be a write of its own to everybody.
+const WAVE: usize = 20;
 
 const MUC: &str = "http://jabber.org/protocol/muc";
 
@@ -22,12 +24,22 @@ pub(crate) fn room(subject: &Subject) -> String {
     format!("bench@rooms.{}", subject.gate.domain())
 }
 
-/// Enters, and has read all that is shown on entering: the subject comes last.
+/// Enters, and has read all that is shown on entering.
 pub(crate) async fn enter(client: &mut Client, room: &str, nick: usize) -> Outcome<()> {
+    come(client, room, nick).await?;
+    inside(client, nick).await
+}
+
+/// Says that it enters.
+async fn come(client: &mut Client, room: &str, nick: usize) -> Outcome<()> {
     let presence = format!(
         "<presence to='{room}/o{nick}'><x xmlns='{MUC}'><history maxstanzas='0'/></x></presence>"
     );
-    client.connection.send(presence.as_bytes()).await?;
+    client.connection.send(presence.as_bytes()).await
+}
+
+/// Reads all that is shown on entering: the subject comes last.
+async fn inside(client: &mut Client, nick: usize) -> Outcome<()> {
     loop {
         let item = client.connection.element().await?;
         let bytes = item.as_bytes();
@@ -56,7 +68,7 @@ pub(crate) async fn leave(client: &mut Client, room: &str, nick: usize) -> Outco
 }
 
 /// Opens the room as it comes.
-async fn open(owner: &mut Client, room: &str) -> Outcome<()> {
+pub(crate) async fn open(owner: &mut Client, room: &str) -> Outcome<()> {
     enter(owner, room, 0).await?;
     let accept = format!(
         "<iq type='set' id='open' to='{room}'><query xmlns='{MUC}#owner'><x xmlns='jabber:x:data' type='submit'/></query></iq>"
@@ -65,7 +77,7 @@ async fn open(owner: &mut Client, room: &str) -> Outcome<()> {
 }
 
 /// The message with this body is due from the speaker.
-async fn hear(client: &mut Client, from: &str, body: &str) -> Outcome<()> {
+pub(crate) async fn hear(client: &mut Client, from: &str, body: &str) -> Outcome<()> {
     let (_, range) = client.connection.item().await?;
     let item = client.connection.bytes(range);
     let right = scan::is(item, "message")
@@ -82,13 +94,17 @@ async fn hear(client: &mut Client, from: &str, body: &str) -> Outcome<()> {
 pub(crate) async fn gather(subject: &Subject, count: usize) -> Outcome<Vec<Client>> {
     let room = room(subject);
     let mut occupants = online(&subject.gate, FIRST..FIRST + count).await?;
-    for nick in 0..count {
-        match nick {
-            0 => open(&mut occupants[0], &room).await?,
-            _ => enter(&mut occupants[nick], &room, nick).await?,
+    open(&mut occupants[0], &room).await?;
+    for first in (0..count).step_by(WAVE) {
+        let wave = first.max(1)..(first + WAVE).min(count);
+        for nick in wave.clone() {
+            come(&mut occupants[nick], &room, nick).await?;
         }
-        if (nick + 1) % READ == 0 || nick + 1 == count {
-            for occupant in &mut occupants[..=nick] {
+        for nick in wave.clone() {
+            inside(&mut occupants[nick], nick).await?;
+        }
+        if wave.end % READ == 0 || wave.end == count {
+            for occupant in &mut occupants[..wave.end] {
                 occupant.settle().await?;
             }
         }

@@ -25,6 +25,30 @@ fn configured(config: &Path, address: &str, dir: &Path, options: &Options<'_>) -
     )
 }
 
+/// Gives the installation in a directory the domains and modules that are asked for. It is SQLite's then; PostgreSQL gets the rows.
+fn furnish(world: &World, dir: &Path, options: &Options<'_>) -> Outcome<()> {
+    if let Some(domains) = options.domains {
+        let list: String = (0..domains.count)
+            .map(|number| {
+                let (name, (chain, key)) = (authority::domain(number), domains.files(number));
+                format!("{name},{},{}\n", chain.display(), key.display())
+            })
+            .collect();
+        let file = dir.join("domains.csv");
+        std::fs::write(&file, list)?;
+        let file = file.to_string_lossy();
+        world.command(
+            dir,
+            &["domain", "import", &file, "--tenant", CUSTOMER, "--proven"],
+        )?;
+    }
+    if !options.archive {
+        let off = ["domain", "set", DOMAIN, "--modules-off", "archive"];
+        world.command(dir, &off)?;
+    }
+    Ok(())
+}
+
 /// The same on a PostgreSQL of its own; the database is the second.
 pub(super) fn start_on_postgres(
     world: &World,
@@ -35,10 +59,7 @@ pub(super) fn start_on_postgres(
     let address = world.address(5);
     let config = dir.join("domicile.toml");
     configured(&config, &address, &dir, options)?;
-    if !options.archive {
-        let off = ["domain", "set", DOMAIN, "--modules-off", "archive"];
-        world.command(&dir, &off)?;
-    }
+    furnish(world, &dir, options)?;
     let database = postgres::start(&world.base.join("postgres.log"))?;
     let url = &database.url;
     let text = std::fs::read_to_string(&config)?;
@@ -65,25 +86,7 @@ pub(super) fn start(world: &World, options: &Options<'_>) -> Outcome<(Process, S
     let address = world.address(2);
     let config = dir.join("domicile.toml");
     configured(&config, &address, &dir, options)?;
-    if let Some(domains) = options.domains {
-        let list: String = (0..domains.count)
-            .map(|number| {
-                let (name, (chain, key)) = (authority::domain(number), domains.files(number));
-                format!("{name},{},{}\n", chain.display(), key.display())
-            })
-            .collect();
-        let file = dir.join("domains.csv");
-        std::fs::write(&file, list)?;
-        let file = file.to_string_lossy();
-        world.command(
-            &dir,
-            &["domain", "import", &file, "--tenant", CUSTOMER, "--proven"],
-        )?;
-    }
-    if !options.archive {
-        let off = ["domain", "set", DOMAIN, "--modules-off", "archive"];
-        world.command(&dir, &off)?;
-    }
+    furnish(world, &dir, options)?;
     let mut command = Command::new(&world.binary);
     command.arg("serve").arg("--config").arg(&config);
     let log = world.base.join("domicile.log");

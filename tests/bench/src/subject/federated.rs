@@ -30,6 +30,8 @@ pub type Accounts = BTreeMap<usize, BTreeSet<usize>>;
 pub struct Setting {
     /// Messages are archived (XEP-0313); otherwise none is.
     pub archive: bool,
+    /// Port at which ours has its web door; otherwise it has none.
+    pub web: Option<u16>,
     /// What comes at the end of the configuration of ours.
     pub more: &'static str,
 }
@@ -38,6 +40,7 @@ impl Setting {
     /// As the others are: without an archive.
     pub const PLAIN: Self = Self {
         archive: false,
+        web: None,
         more: "",
     };
 }
@@ -199,8 +202,10 @@ impl Places {
             Kind::Domicile => "domicile.toml",
             _ => name,
         });
+        let web = setting.web.map(|port| format!("\"{address}:{port}\""));
         let places = [
             ("ADDRESS", address.as_str()),
+            ("WEB", &web.unwrap_or_default()),
             ("DIR", &dir.to_string_lossy()),
             ("DNS", &dns),
             ("ROOTS", &self.roots.to_string_lossy()),

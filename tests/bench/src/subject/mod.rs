@@ -20,7 +20,6 @@ use crate::Outcome;
 use crate::authority::Domains;
 use crate::client::Gate;
 use crate::machine::Process;
-use crate::scenario::Scenario;
 use crate::world::{DOMAIN, World};
 
 /// How long a server may take to start.
@@ -53,20 +52,6 @@ impl Kind {
         Self::Ejabberd,
         Self::Floor,
     ];
-
-    /// Whether the scenario says anything about it that another kind does not say: of PostgreSQL where rows are read or
-    /// written, or might be.
-    pub fn takes_part(self, scenario: Scenario) -> bool {
-        let stored = matches!(
-            scenario,
-            Scenario::Login
-                | Scenario::Roster
-                | Scenario::Offline
-                | Scenario::Carbons
-                | Scenario::Archive
-        );
-        self != Self::Postgres || stored
-    }
 
     /// Its name in tables.
     pub fn name(self) -> &'static str {
