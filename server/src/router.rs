@@ -465,8 +465,16 @@ impl Router {
 
     /// A session's stream has ended. `unwritten` is what it could not be sent: messages among it find another way.
     pub async fn ended(&self, session: &Arc<Session>, unwritten: Vec<bytes::Bytes>) {
+        let left = if self.may_wake(session) {
+            Some(unwritten.clone())
+        } else {
+            None
+        };
         self.end(session, unwritten.into_iter().map(|item| (None, item)))
             .await;
+        if let Some(left) = left {
+            self.tell_asleep(session, &left).await;
+        }
     }
 
     /// `items` are what it could not be sent, each with the time of the first attempt if that is long ago.
@@ -701,10 +709,29 @@ impl Router {
         if (request && !own) || from.is_some_and(stopped) {
             return self.later(domain, stanza, Hook::IqToSession);
         }
-        if self.push(&session, &stanza).is_err() && request {
+        if !request {
+            // A session that cannot take it is about to end.
+            let _ = self.push(&session, &stanza);
+        } else if !self.push_request(&session, &stanza) {
             self.bounce(&stanza, Condition::ServiceUnavailable);
         }
         None
+    }
+
+    /// Queues an iq get or set for a session, and has its client woken where that is not there (XEP-0357 7): calls come so.
+    fn push_request(&self, session: &Arc<Session>, iq: &Stanza) -> bool {
+        let taken = self.push(session, iq).is_ok();
+        if taken && session.is_away() && self.may_wake(session) {
+            let (router, session) = (self.this.clone(), session.clone());
+            tokio::spawn(async move {
+                if let Some(router) = router.upgrade() {
+                    let domain = Arc::clone(&session.domain());
+                    let cx = router.modules.context(&domain.hosted, &*router, now());
+                    hooks::request_waits(&cx, &session.jid).await;
+                }
+            });
+        }
+        taken
     }
 
     /// Hands an answer to a session; whoever gets copies of the message it is about gets one of an error too (XEP-0280 6.1).
@@ -817,7 +844,7 @@ impl Router {
             && self
                 .sessions
                 .get(to)
-                .is_some_and(|session| self.push(&session, &iq).is_ok());
+                .is_some_and(|session| self.push_request(&session, &iq));
         if !taken {
             self.bounce(&iq, Condition::ServiceUnavailable);
         }

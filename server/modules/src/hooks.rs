@@ -23,7 +23,8 @@
 //! | a message to sessions whose clients are not there | [`keeps`], then [`message_undeliverable`] |
 //! | a mark that a module put into a session's queue, once written, or once it cannot be any more | [`session_written`], [`session_unwritten`] |
 //! | a message that a service put into the queue of a session whose client is not there | [`message_waits`] |
-//! | iq get or set to a full JID that matches | [`shares_presence`] first (IM-39) |
+//! | a session whose connection has ended, and what it leaves behind unacknowledged | [`session_asleep`] |
+//! | iq get or set to a full JID that matches | [`shares_presence`] first (IM-39); [`request_waits`] behind one whose client is not there |
 //! | any stanza to a service of a domain (`rooms.one.example`) | [`to_service`] |
 //! | the end of the process, for each service, and a kept session that had shown itself to one | [`service_closing`], [`service_returned`] |
 //! | iq get or set of a session to somebody else | [`iq_stopped`] first, unless [`crate::Modules::may_be_blocked`] knows better |
@@ -62,6 +63,7 @@ use crate::offline::{self, Mark};
 use crate::passage::{Glance, Passage, Taken};
 use crate::presence::greeting;
 use crate::privilege;
+use crate::push;
 use crate::screening;
 use crate::switchboard::SessionView;
 
@@ -282,11 +284,30 @@ pub async fn message_passed(cx: &Context<'_>, passage: &mut Passage, taken: &Tak
     done
 }
 
-/// A message waits in the queue of a session whose client is not there, without having passed the account.
-pub async fn message_waits(cx: &Context<'_>, message: &Stanza) {
+/// A message waits for a session whose client is not there, and nobody has been told so: it has not passed the account, or the
+/// client seemed to be there when it did.
+pub async fn message_waits(cx: &Context<'_>, session: &Jid, message: &Stanza) {
     for module in with(cx.hosted, Hooks::MESSAGE_PASSAGE) {
-        module.message_waits(cx, message).await;
+        module.message_waits(cx, session, message).await;
     }
+    finish(cx).await;
+}
+
+/// Whether any client of the account may have to be woken when its session leaves something behind. Returns at once.
+pub fn may_wake(modules: &Modules, hosted: &Hosted, account: &str) -> bool {
+    push::may_wake(modules, hosted, account)
+}
+
+/// The connection of a session has ended, and its client has not said that it has got these messages. Asked only where
+/// [`may_wake`].
+pub async fn session_asleep(cx: &Context<'_>, session: &Jid, left: &[Stanza]) {
+    push::asleep(cx, session, left).await;
+    finish(cx).await;
+}
+
+/// An iq get or set waits for a session whose client is not there. Asked only where [`may_wake`].
+pub async fn request_waits(cx: &Context<'_>, session: &Jid) {
+    push::request_waits(cx, session).await;
     finish(cx).await;
 }
 

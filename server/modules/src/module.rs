@@ -97,9 +97,9 @@ pub trait Module: Send + Sync {
         Ok(())
     }
 
-    /// A message has come to one of the domain's sessions whose client is not there, and waits in its queue: what a room has said to
-    /// everybody, which passes no account.
-    async fn message_waits(&self, _: &Context<'_>, _: &Stanza) {}
+    /// A message waits for this session of the domain's, whose client is not there: what a room has said to everybody, which
+    /// passes no account, or what the client has not acknowledged.
+    async fn message_waits(&self, _: &Context<'_>, _session: &Jid, _: &Stanza) {}
 
     /// A message that no session can take.
     async fn message_undeliverable(&self, _: &Context<'_>, _: &Stanza) -> Undeliverable {

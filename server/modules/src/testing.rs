@@ -147,6 +147,12 @@ impl House {
         found.expect("bound").0.away = true;
     }
 
+    /// The session's connection has ended, and its client has not said that it has got these messages.
+    pub(crate) async fn leaves_behind(&self, session: &Jid, left: &[&str]) {
+        let left: Vec<Stanza> = left.iter().map(|xml| stanza(xml)).collect();
+        hooks::session_asleep(&self.context(session.domain()), session, &left).await;
+    }
+
     /// Stanzas that every queue takes from now on before it is full.
     pub(crate) fn room(&self, room: usize) {
         lock(&self.state).room = Some(room);
@@ -585,7 +591,8 @@ impl Switchboard for House {
 
     async fn waits(&self, message: Stanza) {
         let domain = message.to().expect("an addressee").domain().to_owned();
-        hooks::message_waits(&self.context(&domain), &message).await;
+        let session = message.to().expect("to");
+        hooks::message_waits(&self.context(&domain), session, &message).await;
     }
 
     fn admit_recipient(&self, _: &BareJid, to: &BareJid) -> Result<(), Refusal> {

@@ -551,7 +551,7 @@ sections! {
         keepalive_seconds: u32 = 300,
         /// Silence of the client after which it is pinged (XEP-0199). 0: never.
         ping_seconds: u32 = 900,
-        /// How long it has to say anything at all then.
+        /// How long it has to say anything at all then, or when it is asked to acknowledge what it was sent (XEP-0198).
         pong_seconds: u32 = 60,
         /// A stream over which nothing went for this long is closed. 0: never.
         idle_seconds: u32 = 0,

@@ -226,8 +226,11 @@ struct Clock {
     active: Instant,
     /// Last time anything was read.
     heard: Instant,
-    /// Since when an answer to our ping is awaited.
+    /// Since when an answer to our ping, or an acknowledgement, is awaited.
     pinged: Option<Instant>,
+    /// An acknowledgement was asked for, and nothing has been read since. When that was is noted once the stream rests, so
+    /// that nobody reads a clock for it on the way.
+    asked: bool,
     /// When the last space was sent.
     space: Instant,
     /// Buffers have been freed since the last activity.
@@ -254,6 +257,7 @@ impl Clock {
             active: now,
             heard: now,
             pinged: None,
+            asked: false,
             space: now,
             swept: false,
         }
@@ -331,6 +335,7 @@ where
                     self.clock.active = now;
                     self.clock.heard = now;
                     self.clock.pinged = None;
+                    self.clock.asked = false;
                     self.clock.swept = false;
                     if let Some(until) = self.bytes.take(n, now) {
                         let key = match self.phase {
@@ -555,6 +560,7 @@ where
             {
                 Poll::Ready(()) => {
                     self.output.count();
+                    self.clock.asked |= std::mem::take(&mut self.taken.asked);
                     if std::mem::take(&mut self.taken.nudged) {
                         self.be_patient();
                         if self.output.is_empty() && self.taken.orders.is_empty() {
@@ -683,6 +689,9 @@ where
             self.be_patient();
         }
         let clock = &mut self.clock;
+        if clock.asked && clock.pinged.is_none() && self.patience.ping.is_some() {
+            clock.pinged = Some(now);
+        }
         if clock.swept && now >= clock.keepalive(&self.patience) {
             clock.space = now;
             // Legal between stanzas (XML-07). A connection that is dead fails on it at the TCP level.
@@ -704,7 +713,7 @@ where
     fn ping(&mut self, now: Instant) {
         if self.clock.pinged.is_some() {
             let error = StreamError::new(StreamCondition::ConnectionTimeout)
-                .with_text("nothing came back to a ping");
+                .with_text("nothing came back to what was asked");
             return self.feed(Input::Order(Order::Close(error)));
         }
         match self.host.ping() {

@@ -11,7 +11,7 @@ use modules::{SessionUpdate, hooks};
 use store::{KeptSession, Store, StoreError};
 use tokio::time::Instant;
 use xmpp::jid::{BareJid, DomainName, Jid};
-use xmpp::stanza::Stanza;
+use xmpp::stanza::{Kind, Stanza};
 use xmpp::stream::{NotResumed, Order, StreamCondition, StreamError};
 use xmpp::timestamp::Timestamp;
 
@@ -46,12 +46,44 @@ impl Router {
             return false;
         };
         self.metrics.sessions_away.inc();
+        if self.may_wake(session) {
+            self.wake_absent(session);
+        }
         self.wait_for(
             session,
             absence.since,
             Duration::from_secs(absence.seconds.into()),
         );
         true
+    }
+
+    /// Whether its client may have to be woken for what it has not got.
+    pub(super) fn may_wake(&self, session: &Session) -> bool {
+        hooks::may_wake(
+            &self.modules,
+            &session.domain().hosted,
+            session.jid.bare_str(),
+        )
+    }
+
+    /// What was written to a connection that is dead has not been heard.
+    fn wake_absent(&self, session: &Arc<Session>) {
+        let (router, session) = (self.this.clone(), session.clone());
+        tokio::spawn(async move {
+            if let Some(router) = router.upgrade() {
+                let left = session.outbox.waiting();
+                router.tell_asleep(&session, &left).await;
+            }
+        });
+    }
+
+    /// Modules hear that the session's client is not there, and of the messages among `left` that it has not got.
+    pub(super) async fn tell_asleep(&self, session: &Session, left: &[Bytes]) {
+        let left = left.iter().filter_map(|item| Stanza::from_bytes(item).ok());
+        let left: Vec<Stanza> = left.filter(|item| item.kind() == Kind::Message).collect();
+        let domain = Arc::clone(&session.domain());
+        let cx = self.modules.context(&domain.hosted, self, now());
+        hooks::session_asleep(&cx, &session.jid, &left).await;
     }
 
     /// Ends the session after this time if nobody has come until then.

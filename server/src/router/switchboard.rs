@@ -123,7 +123,9 @@ impl Switchboard for Router {
         let domain = message.to().and_then(|to| self.tenancy.get(to.domain()));
         if let Some(domain) = domain.filter(|domain| domain.hosted.watches_messages()) {
             let cx = self.modules.context(&domain.hosted, self, now());
-            hooks::message_waits(&cx, &message).await;
+            if let Some(session) = message.to() {
+                hooks::message_waits(&cx, session, &message).await;
+            }
         }
     }
 

@@ -233,18 +233,20 @@ impl State {
 }
 
 impl Unacked {
-    /// Keeps what goes out, and puts a request behind it unless one is out already.
-    fn taken(&mut self, items: &mut Vec<Bytes>) {
+    /// Keeps what goes out, and puts a request behind it unless one is out already; says whether it did.
+    fn taken(&mut self, items: &mut Vec<Bytes>) -> bool {
         for item in items.iter() {
             self.sent = self.sent.wrapping_add(1);
             self.bytes += item.len();
             self.items.push_back(item.clone());
         }
         self.ask = false;
-        if !self.asked && !self.items.is_empty() {
+        let asks = !self.asked && !self.items.is_empty();
+        if asks {
             self.asked = true;
             items.push(Bytes::from_static(ACK_REQUEST.as_bytes()));
         }
+        asks
     }
 
     /// The first `done` items have been handled; gives back what was to be done then.
@@ -286,6 +288,8 @@ pub struct Taken {
     pub then: Vec<BoxFuture<'static, ()>>,
     /// What the stream was told about its times has changed.
     pub nudged: bool,
+    /// An acknowledgement was asked for, which has to come (XEP-0198 4).
+    pub asked: bool,
 }
 
 impl Taken {
@@ -666,6 +670,16 @@ impl Outbox {
         Ok(due)
     }
 
+    /// What is in it and not acknowledged, oldest first, of an outbox that waits for a stream.
+    pub fn waiting(&self) -> Vec<Bytes> {
+        let state = self.state.lock();
+        if state.standing != Standing::Away {
+            return Vec::new();
+        }
+        let unacked = state.unacked.iter().flat_map(|unacked| &unacked.items);
+        unacked.chain(&state.queue).cloned().collect()
+    }
+
     /// Closes an outbox that waits for a stream, and gives back all that is in it.
     pub fn remains(&self) -> Remains {
         let mut guard = self.state.lock();
@@ -763,7 +777,7 @@ impl Outbox {
             state.bytes = 0;
             state.lanes_taken(items);
             if let Some(unacked) = &mut state.unacked {
-                unacked.taken(items);
+                taken.asked |= unacked.taken(items);
             }
             if !state.then.is_empty() {
                 state.then_taken(taken);

@@ -28,6 +28,7 @@ use crate::info::{Hooks, ModuleInfo, Spec};
 use crate::memory::Limits;
 use crate::module::Module;
 use crate::moved;
+use crate::push;
 use crate::roster::{self, Roster};
 use crate::switchboard::SessionView;
 use store::{ItemEdit, RequestEdit, RosterEdit, RosterItem, Subscription};
@@ -259,6 +260,9 @@ async fn inbound(cx: &Context<'_>, presence: &Stanza, verb: Verb) {
             if wants {
                 cx.switchboard.deliver(&session.jid, presence.clone());
             }
+        }
+        if verb == Verb::Subscribe {
+            push::subscription_waits(cx, &account).await;
         }
     }
     if step.push {

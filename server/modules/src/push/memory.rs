@@ -69,11 +69,7 @@ impl Pushes {
     /// Notes that a service is told now; the id to tell it under. `None`: it was told a moment ago, or too many have not
     /// answered.
     pub(super) fn ask(&self, account: &BareJid, row: &PushRow, now: Timestamp) -> Option<String> {
-        let question = Question {
-            account: account.clone(),
-            service: row.service.clone(),
-            node: row.node.clone(),
-        };
+        let question = question(account, row);
         let last = self.told.get(&question);
         if last.is_some_and(|last| now.0.saturating_sub(last.0) < PAUSE) {
             return None;
@@ -89,6 +85,11 @@ impl Pushes {
         open.insert(id.clone(), (question.clone(), now));
         self.told.insert(question, now, 1);
         Some(id)
+    }
+
+    /// Its client is not there any more: what it was told before it came has been seen, and what comes now has not.
+    pub(super) fn sleeps(&self, account: &BareJid, row: &PushRow) {
+        self.told.remove(&question(account, row));
     }
 
     /// Whether this may be a service's answer.
@@ -119,5 +120,13 @@ impl Pushes {
         let now = self.failures.get(question).unwrap_or_default() + 1;
         self.failures.insert(question.clone(), now, 1);
         now
+    }
+}
+
+fn question(account: &BareJid, row: &PushRow) -> Question {
+    Question {
+        account: account.clone(),
+        service: row.service.clone(),
+        node: row.node.clone(),
     }
 }

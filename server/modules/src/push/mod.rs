@@ -1,13 +1,15 @@
 //! Push notifications, XEP-0357 version 0.4.1: waking clients that are not there.
 //!
-//! A client names a node of its push service; when a message comes that somebody would want to know of, and the session that
+//! A client names a node of its push service; when a message comes that somebody would want to know of, or a subscription request,
+//! or for its session a request such as a call, and the session that
 //! named it last is not there, the service is told that there is one, and nothing more: neither from whom nor what, unless the
 //! domain's owner has its people's services told from whom ([`Told`]); never what. A service
 //! that refuses is not asked again; one that cannot be reached is forgotten after a while. Registrations are known in memory
 //! ([`Pushes`]), so that accounts without any cost nothing.
 //!
 //! What a room says to everybody is for one session, and wakes that session's client alone, where it waits for it (XEP-0198):
-//! a client that has no session is not in the room. Who does not want that takes the registration back (XEP-0357 6). Refuses: waking anybody for what the account has blocked, and
+//! a client that has no session is not in the room. What was written to a connection that turns out to be dead was never heard: it
+//! wakes the client once that is known ([`asleep`]). Who does not want that takes the registration back (XEP-0357 6). Refuses: waking anybody for what the account has blocked, and
 //! services that it has blocked.
 
 mod memory;
@@ -24,10 +26,12 @@ use self::memory::Question;
 use crate::content::{Content, is_mediated_invitation};
 use crate::context::{Context, Hosted, Refusal, Standing, store_failed};
 use crate::form::{Field, Form, Submitted};
+use crate::hooks::is_on;
 use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Spec};
 use crate::memory::Modules;
 use crate::module::{Answer, Ask, Module};
 use crate::passage::{Direction, Glance, Passage, Taken};
+use crate::switchboard::SessionView;
 
 /// The module.
 pub(crate) struct Push;
@@ -153,21 +157,17 @@ impl Module for Push {
     }
 
     fn message_concerns(&self, modules: &Modules, _: &Hosted, glance: &Glance<'_>) -> bool {
-        worth_waking(glance)
-            && modules.rosters.look(glance.account(), |known| match known {
-                Some(Some(roster)) => roster.pushes,
-                Some(None) => false,
-                None => true,
-            })
+        worth_waking(glance) && has_some(modules, glance.account()) != Some(false)
     }
 
-    async fn message_waits(&self, cx: &Context<'_>, message: &Stanza) {
+    async fn message_waits(&self, cx: &Context<'_>, session: &Jid, message: &Stanza) {
         let Some(glance) = Glance::of(Direction::Received, message) else {
             return;
         };
-        if let (true, Some(session)) = (worth_waking(&glance), message.to()) {
+        if worth_waking(&glance) {
             learn(cx, &glance.bare()).await;
-            self.message_taken(cx, &glance, &Taken::Session(session.clone()));
+            let of_session = |row: &PushRow| session.resource() == Some(row.resource.as_str());
+            wake_for(cx, &glance, &|taken| taken == session, of_session);
         }
     }
 
@@ -183,40 +183,9 @@ impl Module for Push {
     }
 
     fn message_taken(&self, cx: &Context<'_>, glance: &Glance<'_>, taken: &Taken) {
-        if !worth_waking(glance) {
-            return;
-        }
-        let to_all = glance.message.type_() == StanzaType::Groupchat;
-        if to_all && is_echo(cx, glance) {
-            return;
-        }
-        let account = glance.bare();
-        let Some(Some(roster)) = cx.modules.rosters.get(&account) else {
-            return;
-        };
-        let Some(rows) = cx.modules.pushes.known(&account).filter(|_| roster.pushes) else {
-            return;
-        };
-        let sessions = cx.switchboard.sessions(&account);
-        for row in rows.iter() {
-            let mut sessions = sessions.iter();
-            let session = sessions.find(|s| s.jid.resource() == Some(row.resource.as_str()));
-            let asleep = match session {
-                Some(session) if to_all => session.away && taken.is(&session.jid),
-                Some(session) => session.away,
-                None => !to_all,
-            };
-            let Ok(service) = Jid::parse(&row.service) else {
-                continue;
-            };
-            if !asleep || roster.blocked.blocks(&service) {
-                continue;
-            }
-            if let Some(id) = cx.modules.pushes.ask(&account, row, cx.now)
-                && let Some(iq) = publication(&account, &service, row, &id, summary(cx, glance))
-            {
-                cx.send(iq);
-            }
+        if worth_waking(glance) && has_some(cx.modules, glance.account()) == Some(true) {
+            let by = |session: &Jid| taken.is(session);
+            wake_for(cx, glance, &by, |_| true);
         }
     }
 
@@ -250,6 +219,117 @@ impl Module for Push {
             return;
         }
         disable(cx, &question).await;
+    }
+}
+
+/// Whether any client of the account may have to be woken, as far as memory tells; returns at once.
+pub(crate) fn may_wake(modules: &Modules, hosted: &Hosted, account: &str) -> bool {
+    is_on(hosted, &INFO) && has_some(modules, account) != Some(false)
+}
+
+/// Whether the account has registrations; `None`: that is not in memory.
+fn has_some(modules: &Modules, account: &str) -> Option<bool> {
+    modules.rosters.look(account, |known| match known {
+        Some(Some(roster)) => Some(roster.pushes),
+        Some(None) => Some(false),
+        None => None,
+    })
+}
+
+/// The client of a session is not there any more, and has left this behind: its service is told of it, whether or not it was told
+/// something a moment ago, since whoever was woken then sleeps again.
+pub(crate) async fn asleep(cx: &Context<'_>, session: &Jid, left: &[Stanza]) {
+    let account = session.bare();
+    learn(cx, &account).await;
+    let rows = cx.modules.pushes.known(&account).unwrap_or_default();
+    for row in rows.iter() {
+        if session.resource() == Some(row.resource.as_str()) {
+            cx.modules.pushes.sleeps(&account, row);
+        }
+    }
+    for message in left {
+        Push.message_waits(cx, session, message).await;
+    }
+}
+
+/// A request (a call, above all) waits for a session whose client is not there.
+pub(crate) async fn request_waits(cx: &Context<'_>, session: &Jid) {
+    let account = session.bare();
+    learn(cx, &account).await;
+    let of_session = |row: &PushRow, view: Option<&SessionView>| {
+        session.resource() == Some(row.resource.as_str()) && view.is_some_and(|view| view.away)
+    };
+    wake(cx, &account, News::Request, of_session);
+}
+
+/// Somebody asks to see the account's presence, and it was not answered in the account's name (RFC 6121 3.1.3).
+pub(crate) async fn subscription_waits(cx: &Context<'_>, account: &BareJid) {
+    if may_wake(cx.modules, cx.hosted, account.as_str()) {
+        learn(cx, account).await;
+        let asleep = |_: &PushRow, view: Option<&SessionView>| view.is_none_or(|view| view.away);
+        wake(cx, account, News::Subscription, asleep);
+    }
+}
+
+/// What services are told of.
+#[derive(Clone, Copy)]
+enum News<'a> {
+    Message { from: Option<&'a Jid> },
+    Subscription,
+    Request,
+}
+
+/// Tells the services of those of the account's clients that are not there of a message; what a room says to everybody is for one
+/// session, which `taken` says.
+fn wake_for(
+    cx: &Context<'_>,
+    glance: &Glance<'_>,
+    taken: &dyn Fn(&Jid) -> bool,
+    wanted: impl Fn(&PushRow) -> bool,
+) {
+    let to_all = glance.message.type_() == StanzaType::Groupchat;
+    if to_all && is_echo(cx, glance) {
+        return;
+    }
+    let from = glance.peer();
+    wake(cx, &glance.bare(), News::Message { from }, |row, view| {
+        wanted(row)
+            && match view {
+                Some(view) => view.away && (!to_all || taken(&view.jid)),
+                None => !to_all,
+            }
+    });
+}
+
+/// Tells the services of registrations of which `asleep` says that their clients are not there; it is given the session of each,
+/// if there is one.
+fn wake(
+    cx: &Context<'_>,
+    account: &BareJid,
+    news: News<'_>,
+    asleep: impl Fn(&PushRow, Option<&SessionView>) -> bool,
+) {
+    let Some(Some(roster)) = cx.modules.rosters.get(account) else {
+        return;
+    };
+    let Some(rows) = cx.modules.pushes.known(account).filter(|_| roster.pushes) else {
+        return;
+    };
+    let sessions = cx.switchboard.sessions(account);
+    for row in rows.iter() {
+        let mut sessions = sessions.iter();
+        let session = sessions.find(|s| s.jid.resource() == Some(row.resource.as_str()));
+        let Ok(service) = Jid::parse(&row.service) else {
+            continue;
+        };
+        if !asleep(row, session) || roster.blocked.blocks(&service) {
+            continue;
+        }
+        if let Some(id) = cx.modules.pushes.ask(account, row, cx.now)
+            && let Some(iq) = publication(account, &service, row, &id, summary(cx, news))
+        {
+            cx.send(iq);
+        }
     }
 }
 
@@ -349,16 +429,22 @@ fn options(enable: &Element) -> Result<Option<Vec<u8>>, Refusal> {
     Ok(Some(written))
 }
 
-/// What the domain has services told of a message (XEP-0357 7).
-fn summary(cx: &Context<'_>, glance: &Glance<'_>) -> Option<Element> {
+/// What the domain has services told (XEP-0357 7); of a request there is nothing to count.
+fn summary(cx: &Context<'_>, news: News<'_>) -> Option<Element> {
     let told = cx.hosted.settings.push;
-    let count = Field::new("message-count", "text-single").value("1");
+    let counted = match news {
+        News::Message { .. } => "message-count",
+        News::Subscription => "pending-subscription-count",
+        News::Request => return None,
+    };
     let mut form = match told {
         Told::Nothing => return None,
-        Told::Count | Told::Sender => Form::result(SUMMARY).field(count),
+        Told::Count | Told::Sender => {
+            Form::result(SUMMARY).field(Field::new(counted, "text-single").value("1"))
+        }
     };
-    if let (Told::Sender, Some(peer)) = (told, glance.peer()) {
-        form = form.field(Field::new("last-message-sender", "jid-single").value(peer.bare_str()));
+    if let (Told::Sender, News::Message { from: Some(from) }) = (told, news) {
+        form = form.field(Field::new("last-message-sender", "jid-single").value(from.bare_str()));
     }
     Some(form.into_element())
 }

@@ -65,11 +65,74 @@ async fn ext_14_a_client_that_is_not_there_is_woken_and_told_nothing() {
     house.receives(HELLO, Taken::Nobody).await;
     let id = pushed(&house).expect("a push");
     house.receives(HELLO, Taken::Nobody).await;
-    assert_eq!(pushed(&house), None, "it is awake now");
+    assert_eq!(pushed(&house), None, "it is being woken");
     assert!(answer(&house, &id, "result", "").await);
     house.later(10);
     house.receives(HELLO, Taken::Nobody).await;
     assert!(pushed(&house).is_some());
+}
+
+/// It comes, looks, and goes again: what comes a moment later is news to it.
+#[tokio::test]
+async fn ext_14_who_was_woken_and_sleeps_again_is_woken_again() {
+    let (house, phone) = registered().await;
+    house.gone(&phone).await;
+    house.clear();
+    house.receives(HELLO, Taken::Nobody).await;
+    assert!(pushed(&house).is_some());
+    let phone = house.online("alice@one.example/phone").await;
+    house.away(&phone);
+    house.leaves_behind(&phone, &[]).await;
+    house.receives(HELLO, Taken::Nobody).await;
+    assert!(pushed(&house).is_some(), "it has gone since");
+}
+
+/// What a session leaves behind unacknowledged wakes its own client alone: others have been told.
+#[tokio::test]
+async fn ext_14_what_was_left_behind_wakes_the_client_that_left_it() {
+    let (house, phone) = registered().await;
+    let desk = house.online("alice@one.example/desk").await;
+    let enable = ENABLE.replace("'n1'", "'n2'");
+    house.iq(&desk, "set", None, &enable).await;
+    house.gone(&desk).await;
+    house.clear();
+    house.away(&phone);
+    let state = HELLO.replace("<body>secret words</body>", "<x xmlns='y'/>");
+    house.leaves_behind(&phone, &[&state]).await;
+    assert_eq!(
+        pushed(&house),
+        None,
+        "nothing that anybody would want to know of"
+    );
+    house.leaves_behind(&phone, &[HELLO, HELLO]).await;
+    assert!(pushed(&house).is_some());
+    assert_eq!(house.take_sent(), "", "once, and the desk not at all");
+}
+
+#[tokio::test]
+async fn ext_14_a_request_to_be_seen_wakes_whoever_is_not_there() {
+    let (house, phone) = registered().await;
+    house.gone(&phone).await;
+    house.clear();
+    house
+        .presence_in(
+            "<presence from='romeo@peer.example' to='alice@one.example' type='subscribe'/>",
+        )
+        .await;
+    let sent = house.take_sent();
+    assert!(
+        sent.contains(
+            "<field var='pending-subscription-count' type='text-single'><value>1</value></field>"
+        ),
+        "{sent}"
+    );
+    house.later(10);
+    house
+        .presence_in(
+            "<presence from='romeo@peer.example' to='alice@one.example' type='subscribe'/>",
+        )
+        .await;
+    assert_eq!(house.take_sent(), "", "it waits already");
 }
 
 #[tokio::test]

@@ -467,6 +467,37 @@ async fn stream_10_only_who_does_not_answer_is_given_up() {
     assert!(before.elapsed() >= Duration::from_secs(60));
 }
 
+/// XEP-0198 4: a connection that is dead is known as such when what was written to it is not acknowledged, not when it has been
+/// silent long enough for a ping.
+#[tokio::test(start_paused = true)]
+async fn sm_04_who_does_not_acknowledge_and_says_nothing_is_given_up() {
+    let shared = Arc::<Shared>::default();
+    *shared.patience.lock() = Some(pinging());
+    let (mut io, outbox, _task) = start_with(StreamLimits::default(), shared);
+    io.write_all(OPEN.as_bytes()).await.expect("written");
+    expect(&mut io, "<open>").await;
+    outbox.keep();
+    let ask = "<r xmlns='urn:xmpp:sm:3'/>";
+    // Whatever is said in time shows that somebody is there.
+    outbox.push(Bytes::from_static(b"<one/>")).expect("open");
+    expect(&mut io, &format!("<one/>{ask}")).await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    io.write_all(b"<e/>").await.expect("written");
+    expect(&mut io, "<e/>").await;
+    outbox.acked(1).expect("what was sent");
+    outbox.push(Bytes::from_static(b"<two/>")).expect("open");
+    expect(&mut io, &format!("<two/>{ask}")).await;
+    let before = Instant::now();
+    let mut said = String::new();
+    io.read_to_string(&mut said).await.expect("the end");
+    assert!(said.contains("<connection-timeout "), "{said}");
+    assert!(
+        before.elapsed() < Duration::from_secs(120),
+        "{:?}",
+        before.elapsed()
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn other_times_hold_at_once_for_a_stream_that_is_open() {
     let shared = Arc::<Shared>::default();

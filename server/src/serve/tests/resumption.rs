@@ -315,3 +315,80 @@ async fn sm_07_a_session_is_still_in_its_room_after_a_restart() {
     let seen = bob.until("type='unavailable'").await;
     assert!(seen.contains("coven@rooms.one.example/Alice"), "{seen}");
 }
+
+/// XEP-0357: what was written to a connection that turns out to be dead was never heard. Here bob plays the push service.
+#[tokio::test]
+async fn ext_14_what_was_not_acknowledged_wakes_the_client() {
+    let house = House::new().await;
+    let mut bob = house.login("bob", "one.example").await;
+    bob.say("<presence to='alice@one.example'/>").await;
+    let mut alice = house.login("alice", "one.example").await;
+    alice
+        .say("<iq type='set' id='e'><enable xmlns='urn:xmpp:push:0' jid='bob@one.example/r' node='phone'/></iq>")
+        .await;
+    alice.until("id='e'").await;
+    let id = enable(&mut alice).await;
+    bob.say(&chat("are you there?")).await;
+    alice.until("are you there?").await;
+    // She acknowledges nothing, and her connection is cut.
+    drop(alice);
+    let push = bob.until("</iq>").await;
+    assert!(
+        push.contains("<publish node='phone'>") && !push.contains("are you there?"),
+        "{push}"
+    );
+    let (mut alice, _) = resume(&house, "alice", &id, 0).await;
+    alice.ping("one.example").await;
+}
+
+/// The same where the session ends with its connection.
+#[tokio::test]
+async fn ext_14_what_a_session_leaves_unacknowledged_wakes_the_client() {
+    let house = House::new().await;
+    let mut bob = house.login("bob", "one.example").await;
+    bob.say("<presence to='alice@one.example'/>").await;
+    let mut alice = house.login("alice", "one.example").await;
+    alice
+        .say("<iq type='set' id='e'><enable xmlns='urn:xmpp:push:0' jid='bob@one.example/r' node='phone'/></iq>")
+        .await;
+    alice.until("id='e'").await;
+    alice.say(&format!("<enable {SM}/>")).await;
+    alice.until("<enabled ").await;
+    bob.say(&chat("are you there?")).await;
+    alice.until("are you there?").await;
+    drop(alice);
+    let push = bob.until("</iq>").await;
+    assert!(push.contains("<publish node='phone'>"), "{push}");
+}
+
+/// A call (an iq) and a request to be seen wait for a client that is not there.
+#[tokio::test]
+async fn ext_14_calls_and_requests_wake_the_client() {
+    let house = House::new().await;
+    let mut bob = house.login("bob", "one.example").await;
+    bob.say("<presence to='alice@one.example'/>").await;
+    let mut alice = house.login("alice", "one.example").await;
+    alice
+        .say("<iq type='set' id='e'><enable xmlns='urn:xmpp:push:0' jid='bob@one.example/r' node='phone'/></iq>\
+              <presence to='bob@one.example'/>")
+        .await;
+    alice.until("id='e'").await;
+    bob.until("from='alice@one.example/r'").await;
+    enable(&mut alice).await;
+    drop(alice);
+    house
+        .until(async || {
+            house
+                .metrics()
+                .contains("domicile_sessions_away 1")
+                .then_some(())
+        })
+        .await;
+    bob.say("<iq type='set' id='call' to='alice@one.example/r'><jingle xmlns='urn:xmpp:jingle:1' action='session-initiate' sid='s'/></iq>")
+        .await;
+    let push = bob.until("</iq>").await;
+    assert!(
+        push.contains("<notification xmlns='urn:xmpp:push:0'/>"),
+        "{push}"
+    );
+}
