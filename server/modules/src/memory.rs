@@ -7,9 +7,11 @@
 use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ahash::RandomState;
+use dashmap::DashMap;
 use xmpp::jid::{BareJid, DomainName, Jid};
 use xmpp::stanza::Stanza;
 use xmpp::timestamp::Timestamp;
@@ -242,6 +244,7 @@ impl Modules {
         self.left
             .retain(|account| account.domain() != domain.as_str());
         self.rosters.forget_domain(domain.as_str());
+        self.heard.forget_domain(domain.as_str());
         self.rooms.forget_domain(domain.as_str());
         self.nodes.forget_domain(domain.as_str());
     }
@@ -303,7 +306,7 @@ const LEFT_REMEMBERED: usize = 20_000;
 /// younger has reached its limit. No list to keep, no clock.
 #[derive(Debug)]
 pub(crate) struct Aging<K, V> {
-    limit: usize,
+    limit: AtomicUsize,
     maps: Mutex<Generations<K, V>>,
 }
 
@@ -318,7 +321,7 @@ impl<K: Eq + Hash + Clone, V: Clone> Aging<K, V> {
     /// `limit` is the weight of one generation.
     pub(crate) fn new(limit: usize) -> Self {
         Self {
-            limit,
+            limit: AtomicUsize::new(limit),
             maps: Mutex::new(Generations {
                 young: HashMap::default(),
                 old: HashMap::default(),
@@ -349,14 +352,18 @@ impl<K: Eq + Hash + Clone, V: Clone> Aging<K, V> {
             return look(None);
         };
         let result = look(Some(&value));
-        maps.insert(key, value, weight, self.limit);
+        maps.insert(key, value, weight, self.limit());
         result
+    }
+
+    fn limit(&self) -> usize {
+        self.limit.load(Ordering::Relaxed)
     }
 
     pub(crate) fn insert(&self, key: K, value: V, weight: usize) {
         let mut maps = lock(&self.maps);
         maps.remove(&key);
-        maps.insert(key, value, weight, self.limit);
+        maps.insert(key, value, weight, self.limit());
     }
 
     /// The value that is there already, or else this one.
@@ -366,7 +373,7 @@ impl<K: Eq + Hash + Clone, V: Clone> Aging<K, V> {
         if let Some((known, _)) = known {
             return known.clone();
         }
-        maps.insert(key, value.clone(), weight, self.limit);
+        maps.insert(key, value.clone(), weight, self.limit());
         value
     }
 
@@ -405,6 +412,104 @@ impl<K: Eq + Hash, V> Generations<K, V> {
 pub(crate) struct Sharded<T> {
     hasher: RandomState,
     shards: Box<[T]>,
+}
+
+/// Places of one kind in the process, such as questions without an answer: a domain may have more than its share of them as long
+/// as half of all are free (DOS-10).
+#[derive(Debug)]
+pub(crate) struct Places {
+    most: usize,
+    taken: usize,
+    of: HashMap<String, usize, RandomState>,
+}
+
+impl Places {
+    /// Each domain is sure of a twentieth of the other half.
+    const SHARES: usize = 20;
+
+    pub(crate) fn new(most: usize) -> Self {
+        Self {
+            most,
+            taken: 0,
+            of: HashMap::default(),
+        }
+    }
+
+    /// Whether there is room for one more of the domain's.
+    pub(crate) fn has_room(&self, domain: &str) -> bool {
+        let own = self.of.get(domain).copied().unwrap_or_default();
+        self.taken < self.most / 2 || (self.taken < self.most && own < self.most / Self::SHARES)
+    }
+
+    pub(crate) fn take(&mut self, domain: &str) {
+        self.taken += 1;
+        match self.of.get_mut(domain) {
+            Some(own) => *own += 1,
+            None => drop(self.of.insert(domain.to_owned(), 1)),
+        }
+    }
+
+    pub(crate) fn give_back(&mut self, domain: &str) {
+        let Some(own) = self.of.get_mut(domain) else {
+            return;
+        };
+        self.taken -= 1;
+        *own -= 1;
+        if *own == 0 {
+            self.of.remove(domain);
+        }
+    }
+}
+
+/// An [`Aging`] for each domain, so that what is remembered for one pushes nothing of another's out (DOS-10). All of them together
+/// have the limit, in equal shares.
+#[derive(Debug)]
+pub(crate) struct ByDomain<K, V> {
+    limit: usize,
+    domains: AtomicUsize,
+    of: DashMap<Box<str>, Aging<K, V>, RandomState>,
+}
+
+impl<K: Eq + Hash + Clone, V: Clone> ByDomain<K, V> {
+    /// `limit` is the weight of one generation of all domains.
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            domains: AtomicUsize::new(0),
+            of: DashMap::default(),
+        }
+    }
+
+    pub(crate) fn get(&self, domain: &str, key: &K) -> Option<V> {
+        self.of.get(domain)?.get(key)
+    }
+
+    pub(crate) fn insert(&self, domain: &str, key: K, value: V, weight: usize) {
+        if !self.of.contains_key(domain) {
+            self.of.entry(domain.into()).or_insert_with(|| {
+                self.domains.fetch_add(1, Ordering::Relaxed);
+                Aging::new(0)
+            });
+        }
+        let share = self.limit / self.domains.load(Ordering::Relaxed).max(1);
+        if let Some(own) = self.of.get(domain) {
+            own.limit.store(share, Ordering::Relaxed);
+            own.insert(key, value, weight);
+        }
+    }
+
+    pub(crate) fn remove(&self, domain: &str, key: &K) {
+        if let Some(own) = self.of.get(domain) {
+            own.remove(key);
+        }
+    }
+
+    /// The domain is not here any more.
+    pub(crate) fn forget(&self, domain: &str) {
+        if self.of.remove(domain).is_some() {
+            self.domains.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
 }
 
 impl<T: Default> Default for Sharded<T> {

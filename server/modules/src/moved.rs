@@ -15,7 +15,7 @@ use xmpp::stanza::{Condition, Stanza, StanzaError, StanzaType};
 use crate::context::Context;
 use crate::hooks::is_on;
 use crate::info::{Hooks, ModuleInfo, Spec};
-use crate::memory::Aging;
+use crate::memory::ByDomain;
 use crate::module::Module;
 use crate::presence::{self, subscription::Verb};
 use crate::roster::Roster;
@@ -26,7 +26,7 @@ pub(crate) struct Moved;
 
 const MOVED: &str = "urn:xmpp:moved:1";
 const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
-/// Questions without an answer; when there are more, the oldest are forgotten, and their requests wait as any other.
+/// Questions without an answer, of which each domain has its share; when there are more, the oldest are forgotten, and their requests wait as any other.
 const OPEN: usize = 10_000;
 
 static INFO: ModuleInfo = ModuleInfo {
@@ -52,29 +52,29 @@ pub(crate) struct Question {
 
 /// Questions that wait for their answers, by id.
 #[derive(Debug)]
-pub(crate) struct Moves(Aging<String, Question>);
+pub(crate) struct Moves(ByDomain<String, Question>);
 
 impl Default for Moves {
     fn default() -> Self {
-        Self(Aging::new(OPEN / 2))
+        Self(ByDomain::new(OPEN / 2))
     }
 }
 
 impl Moves {
     /// Whether this may be an answer: the id is one of ours, and it comes from whom we asked.
     pub(crate) fn expects(&self, iq: &Stanza) -> bool {
-        let (Some(id), Some(from)) = (iq.id(), iq.from()) else {
-            return false;
-        };
-        self.0.look(id, |asked| {
-            asked.is_some_and(|asked| asked.old.as_str() == from.as_str())
-        })
+        self.asked(iq).is_some()
+    }
+
+    fn asked(&self, iq: &Stanza) -> Option<Question> {
+        let (id, from, to) = (iq.id()?, iq.from()?, iq.to()?);
+        let asked = self.0.get(to.domain(), &id.to_owned())?;
+        (asked.old.as_str() == from.as_str()).then_some(asked)
     }
 
     fn take(&self, iq: &Stanza) -> Option<Question> {
-        let id = iq.id().filter(|_| self.expects(iq))?;
-        let asked = self.0.get(id)?;
-        self.0.remove(&id.to_owned());
+        let asked = self.asked(iq)?;
+        self.0.remove(asked.account.domain(), &iq.id()?.to_owned());
         Some(asked)
     }
 }
@@ -115,10 +115,9 @@ pub(crate) fn ask(cx: &Context<'_>, roster: &Roster, account: &BareJid, request:
         return false;
     };
     let account = account.clone();
-    cx.modules
-        .moves
-        .0
-        .insert(id, Question { account, new, old }, 1);
+    let question = Question { account, new, old };
+    let domain = cx.hosted.domain.as_str();
+    cx.modules.moves.0.insert(domain, id, question, 1);
     cx.send(iq);
     true
 }

@@ -2,7 +2,7 @@
 //!
 //! A client that announces a hash is asked once what stands behind it; what it answers is believed for everybody who
 //! announces the same only if the hash says so (EXT-02), and else for this client alone. Two domains never share a question.
-//! Bounded in bytes, in questions and in those who wait for an answer. Refuses: answers from whoever was not asked.
+//! Bounded in bytes, in questions (of which each domain has its share) and in those who wait for an answer. Refuses: answers from whoever was not asked.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -19,7 +19,7 @@ use xmpp::timestamp::Timestamp;
 
 use crate::context::Context;
 use crate::form;
-use crate::memory::{Aging, lock};
+use crate::memory::{Aging, Places, lock};
 
 /// Bytes of a node or hash that is looked at.
 const ANNOUNCED_BYTES: usize = 512;
@@ -55,11 +55,30 @@ pub(crate) struct Caps {
     asked: Mutex<Asked>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Asked {
     by_id: HashMap<String, Question>,
     /// Domain and key of what is asked; the question's id.
     by_key: HashMap<(String, String), String>,
+    places: Places,
+}
+
+impl Asked {
+    fn forget(&mut self, id: &str) -> Option<Question> {
+        let question = self.by_id.remove(id)?;
+        self.places.give_back(question.account.domain());
+        Some(question)
+    }
+
+    /// Those that have not been answered in time.
+    fn sweep(&mut self, now: Timestamp) {
+        let late = |question: &Question| now.0.saturating_sub(question.at.0) >= PATIENCE;
+        for (_, question) in self.by_id.extract_if(|_, question| late(question)) {
+            self.places.give_back(question.account.domain());
+        }
+        let by_id = &self.by_id;
+        self.by_key.retain(|_, id| by_id.contains_key(id));
+    }
 }
 
 #[derive(Debug)]
@@ -84,7 +103,11 @@ impl Default for Caps {
     fn default() -> Self {
         Self {
             known: Aging::new(KNOWN_BYTES),
-            asked: Mutex::default(),
+            asked: Mutex::new(Asked {
+                by_id: HashMap::new(),
+                by_key: HashMap::new(),
+                places: Places::new(QUESTIONS),
+            }),
         }
     }
 }
@@ -108,6 +131,12 @@ pub(super) fn announced(presence: &Stanza) -> Option<Announced> {
 }
 
 impl Announced {
+    #[cfg(test)]
+    pub(super) fn of(hash: &str, node: &str, ver: &str) -> Self {
+        let [hash, node, ver] = [hash, node, ver].map(str::to_owned);
+        Self { hash, node, ver }
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.hash.len() + self.node.len() + self.ver.len()
     }
@@ -168,18 +197,15 @@ impl Caps {
                 }
                 return None;
             }
-            asked.by_id.remove(&id);
+            asked.forget(&id);
         }
-        if asked.by_id.len() >= QUESTIONS {
-            asked
-                .by_id
-                .retain(|_, q| now.0.saturating_sub(q.at.0) < PATIENCE);
-            let Asked { by_id, by_key } = &mut *asked;
-            by_key.retain(|_, id| by_id.contains_key(id));
-            if asked.by_id.len() >= QUESTIONS {
+        if !asked.places.has_room(account.domain()) {
+            asked.sweep(now);
+            if !asked.places.has_room(account.domain()) {
                 return None;
             }
         }
+        asked.places.take(account.domain());
         let id = format!("caps-{:016x}", rand::rng().random::<u64>());
         let question = Question {
             at: now,
@@ -200,7 +226,7 @@ impl Caps {
         if asked.by_id.get(id)?.entity != *from {
             return None;
         }
-        let question = asked.by_id.remove(id)?;
+        let question = asked.forget(id)?;
         asked.by_key.retain(|_, known| known != id);
         Some(question)
     }
@@ -389,5 +415,30 @@ mod tests {
         let untyped =
             "<x xmlns='jabber:x:data'><field var='FORM_TYPE'><value>a</value></field></x>";
         assert_eq!(ver(&format!("{EXODUS}{untyped}")), ver(EXODUS), "left out");
+    }
+
+    /// Clients that never answer: those of one domain keep no other's from being asked.
+    #[test]
+    fn dos_10_a_domain_whose_clients_do_not_answer_keeps_no_other_from_asking() {
+        let caps = Caps::default();
+        let ask = |domain: &str, n: usize| {
+            let account = BareJid::parse(&format!("alice@{domain}")).expect("an address");
+            let entity = Jid::parse(&format!("romeo@peer.example/{n}")).expect("an address");
+            let announced = Announced {
+                hash: "sha-1".into(),
+                node: "n".into(),
+                ver: n.to_string(),
+            };
+            caps.note(&account, &entity, &announced, Timestamp(1))
+        };
+        let asked = (0..5_000).filter(|n| ask("one.example", *n).is_some());
+        assert!(asked.count() >= 500, "as long as others need no place");
+        let id = ask("two.example", 1).expect("its place");
+        assert!(ask("two.example", 2).is_some());
+        // Places come back with the answers.
+        let answer = crate::testing::stanza(&format!(
+            "<iq from='romeo@peer.example/1' to='alice@two.example' type='result' id='{id}'/>"
+        ));
+        assert!(caps.take(&answer).is_some() && caps.take(&answer).is_none());
     }
 }

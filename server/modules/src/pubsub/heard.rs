@@ -1,7 +1,7 @@
 //! Sessions of contacts at other domains, as far as their presence announced what they want to be told.
 //!
 //! Why apart from what presence remembers: a notification goes to a session however long it has been there. Bounded in
-//! bytes over all accounts; whoever is forgotten gets nothing until the next presence. Refuses: sessions of this domain, of
+//! bytes over all accounts, of which each domain has its share; whoever is forgotten gets nothing until the next presence. Refuses: sessions of this domain, of
 //! which the switchboard knows, and presence of people who are not in the roster.
 
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use xmpp::jid::{BareJid, Jid};
 
 use super::caps::Announced;
-use crate::memory::Aging;
+use crate::memory::ByDomain;
 
 /// Sessions of one contact that are remembered.
 const SESSIONS: usize = 16;
@@ -20,11 +20,11 @@ type Sessions = Arc<Vec<(Jid, Announced)>>;
 
 /// What was heard; by account and contact.
 #[derive(Debug)]
-pub(crate) struct Heard(Aging<(BareJid, BareJid), Sessions>);
+pub(crate) struct Heard(ByDomain<(BareJid, BareJid), Sessions>);
 
 impl Default for Heard {
     fn default() -> Self {
-        Self(Aging::new(BYTES))
+        Self(ByDomain::new(BYTES))
     }
 }
 
@@ -32,7 +32,7 @@ impl Heard {
     /// Sessions of a contact.
     pub(super) fn sessions(&self, account: &BareJid, contact: &BareJid) -> Sessions {
         let key = (account.clone(), contact.clone());
-        self.0.get(&key).unwrap_or_default()
+        self.0.get(account.domain(), &key).unwrap_or_default()
     }
 
     /// A session is there and announced this; what it had announced before.
@@ -65,13 +65,45 @@ impl Heard {
         self.put(account, session, sessions);
     }
 
+    pub(crate) fn forget_domain(&self, domain: &str) {
+        self.0.forget(domain);
+    }
+
     fn put(&self, account: &BareJid, session: &Jid, sessions: Vec<(Jid, Announced)>) {
         let key = (account.clone(), session.bare());
         if sessions.is_empty() {
-            return self.0.remove(&key);
+            return self.0.remove(account.domain(), &key);
         }
         let one = |(jid, said): &(Jid, Announced)| jid.as_str().len() + said.bytes() + 200;
         let weight = 200 + sessions.iter().map(one).sum::<usize>();
-        self.0.insert(key, Arc::new(sessions), weight);
+        self.0
+            .insert(account.domain(), key, Arc::new(sessions), weight);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Contacts that announce a lot: what is heard for one domain pushes nothing of another's out.
+    #[test]
+    fn dos_10_what_one_domain_hears_makes_no_other_forget() {
+        let heard = Heard::default();
+        let account = |domain: &str| BareJid::parse(&format!("a@{domain}")).expect("an address");
+        let session = |n: usize| Jid::parse(&format!("c{n}@peer.example/r")).expect("an address");
+        let announced = Announced::of("sha-1", "n", &"v".repeat(500));
+        let two = account("two.example");
+        heard.came(&two, &session(0), announced.clone());
+        for n in 0..60_000 {
+            heard.came(&account("one.example"), &session(n), announced.clone());
+        }
+        assert_eq!(heard.sessions(&two, &session(0).bare()).len(), 1);
+        assert_eq!(
+            heard
+                .sessions(&account("one.example"), &session(0).bare())
+                .len(),
+            0,
+            "bounded all the same"
+        );
     }
 }

@@ -10,11 +10,11 @@ use xmpp::jid::BareJid;
 use xmpp::stanza::Stanza;
 use xmpp::timestamp::Timestamp;
 
-use crate::memory::{Aging, lock};
+use crate::memory::{Aging, Places, lock};
 
 /// Accounts whose registrations are remembered, in each of two generations.
 const ACCOUNTS: usize = 10_000;
-/// Questions without an answer.
+/// Questions without an answer, of all domains.
 const OPEN: usize = 10_000;
 /// Between two pushes to one node: who is woken, looks by itself (µs).
 const PAUSE: i64 = 5_000_000;
@@ -35,7 +35,24 @@ pub(crate) struct Pushes {
     known: Aging<BareJid, Arc<[PushRow]>>,
     told: Aging<Question, Timestamp>,
     failures: Aging<Question, u32>,
-    open: Mutex<HashMap<String, (Question, Timestamp)>>,
+    open: Mutex<Open>,
+}
+
+/// Questions without an answer.
+#[derive(Debug)]
+struct Open {
+    asked: HashMap<String, (Question, Timestamp)>,
+    places: Places,
+}
+
+impl Open {
+    /// Those of which nothing was heard for too long.
+    fn sweep(&mut self, now: Timestamp) {
+        let lost = |(_, at): &(Question, Timestamp)| now.0.saturating_sub(at.0) >= LOST;
+        for (_, (question, _)) in self.asked.extract_if(|_, asked| lost(asked)) {
+            self.places.give_back(question.account.domain());
+        }
+    }
 }
 
 impl Default for Pushes {
@@ -44,7 +61,10 @@ impl Default for Pushes {
             known: Aging::new(ACCOUNTS),
             told: Aging::new(ACCOUNTS),
             failures: Aging::new(ACCOUNTS),
-            open: Mutex::default(),
+            open: Mutex::new(Open {
+                asked: HashMap::new(),
+                places: Places::new(OPEN),
+            }),
         }
     }
 }
@@ -75,14 +95,15 @@ impl Pushes {
             return None;
         }
         let mut open = lock(&self.open);
-        if open.len() >= OPEN {
-            open.retain(|_, (_, at)| now.0.saturating_sub(at.0) < LOST);
-            if open.len() >= OPEN {
+        if !open.places.has_room(account.domain()) {
+            open.sweep(now);
+            if !open.places.has_room(account.domain()) {
                 return None;
             }
         }
+        open.places.take(account.domain());
         let id = format!("push-{:016x}", rand::random::<u64>());
-        open.insert(id.clone(), (question.clone(), now));
+        open.asked.insert(id.clone(), (question.clone(), now));
         self.told.insert(question, now, 1);
         Some(id)
     }
@@ -98,7 +119,8 @@ impl Pushes {
             return false;
         };
         let open = lock(&self.open);
-        open.get(id)
+        open.asked
+            .get(id)
             .is_some_and(|(question, _)| question.service == from.as_str())
     }
 
@@ -107,7 +129,9 @@ impl Pushes {
         if !self.expects(iq) {
             return None;
         }
-        let (question, _) = lock(&self.open).remove(iq.id()?)?;
+        let mut open = lock(&self.open);
+        let (question, _) = open.asked.remove(iq.id()?)?;
+        open.places.give_back(question.account.domain());
         Some(question)
     }
 

@@ -353,3 +353,22 @@ async fn ext_14_a_domain_chooses_what_services_are_told_and_never_what_was_writt
         assert!(!sent.contains("secret words"), "{word:?}: {sent}");
     }
 }
+
+/// Services that never answer: those of one domain keep no other's from being told.
+#[test]
+fn dos_10_a_domain_whose_services_do_not_answer_keeps_no_other_from_pushing() {
+    let pushes = super::Pushes::default();
+    let row = store::PushRow {
+        service: "push.peer.example".into(),
+        node: "n".into(),
+        resource: "phone".into(),
+        options: None,
+    };
+    let ask = |account: &str| {
+        let account = xmpp::jid::BareJid::parse(account).expect("an address");
+        pushes.ask(&account, &row, xmpp::timestamp::Timestamp(1))
+    };
+    let asked = (0..20_000).filter(|n| ask(&format!("a{n}@one.example")).is_some());
+    assert!(asked.count() >= 1_000, "as long as others need no place");
+    assert!(ask("dave@two.example").is_some());
+}
