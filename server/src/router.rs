@@ -28,7 +28,7 @@ use xmpp::timestamp::Timestamp;
 
 use crate::component::Components;
 use crate::metrics::{Metrics, Route};
-use crate::net::limits::Recipients;
+use crate::net::limits::{RecipientLimits, Recipients};
 use crate::net::now;
 pub use crate::net::pump::Later;
 use crate::session::{BindRefused, Outbox, PushError, Session, Sessions};
@@ -217,7 +217,7 @@ impl Router {
     fn client_stanza(&self, session: &Arc<Session>, stanza: Stanza) -> Option<Later> {
         if !self.may_write(session, &stanza) {
             self.metrics.limit("recipients");
-            self.bounce(&stanza, too_many_recipients());
+            self.bounce(&stanza, self.too_many_recipients());
             return None;
         }
         if stanza.kind() == Kind::Presence {
@@ -430,7 +430,7 @@ impl Router {
                 BindRefused::TooMany(limit) => {
                     self.metrics.limit(limit);
                     let full = StanzaError::new(Condition::ResourceConstraint);
-                    Box::new(full.with_text(too_many_sessions(limit)))
+                    Box::new(full.with_text(self.too_many_sessions(&session, limit)))
                 }
                 BindRefused::Revoked => error(Condition::NotAuthorized),
             })?;
@@ -450,6 +450,15 @@ impl Router {
             }
         }
         Ok(session)
+    }
+
+    /// What a client hears whose session is one too many, by the limit's key.
+    fn too_many_sessions(&self, session: &Session, limit: &'static str) -> String {
+        let (who, most) = match limit {
+            "sessions_per_account" => ("an account", self.sessions.per_account()),
+            _ => ("this domain", session.domain().most_sessions(limit)),
+        };
+        format!("{who} has at most {most} sessions at a time; log out somewhere else first")
     }
 
     /// A session that was bound just now along with authentication asks for these; what modules say to that (XEP-0386 3.2).
@@ -546,6 +555,15 @@ impl Router {
             session.writes_to(recipient);
         }
         may
+    }
+
+    /// What is said where it is too many.
+    fn too_many_recipients(&self) -> StanzaError {
+        let RecipientLimits { most, period } = self.recipients.limits();
+        StanzaError::new(Condition::PolicyViolation).with_text(format!(
+            "an account writes to at most {most} different addresses in {} seconds; try again later",
+            period.as_secs()
+        ))
     }
 
     /// The same of what is said in an account's name without one of its sessions.
@@ -856,26 +874,6 @@ fn counted<'a>(own: &str, stanza: &'a Stanza) -> Option<&'a Jid> {
     let answer = matches!(stanza.type_(), StanzaType::Result | StanzaType::Error);
     let to = stanza.to().filter(|_| !answer)?;
     (to.local().is_some() && to.bare_str() != own).then_some(to)
-}
-
-/// Which limit of sessions is reached, and what to do, for whoever signs in (BIND-05, DOS-10).
-fn too_many_sessions(limit: &str) -> &'static str {
-    match limit {
-        "sessions_per_account" => {
-            "this account is signed in as often as it may be; sign out of an app that you no longer use, and try again"
-        }
-        "sessions_per_domain" => {
-            "as many people are signed in at this domain as there may be; try again later"
-        }
-        _ => {
-            "this domain's owner has as many people signed in as their plan has room for; try again later, and tell them"
-        }
-    }
-}
-
-fn too_many_recipients() -> StanzaError {
-    StanzaError::new(Condition::PolicyViolation)
-        .with_text("too many different recipients; try again later")
 }
 
 impl std::fmt::Debug for Router {

@@ -171,6 +171,15 @@ impl Domain {
         Occupied::take(&self.usage, &self.tenant_usage, kind)
     }
 
+    /// Sessions that the domain, or its tenant, may have, by the limit's key.
+    pub fn most_sessions(&self, limit: &str) -> usize {
+        let usage = match limit {
+            "sessions_per_tenant" => &self.tenant_usage,
+            _ => &self.usage,
+        };
+        usage.most(Kind::Session) as usize
+    }
+
     /// A connection is one of the domain's from the first header on that names it; `place` is where it keeps that.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
-use store::{AccountId, Appended, ClientCertificateRow};
+use store::{AccountId, Appended, CLIENT_CERTIFICATES, ClientCertificateRow};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use xmpp::element::Element;
 use xmpp::jid::Jid;
@@ -165,7 +165,9 @@ async fn append(
         Appended::Known => Err(conflict("this certificate has another name already")),
         Appended::Full => {
             let full = Refusal::new(Condition::ResourceConstraint);
-            Err(full.with_text("the account has as many certificates as it may"))
+            Err(full.with_text(format!(
+                "an account has at most {CLIENT_CERTIFICATES} certificates; disable or revoke one first"
+            )))
         }
     }
 }

@@ -12,7 +12,7 @@ use xmpp::ns;
 use xmpp::stanza::{Condition, Stanza, StanzaType};
 
 use crate::context::{Context, Refusal};
-use crate::errands::{Errand, Way};
+use crate::errands::{self, Errand, Way};
 use crate::grants::{Delegated, Grants};
 
 /// Namespace of the protocol; never delegated itself.
@@ -51,8 +51,7 @@ pub(crate) fn taken(cx: &Context<'_>, iq: &Stanza) -> bool {
         Some(request) => cx.send(request),
         None => cx.refuse(
             iq,
-            Refusal::new(Condition::ResourceConstraint)
-                .with_text("too many such requests are waiting for an answer"),
+            Refusal::new(Condition::ResourceConstraint).with_text(errands::too_many()),
         ),
     }
     true

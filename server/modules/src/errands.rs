@@ -41,6 +41,14 @@ const SHARE: usize = 50;
 /// Whoever was asked has so long for an answer, in microseconds.
 const PATIENCE: i64 = 60_000_000;
 
+/// What is said to whoever puts one too many.
+pub(crate) fn too_many() -> String {
+    format!(
+        "at most {QUESTIONS} questions of a component wait for an answer at a time, and {SHARE} of them from another domain; ask again once some \
+         have been answered"
+    )
+}
+
 /// Which way a question went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {

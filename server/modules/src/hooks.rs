@@ -320,25 +320,43 @@ pub fn error_written(cx: &Context<'_>, error: &Stanza) {
 /// A message to an account here that no session can take and that may be kept (O in the table of RFC 6121 8.5.4). When this
 /// returns it has been committed, dropped or answered.
 pub async fn message_undeliverable(cx: &Context<'_>, message: &Stanza) {
+    let mut why = None;
     for module in with(cx.hosted, Hooks::MESSAGE_UNDELIVERABLE) {
         match module.message_undeliverable(cx, message).await {
             Undeliverable::Kept | Undeliverable::Dropped => return finish(cx).await,
-            Undeliverable::Refused => break,
+            Undeliverable::Refused(text) => {
+                why = Some(text);
+                break;
+            }
             Undeliverable::Pass => {}
         }
     }
-    message_refused(cx, message).await;
+    // What its addressee will read in the archive has not failed (SM-10).
+    if !archive::holds(cx, message).await {
+        refuse(cx, message, why).await;
+    }
+    finish(cx).await;
 }
 
 /// `x` in the table of RFC 6121 8.5.4: an error to those who know the account exists, silence to strangers (IM-41).
 pub async fn message_refused(cx: &Context<'_>, message: &Stanza) {
+    refuse(cx, message, None).await;
+    finish(cx).await;
+}
+
+/// The same, with what to say about it.
+async fn refuse(cx: &Context<'_>, message: &Stanza, why: Option<String>) {
     if let (Some(from), Some(to)) = (message.from(), message.to())
         && let Ok(standing) = standing(cx, &to.bare(), from).await
         && standing > Standing::Stranger
     {
-        cx.refuse(message, Condition::ServiceUnavailable);
+        let refusal = Refusal::new(Condition::ServiceUnavailable);
+        let refusal = match why {
+            Some(why) => refusal.with_text(why),
+            None => refusal,
+        };
+        cx.refuse(message, refusal);
     }
-    finish(cx).await;
 }
 
 /// A stanza to a service of a domain, from whomever; `cx` is that of the service.

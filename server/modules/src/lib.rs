@@ -34,6 +34,7 @@ pub mod grants;
 mod module;
 mod module_set;
 mod moved;
+mod notice;
 mod offline;
 mod outages;
 mod ping;
@@ -53,6 +54,8 @@ mod uploads;
 mod vcard;
 mod version;
 
+#[cfg(test)]
+mod quotas;
 #[cfg(test)]
 mod testing;
 

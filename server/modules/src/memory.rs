@@ -168,6 +168,8 @@ pub struct Modules {
     pub(crate) commands: Aging<String, ()>,
     pub(crate) errands: Errands,
     pub(crate) told: Told,
+    /// When somebody's owner was told last that something of theirs is full.
+    pub(crate) warned: Aging<(BareJid, &'static str), Timestamp>,
     turns: Turns,
 }
 
@@ -201,6 +203,7 @@ impl Modules {
             commands: Aging::new(UNDER_WAY),
             errands: Errands::default(),
             told: Told::default(),
+            warned: Aging::new(WARNED),
             turns: Turns::default(),
             limits,
         }
@@ -299,6 +302,8 @@ impl Modules {
     }
 }
 
+/// Accounts of which it is remembered that their owners were told what is full, in each of two generations.
+const WARNED: usize = 10_000;
 /// Accounts whose last goodbye is remembered (IM-24), in each of two generations.
 const LEFT_REMEMBERED: usize = 20_000;
 

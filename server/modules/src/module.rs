@@ -190,14 +190,14 @@ pub enum Answer {
 }
 
 /// What a module made of a message nobody can take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Undeliverable {
     /// Kept, committed. Nobody else is asked.
     Kept,
     /// Not worth keeping, or nobody's: dropped without a word.
     Dropped,
-    /// Cannot be kept: refused as `x` in the table of RFC 6121 8.5.4.
-    Refused,
+    /// Cannot be kept: refused as `x` in the table of RFC 6121 8.5.4, with this word to those who may hear it.
+    Refused(String),
     /// Not this module's affair.
     Pass,
 }

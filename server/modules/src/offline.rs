@@ -254,7 +254,7 @@ impl Module for Offline {
                 }
                 Undeliverable::Kept
             }
-            Ok((false, _)) => Undeliverable::Refused,
+            Ok((false, _)) => Undeliverable::Refused(full(cx)),
             Err(error) => {
                 cx.refuse(message, error);
                 Undeliverable::Dropped
@@ -308,6 +308,15 @@ pub(crate) async fn unwritten(cx: &Context<'_>, session: &Jid, mark: Mark) {
     if let Some(other) = taker(cx, &account) {
         to_session(cx, &other.jid).await;
     }
+}
+
+/// What a contact hears whose message is one too many.
+fn full(cx: &Context<'_>) -> String {
+    let most = cx.modules.limits.offline_messages;
+    format!(
+        "no more can wait for this account: at most {most} messages wait, and no more than its domain has room for; write again once \
+         they have been read"
+    )
 }
 
 /// Commits a message; `false`: the account or its tenant has no room for it (DOS-10).

@@ -119,6 +119,11 @@ impl House {
         }
     }
 
+    /// What the tenant may keep.
+    pub(crate) fn quota(&self) -> &crate::Quota {
+        &self.hosted[0].quota
+    }
+
     pub(crate) fn modules(&self) -> &Modules {
         &self.modules
     }

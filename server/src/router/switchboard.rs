@@ -10,7 +10,7 @@ use xmpp::jid::{BareJid, DomainName, Jid};
 use xmpp::stanza::Stanza;
 use xmpp::stream::StreamCondition;
 
-use super::{Router, too_many_recipients};
+use super::Router;
 use crate::metrics::Route;
 use crate::net::now;
 use crate::tenancy::Domain;
@@ -49,7 +49,7 @@ impl Switchboard for Router {
         };
         let later = match from.local() {
             Some(_) if !self.account_may_write(from.bare_str(), &stanza) => {
-                return Err(too_many_recipients().into());
+                return Err(self.too_many_recipients().into());
             }
             Some(_) => self.addressed(&domain, stanza),
             None => self.onward(&domain, stanza),

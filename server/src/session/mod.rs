@@ -211,6 +211,11 @@ impl Sessions {
         }
     }
 
+    /// Sessions of one account.
+    pub fn per_account(&self) -> usize {
+        self.per_account
+    }
+
     /// Adds a session. One that had the same full address is taken out and returned (BIND-04); where the account has as many
     /// as it may, the one that has waited longest for its client to come back.
     ///

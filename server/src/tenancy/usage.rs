@@ -114,6 +114,11 @@ impl Usage {
         self.sessions.now.load(Ordering::Relaxed) as usize
     }
 
+    /// How many of a kind there may be.
+    pub fn most(&self, kind: Kind) -> u32 {
+        self.counted(kind).most.load(Ordering::Relaxed)
+    }
+
     /// How many of a kind there are now.
     pub fn count(&self, kind: Kind) -> u32 {
         self.counted(kind).now.load(Ordering::Relaxed)

@@ -1,6 +1,6 @@
 //! Certificates that people have uploaded for their clients (XEP-0257): each proves its account to whoever holds the key.
 //!
-//! Nothing here is secret. The same certificate may be uploaded to several accounts. Refuses: more than [`MOST`] of an account.
+//! Nothing here is secret. The same certificate may be uploaded to several accounts. Refuses: more than [`CLIENT_CERTIFICATES`] of an account.
 
 use xmpp::timestamp::Timestamp;
 
@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::{AccountId, DomainStore, rd, wr};
 
 /// Certificates of an account at most.
-const MOST: i64 = 20;
+pub const CLIENT_CERTIFICATES: i64 = 20;
 
 /// An uploaded certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +62,7 @@ impl DomainStore {
                  (SELECT COUNT(*) FROM client_certificates WHERE account = $2) < $9 ON CONFLICT DO NOTHING",
             )
             .bind(self.id.0).bind(account.0).bind(&row.name).bind(&row.fingerprint).bind(&row.certificate)
-            .bind(row.manages).bind(row.added.0).bind(row.expires.0).bind(MOST)
+            .bind(row.manages).bind(row.added.0).bind(row.expires.0).bind(CLIENT_CERTIFICATES)
             .execute(&mut *tx).await.map(|done| done.rows_affected())?;
             let there: Vec<(String,)> = sqlx::query_as(
                 "SELECT name FROM client_certificates WHERE account = $1 AND (name = $2 OR fingerprint = $3)",

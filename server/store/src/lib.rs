@@ -90,7 +90,7 @@ pub use block_list::{
 };
 pub use certificate::{CertificateRow, Identity, OrderRow};
 pub use change::{Change, ChangeFeed};
-pub use client_certificate::{Appended, ClientCertificateRow};
+pub use client_certificate::{Appended, CLIENT_CERTIFICATES, ClientCertificateRow};
 pub use document::PrivateXml;
 pub use domain::DomainRow;
 pub use error::{Result, StoreError};
@@ -112,7 +112,7 @@ pub use pubsub::{
     Access, ItemPage, ItemsAsked, LAST_BYTES, LastItem, NodeConfig, NodePeople, NodeWrite,
     PubsubItem, PubsubNode, Seen, SendLast, Written,
 };
-pub use push::PushRow;
+pub use push::{PUSH_REGISTRATIONS, PushRow};
 pub use queue::{AuthorityRow, Planned, QueueRow, QueueView, Since, SpentRow};
 pub use report::ReportRow;
 pub use revocation::RevocationRow;

@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::{AccountId, DomainStore, rd, wr};
 
 /// Registrations of an account at most.
-const REGISTRATIONS: i64 = 10;
+pub const PUSH_REGISTRATIONS: i64 = 10;
 
 /// A node of a push service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +36,7 @@ impl DomainStore {
                  ON CONFLICT (account, service, node) DO UPDATE SET resource = excluded.resource, options = excluded.options",
             )
             .bind(self.id.0).bind(account.0).bind(&push.service).bind(&push.node).bind(&push.resource).bind(&push.options)
-            .bind(REGISTRATIONS).execute(p).await.map(|done| done.rows_affected())
+            .bind(PUSH_REGISTRATIONS).execute(p).await.map(|done| done.rows_affected())
         })?;
         Ok(n > 0)
     }

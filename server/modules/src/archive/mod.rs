@@ -39,6 +39,7 @@ use crate::hooks::is_on;
 use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Spec};
 use crate::memory::Modules;
 use crate::module::{Answer, Ask, Module};
+use crate::notice;
 use crate::offline;
 use crate::passage::{Direction, Glance, Passage};
 
@@ -178,6 +179,12 @@ impl Module for Archive {
             Ok(true) => {}
             Ok(false) => {
                 cx.switchboard.limited("archive_bytes_per_tenant");
+                let most = quota.archive_bytes();
+                notice::full(cx, &passage.account, "archive", || {
+                    format!(
+                        "Your messages are not archived any more: the archives that this domain is part of have as many bytes as they                          may ({most} bytes). What you write and are written still arrives; ask whoever looks after the domain to make                          room for more, or to keep messages for a shorter time."
+                    )
+                });
                 return Ok(());
             }
             Err(error) => {
@@ -230,6 +237,19 @@ impl Module for Archive {
         }
         Ok(())
     }
+}
+
+/// Whether the message is in the archive of whom it is for. A store that cannot be read holds nothing.
+pub(crate) async fn holds(cx: &Context<'_>, message: &Stanza) -> bool {
+    let Some(account) = message.to().map(Jid::bare) else {
+        return false;
+    };
+    let (Some(id), Ok(Some(roster))) = (id_in(cx, &account, message), cx.roster(&account).await)
+    else {
+        return false;
+    };
+    let found = cx.store().archive_get(roster.account, id).await;
+    found.is_ok_and(|found| found.is_some())
 }
 
 /// Whether the domain has archives, those of its rooms among them.

@@ -106,8 +106,10 @@ pub(super) async fn directed(cx: &Context<'_>, presence: &Stanza) {
         if !told && !cx.modules.directed.add(session, to) {
             return cx.refuse(
                 presence,
-                Refusal::new(Condition::ResourceConstraint)
-                    .with_text("directed presence to too many addresses"),
+                Refusal::new(Condition::ResourceConstraint).with_text(format!(
+                    "a session shows itself to at most {} addresses beyond its contacts; leave a room, or take back what it has                      shown to somebody",
+                    cx.modules.limits.directed
+                )),
             );
         }
     }

@@ -28,6 +28,7 @@ use crate::info::{Hooks, ModuleInfo, Spec};
 use crate::memory::Limits;
 use crate::module::Module;
 use crate::moved;
+use crate::notice;
 use crate::push;
 use crate::roster::{self, Roster};
 use crate::switchboard::SessionView;
@@ -228,6 +229,7 @@ async fn inbound(cx: &Context<'_>, presence: &Stanza, verb: Verb) {
         let request = if step.state.request() && !before.state.request() {
             if roster.requests().len() >= limits.requests {
                 cx.switchboard.limited("subscription_requests");
+                requests_full(cx, &account, limits.requests);
                 return Err(Condition::ResourceConstraint.into());
             }
             RequestEdit::Put {
@@ -281,6 +283,16 @@ async fn inbound(cx: &Context<'_>, presence: &Stanza, verb: Verb) {
         drop(turn);
         greeting::ask_back(cx, &account, &contact, step.state).await;
     }
+}
+
+/// Whoever asked hears nothing, as of an account that does not exist (IM-33); the owner hears why others say that they have asked.
+fn requests_full(cx: &Context<'_>, account: &BareJid, most: usize) {
+    let requests = if most == 1 { "request" } else { "requests" };
+    notice::full(cx, account, "requests", || {
+        format!(
+            "{most} {requests} to see when you are there wait for your answer, and no more can: approve or refuse some, and ask              others to try again."
+        )
+    });
 }
 
 /// Where an account stands with an address.

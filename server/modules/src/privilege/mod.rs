@@ -15,7 +15,7 @@ use xmpp::stanza::{Condition, Stanza, StanzaType};
 
 use crate::context::{Context, Hosted, Refusal};
 use crate::delegation::{self, DELEGATION};
-use crate::errands::{Errand, Way};
+use crate::errands::{self, Errand, Way};
 use crate::grants::Grants;
 use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Spec};
 use crate::module::{Answer, Ask, Module};
@@ -61,8 +61,7 @@ impl Module for Privilege {
         let (errand, mut request) = opened(cx, ask.account, ask.iq).await?;
         let id = cx.modules.errands.note(errand);
         let id = id.ok_or_else(|| {
-            Refusal::new(Condition::ResourceConstraint)
-                .with_text("too many requests are waiting for an answer")
+            Refusal::new(Condition::ResourceConstraint).with_text(errands::too_many())
         })?;
         request.set_attr("id", id.as_str());
         let asked = match Stanza::from_element(&request) {

@@ -15,7 +15,7 @@
 mod memory;
 
 use async_trait::async_trait;
-use store::PushRow;
+use store::{PUSH_REGISTRATIONS, PushRow};
 use xmpp::element::Element;
 use xmpp::jid::{BareJid, Jid};
 use xmpp::ns;
@@ -151,7 +151,9 @@ impl Module for Push {
         forget(cx, ask.account);
         if !kept.map_err(failed)? {
             return Err(Refusal::new(Condition::PolicyViolation)
-                .with_text("the account has as many push registrations as it may"));
+                .with_text(format!(
+                    "an account has at most {PUSH_REGISTRATIONS} push registrations; disable one of another device first"
+                )));
         }
         Ok(Answer::Empty)
     }

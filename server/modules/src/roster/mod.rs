@@ -265,6 +265,8 @@ struct Wanted {
 impl Wanted {
     fn parse(query: &Element, limits: &Limits) -> Result<Self, Refusal> {
         let refused = |condition, text: &str| Err(Refusal::new(condition).with_text(text));
+        let too_much = |text: String| Err(Refusal::new(Condition::NotAcceptable).with_text(text));
+        let (name_bytes, group_bytes) = (limits.roster_name_bytes, limits.roster_group_bytes);
         let mut items = query.children();
         let (Some(item), None) = (items.next(), items.next()) else {
             return refused(Condition::BadRequest, "a roster set has exactly one item");
@@ -288,8 +290,8 @@ impl Wanted {
             });
         }
         let name = item.get_attr("name").unwrap_or_default();
-        if name.len() > limits.roster_name_bytes {
-            return refused(Condition::NotAcceptable, "the name is too long");
+        if name.len() > name_bytes {
+            return too_much(format!("a contact's name has at most {name_bytes} bytes"));
         }
         let mut groups: Vec<String> = Vec::new();
         for group in item.children().filter(|c| c.is("group", ns::ROSTER)) {
@@ -297,14 +299,15 @@ impl Wanted {
             if group.is_empty() {
                 return refused(Condition::NotAcceptable, "a group has a name");
             }
-            if group.len() > limits.roster_group_bytes {
-                return refused(Condition::NotAcceptable, "a group's name is too long");
+            if group.len() > group_bytes {
+                return too_much(format!("a group's name has at most {group_bytes} bytes"));
             }
             if groups.contains(&group) {
                 return refused(Condition::BadRequest, "a group is named twice");
             }
             if groups.len() == limits.roster_groups {
-                return refused(Condition::NotAcceptable, "a contact is in too many groups");
+                let most = limits.roster_groups;
+                return too_much(format!("a contact is in at most {most} groups"));
             }
             groups.push(group);
         }

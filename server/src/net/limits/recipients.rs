@@ -61,6 +61,11 @@ impl Recipients {
         self.hasher.hash_one(bare)
     }
 
+    /// How many, in how long.
+    pub fn limits(&self) -> RecipientLimits {
+        self.limits
+    }
+
     /// Whether the account may write to this recipient (a [`Recipients::name`]) now.
     pub fn admit(&self, account: &str, recipient: u64, now: Instant) -> bool {
         let account = self.name(account);
