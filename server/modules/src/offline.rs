@@ -2,7 +2,8 @@
 //!
 //! A message is kept before its sender's stream goes on, and leaves the store only after it has been written to the
 //! socket of the session that it was handed to: a crash in between delivers it twice rather than never. Until it is known
-//! whether the socket took it, no other session is handed anything. Batches follow one another as they are written, so that a
+//! whether the socket took it, no other session is handed anything, unless the client of the first is not there (XEP-0198):
+//! then one that is gets it, and the first as well when it is back. Batches follow one another as they are written, so that a
 //! full store never floods a queue. Refuses: group chat, headlines and errors, bare chat states, and what asks not to be kept
 //! (XEP-0334).
 
@@ -291,7 +292,7 @@ pub(crate) async fn written(cx: &Context<'_>, session: &Jid, mark: Mark) {
         tracing::error!(account = %account, error = %error, "removing delivered messages failed");
         return handed.stuck(&account, session, &mark);
     }
-    handed.done(&account, &mark);
+    handed.done(&account, session, &mark);
     // It may have ended meanwhile, and another may have come that was handed nothing.
     let alive = cx.switchboard.sessions(&account);
     if alive.iter().any(|s| s.jid == *session) {
@@ -304,7 +305,7 @@ pub(crate) async fn written(cx: &Context<'_>, session: &Jid, mark: Mark) {
 /// It did not, and never will: the messages are there for another session.
 pub(crate) async fn unwritten(cx: &Context<'_>, session: &Jid, mark: Mark) {
     let account = session.bare();
-    cx.modules.handed.done(&account, &mark);
+    cx.modules.handed.done(&account, session, &mark);
     if let Some(other) = taker(cx, &account) {
         to_session(cx, &other.jid).await;
     }
@@ -385,13 +386,14 @@ pub(crate) fn is_of_the_moment(message: &Stanza) -> bool {
     !content.is_empty() && content.only(of_the_moment)
 }
 
-/// A session that takes messages to the account: the one of highest priority.
+/// A session that takes messages to the account: one whose client is there rather than one that waits for it, then the one of
+/// highest priority.
 fn taker(cx: &Context<'_>, account: &BareJid) -> Option<SessionView> {
     cx.switchboard
         .sessions(account)
         .into_iter()
         .filter(SessionView::takes_messages)
-        .max_by_key(|s| s.priority)
+        .max_by_key(|s| (!s.away, s.priority))
 }
 
 async fn to_session(cx: &Context<'_>, session: &Jid) {
@@ -481,13 +483,30 @@ fn stamped(cx: &Context<'_>, account: &BareJid, message: &OfflineMessage) -> Opt
     }
 }
 
+impl Handing {
+    /// The session's mark has come back.
+    fn close(&mut self, session: &Jid, mark: &Mark) {
+        if self.session == *session {
+            self.open.retain(|(number, _)| *number != mark.number);
+        }
+    }
+}
+
 impl Handed {
-    /// Rows handed to this session that may still be in the store; `None` if another session is being served.
+    /// Rows handed to this session that may still be in the store; `None` if another session is being served. One whose client
+    /// is not there holds up none whose client is: what is in its queue stays there, for its client to have too.
     fn of(&self, account: &BareJid, session: &Jid, alive: &[SessionView]) -> Option<Vec<i64>> {
         let mut handings = lock(self.0.of(account.as_str()));
         let handing = handings.get(account);
         // One may have ended before it was noted what could not be removed.
-        if handing.is_some_and(|h| h.open.is_empty() && !alive.iter().any(|s| s.jid == h.session)) {
+        let view = |jid: &Jid| alive.iter().find(|s| s.jid == *jid);
+        let over = handing.is_some_and(|h| match view(&h.session) {
+            None => h.open.is_empty(),
+            Some(holder) => {
+                holder.away && view(session).is_some_and(|s| !s.away && s.jid != h.session)
+            }
+        });
+        if over {
             handings.remove(account);
         }
         match handings.get(account) {
@@ -514,16 +533,14 @@ impl Handed {
     }
 
     /// The batch has left the store, or goes back to it.
-    fn done(&self, account: &BareJid, mark: &Mark) {
-        self.change(account, |handing| {
-            handing.open.retain(|(number, _)| *number != mark.number);
-        });
+    fn done(&self, account: &BareJid, session: &Jid, mark: &Mark) {
+        self.change(account, |handing| handing.close(session, mark));
     }
 
     /// The batch was written, and is still in the store.
     fn stuck(&self, account: &BareJid, session: &Jid, mark: &Mark) {
         self.change(account, |handing| {
-            handing.open.retain(|(number, _)| *number != mark.number);
+            handing.close(session, mark);
             if handing.session == *session {
                 handing.stuck.extend(mark.all());
             }

@@ -348,3 +348,102 @@ async fn ext_22_a_message_whose_sender_went_is_not_overlooked() {
         house.gone(&phone).await;
     }
 }
+
+/// SM-10: nobody hears of a failure for what was accepted, and will be read from the archive.
+#[tokio::test]
+async fn sm_10_what_is_in_the_archive_is_not_said_to_be_lost() {
+    let mut house = House::with(Limits {
+        offline_messages: 1,
+        ..Limits::default()
+    })
+    .await;
+    house.item("alice", "romeo@peer.example", "from").await;
+    let write = async |house: &House, n| {
+        let passed = house.receives(&message(n), crate::Taken::Nobody).await;
+        house.undeliverable(&passed).await;
+    };
+    for n in 0..3 {
+        write(&house, n).await;
+        house.sent("");
+    }
+    assert_eq!(waiting(&house).await, 1);
+    house.settings(|s| s.off = vec!["offline".into()]);
+    write(&house, 4).await;
+    house.sent("");
+    // What is in no archive is another matter.
+    house.settings(|s| s.off = vec!["offline".into(), "archive".into()]);
+    write(&house, 5).await;
+    house.sent_error("alice@one.example", "service-unavailable");
+}
+
+/// A phone that lost its network holds nothing up: who is there gets what waits, and the phone gets it too when it is back.
+#[tokio::test]
+async fn ext_22_what_waits_is_for_who_is_there_not_for_who_is_away() {
+    let house = House::new().await;
+    let phone = house.online("alice@one.example/phone").await;
+    house.away(&phone);
+    house.undeliverable(&message(1)).await;
+    assert_eq!(
+        house.all(&phone),
+        [delayed(1, START)],
+        "nobody else is there"
+    );
+    let desk = house.bind("alice@one.example/desk");
+    house.presence(&desk, "<presence/>").await;
+    assert_eq!(house.all(&desk).last(), Some(&delayed(1, START)));
+    // A message that finds nobody (the desk's queue was full) goes to the desk, too.
+    house.undeliverable(&message(2)).await;
+    assert_eq!(house.all(&desk).last(), Some(&delayed(2, START)));
+    assert!(house.written(&desk).await);
+    // The phone's mark comes back late, and takes nothing from the desk.
+    assert!(house.written(&phone).await);
+    assert_eq!(waiting(&house).await, 1, "the desk has not acknowledged it");
+    assert!(house.written(&desk).await);
+    assert_eq!(waiting(&house).await, 0);
+}
+
+/// Whatever comes: what is refused or dropped is not kept, what is kept is what came, and nobody but the addressee hears of it.
+#[tokio::test]
+async fn dos_10_what_nobody_meant_well_is_kept_as_it_came_or_not_at_all() {
+    let house = House::new().await;
+    let bob = house.online("bob@one.example/desk").await;
+    let with = |type_: &str, to: &str, inside: &str| {
+        format!(
+            "<message from='romeo@peer.example/x' to='{to}' type='{type_}' id='m'>{inside}</message>"
+        )
+    };
+    let body = "<body>x</body>";
+    let alice = "alice@one.example";
+    for (type_, to, inside) in [
+        ("error", alice, body),
+        ("groupchat", alice, body),
+        ("headline", alice, body),
+        ("chat", "nobody@one.example", body),
+        (
+            "chat",
+            alice,
+            "<active xmlns='http://jabber.org/protocol/chatstates'/>",
+        ),
+        (
+            "chat",
+            alice,
+            "<body>x</body><no-store xmlns='urn:xmpp:hints'/><store xmlns='urn:xmpp:hints'/>",
+        ),
+    ] {
+        house.undeliverable(&with(type_, to, inside)).await;
+        assert_eq!(waiting(&house).await, 0, "{type_} {to} {inside}");
+        house.sent("");
+    }
+    // Long, and with a delay that somebody else says in somebody else's name: kept whole.
+    let long = "y".repeat(200_000);
+    let delay = "<delay xmlns='urn:xmpp:delay' from='two.example' stamp='1999-01-01T00:00:00Z'/>";
+    let sent = with("chat", alice, &format!("<body>{long}</body>{delay}"));
+    house.undeliverable(&sent).await;
+    assert_eq!(waiting(&house).await, 1);
+    let phone = house.bind("alice@one.example/phone");
+    house.presence(&phone, "<presence/>").await;
+    let got = house.all(&phone).pop().expect("what was kept");
+    assert!(got.contains(&long) && got.contains(delay), "as it came");
+    assert!(got.ends_with("from='one.example' stamp='2026-01-01T00:00:00Z'/></message>"));
+    assert!(house.all(&bob).is_empty(), "nobody else");
+}
