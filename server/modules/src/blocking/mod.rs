@@ -1,8 +1,8 @@
 //! Blocking Command, XEP-0191 version 1.3, with the reports of XEP-0377 version 0.4.1.
 //!
 //! Whom an account has blocked reaches none of its sessions, hears nothing of it, and cannot tell it from one that is not
-//! there: messages and questions are answered `<service-unavailable/>`, presence with silence, and so is what a room passes on,
-//! which would throw the account out for an error. What the account sends to
+//! there: questions are answered `<service-unavailable/>`, presence with silence, messages as where nobody is (an error to those in
+//! the roster, silence to others), and with silence what a room passes on, which would throw the account out for an error. What the account sends to
 //! them goes no further than here. Blocking is polite: subscriptions stay as they are. The list is read with the roster, so
 //! that asking it costs a look into memory. Refuses: to stand between an account and itself.
 //!
@@ -16,10 +16,11 @@ use store::ReportRow;
 use xmpp::element::Element;
 use xmpp::jid::{BareJid, Jid};
 use xmpp::ns;
-use xmpp::stanza::{Condition, Stanza, StanzaError};
+use xmpp::stanza::{Condition, Stanza, StanzaError, StanzaType};
 
 pub(crate) use self::list::BlockList;
-use crate::context::{Context, Hosted, Refusal, store_failed};
+use crate::context::{Context, Hosted, Refusal, Standing, store_failed};
+use crate::hooks;
 use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Spec};
 use crate::memory::Modules;
 use crate::module::{Answer, Ask, Module};
@@ -133,10 +134,24 @@ impl Module for Blocking {
             blocked?;
             return Err(own_block().into());
         }
-        passage.silent = passage.is_from_occupant(cx.modules);
+        passage.silent = passage.is_from_occupant(cx.modules) || is_like_nobody(cx, passage).await;
         blocked?;
         Err(Condition::ServiceUnavailable.into())
     }
+}
+
+/// Whether the message is one that an account which does not exist would be silent about, from somebody who cannot know that this
+/// one does: an error would tell (ROUTE-10).
+async fn is_like_nobody(cx: &Context<'_>, passage: &Passage) -> bool {
+    let to_all = passage.message.type_() == StanzaType::Groupchat;
+    if to_all && passage.message.to().is_some_and(Jid::is_bare) {
+        return false;
+    }
+    let Some(peer) = passage.peer() else {
+        return true;
+    };
+    let standing = hooks::standing(cx, &passage.account, peer).await;
+    standing.is_ok_and(|standing| standing == Standing::Stranger)
 }
 
 async fn get(cx: &Context<'_>, ask: &Ask<'_>, session: &Jid) -> Result<Answer, Refusal> {
