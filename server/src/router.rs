@@ -784,12 +784,13 @@ impl Router {
         result
     }
 
-    /// Nobody looks: presence and chat states wait until something comes that cannot, of each sender the last (EXT-13).
+    /// Nobody looks: presence and chat states wait until something comes that cannot, of each sender the last (EXT-13). That the
+    /// session itself is not in a room any more does not wait.
     fn push_unseen(session: &Session, stanza: &Stanza) -> Result<(), PushError> {
         let bytes = stanza.bytes().clone();
         let from = stanza.from().map(Jid::as_str).unwrap_or_default();
         match stanza.kind() {
-            Kind::Presence if modules::hooks::is_plain_presence(stanza) => {
+            Kind::Presence if modules::hooks::may_wait(stanza) => {
                 session.outbox.push_late(&format!("p {from}"), bytes)
             }
             Kind::Message if modules::hooks::is_of_the_moment(stanza) => {

@@ -625,6 +625,22 @@ pub fn is_plain_presence(presence: &Stanza) -> bool {
     crate::context::is_plain_presence(presence.type_())
 }
 
+/// Whether presence may wait until somebody looks at the client (XEP-0352 5): any that the next one makes worthless, but for the
+/// word of a room that the session is not in it any more (XEP-0045 7.14, 8.2).
+pub fn may_wait(presence: &Stanza) -> bool {
+    const ROOM: &str = "http://jabber.org/protocol/muc#user";
+    let gone = || {
+        let tree = presence.payload().ok()?;
+        let mut said = tree.find("x", ROOM)?.children();
+        said.find(|c| c.is("status", ROOM) && c.get_attr("code") == Some("110"))
+            .map(drop)
+    };
+    is_plain_presence(presence)
+        && !(presence.type_() == StanzaType::Unavailable
+            && presence.has_child("x", ROOM)
+            && gone().is_some())
+}
+
 /// Whether a message is of chat states alone (XEP-0085), worthless a moment later.
 pub fn is_of_the_moment(message: &Stanza) -> bool {
     crate::offline::is_of_the_moment(message)

@@ -190,7 +190,7 @@ impl Router {
     /// A stanza that was queued for a session which ended before it was written, or before it was acknowledged; `at` is when
     /// it came, if that is long ago. Messages go on as to a resource that is not there, requests are answered (SM-10).
     pub(super) fn redeliver(&self, stanza: Stanza, at: Option<Timestamp>) -> Option<Later> {
-        if stanza.kind() == Kind::Iq && at.is_some() {
+        if stanza.kind() == Kind::Iq {
             self.bounce(&stanza, Condition::ServiceUnavailable);
             return None;
         }
@@ -202,13 +202,14 @@ impl Router {
             return None;
         }
         let domain = self.tenancy.get(to.domain())?;
+        let came = at.unwrap_or_else(now);
+        let to_all = stanza.type_() == StanzaType::Normal && to.is_bare();
         let taken = self.sessions.with(to.bare_str(), |sessions| {
-            let Some(other) = most_available(sessions) else {
-                return false;
-            };
-            // A normal message to the bare address went to every other session already.
-            (stanza.type_() == StanzaType::Normal && to.is_bare())
-                || self.push(other, &stamped(&stanza, at)).is_ok()
+            // A normal message to the bare address went to every other session that was there already.
+            let had = |s: &Arc<Session>| s.proved < came && s.priority().is_some_and(|p| p >= 0);
+            (to_all && sessions.iter().any(had))
+                || most_available(sessions)
+                    .is_some_and(|other| self.push(other, &stamped(&stanza, at)).is_ok())
         });
         if taken {
             return None;
@@ -217,8 +218,7 @@ impl Router {
         self.metrics.routed(Route::Offline);
         Some(Later::Done(Box::pin(async move {
             // Kept with the time it came.
-            let at = at.unwrap_or_else(now);
-            let cx = router.modules.context(&domain.hosted, &*router, at);
+            let cx = router.modules.context(&domain.hosted, &*router, came);
             hooks::message_undeliverable(&cx, &stanza).await;
         })))
     }

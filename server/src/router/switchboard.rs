@@ -72,7 +72,7 @@ impl Switchboard for Router {
     fn admit_recipient(&self, account: &BareJid, to: &BareJid) -> Result<(), Refusal> {
         match self.account_may_write_to(account.as_str(), to.as_str()) {
             true => Ok(()),
-            false => Err(too_many_recipients().into()),
+            false => Err(self.too_many_recipients().into()),
         }
     }
 

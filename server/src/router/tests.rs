@@ -2,6 +2,7 @@
 
 mod components;
 mod sessions;
+mod leaving;
 
 use std::task::{Context, Waker};
 
