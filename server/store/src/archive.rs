@@ -173,6 +173,31 @@ impl DomainStore {
         Ok(rows.into_iter().map(archived).collect())
     }
 
+    /// How many messages a query would give, whatever its page, and no more than its limit.
+    ///
+    /// # Errors
+    /// See [`crate::StoreError`].
+    pub async fn archive_count(&self, account: AccountId, query: &ArchiveQuery<'_>) -> Result<u64> {
+        self.archive_settled(Some(account)).await?;
+        const ALL: &str = "SELECT COUNT(*) FROM (SELECT 1 AS one FROM archive r JOIN accounts a ON a.id = r.account \
+             WHERE a.domain = $1 AND r.account = $2 AND r.at > $3 AND r.at < $4 LIMIT $5) AS counted";
+        const WITH: &str = "SELECT COUNT(*) FROM (SELECT 1 AS one FROM archive r JOIN accounts a ON a.id = r.account \
+             WHERE a.domain = $1 AND r.account = $2 AND r.at > $3 AND r.at < $4 AND r.peer = $6 \
+             AND ($7 = '' OR r.resource = $7) LIMIT $5) AS counted";
+        let limit = i64::from(query.limit);
+        let (count,): (i64,) = match query.with {
+            None => rd!(self.store, p => {
+                sqlx::query_as(ALL).bind(self.id.0).bind(account.0).bind(query.after).bind(query.before)
+                    .bind(limit).fetch_one(p).await
+            })?,
+            Some((peer, resource)) => rd!(self.store, p => {
+                sqlx::query_as(WITH).bind(self.id.0).bind(account.0).bind(query.after).bind(query.before)
+                    .bind(limit).bind(peer).bind(resource.unwrap_or_default()).fetch_one(p).await
+            })?,
+        };
+        Ok(count.unsigned_abs())
+    }
+
     /// One message; `None`: there is none of this name.
     ///
     /// # Errors

@@ -98,6 +98,24 @@ impl DomainStore {
         Ok(rows.into_iter().map(message).collect())
     }
 
+    /// How many messages a query would give, whatever its page, and no more than its limit.
+    ///
+    /// # Errors
+    /// See [`crate::StoreError`].
+    pub async fn room_archive_count(&self, room: RoomId, query: &ArchiveQuery<'_>) -> Result<u64> {
+        let (sender, nick) = query.with.unwrap_or_default();
+        let (count,): (i64,) = rd!(self.store, p => {
+            sqlx::query_as(
+                "SELECT COUNT(*) FROM (SELECT 1 AS one FROM room_archive m JOIN rooms r ON r.id = m.room \
+                 WHERE r.domain = $1 AND m.room = $2 AND m.at > $3 AND m.at < $4 \
+                 AND ($6 = '' OR m.sender = $6) AND ($7 = '' OR m.nick = $7) LIMIT $5) AS counted",
+            )
+            .bind(self.id.0).bind(room.0).bind(query.after).bind(query.before)
+            .bind(i64::from(query.limit)).bind(sender).bind(nick.unwrap_or_default()).fetch_one(p).await
+        })?;
+        Ok(count.unsigned_abs())
+    }
+
     /// One message; `None`: there is none of this name.
     ///
     /// # Errors

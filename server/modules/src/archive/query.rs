@@ -25,7 +25,19 @@ const READ: u32 = 50;
 /// Ids that may be asked for at once.
 const IDS: usize = 100;
 /// Names of the fields of a query.
-const FIELDS: [&str; 6] = ["with", "start", "end", "before-id", "after-id", "ids"];
+const FIELDS: [&str; 7] = [
+    "with",
+    "start",
+    "end",
+    "before-id",
+    "after-id",
+    "ids",
+    GROUPCHAT,
+];
+/// Whether what rooms say is meant too (4.1.5). It is in their archives alone, so there is nothing to leave out.
+const GROUPCHAT: &str = "include-groupchat";
+/// Messages that are counted; of more it is said that there are so many (XEP-0059 2.6).
+const COUNTED: u32 = 100_000;
 
 /// Whose archive is looked into.
 #[derive(Debug)]
@@ -79,6 +91,13 @@ impl Whose<'_> {
                 let found = cx.store().room_archive_page(*row, query).await?;
                 Ok(found.into_iter().map(|m| self.shown(m)).collect())
             }
+        }
+    }
+
+    async fn count(&self, cx: &Context<'_>, query: &ArchiveQuery<'_>) -> Result<u64, StoreError> {
+        match self {
+            Self::Account { row, .. } => cx.store().archive_count(*row, query).await,
+            Self::Room { row, .. } => cx.store().room_archive_count(*row, query).await,
         }
     }
 
@@ -146,9 +165,12 @@ struct Query {
 }
 
 /// What was found.
+#[derive(Default)]
 struct Page {
     messages: Vec<Archived>,
     complete: bool,
+    /// How many there are, where nothing else was asked (XEP-0059 2.7).
+    count: Option<u64>,
 }
 
 /// The fields that a query may have.
@@ -163,6 +185,7 @@ pub(crate) fn form() -> Element {
         form.field(match *name {
             "with" => Field::new(name, "jid-single"),
             "ids" => Field::new(name, "list-multi").validate(open.clone()),
+            GROUPCHAT => Field::new(name, "boolean"),
             _ => Field::new(name, "text-single"),
         })
     });
@@ -229,6 +252,9 @@ impl Found {
             set.push(Element::new("first", rsm::NS).text(first.to_string()));
             set.push(Element::new("last", rsm::NS).text(last.to_string()));
         }
+        if let Some(count) = self.page.count {
+            set.push(Element::new("count", rsm::NS).text(count.to_string()));
+        }
         let complete = self.page.complete.then_some("true");
         Element::new("fin", MAM)
             .attr_opt("complete", complete)
@@ -263,6 +289,7 @@ pub(crate) async fn look(
             .await
             .map_err(failed)?
             .ok_or(Condition::ItemNotFound)?,
+        None if query.max == 0 => counted(cx, whose, &query).await.map_err(failed)?,
         None => find(cx, whose, &query).await.map_err(failed)?,
     };
     Ok(Found { query, page })
@@ -331,10 +358,15 @@ async fn by_id(
         }
     }
     messages.sort_by_key(|message: &Archived| message.id);
-    Ok(Some(Page { messages, complete }))
+    Ok(Some(Page {
+        messages,
+        complete,
+        count: None,
+    }))
 }
 
-async fn find(cx: &Context<'_>, whose: &Whose<'_>, query: &Query) -> Result<Page, StoreError> {
+/// Whose messages, after which moment and before which; `None`: nobody's whom the asker may look for.
+fn bounds<'q>(cx: &Context<'_>, whose: &Whose<'_>, query: &'q Query) -> Option<ArchiveQuery<'q>> {
     // Nothing is shown beyond what is not committed yet; in a room one thing is done after the other.
     let under_way = match whose {
         Whose::Account { row, .. } => cx.modules.archive.first_under_way(*row),
@@ -347,7 +379,7 @@ async fn find(cx: &Context<'_>, whose: &Whose<'_>, query: &Query) -> Result<Page
         0 => end.0.saturating_add(1_000),
         _ => end.0.saturating_add(1),
     });
-    let mut after = query
+    let after = query
         .after
         .iter()
         .map(|id| id.at)
@@ -355,11 +387,39 @@ async fn find(cx: &Context<'_>, whose: &Whose<'_>, query: &Query) -> Result<Page
         .max()
         .unwrap_or(i64::MIN);
     let before = query.before.iter().map(|id| id.at).chain(end);
-    let mut before = before.chain([under_way]).min().unwrap_or(i64::MAX);
-    let Some(with) = whose.with(query) else {
+    let before = before.chain([under_way]).min().unwrap_or(i64::MAX);
+    Some(ArchiveQuery {
+        with: whose.with(query)?,
+        after,
+        before,
+        last: query.last,
+        limit: COUNTED,
+    })
+}
+
+async fn counted(cx: &Context<'_>, whose: &Whose<'_>, query: &Query) -> Result<Page, StoreError> {
+    let count = match bounds(cx, whose, query) {
+        Some(asked) => whose.count(cx, &asked).await?,
+        None => 0,
+    };
+    Ok(Page {
+        messages: Vec::new(),
+        complete: count == 0,
+        count: Some(count),
+    })
+}
+
+async fn find(cx: &Context<'_>, whose: &Whose<'_>, query: &Query) -> Result<Page, StoreError> {
+    let Some(ArchiveQuery {
+        with,
+        mut after,
+        mut before,
+        ..
+    }) = bounds(cx, whose, query)
+    else {
         return Ok(Page {
-            messages: Vec::new(),
             complete: true,
+            ..Page::default()
         });
     };
     let (mut messages, mut bytes) = (Vec::<Archived>::new(), 0);
@@ -398,7 +458,11 @@ async fn find(cx: &Context<'_>, whose: &Whose<'_>, query: &Query) -> Result<Page
     if query.last {
         messages.reverse();
     }
-    Ok(Page { messages, complete })
+    Ok(Page {
+        messages,
+        complete,
+        count: None,
+    })
 }
 
 /// A message as a result.
@@ -477,6 +541,9 @@ fn fields(form: &Submitted, asked: &mut Query) -> Result<(), Refusal> {
             |value| Timestamp::parse_xep0082(value).ok_or(bad("times are written as in XEP-0082"));
         text(name)?.map(read).transpose()
     };
+    if text(GROUPCHAT)?.is_some_and(|v| !matches!(v, "true" | "false" | "1" | "0")) {
+        return Err(bad("whether rooms are meant is true or false"));
+    }
     let with = text("with")?.map(Jid::parse).transpose();
     asked.with = with.map_err(|_| Refusal::from(Condition::JidMalformed))?;
     asked.start = time("start")?;

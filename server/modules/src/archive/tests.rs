@@ -333,10 +333,6 @@ async fn ext_18_what_cannot_be_asked() {
         (rsm("<max>-1</max>"), "bad-request"),
         (rsm("<index>3</index>"), "feature-not-implemented"),
         (form(&[("full-text", "x")]), "feature-not-implemented"),
-        (
-            form(&[("include-groupchat", "true")]),
-            "feature-not-implemented",
-        ),
         (form(&[("with", "@")]), "jid-malformed"),
         (form(&[("start", "yesterday")]), "bad-request"),
         (
@@ -799,4 +795,56 @@ async fn a_store_that_fails_is_told_to_whoever_sent_it() {
         )
         .await;
     house.got_error(&alice, "resource-constraint");
+}
+
+/// XEP-0059 2.7: who wants nothing is told how much there is.
+#[tokio::test]
+async fn ext_19_who_asks_for_no_messages_is_told_how_many_there_are() {
+    let house = House::new().await;
+    let alice = full(&house).await;
+    let none = rsm("<max>0</max>");
+    let with = |who: &str| format!("{}{none}", form(&[("with", who)]));
+    for (query, count) in [
+        (none.clone(), 10),
+        (with("romeo@peer.example"), 5),
+        (with("romeo@peer.example/a"), 5),
+        (with("romeo@peer.example/b"), 0),
+        (
+            format!("{}{none}", form(&[("start", "2026-01-01T00:00:07Z")])),
+            3,
+        ),
+    ] {
+        let (found, fin) = ask(&house, &alice, &query).await;
+        assert_eq!(found, [""; 0]);
+        assert!(
+            fin.contains(&format!("<count>{count}</count>")),
+            "{query}: {fin}"
+        );
+        assert_eq!(
+            fin.contains("complete='true'"),
+            count == 0,
+            "{query}: {fin}"
+        );
+    }
+}
+
+/// XEP-0313 4.1.5: what rooms say is in their archives, whatever is asked of an account's.
+#[tokio::test]
+async fn ext_19_whether_rooms_are_meant_too_may_be_said() {
+    let house = House::new().await;
+    let alice = full(&house).await;
+    for value in ["true", "false", "0", "1"] {
+        let (found, _) = ask(&house, &alice, &form(&[("include-groupchat", value)])).await;
+        assert_eq!(found.len(), 10, "{value}");
+    }
+    let (_, error) = ask(&house, &alice, &form(&[("include-groupchat", "perhaps")])).await;
+    assert!(error.contains("<bad-request "), "{error}");
+    house
+        .iq(&alice, "get", None, "<query xmlns='urn:xmpp:mam:2'/>")
+        .await;
+    let form = house.take(&alice);
+    assert!(
+        form.contains("var='include-groupchat' type='boolean'"),
+        "{form}"
+    );
 }

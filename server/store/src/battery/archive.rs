@@ -56,6 +56,13 @@ battery! {
             assert!(romeo.iter().all(|at| (at - 1_000) % 3 == 0) && !romeo.is_empty());
             assert!(times(&d, *account, ArchiveQuery { with: Some(("romeo@example.net", Some("r"))), limit: 500, ..Default::default() }).await == romeo);
             assert!(times(&d, *account, ArchiveQuery { with: Some(("romeo@example.net", Some("s"))), ..Default::default() }).await.is_empty());
+            let count = async |query: ArchiveQuery<'_>| d.archive_count(*account, &query).await.expect("read");
+            let many = ArchiveQuery { limit: 1_000, ..Default::default() };
+            assert_eq!(count(many).await, 100);
+            assert_eq!(count(ArchiveQuery { limit: 7, ..many }).await, 7, "and no more than is asked for");
+            assert_eq!(count(ArchiveQuery { after: all[3], before: all[90], ..many }).await, 86);
+            assert_eq!(count(ArchiveQuery { with: Some(("romeo@example.net", Some("r"))), ..many }).await, romeo.len() as u64);
+            assert_eq!(count(ArchiveQuery { with: Some(("romeo@example.net", Some("s"))), ..many }).await, 0);
             let window = ArchiveQuery { after: all[3], before: all[90], limit: 4, ..Default::default() };
             assert_eq!(times(&d, *account, window).await, all[4..8]);
             assert_eq!(times(&d, *account, ArchiveQuery { last: true, ..window }).await, all[86..90]);

@@ -53,6 +53,9 @@ battery! {
         assert_eq!(times(ArchiveQuery { after: 2, before: 6, ..all }).await, [3, 4, 5]);
         assert_eq!(times(ArchiveQuery { with: Some(("a@x.example", None)), ..all }).await, [3, 6, 9]);
         assert_eq!(times(ArchiveQuery { with: Some(("", Some("A"))), ..all }).await, [3, 6, 9]);
+        let count = async |query: ArchiveQuery<'_>| d.room_archive_count(room_id, &query).await.expect("read");
+        assert_eq!(count(all).await, 9);
+        assert_eq!(count(ArchiveQuery { with: Some(("a@x.example", None)), after: 3, ..all }).await, 2);
         let id = ArchiveId { at: 3, salt: -3 };
         assert_eq!(d.room_archive_get(room_id, id).await.expect("read"), Some(said(3, "a@x.example", "A")));
         assert_eq!(d.room_archive_get(room_id, ArchiveId { salt: 3, ..id }).await.expect("read"), None, "guessed");
