@@ -34,6 +34,7 @@ use self::nodes::NAME_BYTES;
 pub(crate) use self::notify::{interested, tell_one};
 use crate::context::{Context, Refusal, Standing};
 use crate::form::{Field, Form};
+use crate::hooks::is_on;
 use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Spec};
 use crate::module::{Answer, Ask, Module};
 use crate::switchboard::SessionView;
@@ -441,6 +442,11 @@ async fn by_other(cx: &Context<'_>, ask: &Ask<'_>, pubsub: &Element) -> Result<A
         }
         _ => Err(unsupported(feature(request.name()))),
     }
+}
+
+/// Whether the domain has it.
+pub(crate) fn on(cx: &Context<'_>) -> bool {
+    is_on(cx.hosted, &INFO)
 }
 
 /// Whether somebody may read a node.

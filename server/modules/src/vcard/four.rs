@@ -1,9 +1,10 @@
-//! A vCard of the old form (XEP-0054) as one of the fourth version (RFC 6350, RFC 6351; XEP-0292).
+//! A vCard of the old form (XEP-0054) as one of the fourth version (RFC 6350, RFC 6351; XEP-0292), and the other way round.
 //!
-//! Why only this way: what is published in the new form says more than the old one could. Refuses: pictures, which have
-//! nodes of their own, and whatever the new form has no word for.
+//! What one form has no word for stays in the other. Refuses: pictures, which have nodes of their own.
 
 use xmpp::element::Element;
+
+use super::VCARD;
 
 const VCARD4: &str = "urn:ietf:params:xml:ns:vcard-4.0";
 /// Kinds of addresses and numbers that both forms know: old and new name.
@@ -18,16 +19,73 @@ const TYPES: [(&str, &str); 9] = [
     ("MSG", "text"),
     ("INTERNET", "internet"),
 ];
+/// Properties of one value: old and new name, and what kind of value it is.
+const SIMPLE: [(&str, &str, &str); 10] = [
+    ("FN", "fn", "text"),
+    ("NICKNAME", "nickname", "text"),
+    ("TITLE", "title", "text"),
+    ("ROLE", "role", "text"),
+    ("DESC", "note", "text"),
+    ("NOTE", "note", "text"),
+    ("TZ", "tz", "text"),
+    ("BDAY", "bday", "date"),
+    ("URL", "url", "uri"),
+    ("UID", "uid", "text"),
+];
+/// Properties whose parts have names of their own.
+const PARTS: [(&str, &str, &[(&str, &str)]); 2] = [
+    (
+        "N",
+        "n",
+        &[
+            ("FAMILY", "surname"),
+            ("GIVEN", "given"),
+            ("MIDDLE", "additional"),
+            ("PREFIX", "prefix"),
+            ("SUFFIX", "suffix"),
+        ],
+    ),
+    (
+        "ADR",
+        "adr",
+        &[
+            ("POBOX", "pobox"),
+            ("EXTADD", "ext"),
+            ("STREET", "street"),
+            ("LOCALITY", "locality"),
+            ("REGION", "region"),
+            ("PCODE", "code"),
+            ("CTRY", "country"),
+        ],
+    ),
+];
+/// Properties with kinds and one value: old and new name, and what the old form calls the value.
+const TYPED: [(&str, &str, &str); 2] = [("TEL", "tel", "NUMBER"), ("EMAIL", "email", "USERID")];
+/// Others that both forms know, by their old names.
+const OTHERS: [&str; 3] = ["JABBERID", "ORG", "GEO"];
+
+/// Whether the new form has a word for a property of the old one.
+pub(super) fn knows(old: &str) -> bool {
+    SIMPLE.iter().any(|(name, ..)| *name == old)
+        || PARTS.iter().any(|(name, ..)| *name == old)
+        || TYPED.iter().any(|(name, ..)| *name == old)
+        || OTHERS.contains(&old)
+}
+
+/// Whether this is a vCard of the new form.
+pub(super) fn is(element: &Element) -> bool {
+    element.is("vcard", VCARD4)
+}
 
 /// The same in the new form.
 pub(super) fn of(old: &Element) -> Element {
-    let mut new = Element::new("vcard", VCARD4);
-    for property in old.children() {
-        if let Some(converted) = property_of(property) {
-            new.push(converted);
-        }
-    }
-    new
+    Element::new("vcard", VCARD4).children_from(old.children().filter_map(property_of))
+}
+
+/// What a vCard of the new form says that the old one has words for.
+pub(super) fn back(new: &Element) -> Vec<Element> {
+    let properties = new.children().filter(|property| property.ns() == VCARD4);
+    properties.filter_map(property_back).collect()
 }
 
 fn property_of(old: &Element) -> Option<Element> {
@@ -37,43 +95,18 @@ fn property_of(old: &Element) -> Option<Element> {
         let inside = Element::new(kind, VCARD4).text(value);
         (!value.is_empty()).then(|| Element::new(name, VCARD4).child(inside))
     };
-    match old.name() {
-        "FN" => own("fn", "text", value),
-        "NICKNAME" => own("nickname", "text", value),
-        "TITLE" => own("title", "text", value),
-        "ROLE" => own("role", "text", value),
-        "DESC" | "NOTE" => own("note", "text", value),
-        "TZ" => own("tz", "text", value),
-        "BDAY" => own("bday", "date", value),
-        "URL" => own("url", "uri", value),
-        "UID" => own("uid", "text", value),
+    let name = old.name();
+    if let Some((_, new, kind)) = SIMPLE.iter().find(|(known, ..)| *known == name) {
+        return own(new, kind, value);
+    }
+    if let Some((_, new, names)) = PARTS.iter().find(|(known, ..)| *known == name) {
+        return Some(parts(old, new, names));
+    }
+    if let Some((_, new, value)) = TYPED.iter().find(|(known, ..)| *known == name) {
+        return typed(old, new, value);
+    }
+    match name {
         "JABBERID" => own("impp", "uri", &format!("xmpp:{value}")),
-        "N" => Some(parts(
-            old,
-            "n",
-            &[
-                ("FAMILY", "surname"),
-                ("GIVEN", "given"),
-                ("MIDDLE", "additional"),
-                ("PREFIX", "prefix"),
-                ("SUFFIX", "suffix"),
-            ],
-        )),
-        "ADR" => Some(parts(
-            old,
-            "adr",
-            &[
-                ("POBOX", "pobox"),
-                ("EXTADD", "ext"),
-                ("STREET", "street"),
-                ("LOCALITY", "locality"),
-                ("REGION", "region"),
-                ("PCODE", "code"),
-                ("CTRY", "country"),
-            ],
-        )),
-        "TEL" => typed(old, "tel", "NUMBER"),
-        "EMAIL" => typed(old, "email", "USERID"),
         "ORG" => {
             let units = old
                 .children()
@@ -91,6 +124,83 @@ fn property_of(old: &Element) -> Option<Element> {
         }
         _ => None,
     }
+}
+
+fn property_back(new: &Element) -> Option<Element> {
+    let mut values = new.children().filter(|c| c.name() != "parameters");
+    let value = values.next().map(Element::text_content).unwrap_or_default();
+    let value = value.trim();
+    let leaf = |name: &str, text: &str| Element::new(name, VCARD).text(text);
+    let own = |name: &str, text: &str| (!text.is_empty()).then(|| leaf(name, text));
+    let name = new.name();
+    if let Some((old, ..)) = SIMPLE.iter().find(|(_, known, _)| *known == name) {
+        return own(old, value);
+    }
+    if let Some((old, _, names)) = PARTS.iter().find(|(_, known, _)| *known == name) {
+        let of = |(old, new_name): &(&str, &str)| -> Vec<Element> {
+            let parts = new.children().filter(|c| c.name() == *new_name);
+            parts
+                .map(|part| leaf(old, part.text_content().trim()))
+                .collect()
+        };
+        let parts = names.iter().flat_map(of);
+        return Some(
+            Element::new(*old, VCARD)
+                .children_from(kinds(new))
+                .children_from(parts),
+        );
+    }
+    if let Some((old, _, inside)) = TYPED.iter().find(|(_, known, _)| *known == name) {
+        let value = value
+            .strip_prefix("tel:")
+            .or(value.strip_prefix("mailto:"))
+            .unwrap_or(value);
+        let inside = own(inside, value)?;
+        return Some(
+            Element::new(*old, VCARD)
+                .children_from(kinds(new))
+                .child(inside),
+        );
+    }
+    match name {
+        "impp" => own("JABBERID", value.strip_prefix("xmpp:")?),
+        "org" => {
+            let units = new.children().filter(|c| c.name() == "text");
+            let units = units.enumerate().map(|(at, unit)| {
+                let name = if at == 0 { "ORGNAME" } else { "ORGUNIT" };
+                leaf(name, unit.text_content().trim())
+            });
+            Some(Element::new("ORG", VCARD).children_from(units))
+        }
+        "geo" => {
+            let (lat, lon) = value.strip_prefix("geo:")?.split_once(',')?;
+            let lon = lon.split([';', ',']).next()?;
+            Some(
+                Element::new("GEO", VCARD)
+                    .child(leaf("LAT", lat))
+                    .child(leaf("LON", lon)),
+            )
+        }
+        _ => None,
+    }
+}
+
+/// What is said about a property, in the old form.
+fn kinds(new: &Element) -> Vec<Element> {
+    let Some(parameters) = new.find("parameters", VCARD4) else {
+        return Vec::new();
+    };
+    let types = parameters.children().filter(|c| c.name() == "type");
+    let types: Vec<String> = types
+        .flat_map(Element::children)
+        .map(|text| text.text_content().trim().to_ascii_lowercase())
+        .collect();
+    let known = TYPES
+        .iter()
+        .filter(|(_, new)| types.iter().any(|t| t == new));
+    let first = parameters.find("pref", VCARD4).map(|_| "PREF");
+    let names = known.map(|(old, _)| *old).chain(first);
+    names.map(|name| Element::new(name, VCARD)).collect()
 }
 
 /// A property whose parts have names of their own.
