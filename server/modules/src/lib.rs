@@ -57,6 +57,8 @@ mod version;
 #[cfg(test)]
 mod quotas;
 #[cfg(test)]
+mod switches;
+#[cfg(test)]
 mod testing;
 
 pub use carbons::{carbons_set, is_carbon};

@@ -71,6 +71,7 @@ mod battery;
 
 use std::fmt;
 use std::str::FromStr as _;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -161,12 +162,16 @@ ids! {
 
 /// Runs a query on whichever engine is open, for reading.
 macro_rules! rd {
-    ($store:expr, $pool:ident => $body:expr) => {
+    ($store:expr, $pool:ident => $body:expr) => {{
+        $store
+            .0
+            .reads
+            .fetch_add(1, ::std::sync::atomic::Ordering::Relaxed);
         match &$store.0.db {
             $crate::Db::Pg($pool) => $body,
             $crate::Db::Lite { read: $pool, .. } => $body,
         }
-    };
+    }};
 }
 /// Runs a query on whichever engine is open, for writing: SQLite has one writer.
 macro_rules! wr {
@@ -222,11 +227,20 @@ struct Inner {
     /// Counts this process's announced writes, to wake readers of the feed.
     written: watch::Sender<u64>,
     left: left::Left,
+    /// Questions that were put to the database.
+    reads: AtomicU64,
 }
 
 /// The open database. Cheap to clone.
 #[derive(Clone)]
 pub struct Store(Arc<Inner>, Option<Arc<audit::Entry>>, Option<u64>);
+
+impl Store {
+    /// Questions that this process has put to the database since it was opened; what is written is not counted.
+    pub fn reads(&self) -> u64 {
+        self.0.reads.load(Ordering::Relaxed)
+    }
+}
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -314,6 +328,7 @@ impl Store {
             sealer,
             written: watch::Sender::new(0),
             left: left::Left::default(),
+            reads: AtomicU64::new(0),
         };
         let store = Self(Arc::new(inner), None, None);
         store.migrate().await?;

@@ -194,3 +194,45 @@ fn notified(stanzas: &[String]) -> Vec<String> {
         })
         .collect()
 }
+
+/// XEP-0490: what one device has displayed the others learn at once, each chat by itself, and nobody else at all.
+#[tokio::test]
+async fn what_was_displayed_is_known_to_all_devices_and_to_nobody_else() {
+    let house = House::new().await;
+    let phone = house.online("alice@one.example/phone").await;
+    house.item("alice", "romeo@peer.example", "both").await;
+    let displayed = |chat: &str, id: &str| {
+        format!(
+            "<pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='urn:xmpp:mds:displayed:0'><item id='{chat}'>\
+             <displayed xmlns='urn:xmpp:mds:displayed:0'><stanza-id xmlns='urn:xmpp:sid:0' by='alice@one.example' id='{id}'/></displayed></item></publish>\
+             <publish-options><x xmlns='jabber:x:data' type='submit'>\
+             <field var='FORM_TYPE' type='hidden'><value>http://jabber.org/protocol/pubsub#publish-options</value></field>\
+             <field var='pubsub#persist_items'><value>true</value></field><field var='pubsub#max_items'><value>max</value></field>\
+             <field var='pubsub#send_last_published_item'><value>never</value></field>\
+             <field var='pubsub#access_model'><value>whitelist</value></field></x></publish-options></pubsub>"
+        )
+    };
+    for n in 0..3 {
+        for chat in ["romeo@peer.example", "room@rooms.one.example"] {
+            house
+                .iq(&phone, "set", None, &displayed(chat, &n.to_string()))
+                .await;
+            let answer = house.all(&phone).concat();
+            assert!(answer.contains("type='result'"), "{answer}");
+        }
+    }
+    house.sent("");
+    let get = "<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='urn:xmpp:mds:displayed:0'/></pubsub>";
+    house.iq(&phone, "get", None, get).await;
+    let items = house.take(&phone);
+    assert_eq!(items.matches("<item ").count(), 2, "{items}");
+    assert_eq!(
+        items.matches("id='2'").count(),
+        2,
+        "the last of each: {items}"
+    );
+    house
+        .iq_from("romeo@peer.example/x", "get", "alice@one.example", get)
+        .await;
+    assert!(!house.take_sent().contains("displayed:0'><stanza-id"));
+}
