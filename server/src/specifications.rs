@@ -306,25 +306,42 @@ pub fn all() -> Vec<(&'static Spec, String)> {
     let mut all: Vec<_> = engine.chain(modules).collect();
     all.sort_by_key(|(spec, _)| match spec {
         Spec::Rfc(number, _) => (0, *number),
-        Spec::Xep(number, _) => (1, *number),
+        Spec::Xep(number, _) | Spec::Part(number, ..) => (1, *number),
     });
     all
 }
 
 fn xeps() -> BTreeMap<u16, &'static str> {
-    let all = all().into_iter();
-    all.filter_map(|(spec, _)| match spec {
-        Spec::Xep(number, version) => Some((*number, *version)),
+    all()
+        .into_iter()
+        .filter_map(|(spec, _)| numbered(spec))
+        .collect()
+}
+
+/// Number and version of a XEP.
+fn numbered(spec: &Spec) -> Option<(u16, &'static str)> {
+    match spec {
+        Spec::Xep(number, version) | Spec::Part(number, version, _) => Some((*number, *version)),
         Spec::Rfc(..) => None,
-    })
-    .collect()
+    }
+}
+
+/// What of a XEP there is not; the first that implements it says so.
+fn missing() -> BTreeMap<u16, &'static str> {
+    let mut missing = BTreeMap::new();
+    for (spec, _) in all() {
+        if let Spec::Part(number, _, what) = spec {
+            missing.entry(*number).or_insert(*what);
+        }
+    }
+    missing
 }
 
 fn rfcs() -> Vec<u16> {
     let all = all().into_iter();
     all.filter_map(|(spec, _)| match spec {
         Spec::Rfc(number, _) => Some(*number),
-        Spec::Xep(..) => None,
+        Spec::Xep(..) | Spec::Part(..) => None,
     })
     .collect()
 }
@@ -348,12 +365,20 @@ pub fn doap() -> String {
             "    <implements rdf:resource='https://www.rfc-editor.org/info/rfc{number}'/>"
         );
     }
+    let missing = missing();
     for (number, version) in xeps() {
+        let (status, note) = match missing.get(&number) {
+            Some(what) => (
+                "partial",
+                format!("        <xmpp:note>without {what}</xmpp:note>\n"),
+            ),
+            None => ("complete", String::new()),
+        };
         let _ = write!(
             out,
             "    <implements>\n      <xmpp:SupportedXep>\n        \
              <xmpp:xep rdf:resource='https://xmpp.org/extensions/xep-{number:04}.html'/>\n        \
-             <xmpp:status>complete</xmpp:status>\n        <xmpp:version>{version}</xmpp:version>\n      \
+             <xmpp:status>{status}</xmpp:status>\n        <xmpp:version>{version}</xmpp:version>\n{note}      \
              </xmpp:SupportedXep>\n    </implements>\n"
         );
     }
@@ -421,10 +446,10 @@ mod tests {
     fn a_specification_has_one_version() {
         let mut seen = BTreeMap::new();
         for (spec, by) in all() {
-            if let Spec::Xep(number, version) = spec {
-                let before = seen.insert(*number, *version);
+            if let Some((number, version)) = numbered(spec) {
+                let before = seen.insert(number, version);
                 assert!(
-                    before.is_none_or(|before| before == *version),
+                    before.is_none_or(|before| before == version),
                     "XEP-{number:04}: {before:?}, {by}"
                 );
             }
@@ -440,6 +465,15 @@ mod tests {
         let tree = xmpp::element::Element::parse(body.trim_end(), "").expect("well-formed");
         assert!(tree.is("RDF", rdf));
         assert_eq!(doap.matches("<xmpp:SupportedXep>").count(), xeps().len());
+        // What is there in part is not said to be complete.
+        let partial = doap.matches("<xmpp:status>partial<").count();
+        assert_eq!(partial, missing().len());
+        let client_mode = doap.split("xep-0355").nth(1).expect("named");
+        let entry = client_mode.split("</xmpp:SupportedXep>").next();
+        assert!(
+            entry.is_some_and(|e| e.contains("without client mode")),
+            "{entry:?}"
+        );
     }
 
     #[test]

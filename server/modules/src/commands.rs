@@ -40,7 +40,11 @@ static INFO: ModuleInfo = ModuleInfo {
     about: "lets the domain's admins look after its accounts and invite people from their own apps, and people take out what they have",
     specs: &[
         Spec::Xep(50, "1.3.0"),
-        Spec::Xep(133, "1.3.1"),
+        Spec::Part(
+            133,
+            "1.3.1",
+            "announcements, messages of the day, lists of admins, times of log-ins, restart and shutdown",
+        ),
         Spec::Xep(401, "0.6.0"),
     ],
     switchable: true,

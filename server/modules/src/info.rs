@@ -38,6 +38,8 @@ pub enum Spec {
     Rfc(u16, &'static str),
     /// Number and version.
     Xep(u16, &'static str),
+    /// Number, version, and what of it there is not.
+    Part(u16, &'static str, &'static str),
 }
 
 impl fmt::Display for Spec {
@@ -45,6 +47,7 @@ impl fmt::Display for Spec {
         match self {
             Self::Rfc(number, sections) => write!(f, "RFC {number} ({sections})"),
             Self::Xep(number, version) => write!(f, "XEP-{number:04} {version}"),
+            Self::Part(number, version, _) => write!(f, "XEP-{number:04} {version} (in part)"),
         }
     }
 }

@@ -29,7 +29,10 @@ pub(crate) const PRIVILEGE: &str = "urn:xmpp:privilege:2";
 static INFO: ModuleInfo = ModuleInfo {
     name: "privilege",
     about: "lets components that the owner trusts act for accounts and answer for namespaces",
-    specs: &[Spec::Xep(356, "0.4.1"), Spec::Xep(355, "0.5")],
+    specs: &[
+        Spec::Xep(356, "0.4.1"),
+        Spec::Part(355, "0.5", "client mode"),
+    ],
     switchable: false,
     iq: &[IqDoor {
         ns: PRIVILEGE,

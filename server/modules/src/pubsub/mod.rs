@@ -49,15 +49,23 @@ const PUBSUB_OWNER: &str = "http://jabber.org/protocol/pubsub#owner";
 /// The module.
 pub(crate) struct Pubsub;
 
+/// What there is of publish-subscribe; nodes of other services are followed by the same rules.
+pub(crate) const SPEC: Spec = Spec::Part(
+    60,
+    "1.30.0",
+    "collections, access by the owner's consent, subscription options, publishers beside the owner",
+);
+
 static INFO: ModuleInfo = ModuleInfo {
     name: "pubsub",
     about: "lets accounts publish: avatars, bookmarks, keys of end-to-end encryption; tells those who want and may know",
     specs: &[
-        Spec::Xep(60, "1.30.0"),
+        SPEC,
         Spec::Xep(115, "1.6.0"),
         Spec::Xep(163, "1.2.2"),
         Spec::Xep(222, "1.0"),
         Spec::Xep(223, "1.1.1"),
+        Spec::Part(490, "1.0.1", "server assist"),
     ],
     switchable: true,
     iq: &[

@@ -24,10 +24,11 @@ pub(crate) use self::follow::{Following, begin, claim, follow};
 use crate::content::Content;
 use crate::context::{Context, Hosted, Refusal, Standing};
 use crate::hooks;
-use crate::info::{Hooks, ModuleInfo, Spec};
+use crate::info::{Hooks, ModuleInfo};
 use crate::memory::Modules;
 use crate::module::Module;
 use crate::passage::{Direction, Glance, Passage};
+use crate::pubsub;
 
 /// Its name, for whoever switches it off where there is nothing to do for it.
 pub const SCREENING: &str = "screening";
@@ -44,7 +45,7 @@ const BELIEVED: i64 = 300_000_000;
 static INFO: ModuleInfo = ModuleInfo {
     name: SCREENING,
     about: "keeps strangers away who are on block lists that the domain's owner chose",
-    specs: &[Spec::Xep(60, "1.30.0")],
+    specs: &[pubsub::SPEC],
     switchable: true,
     iq: &[],
     hooks: Hooks::MESSAGE_PASSAGE

@@ -32,7 +32,7 @@ pub(crate) const NODE: &str = "urn:xmpp:vcard4";
 
 static INFO: ModuleInfo = ModuleInfo {
     name: "vcard",
-    about: "lets accounts say who they are, in the old form of vCards and readable in the new one",
+    about: "lets accounts say who they are, in the old form of vCards and the new one alike",
     specs: &[Spec::Xep(54, "1.3.0"), Spec::Xep(292, "0.12.0")],
     switchable: true,
     iq: &[IqDoor {
