@@ -1,8 +1,8 @@
 //! The router with real modules and a real store: sessions without sockets, outboxes read by hand.
 
 mod components;
-mod sessions;
 mod leaving;
+mod sessions;
 
 use std::task::{Context, Waker};
 
