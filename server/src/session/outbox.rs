@@ -267,7 +267,7 @@ impl Unacked {
     /// What of this is none of the items. They are known by their places in memory: the pump has shares of the same bytes.
     fn others(&self, mut these: Vec<Bytes>) -> Vec<Bytes> {
         let places = self.items.iter().map(|item| item.as_ptr().addr());
-        let places: HashSet<usize, ahash::RandomState> = places.collect();
+        let places: HashSet<usize> = places.collect();
         these.retain(|item| !places.contains(&item.as_ptr().addr()));
         these
     }
