@@ -454,11 +454,20 @@ impl Router {
 
     /// What a client hears whose session is one too many, by the limit's key.
     fn too_many_sessions(&self, session: &Session, limit: &'static str) -> String {
-        let (who, most) = match limit {
-            "sessions_per_account" => ("an account", self.sessions.per_account()),
-            _ => ("this domain", session.domain().most_sessions(limit)),
-        };
-        format!("{who} has at most {most} sessions at a time; log out somewhere else first")
+        match limit {
+            "sessions_per_account" => format!(
+                "this account is signed in {} times, as often as it may be; sign out of an app that you no longer use, and try again",
+                self.sessions.per_account()
+            ),
+            "sessions_per_domain" => format!(
+                "{} people are signed in at this domain, as many as there may be; try again later",
+                session.domain().most_sessions(limit)
+            ),
+            _ => format!(
+                "{} people are signed in at the domains of this one's owner, as many as their plan has room for; try again later, and tell them",
+                session.domain().most_sessions(limit)
+            ),
+        }
     }
 
     /// A session that was bound just now along with authentication asks for these; what modules say to that (XEP-0386 3.2).
