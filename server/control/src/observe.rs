@@ -275,10 +275,11 @@ impl Eyes<'_> {
             })
     }
 
-    async fn authoritative(&self, name: &str, rtype: RecordType) -> Vec<ServerAnswer> {
+    /// What the zone's own servers say; `None`: not all of them in time.
+    async fn authoritative(&self, name: &str, rtype: RecordType) -> Option<Vec<ServerAnswer>> {
         tokio::time::timeout(self.patience, self.lookup.query_authoritative(name, rtype))
             .await
-            .unwrap_or_default()
+            .ok()
     }
 
     async fn ask_all(&self, questions: BTreeSet<(Rtype, String)>) -> BTreeMap<String, SetView> {
@@ -298,7 +299,9 @@ impl Eyes<'_> {
         };
         let (resolver, servers) =
             tokio::join!(self.resolver(name, kind), self.authoritative(name, kind));
+        let late = servers.is_none();
         let mut servers: Vec<Answered> = servers
+            .unwrap_or_default()
             .into_iter()
             .map(|answer| Answered {
                 asked: answer.server,
@@ -315,6 +318,7 @@ impl Eyes<'_> {
                 secure,
             }),
             servers,
+            late,
         }
     }
 

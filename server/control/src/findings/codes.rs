@@ -73,6 +73,7 @@ codes! {
     DANE_SRV_INSECURE "dane-srv-insecure" "The record that leads to the service is not signed (DNSSEC), so no server can use DANE with it." "Sign your zone, and have your registrar publish its DS record.";
     DANE_HOST_INSECURE "dane-host-insecure" "The addresses or TLSA records of our own host are not signed (DNSSEC). This is ours to mend." "Nothing to do on your side; we have been told.";
     TLSA_REFUSED "tlsa-refused" "The platform's name server did not take a change of the TLSA records. This is ours to mend." "Nothing to do: it is tried again by itself, and no key changes before.";
+    TLSA_UNSEEN "tlsa-unseen" "A name server of our zone does not answer us, so nobody knows which TLSA records it tells others. This is ours to mend." "Nothing to do: it is asked again by itself, and no key changes before it was heard.";
     TLSA_MISSING "tlsa-missing" "The TLSA records of our host are not there." "Nothing to do: we publish them again by ourselves.";
     TLSA_MISMATCH "tlsa-mismatch" "The TLSA records of our host describe another key than the one in use, so servers with DANE refuse you." "Nothing to do: we publish the right ones by ourselves.";
     TLSA_DRIFT "tlsa-drift" "The TLSA records of our host are not the ones that we published; somebody else has changed them." "Nothing to do: we publish ours again by ourselves.";

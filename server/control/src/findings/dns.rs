@@ -9,7 +9,7 @@ use super::{
     who,
 };
 use crate::domain::Seen;
-use crate::observe::{Answered, Data, Observation, Rtype, SetView, Sight};
+use crate::observe::{Answered, Data, Observation, Rtype, SetView, Sight, question};
 use crate::records::{
     DesiredRecord, DomainFacts, OWNERSHIP_PREFIX, Purpose, RecordValue, txt_strings,
 };
@@ -487,7 +487,13 @@ pub(crate) fn doubled_name(domain: &DomainFacts, record: &DesiredRecord) -> Stri
 
 pub(super) fn lame(domain: &DomainFacts, seen: &Observation) -> Vec<Finding> {
     let mut tally: BTreeMap<&str, (usize, Option<&str>)> = BTreeMap::new();
-    for answered in seen.sets.values().flat_map(|view| &view.servers) {
+    // TLSA sets are in the platform's zone, which is not the owner's to mend.
+    let tlsa = question(Rtype::Tlsa, "");
+    let own = seen
+        .sets
+        .iter()
+        .filter(|(asked, _)| !asked.starts_with(&tlsa));
+    for answered in own.flat_map(|(_, view)| &view.servers) {
         let entry = tally.entry(&answered.asked).or_default();
         match &answered.sight {
             Sight::Failed(why) => entry.1 = Some(why),

@@ -1,11 +1,13 @@
 //! Findings about what we publish for peers that look beyond certificates: TLSA records and POSH documents.
 
+use std::collections::BTreeSet;
+
 use super::codes::*;
 use super::{Finding, Severity, Surroundings, finding, spelled};
 use crate::domain::{RolloverMemory, State};
 use crate::observe::{HostMetaView, Observation, PoshView, Rtype, Sight};
 use crate::records::{DesiredRecord, DomainFacts, Mode, RecordValue};
-use crate::rollover::{Kept, Plan, Swap, last_resort, tlsa_differs, tlsa_owners};
+use crate::rollover::{Channel, Kept, Plan, Swap, last_resort, tlsa_differs, tlsa_owners};
 use crate::time::DAY;
 
 /// What is published, and what the plan says.
@@ -180,6 +182,29 @@ fn tlsa(
         return findings;
     };
     let mut trouble = false;
+    let unheard = unheard(&owners, seen);
+    if !unheard.is_empty() {
+        trouble = true;
+        let waits = matches!(
+            publishing.plan.swap,
+            Swap::Wait {
+                on: Channel::Dane,
+                ..
+            }
+        );
+        findings.push(one(
+            TLSA_UNSEEN,
+            // It is in nobody's way where nothing is to change.
+            if waits {
+                Severity::Warning
+            } else {
+                Severity::Unknown
+            },
+            &format!("no answer from {unheard}"),
+            &unheard,
+            "Nothing to do: it is asked again by itself, and no key changes before it was heard.",
+        ));
+    }
     let ours = crate::rollover::record_of(&current.key).spelled();
     for owner in &owners {
         // Not looked at since it was published.
@@ -272,6 +297,26 @@ fn tlsa(
         ));
     }
     findings
+}
+
+/// The name servers of our own zone that were not heard, where another was.
+fn unheard(owners: &[String], seen: &Observation) -> String {
+    let views = owners
+        .iter()
+        .filter_map(|owner| seen.set(Rtype::Tlsa, owner))
+        .filter(|view| !view.is_unknown() && view.is_partial());
+    let mut names = BTreeSet::new();
+    for view in views {
+        if view.late {
+            names.insert("one of the name servers");
+        }
+        let silent = view
+            .servers
+            .iter()
+            .filter(|answered| !answered.sight.is_answer());
+        names.extend(silent.map(|answered| answered.asked.as_str()));
+    }
+    names.into_iter().collect::<Vec<_>>().join(", ")
 }
 
 /// What the website says, against what is really shown at the door (POSH-47).

@@ -106,6 +106,7 @@ fn everywhere(sight: Sight) -> SetView {
     SetView {
         resolver: Some(answered("resolver")),
         servers: vec![answered("ns1.example.net"), answered("ns2.example.net")],
+        late: false,
     }
 }
 

@@ -134,6 +134,9 @@ pub struct SetView {
     pub resolver: Option<Answered>,
     /// The zone's own servers'.
     pub servers: Vec<Answered>,
+    /// Those could not all be heard in time, and none of their answers was kept.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub late: bool,
 }
 
 impl SetView {
@@ -152,6 +155,15 @@ impl SetView {
         } else {
             own
         }
+    }
+
+    /// Is there a server of the zone that was not heard?
+    pub fn is_partial(&self) -> bool {
+        self.late
+            || self
+                .servers
+                .iter()
+                .any(|answered| !answered.sight.is_answer())
     }
 
     /// Did nobody answer?

@@ -29,7 +29,7 @@ pub(crate) struct Kept {
     pub(crate) next: Option<Held>,
     pub(crate) retired: Vec<Held>,
     /// Leaves in DER, by the name they have in [`Held::leaf`].
-    leaves: BTreeMap<String, Vec<u8>>,
+    pub(super) leaves: BTreeMap<String, Vec<u8>>,
     pub(crate) current_row: Option<CertificateRow>,
     pub(crate) next_row: Option<CertificateRow>,
 }
@@ -157,7 +157,26 @@ impl Kept {
         memory: &'a Memory,
         compromised: &'a [String],
     ) -> Situation<'a> {
-        let settings = control.settings();
+        let expires = Mode::parse(&row.mode) != Some(Mode::Dane);
+        self.situation_of(
+            control.now(),
+            &memory.rollover,
+            control.settings(),
+            served(memory),
+            (compromised, expires),
+        )
+    }
+
+    /// The same of what it is made from; the last: keys that others may know, and whether anybody looks at the end of a
+    /// certificate.
+    pub(super) fn situation_of<'a>(
+        &'a self,
+        now: Timestamp,
+        memory: &'a RolloverMemory,
+        settings: &PlatformSettings,
+        served: Option<&'a str>,
+        (compromised, expires): (&'a [String], bool),
+    ) -> Situation<'a> {
         let watch = |caches: &'a Option<Caches>, floor_seconds| {
             caches.as_ref().map(|caches| Watch {
                 caches,
@@ -171,15 +190,15 @@ impl Kept {
             settings.posh_expires_seconds
         };
         Situation {
-            now: control.now(),
+            now,
             current: self.current.as_ref(),
             next: self.next.as_ref(),
             retired: &self.retired,
-            dane: watch(&memory.rollover.dane, settings.record_ttl_seconds),
-            posh: watch(&memory.rollover.posh, posh_floor),
+            dane: watch(&memory.dane, settings.record_ttl_seconds),
+            posh: watch(&memory.posh, posh_floor),
             compromised,
-            expires: Mode::parse(&row.mode) != Some(Mode::Dane),
-            served: served(memory),
+            expires,
+            served,
         }
     }
 }
@@ -215,15 +234,17 @@ pub(crate) fn record_of(key: &str) -> Record {
     Record::of_key(digest)
 }
 
-/// What the last look showed of the TLSA sets: what every name's every server holds.
+/// What the last look showed of the TLSA sets: what every name's every server holds. One that could not be asked may tell the
+/// world an older set than the others do.
 pub(crate) fn tlsa_sight(owners: &[String], seen: &Observation) -> Sight {
     let mut ids: Option<BTreeSet<String>> = None;
     let mut lifetime_seconds = 0;
     for owner in owners {
-        let answers = seen.set(Rtype::Tlsa, owner).map(|view| view.answers());
-        let Some(answers) = answers.filter(|answers| !answers.is_empty()) else {
+        let view = seen.set(Rtype::Tlsa, owner);
+        let Some(view) = view.filter(|view| !view.is_unknown() && !view.is_partial()) else {
             return Sight::Unknown;
         };
+        let answers = view.answers();
         for answered in answers {
             let Answer::Records {
                 data, ttl_seconds, ..
@@ -304,7 +325,7 @@ impl RolloverMemory {
 
     /// Opens and closes channels as the owner chose, and takes note of the look. A channel that was switched off counts as
     /// long as anybody may remember it.
-    fn look(
+    pub(super) fn look(
         &mut self,
         facts: &DomainFacts,
         kept: &Kept,

@@ -55,3 +55,46 @@ async fn posh_40_a_change_that_is_held_up_to_the_end_is_said_to_be_late() {
     assert_ne!(fingerprint(&house, "current").await, first);
     assert!(!codes(&house, NAME).await.contains(&late));
 }
+
+/// A name server that does not answer us may tell the world an old set: no key changes before it was heard.
+#[tokio::test]
+async fn dane_13_a_name_server_that_is_not_heard_holds_the_change_up_and_is_named() {
+    let (house, _) = live(set(None, Some(true), None)).await;
+    house.later(20 * SECOND).await;
+    let old = key_of(&house, "current").await;
+    house
+        .world
+        .fault(|faults| faults.second_server_silent = true);
+    house
+        .control
+        .certificate_change_key(&system(), NAME, KeyChange::default())
+        .await
+        .unwrap();
+    house.turn().await;
+    let new = key_of(&house, "next").await;
+    house.later(20 * SECOND).await;
+    for _ in 0..3 {
+        house.later(TWO_TTLS).await;
+    }
+    assert_eq!(key_of(&house, "current").await, old);
+    let show = house.control.domain_show(&system(), NAME).await.unwrap();
+    let unseen = (findings::TLSA_UNSEEN, Severity::Warning);
+    let row = show
+        .checks
+        .iter()
+        .find(|check| (check.code.as_str(), check.severity) == unseen);
+    assert!(row.unwrap().observed.contains("ns2.example.net"));
+    let lame = findings::LAME_SERVER;
+    assert!(
+        !show.checks.iter().any(|check| check.code == lame),
+        "our zone is not the owner's to mend"
+    );
+    house
+        .world
+        .fault(|faults| faults.second_server_silent = false);
+    house.later(TWO_TTLS).await;
+    assert_eq!(key_of(&house, "current").await, old, "two TTLs from now on");
+    assert!(codes(&house, NAME).await.is_empty());
+    house.later(TWO_TTLS + 60 * SECOND).await;
+    assert_eq!(key_of(&house, "current").await, new);
+}
