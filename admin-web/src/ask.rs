@@ -5,9 +5,8 @@
 //! of a domain that is not open whether it is here at all.
 
 use askama::Template;
-use axum::extract::{Extension, State};
+use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::IntoResponse;
 use control::ControlError;
 use control::operator::Origin;
 use control::registration::{OpenDomain, Wanted};
@@ -16,7 +15,7 @@ use crate::door::Path;
 use crate::error::{Answer, Failure, Problem};
 use crate::form::Open;
 use crate::frame::{Frame, html};
-use crate::invited::{DonePage, OwnWebsite, frame};
+use crate::invited::{DonePage, Website, frame};
 use crate::login::{Visitor, visitor_fail};
 use crate::{Shared, urls};
 
@@ -46,7 +45,7 @@ impl AskPage {
 /// The domain, if it is open, and this is where it is asked for: on a domain's own website, that one alone.
 async fn opened(
     panel: &Shared,
-    website: Option<Extension<OwnWebsite>>,
+    website: Website,
     domain: &str,
     origin: &Origin,
 ) -> Result<OpenDomain, Failure> {
@@ -56,15 +55,15 @@ async fn opened(
         .await
         .map_err(|failure| closed(panel, failure))?;
     match website {
-        Some(Extension(OwnWebsite(own))) if own != open.domain => Err(nowhere(panel)),
-        _ => Ok(open),
+        Website(Some(own)) if own != open.domain => Err(nowhere(panel)),
+        Website(_) => Ok(open),
     }
 }
 
 /// What is asked.
 pub(crate) async fn page(
     State(panel): State<Shared>,
-    website: Option<Extension<OwnWebsite>>,
+    website: Website,
     visitor: Visitor,
     Path(domain): Path<String>,
 ) -> Answer {
@@ -75,7 +74,7 @@ pub(crate) async fn page(
 /// Makes the account, if the answer is one.
 pub(crate) async fn take(
     State(panel): State<Shared>,
-    website: Option<Extension<OwnWebsite>>,
+    website: Website,
     Path(domain): Path<String>,
     Open { fields, origin }: Open,
 ) -> Answer {
@@ -127,5 +126,5 @@ fn nowhere(panel: &Shared) -> Failure {
         "Accounts of this domain are given by whoever looks after it, or there is no such domain here.",
         "Ask somebody who has an address there to invite you.",
     );
-    page.into_response().into()
+    page.into()
 }

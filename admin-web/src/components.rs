@@ -69,11 +69,23 @@ async fn refused(desk: &SignedIn, domain: &str, failure: ControlError, name: &st
 pub(crate) async fn add(Path(domain): Path<String>, Posted { desk, fields }: Posted) -> Answer {
     let name = fields.text("name").to_owned();
     let control = &desk.panel.control;
-    let ask = ComponentAsk::default();
+    let ask = ComponentAsk {
+        rotate: fields.text("rotate") == "true",
+        ..ComponentAsk::default()
+    };
     match control
         .component_add(&desk.actor, &domain, &name, ask)
         .await
     {
+        // Typed again: it is not cut off for that.
+        Ok(fresh) if fresh.secret.is_none() => {
+            let problem = Problem::new(
+                Some("name"),
+                format!("{} is in the list already.", fresh.view.name),
+                "If its secret is lost, make a new one there.",
+            );
+            page(&desk, &domain, Some(problem), None, &name).await
+        }
         Ok(fresh) => page(&desk, &domain, None, Some(fresh), "").await,
         Err(failure) => refused(&desk, &domain, failure, &name).await,
     }
@@ -102,16 +114,23 @@ pub(crate) async fn grant(Path(domain): Path<String>, Posted { desk, fields }: P
         ..Grants::default()
     };
     let control = &desk.panel.control;
-    match control
-        .component_grant(&desk.actor, &domain, &name, grants)
-        .await
-    {
+    let version = fields.version();
+    let granted = control.component_grant(&desk.actor, &domain, &name, grants, version.as_deref());
+    match granted.await {
         Ok(_) => Ok(done(&DomainUrls::new(&domain).components(), "saved")),
         Err(failure) => refused(&desk, &domain, failure, "").await,
     }
 }
 
 impl ComponentsPage {
+    /// Seen once.
+    fn secret(&self) -> &str {
+        let fresh = self.fresh.as_ref();
+        fresh
+            .and_then(|fresh| fresh.secret.as_deref())
+            .unwrap_or_default()
+    }
+
     /// Words that may be chosen, what each means, and whether it is the one.
     fn words(&self, of: &str, chosen: &str) -> Vec<(&'static str, &'static str, bool)> {
         let words: &[(&str, &str)] = match of {

@@ -4,12 +4,13 @@
 //! It is served by the public door of the hosted domains and by the panel, to nobody in particular: no login, no cookie, no
 //! script. Refuses: saying of a link that is not good why it is not.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Extension, State};
+use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
-use axum::response::IntoResponse;
+use axum::http::request::Parts;
 use axum::routing::get;
 use axum::{Router, middleware};
 use control::invite::{Admitted, Invited};
@@ -21,13 +22,25 @@ use crate::door::{self, Path};
 use crate::error::{Answer, Failure, Problem};
 use crate::form::Open;
 use crate::frame::{Frame, html};
-use crate::login::{Visitor, visitor_fail};
+use crate::login::{Visitor, link_ended};
 use crate::ui::Markup;
 use crate::{Panel, PanelSettings, Shared, apps, ask, assets, live, own_export, qr, urls};
 
 /// The hosted domain (canonical, U-labels) whose own website the door is: only its invitations are opened there.
 #[derive(Debug, Clone)]
 pub struct OwnWebsite(pub String);
+
+/// The domain whose own website the door is, if it is one.
+pub(crate) struct Website(pub(crate) Option<String>);
+
+impl FromRequestParts<Shared> for Website {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Infallible> {
+        let own = parts.extensions.get::<OwnWebsite>();
+        Ok(Self(own.map(|OwnWebsite(domain)| domain.clone())))
+    }
+}
 
 /// The pages for people who come to a domain alone, for the public door. It hands in where a request comes from as
 /// `ConnectInfo<SocketAddr>`, and [`OwnWebsite`] where it is one.
@@ -108,22 +121,19 @@ pub(crate) fn frame(panel: &Shared) -> Frame {
 
 async fn admitted(
     panel: &Shared,
-    website: Option<Extension<OwnWebsite>>,
+    Website(domain): Website,
     token: &str,
     origin: &Origin,
 ) -> Result<Admitted, Failure> {
-    let domain = website.map(|Extension(OwnWebsite(domain))| domain);
-    let admitted = panel
-        .control
-        .invite_admit(domain.as_deref(), token, origin)
-        .await;
-    admitted.map_err(|failure| ended(panel, failure))
+    let control = &panel.control;
+    let admitted = control.invite_admit(domain.as_deref(), token, origin);
+    admitted.await.map_err(|failure| ended(panel, failure))
 }
 
 /// What the link is to.
 pub(crate) async fn page(
     State(panel): State<Shared>,
-    website: Option<Extension<OwnWebsite>>,
+    website: Website,
     visitor: Visitor,
     Path(token): Path<String>,
 ) -> Answer {
@@ -141,7 +151,7 @@ pub(crate) async fn page(
 /// Makes the account.
 pub(crate) async fn take(
     State(panel): State<Shared>,
-    website: Option<Extension<OwnWebsite>>,
+    website: Website,
     Path(token): Path<String>,
     Open { fields, origin }: Open,
 ) -> Answer {
@@ -181,16 +191,11 @@ pub(crate) async fn take(
     Ok(html(page.frame.status(), &page))
 }
 
-/// The same of a link that never was, was used, or has ended.
 fn ended(panel: &Shared, failure: ControlError) -> Failure {
-    if !matches!(failure, ControlError::NotSignedIn { .. }) {
-        return visitor_fail(panel, failure);
-    }
-    let page = frame(panel).error_page(
-        StatusCode::NOT_FOUND,
+    let said = [
         "This invitation is not good any more",
         "It was used already, taken back, or its time is over.",
         "Ask whoever sent you the link for another one.",
-    );
-    page.into_response().into()
+    ];
+    link_ended(panel, frame(panel), failure, said)
 }

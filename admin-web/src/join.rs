@@ -3,7 +3,6 @@
 use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::IntoResponse;
 use control::invitation::{InvitationAccept, InvitationAsk, Invited};
 use control::{ControlError, Role};
 use serde::Deserialize;
@@ -13,7 +12,7 @@ use crate::door::{Path, Query};
 use crate::error::{Answer, Failure, Problem};
 use crate::form::{Open, Posted};
 use crate::frame::{Frame, done, html};
-use crate::login::{OrPage, SignedIn, Visitor, enter, visitor_fail};
+use crate::login::{OrPage, SignedIn, Visitor, enter, link_ended};
 use crate::{Shared, urls};
 
 /// Makes an invitation and shows its link once.
@@ -65,7 +64,9 @@ pub(crate) async fn set_role(Path(id): Path<i64>, Posted { desk, fields }: Poste
     let tenant = own_tenant(&desk)?;
     let role = fields.text("role");
     let control = &desk.panel.control;
-    match control.team_set_role(&desk.actor, tenant, id, role).await {
+    let was = fields.version();
+    let set = control.team_set_role(&desk.actor, tenant, id, role, was.as_deref());
+    match set.await {
         Ok(_) => Ok(done(urls::TEAM, "saved")),
         Err(failure) => refused(&desk, failure).await,
     }
@@ -137,16 +138,11 @@ pub(crate) async fn accept(State(panel): State<Shared>, Open { fields, origin }:
     Ok(html(page.frame.status(), &page))
 }
 
-/// The same of a link that never was, was used, or has ended.
 fn ended(panel: &Shared, failure: ControlError) -> Failure {
-    if !matches!(failure, ControlError::NotSignedIn { .. }) {
-        return visitor_fail(panel, failure);
-    }
-    let page = Frame::visitor(panel).error_page(
-        StatusCode::NOT_FOUND,
+    let said = [
         "This invitation is not good any more",
         "It was used already, taken back, or its time is over.",
         "Ask whoever invited you for another one.",
-    );
-    page.into_response().into()
+    ];
+    link_ended(panel, Frame::visitor(panel), failure, said)
 }

@@ -100,6 +100,7 @@ pub fn router(control: Arc<Control>, settings: PanelSettings) -> Router {
         streams: Arc::default(),
     });
     let (api, long) = api::router();
+    let api = api.layer(middleware::from_fn_with_state(panel.clone(), api::once));
     pages()
         .merge(api)
         .fallback(door::not_found)

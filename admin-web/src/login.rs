@@ -168,6 +168,23 @@ pub(crate) fn visitor_fail(panel: &Shared, failure: ControlError) -> Failure {
     fail_in(Frame::visitor(panel), failure)
 }
 
+/// The same of a link that never was, was used, or has ended; what else goes wrong is said as it is. `said` is what happened and
+/// what to do: heading, text, remedy.
+pub(crate) fn link_ended(
+    panel: &Shared,
+    frame: Frame,
+    failure: ControlError,
+    said: [&str; 3],
+) -> Failure {
+    if !matches!(failure, ControlError::NotSignedIn { .. }) {
+        return visitor_fail(panel, failure);
+    }
+    let [title, text, remedy] = said;
+    frame
+        .error_page(StatusCode::NOT_FOUND, title, text, remedy)
+        .into()
+}
+
 fn fail_in(frame: Frame, failure: ControlError) -> Failure {
     error::log(&failure);
     let text = format!("{}.", error::capital(&failure.to_string()));

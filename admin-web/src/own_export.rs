@@ -4,9 +4,8 @@
 //! Refuses to use the link up on a GET, which programs that look for viruses send by themselves.
 
 use askama::Template;
-use axum::extract::{Extension, State};
+use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::IntoResponse as _;
 use control::ControlError;
 use control::operator::Origin;
 use control::own_export::{Admitted, OwnExport};
@@ -14,8 +13,8 @@ use control::own_export::{Admitted, OwnExport};
 use crate::door::Path;
 use crate::error::{Answer, Failure};
 use crate::frame::{Frame, html};
-use crate::invited::{OwnWebsite, frame};
-use crate::login::{Visitor, visitor_fail};
+use crate::invited::{Website, frame};
+use crate::login::{Visitor, link_ended};
 use crate::{Shared, portable, urls};
 
 #[derive(Template)]
@@ -28,24 +27,22 @@ pub(crate) struct OwnExportPage {
 
 async fn admitted(
     panel: &Shared,
-    website: Option<Extension<OwnWebsite>>,
+    domain: Option<&str>,
     token: &str,
     origin: &Origin,
 ) -> Result<Admitted, Failure> {
-    let domain = website.map(|Extension(OwnWebsite(domain))| domain);
-    let control = &panel.control;
-    let admitted = control.own_export_admit(domain.as_deref(), token, origin);
+    let admitted = panel.control.own_export_admit(domain, token, origin);
     admitted.await.map_err(|failure| ended(panel, failure))
 }
 
 /// Whose data, and the button.
 pub(crate) async fn page(
     State(panel): State<Shared>,
-    website: Option<Extension<OwnWebsite>>,
+    Website(domain): Website,
     visitor: Visitor,
     Path(token): Path<String>,
 ) -> Answer {
-    let admitted = admitted(&panel, website, &token, &visitor.origin).await?;
+    let admitted = admitted(&panel, domain.as_deref(), &token, &visitor.origin).await?;
     let page = OwnExportPage {
         frame: frame(&panel),
         shown: admitted.shown,
@@ -57,27 +54,22 @@ pub(crate) async fn page(
 /// The file; whatever the body says, since the link says it all.
 pub(crate) async fn load(
     State(panel): State<Shared>,
-    website: Option<Extension<OwnWebsite>>,
+    Website(domain): Website,
     visitor: Visitor,
     Path(token): Path<String>,
 ) -> Answer {
-    let admitted = admitted(&panel, website, &token, &visitor.origin).await?;
+    let admitted = admitted(&panel, domain.as_deref(), &token, &visitor.origin).await?;
     let name = admitted.shown.account.replace('@', ".");
     let going = panel.control.own_export_take(admitted).await;
     let going = going.map_err(|failure| ended(&panel, failure))?;
     Ok(portable::file(&name, going))
 }
 
-/// The same of a link that never was, was used, or has ended.
 fn ended(panel: &Shared, failure: ControlError) -> Failure {
-    if !matches!(failure, ControlError::NotSignedIn { .. }) {
-        return visitor_fail(panel, failure);
-    }
-    let page = frame(panel).error_page(
-        StatusCode::NOT_FOUND,
+    let said = [
         "This link is not good any more",
         "It was used already, another one has taken its place, or its time is over.",
         "Ask for another one in your chat app, where you got this one.",
-    );
-    page.into_response().into()
+    ];
+    link_ended(panel, frame(panel), failure, said)
 }

@@ -48,7 +48,7 @@ async fn list_page(
         .await
         .or_page(desk)?;
     let page = TenantsPage {
-        frame: desk.at(Here::Tenants).problem(problem),
+        frame: desk.at(Here::Tenants).problem(problem).following(false),
         page,
         search: part.search,
         name,
@@ -125,7 +125,7 @@ async fn page(desk: &SignedIn, id: i64, problem: Option<Problem>) -> Answer {
         total: domains.total,
         domains: domains.domains,
         team: control.team_list(&desk.actor, id).await.or_page(desk)?,
-        frame: desk.at(Here::Tenants).problem(problem),
+        frame: desk.at(Here::Tenants).problem(problem).following(false),
     };
     Ok(html(page.frame.status(), &page))
 }
@@ -172,6 +172,7 @@ pub(crate) async fn limits(Path(id): Path<i64>, Posted { desk, fields }: Posted)
 pub(crate) async fn ladder_set(Path(id): Path<i64>, Posted { desk, fields }: Posted) -> Answer {
     let mut set = LadderSet {
         reason: fields.text("reason").to_owned(),
+        version: fields.version(),
         ..LadderSet::default()
     };
     for (field, days) in [
@@ -201,8 +202,11 @@ pub(crate) async fn ladder_set(Path(id): Path<i64>, Posted { desk, fields }: Pos
 }
 
 /// Takes it off.
-pub(crate) async fn ladder_end(Path(id): Path<i64>, Posted { desk, .. }: Posted) -> Answer {
-    match desk.panel.control.ladder_end(&desk.actor, id).await {
+pub(crate) async fn ladder_end(Path(id): Path<i64>, Posted { desk, fields }: Posted) -> Answer {
+    let version = fields.version();
+    let control = &desk.panel.control;
+    let ended = control.ladder_end(&desk.actor, id, version.as_deref());
+    match ended.await {
         Ok(_) => Ok(done(&urls::tenant(id), "off-the-ladder")),
         Err(failure) => refused(&desk, id, failure).await,
     }

@@ -60,6 +60,8 @@ pub struct Metrics {
     pub orders: Family<OrderLabel, Gauge>,
     /// Certificate authorities by state: `up`, `down`, as of the last sample.
     pub authorities: Family<AuthorityLabel, Gauge>,
+    /// Names in the platform's zone that nobody owns, as the worker last found them.
+    pub zone_orphans: Gauge,
     /// Connections that nobody has logged in on, as of the last sample.
     pub unauthenticated: Gauge,
     /// Tasks of the runtime that have not ended, as of the last sample: one for each connection and some more.
@@ -202,6 +204,12 @@ impl Metrics {
             "Certificate authorities by state",
             authorities.clone(),
         );
+        let zone_orphans = Gauge::default();
+        registry.register(
+            "zone_orphans",
+            "Names in the platform's zone that nobody owns",
+            zone_orphans.clone(),
+        );
         let unauthenticated = Gauge::default();
         registry.register(
             "unauthenticated_connections",
@@ -237,6 +245,7 @@ impl Metrics {
             certificates,
             orders,
             authorities,
+            zone_orphans,
             unauthenticated,
             tasks,
             limited,

@@ -404,7 +404,7 @@ async fn components(caller: Caller, Path(domain): Path<String>) -> Reply {
 
 /// Let a program connect as NAME.DOMAIN; its secret is shown once
 ///
-/// One that is there gets another secret.
+/// One that is there keeps its secret, and nothing is done, unless another one is said or `rotate` is.
 #[utoipa::path(put, path = "/domains/{domain}/components/{name}", tag = "domains", params(("domain" = String, Path), ("name" = String, Path)), request_body = schema::ComponentAsk,
     responses((status = 200, body = schema::ComponentNew), (status = 404, body = schema::Problem), (status = 422, body = schema::Problem)))]
 async fn component_add(
@@ -421,17 +421,18 @@ async fn component_add(
 
 /// Say all that a program may do in the names of the domain's accounts, and what it answers in the domain's place (XEP-0355, XEP-0356)
 ///
-/// What is not said, it may not any more.
-#[utoipa::path(put, path = "/domains/{domain}/components/{name}/grants", tag = "domains", params(("domain" = String, Path), ("name" = String, Path)), request_body = schema::Grants,
-    responses((status = 200, body = schema::Grants), (status = 404, body = schema::Problem), (status = 422, body = schema::Problem)))]
+/// What is not said, it may not any more. With `If-Match`, only if it may what the list of programs showed as that `version`.
+#[utoipa::path(put, path = "/domains/{domain}/components/{name}/grants", tag = "domains", params(("domain" = String, Path), ("name" = String, Path), ("If-Match" = Option<String>, Header, description = "The version that the change is made from")), request_body = schema::Grants,
+    responses((status = 200, body = schema::Grants), (status = 404, body = schema::Problem), (status = 412, body = schema::Problem), (status = 422, body = schema::Problem)))]
 async fn component_grant(
     caller: Caller,
     Path((domain, name)): Path<(String, String)>,
+    IfMatch(version): IfMatch,
     Body(grants): Body<Grants>,
 ) -> Reply {
     let control = &caller.panel.control;
     ok(control
-        .component_grant(&caller.actor, &domain, &name, grants)
+        .component_grant(&caller.actor, &domain, &name, grants, version.as_deref())
         .await
         .or_problem()?)
 }

@@ -8,7 +8,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::entry::{From, logged_in, with_cookie};
-use super::{Body, Caller, OrProblem, Reply, created, nothing, ok, schema};
+use super::{Body, Caller, IfMatch, OrProblem, Reply, created, nothing, ok, schema};
 use crate::door::{Path, Query};
 use crate::{Shared, urls};
 
@@ -101,17 +101,20 @@ pub(super) struct NewRole {
 }
 
 /// Give an operator of a customer another role; the last owner stays one
-#[utoipa::path(patch, operation_id = "team_set_role", path = "/tenants/{id}/team/{operator}", tag = "platform", params(("id" = i64, Path), ("operator" = i64, Path)),
+///
+/// With `If-Match`, only if their role is still that one.
+#[utoipa::path(patch, operation_id = "team_set_role", path = "/tenants/{id}/team/{operator}", tag = "platform", params(("id" = i64, Path), ("operator" = i64, Path), ("If-Match" = Option<String>, Header, description = "The role that they have, in quotes")),
     request_body = schema::NewRole,
-    responses((status = 200, body = schema::Operator), (status = 404, body = schema::Problem), (status = 409, body = schema::Problem), (status = 422, body = schema::Problem)))]
+    responses((status = 200, body = schema::Operator), (status = 404, body = schema::Problem), (status = 409, body = schema::Problem), (status = 412, body = schema::Problem), (status = 422, body = schema::Problem)))]
 async fn set_role(
     caller: Caller,
     Path((id, operator)): Path<(i64, i64)>,
+    IfMatch(was): IfMatch,
     Body(new): Body<NewRole>,
 ) -> Reply {
     let control = &caller.panel.control;
     ok(control
-        .team_set_role(&caller.actor, id, operator, &new.role)
+        .team_set_role(&caller.actor, id, operator, &new.role, was.as_deref())
         .await
         .or_problem()?)
 }

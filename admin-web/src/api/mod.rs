@@ -5,6 +5,7 @@
 //! not JSON (a list of accounts is CSV) and says so.
 
 mod accounts;
+mod again;
 mod certificates;
 mod client_certificates;
 mod domains;
@@ -44,6 +45,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::openapi::{Content, OpenApi as OpenApi3, Ref, RefOr, ResponseBuilder};
 use utoipa_axum::router::OpenApiRouter;
 
+pub(crate) use self::again::once;
 use crate::error::{Failure, problem_json, problem_of};
 use crate::form::same;
 use crate::live::Proof;
@@ -57,7 +59,7 @@ pub(crate) const CSRF_HEADER: &str = "x-csrf-token";
 #[openapi(
     info(
         title = "Domicile",
-        description = "Everything the panel does, for programs. Sign in with an API token (`Authorization: Bearer …`) that you make in the panel. Errors are `application/problem+json` with a stable `code` and a `remedy`. What belongs to another customer is `not-found`.",
+        description = "Everything the panel does, for programs. Sign in with an API token (`Authorization: Bearer …`) that you make in the panel. Errors are `application/problem+json` with a stable `code` and a `remedy`. What belongs to another customer is `not-found`. A POST with an `Idempotency-Key` (1 to 255 characters, drawn for each request) that is sent again within a day is answered as it was, and not done twice.",
         license(name = "Apache-2.0 OR MIT", identifier = "Apache-2.0 OR MIT"),
     ),
     components(schemas(schema::Event)),

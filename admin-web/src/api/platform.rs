@@ -97,10 +97,16 @@ async fn set_limits(
 
 /// Put a customer on the suspension ladder, or give it other dates
 ///
-/// It begins with the warning; a step without days does not come.
-#[utoipa::path(put, path = "/tenants/{id}/ladder", tag = "platform", params(("id" = i64, Path)), request_body = schema::LadderSet,
-    responses((status = 200, body = schema::Tenant), (status = 404, body = schema::Problem), (status = 422, body = schema::Problem)))]
-async fn ladder_set(caller: Caller, Path(id): Path<i64>, Body(set): Body<LadderSet>) -> Reply {
+/// It begins with the warning; a step without days does not come. With `If-Match`, only if the customer is still that version.
+#[utoipa::path(put, path = "/tenants/{id}/ladder", tag = "platform", params(("id" = i64, Path), ("If-Match" = Option<String>, Header, description = "The version that the change is made from")), request_body = schema::LadderSet,
+    responses((status = 200, body = schema::Tenant), (status = 404, body = schema::Problem), (status = 412, body = schema::Problem), (status = 422, body = schema::Problem)))]
+async fn ladder_set(
+    caller: Caller,
+    Path(id): Path<i64>,
+    IfMatch(version): IfMatch,
+    Body(set): Body<LadderSet>,
+) -> Reply {
+    let set = LadderSet { version, ..set };
     let control = &caller.panel.control;
     ok(control
         .ladder_set(&caller.actor, id, set)
@@ -109,11 +115,12 @@ async fn ladder_set(caller: Caller, Path(id): Path<i64>, Body(set): Body<LadderS
 }
 
 /// Take a customer off the ladder: everything is as it was
-#[utoipa::path(delete, path = "/tenants/{id}/ladder", tag = "platform", params(("id" = i64, Path)),
-    responses((status = 200, body = schema::Tenant), (status = 404, body = schema::Problem), (status = 409, body = schema::Problem)))]
-async fn ladder_end(caller: Caller, Path(id): Path<i64>) -> Reply {
+#[utoipa::path(delete, path = "/tenants/{id}/ladder", tag = "platform", params(("id" = i64, Path), ("If-Match" = Option<String>, Header, description = "The version that the change is made from")),
+    responses((status = 200, body = schema::Tenant), (status = 404, body = schema::Problem), (status = 412, body = schema::Problem), (status = 409, body = schema::Problem)))]
+async fn ladder_end(caller: Caller, Path(id): Path<i64>, IfMatch(version): IfMatch) -> Reply {
     let control = &caller.panel.control;
-    ok(control.ladder_end(&caller.actor, id).await.or_problem()?)
+    let ended = control.ladder_end(&caller.actor, id, version.as_deref());
+    ok(ended.await.or_problem()?)
 }
 
 /// Stop all domains of a customer

@@ -530,6 +530,8 @@ pub(super) struct Component {
     created: String,
     /// What it may beyond its name.
     grants: Grants,
+    /// Another word for other grants, for `If-Match`.
+    version: String,
 }
 
 /// What a program may do in the names of the domain's accounts, and what it answers in the domain's place.
@@ -558,8 +560,11 @@ pub(super) struct Grants {
 /// A program that may connect.
 #[derive(ToSchema)]
 pub(super) struct ComponentAsk {
-    /// Its secret; one is drawn if nothing is said.
+    /// Its secret; if nothing is said, one is drawn for a program that is new, and another keeps what it has.
     secret: Option<String>,
+    /// It gets another secret though it has one.
+    #[schema(required = false)]
+    rotate: bool,
 }
 
 #[derive(ToSchema)]
@@ -567,8 +572,11 @@ pub(super) struct ComponentNew {
     name: String,
     created: String,
     grants: Grants,
-    /// Shown once.
-    secret: String,
+    /// Another word for other grants, for `If-Match`.
+    version: String,
+    /// Shown once; null: it keeps what it has.
+    #[schema(required = true)]
+    secret: Option<String>,
 }
 
 #[derive(ToSchema)]
@@ -606,6 +614,9 @@ pub(super) struct Overview {
     findings: Vec<Vec<serde_json::Value>>,
     /// Pairs of days left (fewer than; null: any more) and number of certificates in use.
     certificates: Vec<Vec<serde_json::Value>>,
+    /// Names of the platform's zone that nobody owns and that can be taken away; null: not known.
+    #[schema(required = true)]
+    zone_orphans: Option<u64>,
 }
 
 /// A day of a domain.

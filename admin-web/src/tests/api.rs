@@ -379,3 +379,65 @@ async fn a_change_made_from_an_old_answer_is_refused_and_says_so() {
         );
     }
 }
+
+#[tokio::test]
+async fn what_is_asked_again_under_its_key_is_answered_as_before_and_done_once() {
+    let house = House::settled().await;
+    let person = house.customer("own.example").await;
+    let other = house.customer("other.example").await;
+    let me = house.api(Method::GET, "/api/v1/me", &person, None).await;
+    let hooks = format!("/api/v1/tenants/{}/webhooks", me.json()["tenant"]);
+    let ask = |key: &str, url: &str| {
+        request(Method::POST, &hooks, Some(&person))
+            .header("x-csrf-token", &person.csrf)
+            .header("content-type", "application/json")
+            .header("idempotency-key", key)
+            .body(Body::from(json!({"url": url}).to_string()))
+            .unwrap()
+    };
+    let count = async || {
+        let page = house.api(Method::GET, &hooks, &person, None).await;
+        page.json().as_array().unwrap().len()
+    };
+    let first = house.ask(ask("one", "https://a.example/hook")).await;
+    assert_eq!(first.status, StatusCode::CREATED, "{}", first.text);
+    let again = house.ask(ask("one", "https://a.example/hook")).await;
+    assert_eq!((again.status, &again.text), (first.status, &first.text));
+    assert_eq!(again.header("idempotency-replayed"), "true");
+    assert_eq!(count().await, 1, "the secret too is the one that was made");
+
+    let page = house.ask(ask("one", "https://b.example/hook")).await;
+    assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(page.json()["field"], "Idempotency-Key", "{}", page.text);
+    // What was refused has changed nothing, and is looked at afresh.
+    for _ in 0..2 {
+        let page = house.ask(ask("two", "http://a.example/hook")).await;
+        assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(page.json()["field"], "url", "{}", page.text);
+    }
+    let page = house.ask(ask("two", "https://c.example/hook")).await;
+    assert_eq!(page.status, StatusCode::CREATED, "{}", page.text);
+    for bad in ["", &"x".repeat(256)] {
+        let page = house.ask(ask(bad, "https://d.example/hook")).await;
+        assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY, "{bad}");
+    }
+    assert_eq!(count().await, 2);
+    // Two at once: one is done.
+    let both = tokio::join!(
+        house.ask(ask("three", "https://e.example/hook")),
+        house.ask(ask("three", "https://e.example/hook"))
+    );
+    let statuses = [both.0.status, both.1.status];
+    assert!(statuses.contains(&StatusCode::CREATED), "{statuses:?}");
+    assert_eq!(count().await, 3);
+    // Another person's key of the same name is theirs.
+    let page = request(Method::POST, &hooks, Some(&other))
+        .header("x-csrf-token", &other.csrf)
+        .header("content-type", "application/json")
+        .header("idempotency-key", "one")
+        .body(Body::from(
+            json!({"url": "https://a.example/hook"}).to_string(),
+        ))
+        .unwrap();
+    assert_eq!(house.ask(page).await.status, StatusCode::NOT_FOUND);
+}

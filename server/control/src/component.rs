@@ -32,21 +32,25 @@ pub struct ComponentView {
     pub created: Timestamp,
     /// What it may beyond that.
     pub grants: Grants,
+    /// Which grants these are: another word for others.
+    pub version: String,
 }
 
 /// A component to be.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct ComponentAsk {
-    /// Its secret; one is drawn if nothing is said.
+    /// Its secret; if nothing is said, one is drawn for a component that is new, and another keeps what it has.
     pub secret: Option<Secret>,
+    /// It gets another secret though it has one.
+    pub rotate: bool,
 }
 
-/// A component that may connect now: the only time the secret is shown.
+/// A component that may connect now.
 #[derive(Debug, Clone, Serialize)]
 pub struct ComponentNew {
-    /// What it connects with.
-    pub secret: String,
+    /// What it connects with, the only time that it is shown; `None`: it keeps what it has.
+    pub secret: Option<String>,
     /// The rest.
     #[serde(flatten)]
     pub view: ComponentView,
@@ -67,7 +71,8 @@ impl Control {
             .collect())
     }
 
-    /// Lets a component connect as `name`, a label or the whole name. One that is there gets another secret.
+    /// Lets a component connect as `name`, a label or the whole name. One that is there keeps its secret, unless another one is
+    /// said or wanted: asked again for what is there, nothing is done.
     pub async fn component_add(
         &self,
         actor: &Actor,
@@ -101,24 +106,22 @@ impl Control {
                 limit: COMPONENTS as u64,
             });
         }
-        let secret = match ask.secret {
-            None => password::token(32),
-            Some(secret) => {
-                let length = secret.expose().chars().count();
-                if !(SECRET.0..=SECRET.1).contains(&length) {
-                    let what = format!("a secret has {} to {} characters", SECRET.0, SECRET.1);
-                    return Err(ControlError::invalid(
-                        "secret",
-                        "",
-                        what,
-                        "Leave it out to have one drawn.",
-                    ));
-                }
-                secret
-            }
-        };
-        let now = self.now();
         let rows = self.store().domain(row.id, &row.name);
+        if chosen.contains(&label) && !ask.rotate {
+            let held = rows.component_secret(&label).await?;
+            let wanted = ask.secret.as_ref().map(Secret::expose);
+            if held.is_some_and(|held| wanted.is_none_or(|wanted| wanted == held.as_str())) {
+                let mut known = rows.component_list().await?.into_iter();
+                let since = known.find(|(known, _)| *known == label);
+                let since = since.map_or(self.now(), |(_, since)| since);
+                return Ok(ComponentNew {
+                    secret: None,
+                    view: view(&row, &label, since),
+                });
+            }
+        }
+        let secret = secret_of(ask.secret)?;
+        let now = self.now();
         rows.component_put(&label, secret.expose(), now).await?;
         let recorded = self.recorded_of(actor, &row, Operation::ComponentAdd, whole.as_str());
         let row = self
@@ -132,7 +135,7 @@ impl Control {
             .await?;
         self.parts.live.announce(Change::Domain(row.name.clone()));
         Ok(ComponentNew {
-            secret: secret.expose().to_owned(),
+            secret: Some(secret.expose().to_owned()),
             view: view(&row, &label, now),
         })
     }
@@ -164,16 +167,32 @@ impl Control {
     }
 }
 
+/// The secret that was chosen, or one that is drawn.
+fn secret_of(chosen: Option<Secret>) -> Result<Secret> {
+    let Some(secret) = chosen else {
+        return Ok(password::token(32));
+    };
+    let length = secret.expose().chars().count();
+    if !(SECRET.0..=SECRET.1).contains(&length) {
+        let what = format!("a secret has {} to {} characters", SECRET.0, SECRET.1);
+        let remedy = "Leave it out to have one drawn.";
+        return Err(ControlError::invalid("secret", "", what, remedy));
+    }
+    Ok(secret)
+}
+
 /// Labels of the components that a domain lets in.
 pub fn components(row: &DomainRow) -> Vec<String> {
     Choices::of(row).components
 }
 
 fn view(row: &DomainRow, label: &str, created: Timestamp) -> ComponentView {
+    let grants = crate::grant::grants(row).remove(label).unwrap_or_default();
     ComponentView {
         name: format!("{label}.{}", row.name),
         created,
-        grants: crate::grant::grants(row).remove(label).unwrap_or_default(),
+        version: grants.version(),
+        grants,
     }
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use store::DomainRow;
 use xmpp::jid::DomainName;
 
-use crate::domain::Choices;
+use crate::domain::{Choices, word_of};
 use crate::error::{ControlError, Result};
 use crate::outside::Change;
 use crate::permission::Operation;
@@ -85,6 +85,11 @@ impl Grants {
     pub fn is_none(&self) -> bool {
         let words = [&self.roster, &self.message, &self.presence];
         words.iter().all(|word| *word == "none") && self.iq.is_empty() && self.delegated.is_empty()
+    }
+
+    /// Which grants these are: another word for others.
+    pub(crate) fn version(&self) -> String {
+        word_of(&to_json(self))
     }
 
     /// # Errors
@@ -176,13 +181,15 @@ fn is_name(name: &str) -> bool {
 }
 
 impl Control {
-    /// Says what a component may from now on, all of it; it is told so at once where it is connected.
+    /// Says what a component may from now on, all of it; it is told so at once where it is connected. With `version`, only if
+    /// what it may is still that ([`crate::component::ComponentView::version`]).
     pub async fn component_grant(
         &self,
         actor: &Actor,
         domain: &str,
         name: &str,
         grants: Grants,
+        version: Option<&str>,
     ) -> Result<Grants> {
         let row = self
             .domain_row(actor, Operation::ComponentGrant, domain)
@@ -215,16 +222,24 @@ impl Control {
         }
         let recorded = self.recorded_of(actor, &row, Operation::ComponentGrant, whole.as_str());
         let kept = grants.clone();
-        let row = self
-            .domain_edit_in(&recorded, row.id, |fresh| {
+        let (row, written) = self
+            .domain_edit_if(&recorded, row.id, |fresh| {
                 let mut choices = Choices::of(fresh);
+                let now = choices.grants.get(&label).cloned().unwrap_or_default();
+                if version.is_some_and(|version| version != now.version()) {
+                    return false;
+                }
                 match kept.is_none() {
                     true => choices.grants.remove(&label),
                     false => choices.grants.insert(label.clone(), kept.clone()),
                 };
                 fresh.settings = to_json(&choices);
+                true
             })
             .await?;
+        if !written {
+            return Err(ControlError::stale("component", whole.as_str()));
+        }
         self.parts.live.announce(Change::Domain(row.name));
         Ok(grants)
     }

@@ -194,7 +194,7 @@ impl Control {
 
     /// What a link invites to. Says the same of one that never was, was taken, or has ended.
     pub async fn invitation_show(&self, secret: &str, origin: &Origin) -> Result<Invited> {
-        self.invitation_gate(origin)?;
+        self.gate_from(rate::INVITATION, origin)?;
         let absent = || ControlError::NotSignedIn {
             what: "this invitation",
         };
@@ -257,13 +257,14 @@ impl Control {
         self.login_make(&row, origin).await
     }
 
-    /// Gives a colleague another role; the last owner stays one.
+    /// Gives a colleague another role; the last owner stays one. With `was`, only if that is still their role.
     pub async fn team_set_role(
         &self,
         actor: &Actor,
         tenant: i64,
         id: i64,
         role: &str,
+        was: Option<&str>,
     ) -> Result<OperatorView> {
         let row = self
             .tenant_row(actor, Operation::TeamSetRole, tenant)
@@ -274,6 +275,9 @@ impl Control {
             .find(|member| member.id.0 == id)
             .ok_or_else(|| ControlError::not_found("operator", id))?;
         let role = role_of_a_tenant(role)?;
+        if was.is_some_and(|was| was != member.role) {
+            return Err(ControlError::stale("operator", &member.login));
+        }
         let said = format!("{}, was {}", role, member.role);
         let set = self
             .recorded(
@@ -296,12 +300,6 @@ impl Control {
         }
         member.role = role.as_str().into();
         operator_view(&member).ok_or_else(|| ControlError::internal("an operator without a role"))
-    }
-
-    fn invitation_gate(&self, origin: &Origin) -> Result<()> {
-        let address = origin.address.map(|address| address.to_string());
-        self.gate
-            .attempt(rate::INVITATION, &address.unwrap_or_default(), self.now())
     }
 }
 

@@ -21,6 +21,7 @@ use crate::outside::Change;
 use crate::permission::Operation;
 use crate::registration::self_chosen;
 use crate::secret::Secret;
+use crate::shown::TOKEN;
 use crate::time::plus;
 use crate::uri::escaped;
 use crate::{Actor, Control, password, rate};
@@ -111,10 +112,6 @@ const DAY_SECONDS: i64 = 86_400;
 /// Open invitations of one domain, and of one account that is no admin.
 const OPEN: usize = 1000;
 const OPEN_OF_ACCOUNT: usize = 20;
-/// Bytes of a token: 160 bits, which nobody guesses (XEP-0379 4.1 asks for 80).
-const TOKEN: usize = 20;
-/// Longest token looked at, in bytes.
-const LONGEST_TOKEN: usize = 100;
 
 /// Path of the page of an invitation, before its token.
 pub const INVITE_PATH: &str = "/invite/";
@@ -270,22 +267,13 @@ impl Control {
         token: &str,
         origin: &Origin,
     ) -> Result<Admitted> {
-        let address = origin.address.map(|address| address.to_string());
-        let now = self.now();
-        self.gate
-            .attempt(rate::INVITE, &address.unwrap_or_default(), now)?;
-        let absent = || ControlError::NotSignedIn {
-            what: "this invitation",
-        };
-        if token.len() > LONGEST_TOKEN {
-            return Err(absent());
-        }
-        let found = self.store().invite_find(&hash_of(token), now).await?;
+        let what = "this invitation";
+        let absent = || ControlError::NotSignedIn { what };
+        let hash = self.token_shown(rate::INVITE, what, token, origin)?;
+        let found = self.store().invite_find(&hash, self.now()).await?;
         let invite = found.ok_or_else(absent)?;
-        let row = self.store().domain_get(invite.domain).await?;
-        let row = row
-            .filter(|row| domain.is_none_or(|meant| meant == row.name.as_str()))
-            .ok_or_else(absent)?;
+        let row = self.domain_shown(invite.domain, domain).await?;
+        let row = row.ok_or_else(absent)?;
         if !self.invites_into(&row).await? {
             return Err(absent());
         }

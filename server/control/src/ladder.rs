@@ -87,6 +87,9 @@ pub struct LadderSet {
     pub no_login_days: Option<u32>,
     /// Days until everything is erased.
     pub erased_days: Option<u32>,
+    /// Only if the customer is still this version ([`TenantView::version`]).
+    #[serde(skip)]
+    pub version: Option<String>,
 }
 
 /// As it is kept.
@@ -240,7 +243,7 @@ impl Control {
             &said,
         );
         let ladder = to_json(&kept);
-        self.tenant_edit(&recorded, row.id, |row| {
+        self.tenant_edit_at(&recorded, row.id, set.version.as_deref(), |row| {
             row.ladder = Some(ladder.clone());
             row.step = step.as_str().into();
         })
@@ -250,8 +253,13 @@ impl Control {
         self.tenant_show(&Actor::system("ladder.set"), id).await
     }
 
-    /// Takes a customer off the ladder: everything is as it was.
-    pub async fn ladder_end(&self, actor: &Actor, id: i64) -> Result<TenantView> {
+    /// Takes a customer off the ladder: everything is as it was. With `version`, only if they are still that.
+    pub async fn ladder_end(
+        &self,
+        actor: &Actor,
+        id: i64,
+        version: Option<&str>,
+    ) -> Result<TenantView> {
         let row = self.tenant_row(actor, Operation::LadderEnd, id).await?;
         if row.ladder.is_none() {
             return Err(ControlError::State {
@@ -270,7 +278,7 @@ impl Control {
             &row.name,
             &said,
         );
-        self.tenant_edit(&recorded, row.id, |row| {
+        self.tenant_edit_at(&recorded, row.id, version, |row| {
             (row.ladder, row.step) = (None, String::new());
         })
         .await?;
@@ -340,6 +348,7 @@ mod tests {
             no_federation_days: days[1],
             no_login_days: days[2],
             erased_days: days[3],
+            version: None,
         }
     }
 

@@ -24,6 +24,7 @@ pub mod event;
 pub mod factor;
 pub mod findings;
 pub mod grant;
+pub mod idempotency;
 pub mod invitation;
 pub mod invite;
 pub mod kept;
@@ -57,8 +58,10 @@ pub mod zone;
 
 mod external;
 mod lookalike;
+mod news;
 mod password;
 mod rate;
+mod shown;
 mod status;
 mod suffix;
 mod time;
@@ -120,6 +123,7 @@ pub struct Control {
     pub(crate) first_run_lock: tokio::sync::Mutex<()>,
     pub(crate) wake: tokio::sync::Notify,
     pub(crate) jobs: portable::Jobs,
+    pub(crate) zone_watch: zone::Watch,
 }
 
 impl Control {
@@ -134,6 +138,7 @@ impl Control {
             first_run_lock: tokio::sync::Mutex::new(()),
             wake: tokio::sync::Notify::new(),
             jobs: portable::Jobs::default(),
+            zone_watch: zone::Watch::default(),
         })
     }
 

@@ -3,20 +3,18 @@
 //!
 //! What was told is kept by domain; a night's mail is the difference between that and what the checks say now. A domain on its
 //! way in is not written about: its owner is at work on it. It refuses to repeat itself, and to forget what could not be sent.
-//! Whether somebody wants it is in `wanted`.
+//! Whether somebody wants it is in `wanted`; what is told of a customer as a whole in `standing`.
 
+mod standing;
 mod wanted;
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use serde::{Deserialize, Serialize};
-use store::{DomainFilter, DomainRow, FindingRow, TenantRow};
+use store::{DomainFilter, DomainRow, TenantRow};
 use xmpp::timestamp::Timestamp;
 
 use crate::Control;
-use crate::domain::{BY_OWNER, State, state_of};
+use crate::domain::State;
 use crate::error::Result;
-use crate::findings::{CODES, Severity};
+use crate::news::{Begun, News, Over, Told, difference};
 use crate::outside::Mail;
 use crate::permission::Role;
 use crate::time::{DAY, HOUR};
@@ -27,26 +25,26 @@ pub use wanted::{MailView, Subscriber, UNSUBSCRIBE_PATH};
 const PAGE: usize = 200;
 /// Lines about one domain; more are counted.
 const LINES: usize = 20;
+/// What a customer hears whose domain another has taken over.
+const GONE: &str = "  Another customer of this service has shown that the name is theirs, after your own proof had lapsed.\n    \
+    They have the name now; what you keep here under it is still yours, and your certificates are being revoked.\n    \
+    If that is wrong, publish your record again and write to the operator of this service.\n";
 
-/// What was told of a domain.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-struct Told {
-    /// State, as a word.
-    state: String,
-    /// What was wrong: code and subject.
-    wrong: BTreeSet<(String, String)>,
+/// What a night's mail is about.
+#[derive(Debug, Default)]
+struct Letter {
+    /// Of domains.
+    news: Vec<News>,
+    /// Of the customer's plan, a sentence or two each.
+    plan: Vec<String>,
+    /// Something is nearly used up.
+    short: bool,
 }
 
-/// What is new of a domain.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct News {
-    domain: String,
-    state: Option<(String, String)>,
-    /// What is to be mended: subject, what was seen, what to do.
-    begun: Vec<(String, String, String)>,
-    /// What is over: subject and what it was.
-    over: Vec<(String, String)>,
+impl Letter {
+    fn is_empty(&self) -> bool {
+        self.news.is_empty() && self.plan.is_empty()
+    }
 }
 
 impl Control {
@@ -56,6 +54,7 @@ impl Control {
         let Some(post) = &self.parts.mail else {
             return Ok(0);
         };
+        self.ladder_mails().await?;
         let now = self.now();
         let night = Timestamp(now.0 - now.0.rem_euclid(DAY));
         if now.0 - night.0 < i64::from(post.hour) * HOUR {
@@ -84,6 +83,60 @@ impl Control {
 
     /// One customer's mail, to everybody who answers for its domains.
     async fn mail_tenant(&self, tenant: &TenantRow) -> Result<usize> {
+        let mut sent = self.ladder_mail(tenant).await?;
+        let (news, told) = self.domains_news(tenant).await?;
+        let quotas = self.quotas_news(tenant).await?;
+        let letter = Letter {
+            news,
+            plan: quotas.lines,
+            short: quotas.short,
+        };
+        if let (false, Some(post)) = (letter.is_empty(), &self.parts.mail) {
+            let people = self.store().mail_readers(tenant.id).await?;
+            let people = people.iter().filter(|person| gets_mail(&person.role));
+            for person in people {
+                let unsubscribe = self.unsubscribe_link(person.id, &post.panel)?;
+                let mail = Mail {
+                    to: person.login.clone(),
+                    subject: subject(&letter),
+                    text: text(
+                        &letter,
+                        &self.settings().name,
+                        &post.panel,
+                        unsubscribe.as_deref(),
+                    ),
+                    unsubscribe,
+                };
+                match post.mailer.send(mail).await {
+                    Ok(()) => sent += 1,
+                    Err(error) => {
+                        tracing::warn!(tenant = tenant.id.0, %error, "a nightly mail could not be sent");
+                        // One address that nobody has must not keep the others from hearing.
+                        if !error.is_final() {
+                            let night = self.now().0 - self.now().0.rem_euclid(DAY);
+                            self.store()
+                                .mail_release(tenant.id, Timestamp(night))
+                                .await?;
+                            return Ok(sent);
+                        }
+                    }
+                }
+            }
+        }
+        // Told only now: what could not be sent is told the next time.
+        for (row, after) in told {
+            let text = crate::tenant::to_json(&after);
+            self.domain_store(&row).told_set(&text).await?;
+        }
+        self.quotas_told(tenant, quotas.levels).await?;
+        Ok(sent)
+    }
+
+    /// What is new of a customer's domains, and what is to be remembered of each once it is told.
+    async fn domains_news(
+        &self,
+        tenant: &TenantRow,
+    ) -> Result<(Vec<News>, Vec<(DomainRow, Told)>)> {
         let mut news = Vec::new();
         let mut told = Vec::new();
         let mut from = 0;
@@ -113,49 +166,10 @@ impl Control {
                 news.extend(new);
             }
             if rows.len() < PAGE {
-                break;
+                return Ok((news, told));
             }
             from += PAGE;
         }
-        let mut sent = 0;
-        if let (false, Some(post)) = (news.is_empty(), &self.parts.mail) {
-            let people = self.store().mail_readers(tenant.id).await?;
-            let people = people.iter().filter(|person| gets_mail(&person.role));
-            for person in people {
-                let unsubscribe = self.unsubscribe_link(person.id, &post.panel)?;
-                let mail = Mail {
-                    to: person.login.clone(),
-                    subject: subject(&news),
-                    text: text(
-                        &news,
-                        &self.settings().name,
-                        &post.panel,
-                        unsubscribe.as_deref(),
-                    ),
-                    unsubscribe,
-                };
-                match post.mailer.send(mail).await {
-                    Ok(()) => sent += 1,
-                    Err(error) => {
-                        tracing::warn!(tenant = tenant.id.0, %error, "a nightly mail could not be sent");
-                        // One address that nobody has must not keep the others from hearing.
-                        if !error.is_final() {
-                            let night = self.now().0 - self.now().0.rem_euclid(DAY);
-                            self.store()
-                                .mail_release(tenant.id, Timestamp(night))
-                                .await?;
-                            return Ok(sent);
-                        }
-                    }
-                }
-            }
-        }
-        // Told only now: what could not be sent is told the next time.
-        for (row, after) in told {
-            let text = crate::tenant::to_json(&after);
-            self.domain_store(&row).told_set(&text).await?;
-        }
-        Ok(sent)
     }
 }
 
@@ -164,107 +178,32 @@ fn gets_mail(role: &str) -> bool {
     matches!(Role::parse(role), Some(Role::Owner | Role::Admin))
 }
 
-/// What is to be remembered, and what is new; `None`: this domain is not written about.
-fn difference(
-    row: &DomainRow,
-    before: &Told,
-    findings: &[FindingRow],
-) -> Option<(Told, Option<News>)> {
-    let state = state_of(row);
-    let served = matches!(state, State::Live | State::Degraded);
-    // Who stops a domain knows that it is stopped.
-    let stopped = state == State::Suspended && row.suspended_by != BY_OWNER;
-    if !served && !stopped {
-        return None;
-    }
-    let wrong: BTreeMap<(String, String), &FindingRow> = findings
-        .iter()
-        .filter(|finding| Severity::parse(&finding.severity) >= Some(Severity::Warning))
-        .map(|finding| ((finding.code.clone(), finding.subject.clone()), finding))
-        .collect();
-    // What could not be asked is neither over nor new: it stays as it was told.
-    let unknown: BTreeSet<&str> = findings
-        .iter()
-        .filter(|finding| Severity::parse(&finding.severity) == Some(Severity::Unknown))
-        .map(|finding| finding.subject.as_str())
-        .collect();
-    let kept = before
-        .wrong
-        .iter()
-        .filter(|(_, subject)| unknown.contains(subject.as_str()));
-    let after = Told {
-        state: state.as_str().to_owned(),
-        wrong: wrong.keys().cloned().chain(kept.cloned()).collect(),
+fn subject(letter: &Letter) -> String {
+    let is_worse = |one: &&News| {
+        let stands = one.state.as_ref().map(|(_, is)| is.as_str());
+        one.gone || !one.begun.is_empty() || stands.is_some_and(|is| is != State::Live.as_str())
     };
-    let begun = wrong
-        .iter()
-        .filter(|(key, _)| !before.wrong.contains(*key))
-        .map(|((_, subject), finding)| {
-            (
-                subject.clone(),
-                finding.observed.clone(),
-                finding.fix.clone(),
-            )
-        })
-        .collect::<Vec<_>>();
-    let over = before
-        .wrong
-        .iter()
-        .filter(|key| !after.wrong.contains(*key))
-        .map(|(code, subject)| {
-            let mut known = CODES.iter().filter(|known| known.code == code);
-            let meaning = known.next().map_or("", |known| known.meaning);
-            (subject.clone(), meaning.to_owned())
-        })
-        .collect::<Vec<_>>();
-    // The first time, that it is live is no news of ours: its owner has seen it.
-    let first = before.state.is_empty() && state == State::Live;
-    let moved = (before.state != after.state && !first).then(|| {
-        let was = match before.state.as_str() {
-            "" => State::Live.as_str(),
-            word => word,
-        };
-        (was.to_owned(), after.state.clone())
-    });
-    let quiet = moved.is_none() && begun.is_empty() && over.is_empty();
-    let news = News {
-        domain: row.name.to_string(),
-        state: moved,
-        begun,
-        over,
-    };
-    Some((after, (!quiet).then_some(news)))
-}
-
-fn subject(news: &[News]) -> String {
-    let worse = news.iter().any(|one| !one.begun.is_empty());
-    match news {
-        [one] if worse => format!("{}: something needs a look", one.domain),
+    let news = &letter.news;
+    let worse = news.iter().filter(is_worse).count();
+    match news.as_slice() {
+        [] if letter.short => "Something of your plan is nearly used up".to_owned(),
+        [] => "There is room in your plan again".to_owned(),
+        [one] if worse > 0 => format!("{}: something needs a look", one.domain),
         [one] => format!("{}: all is well again", one.domain),
-        many if worse => format!(
-            "{} of your domains need a look",
-            many.iter().filter(|one| !one.begun.is_empty()).count()
-        ),
+        _ if worse > 0 => format!("{worse} of your domains need a look"),
         many => format!("{} of your domains are well again", many.len()),
     }
 }
 
-fn text(news: &[News], service: &str, panel: &str, unsubscribe: Option<&str>) -> String {
+fn text(letter: &Letter, service: &str, panel: &str, unsubscribe: Option<&str>) -> String {
     let mut out = String::from("What has changed since the last mail:\n");
-    for one in news {
-        out.push_str(&format!("\n{}\n", one.domain));
-        if let Some((was, is)) = &one.state {
-            out.push_str(&format!("  It is {is}; it was {was}.\n"));
-        }
-        for (subject, seen, fix) in one.begun.iter().take(LINES) {
-            out.push_str(&format!("  New: {subject}\n    Seen: {seen}\n    {fix}\n"));
-        }
-        for (subject, was) in one.over.iter().take(LINES) {
-            out.push_str(&format!("  Over: {subject}\n    It was: {was}\n"));
-        }
-        let more = one.begun.len().saturating_sub(LINES) + one.over.len().saturating_sub(LINES);
-        if more > 0 {
-            out.push_str(&format!("  And {more} more.\n"));
+    for one in &letter.news {
+        about_domain(&mut out, one);
+    }
+    if !letter.plan.is_empty() {
+        out.push_str("\nYour plan\n");
+        for line in &letter.plan {
+            out.push_str(&format!("  {line}\n"));
         }
     }
     if !panel.is_empty() {
@@ -279,65 +218,63 @@ fn text(news: &[News], service: &str, panel: &str, unsubscribe: Option<&str>) ->
     out
 }
 
+fn about_domain(out: &mut String, one: &News) {
+    out.push_str(&format!("\n{}\n", one.domain));
+    if let Some((was, is)) = &one.state {
+        out.push_str(&format!("  It is {is}; it was {was}.\n"));
+    }
+    if one.gone {
+        out.push_str(GONE);
+    }
+    for one in one.begun.iter().take(LINES) {
+        let Begun {
+            subject, seen, fix, ..
+        } = one;
+        out.push_str(&format!("  New: {subject}\n    Seen: {seen}\n    {fix}\n"));
+    }
+    for Over { subject, was, .. } in one.over.iter().take(LINES) {
+        out.push_str(&format!("  Over: {subject}\n    It was: {was}\n"));
+    }
+    let more = one.begun.len().saturating_sub(LINES) + one.over.len().saturating_sub(LINES);
+    if more > 0 {
+        out.push_str(&format!("  And {more} more.\n"));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use store::{DomainId, TenantId};
-    use xmpp::jid::DomainName;
 
-    fn row(state: &str, by: &str) -> DomainRow {
-        DomainRow {
-            id: DomainId(1),
-            tenant: TenantId(1),
-            name: DomainName::parse("example.com").unwrap(),
-            label: "l".into(),
-            state: state.into(),
-            reason: String::new(),
-            suspended_by: by.into(),
-            mode: "delegated-challenge".into(),
-            token: "t".into(),
-            verified_at: None,
-            policy: "encrypted".into(),
-            allow: vec![],
-            block: vec![],
-            settings: "{}".into(),
-            look: None,
-            checked_at: None,
-            next_check_at: None,
-            created: Timestamp(0),
-            revision: 0,
+    fn news(state: Option<(&str, &str)>) -> News {
+        News {
+            domain: "example.com".into(),
+            state: state.map(|(was, is)| (was.into(), is.into())),
+            gone: false,
+            begun: vec![],
+            over: vec![],
         }
     }
 
-    fn finding(code: &str, severity: &str) -> FindingRow {
-        FindingRow {
-            code: code.into(),
-            severity: severity.into(),
-            subject: "SRV _xmpp-client._tcp.example.com".into(),
-            expected: "e".into(),
-            observed: "nothing".into(),
-            asked: String::new(),
-            fix: "Publish it.".into(),
-            since: Timestamp(0),
-            next_check: None,
+    fn letter(news: Vec<News>) -> Letter {
+        Letter {
+            news,
+            ..Letter::default()
         }
     }
 
     #[test]
-    fn a_mail_holds_the_difference_and_nothing_else() {
-        let (told, news) = difference(&row("live", ""), &Told::default(), &[]).unwrap();
-        assert_eq!(news, None, "being live is no news");
-        let missing = [finding("srv-missing", "critical"), finding("x", "info")];
-        let (worse, news) = difference(&row("degraded", ""), &told, &missing).unwrap();
-        let news = news.unwrap();
-        assert_eq!(news.state, Some(("live".into(), "degraded".into())));
-        assert_eq!(news.begun.len(), 1);
-        assert_eq!(
-            subject(std::slice::from_ref(&news)),
-            "example.com: something needs a look"
-        );
+    fn a_mail_says_what_has_changed_and_how_to_end_it() {
+        let mut worse = news(Some(("live", "degraded")));
+        worse.begun.push(Begun {
+            code: "srv-missing".into(),
+            subject: "SRV _xmpp-client._tcp.example.com".into(),
+            seen: "nothing".into(),
+            fix: "Publish it.".into(),
+        });
+        let worse = letter(vec![worse]);
+        assert_eq!(subject(&worse), "example.com: something needs a look");
         let link = "https://panel.example/unsubscribe/abc";
-        let said = text(&[news], "Domicile", "https://panel.example", Some(link));
+        let said = text(&worse, "Domicile", "https://panel.example", Some(link));
         for part in [
             "No more of these mails: https://panel.example/unsubscribe/abc",
             "Seen: nothing",
@@ -347,37 +284,31 @@ mod tests {
         ] {
             assert!(said.contains(part), "{said}");
         }
-        let (same, news) = difference(&row("degraded", ""), &worse, &missing).unwrap();
-        assert_eq!((&same, news), (&worse, None), "nothing is repeated");
-        // A resolver that does not answer takes nothing back.
-        let silent = [finding("resolver-unknown", "unknown")];
-        let (kept, news) = difference(&row("degraded", ""), &worse, &silent).unwrap();
-        assert_eq!((&kept, news), (&worse, None));
-        let (well, news) = difference(&row("live", ""), &worse, &[]).unwrap();
-        let news = news.unwrap();
-        assert_eq!((news.over.len(), news.begun.len()), (1, 0));
-        assert_eq!(well, told);
-        assert_eq!(subject(&[news]), "example.com: all is well again");
     }
 
     #[test]
-    fn who_is_on_the_way_in_or_stopped_it_himself_is_not_written_to() {
-        let missing = [finding("srv-missing", "critical")];
-        for (state, by) in [
-            ("claimed", ""),
-            ("publishing", ""),
-            ("ready", ""),
-            ("suspended", "owner"),
+    fn the_subject_is_no_better_than_the_news() {
+        let well = || news(Some(("degraded", "live")));
+        let stopped = || news(Some(("live", "suspended")));
+        let gone = News {
+            gone: true,
+            ..news(None)
+        };
+        for (of, expected) in [
+            (vec![well()], "example.com: all is well again"),
+            (vec![stopped()], "example.com: something needs a look"),
+            (vec![gone], "example.com: something needs a look"),
+            (vec![well(), stopped()], "1 of your domains need a look"),
+            (vec![well(), well()], "2 of your domains are well again"),
         ] {
-            assert_eq!(
-                difference(&row(state, by), &Told::default(), &missing),
-                None
-            );
+            assert_eq!(subject(&letter(of)), expected);
         }
-        let (_, news) = difference(&row("suspended", "system"), &Told::default(), &[]).unwrap();
-        assert_eq!(
-            news.unwrap().state,
-            Some(("live".into(), "suspended".into()))
-        );
+        let plan = Letter {
+            plan: vec!["9 of 10 domains are in use.".into()],
+            short: true,
+            ..Letter::default()
+        };
+        assert_eq!(subject(&plan), "Something of your plan is nearly used up");
+        assert!(text(&plan, "Domicile", "", None).contains("  9 of 10 domains"));
     }
 }

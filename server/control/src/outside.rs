@@ -452,6 +452,8 @@ pub trait Live: Send + Sync {
     fn admits_newcomer(&self, _from: std::net::IpAddr) -> bool {
         true
     }
+    /// So many names of the platform's zone are nobody's, and are ours to take away.
+    fn zone_orphans(&self, _count: u64) {}
     /// What a tenant takes of the server now; `None`: no server runs in this process.
     fn usage(&self, _tenant: TenantId) -> Option<LiveUsage> {
         None

@@ -18,6 +18,7 @@ use crate::error::{ControlError, Result};
 use crate::operator::{Origin, hash_of};
 use crate::permission::Operation;
 use crate::portable::Outgoing;
+use crate::shown::TOKEN;
 use crate::time::plus;
 use crate::{Actor, Control, password, rate};
 
@@ -25,10 +26,6 @@ use crate::{Actor, Control, password, rate};
 pub const OWN_EXPORT_PATH: &str = "/export/";
 /// How long a link is good (seconds).
 const LIFE_SECONDS: i64 = 1_800;
-/// Bytes of a token: 160 bits, which nobody guesses.
-const TOKEN: usize = 20;
-/// Longest token looked at, in bytes.
-const LONGEST_TOKEN: usize = 100;
 
 /// A fresh link: the only time that its token is seen.
 #[derive(Clone)]
@@ -59,8 +56,11 @@ pub struct Admitted {
     pub shown: OwnExport,
 }
 
+/// What it is called where it is not good.
+const WHAT: &str = "this link";
+
 fn absent() -> ControlError {
-    ControlError::NotSignedIn { what: "this link" }
+    ControlError::NotSignedIn { what: WHAT }
 }
 
 impl Control {
@@ -113,21 +113,11 @@ impl Control {
         token: &str,
         origin: &Origin,
     ) -> Result<Admitted> {
-        let address = origin.address.map(|address| address.to_string());
-        let now = self.now();
-        self.gate
-            .attempt(rate::OWN_EXPORT_SHOWN, &address.unwrap_or_default(), now)?;
-        if token.len() > LONGEST_TOKEN {
-            return Err(absent());
-        }
-        let hash = hash_of(token);
-        let found = self.store().own_export_find(&hash, now).await?;
+        let hash = self.token_shown(rate::OWN_EXPORT_SHOWN, WHAT, token, origin)?;
+        let found = self.store().own_export_find(&hash, self.now()).await?;
         let found = found.ok_or_else(absent)?;
-        let row = self.store().domain_get(found.domain).await?;
-        let row = row
-            .filter(|row| domain.is_none_or(|meant| meant == row.name.as_str()))
-            .filter(offered)
-            .ok_or_else(absent)?;
+        let row = self.domain_shown(found.domain, domain).await?;
+        let row = row.filter(offered).ok_or_else(absent)?;
         let shown = OwnExport {
             account: format!("{}@{}", found.local, row.name),
             expires: found.expires,

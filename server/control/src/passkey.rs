@@ -195,10 +195,7 @@ impl Control {
         origin: &Origin,
     ) -> Result<PasskeyRequest> {
         let site = self.site()?;
-        let address = origin.address.map(|address| address.to_string());
-        let now = self.now();
-        self.gate
-            .attempt(rate::LOGIN_ADDRESS, &address.unwrap_or_default(), now)?;
+        self.gate_from(rate::LOGIN_ADDRESS, origin)?;
         let (operator, allow) = match pending {
             None => (None, Vec::new()),
             Some(pending) => {

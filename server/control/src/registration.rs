@@ -92,9 +92,7 @@ impl Control {
     /// # Errors
     /// [`ControlError::NotFound`], and [`ControlError::TooMany`] when the address has looked too often.
     pub async fn registration_show(&self, domain: &str, origin: &Origin) -> Result<OpenDomain> {
-        let address = origin.address.map(|address| address.to_string());
-        self.gate
-            .attempt(rate::INVITE, &address.unwrap_or_default(), self.now())?;
+        self.gate_from(rate::INVITE, origin)?;
         let absent = || ControlError::not_found("open domain", domain);
         let name = DomainName::parse(domain).map_err(|_| absent())?;
         let row = self.store().domain_hosted(&name).await?;

@@ -346,12 +346,26 @@ impl Control {
         id: TenantId,
         edit: impl Fn(&mut TenantRow),
     ) -> Result<()> {
+        self.tenant_edit_at(recorded, id, None, edit).await
+    }
+
+    /// The same, only as long as the row is `version`, if one is said.
+    pub(crate) async fn tenant_edit_at(
+        &self,
+        recorded: &Store,
+        id: TenantId,
+        version: Option<&str>,
+        edit: impl Fn(&mut TenantRow),
+    ) -> Result<()> {
         loop {
             let mut row = self
                 .store()
                 .tenant_get(id)
                 .await?
                 .ok_or_else(|| ControlError::not_found("tenant", id))?;
+            if version.is_some_and(|version| version != row.revision.to_string()) {
+                return Err(ControlError::stale("tenant", &row.name));
+            }
             edit(&mut row);
             if recorded.tenant_update(&row, self.now()).await? {
                 return Ok(());

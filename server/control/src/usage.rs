@@ -178,7 +178,7 @@ impl Control {
         Ok(text)
     }
 
-    async fn usage_view(&self, row: &TenantRow) -> Result<UsageView> {
+    pub(crate) async fn usage_view(&self, row: &TenantRow) -> Result<UsageView> {
         let stored = self.store().usage_of(row.id, self.now()).await?;
         let live = self.parts.live.usage(row.id);
         let limits = self.limits_of(row);

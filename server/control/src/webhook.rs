@@ -1,4 +1,5 @@
-//! Webhooks: a customer's own server is told what is done to the customer, each entry of the audit log as one message.
+//! Webhooks: a customer's own server is told what is done to the customer, each entry of the audit log as one message, and what
+//! is seen of its domains: that one goes live or degraded, what is to be mended, and what is well again ([`crate::news`]).
 //!
 //! Messages are signed as <https://www.standardwebhooks.com> says: HMAC-SHA256 over id, time and body, so that whoever gets one
 //! knows where it comes from, and one that is sent again by somebody else is recognised by its id and its time. They stand in
@@ -17,6 +18,7 @@ use tokio::task::JoinSet;
 use xmpp::timestamp::Timestamp;
 
 use crate::error::{ControlError, Result};
+use crate::news::SEEN;
 use crate::permission::Operation;
 use crate::time::{DAY, SECOND, plus};
 use crate::{Actor, Control, password};
@@ -46,7 +48,7 @@ const SHOWN: u32 = 100;
 pub struct WebhookAsk {
     /// `https://…`
     pub url: String,
-    /// Operations (`account.add`) or nouns (`account`); none: everything.
+    /// Operations (`account.add`), what is seen (`domain.state`, `domain.finding`) or nouns (`account`); none: everything.
     pub events: Vec<String>,
 }
 
@@ -273,10 +275,11 @@ impl Control {
                 PAUSES.get(failed).map(|pause| plus(self.now(), *pause))
             }
         };
-        Ok(self
-            .store()
+        self.store()
             .delivery_tried(delivery.id, status, &said, next)
-            .await?)
+            .await?;
+        self.tell_tenant(hook.tenant);
+        Ok(())
     }
 }
 
@@ -333,13 +336,14 @@ fn events(asked: &[String]) -> Result<Vec<String>> {
         .filter(|w| !w.is_empty())
     {
         let known = Operation::ALL.iter().map(|operation| operation.as_str());
+        let known = known.chain(SEEN);
         let fits = |name: &str| name == word || name.split('.').next() == Some(word);
         if !known.into_iter().any(fits) {
             return Err(ControlError::invalid(
                 "events",
                 word,
                 format!("there is no operation \"{word}\" and no noun"),
-                "Write operations (account.add) or nouns (account), or none for everything.",
+                "Write operations (account.add), what is seen (domain.state, domain.finding) or nouns (account), or none for everything.",
             ));
         }
         if !events.iter().any(|known| known == word) {

@@ -82,6 +82,7 @@ pub async fn run(control: Arc<Control>, stop: impl Future<Output = ()>) {
             control.sweep().await;
             let post = control.clone();
             mailing = Some(tokio::spawn(async move {
+                post.zone_look().await;
                 match post.mail_nightly().await {
                     Ok(0) => {}
                     Ok(mails) => tracing::info!(mails, "nightly mail"),
@@ -163,6 +164,7 @@ impl Control {
             self.leased(&row, "turn").await;
         }
         self.revoke_departed().await?;
+        self.zone_look().await;
         self.mail_nightly().await?;
         Ok(count)
     }
@@ -377,6 +379,8 @@ impl Control {
         };
         let changed = essence(&store.finding_list().await?) != essence(&rows);
         let now = self.now();
+        // Before they are kept: broken off here, the next look tells again.
+        self.tell_hooks(&row, &mut memory.told, &rows).await?;
         store.findings_set(&rows).await?;
         self.store()
             .domain_looked(row.id, &to_json(&memory), now)

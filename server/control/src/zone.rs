@@ -7,16 +7,24 @@
 //! [`PlatformSettings::platform_zone`](crate::PlatformSettings).
 
 use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
+use xmpp::timestamp::Timestamp;
 
 use crate::error::Result;
 use crate::outside::{ZoneChange, ZoneName};
 use crate::permission::Operation;
+use crate::time::{DAY, HOUR};
 use crate::{Actor, Control};
 
 /// Letters of a domain's label ([`crate::password::token`] of five bytes).
 const LABEL_LETTERS: usize = 8;
+/// The worker looks this often; a zone that cannot be read is tried again sooner.
+const WATCHED: i64 = DAY;
+const TRIED_AGAIN: i64 = HOUR;
+/// Names told in a line of the log.
+const NAMED: usize = 5;
 /// Names taken away in one update: each takes some 50 bytes of at most 64 KiB.
 const AT_ONCE: usize = 500;
 
@@ -107,7 +115,67 @@ fn kept(found: &ZoneName, part: Part, addresses: &[IpAddr]) -> &'static str {
     ""
 }
 
+/// What the worker found when it last looked.
+#[derive(Debug, Default)]
+pub(crate) struct Watch(Mutex<Watched>);
+
+#[derive(Debug, Default)]
+struct Watched {
+    again: Option<Timestamp>,
+    orphans: Option<u64>,
+}
+
 impl Control {
+    /// Names of the platform's zone that nobody owns and that are ours to take away, as the worker last found them; `None`: it has
+    /// not looked yet, or cannot.
+    pub(crate) fn zone_orphans(&self) -> Option<u64> {
+        let seen = self.zone_watch.0.lock();
+        seen.unwrap_or_else(PoisonError::into_inner).orphans
+    }
+
+    /// Looks once a day, and only looks: what it finds is in the log, on the operators' first page and in a metric.
+    pub(crate) async fn zone_look(&self) {
+        let now = self.now();
+        {
+            let mut seen = self
+                .zone_watch
+                .0
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            if seen.again.is_some_and(|again| now < again) {
+                return;
+            }
+            seen.again = Some(Timestamp(now.0.saturating_add(TRIED_AGAIN)));
+        }
+        let found = match self.zone_check(&Actor::system("worker"), false).await {
+            Ok(found) => found,
+            Err(error) => {
+                // A zone that is not to be transferred to us is no fault: whoever wants to know allows it.
+                tracing::info!(error = %error.log_text(), "the platform's zone cannot be read whole, so names that nobody owns are not looked for");
+                return;
+            }
+        };
+        let ours = found.orphans.iter().filter(|orphan| orphan.kept.is_empty());
+        let names: Vec<&str> = ours.map(|orphan| orphan.name.as_str()).collect();
+        if !names.is_empty() {
+            let some = names.get(..NAMED).unwrap_or(&names).join(", ");
+            tracing::warn!(count = names.len(), names = %some, "names in the platform's zone that nobody owns: look with \"domicile zone check\"");
+        }
+        self.zone_counted(names.len() as u64);
+    }
+
+    fn zone_counted(&self, orphans: u64) {
+        let mut seen = self
+            .zone_watch
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        seen.again = Some(Timestamp(self.now().0.saturating_add(WATCHED)));
+        seen.orphans = Some(orphans);
+        drop(seen);
+        self.parts.live.zone_orphans(orphans);
+    }
+
     /// Looks for names in the platform's zone that no domain owns. With `repair` those that are ours to take away are taken away.
     ///
     /// The zone is read first and the domains after it: a domain has its row before it has its names, so what comes meanwhile is
@@ -159,6 +227,7 @@ impl Control {
                 self.parts.zone.apply(&changes).await?;
             }
             check.repaired = true;
+            self.zone_counted(0);
         }
         Ok(check)
     }

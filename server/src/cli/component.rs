@@ -113,17 +113,22 @@ pub(super) async fn run(control: &Control, actor: &Actor, command: ComponentComm
             })
         }
         ComponentCommand::Add { domain, name, json } => {
-            let ask = ComponentAsk::default();
+            // Whoever types this has lost the secret, or never had it.
+            let ask = ComponentAsk {
+                rotate: true,
+                ..ComponentAsk::default()
+            };
             let made = control.component_add(actor, &domain, &name, ask).await?;
             show(json, &made, |made| {
-                format!("{}\nsecret  {}", made.view.name, made.secret)
+                let secret = made.secret.as_deref().unwrap_or_default();
+                format!("{}\nsecret  {secret}", made.view.name)
             })
         }
         ComponentCommand::Grant(args) => {
             let (domain, name, json) = (args.domain.clone(), args.name.clone(), args.json);
             let grants = args.into_grants();
             let granted = control
-                .component_grant(actor, &domain, &name, grants)
+                .component_grant(actor, &domain, &name, grants, None)
                 .await?;
             show(json, &granted, said)
         }

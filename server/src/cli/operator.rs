@@ -190,7 +190,9 @@ pub(super) async fn run(
             tenant,
         } => {
             let (id, member) = member(control, actor, &tenant, &login).await?;
-            let view = control.team_set_role(actor, id, member, &role).await?;
+            let view = control
+                .team_set_role(actor, id, member, &role, None)
+                .await?;
             say!("{login}: {}", view.role);
             Ok(0)
         }

@@ -216,7 +216,7 @@ pub(super) async fn run(control: &Control, actor: &Actor, command: TenantCommand
         }
         TenantCommand::LadderEnd { tenant } => {
             let id = resolve(control, actor, &tenant).await?;
-            let view = control.ladder_end(actor, id).await?;
+            let view = control.ladder_end(actor, id, None).await?;
             say!("{}: no step is in force", view.name);
             Ok(0)
         }

@@ -39,6 +39,11 @@ pub(super) struct LiveServer {
 
 #[async_trait]
 impl Live for LiveServer {
+    fn zone_orphans(&self, count: u64) {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.metrics.zone_orphans.set(count);
+    }
+
     fn announce(&self, change: Change) {
         match change {
             // The store's feed says these at once, whichever process made them; nothing is lost by leaving them to it.

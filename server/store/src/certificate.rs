@@ -444,7 +444,8 @@ impl Store {
         let others = self.settings_reseal().await? + self.tokens_reseal().await?;
         let people = self.factors_reseal().await? + self.webhooks_reseal().await?;
         let programs = self.components_reseal().await? + self.external_secrets_reseal().await?;
-        Ok(done + others + people + programs)
+        let requests = self.requests_reseal().await?;
+        Ok(done + others + people + programs + requests)
     }
 
     pub(crate) fn reseal(

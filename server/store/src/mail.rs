@@ -91,6 +91,42 @@ impl Store {
         Ok(n > 0)
     }
 
+    /// What was last told of a customer as a whole, as control wrote it.
+    ///
+    /// # Errors
+    /// See [`crate::StoreError`].
+    pub async fn tenant_told(&self, tenant: TenantId) -> Result<Option<String>> {
+        let found: Option<(String,)> = rd!(self, p => {
+            sqlx::query_as("SELECT told FROM tenant_told WHERE tenant = $1").bind(tenant.0).fetch_optional(p).await
+        })?;
+        Ok(found.map(|(told,)| told))
+    }
+
+    /// Keeps what is told now in place of `before`. `false`: another process was quicker, or there is no such customer.
+    ///
+    /// # Errors
+    /// See [`crate::StoreError`].
+    pub async fn tenant_told_swap(
+        &self,
+        tenant: TenantId,
+        before: Option<&str>,
+        told: &str,
+    ) -> Result<bool> {
+        let n = wr!(self, p => {
+            let done = match before {
+                Some(before) => sqlx::query("UPDATE tenant_told SET told = $2 WHERE tenant = $1 AND told = $3")
+                    .bind(tenant.0).bind(told).bind(before).execute(p).await,
+                None => sqlx::query(
+                    "INSERT INTO tenant_told (tenant, told) SELECT id, CAST($2 AS TEXT) FROM tenants WHERE id = $1 \
+                     ON CONFLICT (tenant) DO NOTHING",
+                )
+                .bind(tenant.0).bind(told).execute(p).await,
+            };
+            done?.rows_affected()
+        });
+        Ok(n > 0)
+    }
+
     /// It could not be sent: whoever asks next may try.
     ///
     /// # Errors

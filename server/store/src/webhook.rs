@@ -250,6 +250,18 @@ impl Store {
         Ok(n > 0)
     }
 
+    /// Puts what was seen, and done by nobody, in line for the webhooks of a tenant that want to hear of it.
+    ///
+    /// # Errors
+    /// See [`crate::StoreError`].
+    pub async fn hooks_tell(&self, tenant: TenantId, row: &AuditRow) -> Result<()> {
+        wr!(self, p => {
+            let mut c = p.acquire().await?;
+            tell_hooks!(&mut *c, Some(tenant), row, "");
+        });
+        Ok(())
+    }
+
     /// Takes what is due, at most `limit`: it is due again at `lease` if whoever takes it says nothing until then, and this
     /// counts as an attempt. Each webhook is sent one message at a time, and customers take turns, what is being sent to theirs
     /// counted: whoever answers slowly waits for themselves.

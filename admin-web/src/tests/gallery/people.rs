@@ -96,7 +96,7 @@ pub(super) fn of_people() -> Pages {
                 urls: urls.clone(),
                 components: vec![sample::component()],
                 fresh: Some(control::component::ComponentNew {
-                    secret: "gmzdgnbvgy3tqojqgezdgnbvgy3tqojq".into(),
+                    secret: Some("gmzdgnbvgy3tqojqgezdgnbvgy3tqojq".into()),
                     view: sample::component(),
                 }),
                 name: String::new(),

@@ -48,6 +48,7 @@ pub(crate) fn component() -> ComponentView {
             delegated: [("urn:xmpp:mam:2".into(), vec!["node".into()])].into(),
             ..control::grant::Grants::default()
         },
+        version: "5b1d0c6f2a97e340".into(),
     }
 }
 

@@ -30,6 +30,7 @@ pub(crate) fn overview() -> Overview {
             (Some(60), 190),
             (None, 106),
         ],
+        zone_orphans: Some(2),
     }
 }
 

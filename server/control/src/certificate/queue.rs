@@ -274,6 +274,7 @@ impl Control {
                 .await?;
             self.store().invites_sweep(now).await?;
             self.store().own_exports_sweep(now).await?;
+            self.requests_sweep().await?;
             self.series_sweep().await
         };
         if let Err(error) = swept.await {

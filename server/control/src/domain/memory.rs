@@ -9,6 +9,7 @@ use store::DomainRow;
 
 use crate::domain::StreamChoices;
 use crate::grant::Grants;
+use crate::news::Told;
 use crate::observe::Observation;
 use crate::outside::Probe;
 use crate::rollover::Caches;
@@ -110,6 +111,8 @@ pub(crate) struct Memory {
     pub order: OrderMemory,
     /// What is published of our identities, and what was seen of it.
     pub rollover: RolloverMemory,
+    /// What webhooks were told of what was seen.
+    pub told: Told,
 }
 
 /// What is kept of what peers may know of our identities.

@@ -20,7 +20,7 @@ pub(crate) use self::memory::{
     Choices, Memory, OrderMemory, RolloverMemory, TlsaPublished, is_readable,
 };
 pub use self::set::DomainSet;
-pub(crate) use self::set::announce;
+pub(crate) use self::set::{announce, word_of};
 pub use self::state::{Facts, Seen, State, next};
 pub use self::streams::{StreamChoices, StreamSet};
 

@@ -69,7 +69,12 @@ pub(super) fn version(row: &DomainRow) -> String {
         &row.allow,
         &row.block,
     ));
-    let digest = Sha256::digest(chosen.as_bytes());
+    word_of(&chosen)
+}
+
+/// A short word that is another one for every other text.
+pub(crate) fn word_of(text: &str) -> String {
+    let digest = Sha256::digest(text.as_bytes());
     digest[..8]
         .iter()
         .map(|byte| format!("{byte:02x}"))

@@ -111,9 +111,7 @@ impl Control {
             return Ok((row, nightly));
         }
         // Only wrong ones are counted: a mail service ends the mail of many people from one address.
-        let address = origin.address.map(|address| address.to_string());
-        self.gate
-            .attempt(rate::UNSUBSCRIBE, &address.unwrap_or_default(), self.now())?;
+        self.gate_from(rate::UNSUBSCRIBE, origin)?;
         Err(ControlError::NotSignedIn { what: "this link" })
     }
 }

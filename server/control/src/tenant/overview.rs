@@ -22,6 +22,9 @@ pub struct Overview {
     pub findings: Vec<(String, u64)>,
     /// Certificates in use by the days that they have left: fewer than so many, and how many of them. The last one has no end.
     pub certificates: Vec<(Option<u32>, u64)>,
+    /// Names of the platform's zone that nobody owns and that are ours to take away, as the worker last found them; `None`: it
+    /// has not looked, or the zone cannot be read whole.
+    pub zone_orphans: Option<u64>,
 }
 
 /// Bounds by which certificates are counted, in days left.
@@ -57,6 +60,7 @@ impl Control {
             accounts: self.store().account_total().await?,
             findings: self.store().finding_codes().await?,
             certificates,
+            zone_orphans: self.zone_orphans(),
         })
     }
 

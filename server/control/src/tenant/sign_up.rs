@@ -234,14 +234,7 @@ const LONGEST_DOMAIN: usize = 230;
 impl Control {
     /// What to say about a domain while it is typed. Rate-limited by `origin`; asks the store, never the network.
     pub async fn domain_hint(&self, domain: &str, origin: &Origin) -> Result<DomainHint> {
-        self.gate.attempt(
-            rate::HINT,
-            &origin
-                .address
-                .map(|address| address.to_string())
-                .unwrap_or_default(),
-            self.now(),
-        )?;
+        self.gate_from(rate::HINT, origin)?;
         let (mut hint, name) = self.classified(domain);
         if let Some(name) = name
             && self.held(&name).await?
@@ -265,14 +258,7 @@ impl Control {
                 remedy: "Write to the operator.".into(),
             });
         }
-        self.gate.attempt(
-            rate::SIGN_UP,
-            &origin
-                .address
-                .map(|address| address.to_string())
-                .unwrap_or_default(),
-            self.now(),
-        )?;
+        self.gate_from(rate::SIGN_UP, origin)?;
         // Everything that can be refused is refused before anything is written.
         let name = self.usable_domain("domain", &request.domain).await?;
         let login = email("email", &request.email)?;

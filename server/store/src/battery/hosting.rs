@@ -645,10 +645,41 @@ battery! {
         assert!(store.mail_claim(tenant, first).await.expect("written"), "it could not be sent");
         assert!(store.mail_claim(tenant, second).await.expect("written"));
         assert!(!store.mail_claim(tenant, first).await.expect("written"));
+        let told = async || store.tenant_told(tenant).await.expect("read");
+        assert_eq!(told().await, None);
+        for (before, after, swapped) in [(None, "1", true), (None, "2", false), (Some("1"), "2", true), (Some("1"), "3", false)] {
+            let done = store.tenant_told_swap(tenant, before, after).await.expect("written");
+            assert_eq!(done, swapped, "{before:?}");
+        }
+        assert_eq!(told().await.as_deref(), Some("2"));
+        assert!(!store.tenant_told_swap(crate::TenantId(-1), None, "1").await.expect("written"), "nobody");
         assert_eq!(d.told_get().await.expect("read"), None);
         d.told_set("1").await.expect("set");
         d.told_set("2").await.expect("set");
         assert_eq!(d.told_get().await.expect("read").as_deref(), Some("2"));
+    }
+
+    a_request_under_a_key_is_done_once_and_its_answer_kept_for_who_asked(store) {
+        use crate::Asked;
+        let (tenant, _, _) = house(&store, "a.example", "l0").await;
+        let anna = store.operator_add("anna@a.example", "h", "owner", Some(tenant), NOW).await.expect("added");
+        let bert = store.operator_add("bert@a.example", "h", "admin", Some(tenant), NOW).await.expect("added");
+        let begin = async |who, key: &[u8], request: &[u8]| {
+            store.request_begin(who, key, request, 2, NOW).await.expect("written")
+        };
+        assert_eq!(begin(anna, b"k", b"r").await, Asked::First);
+        assert_eq!(begin(anna, b"k", b"r").await, Asked::UnderWay);
+        assert_eq!(begin(anna, b"k", b"other").await, Asked::Another);
+        store.request_answered(anna, b"k", 201, b"a secret").await.expect("kept");
+        let answered = Asked::Answered { status: 201, answer: b"a secret".to_vec().into() };
+        assert_eq!(begin(anna, b"k", b"r").await, answered);
+        assert_eq!(begin(bert, b"k", b"r").await, Asked::First, "somebody else's");
+        assert_eq!(begin(anna, b"l", b"r").await, Asked::First);
+        assert_eq!(begin(anna, b"m", b"r").await, Asked::Full);
+        store.request_forget(anna, b"l").await.expect("forgotten");
+        assert_eq!(begin(anna, b"m", b"r").await, Asked::First);
+        store.requests_sweep(Timestamp(NOW.0 + 1)).await.expect("swept");
+        assert_eq!(begin(anna, b"k", b"r").await, Asked::First);
     }
 
     who_ends_their_mail_is_not_written_to_and_nobody_ends_another_s(store) {

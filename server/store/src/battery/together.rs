@@ -64,7 +64,7 @@ battery! {
             "archive_waiting",
             // What is left to do in the bucket once rows have gone: see `ext_30_an_object_is_known_until_it_has_gone`.
             "uploads_gone",
-            "acme_revocations", "mails", "tenant_hours", "tenant_days", "platform_hours", "platform_days",
+            "acme_revocations", "mails", "tenant_told", "idempotency_keys", "tenant_hours", "tenant_days", "platform_hours", "platform_days",
         ];
         let mut tables = tables(&store).await;
         tables.retain(|table| !not_of_a_domain.contains(&table.as_str()));
@@ -106,6 +106,9 @@ battery! {
         let hook = store.webhook_add(&hosting::hook(tenant, "https://a.example/", &[])).await.expect("added");
         assert!(store.delivery_add(tenant, hook, &AuditRow::default()).await.expect("added"));
         assert!(store.mail_claim(tenant, NOW).await.expect("claimed"));
+        assert!(store.tenant_told_swap(tenant, None, "{}").await.expect("kept"));
+        let asked = store.request_begin(o, b"key", b"asked", 1, NOW).await.expect("begun");
+        assert_eq!(asked, crate::Asked::First);
         store.series_add(NOW, &[(Whose::Tenant(tenant), Activity::default())]).await.expect("added");
         d.account_add("juliet", &[], NOW).await.expect("added");
 
@@ -146,6 +149,8 @@ battery! {
         assert!(store.domain_get(row.id).await.expect("read").is_some());
         assert!(store.domain_remove(&row, true, NOW).await.expect("removed"));
         assert!(store.tenant_remove(tenant).await.expect("removed"));
+        let picture = store.picture().await.expect("seen");
+        assert!(picture.iter().any(|row| row.starts_with("tenants: ")), "the other's");
         for (table, before) in own.iter().zip(before) {
             let left = i64::from(matches!(table.as_str(), "tenants" | "operators"));
             assert_eq!(count(&store, table).await, left, "{table} had {before} rows; what is left is the other's");
@@ -260,20 +265,7 @@ async fn references(store: &Store) -> Vec<(String, String)> {
 }
 
 pub(super) async fn tables(store: &Store) -> Vec<String> {
-    let found: Vec<(String,)> = match &store.0.db {
-        Db::Pg(p) => {
-            sqlx::query_as("SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'")
-                .fetch_all(p)
-                .await
-        }
-        Db::Lite { read, .. } => {
-            sqlx::query_as("SELECT name FROM sqlite_master WHERE type = 'table'")
-                .fetch_all(read)
-                .await
-        }
-    }
-    .expect("tables");
-    found.into_iter().map(|(name,)| name).collect()
+    store.tables().await.expect("tables")
 }
 
 pub(super) async fn count(store: &Store, table: &str) -> i64 {

@@ -156,7 +156,7 @@ async fn a_new_role_holds_at_once_and_the_last_owner_stays() {
     };
     let me = id("me@example.org").await;
     let last = control
-        .team_set_role(&owner, tenant, me, "admin")
+        .team_set_role(&owner, tenant, me, "admin", None)
         .await
         .unwrap_err();
     assert!(matches!(last, ControlError::State { .. }), "{last}");
@@ -168,13 +168,13 @@ async fn a_new_role_holds_at_once_and_the_last_owner_stays() {
     let login = control.login(request, &Origin::default()).await.unwrap();
     let ann = id("ann@example.org").await;
     control
-        .team_set_role(&owner, tenant, ann, "owner")
+        .team_set_role(&owner, tenant, ann, "owner", None)
         .await
         .unwrap();
     let resumed = control.login_resume(login.token.expose()).await.unwrap();
     assert_eq!(resumed.unwrap().actor.role(), Role::Owner);
     control
-        .team_set_role(&owner, tenant, me, "auditor")
+        .team_set_role(&owner, tenant, me, "auditor", None)
         .await
         .unwrap();
 }

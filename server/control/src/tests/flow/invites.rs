@@ -248,7 +248,7 @@ async fn ext_34_nobody_comes_where_the_domain_takes_nobody_in() {
     control.ladder_set(&system, tenant, set).await.unwrap();
     house.turn().await;
     assert!(control.invite_admit(None, &token, &origin).await.is_err());
-    control.ladder_end(&system, tenant).await.unwrap();
+    control.ladder_end(&system, tenant, None).await.unwrap();
     let list = control.invite_list(&owner, "example.com").await.unwrap();
     control
         .invite_remove(&owner, "example.com", list[0].id)

@@ -11,6 +11,7 @@ fn set() -> LadderSet {
         no_federation_days: Some(14),
         no_login_days: Some(21),
         erased_days: Some(60),
+        version: None,
     }
 }
 
@@ -72,14 +73,17 @@ async fn each_step_comes_on_its_day_and_all_of_it_is_undone() {
         Some(Step::NoLogin),
         "a step that was slept through"
     );
-    control.ladder_end(&system(), tenant).await.unwrap();
+    control.ladder_end(&system(), tenant, None).await.unwrap();
     assert_eq!(step().await, None);
     let me = owner_now(&house).await;
     control
         .domain_set(&me, "example.com", block())
         .await
         .unwrap();
-    let again = control.ladder_end(&system(), tenant).await.unwrap_err();
+    let again = control
+        .ladder_end(&system(), tenant, None)
+        .await
+        .unwrap_err();
     assert!(matches!(again, ControlError::State { .. }));
     let query = AuditQuery {
         operation: "ladder".into(),
@@ -247,4 +251,44 @@ async fn an_admin_of_the_domain_looks_when_the_team_may_only_look() {
     assert_eq!(page.unwrap().accounts.len(), 2);
     control.ladder_end(&system(), tenant).await.unwrap();
     add("romeo").await.unwrap();
+}
+
+#[tokio::test]
+async fn dates_and_roles_that_were_changed_meanwhile_are_not_written_over() {
+    let house = House::open(false).await;
+    let control = &house.control;
+    let owner = house.live("example.com", "me@example.org").await;
+    let tenant = owner.tenant().unwrap().0;
+    let at = |version: &str| LadderSet {
+        version: Some(version.into()),
+        ..set()
+    };
+    let before = control.tenant_show(&owner, tenant).await.unwrap().version;
+    let after = control.ladder_set(&system(), tenant, at(&before)).await;
+    let after = after.unwrap().version;
+    let stale = |done: crate::error::Result<crate::tenant::TenantView>| {
+        matches!(done, Err(ControlError::Stale { .. }))
+    };
+    assert!(stale(
+        control.ladder_set(&system(), tenant, at(&before)).await
+    ));
+    let end = async |version| control.ladder_end(&system(), tenant, Some(version)).await;
+    assert!(stale(end(before.as_str()).await));
+    end(after.as_str()).await.unwrap();
+
+    house.operator(tenant, "support", "sam@example.org").await;
+    let team = control.team_list(&system(), tenant).await.unwrap();
+    let sam = team
+        .iter()
+        .find(|one| one.login == "sam@example.org")
+        .unwrap()
+        .id;
+    let system = system();
+    let give = async |role, was| {
+        let given = control.team_set_role(&system, tenant, sam, role, Some(was));
+        given.await
+    };
+    give("admin", "support").await.unwrap();
+    let refused = give("auditor", "support").await.unwrap_err();
+    assert!(matches!(refused, ControlError::Stale { .. }), "{refused}");
 }

@@ -133,3 +133,62 @@ async fn who_does_not_answer_is_told_again_with_growing_pauses_and_then_no_more(
     let last = log(&house, &owner).await.remove(0);
     assert_eq!((last.state, last.attempts), ("given up", 1));
 }
+
+#[tokio::test]
+async fn what_is_seen_is_told_and_silence_is_not() {
+    let house = House::open(false).await;
+    let control = &house.control;
+    let owner = house.live("example.com", "me@example.org").await;
+    let tenant = owner.tenant().unwrap().0;
+    let ask = WebhookAsk {
+        url: URL.into(),
+        events: vec!["domain.state".into(), "domain.finding".into()],
+    };
+    control.webhook_add(&owner, tenant, ask).await.unwrap();
+    let told = async || {
+        let all = log(&house, &owner).await;
+        let mut said: Vec<_> = all
+            .into_iter()
+            .map(|one| {
+                let body: serde_json::Value = serde_json::from_str(&one.body).unwrap();
+                let of = |key: &str| body["data"][key].as_str().unwrap().to_owned();
+                (one.event, of("object"), of("detail"))
+            })
+            .collect();
+        said.sort();
+        said
+    };
+    house.later(HOUR).await;
+    assert_eq!(told().await, [], "nothing is new");
+
+    let client = "_xmpp-client._tcp.example.com";
+    house.world.unset(client, "SRV");
+    house.later(HOUR).await;
+    let said = told().await;
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert_eq!(
+        (said[0].0.as_str(), said[0].1.as_str()),
+        ("domain.finding", "SRV _xmpp-client._tcp.example.com")
+    );
+    assert!(said[0].2.starts_with("srv-missing: seen "), "{said:?}");
+    assert_eq!(
+        (said[1].0.as_str(), said[1].2.as_str()),
+        ("domain.state", "degraded; it was live")
+    );
+    // Who cannot be asked has not answered.
+    house.world.fault(|faults| faults.dns_silent = true);
+    house.later(HOUR).await;
+    house.world.fault(|faults| faults.dns_silent = false);
+    house.later(HOUR).await;
+    assert_eq!(told().await, said, "nothing is said twice");
+
+    house
+        .world
+        .publish(&records(&house, &owner, "example.com").await);
+    house.later(HOUR).await;
+    let said = told().await;
+    assert_eq!(said.len(), 4, "{said:?}");
+    let over = |(_, _, detail): &(_, _, String)| detail.starts_with("srv-missing: over.");
+    assert!(said.iter().any(over), "{said:?}");
+    assert_eq!(said[3].2, "live; it was degraded");
+}

@@ -39,7 +39,20 @@ async fn names_that_nobody_owns_are_shown_then_taken_away() {
     assert!(check.owned > 0 && !check.repaired);
     assert!(there(&left[0]), "only shown");
 
+    let told = async || control.overview(&system()).await.unwrap().zone_orphans;
+    assert_eq!(
+        told().await,
+        Some(0),
+        "the worker looked before they were left behind"
+    );
+    house.later(HOUR).await;
+    assert_eq!(told().await, Some(0), "once a day");
+    house.later(DAY).await;
+    assert_eq!(told().await, Some(2));
+    assert!(there(&left[0]), "the worker only looks");
+
     assert!(control.zone_check(&system(), true).await.unwrap().repaired);
+    assert_eq!(told().await, Some(0));
     assert!(!there(&left[0]) && !there(&left[1]));
     assert!(
         there(&other) && there(&target),
