@@ -210,7 +210,7 @@ fn text(letter: &Letter, service: &str, panel: &str, unsubscribe: Option<&str>) 
         out.push_str(&format!("\nEverything else: {panel}\n"));
     }
     out.push_str(&format!(
-        "\n{service} writes at most once a night, and only when something has changed.\n"
+        "\n{service} sends this at most once a night, and only when something has changed.\n"
     ));
     if let Some(link) = unsubscribe {
         out.push_str(&format!("No more of these mails: {link}\n"));
