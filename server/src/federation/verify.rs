@@ -38,20 +38,11 @@ const PAUSES: usize = 1_000;
 
 type Pair = (DomainName, DomainName);
 
+#[derive(Default)]
 pub(super) struct Verifiers {
     open: DashMap<Pair, Arc<Verifier>, ahash::RandomState>,
     places: Arc<Places>,
     pauses: Mutex<HashMap<DomainName, (Instant, StanzaError)>>,
-}
-
-impl Default for Verifiers {
-    fn default() -> Self {
-        Self {
-            open: DashMap::default(),
-            places: Arc::default(),
-            pauses: Mutex::default(),
-        }
-    }
 }
 
 /// Places for connections, by the network from which came what each is for.

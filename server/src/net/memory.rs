@@ -17,9 +17,11 @@ use tokio::time::Instant;
 pub struct Memory<K, V> {
     most: usize,
     /// What an answer weighs, and how much all of them may.
-    weighed: Option<(fn(&V) -> usize, usize)>,
+    weighed: Option<Weighed<V>>,
     slots: Mutex<HashMap<K, Slot<V>, ahash::RandomState>>,
 }
+
+type Weighed<V> = (fn(&V) -> usize, usize);
 
 enum Slot<V> {
     Known(V, Instant),
