@@ -79,7 +79,7 @@ fn a_whole_system_runs_on_postgresql_and_loses_nothing_acknowledged() {
         juliet.message(ROMEO, &format!("loose-{n}"), "not acknowledged");
     }
     served.service.kill_9();
-    let served = platform.serve();
+    let mut served = platform.serve();
     assert_eq!(read_until(&served, ROMEO, "kept-4-9"), kept);
     let mut juliet = served.online(JULIET, "again");
     let roster = juliet.iq("get", None, "<query xmlns='jabber:iq:roster'/>");
@@ -117,8 +117,9 @@ fn a_whole_system_runs_on_postgresql_and_loses_nothing_acknowledged() {
         assert!(sent < 100, "the database is back, and not used");
     }
 
-    // Another process stands by; it opens no door, and has what the first one leaves. So a new version is started before the
-    // old one is stopped.
+    // The process that was there has the lead again. Another one stands by; it opens no door, and has what the first one
+    // leaves. So a new version is started before the old one is stopped.
+    served.service.says("the lead is held again");
     let mut command = Command::new(env!("CARGO_BIN_EXE_domicile"));
     command
         .args(["serve", "--data-dir"])

@@ -22,6 +22,8 @@ use crate::{Db, Store};
 const LOCK: i64 = 0x646f_6d69_6c65_6164;
 /// How often it is looked whether the lead is free, or still held.
 const LOOK: Duration = Duration::from_secs(1);
+/// Whoever stands by lets so long pass after the database was gone: the process that had the lead is there, and takes it again.
+const PRECEDENCE: Duration = Duration::from_secs(10);
 /// A database that does not answer for so long has perhaps forgotten us.
 const ANSWER: Duration = Duration::from_secs(5);
 
@@ -126,7 +128,7 @@ async fn wait(mut connection: PgConnection, options: &PgConnectOptions) -> PgCon
             Err(error) => tracing::warn!(%error, "waiting for the lead was interrupted"),
         }
         loop {
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(PRECEDENCE).await;
             if let Ok(again) = PgConnection::connect_with(options).await {
                 connection = again;
                 break;
