@@ -16,7 +16,7 @@ use store::ReportRow;
 use xmpp::element::Element;
 use xmpp::jid::{BareJid, Jid};
 use xmpp::ns;
-use xmpp::stanza::{Condition, Stanza, StanzaError, StanzaType};
+use xmpp::stanza::{Condition, ErrorType, Stanza, StanzaError, StanzaType};
 
 pub(crate) use self::list::BlockList;
 use crate::context::{Context, Hosted, Refusal, Standing, store_failed};
@@ -89,7 +89,10 @@ pub(crate) async fn blocks(
 
 /// What whoever writes to somebody they have blocked is told (3.3).
 pub(crate) fn own_block() -> StanzaError {
-    StanzaError::new(Condition::NotAcceptable).with_app(Element::new("blocked", ERRORS))
+    // Nothing that another wording would help (3.3, example 9).
+    StanzaError::new(Condition::NotAcceptable)
+        .with_kind(ErrorType::Cancel)
+        .with_app(Element::new("blocked", ERRORS))
 }
 
 #[async_trait]

@@ -191,7 +191,7 @@ async fn ext_15_messages_are_answered_and_not_kept() {
     assert_eq!(house.sends(&phone, out).await, "");
     let error = house.take(&phone);
     assert!(
-        error.contains("<not-acceptable ")
+        error.contains("<error type='cancel'><not-acceptable ")
             && error.contains("<blocked xmlns='urn:xmpp:blocking:errors'/>"),
         "{error}"
     );

@@ -1,7 +1,7 @@
 //! Refusals of XEP-0060: a stanza error with the condition of its own that clients look for.
 
 use xmpp::element::Element;
-use xmpp::stanza::{Condition, StanzaError};
+use xmpp::stanza::{Condition, ErrorType, StanzaError};
 
 use crate::context::Refusal;
 
@@ -9,10 +9,14 @@ const ERRORS: &str = "http://jabber.org/protocol/pubsub#errors";
 
 /// With an application-specific condition of this name.
 pub(super) fn refused(condition: Condition, app: &str, text: impl Into<String>) -> Refusal {
-    StanzaError::new(condition)
+    let error = StanzaError::new(condition)
         .with_app(Element::new(app, ERRORS))
-        .with_text(text)
-        .into()
+        .with_text(text);
+    // By itself the condition is one to wait for; here nothing changes by waiting (XEP-0060 6.2.3.2).
+    match condition {
+        Condition::UnexpectedRequest => error.with_kind(ErrorType::Cancel).into(),
+        _ => error.into(),
+    }
 }
 
 /// What is not offered (XEP-0060 5 and throughout).
