@@ -16,7 +16,7 @@ fn chat(demo: &Demo, accounts: &[Value]) -> Value {
 }
 
 /// Runs one of the scripts in `tests/clients` with its plan; what it says in its last line.
-fn clients(demo: &Demo, name: &str, plan: &Value) -> Value {
+pub fn clients(demo: &Demo, name: &str, plan: &Value) -> Value {
     let file = demo.data_dir.join(format!("{name}.plan.json"));
     std::fs::write(&file, plan.to_string()).expect("plan");
     let python = environment().join("python/bin/python");
@@ -32,7 +32,7 @@ fn clients(demo: &Demo, name: &str, plan: &Value) -> Value {
         .unwrap_or_else(|e| panic!("{out}: {e}"))
 }
 
-fn account(demo: &Demo, jid: &str, direct_tls: bool) -> Value {
+pub fn account(demo: &Demo, jid: &str, direct_tls: bool) -> Value {
     let addr = if direct_tls {
         demo.info.c2s_tls
     } else {
@@ -60,8 +60,8 @@ fn slixmpp_chats_across_domains_over_starttls_and_direct_tls() {
     );
 }
 
-/// A user of a real Prosody.
-fn at_prosody(peer: &crate::harness::peers::Peer) -> Value {
+/// A user of a real Prosody or ejabberd.
+pub fn at_peer(peer: &crate::harness::peers::Peer) -> Value {
     let (user, password) = crate::harness::peers::USERS[0];
     json!({
         "jid": format!("{user}@{}", peer.domain), "password": password,
@@ -79,7 +79,7 @@ fn slixmpp_follows_a_conversation_by_copies_and_archive_and_blocks() {
         crate::harness::peers::Trust::Strict,
     );
     let ours = account(&demo, "alice@one.example", false);
-    for theirs in [account(&demo, "bob@two.example", true), at_prosody(&peer)] {
+    for theirs in [account(&demo, "bob@two.example", true), at_peer(&peer)] {
         let plan = json!({ "ca": demo.info.ca, "ours": ours, "theirs": theirs });
         let result = clients(&demo, "messages.py", &plan);
         assert_eq!(result["messages"], json!(7), "{result}");
@@ -100,7 +100,7 @@ fn slixmpp_chats_with_a_user_of_prosody() {
         .iter()
         .map(|u| account(&demo, &u.jid, false))
         .collect();
-    accounts.push(at_prosody(&peer));
+    accounts.push(at_peer(&peer));
     chat(&demo, &accounts);
 }
 
@@ -129,17 +129,13 @@ fn slixmpp_meets_users_of_prosody_in_a_room() {
         "prosody.example",
         crate::harness::peers::Trust::Strict,
     );
-    let (user, password) = crate::harness::peers::USERS[0];
     let mut accounts: Vec<Value> = demo
         .info
         .users
         .iter()
         .map(|u| account(&demo, &u.jid, false))
         .collect();
-    accounts.push(json!({
-        "jid": format!("{user}@{}", peer.domain), "password": password,
-        "host": peer.addr.to_string(), "port": 5222, "direct_tls": false,
-    }));
+    accounts.push(at_peer(&peer));
     let domain = demo.info.users[0]
         .jid
         .split_once('@')

@@ -52,7 +52,13 @@ pub struct Manners {
     pub pep: bool,
     /// `lists.DOMAIN` is a pubsub service, whose nodes its first user makes. Prosody only.
     pub lists: bool,
+    /// `rooms.DOMAIN` has rooms that anybody opens, `push.DOMAIN` waits for a program ([`PUSH_SECRET`]; Prosody only), and
+    /// accounts have what clients of today ask for: events, copies, archives, block lists.
+    pub services: bool,
 }
+
+/// By which the program at `push.DOMAIN` is known, on port 5347.
+pub const PUSH_SECRET: &str = "peer-push-secret";
 
 /// A running peer server.
 pub struct Peer {
@@ -213,7 +219,12 @@ fn self_signed(domain: &str, chain: &Path, key: &Path) {
 fn hosts_of(demo: &Demo) -> String {
     let dns = demo.info.dns;
     let mut hosts = String::from("127.0.0.1 localhost\n");
-    for domain in &demo.info.domains {
+    let services = demo
+        .info
+        .domains
+        .iter()
+        .map(|domain| format!("rooms.{domain}"));
+    for domain in demo.info.domains.iter().cloned().chain(services) {
         let out = Command::new(program("dig"))
             .arg(format!("@{}", dns.ip()))
             .args(["-p", &dns.port().to_string(), "+short", "SRV"])
@@ -221,7 +232,9 @@ fn hosts_of(demo: &Demo) -> String {
             .output()
             .expect("dig");
         let answer = String::from_utf8_lossy(&out.stdout);
-        let target = answer.split_whitespace().nth(3).expect("an SRV record");
+        let Some(target) = answer.split_whitespace().nth(3) else {
+            continue;
+        };
         let _ = writeln!(hosts, "{} {}", demo.listen, target.trim_end_matches('.'));
     }
     hosts
@@ -239,6 +252,7 @@ pub fn prosody(demo: &Demo, domain: &str, trust: Trust) -> Peer {
         pep: strict,
         dane: false,
         lists: false,
+        services: false,
     };
     Peer {
         dir: Some(dir),
@@ -246,16 +260,21 @@ pub fn prosody(demo: &Demo, domain: &str, trust: Trust) -> Peer {
     }
 }
 
-/// The same, by dialback, with a pubsub service beside it: `lists.DOMAIN`.
-pub fn prosody_with_lists(demo: &Demo, domain: &str) -> Peer {
-    let (place, dir) = prepare(demo, domain, Trust::Dialback);
-    let service = format!("lists.{domain}");
+/// Records and a certificate for one of a peer's services.
+fn prepare_service(demo: &Demo, domain: &str, dir: &Path, label: &str) {
+    let service = format!("{label}.{domain}");
     let records = [format!(
         "update add _xmpp-server._tcp.{service}. 60 SRV 0 5 5269 xmpp.{domain}."
     )];
     nsupdate(demo, domain, &records);
-    let end = |end: &str| dir.path().join(format!("{service}.{end}"));
+    let end = |end: &str| dir.join(format!("{service}.{end}"));
     self_signed(&service, &end("crt"), &end("key"));
+}
+
+/// The same, by dialback, with a pubsub service beside it: `lists.DOMAIN`.
+pub fn prosody_with_lists(demo: &Demo, domain: &str) -> Peer {
+    let (place, dir) = prepare(demo, domain, Trust::Dialback);
+    prepare_service(demo, domain, dir.path(), "lists");
     let manners = Manners {
         lists: true,
         ..Manners::default()
@@ -266,12 +285,48 @@ pub fn prosody_with_lists(demo: &Demo, domain: &str) -> Peer {
     }
 }
 
+/// A Prosody with rooms and all else that people expect. Its clients trust it; who calls it may prove themselves by dialback.
+pub fn prosody_with_services(demo: &Demo, domain: &str) -> Peer {
+    let (place, dir) = prepare(demo, domain, Trust::Strict);
+    prepare_service(demo, domain, dir.path(), "rooms");
+    prepare_service(demo, domain, dir.path(), "push");
+    let manners = Manners {
+        services: true,
+        pep: true,
+        bidi: true,
+        smacks: true,
+        ..Manners::default()
+    };
+    Peer {
+        dir: Some(dir),
+        ..prosody_at(place, manners)
+    }
+}
+
+/// An ejabberd likewise.
+pub fn ejabberd_with_services(demo: &Demo, domain: &str) -> Peer {
+    let (place, dir) = prepare(demo, domain, Trust::Strict);
+    prepare_service(demo, domain, dir.path(), "rooms");
+    let manners = Manners {
+        services: true,
+        ..Manners::default()
+    };
+    Peer {
+        dir: Some(dir),
+        ..ejabberd_at(place, manners, &hosts_of(demo))
+    }
+}
+
 /// Starts Debian's ejabberd in the demo's world.
 pub fn ejabberd(demo: &Demo, domain: &str, trust: Trust) -> Peer {
     let (place, dir) = prepare(demo, domain, trust);
+    let manners = Manners {
+        strict: trust == Trust::Strict,
+        ..Manners::default()
+    };
     Peer {
         dir: Some(dir),
-        ..ejabberd_at(place, trust == Trust::Strict, &hosts_of(demo))
+        ..ejabberd_at(place, manners, &hosts_of(demo))
     }
 }
 
@@ -281,6 +336,9 @@ pub fn prosody_at(place: Place, manners: Manners) -> Peer {
         (manners.bidi, "s2s_bidi"),
         (manners.smacks, "smacks"),
         (manners.pep, "pep"),
+        (manners.services, "carbons"),
+        (manners.services, "mam"),
+        (manners.services, "blocklist"),
     ];
     let modules: String = modules
         .iter()
@@ -295,6 +353,14 @@ pub fn prosody_at(place: Place, manners: Manners) -> Peer {
         ),
         false => String::new(),
     };
+    let services = match manners.services {
+        true => format!(
+            "Component \"rooms.{domain}\" \"muc\"\n\
+             Component \"push.{domain}\"\n    component_secret = \"{PUSH_SECRET}\"\n",
+            domain = place.domain,
+        ),
+        false => String::new(),
+    };
     let config = format!(
         r#"
 run_as_root = true
@@ -303,6 +369,7 @@ data_path = "{dir}/data"
 certificates = "{dir}"
 interfaces = {{ "{addr}" }}
 local_interfaces = {{ "{addr}" }}
+component_interfaces = {{ "{addr}" }}
 c2s_ports = {{ 5222 }}
 s2s_ports = {{ 5269 }}
 s2s_direct_tls_ports = {{ 5270 }}
@@ -318,7 +385,7 @@ unbound = {{ resolvconf = false; forward = "{ip}@{port}"; hoststxt = false; trus
 ssl = {{ cafile = "{ca}"; capath = "{dir}/none" }}
 log = {{ debug = "*console" }}
 VirtualHost "{domain}"
-{lists}"#,
+{lists}{services}"#,
         dir = place.dir.display(),
         addr = place.addr,
         domain = place.domain,
@@ -356,15 +423,37 @@ VirtualHost "{domain}"
 
 /// Starts Debian's ejabberd, as one Erlang process without distribution. `hosts`: a hosts file, for it asks the DNS for SRV
 /// records only and leaves addresses to libc, whose resolver takes no port; so it is in a mount namespace of its own.
-pub fn ejabberd_at(place: Place, strict: bool, hosts: &str) -> Peer {
+pub fn ejabberd_at(place: Place, manners: Manners, hosts: &str) -> Peer {
     let (dir, domain) = (&place.dir, &place.domain);
-    let read = |end: &str| {
-        std::fs::read_to_string(dir.join(format!("{domain}.{end}"))).expect("PEM of the peer")
+    let both = |name: &str| {
+        let read = |end: &str| {
+            std::fs::read_to_string(dir.join(format!("{name}.{end}"))).expect("PEM of the peer")
+        };
+        let pem = dir.join(format!("{name}.both.pem"));
+        std::fs::write(&pem, read("crt") + &read("key")).expect("PEM");
+        format!("\"{}\"", pem.display())
     };
-    let pem = dir.join("both.pem");
-    std::fs::write(&pem, read("crt") + &read("key")).expect("PEM");
+    let mut pems = vec![both(domain)];
+    if manners.services {
+        pems.push(both(&format!("rooms.{domain}")));
+    }
+    let services = if manners.services {
+        "  mod_muc: {hosts: [\"rooms.@HOST@\"]}
+  mod_pubsub: {plugins: [flat, pep]}
+  mod_caps: {}
+  mod_vcard: {}
+  mod_carboncopy: {}
+  mod_mam: {default: always}
+  mod_privacy: {}
+  mod_blocking: {}
+  mod_offline: {}
+  mod_stream_mgmt: {}
+"
+    } else {
+        ""
+    };
     // `required_trusted` no longer exists: without mod_s2s_dialback only EXTERNAL is left.
-    let dialback = if strict {
+    let dialback = if manners.strict {
         ""
     } else {
         "  mod_s2s_dialback: {}\n"
@@ -372,7 +461,7 @@ pub fn ejabberd_at(place: Place, strict: bool, hosts: &str) -> Peer {
     let config = format!(
         r#"hosts: ["{domain}"]
 loglevel: debug
-certfiles: ["{pem}"]
+certfiles: [{pems}]
 ca_file: "{ca}"
 s2s_cafile: "{ca}"
 s2s_use_starttls: required
@@ -388,8 +477,8 @@ modules:
   mod_disco: {{}}
   mod_ping: {{}}
   mod_roster: {{}}
-{dialback}"#,
-        pem = pem.display(),
+{dialback}{services}"#,
+        pems = pems.join(", "),
         ca = place.ca.display(),
         addr = place.addr,
     );

@@ -1,12 +1,13 @@
 //! A client's raw XMPP connection, and a bound session on it.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use rustls::{ClientConfig, RootCertStore};
+use socket2::{Domain, Socket, Type};
 
 use super::DEADLINE;
 use super::demo::Demo;
@@ -38,6 +39,20 @@ impl Connection {
             TcpStream::connect_timeout(&addr, DEADLINE).unwrap_or_else(|e| panic!("{addr}: {e}"));
         Self {
             line: Line::over(tcp),
+            domain: domain.into(),
+        }
+    }
+
+    /// The same from an address of this machine that is named.
+    pub fn open_from(from: Ipv4Addr, addr: SocketAddr, domain: &str) -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        let from = SocketAddr::from((from, 0));
+        socket.bind(&from.into()).expect("an address of our own");
+        socket
+            .connect_timeout(&addr.into(), DEADLINE)
+            .unwrap_or_else(|e| panic!("{addr} from {from}: {e}"));
+        Self {
+            line: Line::over(socket.into()),
             domain: domain.into(),
         }
     }

@@ -65,6 +65,7 @@ const STRICT_PEER: Mode = Mode {
         smacks: false,
         pep: false,
         lists: false,
+        services: false,
     },
     direct: false,
 };
@@ -152,7 +153,7 @@ fn ejabberd(world: &World, mode: Mode) -> Peer {
         let _ = writeln!(hosts, "{} {}", world.house.ip, world.target(hosted));
     }
     let place = prepare(world, "ejabberd", mode);
-    ejabberd_at(place, mode.manners.strict, &hosts)
+    ejabberd_at(place, mode.manners, &hosts)
 }
 
 /// One message from `sender` to `receiver`: `None` when it arrives, or the error that came back.
