@@ -4,6 +4,9 @@
 //! The table stands here as it is printed, with the choice taken where it leaves one. What a cell says is seen from outside:
 //! which sessions got the message, whether its sender heard an error, and whether it waited for the next session.
 
+mod examples;
+mod tree;
+
 use std::collections::BTreeSet;
 
 use crate::harness::demo::Demo;
