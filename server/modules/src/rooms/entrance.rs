@@ -3,7 +3,7 @@
 use xmpp::element::Element;
 use xmpp::jid::{Jid, nickname_key};
 use xmpp::ns;
-use xmpp::stanza::{Condition, Stanza, StanzaType};
+use xmpp::stanza::{Condition, ErrorType, Stanza, StanzaError, StanzaType};
 use xmpp::timestamp::Timestamp;
 
 use super::config::Config;
@@ -242,8 +242,11 @@ fn admit(
     };
     if room.sessions() >= most {
         cx.switchboard.limited("room_occupants");
-        return Err(Refusal::new(Condition::ServiceUnavailable)
-            .with_text(format!("this room has {most} occupants, as many as it may")));
+        // There may be room later (XEP-0045 7.2.9).
+        return Err(StanzaError::new(Condition::ServiceUnavailable)
+            .with_kind(ErrorType::Wait)
+            .with_text(format!("this room has {most} occupants, as many as it may"))
+            .into());
     }
     Ok(())
 }
