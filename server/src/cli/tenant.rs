@@ -201,6 +201,7 @@ pub(super) async fn run(control: &Control, actor: &Actor, command: TenantCommand
                 no_federation_days,
                 no_login_days,
                 erased_days,
+                version: None,
             };
             let id = resolve(control, actor, &tenant).await?;
             let view = control.ladder_set(actor, id, set).await?;
