@@ -199,7 +199,7 @@ async fn an_erasure_that_was_broken_off_goes_on_unless_it_is_taken_back() {
     let now = control.now();
     assert!(control.store().tenant_update(&row, now).await.unwrap());
     house.world.advance(61 * DAY);
-    control.ladder_end(&system(), tenant).await.unwrap();
+    control.ladder_end(&system(), tenant, None).await.unwrap();
     house.turn().await;
     control.tenant_show(&system(), tenant).await.unwrap();
 
@@ -249,7 +249,7 @@ async fn an_admin_of_the_domain_looks_when_the_team_may_only_look() {
     assert!(matches!(removed, Err(ControlError::State { .. })));
     let page = control.account_list(&admin, "example.com", None, 10).await;
     assert_eq!(page.unwrap().accounts.len(), 2);
-    control.ladder_end(&system(), tenant).await.unwrap();
+    control.ladder_end(&system(), tenant, None).await.unwrap();
     add("romeo").await.unwrap();
 }
 
