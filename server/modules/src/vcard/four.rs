@@ -32,8 +32,10 @@ const SIMPLE: [(&str, &str, &str); 10] = [
     ("URL", "url", "uri"),
     ("UID", "uid", "text"),
 ];
+/// Old and new name of each part of a property.
+type Parts = &'static [(&'static str, &'static str)];
 /// Properties whose parts have names of their own.
-const PARTS: [(&str, &str, &[(&str, &str)]); 2] = [
+const PARTS: [(&str, &str, Parts); 2] = [
     (
         "N",
         "n",
