@@ -34,7 +34,7 @@ use crate::world::{PASSWORD, World, user};
 /// Without any unit done for this long, something is lost.
 const STALL: Duration = Duration::from_secs(60);
 /// How long the sessions of a scenario may take to come and go.
-const PREPARATION: Duration = Duration::from_secs(120);
+const PREPARATION: Duration = Duration::from_secs(300);
 
 /// Accounts that have rosters, by number; the others have none.
 const ROSTERS: Range<usize> = 2 * chat::PAIRS..2 * chat::PAIRS + 50;

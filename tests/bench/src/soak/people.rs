@@ -18,6 +18,9 @@ const MAM: &str = "urn:xmpp:mam:2";
 const SM: &str = "urn:xmpp:sm:3";
 /// Where the web door listens.
 pub(super) const WEB: u16 = 5443;
+/// Seconds for which a session waits for its client. The server keeps a task for each time that one was left for so long, also
+/// when its client is back; at the end it must have none.
+const WAITS: u32 = 20;
 /// Bytes of a file.
 const FILE: usize = 50_000;
 
@@ -213,7 +216,7 @@ pub(super) async fn come_back(
     while !meter.stop.get() {
         pace.rest().await;
         let mut client = gate.log_in(&user(number), PASSWORD).await?;
-        let enable = format!("<enable xmlns='{SM}' resume='true'/>");
+        let enable = format!("<enable xmlns='{SM}' resume='true' max='{WAITS}'/>");
         client.connection.send(enable.as_bytes()).await?;
         let enabled = client.connection.element().await?;
         let name = between(&enabled, " id='", "'")?.to_owned();
