@@ -207,9 +207,11 @@ impl Router {
         let taken = self.sessions.with(to.bare_str(), |sessions| {
             // A normal message to the bare address went to every other session that was there already.
             let had = |s: &Arc<Session>| s.proved < came && s.priority().is_some_and(|p| p >= 0);
+            // What waits in the memory of a session that nobody is at is not durable: it is committed, and handed over from
+            // there.
+            let other = most_available(sessions).filter(|other| !other.is_away());
             (to_all && sessions.iter().any(had))
-                || most_available(sessions)
-                    .is_some_and(|other| self.push(other, &stamped(&stanza, at)).is_ok())
+                || other.is_some_and(|other| self.push(other, &stamped(&stanza, at)).is_ok())
         });
         if taken {
             return None;

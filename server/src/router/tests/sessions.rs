@@ -109,3 +109,26 @@ async fn sm_10_what_waits_for_a_kept_session_that_cannot_be_bound_finds_another_
         .await
         .expect("gone");
 }
+
+/// What another session leaves for one at which nobody is survives the process.
+#[tokio::test]
+async fn sm_10_what_is_left_for_a_session_that_waits_for_its_client_is_committed() {
+    for kind in ["chat", "normal"] {
+        let net = Net::new().await;
+        let alice = net.bind("alice@one.example/a", Some(0)).await;
+        let away = net.bind("bob@one.example/away", Some(0)).await;
+        let here = net.bind("bob@one.example/here", Some(1)).await;
+        away.outbox.keep();
+        net.router.sessions().resumable(&away, "away", 60);
+        assert!(net.router.left(&away, 0, Vec::new()));
+        net.send(&alice, &CHAT.replace("chat", kind)).await;
+        let unwritten = here.outbox.close();
+        assert_eq!(unwritten.len(), 1);
+        net.router.ended(&here, unwritten).await;
+        let domain = net.router.tenancy().get("one.example").expect("hosted");
+        let rows = &domain.hosted.store;
+        let bob = rows.account_find("bob").await.expect("read").expect("bob");
+        let kept = rows.offline_count(bob.id).await.expect("read");
+        assert_eq!(kept, 1, "{kind}");
+    }
+}
