@@ -205,10 +205,11 @@ impl Router {
         let came = at.unwrap_or_else(now);
         let to_all = stanza.type_() == StanzaType::Normal && to.is_bare();
         let taken = self.sessions.with(to.bare_str(), |sessions| {
-            // A normal message to the bare address went to every other session that was there already.
-            let had = |s: &Arc<Session>| s.proved < came && s.priority().is_some_and(|p| p >= 0);
-            // What waits in the memory of a session that nobody is at is not durable: it is committed, and handed over from
-            // there.
+            // A normal message to the bare address went to every other session that was there already. What waits in the memory
+            // of one that nobody is at is not durable: it is committed, and handed over from there.
+            let had = |s: &Arc<Session>| {
+                s.proved < came && !s.is_away() && s.priority().is_some_and(|p| p >= 0)
+            };
             let other = most_available(sessions).filter(|other| !other.is_away());
             (to_all && sessions.iter().any(had))
                 || other.is_some_and(|other| self.push(other, &stamped(&stanza, at)).is_ok())

@@ -124,7 +124,7 @@ async fn dos_06_bind_05_limits_say_how_much_they_are() {
     let account = alice.jid.bare();
     let refused = net.router.bind(&account, "4", Outbox::new(10), now()).await;
     let text = refused.expect_err("over the limit").text.expect("a text");
-    assert!(text.contains("at most 3 sessions"), "{text}");
+    assert!(text.contains("signed in 3 times"), "{text}");
     for n in 0..1_001 {
         net.send(
             &alice,
