@@ -11,7 +11,7 @@ pub struct Tree {
     pub ns: String,
     pub name: String,
     pub attrs: BTreeMap<String, String>,
-    pub children: Vec<Tree>,
+    pub children: Vec<Self>,
     /// Its own, without that of its children.
     pub text: String,
 }
@@ -69,7 +69,10 @@ fn element(rest: &mut &str, outer: &Scope) -> Option<Tree> {
         attrs,
         ..Tree::default()
     };
-    while open {
+    if !open {
+        return Some(tree);
+    }
+    loop {
         let text_end = rest.find('<')?;
         tree.text.push_str(&unescaped(&rest[..text_end]));
         *rest = &rest[text_end..];
@@ -80,7 +83,6 @@ fn element(rest: &mut &str, outer: &Scope) -> Option<Tree> {
         }
         tree.children.push(element(rest, &scope)?);
     }
-    Some(tree)
 }
 
 fn unescaped(text: &str) -> String {
