@@ -88,6 +88,8 @@ async def run(plan):
     await writer.plugin["xep_0191"].block(other.boundjid.bare, timeout=DEADLINE)
     expect("push", "blocked", await soon(follower.pushes))
     other.send_message(mto=writer.boundjid.bare, mbody="unheard", mtype="chat")
+    # What is answered after it has come after it.
+    await other.plugin["xep_0030"].get_info(jid=writer.boundjid.domain, timeout=DEADLINE)
     await writer.plugin["xep_0191"].unblock(other.boundjid.bare, timeout=DEADLINE)
     expect("push", "unblocked", await soon(follower.pushes))
     other.send_message(mto=writer.boundjid.full, mbody="heard", mtype="chat")
