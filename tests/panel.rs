@@ -3,6 +3,7 @@
 
 use crate::harness::browser::browse;
 use crate::harness::demo::Demo;
+use crate::harness::http::Api;
 use crate::harness::xmpp::Client;
 use serde_json::json;
 
@@ -51,6 +52,20 @@ fn every_page_is_for_phones_desks_keyboards_and_readers_in_both_themes() {
     let mut alice = Client::online(&demo, "alice@one.example", "walk");
     alice.message("nobody@unreachable.example", "lost", "is anybody there?");
     alice.until("type='error'");
+    // And what pages of an operator's are only about when it is there: a plan, and a customer's domain that nobody has registered.
+    let api = Api::operator(&demo.info);
+    let made = |path: &str, ask: serde_json::Value| {
+        let made = api.post(path, &ask);
+        assert!(matches!(made.status, 200 | 201), "{path}: {made:?}");
+        made.json()
+    };
+    made("/plans", json!({ "name": "small", "domains": 2 }));
+    let customer = made("/tenants", json!({ "name": "somebody else" }));
+    made(
+        "/domains",
+        json!({ "domain": "unregistered.example", "tenant": customer["id"] }),
+    );
+    made("/domains/unregistered.example/check?wait=true", json!({}));
     let who = [&demo.info.owner, &demo.info.operator]
         .map(|who| json!({ "login": who.login, "password": who.password }));
     let plan = json!({
@@ -58,31 +73,37 @@ fn every_page_is_for_phones_desks_keyboards_and_readers_in_both_themes() {
         "who": who,
     });
     let seen = browse("pages", plan, &demo.data_dir, 20);
-    let seen = seen.as_array().expect("the paths seen");
-    for page in [
+    let seen: Vec<_> = seen.as_array().expect("the paths seen").iter().collect();
+    let all = [
         "/",
         "/audit",
         "/certificates",
         "/domains/D",
+        "/domains/D/components",
         "/domains/D/federation",
         "/domains/D/federation/F",
         "/domains/D/identity",
+        "/domains/D/kept",
         "/domains/D/people",
         "/domains/D/people/P",
         "/domains/D/records",
+        "/domains/D/reports",
         "/domains/D/settings",
+        "/domains/D/usage",
         "/domains/D/verification",
         "/domains/new",
+        "/failing/C",
         "/me",
         "/operators",
+        "/plans",
+        "/plans/N",
         "/team",
         "/tenants",
         "/tenants/N",
         "/tokens",
-    ] {
-        assert!(
-            seen.iter().any(|path| *path == page),
-            "{page} is not among {seen:?}"
-        );
-    }
+        "/usage",
+        "/webhooks",
+    ];
+    // A page that no link leads to any more would vanish unseen, and a new one has to be named.
+    assert_eq!(seen, all);
 }

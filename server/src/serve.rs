@@ -5,6 +5,7 @@
 //! reading the configuration's file or environment; it is given.
 
 mod accept;
+mod limits;
 mod listeners;
 mod lists;
 mod live;
@@ -37,10 +38,7 @@ use crate::component::ComponentDoor;
 use crate::config::Config;
 use crate::federation::{self, Federation};
 use crate::metrics::Metrics;
-use crate::net::limits::{
-    AddressLimits, Addresses, LoginLimits, Logins, Pulse, RecipientLimits, Recipients,
-    Registrations, StreamLimits,
-};
+use crate::net::limits::{Addresses, Logins, Pulse, Recipients, Registrations};
 use crate::net::now;
 use crate::net::plain::{self, PlainDoor};
 use crate::net::public::{self, PublicDoor};
@@ -136,34 +134,21 @@ impl Server {
         };
         let tenancy = Tenancy::load(store.clone(), zone.clone(), defaults).await?;
         let identities = Arc::new(Identities::new(tenancy.clone(), provider, IDENTITIES));
-        let limits = &config.limits;
         let platform = platform::Files::of(&config);
         if let Some(files) = &platform {
             files.load(&identities)?;
         }
-        let sessions = Sessions::new(limits.sessions_per_account as usize);
+        let sessions = Sessions::new(config.limits.sessions_per_account as usize);
         let router = Router::new(
             tenancy.clone(),
             sessions,
             Modules::new(wiring::module_limits(&config)).with_external(wiring::external(&config)),
-            Recipients::new(RecipientLimits {
-                most: limits.recipients as usize,
-                period: Duration::from_secs(limits.recipients_seconds.into()),
-            }),
+            Recipients::new(limits::recipients(&config)),
             metrics.clone(),
         );
-        let stream_limits = StreamLimits {
-            negotiation: Duration::from_secs(limits.negotiation_seconds.into()),
-            stanza_bytes: limits.stanza_bytes as usize,
-            unauthenticated_bytes: limits.unauthenticated_stanza_bytes as usize,
-            unauthenticated_bytes_per_second: limits.unauthenticated_bytes_per_second,
-            bytes_per_second: limits.client_bytes_per_second,
-            stanzas_per_second: limits.client_stanzas_per_second,
-            outbox_bytes: limits.outbox_bytes as usize,
-            ..StreamLimits::default()
-        };
+        let stream_limits = limits::streams(&config);
         let registrations = Arc::new(Registrations::new(
-            limits.registrations_per_address_and_hour,
+            config.limits.registrations_per_address_and_hour,
         ));
         let clients = Arc::new(ClientDoor {
             tenancy: tenancy.clone(),
@@ -174,13 +159,7 @@ impl Server {
             provider: zone.clone(),
             limits: stream_limits,
             registrations: registrations.clone(),
-            logins: Logins::new(LoginLimits {
-                free_per_account: limits.login_failures_per_account,
-                free_per_address: limits.login_failures_per_address,
-                longest_delay: Duration::from_secs(limits.login_delay_seconds.into()),
-                forgiven_after: Duration::from_secs(limits.login_forgiven_seconds.into()),
-                most: limits.login_failures_at_most,
-            }),
+            logins: Logins::new(limits::logins(&config)),
             token_seconds: config.clients.token_days.saturating_mul(86_400),
         });
         let stop = CancellationToken::new();
@@ -207,21 +186,8 @@ impl Server {
         router.set_remote(federation.clone());
         let peers: Option<Arc<dyn PeerDoor>> = Some(federation.clone());
         let streams = Arc::new(accept::Streams::default());
-        let addresses = Addresses::new(AddressLimits {
-            simultaneous: limits.connections_per_address,
-            per_minute: limits.connects_per_address_and_minute,
-            unauthenticated: limits.unauthenticated_per_address,
-            unauthenticated_in_all: limits.unauthenticated_connections,
-        });
-        let late = Duration::from_millis(limits.late_milliseconds.into());
-        let pulse = Pulse::new(late);
-        let asked = store.clone();
-        let ask = move || {
-            let store = asked.clone();
-            // Whether it can answer is for those who want to know.
-            async move { store.ping().await.unwrap_or_default() }
-        };
-        tasks.spawn(pulse.clone().run(addresses.clone(), ask, stop.clone()));
+        let addresses = Addresses::new(limits::addresses(&config));
+        let pulse = pulse(&config, &store, &addresses, &tasks, &stop);
         let live = Arc::new(LiveServer {
             addresses: addresses.clone(),
             config: config.clone(),
@@ -249,11 +215,7 @@ impl Server {
             tenancy: tenancy.clone(),
             router: router.clone(),
             provider: zone.clone(),
-            limits: StreamLimits {
-                bytes_per_second: limits.peer_bytes_per_second,
-                stanzas_per_second: limits.peer_stanzas_per_second,
-                ..stream_limits
-            },
+            limits: limits::components(&config),
         });
         let doors = accept::Doors {
             components,
@@ -297,37 +259,14 @@ impl Server {
             uploads: uploads.clone(),
             stanza_bytes: stream_limits.stanza_bytes,
         });
-        let knows = Arc::<OnceLock<Arc<Control>>>::default();
-        let invites = Arc::<OnceLock<axum::Router>>::default();
         tasks.spawn(web.bosh.clone().follow(stop.clone()));
-        for socket in listeners.take_public() {
-            let door = PublicDoor {
-                identities: identities.clone(),
-                names: tenancy.clone(),
-                control: knows.clone(),
-                invites: invites.clone(),
-                web: web.clone(),
-                per_address: (
-                    limits.connections_per_address,
-                    limits.connects_per_address_and_minute,
-                ),
-            };
-            let listener = tokio::net::TcpListener::from_std(socket)?;
-            tasks.spawn(public::serve(listener, door, stop.clone()));
-        }
-        for socket in listeners.take_http() {
-            let door = PlainDoor {
-                names: tenancy.clone(),
-                control: knows.clone(),
-                zone: config.platform.zone.to_ascii_lowercase().into(),
-                per_address: (
-                    limits.connections_per_address,
-                    limits.connects_per_address_and_minute,
-                ),
-            };
-            let listener = tokio::net::TcpListener::from_std(socket)?;
-            tasks.spawn(plain::serve(listener, door, stop.clone()));
-        }
+        let web = WebDoors {
+            identities,
+            web,
+            knows: Arc::default(),
+            invites: Arc::default(),
+        };
+        web.open(&mut listeners, &config, &tasks, &stop)?;
         if outgoing.stanzas > 0 {
             tracing::info!(
                 stanzas = outgoing.stanzas,
@@ -341,8 +280,8 @@ impl Server {
             metrics,
             live,
             streams,
-            knows,
-            invites,
+            knows: web.knows,
+            invites: web.invites,
             tasks,
             stop,
         })
@@ -433,6 +372,74 @@ impl Server {
         if kept > 0 {
             tracing::info!(sessions = kept, "sessions kept for their clients");
         }
+    }
+}
+
+/// Tells those who come whether the process keeps up.
+fn pulse(
+    config: &Config,
+    store: &Store,
+    addresses: &Arc<Addresses>,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> Arc<Pulse> {
+    let pulse = Pulse::new(Duration::from_millis(
+        config.limits.late_milliseconds.into(),
+    ));
+    let asked = store.clone();
+    let ask = move || {
+        let store = asked.clone();
+        // Whether it can answer is for those who want to know.
+        async move { store.ping().await.unwrap_or_default() }
+    };
+    tasks.spawn(pulse.clone().run(addresses.clone(), ask, stop.clone()));
+    pulse
+}
+
+/// What stands behind the doors of the web.
+struct WebDoors {
+    identities: Arc<Identities>,
+    web: Arc<Web>,
+    knows: Arc<OnceLock<Arc<Control>>>,
+    invites: Arc<OnceLock<axum::Router>>,
+}
+
+impl WebDoors {
+    /// The public doors, with TLS and without.
+    fn open(
+        &self,
+        listeners: &mut Listeners,
+        config: &Config,
+        tasks: &TaskTracker,
+        stop: &CancellationToken,
+    ) -> Result<(), std::io::Error> {
+        let per_address = (
+            config.limits.connections_per_address,
+            config.limits.connects_per_address_and_minute,
+        );
+        for socket in listeners.take_public() {
+            let door = PublicDoor {
+                identities: self.identities.clone(),
+                names: self.web.tenancy.clone(),
+                control: self.knows.clone(),
+                invites: self.invites.clone(),
+                web: self.web.clone(),
+                per_address,
+            };
+            let listener = tokio::net::TcpListener::from_std(socket)?;
+            tasks.spawn(public::serve(listener, door, stop.clone()));
+        }
+        for socket in listeners.take_http() {
+            let door = PlainDoor {
+                names: self.web.tenancy.clone(),
+                control: self.knows.clone(),
+                zone: config.platform.zone.to_ascii_lowercase().into(),
+                per_address,
+            };
+            let listener = tokio::net::TcpListener::from_std(socket)?;
+            tasks.spawn(plain::serve(listener, door, stop.clone()));
+        }
+        Ok(())
     }
 }
 
