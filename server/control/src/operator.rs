@@ -315,28 +315,30 @@ impl Control {
             .iter()
             .find(|member| member.id.0 == id)
             .ok_or_else(|| ControlError::not_found("operator", id))?;
-        let is_owner = |role: &str| role == Role::Owner.as_str();
-        if is_owner(&member.role)
-            && team.iter().filter(|member| is_owner(&member.role)).count() == 1
-        {
-            return Err(ControlError::State {
-                name: member.login.clone(),
-                state: "the last owner".into(),
-                problem: "nobody could manage this customer any more".into(),
-                remedy: "Add another owner first, or remove the customer as a whole.".into(),
-            });
-        }
-        self.recorded(
+        let recorded = self.recorded(
             actor,
             Some(row.id),
             Operation::TeamRemove,
             "",
             &member.login,
             "",
-        )
-        .operator_remove(member.id)
-        .await?;
-        Ok(())
+        );
+        if recorded
+            .operator_leave(row.id, member.id, Role::Owner.as_str())
+            .await?
+        {
+            return Ok(());
+        }
+        if member.role != Role::Owner.as_str() {
+            // Somebody else was quicker.
+            return Err(ControlError::not_found("operator", id));
+        }
+        Err(ControlError::State {
+            name: member.login.clone(),
+            state: "the last owner".into(),
+            problem: "nobody could manage this customer any more".into(),
+            remedy: "Add another owner first, or remove the customer as a whole.".into(),
+        })
     }
 
     /// Platform operators.

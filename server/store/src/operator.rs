@@ -249,6 +249,34 @@ impl Store {
         Ok(n > 0)
     }
 
+    /// Removes a person of a tenant. `false`: the tenant has no such person, or they are its last `owner`.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn operator_leave(
+        &self,
+        tenant: TenantId,
+        id: OperatorId,
+        owner: &str,
+    ) -> Result<bool> {
+        let n = wr!(self, p => {
+            let mut tx = p.begin().await?;
+            // Held until the end, as where roles are given: two owners who remove each other at once must not both succeed.
+            sqlx::query("UPDATE tenants SET state = state WHERE id = $1").bind(tenant.0).execute(&mut *tx).await?;
+            let n = sqlx::query(
+                "DELETE FROM operators WHERE tenant = $1 AND id = $2 AND (role <> $3 OR \
+                 (SELECT COUNT(*) FROM operators o WHERE o.tenant = $1 AND o.role = $3) > 1)",
+            )
+            .bind(tenant.0).bind(id.0).bind(owner).execute(&mut *tx).await?.rows_affected();
+            if n > 0 {
+                record!(self, tx);
+            }
+            tx.commit().await?;
+            n
+        });
+        Ok(n > 0)
+    }
+
     /// Adds a login; `login.id` is ignored.
     ///
     /// # Errors

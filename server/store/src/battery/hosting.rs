@@ -320,6 +320,21 @@ battery! {
             given_up += usize::from(one.await.expect("done"));
         }
         assert_eq!(given_up, 1);
+        // Nor is the last one removed, also when two remove each other at once.
+        for who in [ann, bob] {
+            store.operator_set_role(tenant, who, "owner", "owner").await.expect("set");
+        }
+        assert!(!store.operator_leave(other, ann, "owner").await.expect("asked"), "another tenant's");
+        let both = [ann, bob].map(|who| {
+            let store = store.clone();
+            tokio::spawn(async move { store.operator_leave(tenant, who, "owner").await.expect("asked") })
+        });
+        let mut left = 0;
+        for one in both {
+            left += usize::from(one.await.expect("done"));
+        }
+        assert_eq!(left, 1);
+        assert_eq!(store.operator_list(Some(tenant)).await.expect("read").len(), 1);
         store.invitation_add(b"three", &invitation("owner")).await.expect("added");
         store.logins_sweep(end).await.expect("swept");
         assert_eq!(count(&store, "invitations").await, 0);
