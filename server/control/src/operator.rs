@@ -176,9 +176,8 @@ impl Control {
     ) -> Result<OperatorRow> {
         let now = self.now();
         let login = request.login.trim().to_lowercase();
-        if let Some(address) = origin.address {
-            self.gate
-                .attempt(rate::LOGIN_ADDRESS, &address.to_string(), now)?;
+        if origin.address.is_some() {
+            self.gate_from(rate::LOGIN_ADDRESS, origin)?;
         }
         self.gate.attempt(rate::LOGIN_NAME, &login, now)?;
         let row = self.store().operator_find(&login).await?;

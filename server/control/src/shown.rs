@@ -6,7 +6,7 @@ use store::{DomainId, DomainRow};
 use crate::Control;
 use crate::error::{ControlError, Result};
 use crate::operator::{Origin, hash_of};
-use crate::rate::Rule;
+use crate::rate::{self, Rule};
 
 /// Bytes of a token that we draw: 160 bits, which nobody guesses (XEP-0379 4.1 asks for 80).
 pub(crate) const TOKEN: usize = 20;
@@ -14,14 +14,13 @@ pub(crate) const TOKEN: usize = 20;
 const LONGEST_TOKEN: usize = 100;
 
 impl Control {
-    /// Counts an attempt of an address.
+    /// Counts an attempt of an address; IPv6 by /64.
     ///
     /// # Errors
     /// [`ControlError::TooMany`]
     pub(crate) fn gate_from(&self, rule: Rule, origin: &Origin) -> Result<()> {
-        let address = origin.address.map(|address| address.to_string());
         self.gate
-            .attempt(rule, &address.unwrap_or_default(), self.now())
+            .attempt(rule, &rate::network_of(origin), self.now())
     }
 
     /// The hash by which a token that somebody shows is looked up; `what` is the link, in words.
