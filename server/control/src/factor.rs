@@ -86,18 +86,8 @@ impl Control {
     /// Draws a secret for the actor's app, against their password: whoever finds an open browser cannot lock its owner out.
     pub async fn factor_begin(&self, actor: &Actor, password: &Secret) -> Result<FactorBegun> {
         let operator = self.own(actor, Operation::FactorBegin)?;
-        self.gate
-            .attempt(rate::LOGIN_NAME, actor.login(), self.now())?;
-        let row = self.store().operator_get(operator).await?;
-        let stored = row.map(|row| row.password_hash);
-        if !self.passwords.verify(password, stored).await? {
-            return Err(ControlError::invalid(
-                "password",
-                "",
-                "this is not your password",
-                "Type the password you signed in with.",
-            ));
-        }
+        self.password_shown(actor, operator, "password", password)
+            .await?;
         let secret = password::bytes(SECRET_BYTES);
         let recorded = self.recorded_own(actor, Operation::FactorBegin, "");
         if !recorded.factor_begin(operator, &secret).await? {

@@ -179,7 +179,9 @@ impl Control {
         if origin.address.is_some() {
             self.gate_from(rate::LOGIN_ADDRESS, origin)?;
         }
-        self.gate.attempt(rate::LOGIN_NAME, &login, now)?;
+        // By both: whoever guesses elsewhere does not keep the person out.
+        let guessed = format!("{login} {}", rate::network_of(origin));
+        self.gate.attempt(rate::LOGIN_NAME, &guessed, now)?;
         let row = self.store().operator_find(&login).await?;
         let stored = row.as_ref().map(|row| row.password_hash.clone());
         if !self.passwords.verify(&request.password, stored).await? {
@@ -188,7 +190,7 @@ impl Control {
         let Some(row) = row else {
             return Err(ControlError::LoginRefused);
         };
-        self.gate.clear(rate::LOGIN_NAME, &login);
+        self.gate.clear(rate::LOGIN_NAME, &guessed);
         Ok(row)
     }
 
@@ -262,26 +264,37 @@ impl Control {
     pub async fn password_change(&self, actor: &Actor, old: &str, new: &str) -> Result<()> {
         let (old, new) = (&Secret::from(old), &Secret::from(new));
         let operator = self.own(actor, Operation::PasswordChange)?;
-        self.gate
-            .attempt(rate::LOGIN_NAME, actor.login(), self.now())?;
-        let row = self
-            .store()
-            .operator_get(operator)
-            .await?
-            .ok_or(ControlError::NotSignedIn { what: "this login" })?;
-        if !self.passwords.verify(old, Some(row.password_hash)).await? {
-            return Err(ControlError::invalid(
-                "old",
-                "",
-                "this is not your present password",
-                "Type the password you signed in with.",
-            ));
-        }
+        self.password_shown(actor, operator, "old", old).await?;
         password::check("new", new, password::OPERATOR_LENGTH, &[actor.login()])?;
         let hash = self.passwords.hash(new).await?;
         self.recorded_own(actor, Operation::PasswordChange, "")
             .operator_set_password(operator, &hash)
             .await?;
+        Ok(())
+    }
+
+    /// Somebody who is signed in shows their password once more, in this field: whoever finds an open browser cannot take it over.
+    pub(crate) async fn password_shown(
+        &self,
+        actor: &Actor,
+        operator: OperatorId,
+        field: &'static str,
+        password: &Secret,
+    ) -> Result<()> {
+        let key = operator.0.to_string();
+        self.gate.attempt(rate::OWN_PASSWORD, &key, self.now())?;
+        let row = self.store().operator_get(operator).await?;
+        let stored = row.map(|row| row.password_hash);
+        if !self.passwords.verify(password, stored).await? {
+            tracing::info!(operator = actor.login(), "a password is not believed");
+            return Err(ControlError::invalid(
+                field,
+                "",
+                "this is not your present password",
+                "Type the password you signed in with.",
+            ));
+        }
+        self.gate.clear(rate::OWN_PASSWORD, &key);
         Ok(())
     }
 

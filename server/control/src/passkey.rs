@@ -126,8 +126,6 @@ impl Control {
     pub async fn passkey_begin(&self, actor: &Actor) -> Result<PasskeyCreation> {
         let operator = self.own(actor, Operation::PasskeyAdd)?;
         let site = self.site()?;
-        self.gate
-            .attempt(rate::LOGIN_NAME, actor.login(), self.now())?;
         let known = self.store().passkey_list(operator).await?;
         if known.len() >= MOST {
             return Err(ControlError::Limit {

@@ -36,9 +36,15 @@ pub(crate) const LOGIN_ADDRESS: Rule = Rule {
     attempts: 30,
     seconds: 300,
 };
-/// Sign-in, per login: what guessing one password may try.
+/// Sign-in, per login and address: what guessing one password may try.
 pub(crate) const LOGIN_NAME: Rule = Rule {
     name: "login-name",
+    attempts: 10,
+    seconds: 300,
+};
+/// One's own password, shown again by whoever is signed in, per person.
+pub(crate) const OWN_PASSWORD: Rule = Rule {
+    name: "own-password",
     attempts: 10,
     seconds: 300,
 };

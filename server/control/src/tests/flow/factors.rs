@@ -197,3 +197,28 @@ async fn a_team_can_be_asked_for_it_and_whoever_lost_it_is_helped() {
         .unwrap();
     assert!(login.resumed.actor.must_enrol(), "asked for a new one");
 }
+
+/// A stranger who guesses wears out the attempts of where they are, and not the person's own.
+#[tokio::test]
+async fn strangers_do_not_lock_a_person_out() {
+    let house = House::open(false).await;
+    let control = &house.control;
+    house.sign_up("example.com", LOGIN).await;
+    let from = |address: &str| Origin {
+        address: Some(address.parse().unwrap()),
+        ..Origin::default()
+    };
+    for host in 0..11 {
+        let guess = LoginRequest {
+            login: LOGIN.into(),
+            password: "not the password".into(),
+        };
+        let stranger = from(&format!("2001:db8:bad::{host:x}"));
+        let refused = control.login(guess, &stranger).await.unwrap_err();
+        let often = matches!(refused, ControlError::TooMany { .. });
+        assert_eq!(often, host == 10, "{host}: {refused}");
+    }
+    let (there, home) = (from("2001:db8:bad::99"), from("2001:db8:600d::1"));
+    assert!(control.login(request(LOGIN), &there).await.is_err());
+    control.login(request(LOGIN), &home).await.unwrap();
+}
