@@ -9,6 +9,8 @@ const decode = (text) => Uint8Array.from(atob(text.replaceAll('-', '+').replaceA
 async function challenge(form) {
   const answer = await fetch(form.dataset.challenge, { method: 'POST', body: new URLSearchParams(new FormData(form)) });
   const said = await answer.json();
+  // It was wanted for the challenge alone.
+  if (answer.ok && form.elements.password) form.elements.password.value = '';
   if (!answer.ok) throw new Error(`${said.detail ?? said.title} ${said.remedy ?? ''}`.trim());
   return said;
 }

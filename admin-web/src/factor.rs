@@ -122,7 +122,12 @@ pub(crate) async fn code(
     }
 }
 
-async fn refused(desk: &SignedIn, failure: ControlError, begun: Option<FactorBegun>) -> Answer {
+/// What went wrong, at the page of one's own login.
+pub(crate) async fn refused(
+    desk: &SignedIn,
+    failure: ControlError,
+    begun: Option<FactorBegun>,
+) -> Answer {
     let problem = Problem::of(failure).map_err(|other| desk.fail(other))?;
     me_page(desk, Some(problem), begun, Vec::new()).await
 }

@@ -10,13 +10,12 @@ use axum::response::{IntoResponse, Response};
 use control::ControlError;
 use control::passkey::{PasskeyNew, PasskeyShown};
 
-use crate::desk::me_page;
 use crate::door::Path;
 use crate::error::{Answer, Problem, problem_of};
 use crate::factor;
 use crate::form::{Fields, Open, Posted};
 use crate::frame::{done, see_other};
-use crate::login::{OrPage, enter, sign_in_problem, visitor_fail};
+use crate::login::{enter, sign_in_problem, visitor_fail};
 use crate::{Shared, urls};
 
 fn json<T: serde::Serialize>(result: Result<T, ControlError>) -> Response {
@@ -27,8 +26,10 @@ fn json<T: serde::Serialize>(result: Result<T, ControlError>) -> Response {
 }
 
 /// What the browser needs to make one.
-pub(crate) async fn creation(Posted { desk, .. }: Posted) -> Response {
-    json(desk.panel.control.passkey_begin(&desk.actor).await)
+pub(crate) async fn creation(Posted { desk, fields }: Posted) -> Response {
+    let password = fields.secret("password");
+    let control = &desk.panel.control;
+    json(control.passkey_begin(&desk.actor, &password).await)
 }
 
 /// Keeps one.
@@ -43,21 +44,18 @@ pub(crate) async fn add(Posted { desk, fields }: Posted) -> Answer {
     };
     match desk.panel.control.passkey_add(&desk.actor, new).await {
         Ok(_) => Ok(done(urls::ME, "passkey-added")),
-        Err(failure) => {
-            let problem = Problem::of(failure).map_err(|other| desk.fail(other))?;
-            me_page(&desk, Some(problem), None, Vec::new()).await
-        }
+        Err(failure) => factor::refused(&desk, failure, None).await,
     }
 }
 
 /// Takes one away.
-pub(crate) async fn remove(Path(id): Path<i64>, Posted { desk, .. }: Posted) -> Answer {
-    desk.panel
-        .control
-        .passkey_remove(&desk.actor, id)
-        .await
-        .or_page(&desk)?;
-    Ok(done(urls::ME, "passkey-removed"))
+pub(crate) async fn remove(Path(id): Path<i64>, Posted { desk, fields }: Posted) -> Answer {
+    let password = fields.secret("password");
+    let control = &desk.panel.control;
+    match control.passkey_remove(&desk.actor, id, &password).await {
+        Ok(()) => Ok(done(urls::ME, "passkey-removed")),
+        Err(failure) => factor::refused(&desk, failure, None).await,
+    }
 }
 
 /// What stands for a right password, where the form is that of the second half.

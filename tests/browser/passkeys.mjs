@@ -27,6 +27,7 @@ async function main() {
   await signIn(page, plan.who);
   await page.goto(`${plan.panel}/me`);
   await page.fill("#passkey-name", "software");
+  await page.fill("#passkey-password", plan.who.password);
   await page.click("button:has-text('Make a passkey')");
   await page.waitForURL((url) => url.search.includes("passkey-added"));
   await look(page, "passkeys");
@@ -44,6 +45,7 @@ async function main() {
   await page.goto(`${plan.panel}/me`);
   demand(!(await page.innerText("#passkeys-title ~ .list")).includes("never"), "the use is noted");
   await page.click("summary:has-text('Take away')");
+  await page.fill("details[open] input[name=password]", plan.who.password);
   await page.click("button:has-text('Take away')");
   await page.waitForURL((url) => url.search.includes("passkey-removed"));
   await out(page);

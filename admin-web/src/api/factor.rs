@@ -29,7 +29,7 @@ async fn show(caller: Caller) -> Reply {
 /// One's own password.
 #[derive(Deserialize)]
 pub(super) struct OwnPassword {
-    password: Secret,
+    pub(super) password: Secret,
 }
 
 /// Draw a secret for one's app, against the password

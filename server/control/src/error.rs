@@ -191,6 +191,7 @@ impl ControlError {
         match self {
             Self::NotFound { what, .. } => format!("Check the spelling, or list what is there: a {what} of somebody else is not shown."),
             Self::Forbidden { .. } => "Ask an owner of this customer to do it or to change your role.".into(),
+            Self::Scope { operation: Operation::PasskeyAdd | Operation::PasskeyRemove } => "Sign in to the panel: a passkey is a person's, and no token makes or removes one.".into(),
             Self::Scope { operation } => format!("Use a token whose domains and operations include \"{operation}\"; you make one in the panel."),
             Self::SecondFactor { .. } => "Send the six digits that your app shows now, or a recovery code, along with the password.".into(),
             Self::FactorWanted => "Set it up under \"Your login\" in the panel.".into(),

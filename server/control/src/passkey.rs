@@ -15,7 +15,9 @@ use self::verify::{ALGORITHMS, Flaw, Said, Site};
 use crate::error::{ControlError, Result};
 use crate::operator::{LoggedIn, Origin, hash_of, short_text};
 use crate::permission::Operation;
+use crate::secret::Secret;
 use crate::time::plus;
+use crate::token::BY_TOKEN;
 use crate::{Actor, Control, password, rate};
 
 /// Passkeys of one person.
@@ -122,10 +124,21 @@ impl Control {
         Ok(rows.into_iter().map(view).collect())
     }
 
-    /// What the actor's browser needs to make one.
-    pub async fn passkey_begin(&self, actor: &Actor) -> Result<PasskeyCreation> {
-        let operator = self.own(actor, Operation::PasskeyAdd)?;
+    /// Whose passkeys are changed: a person's who has signed in. A token is refused, as a passkey would outlive it.
+    fn in_person(&self, actor: &Actor, operation: Operation) -> Result<OperatorId> {
+        let operator = self.own(actor, operation)?;
+        if &*actor.via == BY_TOKEN {
+            return Err(ControlError::Scope { operation });
+        }
+        Ok(operator)
+    }
+
+    /// What the actor's browser needs to make one, against their password: whoever finds an open browser makes none.
+    pub async fn passkey_begin(&self, actor: &Actor, password: &Secret) -> Result<PasskeyCreation> {
+        let operator = self.in_person(actor, Operation::PasskeyAdd)?;
         let site = self.site()?;
+        self.password_shown(actor, operator, "password", password)
+            .await?;
         let known = self.store().passkey_list(operator).await?;
         if known.len() >= MOST {
             return Err(ControlError::Limit {
@@ -145,9 +158,9 @@ impl Control {
         })
     }
 
-    /// Keeps what the browser has had made.
+    /// Keeps what the browser has had made; the challenge that it signs stands for the password.
     pub async fn passkey_add(&self, actor: &Actor, new: PasskeyNew) -> Result<PasskeyView> {
-        let operator = self.own(actor, Operation::PasskeyAdd)?;
+        let operator = self.in_person(actor, Operation::PasskeyAdd)?;
         let site = self.site()?;
         let name = short_text("name", &new.name)?;
         let made = read_new(&new, &site).map_err(unbelieved)?;
@@ -175,9 +188,11 @@ impl Control {
         Ok(view(row))
     }
 
-    /// Takes one of the actor's own away.
-    pub async fn passkey_remove(&self, actor: &Actor, id: i64) -> Result<()> {
-        let operator = self.own(actor, Operation::PasskeyRemove)?;
+    /// Takes one of the actor's own away, against their password.
+    pub async fn passkey_remove(&self, actor: &Actor, id: i64, password: &Secret) -> Result<()> {
+        let operator = self.in_person(actor, Operation::PasskeyRemove)?;
+        self.password_shown(actor, operator, "password", password)
+            .await?;
         let recorded = self.recorded_own(actor, Operation::PasskeyRemove, &id.to_string());
         if !recorded.passkey_remove(operator, id).await? {
             return Err(ControlError::not_found("passkey", id));

@@ -67,6 +67,8 @@ pub(crate) struct Scope {
     operations: Vec<String>,
 }
 
+/// `via` of whoever shows an API token.
+pub(crate) const BY_TOKEN: &str = "api";
 /// `via` of an operator for whom somebody at the machine acts.
 pub(crate) const AT_THE_MACHINE: &str = "machine";
 /// How long a token lasts, if nothing is said, and at most (days).
@@ -126,7 +128,7 @@ impl Control {
         let Some(row) = self.store().operator_get(token.operator).await? else {
             return Ok(None);
         };
-        let Some(mut actor) = actor_of(&row, "api") else {
+        let Some(mut actor) = actor_of(&row, BY_TOKEN) else {
             return Ok(None);
         };
         actor.scope = Scope::of(&token).map(Into::into);

@@ -172,12 +172,17 @@ async fn call(house: &House, operation: Operation, actor: &Actor, of: &Objects) 
         Operation::FactorConfirm => control.factor_confirm(actor, "000000").await.map(drop),
         Operation::FactorRemove => control.factor_remove(actor, "000000").await,
         Operation::PasskeyList => control.passkey_list(actor).await.map(drop),
-        Operation::PasskeyAdd => control.passkey_begin(actor).await.map(drop),
+        Operation::PasskeyAdd => control
+            .passkey_begin(actor, &PASSWORD.into())
+            .await
+            .map(drop),
         // There is none: whoever may is told so.
-        Operation::PasskeyRemove => match control.passkey_remove(actor, 0).await {
-            Err(ControlError::NotFound { .. }) => Err(ControlError::LoginRefused),
-            other => other,
-        },
+        Operation::PasskeyRemove => {
+            match control.passkey_remove(actor, 0, &PASSWORD.into()).await {
+                Err(ControlError::NotFound { .. }) => Err(ControlError::LoginRefused),
+                other => other,
+            }
+        }
         Operation::InvitationList => control.invitation_list(actor, tenant).await.map(drop),
         Operation::InvitationAdd => control
             .invitation_add(actor, tenant, invitation())

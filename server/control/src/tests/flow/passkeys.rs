@@ -42,7 +42,11 @@ fn unbelieved<T: std::fmt::Debug>(result: crate::Result<T>) {
 
 async fn make(house: &House, actor: &Actor, name: &[u8]) -> Token {
     let token = Token::new(name);
-    let asked = house.control.passkey_begin(actor).await.unwrap();
+    let asked = house
+        .control
+        .passkey_begin(actor, &PASSWORD.into())
+        .await
+        .unwrap();
     let made = new(&token, &asked.challenge, SITE);
     house.control.passkey_add(actor, made).await.unwrap();
     token
@@ -59,7 +63,10 @@ async fn a_passkey_signs_in_alone_once_a_challenge_and_for_this_site_only() {
     let other = other.login.resumed.actor;
 
     let token = Token::new(b"one");
-    let asked = control.passkey_begin(&actor).await.unwrap();
+    let asked = control
+        .passkey_begin(&actor, &PASSWORD.into())
+        .await
+        .unwrap();
     assert_eq!(asked.rp_id, "panel.hosting.example");
     let there = new(&token, &asked.challenge, "https://evil.example");
     unbelieved(control.passkey_add(&actor, there).await);
@@ -182,4 +189,48 @@ async fn operators_must_have_a_second_factor_where_the_configuration_says_so() {
     let entered = control.passkey_login(&good, None, &Origin::default()).await;
     let root = entered.unwrap().resumed.actor;
     control.overview(&root).await.unwrap();
+}
+
+/// Whoever finds an open browser, or a token, neither makes a passkey nor takes one away.
+#[tokio::test]
+async fn passkeys_come_and_go_with_the_password_and_in_person() {
+    let house = House::open(false).await;
+    let control = &house.control;
+    let signed = house.sign_up("example.com", "me@example.org").await;
+    let actor = signed.login.resumed.actor;
+    make(&house, &actor, b"one").await;
+    let id = control.passkey_list(&actor).await.unwrap()[0].id;
+    let guess = "not the password".into();
+    let field = |error: ControlError| error.field();
+    let begun = control.passkey_begin(&actor, &guess).await.unwrap_err();
+    assert_eq!(field(begun), Some("password"));
+    let removed = control.passkey_remove(&actor, id, &guess).await;
+    assert_eq!(field(removed.unwrap_err()), Some("password"));
+
+    let asked = control
+        .passkey_begin(&actor, &PASSWORD.into())
+        .await
+        .unwrap();
+    let ask = crate::token::TokenAsk {
+        name: "sync".into(),
+        ..crate::token::TokenAsk::default()
+    };
+    let token = control.token_add(&actor, ask).await.unwrap();
+    let program = control.token_resume(&token.secret).await.unwrap();
+    let program = program.unwrap().actor;
+    let password = PASSWORD.into();
+    let made = new(&Token::new(b"two"), &asked.challenge, SITE);
+    for refused in [
+        control.passkey_begin(&program, &password).await.map(drop),
+        control.passkey_add(&program, made).await.map(drop),
+        control.passkey_remove(&program, id, &password).await,
+    ] {
+        assert!(
+            matches!(refused, Err(ControlError::Scope { .. })),
+            "{refused:?}"
+        );
+    }
+    assert_eq!(control.passkey_list(&program).await.unwrap().len(), 1);
+    control.passkey_remove(&actor, id, &password).await.unwrap();
+    assert!(control.passkey_list(&actor).await.unwrap().is_empty());
 }
