@@ -108,6 +108,11 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Whether anybody may enter who is not banned.
+    pub(super) fn is_open(&self) -> bool {
+        !self.members_only && self.password.is_empty()
+    }
+
     /// From the store; what another version wrote and this one cannot read is left at its default.
     pub(super) fn from_json(json: &str) -> Self {
         serde_json::from_str(json).unwrap_or_default()

@@ -78,12 +78,8 @@ async fn rooms(cx: &Context<'_>, iq: &Stanza) -> Result<Answer, Refusal> {
         .collect();
     // Those that end with their last occupant are nowhere but in memory.
     for (jid, place) in cx.modules.rooms.of(service) {
-        if let Some(room) = place.lock().await.as_ref()
-            && room.row.is_none()
-            && room.config.public
-            && !room.locked
-        {
-            all.push((jid.to_string(), room.config.name.clone()));
+        if let Some(card) = place.card().filter(|card| !card.kept) {
+            all.push((jid.to_string(), card.name));
         }
     }
     all.sort();

@@ -1,12 +1,14 @@
 //! Rooms that are in memory: those with somebody in them, and those that are being asked about.
 //!
 //! Whoever works on a room holds its turn, so that everything in it happens in one order; a room that nobody is in and that
-//! the store has is let go. Refuses: two turns at a time.
+//! the store has is let go. What those are told who look for rooms lies beside the turn, so that they wait for none. Refuses:
+//! two turns at a time.
 
 use std::collections::HashMap;
+use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::Mutex as Turn;
+use tokio::sync::{Mutex as Turn, MutexGuard};
 use xmpp::jid::{BareJid, Jid};
 
 use super::past;
@@ -15,7 +17,95 @@ use crate::context::{Context, Refusal, store_failed};
 use crate::memory::{Sharded, lock};
 
 /// A place for a room; none is there if the name is free.
-pub(super) type Place = Arc<Turn<Option<Room>>>;
+pub(super) type Place = Arc<Spot>;
+
+/// The room, whose turn it is, and what is told of it meanwhile.
+#[derive(Debug, Default)]
+pub(super) struct Spot {
+    turn: Turn<Option<Room>>,
+    card: Mutex<Option<Card>>,
+}
+
+impl Spot {
+    /// Waits for the turn.
+    pub(super) async fn lock(&self) -> Held<'_> {
+        Held {
+            slot: self.turn.lock().await,
+            card: &self.card,
+        }
+    }
+
+    /// The room as it was when the last turn ended, if everybody may find it.
+    pub(super) fn card(&self) -> Option<Card> {
+        lock(&self.card).clone()
+    }
+}
+
+/// A room that everybody may find (XEP-0045 6.3).
+#[derive(Clone, Debug)]
+pub(super) struct Card {
+    /// The store has it.
+    pub(super) kept: bool,
+    pub(super) name: String,
+    pub(super) description: String,
+    /// Occupants.
+    pub(super) users: usize,
+    /// Anybody may enter.
+    pub(super) open: bool,
+}
+
+impl Card {
+    fn is_of(&self, room: &Room) -> bool {
+        self.kept == room.row.is_some()
+            && self.users == room.occupants.len()
+            && self.open == room.config.is_open()
+            && self.name == room.config.name
+            && self.description == room.config.description
+    }
+
+    fn of(room: &Room) -> Self {
+        Self {
+            kept: room.row.is_some(),
+            name: room.config.name.clone(),
+            description: room.config.description.clone(),
+            users: room.occupants.len(),
+            open: room.config.is_open(),
+        }
+    }
+}
+
+/// A turn. When it ends, what is told of the room is what has become of it.
+pub(super) struct Held<'a> {
+    slot: MutexGuard<'a, Option<Room>>,
+    card: &'a Mutex<Option<Card>>,
+}
+
+impl Deref for Held<'_> {
+    type Target = Option<Room>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.slot
+    }
+}
+
+impl DerefMut for Held<'_> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.slot
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        let found = self.slot.as_ref();
+        let found = found.filter(|room| room.config.public && !room.locked);
+        let mut card = lock(self.card);
+        match (found, card.as_ref()) {
+            (Some(room), Some(card)) if card.is_of(room) => {}
+            (Some(room), _) => *card = Some(Card::of(room)),
+            (None, _) => *card = None,
+        }
+    }
+}
 
 /// The rooms of the process.
 #[derive(Debug, Default)]
@@ -36,6 +126,7 @@ impl Rooms {
             return;
         }
         let needed = place
+            .turn
             .try_lock()
             .is_ok_and(|slot| slot.as_ref().is_some_and(is_needed));
         if !needed {
@@ -47,7 +138,7 @@ impl Rooms {
     /// holding the turn of another would be waiting for each other; it counts a moment later.
     pub(super) fn unkept(&self, service: &str) -> usize {
         let unkept = |place: &Place| {
-            let slot = place.try_lock();
+            let slot = place.turn.try_lock();
             slot.is_ok_and(|slot| slot.as_ref().is_some_and(|room| room.row.is_none()))
         };
         let of = self.of(service);

@@ -210,26 +210,29 @@ async fn rooms(cx: &Context<'_>) -> Result<Vec<Found>, Refusal> {
         let service = Jid::from(cx.hosted.domain.clone()).bare();
         store_failed(&e, &service, "looking for rooms")
     })?;
-    let found = |jid: String, config: &Config, users: usize| Found {
-        jid,
-        name: config.name.clone(),
-        description: config.description.clone(),
-        users,
-        open: !config.members_only && config.password.is_empty(),
-    };
     let mut all = HashMap::new();
     for (local, config) in kept {
         let jid = format!("{local}@{service}");
         let config = Config::from_json(&config);
-        all.insert(jid.clone(), found(jid, &config, 0));
+        let room = Found {
+            jid: jid.clone(),
+            open: config.is_open(),
+            name: config.name,
+            description: config.description,
+            users: 0,
+        };
+        all.insert(jid, room);
     }
     for (jid, place) in cx.modules.rooms.of(service) {
-        if let Some(room) = place.lock().await.as_ref()
-            && room.config.public
-            && !room.locked
-        {
+        if let Some(card) = place.card() {
             let jid = jid.as_str().to_owned();
-            let room = found(jid.clone(), &room.config, room.occupants.len());
+            let room = Found {
+                jid: jid.clone(),
+                name: card.name,
+                description: card.description,
+                users: card.users,
+                open: card.open,
+            };
             all.insert(jid, room);
         }
     }

@@ -90,3 +90,44 @@ async fn rooms_are_listed_in_pages() {
         assert!(refused.contains(&format!("<{condition} ")), "{refused}");
     }
 }
+
+/// Somebody works on a room for long: whoever looks for rooms is told of it as it was.
+#[tokio::test]
+async fn looking_for_rooms_waits_for_none_of_them() {
+    let coven = Coven::open().await;
+    let public = field("muc#roomconfig_publicroom", "1");
+    coven.configure(&public).await;
+    let cx = coven.house.context("rooms.one.example");
+    let place = cx
+        .modules
+        .rooms
+        .place(&Jid::parse(COVEN).expect("an address").bare());
+    let turn = place.lock().await;
+    let items =
+        "<iq type='get' id='i'><query xmlns='http://jabber.org/protocol/disco#items'/></iq>";
+    let search = "<iq type='get' id='s'><search xmlns='urn:xmpp:channel-search:0:search'><x xmlns='jabber:x:data' type='submit'>\
+        <field var='FORM_TYPE'><value>urn:xmpp:channel-search:0:search-params</value></field>\
+        <field var='all'><value>1</value></field></x></search></iq>";
+    for asked in [items, search] {
+        coven.house.clear();
+        let answer = coven
+            .house
+            .at("rooms.one.example", coven.bob.as_str(), asked);
+        // A bound only so that one that waits fails rather than hangs.
+        let answered = tokio::time::timeout(std::time::Duration::from_secs(30), answer).await;
+        assert!(answered.is_ok(), "waits for the turn: {asked}");
+        let told = coven.take(&coven.bob);
+        assert!(told.contains(COVEN), "{told}");
+    }
+    drop(turn);
+    coven
+        .configure(&field("muc#roomconfig_publicroom", "0"))
+        .await;
+    coven.house.clear();
+    coven
+        .house
+        .at("rooms.one.example", coven.bob.as_str(), items)
+        .await;
+    let told = coven.take(&coven.bob);
+    assert!(!told.contains(COVEN), "hidden again: {told}");
+}
