@@ -193,7 +193,8 @@ fn described(cx: &Context<'_>, room: &Room, iq: &Stanza) -> Result<Answer, Refus
 }
 
 /// An iq to an occupant: answered here where it is a question to oneself, passed on otherwise. A question of somebody with
-/// several devices goes on under an id that says which of them has asked.
+/// several devices goes on under an id that says which of them has asked; one that an account answers, under an id that says
+/// which of its nicknames was asked, as the answer comes from none of them.
 pub(super) async fn to_occupant(
     cx: &Context<'_>,
     room: Option<&Room>,
@@ -203,24 +204,24 @@ pub(super) async fn to_occupant(
         return Ok(());
     };
     let is_answer = matches!(iq.type_(), StanzaType::Result | StanzaType::Error);
-    let sender = room.and_then(|room| {
-        let known = room.occupant_of(from).map(|(_, occupant)| occupant);
-        // A vCard is answered by the account.
-        known.or_else(|| {
-            let who = from.bare();
-            let theirs = room
-                .occupants
-                .values()
-                .find(|occupant| occupant.real == who);
-            theirs.filter(|_| is_answer && from.is_bare())
-        })
-    });
+    let answered = match room.filter(|_| is_answer && from.is_bare()) {
+        Some(room) => of_account(room, iq)?,
+        None => None,
+    };
+    let (sender, iq) = match &answered {
+        Some((sender, iq)) => (Some(*sender), iq),
+        None => {
+            let known = room.and_then(|room| room.occupant_of(from));
+            (known.map(|(_, occupant)| occupant), iq)
+        }
+    };
     let (Some(room), Some(sender)) = (room, sender) else {
         // EXT-27: whoever is not in, hears so.
         return Err(Condition::NotAcceptable.into());
     };
     let nick = to.resource().unwrap_or_default();
-    let addressee = room.occupants.get(&nickname_key(nick));
+    let key = nickname_key(nick);
+    let addressee = room.occupants.get(&key);
     let addressee = addressee.ok_or(Condition::ItemNotFound)?;
     let ping = iq.first_child() == Some(("ping", ns::PING));
     if ping && iq.type_() == StanzaType::Get && addressee.shown == sender.shown {
@@ -249,12 +250,44 @@ pub(super) async fn to_occupant(
         out = under(&out, &format!("{}{id}", visit.mark()))?;
     }
     if iq.first_child().is_some_and(|(_, ns)| ns == VCARD) {
+        let id = out.id().map(|id| format!("{}{id}", asked_mark(room, &key)));
+        if let Some(id) = id {
+            out = under(&out, &id)?;
+        }
         cx.send(out.with_to(&Jid::from(addressee.real.clone())));
         return Ok(());
     }
     let visit = addressee.visits.last().ok_or(Condition::ItemNotFound)?;
     cx.send(out.with_to(&visit.jid));
     Ok(())
+}
+
+/// An account's answer to what one of its nicknames was asked: whose it is, and as that one would have given it. Another
+/// nickname of the same person must not give it, as that would tell that they are one.
+fn of_account<'a>(
+    room: &'a Room,
+    answer: &Stanza,
+) -> Result<Option<(&'a Occupant, Stanza)>, Refusal> {
+    let (Some(from), Some(id)) = (answer.from(), answer.id()) else {
+        return Ok(None);
+    };
+    let who = from.bare();
+    let theirs = room.occupants.iter().filter(|(_, one)| one.real == who);
+    let asked = theirs.filter_map(|(key, one)| {
+        let id = id.strip_prefix(asked_mark(room, key).as_str())?;
+        Some((one, id))
+    });
+    match asked.last() {
+        Some((occupant, id)) => Ok(Some((occupant, under(answer, id)?))),
+        None => Ok(None),
+    }
+}
+
+/// What ids of questions begin with that an account answers for this nickname; means nothing to the account.
+fn asked_mark(room: &Room, key: &str) -> String {
+    // No address has a blank.
+    let mark = super::keyed(&room.salt, &format!("asked {key}"));
+    format!("{}-", mark.get(..12).unwrap_or_default())
 }
 
 /// The same under another id.

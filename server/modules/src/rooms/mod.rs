@@ -184,12 +184,17 @@ fn finish(cx: &Context<'_>, iq: &Stanza, outcome: Result<Answer, Refusal>) -> Re
 /// An occupant's id: the same for a person in one room whatever the nickname, and of no meaning anywhere else
 /// (XEP-0421 3, 4).
 fn occupant_id(salt: &[u8; 32], real: &BareJid) -> Element {
+    Element::new("occupant-id", OCCUPANT_IDS).attr("id", keyed(salt, real.as_str()))
+}
+
+/// What stands for a text in one room, and of which nobody can tell for what it does.
+fn keyed(salt: &[u8; 32], text: &str) -> String {
     // Any length is a key of HMAC.
-    let id = Hmac::<Sha256>::new_from_slice(salt).map(|mut mac| {
-        mac.update(real.as_str().as_bytes());
+    let keyed = Hmac::<Sha256>::new_from_slice(salt).map(|mut mac| {
+        mac.update(text.as_bytes());
         URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())
     });
-    Element::new("occupant-id", OCCUPANT_IDS).attr("id", id.unwrap_or_default())
+    keyed.unwrap_or_default()
 }
 
 /// Without what only the room may say: who an occupant is, delays (EXT-26); and without ids, which nobody gives who sends

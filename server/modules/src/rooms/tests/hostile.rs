@@ -242,3 +242,35 @@ async fn a_domain_that_has_rooms_off_has_none() {
     coven.enter(&coven.alice, "Alice").await;
     coven.got_error(&coven.alice, "service-unavailable");
 }
+
+/// An account answers for the nickname that was asked: not for another one that happens to be the same person.
+#[tokio::test]
+async fn a_vcard_does_not_tell_that_two_nicknames_are_one_person() {
+    let coven = Coven::open().await;
+    let there = |jid: &str| Jid::parse(jid).expect("an address");
+    let person = there("bob@far.example");
+    coven.enter(&there("bob@far.example/desk"), "Bob").await;
+    coven.enter(&there("bob@far.example/phone"), "Zelda").await;
+    let asked = "<iq type='get' id='v'><vCard xmlns='vcard-temp'/></iq>";
+    for nick in ["Bob", "Zelda"] {
+        coven.house.clear();
+        coven.to(&coven.alice, nick, asked).await;
+        let question = coven.house.take_sent();
+        assert!(question.contains("to='bob@far.example'"), "{question}");
+        let (_, id) = question.split_once(" id='").expect("an id");
+        let (id, _) = id.split_once('\'').expect("quoted");
+        let answer = format!("<iq type='result' id='{id}'><vCard xmlns='vcard-temp'/></iq>");
+        coven.to(&person, "Alice", &answer).await;
+        let answer = coven.take(&coven.alice);
+        assert!(
+            answer.contains(&format!("from='{COVEN}/{nick}'")),
+            "{nick}: {answer}"
+        );
+        assert!(answer.contains("id='v'"), "{answer}");
+    }
+    // What nobody has asked for goes nowhere.
+    coven.house.clear();
+    let answer = "<iq type='result' id='v'><vCard xmlns='vcard-temp'/></iq>";
+    coven.to(&person, "Alice", answer).await;
+    assert!(coven.all(&coven.alice).is_empty());
+}
