@@ -2,19 +2,24 @@
 
 use xmpp::element::Element;
 use xmpp::jid::Jid;
+use xmpp::ns;
 use xmpp::stanza::{Condition, Stanza, StanzaType};
 
 use super::entrance::{change_role, show_again, show_or_hide};
 use super::notice::{Removal, unavailable};
 use super::rank::{Affiliation, Role};
 use super::room::Room;
-use super::{CONFIG_FORM, MUC_OWNER, MUC_USER, stored_people, talk};
+use super::{CONFIG_FORM, MUC_OWNER, MUC_USER, past, stored_people, talk};
 use crate::context::{Context, Refusal, store_failed};
 use crate::form::{BadField, Submitted};
 use crate::module::Answer;
 
 /// Longest reason, in characters; of a longer one the beginning is kept.
 const REASON: usize = 500;
+
+/// To an owner who lets everybody in: the archive goes by who may enter now ([`past`]).
+const OPENED: &str = "Anybody may enter this room now, and look up what was said in it before as well. If that shall stay among \
+    those who were there, close this room again and open another one.";
 
 /// An iq with a `muc#owner` query.
 pub(super) async fn iq(
@@ -57,12 +62,17 @@ pub(super) async fn iq(
     if form.names().next().is_some() && form.form_type() != Some(CONFIG_FORM) {
         return Err(Condition::BadRequest.into());
     }
-    configure(cx, room, &form).await?;
+    configure(cx, room, &form, from).await?;
     super::entrance::close_if_over(cx, slot).await;
     Ok(Answer::Empty)
 }
 
-async fn configure(cx: &Context<'_>, room: &mut Room, form: &Submitted) -> Result<(), Refusal> {
+async fn configure(
+    cx: &Context<'_>,
+    room: &mut Room,
+    form: &Submitted,
+    owner: &Jid,
+) -> Result<(), Refusal> {
     let limits = &cx.modules.limits;
     let new = room
         .config
@@ -70,6 +80,7 @@ async fn configure(cx: &Context<'_>, room: &mut Room, form: &Submitted) -> Resul
     let new = new.map_err(|BadField(var)| {
         Refusal::new(Condition::NotAcceptable).with_text(format!("{var} has no such value"))
     })?;
+    let had_archive = past::is_kept(cx, room) && !room.locked;
     let before = std::mem::replace(&mut room.config, new);
     if let Err(refusal) = write(cx, room).await {
         room.config = before;
@@ -115,6 +126,13 @@ async fn configure(cx: &Context<'_>, room: &mut Room, form: &Submitted) -> Resul
         }
     }
     talk::tell(cx, room, &room.config.told_by(&before)).await;
+    if had_archive && past::is_kept(cx, room) && !before.is_open() && room.config.is_open() {
+        let told = talk::message_to(&room.jid, owner);
+        talk::send(
+            cx,
+            &told.child(Element::new("body", ns::CLIENT).text(OPENED)),
+        );
+    }
     Ok(())
 }
 

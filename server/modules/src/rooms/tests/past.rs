@@ -307,3 +307,27 @@ async fn ext_29_a_room_that_is_not_kept_is_moderated_in_what_newcomers_see() {
         "{end}"
     );
 }
+
+/// EXT-28: who may enter now looks up what was said before, so whoever opens a room is told.
+#[tokio::test]
+async fn whoever_opens_a_room_is_told_that_its_past_is_opened_too() {
+    let closed = field("muc#roomconfig_membersonly", "1");
+    let open = field("muc#roomconfig_membersonly", "0");
+    let coven = kept(&closed).await;
+    coven.say(&coven.alice, "x").await;
+    coven.house.clear();
+    coven.configure(&open).await;
+    let told = coven.all(&coven.alice).concat();
+    assert!(told.contains("said in it before"), "{told}");
+    let others = coven.all(&coven.bob).concat();
+    assert!(!others.contains("said in it before"), "{others}");
+    assert!(coven.past(&coven.carol, "").await.1.contains("result"));
+    // Nothing to tell where nothing is kept, or nothing is opened.
+    coven.house.clear();
+    coven.configure(&open).await;
+    let off = field("muc#roomconfig_enablearchiving", "0");
+    coven.configure(&(closed + &off)).await;
+    coven.configure(&open).await;
+    let told = coven.all(&coven.alice).concat();
+    assert!(!told.contains("said in it before"), "{told}");
+}
