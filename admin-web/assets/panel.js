@@ -4,7 +4,13 @@
 document.documentElement.classList.add('js');
 
 // On a phone the sections are a strip: the present one is in sight.
-document.querySelector('.sections [aria-current]')?.scrollIntoView({ inline: 'center', block: 'nearest' });
+const showPresent = () => {
+  const strip = document.querySelector('.sections');
+  const present = strip?.querySelector('[aria-current]');
+  if (present) strip.scrollLeft = present.offsetLeft - strip.offsetLeft - (strip.clientWidth - present.offsetWidth) / 2;
+};
+showPresent();
+addEventListener('resize', showPresent);
 
 // --- copy buttons ---
 

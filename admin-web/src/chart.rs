@@ -166,7 +166,7 @@ pub(crate) fn timeline(about: &str, spans: &[Span], marks: &[Mark]) -> Markup {
         .into_iter()
         .map(|mark| {
             let x = at(mark.at);
-            let free = lines.iter().position(|taken| x - taken > 34.0);
+            let free = lines.iter().position(|taken| x - taken > 75.0);
             let line = free.unwrap_or(lines.len());
             match lines.get_mut(line) {
                 Some(taken) => *taken = x,
@@ -184,29 +184,33 @@ pub(crate) fn timeline(about: &str, spans: &[Span], marks: &[Mark]) -> Markup {
     );
     for (index, span) in spans.iter().enumerate() {
         let (x, to) = (at(span.from), at(span.to));
-        let y = above + index * 44;
-        let label_at = if x > 60.0 { to } else { x };
         let _ = write!(
             out,
-            "<text class=\"{} name\" x=\"{label_at:.2}%\" y=\"{}\">{}</text><rect class=\"is-{}\" x=\"{x:.2}%\" y=\"{}\" width=\"{:.2}%\" height=\"12\" rx=\"4\"/>",
-            if x > 60.0 { "last" } else { "first" },
-            y + 16,
-            escape(&span.label),
+            "<rect class=\"is-{}\" x=\"{x:.2}%\" y=\"{}\" width=\"{:.2}%\" height=\"12\" rx=\"4\"/>",
             span.colour,
-            y + 22,
+            above + index * 44 + 22,
             (to - x).max(0.8),
         );
     }
     for (x, line, mark) in &placed {
-        let top = line * 18 + 18;
-        // Through the bars, not through their words.
         let _ = write!(
             out,
-            "<line x1=\"{x:.2}%\" x2=\"{x:.2}%\" y1=\"{}\" y2=\"{below}\"/><text class=\"{}\" x=\"{x:.2}%\" y=\"{}\">{}</text>",
-            above + 18,
+            "<line x1=\"{x:.2}%\" x2=\"{x:.2}%\" y1=\"{above}\" y2=\"{below}\"/><text class=\"{}\" x=\"{x:.2}%\" y=\"{}\">{} {}</text>",
             side(*x),
-            top - 5,
-            escape(mark.label)
+            line * 18 + 13,
+            escape(mark.label),
+            words::day(mark.at)
+        );
+    }
+    // Words come last: the page gives them an edge of its own colour, and a line that would run through them stops there.
+    for (index, span) in spans.iter().enumerate() {
+        let (x, to) = (at(span.from), at(span.to));
+        let (side, label_at) = if x > 60.0 { ("last", to) } else { ("first", x) };
+        let _ = write!(
+            out,
+            "<text class=\"{side} name\" x=\"{label_at:.2}%\" y=\"{}\">{}</text>",
+            above + index * 44 + 16,
+            escape(&span.label),
         );
     }
     let _ = write!(

@@ -66,7 +66,7 @@ impl IdentityPage {
                 .filter_map(|step| step.at)
                 .map(|at| Mark {
                     at,
-                    label: "change",
+                    label: "new key",
                 }),
         );
         chart::timeline("Certificates", &spans, &marks)
