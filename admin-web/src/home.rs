@@ -4,6 +4,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use control::domain::{DomainPage, DomainView};
+use control::ladder::{LadderStep, Step};
 use control::tenant::{Overview, TenantView};
 use control::usage::UsageView;
 use serde::Deserialize;
@@ -23,6 +24,20 @@ pub(crate) struct HomePage {
     pub(crate) usage: UsageView,
     pub(crate) page: DomainPage,
     pub(crate) search: String,
+}
+
+impl HomePage {
+    /// May the team change nothing, because something is not in order?
+    fn looks_only(&self) -> bool {
+        let ladder = self.tenant.ladder.as_ref();
+        ladder.is_some_and(|ladder| ladder.step >= Step::ReadOnly)
+    }
+
+    /// The next step to come, if nothing is done.
+    fn comes_next(&self) -> Option<&LadderStep> {
+        let ladder = self.tenant.ladder.as_ref()?;
+        ladder.steps.iter().find(|step| !step.reached)
+    }
 }
 
 #[derive(Template)]

@@ -29,6 +29,12 @@ impl RecordsPage {
         records.filter(|view| !view.record.optional).collect()
     }
 
+    /// Addresses of the website that are optional, or those that the way of proof needs.
+    fn web(&self, optional: bool) -> Vec<&WebView> {
+        let views = self.page.web.iter();
+        views.filter(|view| view.optional == optional).collect()
+    }
+
     fn optional(&self) -> Vec<&RecordView> {
         let records = self.page.records.iter();
         records.filter(|view| view.record.optional).collect()

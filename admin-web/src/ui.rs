@@ -89,6 +89,17 @@ impl Frame {
             ""
         })
     }
+
+    /// What is wrong with this field, said again beside it: what stands above the form may be out of sight.
+    pub(crate) fn said_at(&self, field: &str) -> Markup {
+        let wrong = self.problem.as_ref().filter(|problem| problem.at(field));
+        Safe(wrong.map_or_else(String::new, |problem| {
+            format!(
+                "<p class=\"hint\"><span class=\"is-bad\">{}</span></p>",
+                escape(&problem.text)
+            )
+        }))
+    }
 }
 
 /// Escapes text for HTML content and quoted attributes.

@@ -69,7 +69,7 @@ fn sentence(row: &DomainRow, state: State) -> String {
             Some(Mode::Posh) => "Other servers can verify you by your website.".into(),
             _ => "People can sign in, and other servers can verify you by certificate.".into(),
         },
-        State::Degraded => "Something that people feel is wrong; see the first row below.".into(),
+        State::Degraded => "Something that people feel is wrong; the page of the domain says what.".into(),
         State::Suspended if has_given_way(row) => {
             "Stopped: the record that shows the domain is yours had gone, and another customer has shown that it is theirs. What you have here is kept.".into()
         }

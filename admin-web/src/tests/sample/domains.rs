@@ -37,7 +37,7 @@ pub(crate) fn domains() -> Vec<DomainView> {
             "bakery.example",
             State::Degraded,
             "degraded",
-            "Something that people feel is wrong; see the first row below.",
+            "Something that people feel is wrong; the page of the domain says what.",
         ),
         domain(
             "münchner-freunde.example",

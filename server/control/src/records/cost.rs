@@ -39,7 +39,7 @@ pub const MODE_COSTS: [ModeCost; 6] = [
     },
     ModeCost {
         mode: "dns-persist",
-        title: "We obtain and renew it by a record that stands for ever",
+        title: "We obtain and renew the certificate by a record that stands for ever",
         owner: "You publish one TXT record, once; it names our account at the certificate authority, and leaves your own challenges alone.",
         held: "We hold a certificate and its key for your domain.",
         issuable: "The record would also let us obtain a certificate for your website, for as long as it stands.",
@@ -48,7 +48,7 @@ pub const MODE_COSTS: [ModeCost; 6] = [
     },
     ModeCost {
         mode: "http-redirect",
-        title: "We obtain and renew it by a redirect of your website",
+        title: "We obtain and renew the certificate by a redirect of your website",
         owner: "Your website leads one address to us, once, and has to answer at port 80 for as long as you are here.",
         held: "We hold a certificate and its key for your domain.",
         issuable: "The redirect would also let us obtain a certificate for your website.",
