@@ -195,14 +195,15 @@ pub(crate) fn timeline(about: &str, spans: &[Span], marks: &[Mark]) -> Markup {
     for (x, line, mark) in &placed {
         let _ = write!(
             out,
-            "<line x1=\"{x:.2}%\" x2=\"{x:.2}%\" y1=\"{above}\" y2=\"{below}\"/><text class=\"{}\" x=\"{x:.2}%\" y=\"{}\">{} {}</text>",
+            "<line x1=\"{x:.2}%\" x2=\"{x:.2}%\" y1=\"{}\" y2=\"{below}\"/><text class=\"{}\" x=\"{x:.2}%\" y=\"{}\">{} {}</text>",
+            above + 20,
             side(*x),
             line * 18 + 13,
             escape(mark.label),
             words::day(mark.at)
         );
     }
-    // Words come last: the page gives them an edge of its own colour, and a line that would run through them stops there.
+    // A line begins below the first words. The page gives words an edge of its own colour, so that it stops at later ones.
     for (index, span) in spans.iter().enumerate() {
         let (x, to) = (at(span.from), at(span.to));
         let (side, label_at) = if x > 60.0 { ("last", to) } else { ("first", x) };

@@ -102,6 +102,11 @@ impl Frame {
     }
 }
 
+/// A name of the DNS, which goes on a new line after a dot rather than within a word where there is little room.
+pub(crate) fn parted(name: &str) -> Markup {
+    Safe(escape(name).replace('.', ".<wbr>"))
+}
+
 /// Escapes text for HTML content and quoted attributes.
 pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 8);
