@@ -259,6 +259,7 @@ fn pages_stay_small_among_ten_thousand_domains_on_postgresql() {
     drop(served);
     let _served = platform.serve();
     let operator = Api::operator(&platform.info);
+    platform.done(&["tenant", "set", "acme", "--domains", "20000"], "");
     let added = Instant::now();
     platform.host(&demo, &operator, "five.example");
     println!(
