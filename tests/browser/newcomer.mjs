@@ -63,7 +63,7 @@ const recordsOf = (page) => page.evaluate(() =>
 
 /** What it wants of the website. */
 const placesOf = (page) => page.evaluate(() =>
-  [...document.querySelectorAll("#part-web section.card")].map((card) => {
+  [...document.querySelectorAll("#part-web section.card, #part-web-optional section.card")].map((card) => {
     const codes = [...card.querySelectorAll(":scope > p.copyable > code")].map((code) => code.textContent.trim());
     const type = card.textContent.match(/application\/[a-z+]+/);
     return {
