@@ -395,7 +395,7 @@ pub(crate) async fn deliver(control: Arc<Control>) {
                     && sending.is_empty()
                     && let Err(error) = control.deliveries_forget().await
                 {
-                    tracing::warn!(error = %error.log_text(), "old deliveries are kept for now");
+                    tracing::warn!(error = %error.log_text(), "old deliveries stay until the next try");
                 }
                 for delivery in due {
                     let courier = control.clone();

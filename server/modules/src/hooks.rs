@@ -1,6 +1,6 @@
-//! The hook points: what a module can take part in, and the functions with which the router calls them.
+//! The functions with which the router calls what modules take part in ([`crate::Module`]).
 //!
-//! All of them are in this file, and their order is the order of [`crate::ALL`]: no priorities scattered over modules.
+//! All of them are in this file, and the modules' order is the order of [`crate::ALL`]: no priorities scattered over modules.
 //! Every function handles its stanza to the end, answers included, before it returns, so that the caller's stream goes on
 //! only when what it was told is committed (design: acknowledged means durable; ROUTE-01). Refuses: hooks into streams;
 //! what is negotiated on a stream lives in `xmpp::stream`.

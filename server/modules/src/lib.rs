@@ -2,8 +2,8 @@
 //!
 //! A module is one file (or folder) with its specification, version, namespaces, handlers and tests; adding one touches
 //! that file and one line of [`ALL`]. [`ping`] is the one to copy. Disco answers, stream features, the switches of a domain
-//! and the table in the README come from the modules' cards ([`info`]); the hook points and the functions that the router
-//! calls are in [`hooks`]; [`switchboard`] is all that modules know of the live server, [`context`] all that they may touch.
+//! and the table in the README come from the modules' cards ([`info`]); the hook points are those of [`Module`], the functions that the
+//! router calls are in [`hooks`]; [`switchboard`] is all that modules know of the live server, [`context`] all that they may touch.
 //!
 //! Refuses: sockets, streams, clocks, other tenants' rows.
 

@@ -163,7 +163,7 @@ impl Store {
         let n = wr!(self, p => {
             let mut tx = p.begin().await?;
             // Held until the end: two owners who give up their roles at once must not both succeed.
-            sqlx::query("UPDATE tenants SET state = state WHERE id = $1").bind(tenant.0).execute(&mut *tx).await?;
+            crate::tenant::hold!(tx, tenant);
             let n = sqlx::query(
                 "UPDATE operators SET role = $3 WHERE tenant = $1 AND id = $2 AND ($3 = $4 OR role <> $4 OR \
                  (SELECT COUNT(*) FROM operators o WHERE o.tenant = $1 AND o.role = $4) > 1)",

@@ -232,24 +232,7 @@ impl Store {
         Ok(n > 0)
     }
 
-    /// Removes a person with logins and tokens.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn operator_remove(&self, id: OperatorId) -> Result<bool> {
-        let n = wr!(self, p => {
-            let mut tx = p.begin().await?;
-            let n = sqlx::query("DELETE FROM operators WHERE id = $1").bind(id.0).execute(&mut *tx).await?.rows_affected();
-            if n > 0 {
-                record!(self, tx);
-            }
-            tx.commit().await?;
-            n
-        });
-        Ok(n > 0)
-    }
-
-    /// Removes a person of a tenant. `false`: the tenant has no such person, or they are its last `owner`.
+    /// Removes a person of a tenant, with logins and tokens. `false`: the tenant has no such person, or they are its last `owner`.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -262,7 +245,7 @@ impl Store {
         let n = wr!(self, p => {
             let mut tx = p.begin().await?;
             // Held until the end, as where roles are given: two owners who remove each other at once must not both succeed.
-            sqlx::query("UPDATE tenants SET state = state WHERE id = $1").bind(tenant.0).execute(&mut *tx).await?;
+            crate::tenant::hold!(tx, tenant);
             let n = sqlx::query(
                 "DELETE FROM operators WHERE tenant = $1 AND id = $2 AND (role <> $3 OR \
                  (SELECT COUNT(*) FROM operators o WHERE o.tenant = $1 AND o.role = $3) > 1)",

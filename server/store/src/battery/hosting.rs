@@ -101,7 +101,7 @@ battery! {
         assert_eq!(store.token_list(o, NOW).await.expect("read").len(), 1);
         assert!(store.token_remove(o, t).await.expect("removed"));
         store.logins_sweep(Timestamp(NOW.0 + 1000)).await.expect("swept");
-        assert!(store.operator_remove(o).await.expect("removed"));
+        assert!(store.operator_leave(tenant, o, "").await.expect("removed"));
         assert!(store.tenant_remove(tenant).await.expect("removed"));
         assert!(store.tenant_get(tenant).await.expect("read").is_none());
     }
@@ -717,7 +717,7 @@ battery! {
         assert_eq!(store.mail_wanted(anna).await.expect("read"), Some(false));
         assert!(store.mail_want(anna, true).await.expect("written"));
         assert_eq!(readers().await, [anna, bert]);
-        store.operator_remove(anna).await.expect("removed");
+        store.operator_leave(tenant, anna, "").await.expect("removed");
         assert_eq!(store.mail_wanted(anna).await.expect("read"), None);
     }
 }

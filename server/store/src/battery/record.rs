@@ -137,7 +137,7 @@ async fn change(store: &Store, number: usize, of: &Objects) -> Option<Result<boo
         16 => d.account_set_state("juliet", "suspended", NOW).await,
         17 => d.account_remove("juliet", NOW).await,
         18 => store.domain_remove(&of.row, true, NOW).await,
-        19 => store.operator_remove(of.person).await,
+        19 => store.operator_leave(of.tenant.id, of.person, "").await,
         20 => store.tenant_remove(of.empty).await,
         _ => return None,
     })
