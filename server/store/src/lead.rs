@@ -178,7 +178,7 @@ async fn take_again(options: &PgConnectOptions, own: Option<i32>) -> Option<PgCo
         if let Ok(mut connection) = PgConnection::connect_with(options).await {
             match try_lock(&mut connection).await {
                 Ok(true) => return Some(connection),
-                Ok(false) if !is_ours(&mut connection, own).await => return None,
+                Ok(false) if is_theirs(&mut connection, own).await => return None,
                 // The server has not noticed yet that our connection has gone, or it is going itself.
                 Ok(false) | Err(_) => {}
             }
@@ -194,23 +194,30 @@ async fn own_number(connection: &mut PgConnection) -> Result<i32> {
     Ok(number)
 }
 
-/// Whether a connection that was ours holds the lock; then it is ended. Also where that cannot be found out.
-async fn is_ours(connection: &mut PgConnection, own: Option<i32>) -> bool {
-    let Some(own) = own else {
-        return false;
-    };
+/// Whether a connection that was not ours holds the lock. Where ours still holds it, it is ended; a lock that has become free
+/// since it was asked for, and one of which nothing can be found out, is nobody's.
+async fn is_theirs(connection: &mut PgConnection, own: Option<i32>) -> bool {
     // The two halves of the key, as the view shows them.
-    let ended: std::result::Result<Vec<(bool,)>, _> = sqlx::query_as(
-        "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = $1 \
+    let holders: std::result::Result<Vec<(i32,)>, _> = sqlx::query_as(
+        "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted \
          AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
-         AND classid::bigint = $2 AND objid::bigint = $3",
+         AND classid::bigint = $1 AND objid::bigint = $2",
     )
-    .bind(own)
     .bind(LOCK >> 32)
     .bind(LOCK & 0xffff_ffff)
-    .fetch_all(connection)
+    .fetch_all(&mut *connection)
     .await;
-    ended.map_or(true, |ended| !ended.is_empty())
+    let Ok([(holder,)]) = holders.as_deref() else {
+        return false;
+    };
+    if own != Some(*holder) {
+        return true;
+    }
+    let ended = sqlx::query("SELECT pg_terminate_backend($1)").bind(holder);
+    if let Err(error) = ended.execute(connection).await {
+        tracing::warn!(%error, "the connection that held the lead could not be ended");
+    }
+    false
 }
 
 /// The file, locked. `None`: its file system knows no locks.

@@ -26,52 +26,54 @@ battery! {
         let Db::Pg(pool) = &store.0.db else {
             return;
         };
-        let cut = async || {
-            let held = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted \
-                        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
-            sqlx::query(held).execute(pool).await.expect("cut").rows_affected()
-        };
         let lead = store.lead(|| ()).await.expect("the lead");
-        assert_eq!(cut().await, 1);
-        while cut().await == 0 {
-            tokio::task::yield_now().await;
-        }
+        let first = holder(pool).await.expect("held");
+        cut(pool, first).await;
+        // A connection that has been told to end holds the lock for a moment more.
+        let second = loop {
+            match holder(pool).await {
+                Some(holder) if holder != first => break holder,
+                _ => tokio::task::yield_now().await,
+            }
+        };
         let next = store.clone();
         let (told, waits) = tokio::sync::oneshot::channel();
-        while !held(pool).await {
-            tokio::task::yield_now().await;
-        }
         let next = tokio::spawn(async move { next.lead(move || told.send(()).expect("awaited")).await });
         waits.await.expect("it waits");
         // Whoever waits at the lock gets it in the same moment.
-        while waiting(pool).await == 0 {
+        while !waited_for(pool).await {
             tokio::task::yield_now().await;
         }
-        assert_eq!(cut().await, 1);
+        cut(pool, second).await;
         lead.lost().await;
         next.await.expect("no panic").expect("the lead").end().await;
     }
 }
 
-async fn held(pool: &sqlx::PgPool) -> bool {
-    count(pool, "granted").await > 0
+/// The number of the connection that has the lock.
+async fn holder(pool: &sqlx::PgPool) -> Option<i32> {
+    let held = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted \
+                AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    sqlx::query_scalar(held)
+        .fetch_optional(pool)
+        .await
+        .expect("looked")
 }
 
-async fn waiting(pool: &sqlx::PgPool) -> i64 {
-    count(pool, "NOT granted").await
+async fn waited_for(pool: &sqlx::PgPool) -> bool {
+    let waits = "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted \
+                 AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))";
+    sqlx::query_scalar(waits)
+        .fetch_one(pool)
+        .await
+        .expect("looked")
 }
 
-async fn count(pool: &sqlx::PgPool, which: &'static str) -> i64 {
-    let text = match which {
-        "granted" => {
-            "SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND \
-                      database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-        }
-        _ => {
-            "SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND \
-              database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-        }
-    };
-    let (found,): (i64,) = sqlx::query_as(text).fetch_one(pool).await.expect("counted");
-    found
+async fn cut(pool: &sqlx::PgPool, holder: i32) {
+    let told: bool = sqlx::query_scalar("SELECT pg_terminate_backend($1)")
+        .bind(holder)
+        .fetch_one(pool)
+        .await
+        .expect("cut");
+    assert!(told, "there is no connection {holder}");
 }
