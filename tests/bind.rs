@@ -1,5 +1,5 @@
-//! The platform's zone at a real BIND, a real Knot DNS and the sandbox's DNS, through the same code; and the sandbox's zones under the eyes
-//! of BIND's own tools (`dig`, `delv`, `nsupdate`, `named-checkzone`).
+//! The platform's zone at a real BIND, a real Knot DNS, a real PowerDNS and the sandbox's DNS, through the same code; and the
+//! sandbox's zones under the eyes of BIND's own tools (`dig`, `delv`, `nsupdate`, `named-checkzone`).
 //!
 //! Unlike the black-box tests this one calls into the server's library: the publisher has no face of its own.
 
@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::harness::bind::Bind;
 use crate::harness::demo::loopback;
 use crate::harness::knot::Knot;
+use crate::harness::powerdns::PowerDns;
 use crate::harness::tools::{free_port, program};
 use control::outside::{OwnerZone as _, ZoneChange, ZoneError, ZonePublisher as _, ZoneValue};
 use control::records::{DesiredRecord, Purpose, RecordValue};
@@ -35,8 +36,11 @@ fn publisher(server: SocketAddr, zone: &str, key: &Path) -> Publisher {
     Publisher::new(server, zone, &read_key(key).expect("key file")).expect("publisher")
 }
 
-/// What control does with the platform's zone, wherever it is.
-async fn walk_through(server: SocketAddr, key: &Path) {
+/// How BIND, Knot and the sandbox answer a wrong secret, and a key that they do not know.
+const WRONG_KEYS: [&str; 2] = ["BADSIG", "BADKEY"];
+
+/// What control does with the platform's zone, wherever it is; `wrong_keys` as in [`WRONG_KEYS`].
+async fn walk_through(server: SocketAddr, key: &Path, wrong_keys: [&str; 2]) {
     let zone = publisher(server, "hosting.example", key);
     let target = "d7f3k2.on.hosting.example".to_owned();
     let challenge = "d7f3k2._acme.on.hosting.example".to_owned();
@@ -170,7 +174,7 @@ async fn walk_through(server: SocketAddr, key: &Path) {
         }])
         .await
         .expect_err("wrong secret");
-    assert!(error.to_string().contains("BADSIG"), "{error}");
+    assert!(error.to_string().contains(wrong_keys[0]), "{error}");
     other.name = "unknown".into();
     let error = Publisher::new(server, "hosting.example", &other)
         .expect("publisher")
@@ -178,7 +182,7 @@ async fn walk_through(server: SocketAddr, key: &Path) {
         .await
         .expect_err("unknown key");
     assert!(
-        error.to_string().contains("BADKEY") && error.to_string().contains("\"unknown\""),
+        error.to_string().contains(wrong_keys[1]) && error.to_string().contains("\"unknown\""),
         "{error}"
     );
 }
@@ -186,7 +190,7 @@ async fn walk_through(server: SocketAddr, key: &Path) {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_platform_zone_at_bind() {
     let bind = Bind::start(&[]);
-    walk_through(bind.address, &bind.key).await;
+    walk_through(bind.address, &bind.key, WRONG_KEYS).await;
     let error = publisher(bind.address, "static.example", &bind.key)
         .apply(&[ZoneChange::Erase {
             name: "x.static.example".into(),
@@ -204,7 +208,7 @@ async fn the_platform_zone_at_bind() {
 async fn the_platform_zone_at_knot() {
     let ip: IpAddr = loopback().into();
     let knot = Knot::start(SocketAddr::new(ip, free_port(ip)), &[]);
-    walk_through(knot.address, &knot.key).await;
+    walk_through(knot.address, &knot.key, WRONG_KEYS).await;
     // Names of the operator's own, and zones that the key is not for.
     for (zone, name) in [
         ("hosting.example", "panel.hosting.example"),
@@ -219,6 +223,24 @@ async fn the_platform_zone_at_knot() {
             "{error}"
         );
     }
+}
+
+/// Set up as docs/deploy/pdns.conf says.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_platform_zone_at_powerdns() {
+    let ip: IpAddr = loopback().into();
+    let server = PowerDns::start(SocketAddr::new(ip, free_port(ip)));
+    walk_through(server.address, &server.key, ["REFUSED", "REFUSED"]).await;
+    // A name of the operator's own is left out without a word.
+    let name = "panel.hosting.example";
+    let added = ZoneChange::Add {
+        name: name.into(),
+        ttl_seconds: 60,
+        value: ZoneValue::A([192, 0, 2, 1].into()),
+    };
+    let zone = publisher(server.address, "hosting.example", &server.key);
+    zone.apply(&[added]).await.expect("passed over");
+    assert_eq!(dig(server.address, &["+short", name, "A"]), "");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -244,7 +266,7 @@ async fn the_platform_zone_in_the_sandbox() {
         .await
         .expect("sandbox DNS");
     let (address, key) = (dns.address(), dns.tsig_key());
-    walk_through(address, &key).await;
+    walk_through(address, &key, WRONG_KEYS).await;
 }
 
 fn srv(name: &str, target: &str) -> DesiredRecord {

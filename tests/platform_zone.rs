@@ -1,6 +1,6 @@
-//! A domain's whole life beside the platform's zone, at a real BIND and at a real Knot DNS: its host's addresses, the challenge
-//! of its certificate (a real Pebble reads it through the owner's alias), its TLSA sets; what somebody else has changed there is
-//! put right; and what it leaves, nothing.
+//! A domain's whole life beside the platform's zone, at a real BIND, a real Knot DNS and a real PowerDNS: its host's addresses, the
+//! challenge of its certificate (a real Pebble reads it through the owner's alias), its TLSA sets; what somebody else has changed
+//! there is put right; and what it leaves, nothing.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -11,6 +11,7 @@ use crate::authority::served::{More, Served};
 use crate::harness::bind::{Bind, added};
 use crate::harness::demo::loopback;
 use crate::harness::knot::Knot;
+use crate::harness::powerdns::PowerDns;
 use crate::harness::tools::{free_port, program};
 
 /// Ports of a host that have a TLSA set.
@@ -155,6 +156,19 @@ fn a_domain_s_life_with_the_platform_s_zone_at_knot() {
         server: knot.address,
         key: &knot.key,
         tool_key: &knot.tool_key,
+    };
+    life(&bind, &platform);
+}
+
+#[test]
+fn a_domain_s_life_with_the_platform_s_zone_at_powerdns() {
+    let ip: IpAddr = loopback().into();
+    let server = PowerDns::start(SocketAddr::new(ip, free_port(ip)));
+    let bind = Bind::beside(server.address, &[("one.example", "")]);
+    let platform = Platform {
+        server: server.address,
+        key: &server.key,
+        tool_key: &server.key,
     };
     life(&bind, &platform);
 }

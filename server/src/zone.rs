@@ -268,7 +268,7 @@ impl Publisher {
                 "BADTIME, the clocks differ by more than five minutes: set both by NTP".into()
             }
             (ResponseCode::Refused, _) => format!(
-                "REFUSED, the key \"{key}\" may not change the zone {}: allow it with update-policy or allow-update",
+                "REFUSED, the key \"{key}\" may not change the zone {}: allow it with update-policy or allow-update; at PowerDNS with the zone's TSIG-ALLOW-DNSUPDATE, where a wrong key or secret is answered so too",
                 self.zone
             ),
             (ResponseCode::NotAuth, _) => format!(

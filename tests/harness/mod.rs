@@ -12,6 +12,7 @@ pub mod knot;
 pub mod line;
 pub mod peers;
 pub mod postgres;
+pub mod powerdns;
 pub mod serve;
 pub mod terminal;
 pub mod tools;
