@@ -285,12 +285,24 @@ impl House {
 
     /// A message that passes the account that it is for; these sessions of it get it.
     pub(crate) async fn receives(&self, xml: &str, taken: Taken) -> String {
+        match self.comes(xml).await {
+            Some(passage) => self.passes(passage, taken).await,
+            None => String::new(),
+        }
+    }
+
+    /// The first half of it, after which the message is handed out; `None`: it was stopped.
+    pub(crate) async fn comes(&self, xml: &str) -> Option<Passage> {
         let message = stanza(xml);
         let cx = self.context(message.to().expect("to").domain());
         let mut passage = passage(Direction::Received, message);
-        if !hooks::message_passing(&cx, &mut passage).await {
-            return String::new();
-        }
+        let passes = hooks::message_passing(&cx, &mut passage).await;
+        passes.then_some(passage)
+    }
+
+    /// The second.
+    pub(crate) async fn passes(&self, mut passage: Passage, taken: Taken) -> String {
+        let cx = self.context(passage.account.domain());
         hooks::message_passed(&cx, &mut passage, &taken).await;
         text(passage.message)
     }

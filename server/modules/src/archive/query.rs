@@ -101,6 +101,29 @@ impl Whose<'_> {
         }
     }
 
+    /// Waits until all is there that whoever asks can have seen: messages are delivered before they are committed.
+    async fn settled(&self, cx: &Context<'_>) -> Result<(), Refusal> {
+        let Self::Account { jid, row } = self else {
+            // Rooms commit before they pass on.
+            return Ok(());
+        };
+        cx.modules.archive.landed(*row).await.map_err(|_| {
+            tracing::warn!(account = %jid, "messages are being archived for so long that an archive cannot be shown");
+            Refusal::new(Condition::ResourceConstraint)
+                .with_text("messages that came before this are still being stored; try again later")
+        })
+    }
+
+    /// Nothing is shown from here on: it is not committed yet, or something before it is not.
+    fn end(&self, cx: &Context<'_>) -> i64 {
+        let under_way = match self {
+            Self::Account { row, .. } => cx.modules.archive.first_under_way(*row),
+            // There one thing is done after the other.
+            Self::Room { .. } => None,
+        };
+        under_way.unwrap_or(i64::MAX)
+    }
+
     /// By whom messages are looked for; `None`: nobody whom the asker may look for.
     fn with<'q>(&self, query: &'q Query) -> Option<Option<(&'q str, Option<&'q str>)>> {
         let Some(jid) = &query.with else {
@@ -204,8 +227,11 @@ pub(super) async fn ends(
     whose: &Whose<'_>,
 ) -> Result<Option<(ArchiveId, ArchiveId)>, Refusal> {
     let failed = |e| store_failed(&e, &whose.jid(), "reading an archive");
+    whose.settled(cx).await?;
+    let before = whose.end(cx);
     let one = |last| ArchiveQuery {
         last,
+        before,
         limit: 1,
         ..ArchiveQuery::default()
     };
@@ -279,6 +305,7 @@ pub(crate) async fn look(
 ) -> Result<Found, Refusal> {
     let query = read(query)?;
     let failed = |e| store_failed(&e, &whose.jid(), "reading an archive");
+    whose.settled(cx).await?;
     for id in query.after.iter().chain(&query.before) {
         if whose.get(cx, *id).await.map_err(failed)?.is_none() {
             return Err(Condition::ItemNotFound.into());
@@ -367,12 +394,6 @@ async fn by_id(
 
 /// Whose messages, after which moment and before which; `None`: nobody's whom the asker may look for.
 fn bounds<'q>(cx: &Context<'_>, whose: &Whose<'_>, query: &'q Query) -> Option<ArchiveQuery<'q>> {
-    // Nothing is shown beyond what is not committed yet; in a room one thing is done after the other.
-    let under_way = match whose {
-        Whose::Account { row, .. } => cx.modules.archive.first_under_way(*row),
-        Whose::Room { .. } => None,
-    };
-    let under_way = under_way.unwrap_or(i64::MAX);
     let start = query.start.map(|start| start.0.saturating_sub(1));
     // Stamps are written to the millisecond.
     let end = query.end.map(|end| match end.0 % 1_000 {
@@ -387,7 +408,7 @@ fn bounds<'q>(cx: &Context<'_>, whose: &Whose<'_>, query: &'q Query) -> Option<A
         .max()
         .unwrap_or(i64::MIN);
     let before = query.before.iter().map(|id| id.at).chain(end);
-    let before = before.chain([under_way]).min().unwrap_or(i64::MAX);
+    let before = before.chain([whose.end(cx)]).min().unwrap_or(i64::MAX);
     Some(ArchiveQuery {
         with: whose.with(query)?,
         after,

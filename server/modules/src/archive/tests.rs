@@ -1,5 +1,7 @@
 //! XEP-0313 through the door and against a real store: what is kept, how it is found, and who may not look.
 
+mod under_way;
+
 use crate::passage::Taken;
 use crate::testing::House;
 use xmpp::element::Element;
@@ -754,26 +756,6 @@ async fn dos_10_a_full_archive_keeps_nothing_more_and_says_so_by_no_id() {
         .await
         .expect("readable");
     assert!(waiting.len() == 1 && waiting[0].archived.is_none());
-}
-
-#[tokio::test]
-async fn what_is_not_committed_is_not_shown_and_neither_is_what_came_after() {
-    let house = House::new().await;
-    let alice = full(&house).await;
-    let account = house.account("alice").await;
-    let now = house.context("one.example").now;
-    let (_, flight) = house.modules().archive.take_off(account, now);
-    house.later(1);
-    house
-        .receives(
-            &chat("romeo@peer.example/a", "later"),
-            Taken::Session(alice.clone()),
-        )
-        .await;
-    house.clear();
-    assert_eq!(ask(&house, &alice, "").await.0.len(), 10);
-    drop(flight);
-    assert_eq!(ask(&house, &alice, "").await.0.len(), 11);
 }
 
 #[tokio::test]
