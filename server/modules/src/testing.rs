@@ -1,4 +1,6 @@
-//! A house in memory for the modules' tests: two hosted domains on a real SQLite store, a switchboard that records.
+//! A house in memory for the modules' tests: two hosted domains on a real store, a switchboard that records.
+//!
+//! The store is a SQLite file, or with `DOMICILE_TEST_ENGINE=postgres` in the environment a database of a real PostgreSQL.
 //!
 //! `one.example` has alice, bob and carol and the services `rooms.one.example` and `upload.one.example`, `two.example` has dave; everybody else is
 //! remote. Stanzas are compared as text, in the order in which they came.
@@ -7,6 +9,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use store::testing::Database;
 use store::{
     AccountId, Applied, DomainId, DomainRow, DomainStore, ItemEdit, RequestEdit, RosterEdit,
     RosterItem, Sealer, Store, Subscription, TenantId,
@@ -32,7 +35,32 @@ pub(crate) struct House {
     hosted: Vec<Hosted>,
     pub(crate) database: Store,
     state: Mutex<State>,
-    _dir: tempfile::TempDir,
+    _place: Place,
+}
+
+/// Where the store is; gone with it.
+enum Place {
+    Directory(tempfile::TempDir),
+    Postgres(Database),
+}
+
+impl Place {
+    /// # Panics
+    /// For an engine that there is none of.
+    async fn new() -> Self {
+        match std::env::var("DOMICILE_TEST_ENGINE").as_deref() {
+            Err(_) | Ok("sqlite") => Self::Directory(tempfile::tempdir().expect("a directory")),
+            Ok("postgres") => Self::Postgres(Database::new().await),
+            Ok(other) => panic!("DOMICILE_TEST_ENGINE={other}: sqlite or postgres"),
+        }
+    }
+
+    fn url(&self) -> String {
+        match self {
+            Self::Directory(dir) => format!("sqlite://{}", dir.path().join("store.db").display()),
+            Self::Postgres(database) => database.url(),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -59,10 +87,9 @@ impl House {
     }
 
     pub(crate) async fn with(limits: Limits) -> Self {
-        let dir = tempfile::tempdir().expect("a directory");
-        let url = format!("sqlite://{}", dir.path().join("store.db").display());
+        let place = Place::new().await;
         let sealer = Sealer::from_bytes(&[7; 32]).expect("a key");
-        let database = Store::open(&url, sealer).await.expect("a store");
+        let database = Store::open(&place.url(), sealer).await.expect("a store");
         let now = Timestamp(START);
         let tenant = database
             .tenant_add("tenant", "active", "{}", now)
@@ -101,7 +128,7 @@ impl House {
             hosted,
             database,
             state: Mutex::new(state),
-            _dir: dir,
+            _place: place,
         }
     }
 

@@ -15,7 +15,7 @@
 //! known of a hosted domain; [`queue`], [`answer`] its certificate orders; [`account`], [`left`], [`roster`], [`offline`], [`outgoing`],
 //! [`archive`], [`session`], [`token`], [`push`], [`pubsub`], [`document`], [`report`], [`upload`] what is known of its users, [`invite`] how they come;
 //! [`room`], [`room_archive`] where they meet;
-//! [`series`] what moved and was kept over time; [`portable`] what comes from other servers, [`own_export`] links by which people take theirs along; [`audit`], [`webhook`], [`setting`], [`change`] the rest; [`seal`] secrets at rest; [`group`] shared commits; [`error`].
+//! [`series`] what moved and was kept over time; [`portable`] what comes from other servers, [`own_export`] links by which people take theirs along; [`audit`], [`webhook`], [`setting`], [`change`] the rest; [`seal`] secrets at rest; [`group`] shared commits; [`error`]; `testing` the PostgreSQL of tests.
 
 pub mod account;
 pub mod answer;
@@ -63,6 +63,8 @@ pub mod series;
 pub mod session;
 pub mod setting;
 pub mod tenant;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod token;
 pub mod upload;
 pub mod usage;

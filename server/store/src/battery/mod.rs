@@ -1,10 +1,6 @@
 //! The battery: one suite, run on SQLite and on a real PostgreSQL that it starts itself. None of it is skipped.
 
-use std::path::PathBuf;
-use std::process::Command;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
-
+use crate::testing::{Postgres, empty_postgres};
 use crate::*;
 use xmpp::jid::{BareJid, DomainName};
 use xmpp::sasl::{Hash, ScramVerifier, TokenKey, TokenMechanism};
@@ -38,115 +34,6 @@ fn runtime() -> tokio::runtime::Runtime {
         .enable_all()
         .build()
         .expect("runtime")
-}
-
-/// A PostgreSQL cluster in a temporary directory, reached over a Unix socket.
-struct Postgres {
-    dir: PathBuf,
-}
-
-/// The one that most tests share, each with a database of its own.
-fn postgres() -> &'static Postgres {
-    static ONE: OnceLock<Postgres> = OnceLock::new();
-    ONE.get_or_init(Postgres::make)
-}
-
-impl Postgres {
-    fn make() -> Self {
-        let dir = tempfile::Builder::new()
-            .prefix("domicile-pg")
-            .tempdir()
-            .expect("directory")
-            .keep();
-        let one = Self { dir };
-        one.run(
-            r#""$bin/initdb" --no-sync -A trust -U domicile -D "$D/data" >"$D/initdb.log" 2>&1"#,
-        );
-        one.start();
-        watch_over(&one.dir);
-        one
-    }
-
-    fn start(&self) {
-        // Flushing would only cost time here: these tests end processes, not machines.
-        self.run(
-            r#""$bin/pg_ctl" -w -D "$D/data" -l "$D/server.log" -o "-k $D -c listen_addresses='' -c fsync=off -c max_connections=300" start >"$D/start.log" 2>&1"#,
-        );
-    }
-
-    /// As a crash does: without a checkpoint, every connection cut.
-    fn crash(&self) {
-        self.run(r#""$bin/pg_ctl" -w -D "$D/data" -m immediate stop >"$D/stop.log" 2>&1"#);
-    }
-
-    fn run(&self, command: &str) {
-        // PostgreSQL refuses to run as root.
-        let script = format!(
-            r#"
-            set -e
-            bin=$(dirname "$(ls -d /usr/lib/postgresql/*/bin/initdb 2>/dev/null | tail -n 1)")
-            [ -x "$bin/initdb" ] || bin=$(dirname "$(command -v initdb)")
-            as() {{ if [ "$(id -u)" = 0 ]; then chown -R postgres "$D"; setpriv --reuid=postgres --regid=postgres --clear-groups "$@"; else "$@"; fi; }}
-            cd "$D"
-            as {command}
-        "#
-        );
-        let out = Command::new("bash")
-            .arg("-c")
-            .arg(script)
-            .env("D", &self.dir)
-            .output()
-            .expect("bash");
-        let log = |name: &str| std::fs::read_to_string(self.dir.join(name)).unwrap_or_default();
-        assert!(
-            out.status.success(),
-            "PostgreSQL does not obey; install it with tests/install\n{}\n{}{}{}",
-            String::from_utf8_lossy(&out.stderr),
-            log("initdb.log"),
-            log("start.log"),
-            log("server.log"),
-        );
-    }
-
-    fn url(&self, database: &str) -> String {
-        format!(
-            "postgres://domicile@localhost/{database}?host={}",
-            self.dir.display()
-        )
-    }
-}
-
-/// Stops the cluster when this process has ended, however it ended.
-fn watch_over(dir: &std::path::Path) {
-    let script = r#"
-        while kill -0 "$P" 2>/dev/null; do sleep 1; done
-        kill -INT "$(head -n 1 "$D/data/postmaster.pid")" 2>/dev/null
-        sleep 2; rm -rf "$D"
-    "#;
-    let spawned = Command::new("setsid")
-        .args(["bash", "-c", script])
-        .env("P", std::process::id().to_string())
-        .env("D", dir)
-        .stdin(std::process::Stdio::null())
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .spawn();
-    drop(spawned.expect("setsid"));
-}
-
-/// URL of a database that nobody has used.
-async fn empty_postgres() -> String {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let name = format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed));
-    let mut admin = sqlx::PgConnection::connect(&postgres().url("postgres"))
-        .await
-        .expect("PostgreSQL answers");
-    let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
-    sqlx::query(create)
-        .execute(&mut admin)
-        .await
-        .expect("a database");
-    postgres().url(&name)
 }
 
 async fn fresh_postgres() -> Store {
