@@ -7,6 +7,7 @@
 //! its successor is left out). Messages are written many at a time ([`writer`]), on SQLite into a log first ([`log`]); whatever
 //! reads or changes the table lets the log be put away before.
 
+pub(crate) mod direct;
 mod hash;
 mod log;
 pub(crate) mod writer;

@@ -12,6 +12,7 @@ use xmpp::jid::{BareJid, DomainName};
 use xmpp::sasl::ScramVerifier;
 use xmpp::timestamp::Timestamp;
 
+use crate::archive::direct::Counting as _;
 use crate::archive::{ArchiveId, NewArchived};
 use crate::error::Result;
 use crate::roster::RosterItem;
@@ -347,6 +348,9 @@ impl DomainStore {
                 }
                 query.execute(&mut *c).await?;
             }
+            if done.added > 0 {
+                c.counted_anew().await?;
+            }
             Ok(done)
         })
     }
@@ -360,13 +364,16 @@ impl DomainStore {
         self.archive_settled(Some(account)).await?;
         let domain = self.id.0;
         grouped!(self.store, c => {
-            sqlx::query(
+            let changed = sqlx::query(
                 "UPDATE archive SET total = sums.total FROM (SELECT r.at, \
                  CAST(SUM(LENGTH(r.stanza)) OVER (ORDER BY r.at) AS BIGINT) AS total FROM archive r \
                  JOIN accounts a ON a.id = r.account WHERE a.domain = $1 AND r.account = $2) AS sums \
                  WHERE archive.account = $2 AND archive.at = sums.at AND archive.total <> sums.total",
             )
-            .bind(domain).bind(account.0).execute(c).await?;
+            .bind(domain).bind(account.0).execute(&mut *c).await?.rows_affected();
+            if changed > 0 {
+                c.counted_anew().await?;
+            }
             Ok(())
         })
     }

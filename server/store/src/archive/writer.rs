@@ -4,17 +4,17 @@
 //! whatever waits, writes it with one statement, commits once and answers all. Nothing waits for a timer: a lone message is
 //! written at once, one of many when those who are ready to run have had their turn, and while a commit is under way the next
 //! batch gathers. On SQLite the batch goes into the log ([`log`](super::log)), by one write of [`crate::group`], which owns the
-//! only connection that writes; PostgreSQL puts each row where it belongs. A batch that is refused there is tried message by
-//! message, so that one that cannot be stored takes no other with it.
+//! only connection that writes; PostgreSQL puts each row where it belongs ([`direct`](super::direct)). A batch that is refused
+//! there is tried message by message, so that one that cannot be stored takes no other with it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use sqlx::{PgPool, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
+use super::direct;
 use super::log::{self, Recent, Waiting};
 use super::{ArchiveId, NewArchived};
 use crate::error::{Result, StoreError};
@@ -33,7 +33,7 @@ const LOGGED_BYTES: usize = 4 << 20;
 /// How long the log may have something in it that nobody asks for.
 const SOON: Duration = Duration::from_secs(10);
 /// Times after its own that are tried for a message whose time is taken.
-const TIMES: usize = 1_000;
+pub(super) const TIMES: usize = 1_000;
 
 /// One message of one account.
 #[derive(Debug, Clone)]
@@ -41,7 +41,7 @@ pub(super) struct Row {
     pub(super) domain: i64,
     pub(super) account: i64,
     pub(super) new: NewArchived,
-    /// Bytes of this message and those before it of the same account that are not in the table yet.
+    /// Bytes of the stanza.
     pub(super) size: i64,
 }
 
@@ -56,9 +56,9 @@ impl Row {
     }
 }
 
-type Answer = oneshot::Sender<Result<()>>;
+pub(super) type Answer = oneshot::Sender<Result<()>>;
 
-enum Job {
+pub(super) enum Job {
     Keep(Row, Answer),
     /// Puts away what is in the log.
     Settle(Answer),
@@ -89,7 +89,7 @@ impl Writer {
         let (sender, jobs) = mpsc::channel(WAITING);
         let log = match sink {
             Sink::Pg(pool) => {
-                tokio::spawn(direct(pool, jobs));
+                tokio::spawn(direct::run(pool, jobs));
                 None
             }
             Sink::Lite(group) => {
@@ -133,24 +133,34 @@ impl Writer {
     }
 }
 
-/// Waits for the first job and takes it with all that wait by the time that everybody who is ready to run now has had their
-/// turn: whoever hands in a message wakes this task at once, and the others who are about to would each get a commit of their
+/// Turns that others are given at most while a batch gathers.
+const TURNS: usize = 16;
+
+/// Waits for the first job and takes it with all that come as long as each turn of everybody who is ready to run brings more:
+/// whoever hands in a message wakes this task at once, and the others who are about to would each get a commit of their
 /// own. 0: nobody can hand in any more. What it has taken when it is dropped is in the batch.
-async fn gather(jobs: &mut mpsc::Receiver<Job>, batch: &mut Vec<Job>) -> usize {
+pub(super) async fn gather(jobs: &mut mpsc::Receiver<Job>, batch: &mut Vec<Job>) -> usize {
     let taken = jobs.recv_many(batch, TOGETHER).await;
-    if taken > 0 {
+    if taken == 0 {
+        return 0;
+    }
+    for _ in 0..TURNS {
+        let before = batch.len();
         tokio::task::yield_now().await;
         while batch.len() < TOGETHER
             && let Ok(job) = jobs.try_recv()
         {
             batch.push(job);
         }
+        if batch.len() == before || batch.len() == TOGETHER {
+            break;
+        }
     }
     taken
 }
 
 /// What is to be kept, who waits for it, and who waits for an empty log.
-fn sorted(batch: &mut Vec<Job>) -> (Vec<Row>, Vec<Answer>, Vec<Answer>) {
+pub(super) fn sorted(batch: &mut Vec<Job>) -> (Vec<Row>, Vec<Answer>, Vec<Answer>) {
     let (mut keep, mut settle) = (Vec::with_capacity(batch.len()), Vec::new());
     for job in batch.drain(..) {
         match job {
@@ -164,7 +174,7 @@ fn sorted(batch: &mut Vec<Job>) -> (Vec<Row>, Vec<Answer>, Vec<Answer>) {
     (rows, answers, settle)
 }
 
-fn tell(answers: Vec<Answer>, result: &Result<()>) {
+pub(super) fn tell(answers: Vec<Answer>, result: &Result<()>) {
     for answer in answers {
         // Nobody may be waiting any more; what was committed stays.
         let _ = answer.send(result.clone());
@@ -239,82 +249,4 @@ async fn put_away(group: &Group, recent: Recent) -> Result<()> {
             return Ok(());
         }
     }
-}
-
-/// PostgreSQL: where it belongs at once.
-async fn direct(pool: PgPool, mut jobs: mpsc::Receiver<Job>) {
-    let mut batch = Vec::with_capacity(64);
-    while gather(&mut jobs, &mut batch).await > 0 {
-        let (mut rows, answers, settle) = sorted(&mut batch);
-        tell(settle, &Ok(()));
-        if rows.is_empty() {
-            continue;
-        }
-        add_up(&mut rows);
-        match postgres(&pool, &rows).await {
-            Err(error) if !error.is_temporary() => {
-                for (result, answer) in one_by_one(&pool, rows).await.into_iter().zip(answers) {
-                    let _ = answer.send(result);
-                }
-            }
-            done => tell(answers, &done),
-        }
-    }
-}
-
-async fn one_by_one(pool: &PgPool, rows: Vec<Row>) -> Vec<Result<()>> {
-    let mut results = Vec::with_capacity(rows.len());
-    for row in &rows {
-        results.push(postgres(pool, std::slice::from_ref(row)).await);
-    }
-    for (result, mut row) in results.iter_mut().zip(rows) {
-        for _ in 0..TIMES {
-            if !matches!(result, Err(StoreError::Conflict { .. })) {
-                break;
-            }
-            row.new.id.at += 1;
-            *result = postgres(pool, std::slice::from_ref(&row)).await;
-        }
-    }
-    results
-}
-
-/// Running sizes within one statement, which sees of an account only what was there before.
-fn add_up(rows: &mut [Row]) {
-    let mut sums = std::collections::HashMap::with_capacity(rows.len());
-    for row in rows {
-        let sum = sums.entry(row.account).or_insert(0);
-        *sum += row.size;
-        row.size = *sum;
-    }
-}
-
-async fn postgres(pool: &PgPool, rows: &[Row]) -> Result<()> {
-    let column = |of: fn(&Row) -> i64| rows.iter().map(of).collect::<Vec<i64>>();
-    let words =
-        |of: fn(&NewArchived) -> &str| rows.iter().map(|r| of(&r.new)).collect::<Vec<&str>>();
-    let sent: Vec<bool> = rows.iter().map(|r| r.new.sent).collect();
-    let stanzas: Vec<&[u8]> = rows.iter().map(|r| Bytes::as_ref(&r.new.stanza)).collect();
-    sqlx::query(
-        "INSERT INTO archive (account, at, salt, peer, resource, sent, message, total, stanza) \
-         SELECT a.id, v.at, v.salt, v.peer, v.resource, v.sent, v.message, v.size + COALESCE( \
-         (SELECT p.total FROM archive p WHERE p.account = a.id ORDER BY p.at DESC LIMIT 1), 0), v.stanza \
-         FROM UNNEST($1::BIGINT[], $2::BIGINT[], $3::BIGINT[], $4::BIGINT[], $5::TEXT[], $6::TEXT[], $7::BOOLEAN[], \
-         $8::BIGINT[], $9::BIGINT[], $10::BYTEA[]) \
-         AS v (domain, account, at, salt, peer, resource, sent, message, size, stanza) \
-         JOIN accounts a ON a.id = v.account AND a.domain = v.domain",
-    )
-    .bind(column(|r| r.domain))
-    .bind(column(|r| r.account))
-    .bind(column(|r| r.new.id.at))
-    .bind(column(|r| r.new.id.salt))
-    .bind(words(|n| &n.peer))
-    .bind(words(|n| &n.resource))
-    .bind(sent)
-    .bind(column(|r| r.new.message))
-    .bind(column(|r| r.size))
-    .bind(stanzas)
-    .execute(pool)
-    .await?;
-    Ok(())
 }

@@ -291,3 +291,110 @@ fn sqlite_s_log_of_a_removed_domain_goes_too() {
         assert_eq!(times(&other, b, ArchiveQuery::default()).await, [1]);
     });
 }
+
+/// Bytes of an account's archive, counted and not summed up, on PostgreSQL.
+async fn counted(store: &Store, account: AccountId) -> u64 {
+    let Db::Pg(pool) = &store.0.db else {
+        unreachable!("PostgreSQL");
+    };
+    let (bytes,): (i64,) = sqlx::query_as(
+        "SELECT CAST(COALESCE(SUM(LENGTH(stanza)), 0) AS BIGINT) FROM archive WHERE account = $1",
+    )
+    .bind(account.0)
+    .fetch_one(pool)
+    .await
+    .expect("counted");
+    bytes.unsigned_abs()
+}
+
+#[test]
+fn sums_that_are_remembered_on_postgresql_are_exact_whoever_else_writes() {
+    runtime().block_on(async {
+        let url = empty_postgres().await;
+        let open = async || Store::open(&url, sealer()).await.expect("opens");
+        let (store, other) = (open().await, open().await);
+        let (_, row, d) = house(&store, "example.com", "aaa").await;
+        let o = other.domain(row.id, &row.name);
+        let a = d.account_add("juliet", &[], NOW).await.expect("added");
+        let right = async |what: &str| {
+            let summed = d.archive_bytes(a).await.expect("read");
+            assert_eq!(summed, counted(&store, a).await, "{what}");
+        };
+        let add = async |d: &DomainStore, from: i64, n: i64| {
+            let messages = (from..from + n).map(|at| (a, message(at, "x@example.org")));
+            assert_eq!(keep(d, messages).await, usize::try_from(n).expect("few"));
+        };
+        add(&d, 1_000, 30).await;
+        right("one batch after another").await;
+
+        // Imported by another process, later than what this one has written, and nobody counts anew.
+        let beside = |at| vec![message(at, "y@example.org")];
+        let done = o
+            .archive_import(a, beside(2_000_000))
+            .await
+            .expect("imported");
+        assert_eq!((done.added, done.between), (1, false));
+        add(&d, 4_000_000, 30).await;
+        right("imported beside").await;
+
+        // Before what was there, and counted anew.
+        let done = o.archive_import(a, beside(500)).await.expect("imported");
+        assert!(done.between);
+        o.archive_recount(a).await.expect("counted");
+        add(&d, 5_000_000, 5).await;
+        right("counted anew beside").await;
+
+        // Two writers take turns.
+        for at in 0..10 {
+            add(&o, 6_000_000 + 2 * at, 1).await;
+            add(&d, 6_000_001 + 2 * at, 1).await;
+        }
+        right("two writers").await;
+
+        d.archive_trim(1_000).await.expect("trimmed");
+        assert_eq!(counted(&store, a).await, 1_000);
+        right("trimmed").await;
+        d.archive_expire(Timestamp(i64::MAX)).await.expect("gone");
+        right("empty").await;
+        add(&d, 7_000_000, 3).await;
+        right("begun anew").await;
+        assert_eq!(d.archive_trim(100).await.expect("trimmed"), 2);
+    });
+}
+
+#[test]
+fn an_account_that_is_removed_while_postgresql_s_writer_remembers_it_takes_no_other_with_it() {
+    runtime().block_on(async {
+        let store = fresh_postgres().await;
+        let (_, _, d) = house(&store, "example.com", "aaa").await;
+        let (_, _, theirs) = house(&store, "example.net", "bbb").await;
+        let a = d.account_add("juliet", &[], NOW).await.expect("added");
+        let b = d.account_add("nurse", &[], NOW).await.expect("added");
+        let messages = [a, b]
+            .into_iter()
+            .map(|account| (account, message(1, "x@example.org")));
+        assert_eq!(keep(&d, messages).await, 2);
+        // Known as another domain's.
+        theirs
+            .archive_add(b, message(2, "evil@example.org"))
+            .await
+            .expect("asked");
+        assert_eq!(counted(&store, b).await, 100);
+        assert!(d.account_remove("juliet", NOW).await.expect("removed"));
+        let messages = [a, b, a, b]
+            .into_iter()
+            .zip(3..)
+            .map(|(account, at)| (account, message(at, "x@example.org")));
+        assert_eq!(
+            keep(&d, messages).await,
+            4,
+            "of an account that is gone nothing is kept, and that is no error"
+        );
+        assert_eq!(
+            (counted(&store, a).await, counted(&store, b).await),
+            (0, 300)
+        );
+        assert_eq!(d.archive_bytes(b).await.expect("read"), 300);
+        store.close().await;
+    });
+}

@@ -62,6 +62,8 @@ battery! {
             "domains_departed", "acme_accounts", "acme_spent", "acme_authorities",
             // Emptied by itself: see `sqlite_s_log_of_a_removed_domain_goes_too`.
             "archive_waiting",
+            // One row for all: who remembers what archives take.
+            "archive_sums",
             // What is left to do in the bucket once rows have gone: see `ext_30_an_object_is_known_until_it_has_gone`.
             "uploads_gone",
             "acme_revocations", "mails", "tenant_told", "idempotency_keys", "tenant_hours", "tenant_days", "platform_hours", "platform_days",
