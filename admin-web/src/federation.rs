@@ -3,14 +3,18 @@
 use askama::Template;
 use axum::http::StatusCode;
 use control::domain::DomainView;
-use control::peer::{PeerPin, PeerShow, PeerView, PinnedView, Proof, Reached, Side, Step, Story};
+use control::peer::{
+    PeerPage as Peers, PeerPin, PeerShow, PeerView, PinnedView, Proof, Reached, Side, Step, Story,
+    WayView,
+};
 use serde_json::Value;
 
 use crate::domains::view_of;
-use crate::door::Path;
+use crate::door::{Path, Query};
 use crate::error::{Answer, Problem};
 use crate::form::Posted;
 use crate::frame::{Frame, Here, done, html};
+use crate::home::Part;
 use crate::login::{OrPage, SignedIn};
 use crate::urls::DomainUrls;
 use crate::words;
@@ -21,38 +25,79 @@ pub(crate) struct FederationPage {
     pub(crate) frame: Frame,
     pub(crate) view: DomainView,
     pub(crate) urls: DomainUrls,
-    pub(crate) peers: Vec<PeerView>,
+    pub(crate) page: Peers,
+    /// Part of the names that are shown.
+    pub(crate) search: String,
     pub(crate) pinned: Vec<PinnedView>,
     /// What was typed into the form.
     pub(crate) peer: String,
     pub(crate) anchors: String,
 }
 
-/// The list.
-pub(crate) async fn list(desk: SignedIn, Path(domain): Path<String>) -> Answer {
-    list_page(&desk, &domain, None, String::new(), String::new()).await
+/// What was typed into the form that pins.
+#[derive(Default)]
+struct Typed {
+    peer: String,
+    anchors: String,
+}
+
+/// The list, one page of it.
+pub(crate) async fn list(
+    desk: SignedIn,
+    Path(domain): Path<String>,
+    Query(part): Query<Part>,
+) -> Answer {
+    list_page(&desk, &domain, None, part, Typed::default()).await
 }
 
 async fn list_page(
     desk: &SignedIn,
     domain: &str,
     problem: Option<Problem>,
-    peer: String,
-    anchors: String,
+    part: Part,
+    typed: Typed,
 ) -> Answer {
     let show = view_of(desk, domain).await?;
     let control = &desk.panel.control;
-    let peers = control.peer_list(&desk.actor, domain).await.or_page(desk)?;
+    let page = control
+        .peer_page(&desk.actor, domain, &part.search, part.from)
+        .await
+        .or_page(desk)?;
     let page = FederationPage {
         frame: desk.at(Here::Federation).about(&show.view).problem(problem),
         urls: DomainUrls::new(&show.view.ascii),
         pinned: show.pinned,
         view: show.view,
-        peers,
-        peer,
-        anchors,
+        page,
+        search: part.search,
+        peer: typed.peer,
+        anchors: typed.anchors,
     };
     Ok(html(page.frame.status(), &page))
+}
+
+/// Words and colour of one direction: who called, and by what it was proven.
+pub(crate) fn way(way: &Option<WayView>, called: &str) -> Option<(String, &'static str)> {
+    let way = way.as_ref()?;
+    let proof = match &way.prooftype {
+        Some(by) => proof(by),
+        None => "no proof yet",
+    };
+    Some(match way.ok {
+        true => (format!("{called}: {proof}"), "ok"),
+        false => (format!("{called}: no contact"), "warn"),
+    })
+}
+
+/// A prooftype in a chip.
+fn proof(by: &str) -> &str {
+    match by {
+        "pkix" => "certificate",
+        "dane" => "signed DNS (DANE)",
+        "posh" => "website (POSH)",
+        "dialback" => "asked back (dialback)",
+        other => other,
+    }
 }
 
 /// Pins what was pasted.
@@ -67,7 +112,8 @@ pub(crate) async fn pin(Path(domain): Path<String>, Posted { desk, fields }: Pos
         Ok(pinned) => Ok(done(&DomainUrls::new(&domain).peer(&pinned.peer), "pinned")),
         Err(failure) => {
             let problem = Problem::of(failure).map_err(|other| desk.fail(other))?;
-            list_page(&desk, &domain, Some(problem), peer, anchors).await
+            let typed = Typed { peer, anchors };
+            list_page(&desk, &domain, Some(problem), Part::default(), typed).await
         }
     }
 }

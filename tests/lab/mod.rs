@@ -10,6 +10,7 @@ mod bidi;
 mod certificates;
 mod counting;
 mod dane;
+mod directions;
 mod fallen;
 mod faults;
 mod hostile;

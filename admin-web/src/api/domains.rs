@@ -319,13 +319,27 @@ async fn modes(State(panel): State<Shared>) -> Reply {
     ok(panel.control.modes())
 }
 
-/// Peers, the latest first
-#[utoipa::path(get, path = "/domains/{domain}/peers", tag = "domains", params(("domain" = String, Path)),
-    responses((status = 200, body = Vec<schema::Peer>), (status = 404, body = schema::Problem)))]
-async fn peers(caller: Caller, Path(domain): Path<String>) -> Reply {
+/// Which peers.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct OfPeers {
+    #[serde(default)]
+    pub(super) search: String,
+    #[serde(default)]
+    pub(super) from: usize,
+}
+
+/// Peers, the latest first, fifty at a time
+#[utoipa::path(get, path = "/domains/{domain}/peers", tag = "domains",
+    params(("domain" = String, Path), ("search" = Option<String>, Query, description = "Part of a peer's name"), ("from" = Option<u64>, Query, description = "Number of the first one, from 0")),
+    responses((status = 200, body = schema::PeerPage), (status = 404, body = schema::Problem)))]
+async fn peers(
+    caller: Caller,
+    Path(domain): Path<String>,
+    Query(OfPeers { search, from }): Query<OfPeers>,
+) -> Reply {
     let control = &caller.panel.control;
     ok(control
-        .peer_list(&caller.actor, &domain)
+        .peer_page(&caller.actor, &domain, &search, from)
         .await
         .or_problem()?)
 }

@@ -3,6 +3,8 @@
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, header};
 
+use serde_json::json;
+
 use super::world::{House, PASSWORD, certificate, form, request};
 
 #[tokio::test]
@@ -418,4 +420,87 @@ async fn the_link_of_a_mail_works_without_a_login_and_only_when_it_is_pressed() 
     let page = house.get(&format!("{path}x"), None).await;
     assert_eq!(page.status, StatusCode::NOT_FOUND);
     assert!(page.text.contains("This link ends no mail"));
+}
+
+/// A flood of strangers makes no page heavy, and whom one looks for is found.
+#[tokio::test]
+async fn five_hundred_peers_are_read_fifty_at_a_time() {
+    let house = House::settled().await;
+    let person = house.customer("bakery.example").await;
+    let name = xmpp::jid::DomainName::parse("bakery.example").unwrap();
+    let row = house.store.domain_find(&name).await.unwrap().remove(0);
+    let domain = house.store.domain(row.id, &row.name);
+    let attempt = |direction: &str, ok: bool| {
+        json!({
+            "at": "2026-11-25T19:58:20Z", "direction": direction, "ok": ok, "prooftype": "dane", "code": "unreachable", "fault": "network",
+            "summary": format!("No connection to {}", "x".repeat(200)),
+        })
+    };
+    for at in 0..500_i64 {
+        let peer = format!("{}-{at}.peers.example", "x".repeat(50));
+        let attempts = json!([attempt("out", at % 2 == 0), attempt("in", at % 3 == 0)]);
+        let when = control::Timestamp(at);
+        domain
+            .peer_set(&peer, &attempts.to_string(), when)
+            .await
+            .unwrap();
+    }
+    let path = "/domains/bakery.example/federation";
+    for from in [0, 50, 450] {
+        let page = house
+            .get(&format!("{path}?from={from}"), Some(&person))
+            .await;
+        assert_eq!(page.status, StatusCode::OK);
+        assert!(page.text.len() < 100_000, "{} bytes", page.text.len());
+        assert_eq!(page.text.matches(".peers.example</span>").count(), 50);
+        assert!(
+            page.text
+                .contains(&format!("{} to {} of 500", from + 1, from + 50))
+        );
+    }
+    let page = house.get(path, Some(&person)).await;
+    assert!(page.text.contains("-499.peers.example"), "the latest first");
+    let page = house
+        .get(&format!("{path}?search=-321.PEERS"), Some(&person))
+        .await;
+    assert_eq!(page.text.matches(".peers.example</span>").count(), 1);
+    assert!(
+        page.text.contains("They call us: signed DNS (DANE)"),
+        "{}",
+        page.text
+    );
+    assert!(
+        page.text.contains("We call them: no contact"),
+        "{}",
+        page.text
+    );
+    let page = house
+        .get(&format!("{path}?search=nobody"), Some(&person))
+        .await;
+    assert!(page.text.contains("has <code>nobody</code> in its name"));
+
+    let api = "/api/v1/domains/bakery.example/peers";
+    let page = house.api(Method::GET, api, &person, None).await;
+    assert!(page.text.len() < 100_000, "{} bytes", page.text.len());
+    let found = page.json();
+    assert_eq!(found["peers"].as_array().map(Vec::len), Some(50));
+    assert_eq!((&found["total"], &found["next"]), (&500.into(), &50.into()));
+    let last = house
+        .api(Method::GET, &format!("{api}?from=450"), &person, None)
+        .await
+        .json();
+    assert_eq!(
+        (&last["next"], &last["previous"]),
+        (&json!(null), &400.into())
+    );
+    let one = house
+        .api(Method::GET, &format!("{api}?search=-321."), &person, None)
+        .await
+        .json();
+    assert_eq!(one["total"], 1);
+    let ways = (
+        &one["peers"][0]["outgoing"]["ok"],
+        &one["peers"][0]["incoming"]["prooftype"],
+    );
+    assert_eq!(ways, (&false.into(), &"dane".into()));
 }

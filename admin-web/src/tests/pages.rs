@@ -181,3 +181,27 @@ fn nothing_shouts_and_optional_things_are_never_red() {
         assert_ne!(records::standing(view).2, "bad");
     }
 }
+
+/// Whose side has to fix it is the end of an attempt's story, not its beginning.
+#[test]
+fn a_story_ends_with_whose_side_it_is() {
+    let pages = gallery();
+    let (_, html) = pages.iter().find(|(name, _)| *name == "peer").unwrap();
+    let mut told = 0;
+    for attempt in html.split("<article").skip(1) {
+        let attempt = attempt.split("</article>").next().unwrap_or_default();
+        let Some(side) = attempt.find("Whose side has to fix it") else {
+            continue;
+        };
+        for before in ["class=\"stations way\"", "What was seen"] {
+            assert!(attempt.find(before).unwrap() < side, "{attempt}");
+        }
+        let rest = &attempt[side..];
+        assert!(
+            !rest.contains("<ol") && !rest.contains("<details"),
+            "{rest}"
+        );
+        told += 1;
+    }
+    assert_eq!(told, 2);
+}

@@ -1,7 +1,7 @@
 //! `domicile peer`: the servers that hosted domains talk with, what happened there, and the trust anchors pinned for one.
 
 use clap::Subcommand;
-use control::peer::{PeerPin, PeerShow, PinnedView, Reached, Side};
+use control::peer::{PeerPin, PeerShow, PinnedView, Reached, Side, WayView};
 use control::{Actor, Control};
 
 use super::Outcome;
@@ -55,14 +55,20 @@ pub(super) async fn run(control: &Control, actor: &Actor, command: PeerCommand) 
             let peers = control.peer_list(actor, &domain).await?;
             show(json, &peers, |peers| {
                 table(
-                    ["peer", "last", "good", "proof", "summary"],
+                    ["peer", "last", "good", "out", "in", "summary"],
                     peers.iter().map(|view| {
                         let good = if view.ok { "yes" } else { "no" };
+                        let way = |way: &Option<WayView>| match way {
+                            None => String::new(),
+                            Some(way) if !way.ok => "no contact".into(),
+                            Some(way) => way.prooftype.clone().unwrap_or_default(),
+                        };
                         [
                             view.peer.clone(),
                             view.last.to_xep0082(),
                             good.into(),
-                            view.prooftype.clone().unwrap_or_default(),
+                            way(&view.outgoing),
+                            way(&view.incoming),
                             view.summary.clone(),
                         ]
                     }),
@@ -151,6 +157,10 @@ fn story(shown: &PeerShow) -> String {
             text.push_str(&format!("  {} {holds}: {}\n", proof.prooftype, proof.text));
         }
         text.push_str(&format!("  {}\n", attempt.why));
+        let said = attempt.fact("remote_error");
+        if !said.is_empty() {
+            text.push_str(&format!("  they said: {said}\n"));
+        }
         let side = match attempt.side {
             Side::Nobody => continue,
             Side::Theirs => "theirs",
@@ -160,10 +170,6 @@ fn story(shown: &PeerShow) -> String {
             Side::Policy => "your settings",
         };
         text.push_str(&format!("  to fix, {side}: {}\n", attempt.fix));
-        let said = attempt.fact("remote_error");
-        if !said.is_empty() {
-            text.push_str(&format!("  they said: {said}\n"));
-        }
     }
     text
 }

@@ -26,6 +26,21 @@ fn row((peer, attempts, updated): Tuple) -> PeerRow {
     }
 }
 
+/// Of a domain's pairs those whose names have a part in them ($2 or $3).
+macro_rules! found {
+    ($what:literal, $find:literal, $rest:literal) => {
+        concat!(
+            $what,
+            " FROM peers WHERE domain = $1 AND (",
+            $find,
+            "(peer, $2) > 0 OR ",
+            $find,
+            "(peer, $3) > 0) ",
+            $rest
+        )
+    };
+}
+
 /// Pairs remembered for a domain; the least recent are forgotten first, so a flood of names cannot fill the disk.
 const PEERS_PER_DOMAIN: i64 = 2000;
 
@@ -79,5 +94,48 @@ impl DomainStore {
                 .bind(self.id.0).bind(i64::from(limit)).fetch_all(p).await
         })?;
         Ok(found.into_iter().map(row).collect())
+    }
+
+    /// A page of the pairs whose peer has `part` or `or` in its name (the empty text is in every name), most recent first, and
+    /// how many of these there are.
+    ///
+    /// # Errors
+    /// See [`crate::StoreError`].
+    pub async fn peer_page(
+        &self,
+        (part, or): (&str, &str),
+        from: usize,
+        limit: usize,
+    ) -> Result<(Vec<PeerRow>, u64)> {
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        // The two differ in name only; LIKE would need its wildcards escaped.
+        macro_rules! ask {
+            ($pool:expr, $find:literal) => {{
+                let found: Vec<Tuple> = sqlx::query_as(found!(
+                    "SELECT peer, attempts, updated",
+                    $find,
+                    "ORDER BY updated DESC, peer LIMIT $4 OFFSET $5"
+                ))
+                .bind(self.id.0)
+                .bind(part)
+                .bind(or)
+                .bind(number(limit))
+                .bind(number(from))
+                .fetch_all($pool)
+                .await?;
+                let (total,): (i64,) = sqlx::query_as(found!("SELECT COUNT(*)", $find, ""))
+                    .bind(self.id.0)
+                    .bind(part)
+                    .bind(or)
+                    .fetch_one($pool)
+                    .await?;
+                (found, total)
+            }};
+        }
+        let (found, total) = match &self.store.0.db {
+            crate::Db::Pg(p) => ask!(p, "STRPOS"),
+            crate::Db::Lite { read, .. } => ask!(read, "INSTR"),
+        };
+        Ok((found.into_iter().map(row).collect(), total.unsigned_abs()))
     }
 }

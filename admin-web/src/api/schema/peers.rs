@@ -15,6 +15,29 @@ pub(in crate::api) struct Peer {
     why: String,
     last: String,
     connected: bool,
+    /// When we called them.
+    outgoing: Option<Way>,
+    /// When they called us.
+    incoming: Option<Way>,
+}
+
+/// One direction; a stream that goes both ways counts for both.
+#[derive(ToSchema)]
+pub(in crate::api) struct Way {
+    ok: bool,
+    prooftype: Option<String>,
+    connected: bool,
+}
+
+/// Fifty peers, the latest first.
+#[derive(ToSchema)]
+pub(in crate::api) struct PeerPage {
+    peers: Vec<Peer>,
+    total: u64,
+    from: u64,
+    /// `from` of the next page.
+    next: Option<u64>,
+    previous: Option<u64>,
 }
 
 /// What somebody reports to the domain's owner.

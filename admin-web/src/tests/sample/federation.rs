@@ -1,6 +1,6 @@
 //! Peers, and what became of the attempts to reach them.
 
-use control::peer::{AnchorView, PeerShow, PeerView, PinnedView, Story};
+use control::peer::{AnchorView, PeerPage, PeerShow, PeerView, PinnedView, Story, WayView};
 
 use super::at;
 
@@ -13,8 +13,10 @@ pub(crate) fn peers() -> Vec<PeerView> {
         why: summary.into(),
         last: at(-400),
         connected,
+        outgoing: prooftype.map(|by| way(true, Some(by), connected)),
+        incoming: None,
     };
-    vec![
+    let mut all = vec![
         peer(
             "two.example",
             Some("pkix"),
@@ -36,7 +38,46 @@ pub(crate) fn peers() -> Vec<PeerView> {
             "Their certificate expired 3 days ago.",
             false,
         ),
-    ]
+    ];
+    all[0].incoming = Some(way(true, Some("dane"), true));
+    all[1].incoming = Some(way(true, Some("posh"), false));
+    all[2].outgoing = Some(way(false, None, false));
+    all[2].incoming = Some(way(true, Some("pkix"), false));
+    all
+}
+
+/// As many as fit on a page, with long names and much to say.
+pub(crate) fn many_peers(count: usize) -> Vec<PeerView> {
+    let mut all = Vec::new();
+    for (at, mut peer) in peers().into_iter().cycle().take(count).enumerate() {
+        peer.peer = format!(
+            "{}.of-a-university-with-a-long-name-{at}.example",
+            "x".repeat(12)
+        );
+        peer.why = format!("{} was reached, and {}", peer.peer, peer.why);
+        peer.incoming = Some(way(at % 2 == 0, Some("dane"), at % 3 == 0));
+        all.push(peer);
+    }
+    all
+}
+
+fn way(ok: bool, prooftype: Option<&str>, connected: bool) -> WayView {
+    WayView {
+        ok,
+        prooftype: prooftype.map(str::to_owned),
+        connected,
+    }
+}
+
+/// The first page of so many.
+pub(crate) fn peer_page(peers: Vec<PeerView>, total: usize) -> PeerPage {
+    PeerPage {
+        next: Some(peers.len()).filter(|shown| *shown < total),
+        peers,
+        total,
+        from: 0,
+        previous: None,
+    }
 }
 
 pub(crate) fn pinned() -> PinnedView {

@@ -36,6 +36,36 @@ pub struct PeerView {
     pub last: Timestamp,
     /// Stream in either direction at this moment.
     pub connected: bool,
+    /// How it went when we called them; `None`: that is not remembered.
+    pub outgoing: Option<WayView>,
+    /// How it went when they called us, likewise.
+    pub incoming: Option<WayView>,
+}
+
+/// One direction between a domain and a peer. A stream that goes both ways (XEP-0288) counts for both.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WayView {
+    /// Did the last attempt succeed?
+    pub ok: bool,
+    /// Prooftype of the last success, if any.
+    pub prooftype: Option<String>,
+    /// Stream in this direction at this moment.
+    pub connected: bool,
+}
+
+/// A page of a domain's peers.
+#[derive(Debug, Clone, Serialize)]
+pub struct PeerPage {
+    /// The latest first.
+    pub peers: Vec<PeerView>,
+    /// Of so many.
+    pub total: usize,
+    /// Number of its first one, from 0.
+    pub from: usize,
+    /// `from` of the next page; `None`: this is the last.
+    pub next: Option<usize>,
+    /// `from` of the page before.
+    pub previous: Option<usize>,
 }
 
 /// A peer's story: the last attempts, newest first.
@@ -62,6 +92,10 @@ pub struct PolicyCost {
 
 /// Peers in a list, the latest ones.
 const PEERS: u32 = 500;
+/// Peers on a page.
+const PAGE: usize = 50;
+/// Longest part of a name that is searched for, in characters: no name is longer.
+const PART: usize = 253;
 
 impl Control {
     /// Peers of a domain, the latest first.
@@ -77,6 +111,42 @@ impl Control {
             .collect();
         views.sort_by_key(|view| std::cmp::Reverse(view.last));
         Ok(views)
+    }
+
+    /// The peers whose names have `part` in them, the latest first: one page, from peer number `from` on.
+    pub async fn peer_page(
+        &self,
+        actor: &Actor,
+        domain: &str,
+        part: &str,
+        from: usize,
+    ) -> Result<PeerPage> {
+        let row = self.domain_row(actor, Operation::PeerList, domain).await?;
+        let part: String = part.trim().chars().take(PART).collect();
+        let part = part.to_lowercase();
+        // The store knows names as people spell them; the DNS's spelling finds them as well.
+        let spelled = DomainName::parse(&part).map(|name| name.to_string());
+        let filter = (part.as_str(), spelled.as_deref().unwrap_or(&part));
+        let store = self.domain_store(&row);
+        let from = from / PAGE * PAGE;
+        let (mut found, total) = store.peer_page(filter, from, PAGE).await?;
+        let total = usize::try_from(total).unwrap_or(usize::MAX);
+        // Beyond the end is the beginning.
+        let from = if from < total { from } else { 0 };
+        if found.is_empty() && total > 0 {
+            (found, _) = store.peer_page(filter, from, PAGE).await?;
+        }
+        let now = self.parts.live.peers(&row.name);
+        Ok(PeerPage {
+            peers: found
+                .iter()
+                .map(|peer| view(row.name.as_str(), peer, &now))
+                .collect(),
+            total,
+            from,
+            next: Some(from + PAGE).filter(|next| *next < total),
+            previous: from.checked_sub(PAGE),
+        })
     }
 
     /// One peer's story. A peer that was never met, but has anchors pinned, has a story without attempts.
@@ -107,6 +177,8 @@ impl Control {
                     why: "No contact yet.".into(),
                     last: row.created,
                     connected: false,
+                    outgoing: None,
+                    incoming: None,
                 },
                 pinned,
                 attempts: Vec::new(),
@@ -185,13 +257,74 @@ fn view(domain: &str, row: &PeerRow, now: &[PeerNow]) -> PeerView {
             .unwrap_or_default(),
         last: row.updated,
         connected: stream.is_some_and(|stream| stream.outbound || stream.inbound),
+        outgoing: way(&attempts, "out", stream.filter(|stream| stream.outbound)),
+        incoming: way(&attempts, "in", stream.filter(|stream| stream.inbound)),
     }
+}
+
+/// How a direction stands: by the attempts in it, newest first, and by the stream that there is now.
+fn way(attempts: &[Value], direction: &str, stream: Option<&PeerNow>) -> Option<WayView> {
+    let both =
+        |attempt: &Value| ok(attempt) && attempt.get("bidi").and_then(Value::as_bool) == Some(true);
+    let of_it = || {
+        let own = |attempt: &&Value| {
+            attempt.get("direction").and_then(Value::as_str) == Some(direction) || both(attempt)
+        };
+        attempts.iter().filter(own)
+    };
+    let last = of_it().next();
+    if last.is_none() && stream.is_none() {
+        return None;
+    }
+    let proven = of_it().find(|attempt| ok(attempt));
+    Some(WayView {
+        ok: stream.is_some() || last.is_some_and(ok),
+        prooftype: proven
+            .and_then(|attempt| text(attempt, "prooftype"))
+            .or_else(|| stream.and_then(|stream| stream.prooftype.clone())),
+        connected: stream.is_some(),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+
+    /// DNA-20: by what each side was believed, in either direction.
+    #[test]
+    fn each_direction_has_its_own_proof() {
+        let attempts = [
+            json!({"direction": "out", "ok": false, "prooftype": null}),
+            json!({"direction": "in", "ok": true, "prooftype": "dialback"}),
+            json!({"direction": "out", "ok": true, "prooftype": "dane"}),
+            json!({"direction": "in", "ok": false}),
+        ];
+        let found = |direction, stream| way(&attempts, direction, stream);
+        let seen = |ok, by: &str, connected| {
+            Some(WayView {
+                ok,
+                prooftype: Some(by.into()),
+                connected,
+            })
+        };
+        assert_eq!(found("out", None), seen(false, "dane", false));
+        assert_eq!(found("in", None), seen(true, "dialback", false));
+        let stream = PeerNow {
+            peer: "two.example".into(),
+            outbound: true,
+            inbound: false,
+            prooftype: Some("pkix".into()),
+        };
+        assert_eq!(found("out", Some(&stream)), seen(true, "dane", true));
+        assert_eq!(way(&[], "in", None), None);
+        assert_eq!(way(&[], "out", Some(&stream)), seen(true, "pkix", true));
+        // One that goes both ways.
+        let both = [json!({"direction": "in", "ok": true, "prooftype": "posh", "bidi": true})];
+        for direction in ["in", "out"] {
+            assert_eq!(way(&both, direction, None), seen(true, "posh", false));
+        }
+    }
 
     #[test]
     fn a_stricter_policy_says_whom_it_loses() {

@@ -582,6 +582,22 @@ battery! {
         assert_eq!(d.peer_get("a.example").await.expect("read").expect("there").attempts, "[1,3]");
         let order: Vec<_> = d.peer_list(10).await.expect("read").into_iter().map(|p| p.peer).collect();
         assert_eq!(order, ["a.example", "b.example"]);
+
+        d.peer_set("münchen.example", "[]", Timestamp(NOW.0 + 3)).await.expect("set");
+        let page = |part: &'static str, or: &'static str, from, limit| {
+            let d = d.clone();
+            async move {
+                let (rows, total) = d.peer_page((part, or), from, limit).await.expect("read");
+                (rows.into_iter().map(|row| row.peer).collect::<Vec<_>>(), total)
+            }
+        };
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        assert_eq!(page("", "", 0, 2).await, (names(&["münchen.example", "a.example"]), 3));
+        assert_eq!(page("", "", 2, 2).await, (names(&["b.example"]), 3));
+        assert_eq!(page("", "", 4, 2).await, (vec![], 3));
+        assert_eq!(page("b.ex", "b.ex", 0, 9).await, (names(&["b.example"]), 1));
+        assert_eq!(page("xn--mnchen-3ya.example", "münchen.example", 0, 9).await, (names(&["münchen.example"]), 1));
+        assert_eq!(page("%", "%", 0, 9).await, (vec![], 0));
     }
 
     the_audit_log_is_the_tenants(store) {
