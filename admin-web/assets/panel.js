@@ -59,6 +59,28 @@ for (const field of document.querySelectorAll('input[data-hint]')) {
   });
 }
 
+// --- what a choice would become, before it is made ---
+
+for (const form of document.querySelectorAll('form[data-foresee]')) {
+  let asked = 0;
+  form.addEventListener('change', async () => {
+    const mine = ++asked;
+    const address = new URL(form.action);
+    address.search = new URLSearchParams(new FormData(form));
+    const answer = await fetch(address);
+    if (mine !== asked) return;
+    // What cannot be shown in place is shown on a page of its own, with what stands in the way.
+    if (!answer.ok || answer.redirected) { form.submit(); return; }
+    const fresh = new DOMParser().parseFromString(await answer.text(), 'text/html').getElementById(form.dataset.foresee);
+    if (mine !== asked) return;
+    document.getElementById(form.dataset.foresee).replaceWith(fresh);
+    // A page that follows what changes asks for what it shows.
+    address.hash = '';
+    history.replaceState(null, '', address);
+    announce(fresh.querySelector('p').textContent.trim());
+  });
+}
+
 function replaceContent(place, html) {
   place.replaceChildren(...new DOMParser().parseFromString(html, 'text/html').body.childNodes);
 }

@@ -64,6 +64,11 @@ impl Fields {
         field.map_or("", |(_, value)| value)
     }
 
+    /// What a form that changes nothing puts into the address.
+    pub(crate) fn of_query(query: &str) -> Self {
+        Self::of_urlencoded(query.as_bytes())
+    }
+
     fn of_urlencoded(body: &[u8]) -> Self {
         let pairs = form_urlencoded::parse(body).take(MOST_FIELDS);
         Self(

@@ -152,6 +152,7 @@ pub(crate) fn check(subject: &str) -> &'static str {
     let starts = |label: &str| name.starts_with(label);
     match () {
         () if subject == "certificate" || subject.starts_with("certificate ") => "Certificate",
+        () if subject.starts_with("proof ") => "Whether others can verify it",
         () if subject == "public door" => "The way in for apps",
         () if subject.starts_with("sign-in ") => "Signing in as an app would",
         () if subject.starts_with("CAA") => "Who may issue certificates",

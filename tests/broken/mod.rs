@@ -12,11 +12,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::harness::bind::Bind;
-use control::domain::State;
-use control::findings::{CertificateFacts, Finding, Severity, Surroundings, checks};
+use crate::lab::authority::{Authority, Shape};
+use control::domain::{State, VerdictView};
+use control::findings::{CertificateFacts, Finding, Severity, Surroundings, checks, standing};
 use control::observe::{HttpDoor, Observation, Ours, look};
 use control::outside::{IssuerInfo, Probe};
-use control::records::{DesiredRecord, DomainFacts, Mode, certified, challenge_url, desired};
+use control::records::{
+    DesiredRecord, DomainFacts, Mode, Purpose, Standing, certified, challenge_url, desired,
+};
+use control::settings::ServiceName;
+use control::verdict::{Case, verdicts};
 use control::{Limits, Pace, PlatformSettings, Ports, Timestamp};
 use domicile::config::{Config, DnsMode};
 use domicile::net::fetch::Web;
@@ -52,7 +57,11 @@ fn settings() -> PlatformSettings {
         limits: Limits::default(),
         pace: Pace::real(),
         authority_limits: control::certificate::AuthorityLimits::default(),
-        service_names: Vec::new(),
+        service_names: vec![ServiceName {
+            label: "rooms".into(),
+            purpose: "group chats".into(),
+            federated: true,
+        }],
     }
 }
 
@@ -70,6 +79,9 @@ fn facts(domain: &str) -> DomainFacts {
         zone: None,
     }
 }
+
+/// When the certificates of these tests are valid: in 2029.
+const NOW: i64 = 21_600 * DAY;
 
 /// The eyes of the server, which look into one BIND as their whole internet.
 struct Eyes {
@@ -143,6 +155,12 @@ impl Eyes {
             zone: seen.zone.clone(),
             ..domain.clone()
         };
+        let wanted = desired(domain, &self.settings);
+        let mut names = Self::certified(domain, &wanted, &seen, &self.settings);
+        if names.is_empty() {
+            names.push(domain.ascii());
+        }
+        let verdicts = self.verdicts(domain, &seen, &names);
         let issuer = IssuerInfo {
             name: "Test CA".into(),
             caa_identities: vec!["ca.example".into()],
@@ -153,7 +171,7 @@ impl Eyes {
             state,
             certificate: Some(CertificateFacts {
                 covers_domain: true,
-                names: vec![domain.ascii()],
+                names,
                 not_before: Timestamp(0),
                 not_after: Timestamp(90 * DAY),
             }),
@@ -166,15 +184,62 @@ impl Eyes {
                 leaf: String::new(),
             }),
             publishing: None,
+            verdicts: &verdicts,
             settings: &self.settings,
             issuer: &issuer,
             second: &[],
             now: Timestamp(DAY),
         };
-        let wanted = desired(domain, &self.settings);
         let mut found = checks(domain, &wanted, &seen, &around);
         found.retain(|row| row.severity != Severity::Ok);
         (found, seen)
+    }
+
+    /// Names of the certificate that an authority would have issued: the domain's, and those of services whose record leads it
+    /// to our answer.
+    fn certified(
+        domain: &DomainFacts,
+        wanted: &[DesiredRecord],
+        seen: &Observation,
+        settings: &PlatformSettings,
+    ) -> Vec<String> {
+        let proven = |label: &Option<String>| {
+            let mut of_it = wanted
+                .iter()
+                .filter(|record| record.service == *label && record.purpose == Purpose::Challenge);
+            label.is_none() || of_it.any(|record| standing(record, seen) == Standing::Seen)
+        };
+        certified(domain, settings)
+            .into_iter()
+            .filter(|certified| proven(&certified.service))
+            .map(|certified| certified.name.to_ascii().into_owned())
+            .collect()
+    }
+
+    /// What others conclude, of a certificate from an authority that everybody knows, or of one of our own.
+    fn verdicts(
+        &self,
+        domain: &DomainFacts,
+        seen: &Observation,
+        names: &[String],
+    ) -> Vec<VerdictView> {
+        let authority = Authority::new("everybody's");
+        let anchors = dna::Anchors::from_pem(authority.root_pem.as_bytes()).expect("anchors");
+        let target = domain.target(&self.settings);
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let identity = match domain.mode.is_own() {
+            true => authority.shaped(&target, Shape::SelfSigned),
+            false => authority.issue(&names),
+        };
+        let chain: Vec<Vec<u8>> = identity.chain.iter().map(|der| der.to_vec()).collect();
+        verdicts(&Case {
+            facts: domain,
+            seen: Some(seen),
+            chain: Some(&chain),
+            anchors: &Arc::new(anchors),
+            settings: &self.settings,
+            now: Timestamp(NOW),
+        })
     }
 
     /// Their codes, sorted.

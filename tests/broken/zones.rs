@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use control::domain::State;
-use control::findings::{self, CODES};
+use control::findings::{self, CODES, Severity};
 use control::records::{DomainFacts, Mode};
 use domicile::config::{Config, DnsMode};
 use domicile::demo::dns::{Dns, Signing};
@@ -210,6 +210,50 @@ fn others() -> Vec<Broken> {
             change: |domain| domain.mode = Mode::DnsPersist,
             ..zone("p4", &[], "", &[findings::ACME_PERSIST_UNOFFERED])
         },
+        // What is missing of a service is said of the service, and costs the domain nothing.
+        Broken {
+            change: |domain| domain.services = vec!["rooms".into()],
+            state: State::Live,
+            ..zone("r0", &[], "", &[])
+        },
+        Broken {
+            change: |domain| domain.services = vec!["rooms".into()],
+            state: State::Live,
+            ..zone(
+                "r1",
+                &["_xmpp-server._tcp.rooms", "_acme-challenge.rooms"],
+                "",
+                &[
+                    findings::ACME_CNAME_MISSING,
+                    findings::SERVICE_NAME_LEFT_OUT,
+                    findings::SRV_MISSING,
+                ],
+            )
+        },
+        // Others find the service, and have nothing to verify it by.
+        Broken {
+            change: |domain| domain.services = vec!["rooms".into()],
+            state: State::Live,
+            ..zone(
+                "r2",
+                &["_acme-challenge.rooms"],
+                "",
+                &[
+                    findings::ACME_CNAME_MISSING,
+                    findings::NO_PROOF,
+                    findings::SERVICE_NAME_LEFT_OUT,
+                ],
+            )
+        },
+        // DANE alone, in a zone that nobody signs.
+        Broken {
+            change: |domain| {
+                domain.mode = Mode::Dane;
+                domain.dane = true;
+            },
+            state: State::Live,
+            ..zone("v1", &[], "", &[findings::NO_PROOF])
+        },
         Broken {
             state: State::Live,
             ..zone("l1", &["_domicile"], "", &[findings::OWNERSHIP_LAPSED])
@@ -285,8 +329,30 @@ async fn every_broken_zone_yields_exactly_its_codes() {
         let (found, _) = eyes.findings(&domain(case), case.state).await;
         let codes = sorted(&found);
         assert_eq!(codes, case.codes, "{}: {found:#?}", case.name);
+        // A service's fault stops nobody but whoever looks for the service.
+        if case.name.starts_with('r') {
+            let of_it = |subject: &str| subject.contains(&format!("rooms.{}.example", case.name));
+            assert!(found.iter().all(|row| of_it(&row.subject)), "{found:#?}");
+            assert!(
+                found.iter().all(|row| row.severity < Severity::Critical),
+                "{found:#?}"
+            );
+        }
         shown.extend(codes);
     }
+    // What could not be asked is not known to be without proof.
+    let dead = DomainFacts {
+        mode: Mode::Dane,
+        dane: true,
+        ..facts("dead.example")
+    };
+    let (found, _) = eyes.findings(&dead, State::Live).await;
+    assert!(
+        !found.is_empty()
+            && sorted(&found)
+                .iter()
+                .all(|code| *code == findings::RESOLVER_UNKNOWN)
+    );
     for (name, expected) in [
         ("nobody.example", &[findings::ZONE_MISSING][..]),
         ("dead.example", &[findings::RESOLVER_UNKNOWN; 7]),

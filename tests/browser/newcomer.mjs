@@ -5,7 +5,8 @@
 // Usage: node newcomer.mjs PLAN.json, where PLAN is {panel, domain, email, password, mode, beside: [word], people: [{local,
 // password}, {…}], dns: {server, port, key}, site: {ip, cert, places}, web: {name, door: "IP:PORT", cert}, upload: {chain, key},
 // shots: DIR}; certificates and keys are PEM files, `places` is the file that website.mjs reads, `upload` is there for the mode
-// `uploaded`. Prints one JSON line {seconds, states}; ends with 1 and a sentence when something is wrong.
+// `uploaded`. Prints one JSON line {seconds, states, foreseen: [{name, who, how, word}]}; ends with 1 and a sentence when something
+// is wrong.
 
 import { X509Certificate, createHash } from "node:crypto";
 import { execFileSync } from "node:child_process";
@@ -39,7 +40,22 @@ async function signUp(page) {
   return page.url().split("?")[0];
 }
 
-/** The way of proof, whose price is on the page before it is taken. */
+/** Runs in the page: a matrix of who × how in a part of it, cell by cell. */
+const cells = (part) => [...document.querySelectorAll(`${part} section`)].flatMap((section) => {
+  const name = section.querySelector("h2, h3").textContent.trim();
+  return [...section.querySelectorAll("tbody tr")].flatMap((row) => {
+    const who = row.querySelector("th").textContent.trim();
+    return [...row.querySelectorAll("td[data-label]")].map((cell) =>
+      ({ name, who, how: cell.dataset.label, word: cell.querySelector("strong").textContent.trim() }));
+  });
+});
+
+/** Waits until the page, which follows what changes, shows a matrix that fits; `fits` is an expression about `shown`. */
+const untilMatrix = (page, part, fits) =>
+  page.waitForFunction(`(() => { const shown = (${cells})(${JSON.stringify(part)}); return shown.length > 0 && (${fits}); })()`, null, { timeout: DEADLINE })
+    .catch(async () => { throw new Error(`the matrix does not become (${fits}): ${await page.innerText("main")}`); });
+
+/** The way of proof, whose price is on the page before it is taken, and with whom it would count; gives the latter. */
 async function choose(page, home) {
   await page.goto(`${home}/verification`);
   const choice = page.locator(`label.choice:has(input[name=mode][value="${plan.mode}"])`);
@@ -47,10 +63,31 @@ async function choose(page, home) {
   for (const part of [/\bYou\b|\bYour (website|zone)\b/, /\bWe hold\b/, /issue|obtain/i, /\bservers?\b/]) {
     demand(part.test(price), `the price of ${plan.mode} says ${part}: ${price}`);
   }
+  const isInForce = await choice.locator("input").isChecked();
   await choice.locator("input").check();
   for (const word of plan.beside) await page.check(`input[name=beside][value=${word}]`);
-  await page.click("form:has(input[name=mode]) button");
+  // The page follows a choice; where none is changed there is a button.
+  if (isInForce && plan.beside.length === 0) await page.click("form[data-foresee] button");
+  await page.waitForURL(({ searchParams }) =>
+    searchParams.get("mode") === plan.mode && searchParams.getAll("beside").length === plan.beside.length);
+  // Whether zones are signed is known once somebody has looked.
+  await untilMatrix(page, "#part-foreseen", 'shown.every(({ word }) => word !== "could not ask")');
+  const foreseen = await page.evaluate(cells, "#part-foreseen");
+  await look(page, `newcomer-${plan.mode}-foreseen`);
+  const prove = page.locator("#part-foreseen form button");
+  demand((await prove.count()) === (isInForce && plan.beside.length === 0 ? 0 : 1), "what changes something can be chosen");
+  if ((await prove.count()) > 0) {
+    await prove.click();
+    await page.waitForURL(/done=saved/);
+  }
   await page.waitForSelector(`input[name=mode][value="${plan.mode}"]:checked`);
+  return foreseen;
+}
+
+/** What was foreseen is what others find now. */
+async function asForeseen(page, home, foreseen) {
+  await page.goto(`${home}/verification`);
+  await untilMatrix(page, "#part-matrix", `JSON.stringify(shown) === ${JSON.stringify(JSON.stringify(foreseen))}`);
 }
 
 /** What the page of records wants in the zone: the rows, as they are copied. */
@@ -164,7 +201,7 @@ async function chat(context) {
 
 async function main() {
   // The domain did not exist until now.
-  publish([{ name: `${plan.domain}.`, rtype: "A", value: plan.site.ip }]);
+  publish([plan.domain, `rooms.${plan.domain}`].map((name) => ({ name: `${name}.`, rtype: "A", value: plan.site.ip })));
   const pins = [plan.site.cert, plan.web.cert].map(pin).join(",");
   const [host, port] = plan.web.name.split(":");
   const context = await openProfile(
@@ -175,7 +212,7 @@ async function main() {
   const errors = [];
   page.on("pageerror", (error) => errors.push(String(error)));
   const home = await signUp(page);
-  await choose(page, home);
+  const foreseen = await choose(page, home);
   await follow(page, home);
   if (plan.upload) await upload(page, home);
   const published = Date.now();
@@ -183,11 +220,12 @@ async function main() {
   const seconds = (Date.now() - published) / 1000;
   await untilWell(page);
   await look(page, `newcomer-${plan.mode}-live`);
+  await asForeseen(page, home, foreseen);
   await addPeople(page, home);
   await chat(context);
   await context.close();
   demand(errors.length === 0, errors.join("; "));
-  return { seconds, states };
+  return { seconds, states, foreseen };
 }
 
 tell(main);

@@ -12,7 +12,9 @@ import { existsSync, readFileSync } from "node:fs";
 const site = JSON.parse(readFileSync(process.argv[2], "utf8"));
 
 const answer = (scheme) => (request, response) => {
-  const asked = `${scheme}://${site.domain}${request.url}`;
+  // Names of services lead here as well.
+  const host = (request.headers.host ?? site.domain).replace(/:\d+$/, "");
+  const asked = `${scheme}://${host}${request.url}`;
   const places = existsSync(site.places) ? JSON.parse(readFileSync(site.places, "utf8")) : [];
   const place = places.find(({ address }) => asked === address || (address.endsWith("/") && asked.startsWith(address)));
   if (!place) return response.writeHead(404).end();

@@ -5,7 +5,7 @@
 //! the table in `docs/federation.md`.
 
 mod actor;
-mod authority;
+pub mod authority;
 mod bidi;
 mod certificates;
 mod counting;

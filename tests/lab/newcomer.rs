@@ -107,7 +107,8 @@ impl Platform {
         let _website = website(&dir, &site);
         let own = self.dir.display();
         let upload = (who.mode == "uploaded").then(|| {
-            world.ca.issue(&[domain.as_str()]).write(&dir, "own");
+            let rooms = format!("rooms.{domain}");
+            world.ca.issue(&[&domain, &rooms]).write(&dir, "own");
             json!({ "chain": file("own.crt"), "key": file("own.key") })
         });
         let people = ["romeo", "juliet"];
@@ -136,7 +137,14 @@ impl Platform {
         let seen = browse("newcomer", plan, &dir, 6);
         self.is_well(&domain);
         if !who.believed_by.is_empty() {
-            assert_eq!(believed(world, &domain), who.believed_by, "{name}");
+            // A website speaks for its domain only.
+            let rooms = format!("rooms.{domain}");
+            let names = [&domain, &rooms].into_iter();
+            for of in names.filter(|of| who.believed_by != "posh" || *of == &domain) {
+                assert_eq!(believed(world, of), who.believed_by, "{name}: {of}");
+                let foreseen = foreseen(&seen["foreseen"], of, who.believed_by);
+                assert_eq!(foreseen, "yes", "{name}: {of}");
+            }
         }
         format!(
             "{name}: live {} s after the last record, by way of {}",
@@ -181,6 +189,19 @@ fn root_of(pebble: &Pebble) -> String {
         .expect("curl");
     assert!(out.status.success(), "Pebble's root");
     String::from_utf8(out.stdout).expect("PEM")
+}
+
+/// What the page said before the mode was chosen of other servers, a name and a proof.
+fn foreseen<'a>(cells: &'a Value, of: &str, by: &str) -> &'a str {
+    let how = format!("({})", by.to_uppercase());
+    let fits = |cell: &&Value| {
+        let has = |key: &str, text: &str| cell[key].as_str().is_some_and(|t| t.contains(text));
+        cell["name"] == of && has("how", &how) && has("who", "ervers")
+    };
+    let found = cells.as_array().and_then(|cells| cells.iter().find(fits));
+    found
+        .and_then(|cell| cell["word"].as_str())
+        .unwrap_or_else(|| panic!("no cell of {of} by {by}: {cells:#}"))
 }
 
 /// Alice of a house that believes proof only writes to somebody there: gives the proof.

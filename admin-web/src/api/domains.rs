@@ -9,6 +9,7 @@ use control::domain::{DomainNew, DomainSet};
 use control::grant::Grants;
 use control::peer::PeerPin;
 use control::rollover::KeyChange;
+use control::verdict::VerdictsAsk;
 use control::wanted::DomainWanted;
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
@@ -29,6 +30,7 @@ pub(super) fn router() -> OpenApiRouter<Shared> {
         .routes(routes!(publish))
         .routes(routes!(suspend))
         .routes(routes!(resume))
+        .routes(routes!(verdicts))
         .routes(routes!(records))
         .routes(routes!(zone_file))
         .routes(routes!(certificates, certificate_upload))
@@ -217,6 +219,25 @@ async fn resume(caller: Caller, Path(domain): Path<String>) -> Reply {
     let control = &caller.panel.control;
     ok(control
         .domain_resume(&caller.actor, &domain)
+        .await
+        .or_problem()?)
+}
+
+/// Who would accept the domain how: today, or in another mode once its owner has published what that wants
+///
+/// What is not said is as it is. Nothing is changed.
+#[utoipa::path(get, operation_id = "domain_verdicts", path = "/domains/{domain}/verdicts", tag = "domains",
+    params(("domain" = String, Path), ("mode" = Option<String>, Query, description = "See `/modes`"),
+        ("dane" = Option<bool>, Query, description = "With TLSA records beside it"), ("posh" = Option<bool>, Query, description = "With POSH documents beside it")),
+    responses((status = 200, body = schema::Verdicts), (status = 404, body = schema::Problem), (status = 422, body = schema::Problem)))]
+async fn verdicts(
+    caller: Caller,
+    Path(domain): Path<String>,
+    Query(ask): Query<VerdictsAsk>,
+) -> Reply {
+    let control = &caller.panel.control;
+    ok(control
+        .verdicts_if(&caller.actor, &domain, ask)
         .await
         .or_problem()?)
 }

@@ -290,6 +290,18 @@ pub(super) struct Verdict {
     why: String,
 }
 
+/// Who would accept the domain, in a mode.
+#[derive(ToSchema)]
+pub(super) struct Verdicts {
+    /// See `/modes`.
+    mode: String,
+    dane: bool,
+    posh: bool,
+    /// Something was asked for: what the mode wants is taken as published. Otherwise this is what was seen.
+    foreseen: bool,
+    verdicts: Vec<Verdict>,
+}
+
 #[derive(ToSchema)]
 pub(super) struct DomainNew {
     domain: String,

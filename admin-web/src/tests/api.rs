@@ -89,6 +89,7 @@ async fn the_description_names_exactly_what_is_sent() {
     check("Peer", &sample::peers()[0]);
     check("Way", &sample::peers()[0].outgoing);
     check("PeerPage", &sample::peer_page(sample::peers(), 3));
+    check("Verdicts", &sample::foreseen());
     check("PeerShow", &sample::peer_show());
     check("Pinned", &sample::pinned());
     check("Anchor", &sample::pinned().anchors[0]);

@@ -422,6 +422,76 @@ async fn the_link_of_a_mail_works_without_a_login_and_only_when_it_is_pressed() 
     assert!(page.text.contains("This link ends no mail"));
 }
 
+/// What a choice would become is a page, whatever the browser runs; it changes nothing, and what is chosen there is what comes.
+#[tokio::test]
+async fn what_a_mode_would_become_is_shown_before_it_is_chosen() {
+    let house = House::settled().await;
+    let person = house.customer("bakery.example").await;
+    let path = "/domains/bakery.example/verification";
+    let page = house.get(path, Some(&person)).await;
+    assert!(!page.text.contains("Prove it this way"), "{}", page.text);
+
+    let asked = format!("{path}?mode=dane&beside=posh");
+    let page = house.get(&asked, Some(&person)).await;
+    assert_eq!(page.status, StatusCode::OK, "{}", page.text);
+    let (_, part) = page.text.split_once("id=\"part-foreseen\"").unwrap();
+    for text in [
+        "<h3 class=\"mono\">bakery.example</h3>",
+        "We show a key of our own, for which no certificate authority vouches.",
+        "Once your website answers as the records page shows",
+        "name=\"mode\" value=\"dane\"",
+        "name=\"beside\" value=\"posh\"",
+        "Prove it this way",
+    ] {
+        assert!(part.contains(text), "{text}: {part}");
+    }
+    // The choice is still in the form, and nothing was changed.
+    assert!(page.text.contains("value=\"dane\" checked"));
+    let api = "/api/v1/domains/bakery.example";
+    let show = house.api(Method::GET, api, &person, None).await.json();
+    assert_eq!(show["mode"], "delegated-challenge");
+    let ask = format!("{api}/verdicts?mode=dane&posh=true");
+    let found = house.api(Method::GET, &ask, &person, None).await.json();
+    assert_eq!(
+        (
+            &found["mode"],
+            &found["dane"],
+            &found["posh"],
+            &found["foreseen"]
+        ),
+        (&"dane".into(), &true.into(), &true.into(), &true.into())
+    );
+    let today = format!("{api}/verdicts");
+    let found = house.api(Method::GET, &today, &person, None).await.json();
+    assert_eq!(found["verdicts"], show["verdicts"]);
+    assert_eq!(found["foreseen"], false);
+
+    for (asked, text) in [
+        ("mode=sorcery", "here is no such mode"),
+        ("mode=dns-persist", "was not seen to offer it"),
+    ] {
+        let page = house.get(&format!("{path}?{asked}"), Some(&person)).await;
+        assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY, "{asked}");
+        assert!(page.text.contains(text), "{asked}: {}", page.text);
+        let page = house
+            .api(
+                Method::GET,
+                &format!("{api}/verdicts?{asked}"),
+                &person,
+                None,
+            )
+            .await;
+        assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY, "{asked}");
+    }
+
+    // What is in force already is shown as well, and there is nothing to press.
+    let page = house
+        .get(&format!("{path}?mode=delegated-challenge"), Some(&person))
+        .await;
+    assert!(page.text.contains("the way you have chosen already"));
+    assert!(!page.text.contains("Prove it this way"));
+}
+
 /// A flood of strangers makes no page heavy, and whom one looks for is found.
 #[tokio::test]
 async fn five_hundred_peers_are_read_fifty_at_a_time() {

@@ -51,6 +51,7 @@ pub mod tenant;
 pub mod token;
 pub mod uri;
 pub mod usage;
+pub mod verdict;
 pub mod wanted;
 pub mod webhook;
 pub mod worker;
@@ -65,7 +66,6 @@ mod shown;
 mod status;
 mod suffix;
 mod time;
-mod verdict;
 
 #[cfg(test)]
 mod tests;

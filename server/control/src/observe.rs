@@ -123,10 +123,11 @@ pub async fn look(
         is_wanted: &is_wanted,
     };
     let mut seen = Observation::default();
-    let (zone, missing, name_servers) = eyes.zone(&ascii).await;
-    seen.zone = zone;
-    seen.domain_missing = missing;
-    seen.name_servers = name_servers;
+    let zone = eyes.zone(&ascii).await;
+    seen.zone = zone.apex;
+    seen.zone_signed = zone.signed;
+    seen.domain_missing = zone.missing;
+    seen.name_servers = zone.name_servers;
     let domain = &DomainFacts {
         zone: seen.zone.clone(),
         ..domain.clone()
@@ -251,8 +252,23 @@ pub async fn look(
             .await
     });
     seen.sets.extend(more);
-    seen.targets = hosts;
+    seen.target_signed = hosts.get(ours.target).and_then(|(_, signed)| *signed);
+    let views = hosts.into_iter().map(|(name, (view, _))| (name, view));
+    seen.targets = views.collect();
     seen
+}
+
+/// What is found out about the zone that holds a name.
+#[derive(Default)]
+struct Zone {
+    /// Its apex; `None`: not found out.
+    apex: Option<String>,
+    /// Is it signed, as a validating resolver sees it?
+    signed: Option<bool>,
+    /// The parents say that there is no such name.
+    missing: bool,
+    /// The apex's name servers.
+    name_servers: Vec<String>,
 }
 
 struct Eyes<'a> {
@@ -322,8 +338,8 @@ impl Eyes<'_> {
         }
     }
 
-    /// The apex that holds `name`, whether `name` is known not to exist, and the apex's name servers.
-    async fn zone(&self, name: &str) -> (Option<String>, bool, Vec<String>) {
+    /// The zone that holds `name`.
+    async fn zone(&self, name: &str) -> Zone {
         let mut missing = false;
         let mut candidate = name;
         loop {
@@ -353,22 +369,30 @@ impl Eyes<'_> {
                     };
                     // An apex at a public suffix means that nobody below it has been delegated anything.
                     let registered = registrable(candidate).is_some();
-                    return (
-                        registered.then(|| candidate.to_owned()),
-                        missing && !registered,
-                        servers,
-                    );
+                    let signed = match answer.security {
+                        Security::Secure => Some(true),
+                        Security::Insecure => Some(false),
+                        Security::Bogus | Security::Unknown => None,
+                    };
+                    return Zone {
+                        apex: registered.then(|| candidate.to_owned()),
+                        signed: signed.filter(|_| registered),
+                        missing: missing && !registered,
+                        name_servers: servers,
+                    };
                 }
                 Outcome::NoRecords { nxdomain: true } => missing = true,
-                Outcome::Failed(_) if answer.security == Security::Bogus => {
-                    return (None, false, Vec::new());
-                }
-                Outcome::Failed(_) => return (None, false, Vec::new()),
+                Outcome::Failed(_) => return Zone::default(),
                 _ => {}
             }
             match candidate.split_once('.') {
                 Some((_, parent)) if !parent.is_empty() => candidate = parent,
-                _ => return (None, missing, Vec::new()),
+                _ => {
+                    return Zone {
+                        missing,
+                        ..Zone::default()
+                    };
+                }
             }
         }
     }
@@ -417,7 +441,8 @@ impl Eyes<'_> {
         }
     }
 
-    async fn host(&self, name: &str) -> TargetView {
+    /// A host, and whether it is in a signed zone, even if nothing is there yet; `None`: that was not seen.
+    async fn host(&self, name: &str) -> (TargetView, Option<bool>) {
         let (v4, v6) = tokio::join!(
             self.resolver(name, RecordType::A),
             self.resolver(name, RecordType::Aaaa)
@@ -428,9 +453,16 @@ impl Eyes<'_> {
             resolves: Seen::No,
             secure: true,
         };
+        let mut signed = None;
         let mut failed = false;
         for answer in [v4, v6] {
             let lost = answer.is_lost(name);
+            match (answer.security, &answer.outcome) {
+                (Security::Secure, _) => signed = signed.or(Some(true)),
+                (Security::Insecure, Outcome::Found(_)) => signed = Some(false),
+                // That nothing is there may be unsigned in a signed zone (RFC 5155 6, opt-out).
+                _ => {}
+            }
             if let Some(alias) = answer.aliases.last() {
                 view.alias = Some(canonical(alias));
             }
@@ -454,6 +486,6 @@ impl Eyes<'_> {
             (true, true) => Seen::Unknown,
             (true, false) => Seen::No,
         };
-        view
+        (view, signed)
     }
 }

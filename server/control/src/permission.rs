@@ -179,6 +179,8 @@ table! {
     DomainList "domain.list":                                 All All Own Own Own Own;
     /// Show a domain: status, checks, verdicts.
     DomainShow "domain.show":                                 All All Own Own Own Own;
+    /// See who would accept a domain how: as it is, or in a mode that is only thought about.
+    DomainVerdicts "domain.verdicts":                         All All Own Own Own Own;
     /// Add a domain.
     DomainAdd "domain.add":                                   All All Own Own No No;
     /// Add thousands, on the word of whoever is at the machine, with files that lie there.

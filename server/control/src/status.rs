@@ -4,7 +4,8 @@ use store::DomainRow;
 
 use crate::certificate::CertificateView;
 use crate::domain::{
-    BY_LAPSE, BY_PLATFORM, Choices, DomainView, Memory, NextStep, State, Station, state_of,
+    BY_LAPSE, BY_PLATFORM, Believed, Choices, DomainView, Memory, NextStep, Seen, State, Station,
+    state_of,
 };
 use crate::findings::{self, FindingView, Severity};
 use crate::records::Mode;
@@ -19,7 +20,7 @@ pub(crate) fn view(row: &DomainRow, memory: &Memory, accounts: u64) -> DomainVie
         tenant: row.tenant.0,
         state,
         chip: chip(state, memory),
-        status: sentence(row, state),
+        status: sentence(row, state, memory.believed.as_ref()),
         accounts,
         created: row.created,
     }
@@ -53,7 +54,7 @@ fn chip(state: State, memory: &Memory) -> &'static str {
     }
 }
 
-fn sentence(row: &DomainRow, state: State) -> String {
+fn sentence(row: &DomainRow, state: State, believed: Option<&Believed>) -> String {
     let reason = if row.reason.is_empty() {
         String::new()
     } else {
@@ -64,11 +65,10 @@ fn sentence(row: &DomainRow, state: State) -> String {
         State::Verified => "The domain is yours. Publish the other records next.".into(),
         State::Publishing => "Records are appearing; the certificate comes next.".into(),
         State::Ready => "Everything on our side stands. Point the service records at us whenever you like; there is no gap.".into(),
-        State::Live => match Mode::parse(&row.mode) {
-            Some(Mode::Dane) => "Other servers can verify you by your signed DNS.".into(),
-            Some(Mode::Posh) => "Other servers can verify you by your website.".into(),
-            _ => "People can sign in, and other servers can verify you by certificate.".into(),
-        },
+        State::Live => believed.map_or_else(
+            || "Live. By what others can verify you, the next look says.".into(),
+            proven,
+        ),
         State::Degraded => "Something that people feel is wrong; the page of the domain says what.".into(),
         State::Suspended if has_given_way(row) => {
             "Stopped: the record that shows the domain is yours had gone, and another customer has shown that it is theirs. What you have here is kept.".into()
@@ -80,6 +80,39 @@ fn sentence(row: &DomainRow, state: State) -> String {
         State::Suspended => format!("Stopped by you{reason}."),
         State::Releasing => "Being erased.".into(),
     }
+}
+
+/// Whether people can sign in, and by which proofs other servers can verify the domain.
+pub(crate) fn proven(believed: &Believed) -> String {
+    let people = match believed.people {
+        Seen::Yes => "People can sign in",
+        Seen::No => "Ordinary apps cannot verify you, so people cannot sign in with them",
+        Seen::Unknown => {
+            "People can reach you, but whether their apps can verify you we could not judge"
+        }
+    };
+    let by: Vec<&str> = believed
+        .by
+        .iter()
+        .filter_map(|word| match word.as_str() {
+            "pkix" => Some("certificate"),
+            "posh" => Some("website (POSH)"),
+            "dane" => Some("signed DNS (DANE)"),
+            _ => None,
+        })
+        .collect();
+    let servers = match (by.as_slice(), believed.is_open) {
+        ([], true) => "whether other servers can verify you we could not judge".into(),
+        ([], false) => "other servers cannot verify you by any proof".into(),
+        ([one], _) => format!("other servers can verify you by {one}"),
+        ([first @ .., last], _) => {
+            format!(
+                "other servers can verify you by {} and {last}",
+                first.join(", ")
+            )
+        }
+    };
+    format!("{people}; {servers}.")
 }
 
 /// What the stations and the next step are told from.
@@ -95,6 +128,14 @@ pub(crate) struct Story<'a> {
 impl Story<'_> {
     fn state(&self) -> State {
         state_of(self.row)
+    }
+
+    /// Would people's apps believe the domain, if that was judged?
+    fn believed_by_people(&self) -> Option<Seen> {
+        self.memory
+            .believed
+            .as_ref()
+            .map(|believed| believed.people)
     }
 
     fn worst(&self) -> Option<&FindingView> {
@@ -180,6 +221,9 @@ impl Story<'_> {
                 name: "Live",
                 standing: standing(3, live, state == State::Degraded),
                 text: match state {
+                    State::Live if self.believed_by_people() == Some(Seen::No) => {
+                        "Other servers reach you; ordinary apps cannot verify you.".into()
+                    }
                     State::Live => "People can sign in.".into(),
                     State::Degraded => self
                         .worst()

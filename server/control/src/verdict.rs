@@ -1,7 +1,13 @@
-//! Who would accept us how (DNA-31): what phones, strict servers and older servers would conclude about a domain today.
+//! Who would accept us how (DNA-31): what phones, strict servers and older servers would conclude about a domain and each of its
+//!services, as things stand today and as they would in another mode.
 //!
 //! The judge is the one that we use on others ([`dna::judge`]), asked from the other side: they are `local`, we are `remote`.
-//! It is shown what they would be shown: the certificate in use, and where the DNS leads.
+//! It is shown what they would be shown: the certificate in use, and where the DNS leads. What is foreseen ([`foreseen`]) takes
+//! what a mode wants of the owner as published, and nothing else: a zone that is not signed stays unsigned.
+
+mod foreseen;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -10,100 +16,198 @@ use store::DomainRow;
 use xmpp::jid::DomainName;
 use xmpp::timestamp::Timestamp;
 
+pub use self::foreseen::{Foreseen, VerdictsAsk, foreseen};
 use crate::Control;
 use crate::certificate::read;
-use crate::domain::{Memory, Seen, VerdictView};
+use crate::domain::{Believed, Seen, VerdictView};
 use crate::error::Result;
-use crate::findings::standing;
-use crate::observe::{PoshView, Rtype};
+use crate::findings::{holds, standing};
+use crate::observe::{Observation, PoshView, Rtype, Sight};
 use crate::records::{DesiredRecord, DomainFacts, Purpose, Standing, desired};
 use crate::settings::PlatformSettings;
 
-/// What is shown to those who judge us.
+/// Who signs in.
+pub(crate) const PEOPLE: &str = "phones and desktops";
+
+/// What the verdicts on a domain depend on.
+#[derive(Clone, Copy)]
+pub struct Case<'a> {
+    /// The domain, in its mode.
+    pub facts: &'a DomainFacts,
+    /// The last look; `None`: nobody has looked yet.
+    pub seen: Option<&'a Observation>,
+    /// Certificates of the identity in use, DER, the leaf first.
+    pub chain: Option<&'a [Vec<u8>]>,
+    /// Authorities that everybody knows.
+    pub anchors: &'a Arc<Anchors>,
+    /// The platform.
+    pub settings: &'a PlatformSettings,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// A name whose verdicts are asked for: the domain's own, or that of a service (its label), which other servers reach.
+struct Named {
+    name: DomainName,
+    service: Option<String>,
+}
+
+/// What is shown to those who judge one name.
 struct Shown<'a> {
-    chain: Option<Vec<Vec<u8>>>,
+    certificate: Certificate<'a>,
     anchors: &'a Arc<Anchors>,
     /// Does the DNS lead other servers here?
     led_here: Seen,
     target: &'a str,
-    /// What we publish for those who look beyond certificates; only about the domain itself.
-    publishing: bool,
-    /// SRV, addresses and TLSA records of the host, as the validating resolver has them; `None`: unknown.
-    tlsa: Option<Tlsa>,
-    /// What the website says.
-    posh: Option<&'a PoshView>,
+    tlsa: Tlsa,
+    posh: Posh<'a>,
     now: Timestamp,
+}
+
+/// The certificate at the door.
+enum Certificate<'a> {
+    /// None yet.
+    Missing,
+    /// This one.
+    Held(&'a [Vec<u8>]),
+    /// What it would say of the name.
+    Foreseen(Seen, String),
 }
 
 /// What the DNS says of the host's certificate.
 enum Tlsa {
-    /// Something on the way is not signed; what.
-    Insecure(String),
-    /// Nothing is there.
-    Absent,
+    /// Not all of the way could be looked up.
+    Unknown,
+    /// It says nothing that counts; why.
+    No(String),
     /// Signed records.
     Secure {
         owner: String,
         records: Vec<dna::dane::Record>,
     },
+    /// What it would say.
+    Foreseen(Seen, String),
+}
+
+/// What the website says of the certificate.
+enum Posh<'a> {
+    /// Nothing is published for the name; why.
+    No(&'static str),
+    /// It has not been asked.
+    Unasked,
+    /// This.
+    Seen(&'a PoshView),
+    /// What it would say.
+    Foreseen(String),
 }
 
 impl Control {
-    /// The matrix of who × how, for the domain and every service that is switched on.
+    /// The matrix of who × how as things stand, for the domain and every service that other servers reach.
     pub(crate) async fn verdicts(
         &self,
         row: &DomainRow,
-        memory: &Memory,
+        facts: &DomainFacts,
+        seen: Option<&Observation>,
     ) -> Result<Vec<VerdictView>> {
         let held = self.domain_store(row).certificate_current().await?;
         let chain = held
             .and_then(|held| read(&held.chain_pem, &row.name))
             .map(|inspected| inspected.chain);
-        let facts = self.facts_of(row, memory);
-        let target = facts.target(self.settings());
-        let wanted = desired(&facts, self.settings());
-        let mut names = vec![(row.name.clone(), None)];
-        // Nobody asks who speaks for a service that other servers do not reach.
-        let federated = |label: &String| {
-            let mut known = self.settings().service_names.iter();
-            known.any(|service| service.federated && service.label == *label)
-        };
-        for label in facts
-            .services
-            .iter()
-            .filter(|label| federated(label))
-            .cloned()
-        {
-            if let Ok(name) = DomainName::parse(&format!("{label}.{}", row.name)) {
-                names.push((name, Some(label)));
-            }
-        }
-        let mut views = Vec::new();
-        for (name, service) in names {
-            let shown = Shown {
-                chain: chain.clone(),
-                anchors: &self.parts.anchors,
-                led_here: led_here(&wanted, memory, service.as_deref()),
-                target: &target,
-                publishing: service.is_none() && (facts.dane || facts.posh),
-                tlsa: tlsa(&facts, &wanted, memory, self.settings()),
-                posh: memory
-                    .seen
-                    .as_ref()
-                    .and_then(|seen| seen.posh.get(Service::Server.name())),
-                now: self.now(),
-            };
-            views.extend(judge_all(&name, service.is_none(), &shown));
-        }
-        Ok(views)
+        Ok(verdicts(&Case {
+            facts,
+            seen,
+            chain: chain.as_deref(),
+            anchors: &self.parts.anchors,
+            settings: self.settings(),
+            now: self.now(),
+        }))
     }
 }
 
-fn led_here(wanted: &[DesiredRecord], memory: &Memory, service: Option<&str>) -> Seen {
-    let record = wanted
+/// Who would accept the domain and each of its services today.
+pub fn verdicts(case: &Case<'_>) -> Vec<VerdictView> {
+    let target = case.facts.target(case.settings);
+    let wanted = desired(case.facts, case.settings);
+    let mut views = Vec::new();
+    for named in names(case) {
+        let srv = server_record(&wanted, named.service.as_deref());
+        let shown = Shown {
+            certificate: match case.chain {
+                Some(chain) => Certificate::Held(chain),
+                None => Certificate::Missing,
+            },
+            anchors: case.anchors,
+            led_here: led_here(srv, case.seen),
+            target: &target,
+            tlsa: tlsa(case, srv, &target),
+            posh: posh(case, &named),
+            now: case.now,
+        };
+        views.extend(judge_all(&named.name, named.service.is_none(), &shown));
+    }
+    views
+}
+
+/// Is it a verdict of other servers, by a proof? Asking back (dialback) is none, and people are no servers.
+pub(crate) fn is_proof(verdict: &VerdictView) -> bool {
+    verdict.who != PEOPLE && verdict.prooftype != "dialback"
+}
+
+impl Believed {
+    /// What the verdicts on a domain say of its own name.
+    pub(crate) fn of(name: &DomainName, verdicts: &[VerdictView]) -> Self {
+        let of_it = || {
+            verdicts
+                .iter()
+                .filter(|verdict| *name == verdict.name.as_str())
+        };
+        let people = of_it().find(|verdict| verdict.who == PEOPLE);
+        let mut by: Vec<String> = Vec::new();
+        for verdict in of_it().filter(|verdict| is_proof(verdict)) {
+            if verdict.accepted == Seen::Yes && !by.iter().any(|word| word == verdict.prooftype) {
+                by.push(verdict.prooftype.to_owned());
+            }
+        }
+        Self {
+            people: people.map_or(Seen::Unknown, |verdict| verdict.accepted),
+            by,
+            is_open: of_it().any(|verdict| is_proof(verdict) && verdict.accepted == Seen::Unknown),
+        }
+    }
+}
+
+/// The domain, and every service and component under it that other servers reach: nobody asks who speaks for the rest.
+fn names(case: &Case<'_>) -> Vec<Named> {
+    let known = case.settings.service_names.iter();
+    let services = known
+        .filter(|service| service.federated && case.facts.services.contains(&service.label))
+        .map(|service| &service.label)
+        .chain(&case.facts.components)
+        .filter_map(|label| {
+            Some(Named {
+                name: DomainName::parse(&format!("{label}.{}", case.facts.name)).ok()?,
+                service: Some(label.clone()),
+            })
+        });
+    let own = Named {
+        name: case.facts.name.clone(),
+        service: None,
+    };
+    std::iter::once(own).chain(services).collect()
+}
+
+/// The record by which other servers find a name.
+fn server_record<'a>(
+    wanted: &'a [DesiredRecord],
+    service: Option<&str>,
+) -> Option<&'a DesiredRecord> {
+    wanted
         .iter()
-        .find(|record| record.purpose == Purpose::Server && record.service.as_deref() == service);
-    match (record, &memory.seen) {
+        .find(|record| record.purpose == Purpose::Server && record.service.as_deref() == service)
+}
+
+fn led_here(record: Option<&DesiredRecord>, seen: Option<&Observation>) -> Seen {
+    match (record, seen) {
         (Some(record), Some(seen)) => match standing(record, seen) {
             Standing::Seen => Seen::Yes,
             Standing::Missing | Standing::Different => Seen::No,
@@ -113,48 +217,88 @@ fn led_here(wanted: &[DesiredRecord], memory: &Memory, service: Option<&str>) ->
     }
 }
 
-fn tlsa(
-    facts: &DomainFacts,
-    wanted: &[DesiredRecord],
-    memory: &Memory,
-    settings: &PlatformSettings,
-) -> Option<Tlsa> {
-    let seen = memory.seen.as_ref()?;
-    let target = facts.target(settings);
-    let owner = dna::dane::owner(&target, settings.ports.server);
-    if !facts.dane {
-        return Some(Tlsa::Absent);
+/// What servers that look for TLSA records find, on the way that starts at the name's own SRV record (RFC 7673 3.1).
+fn tlsa(case: &Case<'_>, srv: Option<&DesiredRecord>, target: &str) -> Tlsa {
+    let Some(seen) = case.seen else {
+        return Tlsa::Unknown;
+    };
+    if !case.facts.dane {
+        return Tlsa::No("No TLSA record is published for the host".into());
     }
-    let srv = wanted
-        .iter()
-        .find(|record| record.purpose == Purpose::Server && record.service.is_none())?;
+    let Some(srv) = srv else {
+        return Tlsa::Unknown;
+    };
+    let owner = dna::dane::owner(target, case.settings.ports.server);
     let resolved = |rtype, name: &str| seen.set(rtype, name)?.resolver.as_ref();
-    let delegation = resolved(Rtype::Srv, &srv.name)?;
-    let host = seen.targets.get(&target)?;
-    let records = resolved(Rtype::Tlsa, &owner)?;
-    let steps = [
-        (delegation.secure, "your SRV record is"),
-        (host.secure, "our host's addresses are"),
-        (records.secure, "our host's TLSA records are"),
-    ];
-    if let Some((_, what)) = steps.into_iter().find(|(secure, _)| !secure) {
-        return Some(Tlsa::Insecure(format!("{what} not signed (DNSSEC)")));
+    // Each step as the validating resolver has it; what it could not ask is not known to be unsigned.
+    let Some(delegation) = resolved(Rtype::Srv, &srv.name) else {
+        return Tlsa::Unknown;
+    };
+    match &delegation.sight {
+        Sight::Failed(_) => return Tlsa::Unknown,
+        Sight::Bogus => {
+            return Tlsa::No("The signatures of its SRV record do not validate (DNSSEC)".into());
+        }
+        sight if !holds(srv, sight) => {
+            let name = srv.name.trim_end_matches('.');
+            return Tlsa::No(format!("The SRV record {name} does not lead to {target}"));
+        }
+        _ if !delegation.secure => {
+            return Tlsa::No("It does not count: your SRV record is not signed (DNSSEC)".into());
+        }
+        _ => {}
     }
-    let records: Vec<_> = records
-        .sight
-        .data()
-        .iter()
+    match seen.targets.get(target) {
+        None => return Tlsa::Unknown,
+        Some(host) if host.resolves == Seen::Unknown => return Tlsa::Unknown,
+        Some(host) if !host.secure => {
+            let why = "It does not count: our host's addresses are not signed (DNSSEC)";
+            return Tlsa::No(why.into());
+        }
+        Some(_) => {}
+    }
+    let Some(answered) = resolved(Rtype::Tlsa, &owner) else {
+        return Tlsa::Unknown;
+    };
+    match &answered.sight {
+        Sight::Failed(_) => return Tlsa::Unknown,
+        Sight::Bogus => {
+            let why = "The signatures of our host's TLSA records do not validate (DNSSEC)";
+            return Tlsa::No(why.into());
+        }
+        _ => {}
+    }
+    let data = answered.sight.data().iter();
+    let records: Vec<_> = data
         .filter_map(|data| dna::dane::Record::read(&data.to_string()))
         .collect();
-    Some(if records.is_empty() {
-        Tlsa::Absent
-    } else {
+    if records.is_empty() {
+        Tlsa::No("No TLSA record is there for the host".into())
+    } else if answered.secure {
         Tlsa::Secure { owner, records }
-    })
+    } else {
+        Tlsa::No("It does not count: our host's TLSA records are not signed (DNSSEC)".into())
+    }
+}
+
+/// Documents are published for the domain and no name below it: whoever asks for `rooms.example.com` would ask a website of
+/// that name (RFC 7711 3).
+const FOR_THE_DOMAIN_ONLY: &str = "POSH documents are only published for the domain itself";
+const NO_DOCUMENT: &str = "No POSH document is published";
+
+fn posh<'a>(case: &Case<'a>, named: &Named) -> Posh<'a> {
+    match (case.facts.posh, &named.service, case.seen) {
+        (false, ..) => Posh::No(NO_DOCUMENT),
+        (true, Some(_), _) => Posh::No(FOR_THE_DOMAIN_ONLY),
+        (true, None, Some(seen)) => match seen.posh.get(Service::Server.name()) {
+            Some(view) => Posh::Seen(view),
+            None => Posh::Unasked,
+        },
+        (true, None, None) => Posh::Unasked,
+    }
 }
 
 fn judge_all(name: &DomainName, people: bool, shown: &Shown<'_>) -> Vec<VerdictView> {
-    let mut views = Vec::new();
     let view = |who, prooftype, (accepted, why)| VerdictView {
         name: name.to_string(),
         who,
@@ -162,38 +306,15 @@ fn judge_all(name: &DomainName, people: bool, shown: &Shown<'_>) -> Vec<VerdictV
         accepted,
         why,
     };
+    let mut views = Vec::new();
     if people {
-        views.push(view(
-            "phones and desktops",
-            "pkix",
-            by_certificate(name, Service::Client, shown),
-        ));
+        let verdict = by_certificate(name, Service::Client, shown);
+        views.push(view(PEOPLE, "pkix", verdict));
     }
-    views.push(view(
-        "strict servers",
-        "pkix",
-        by_certificate(name, Service::Server, shown),
-    ));
-    if shown.publishing {
-        views.push(view("servers with DANE", "dane", by_dane(name, shown)));
-        views.push(view("servers with POSH", "posh", by_posh(name, shown)));
-    } else {
-        let instead = "so they look at the certificate instead";
-        for (who, prooftype, what) in [
-            (
-                "servers with DANE",
-                "dane",
-                "TLSA record is published for the host",
-            ),
-            ("servers with POSH", "posh", "POSH document is published"),
-        ] {
-            views.push(view(
-                who,
-                prooftype,
-                (Seen::No, format!("No {what}, {instead}.")),
-            ));
-        }
-    }
+    let verdict = by_certificate(name, Service::Server, shown);
+    views.push(view("strict servers", "pkix", verdict));
+    views.push(view("servers with DANE", "dane", by_dane(name, shown)));
+    views.push(view("servers with POSH", "posh", by_posh(name, shown)));
     views.push(view("older servers", "dialback", by_dialback(name, shown)));
     views
 }
@@ -209,18 +330,19 @@ fn claim(name: &DomainName, service: Service) -> Claim {
 }
 
 fn by_certificate(name: &DomainName, service: Service, shown: &Shown<'_>) -> (Seen, String) {
-    let Some(chain) = shown
-        .chain
-        .as_deref()
-        .and_then(|chain| PresentedChain::new(chain, None))
-    else {
-        return (Seen::No, "There is no certificate yet.".into());
+    // Whatever the certificate says: there is nobody to believe.
+    let nobody = shown.anchors.is_empty();
+    let chain = match &shown.certificate {
+        Certificate::Foreseen(Seen::Yes, _) if nobody => return no_authorities(),
+        Certificate::Foreseen(accepted, why) => return (*accepted, why.clone()),
+        Certificate::Missing => None,
+        Certificate::Held(chain) => PresentedChain::new(chain, None),
     };
-    if shown.anchors.is_empty() {
-        return (
-            Seen::Unknown,
-            "This server knows no certificate authorities to judge by.".into(),
-        );
+    let Some(chain) = chain else {
+        return (Seen::No, NO_CERTIFICATE.into());
+    };
+    if nobody {
+        return no_authorities();
     }
     let evidence = Evidence {
         tls: true,
@@ -241,14 +363,27 @@ fn by_certificate(name: &DomainName, service: Service, shown: &Shown<'_>) -> (Se
     }
 }
 
+const NO_CERTIFICATE: &str = "There is no certificate yet.";
+
+fn no_authorities() -> (Seen, String) {
+    let why = "This server knows no certificate authorities to judge by.";
+    (Seen::Unknown, why.into())
+}
+
+/// What makes them fall back on the certificate.
+fn instead(why: &str) -> (Seen, String) {
+    let why = format!("{why}, so they look at the certificate instead.");
+    (Seen::No, why)
+}
+
 /// The verdict of a server that believes nothing but this.
 fn strict(name: &DomainName, shown: &Shown<'_>, evidence: Evidence) -> (Seen, String) {
-    let Some(chain) = shown
-        .chain
-        .as_deref()
-        .and_then(|chain| PresentedChain::new(chain, None))
-    else {
-        return (Seen::No, "There is no certificate yet.".into());
+    let chain = match shown.certificate {
+        Certificate::Held(chain) => PresentedChain::new(chain, None),
+        Certificate::Missing | Certificate::Foreseen(..) => None,
+    };
+    let Some(chain) = chain else {
+        return (Seen::No, NO_CERTIFICATE.into());
     };
     let evidence = Evidence {
         tls: true,
@@ -267,17 +402,12 @@ fn strict(name: &DomainName, shown: &Shown<'_>, evidence: Evidence) -> (Seen, St
 }
 
 fn by_dane(name: &DomainName, shown: &Shown<'_>) -> (Seen, String) {
-    let no = |why: String| {
-        (
-            Seen::No,
-            format!("{why}, so they look at the certificate instead."),
-        )
-    };
     match &shown.tlsa {
-        None => (Seen::Unknown, "The records could not be looked up.".into()),
-        Some(Tlsa::Absent) => no("No TLSA record is published for the host".into()),
-        Some(Tlsa::Insecure(what)) => no(format!("It does not count: {what}")),
-        Some(Tlsa::Secure { owner, records }) => {
+        Tlsa::Unknown => (Seen::Unknown, "The records could not be looked up.".into()),
+        Tlsa::No(why) => instead(why),
+        Tlsa::Foreseen(Seen::No, why) => instead(why),
+        Tlsa::Foreseen(accepted, why) => (*accepted, why.clone()),
+        Tlsa::Secure { owner, records } => {
             let association = dna::dane::Association {
                 owner: owner.clone(),
                 host: shown.target.to_owned(),
@@ -298,11 +428,11 @@ fn by_dane(name: &DomainName, shown: &Shown<'_>) -> (Seen, String) {
 }
 
 fn by_posh(name: &DomainName, shown: &Shown<'_>) -> (Seen, String) {
-    let Some(view) = shown.posh else {
-        return (
-            Seen::No,
-            "No POSH document is published, so they look at the certificate instead.".into(),
-        );
+    let view = match &shown.posh {
+        Posh::No(why) => return instead(why),
+        Posh::Unasked => return (Seen::Unknown, "Your website has not been asked yet.".into()),
+        Posh::Foreseen(why) => return (Seen::Yes, why.clone()),
+        Posh::Seen(view) => view,
     };
     if view.unknown {
         return (
@@ -311,13 +441,7 @@ fn by_posh(name: &DomainName, shown: &Shown<'_>) -> (Seen, String) {
         );
     }
     if !view.code.is_empty() {
-        return (
-            Seen::No,
-            format!(
-                "It cannot be used ({}), so they look at the certificate instead.",
-                view.said
-            ),
-        );
+        return instead(&format!("It cannot be used ({})", view.said));
     }
     let list = view
         .listed
@@ -374,74 +498,10 @@ fn by_dialback(name: &DomainName, shown: &Shown<'_>) -> (Seen, String) {
         Some(_) => (
             Seen::Yes,
             format!(
-                "The DNS leads them to {}, which answers for the domain.",
+                "The DNS leads them to {}, which answers for {name}.",
                 shown.target
             ),
         ),
         None => (Seen::No, verdict.summary()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::tests::world::certificate;
-    use crate::time::DAY;
-
-    fn rows(names: &[&str], known: bool, led_here: Seen) -> Vec<(&'static str, Seen)> {
-        let name = DomainName::parse("example.com").unwrap();
-        let key = rcgen::KeyPair::generate().unwrap();
-        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
-        let pem = certificate(&names, 0, 90 * DAY, &key);
-        let chain = (!names.is_empty()).then(|| read(&pem, &name).unwrap().chain);
-        let root = pem.rfind("-----BEGIN").unwrap();
-        let anchors = if known {
-            Anchors::from_pem(&pem.as_bytes()[root..]).unwrap()
-        } else {
-            Anchors::default()
-        };
-        let anchors = &Arc::new(anchors);
-        let shown = Shown {
-            chain,
-            anchors,
-            led_here,
-            target: "d.on.hosting.example",
-            publishing: false,
-            tlsa: None,
-            posh: None,
-            now: Timestamp(DAY),
-        };
-        judge_all(&name, true, &shown)
-            .into_iter()
-            .map(|view| (view.who, view.accepted))
-            .filter(|(who, _)| !who.contains("with"))
-            .collect()
-    }
-
-    #[test]
-    fn dna_31_who_accepts_us_how() {
-        let all = |client, server, older| {
-            vec![
-                ("phones and desktops", client),
-                ("strict servers", server),
-                ("older servers", older),
-            ]
-        };
-        assert_eq!(
-            rows(&["example.com"], true, Seen::Yes),
-            all(Seen::Yes, Seen::Yes, Seen::Yes)
-        );
-        assert_eq!(
-            rows(&["example.com"], false, Seen::Yes),
-            all(Seen::Unknown, Seen::Unknown, Seen::Yes)
-        );
-        assert_eq!(
-            rows(&["example.net"], true, Seen::No),
-            all(Seen::No, Seen::No, Seen::No)
-        );
-        assert_eq!(
-            rows(&[], true, Seen::Unknown),
-            all(Seen::No, Seen::No, Seen::Unknown)
-        );
     }
 }

@@ -13,7 +13,9 @@ use store::{DomainId, DomainRow, FindingRow};
 use tokio::task::{JoinHandle, JoinSet};
 use xmpp::timestamp::Timestamp;
 
-use crate::domain::{BY_LAPSE, Choices, Facts, Memory, Seen, State, next, state_of};
+use crate::domain::{
+    BY_LAPSE, Believed, Choices, Facts, Memory, Seen, State, VerdictView, next, state_of,
+};
 use crate::error::{ControlError, Result};
 use crate::event::EventKind;
 use crate::findings::{self, Finding, Publishing, Severity, Surroundings, checks, standing};
@@ -368,7 +370,11 @@ impl Control {
             }
         }
 
-        let rows = self.rows(&row, &facts, &wanted, &seen, &memory).await?;
+        let verdicts = self.verdicts(&row, &facts, Some(&seen)).await?;
+        memory.believed = Some(Believed::of(&row.name, &verdicts));
+        let rows = self
+            .rows((&row, &memory), (&facts, &wanted, &seen), &verdicts)
+            .await?;
         memory.seen = Some(seen);
         let store = self.domain_store(&row);
         let essence = |rows: &[FindingRow]| {
@@ -593,11 +599,9 @@ impl Control {
     /// The checks as rows to store, each with the time since when it stands like this.
     async fn rows(
         &self,
-        row: &DomainRow,
-        facts: &DomainFacts,
-        wanted: &[DesiredRecord],
-        seen: &Observation,
-        memory: &Memory,
+        (row, memory): (&DomainRow, &Memory),
+        (facts, wanted, seen): (&DomainFacts, &[DesiredRecord], &Observation),
+        verdicts: &[VerdictView],
     ) -> Result<Vec<FindingRow>> {
         let issuer = self.parts.issuer.describe();
         let mut second = self.parts.issuer.authorities();
@@ -622,6 +626,7 @@ impl Control {
                 plan: &plan,
                 memory: &memory.rollover,
             }),
+            verdicts,
             settings: self.settings(),
             issuer: &issuer,
             second: &second,

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use control::domain::{DomainNew, import_rows};
+use control::verdict::VerdictsAsk;
 use control::{Actor, Control};
 
 use self::settings::SetArgs;
@@ -90,6 +91,23 @@ pub(super) enum DomainCommand {
     },
     /// Print the ways of proof, and what each costs
     Modes {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show who would accept the domain how: as it is, or in another mode once its owner has published what that wants
+    Verdicts {
+        /// Domain
+        domain: String,
+        /// In this mode; `domicile domain modes` lists them
+        #[arg(long)]
+        mode: Option<String>,
+        /// With TLSA records for its host beside it
+        #[arg(long, value_name = "true|false")]
+        dane: Option<bool>,
+        /// With POSH documents beside it
+        #[arg(long, value_name = "true|false")]
+        posh: Option<bool>,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -192,6 +210,17 @@ pub(super) async fn run(control: &Control, actor: &Actor, command: DomainCommand
             show(json, &uploads, |uploads| text::uploads(uploads))
         }
         DomainCommand::Modes { json } => show(json, &control.modes(), |offers| text::modes(offers)),
+        DomainCommand::Verdicts {
+            domain,
+            mode,
+            dane,
+            posh,
+            json,
+        } => {
+            let ask = VerdictsAsk { mode, dane, posh };
+            let found = control.verdicts_if(actor, &domain, ask).await?;
+            show(json, &found, text::verdicts)
+        }
         DomainCommand::Records {
             domain,
             zone_file: true,

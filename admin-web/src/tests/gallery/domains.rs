@@ -127,6 +127,7 @@ pub(super) fn of_domains() -> Pages {
                 urls: urls.clone(),
                 issuer: "Let's Encrypt".into(),
                 modes: sample::modes(),
+                foreseen: None,
                 show: sample::show_live(),
             }),
         ),
@@ -137,7 +138,19 @@ pub(super) fn of_domains() -> Pages {
                 urls: urls.clone(),
                 issuer: "Let's Encrypt".into(),
                 modes: sample::modes(),
+                foreseen: None,
                 show: sample::show_pending(),
+            }),
+        ),
+        (
+            "verification_foreseen",
+            page(&verification::VerificationPage {
+                frame: about(Here::Verification, &live.view),
+                urls: urls.clone(),
+                issuer: "Let's Encrypt".into(),
+                modes: sample::modes(),
+                foreseen: Some(sample::foreseen()),
+                show: sample::show_live(),
             }),
         ),
         (

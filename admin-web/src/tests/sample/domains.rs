@@ -7,6 +7,7 @@ use control::domain::{
 };
 use control::findings::{FindingView, Severity};
 use control::records::Mode;
+use control::verdict::Foreseen;
 
 use super::{DAY, NOW, at, pinned};
 
@@ -65,7 +66,7 @@ pub(crate) fn domains() -> Vec<DomainView> {
             "lindgren-and-daughters.example",
             State::Live,
             "live",
-            "People can sign in, and other servers can verify you by certificate.",
+            "People can sign in; other servers can verify you by certificate.",
         ),
         domain(
             "old.example",
@@ -216,65 +217,101 @@ fn station(name: &'static str, standing: &'static str, text: &str) -> Station {
     }
 }
 
-pub(crate) fn verdicts(name: &str) -> Vec<VerdictView> {
-    let row = |name: &str, who, prooftype, accepted, why: &str| VerdictView {
+fn verdict(
+    name: &str,
+    who: &'static str,
+    prooftype: &'static str,
+    accepted: Seen,
+    why: &str,
+) -> VerdictView {
+    VerdictView {
         name: name.into(),
         who,
         prooftype,
         accepted,
         why: why.into(),
-    };
+    }
+}
+
+pub(crate) fn verdicts(name: &str) -> Vec<VerdictView> {
+    let rooms = &format!("rooms.{name}");
+    let certified = "The certificate holds your domain's name.";
+    let left_out = "The certificate holds other names: lindgren-and-daughters.example.";
+    let unsigned = "It does not count: your SRV record is not signed (DNSSEC), so they look at the certificate instead.";
     vec![
-        row(
+        verdict(name, "phones and desktops", "pkix", Seen::Yes, certified),
+        verdict(name, "strict servers", "pkix", Seen::Yes, certified),
+        verdict(name, "servers with DANE", "dane", Seen::No, unsigned),
+        verdict(
             name,
-            "phones and desktops",
-            "pkix",
-            Seen::Yes,
-            "The certificate holds your domain's name.",
-        ),
-        row(
-            name,
-            "strict servers",
-            "pkix",
-            Seen::Yes,
-            "The certificate holds your domain's name.",
-        ),
-        row(
-            name,
-            "strict servers",
-            "dane",
+            "servers with POSH",
+            "posh",
             Seen::Unknown,
-            "The resolver did not answer.",
+            "Your website could not be asked: no answer in time.",
         ),
-        row(
-            name,
-            "servers with DANE",
-            "pkix",
-            Seen::Yes,
-            "The certificate holds your domain's name.",
-        ),
-        row(
-            name,
-            "servers with DANE",
-            "dane",
-            Seen::No,
-            "Your zone is not signed with DNSSEC.",
-        ),
-        row(
+        verdict(
             name,
             "older servers",
             "dialback",
             Seen::Yes,
-            "We answer when they ask back.",
+            "The DNS leads them to d7f3k2.on.hosting.example, which answers for lindgren-and-daughters.example.",
         ),
-        row(
-            &format!("rooms.{name}"),
-            "strict servers",
-            "pkix",
+        verdict(rooms, "strict servers", "pkix", Seen::No, left_out),
+        verdict(rooms, "servers with DANE", "dane", Seen::No, unsigned),
+        verdict(
+            rooms,
+            "servers with POSH",
+            "posh",
             Seen::No,
-            "The name is not in the certificate.",
+            "POSH documents are only published for the domain itself, so they look at the certificate instead.",
+        ),
+        verdict(
+            rooms,
+            "older servers",
+            "dialback",
+            Seen::Yes,
+            "The DNS leads them to d7f3k2.on.hosting.example, which answers for rooms.lindgren-and-daughters.example.",
         ),
     ]
+}
+
+/// POSH alone, instead of a certificate.
+pub(crate) fn foreseen() -> Foreseen {
+    let name = "lindgren-and-daughters.example";
+    let rooms = &format!("rooms.{name}");
+    let own = "We show a key of our own, for which no certificate authority vouches.";
+    let absent =
+        "No TLSA record is published for the host, so they look at the certificate instead.";
+    let led = "Once its SRV record is there, the DNS leads them to d7f3k2.on.hosting.example, which answers for lindgren-and-daughters.example.";
+    Foreseen {
+        mode: Mode::Posh,
+        dane: false,
+        posh: true,
+        foreseen: true,
+        verdicts: vec![
+            verdict(name, "phones and desktops", "pkix", Seen::No, own),
+            verdict(name, "strict servers", "pkix", Seen::No, own),
+            verdict(name, "servers with DANE", "dane", Seen::No, absent),
+            verdict(
+                name,
+                "servers with POSH",
+                "posh",
+                Seen::Yes,
+                "Once your website answers as the records page shows, it names the certificate.",
+            ),
+            verdict(name, "older servers", "dialback", Seen::Yes, led),
+            verdict(rooms, "strict servers", "pkix", Seen::No, own),
+            verdict(rooms, "servers with DANE", "dane", Seen::No, absent),
+            verdict(
+                rooms,
+                "servers with POSH",
+                "posh",
+                Seen::No,
+                "POSH documents are only published for the domain itself, so they look at the certificate instead.",
+            ),
+            verdict(rooms, "older servers", "dialback", Seen::Yes, led),
+        ],
+    }
 }
 
 pub(crate) fn show_live() -> DomainShow {

@@ -16,6 +16,24 @@ pub(super) fn of_a_domain() -> Vec<Way> {
             "/domains/{D}/verification",
             none,
         ),
+        (
+            Op::DomainVerdicts,
+            Method::GET,
+            "/domains/{D}/verification?mode=dane&beside=posh",
+            none,
+        ),
+        (
+            Op::DomainVerdicts,
+            Method::GET,
+            "/api/v1/domains/{D}/verdicts",
+            none,
+        ),
+        (
+            Op::DomainVerdicts,
+            Method::GET,
+            "/api/v1/domains/{D}/verdicts?mode=uploaded&dane=true",
+            none,
+        ),
         (Op::DomainShow, Method::GET, "/domains/{D}/usage", none),
         (
             Op::DomainShow,

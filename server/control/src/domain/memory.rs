@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use store::DomainRow;
 
-use crate::domain::StreamChoices;
+use crate::domain::{Seen, StreamChoices};
 use crate::grant::Grants;
 use crate::news::Told;
 use crate::observe::Observation;
@@ -111,8 +111,23 @@ pub(crate) struct Memory {
     pub order: OrderMemory,
     /// What is published of our identities, and what was seen of it.
     pub rollover: RolloverMemory,
+    /// By what others believe the domain; `None`: not judged yet.
+    pub believed: Option<Believed>,
     /// What webhooks were told of what was seen.
     pub told: Told,
+}
+
+/// What the verdicts on the domain itself came to, for a sentence in a list (DNA-31).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Believed {
+    /// Would people's apps?
+    pub people: Seen,
+    /// By which prooftypes other servers would: `pkix`, `dane`, `posh`.
+    #[serde(default)]
+    pub by: Vec<String>,
+    /// Not every proof could be judged.
+    #[serde(default)]
+    pub is_open: bool,
 }
 
 /// What is kept of what peers may know of our identities.

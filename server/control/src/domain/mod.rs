@@ -17,7 +17,7 @@ pub use self::joining::{JoinChoices, JoinSet, Registration};
 pub use self::list::DomainPage;
 pub use self::memory::services;
 pub(crate) use self::memory::{
-    Choices, Memory, OrderMemory, RolloverMemory, TlsaPublished, is_readable,
+    Believed, Choices, Memory, OrderMemory, RolloverMemory, TlsaPublished, is_readable,
 };
 pub use self::set::DomainSet;
 pub(crate) use self::set::{announce, word_of};
@@ -445,8 +445,10 @@ impl Control {
 
     async fn show(&self, actor: &Actor, row: &DomainRow) -> Result<DomainShow> {
         let store = self.domain_store(row);
-        let memory = Memory::of(row);
+        let mut memory = Memory::of(row);
         let facts = self.facts_of(row, &memory);
+        let verdicts = self.verdicts(row, &facts, memory.seen.as_ref()).await?;
+        memory.believed = Some(Believed::of(&row.name, &verdicts));
         let mut checks: Vec<FindingView> = store
             .finding_list()
             .await?
@@ -484,7 +486,7 @@ impl Control {
                 .iter()
                 .filter(|check| check.severity == Severity::Critical)
                 .count(),
-            verdicts: self.verdicts(row, &memory).await?,
+            verdicts,
             certificate_note: story.certificate_note(),
             verified: row.verified_at,
             checked: row.checked_at,

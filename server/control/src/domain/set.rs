@@ -87,7 +87,7 @@ impl DomainSet {
     /// # Errors
     /// [`ControlError::Invalid`] names the field, the value and what to use instead; [`ControlError::Limit`] a list that is too
     /// long.
-    pub(super) fn checked(mut self, known: &[ServiceName]) -> Result<Self> {
+    pub(crate) fn checked(mut self, known: &[ServiceName]) -> Result<Self> {
         if let Some(policy) = &self.policy
             && !POLICIES.contains(&policy.as_str())
         {

@@ -84,5 +84,6 @@ codes! {
     POSH_MISMATCH "posh-mismatch" "Your website's POSH document does not list the certificate in use, so servers that rely on it refuse you." "Let the address lead to us, or publish the document shown on the records page.";
     POSH_STALE "posh-stale" "Your website's POSH document does not list the next certificate yet, which is not used before it does." "Let the address lead to us, or publish the document shown on the records page.";
     ROLLOVER_LATE "rollover-late" "The next certificate is not known everywhere, and the one in use is about to end." "See what is in the way in the rows about TLSA and POSH.";
+    NO_PROOF "no-proof" "No other server can verify the name by any proof: not by its certificate, not by signed DNS (DANE), not by a website (POSH)." "See what each proof lacks on the page of how others verify you.";
     OWNERSHIP_LAPSED "ownership-lapsed" "The record that shows the domain is yours has gone." "Publish it again before the date shown, or the domain is stopped.";
 }

@@ -10,6 +10,7 @@ mod dns;
 mod excess;
 mod identity;
 mod persist;
+mod proof;
 mod publishing;
 mod web;
 
@@ -29,7 +30,7 @@ pub(crate) use self::identity::covers;
 pub(crate) use self::persist::believes;
 pub use self::publishing::Publishing;
 
-use crate::domain::State;
+use crate::domain::{State, VerdictView};
 use crate::observe::{Data, Observation, Rtype, SetView, Sight, cut};
 use crate::outside::{IssuerInfo, Probe};
 use crate::records::{
@@ -172,6 +173,8 @@ pub struct Surroundings<'a> {
     pub probe: Option<Probe>,
     /// What is published of the domain's identities; `None`: that is not looked at.
     pub publishing: Option<Publishing<'a>>,
+    /// Who would accept the domain and its services today.
+    pub verdicts: &'a [VerdictView],
     /// The platform.
     pub settings: &'a PlatformSettings,
     /// Who issues.
@@ -225,6 +228,7 @@ pub fn checks(
         rows.extend(caa::caa(domain, seen, issuers, around.settings));
         rows.extend(excess::caa_too_large(domain, seen));
         rows.extend(web::web(domain, seen, around.settings));
+        rows.extend(proof::proof(domain, around));
         let (issuer, now) = (around.issuer, around.now.0);
         rows.extend(persist::persist(domain, desired, seen, issuer, now));
         for row in &mut rows {

@@ -734,7 +734,10 @@ fn our_own_target_lacks_an_address() {
     );
 }
 
-fn around<'a>(settings: &'a PlatformSettings, issuer: &'a IssuerInfo) -> Surroundings<'a> {
+pub(crate) fn around<'a>(
+    settings: &'a PlatformSettings,
+    issuer: &'a IssuerInfo,
+) -> Surroundings<'a> {
     Surroundings {
         state: State::Live,
         certificate: Some(CertificateFacts {
@@ -752,6 +755,7 @@ fn around<'a>(settings: &'a PlatformSettings, issuer: &'a IssuerInfo) -> Surroun
             leaf: String::new(),
         }),
         publishing: None,
+        verdicts: &[],
         settings,
         issuer,
         second: &[],

@@ -282,6 +282,9 @@ pub struct CaaProperty {
 pub struct Observation {
     /// Apex of the zone that holds the domain; `None`: not found out.
     pub zone: Option<String>,
+    /// Is that zone signed, as a validating resolver sees it? `None`: not found out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone_signed: Option<bool>,
     /// The parents say that there is no such name.
     pub domain_missing: bool,
     /// Its name servers.
@@ -290,6 +293,9 @@ pub struct Observation {
     pub sets: BTreeMap<String, SetView>,
     /// SRV targets by name.
     pub targets: BTreeMap<String, TargetView>,
+    /// Is the domain's own target in a signed zone, whether or not it is published yet? `None`: that was not seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_signed: Option<bool>,
     /// Deciding CAA sets by name.
     pub caa: BTreeMap<String, CaaView>,
     /// POSH documents by service (`xmpp-client`), where POSH is chosen.

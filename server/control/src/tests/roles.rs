@@ -21,6 +21,7 @@ use crate::plan::PlanSet;
 use crate::tenant::LimitsSet;
 use crate::tenant::TenantNew;
 use crate::token::TokenAsk;
+use crate::verdict::VerdictsAsk;
 use crate::webhook::WebhookAsk;
 use crate::{Actor, Control, Secret};
 
@@ -209,6 +210,13 @@ async fn call(house: &House, operation: Operation, actor: &Actor, of: &Objects) 
         }
         Operation::DomainList => control.domain_list(actor, Some(tenant)).await.map(drop),
         Operation::DomainShow => control.domain_show(actor, domain).await.map(drop),
+        Operation::DomainVerdicts => {
+            let ask = VerdictsAsk {
+                mode: Some("dane".into()),
+                ..VerdictsAsk::default()
+            };
+            control.verdicts_if(actor, domain, ask).await.map(drop)
+        }
         Operation::DomainAdd => {
             let new = DomainNew {
                 domain: format!("new-{domain}"),
@@ -402,6 +410,7 @@ fn changes(operation: Operation) -> bool {
         | Operation::PasskeyList
         | Operation::DomainList
         | Operation::DomainShow
+        | Operation::DomainVerdicts
         | Operation::DomainCheck
         | Operation::DomainRecords
         | Operation::CertificateList

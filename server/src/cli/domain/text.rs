@@ -1,12 +1,13 @@
 //! What `domicile domain` says to people.
 
 use control::block_list::BlockListView;
-use control::domain::{DomainShow, DomainView, DomainsImported};
+use control::domain::{DomainShow, DomainView, DomainsImported, Seen, VerdictView};
 use control::findings::{FindingView, Severity};
 use control::kept::{RoomView, UploadsView};
 use control::records::{
     DesiredRecord, Mode, ModeOffer, RecordView, RecordsPage, Standing, WebView,
 };
+use control::verdict::Foreseen;
 
 use crate::cli::output::{first_lines, table};
 
@@ -87,6 +88,34 @@ pub(super) fn modes(offers: &[ModeOffer]) -> String {
         )
     });
     texts.collect()
+}
+
+pub(super) fn verdicts(found: &Foreseen) -> String {
+    let row = |view: &VerdictView| {
+        let accepted = match view.accepted {
+            Seen::Yes => "yes",
+            Seen::No => "no",
+            Seen::Unknown => "unknown",
+        };
+        let (name, why) = (view.name.clone(), view.why.clone());
+        let words = [view.who, view.prooftype, accepted].map(str::to_owned);
+        let [who, by, accepted] = words;
+        [name, who, by, accepted, why]
+    };
+    let headings = ["name", "who", "by", "accepted", "why"];
+    let when = if found.foreseen {
+        "would accept, once all that it wants is published"
+    } else {
+        "today"
+    };
+    let beside = [(found.dane, "dane"), (found.posh, "posh")];
+    let beside: String = beside
+        .into_iter()
+        .filter(|(on, word)| *on && *word != found.mode.as_str())
+        .map(|(_, word)| format!(" and {word}"))
+        .collect();
+    let matrix = table(headings, found.verdicts.iter().map(row));
+    format!("{}{beside}, {when}:\n{matrix}", found.mode.as_str())
 }
 
 pub(super) fn verified(shown: &DomainShow) -> String {
