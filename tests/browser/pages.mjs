@@ -1,5 +1,5 @@
-// Every page that an owner and the platform's operator reach by links, in a real browser: on a phone and a desktop, light and
-// dark, looked at by axe-core; walked through by keyboard alone; and the same page without JavaScript.
+// Every page that an owner and the platform's operator reach by links, in a real browser: at three widths, light and dark,
+// looked at by axe-core; walked through by keyboard alone; and the same page without JavaScript.
 //
 // Usage: node pages.mjs PLAN.json, where PLAN is {panel, who: [{login, password}], shots: DIR}. Prints a JSON array of the paths
 // seen, each once, with names and numbers left out; ends with 1 and a sentence when something is wrong.
@@ -65,7 +65,7 @@ async function main() {
     await context.route(/\/live(\?|$)/, (route) => route.abort());
     const page = await blank(context);
     await page.goto(`${plan.panel}/sign-in`);
-    if (index === 0) await look(page, "sign-in");
+    if (index === 0) await look(page, "sign-in", Object.keys(WIDTHS));
     await page.fill("#login", who.login);
     await page.fill("#password", who.password);
     await page.keyboard.press("Enter");
@@ -82,7 +82,7 @@ async function main() {
       demand(answer.status() === 200, `${path} answers ${answer.status()}`);
       demand((await answer.body()).length < PAGE_LIMIT, `${path} is too large`);
       demand((await page.locator("h1").count()) === 1, `${path} has one heading`);
-      await look(page, name);
+      await look(page, name, Object.keys(WIDTHS));
       await walk(page, path);
       await still.goto(plan.panel + path);
       demand((await still.innerText("h1")) === (await page.innerText("h1")), `${path} is the same without JavaScript`);
