@@ -38,6 +38,7 @@ use crate::component::ComponentDoor;
 use crate::config::Config;
 use crate::federation::{self, Federation};
 use crate::metrics::Metrics;
+use crate::net::late::Late;
 use crate::net::limits::{Addresses, Logins, Pulse, Recipients, Registrations};
 use crate::net::now;
 use crate::net::plain::{self, PlainDoor};
@@ -101,7 +102,7 @@ pub struct Server {
     /// Control for the public door.
     knows: Arc<OnceLock<Arc<Control>>>,
     /// Pages of invitations, for the public door.
-    invites: Arc<OnceLock<axum::Router>>,
+    invites: public::Pages,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -324,9 +325,10 @@ impl Server {
             control.clone(),
             stop.clone().cancelled_owned(),
         ));
-        let pages = admin_web::invited::router(control.clone(), panel.clone());
+        let pages = (control.clone(), panel.clone());
+        let pages = Late::new(move || admin_web::invited::router(pages.0, pages.1));
         let _ = self.invites.set(pages);
-        let panel = admin_web::router(control, panel);
+        let panel = Late::new(move || admin_web::router(control, panel)).into_router();
         for socket in self.listeners.take_admin() {
             self.http(socket, panel.clone())?;
         }
@@ -401,7 +403,7 @@ struct WebDoors {
     identities: Arc<Identities>,
     web: Arc<Web>,
     knows: Arc<OnceLock<Arc<Control>>>,
-    invites: Arc<OnceLock<axum::Router>>,
+    invites: public::Pages,
 }
 
 impl WebDoors {

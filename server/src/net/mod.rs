@@ -6,6 +6,7 @@ pub mod fetch;
 pub mod guard;
 pub mod https;
 pub mod internal;
+pub mod late;
 pub mod limits;
 pub mod lookup;
 pub mod memory;

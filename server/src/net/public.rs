@@ -30,11 +30,11 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tower_service::Service as _;
 use tracing::debug;
 use xmpp::jid::DomainName;
 
 use super::door::{self, Room};
+use super::late::Late;
 use super::plain::{CHALLENGE, challenge};
 use super::tls::{self, Door, Identities, Names};
 use super::web::{self, Arrival, Web};
@@ -65,7 +65,7 @@ pub struct PublicDoor {
     /// Who knows what is published; set once control is there.
     pub control: Arc<OnceLock<Arc<Control>>>,
     /// Pages of invitations; set once control is there.
-    pub invites: Arc<OnceLock<Router>>,
+    pub invites: Pages,
     /// Streams through the web.
     pub web: Arc<Web>,
     /// Connections of one address at a time, and new ones in a minute.
@@ -78,15 +78,8 @@ struct Served(DomainName);
 
 /// Accepts until `stop`, then lets requests under way end.
 pub async fn serve(listener: TcpListener, door: PublicDoor, stop: CancellationToken) {
-    let shared = |app: Router, invites: MethodRouter<Pages>| {
-        app.merge(web::router(door.web.clone()))
-            .merge(invites_router(invites, door.invites.clone()))
-            .layer(middleware::from_fn(guard))
-    };
-    let apps = Apps {
-        domain: shared(router(door.control.clone()), any(invites_of_domain)),
-        platform: shared(platform_router(door.control.clone()), any(invites_of_any)),
-    };
+    // As the panel's: where nobody comes, there is none.
+    let made = OnceLock::new();
     let room = Room {
         door: "public",
         connections: CONNECTIONS,
@@ -95,7 +88,8 @@ pub async fn serve(listener: TcpListener, door: PublicDoor, stop: CancellationTo
     };
     let ending = stop.clone();
     door::accept(listener, room, stop, move |tcp, address| {
-        let (door, apps, stop) = (door.clone(), apps.clone(), ending.clone());
+        let apps = made.get_or_init(|| Apps::of(&door)).clone();
+        let (door, stop) = (door.clone(), ending.clone());
         async move {
             if let Err(error) = connection(tcp, address, door, apps, stop).await {
                 debug!(%error, "a connection of the public door ended early");
@@ -147,6 +141,20 @@ struct Apps {
     platform: Router,
 }
 
+impl Apps {
+    fn of(door: &PublicDoor) -> Self {
+        let shared = |app: Router, invites: MethodRouter<Pages>| {
+            app.merge(web::router(door.web.clone()))
+                .merge(invites_router(invites, door.invites.clone()))
+                .layer(middleware::from_fn(guard))
+        };
+        Self {
+            domain: shared(router(door.control.clone()), any(invites_of_domain)),
+            platform: shared(platform_router(door.control.clone()), any(invites_of_any)),
+        }
+    }
+}
+
 /// Control, once it is there.
 pub type Knows = Arc<OnceLock<Arc<Control>>>;
 
@@ -172,7 +180,7 @@ fn platform_router(control: Knows) -> Router {
 }
 
 /// Pages of invitations, once they are there.
-type Pages = Arc<OnceLock<Router>>;
+pub type Pages = Arc<OnceLock<Late>>;
 
 fn invites_router(invites: MethodRouter<Pages>, pages: Pages) -> Router {
     Router::new()
@@ -223,8 +231,7 @@ async fn invites(
     if let Some(own) = own {
         extensions.insert(own);
     }
-    let Ok(response) = app.clone().call(request).await;
-    response
+    app.answer(request).await
 }
 
 /// Where this door is the domain's own website.
@@ -422,6 +429,8 @@ async fn page(Extension(Served(domain)): Extension<Served>) -> Html<String> {
 
 #[cfg(test)]
 mod tests {
+    use tower_service::Service as _;
+
     use super::*;
 
     async fn ask(served: &str, host: &str, path: &str) -> (StatusCode, String) {
