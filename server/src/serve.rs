@@ -524,7 +524,7 @@ impl LiveServer {
             .tenancy
             .service_names(name)
             .into_iter()
-            .filter_map(|service| Some((self.tenancy.get(service.as_str())?, service)))
+            .filter_map(|service| Some((self.tenancy.look(service.as_str())?, service)))
             // A domain of this name stands before the service.
             .filter(|(domain, _)| domain.service.is_some())
             .collect();

@@ -395,9 +395,24 @@ impl Tenancy {
         domain.filter(|domain| domain.id == id)
     }
 
+    /// As [`Tenancy::get`], for whoever looks at names that nobody has asked for: what a service is made of is not kept.
+    pub fn look(&self, name: &str) -> Option<Arc<Domain>> {
+        let domain = self.domains.get(name).map(|entry| entry.clone());
+        domain.or_else(|| {
+            let (parent, _) = self.parent(name)?;
+            let made = self.services.get(name).map(|made| made.clone());
+            made.or_else(|| Self::made(&parent, name))
+        })
+    }
+
     /// Whether the name is ours; such a name never leaves the process (ROUTE-08).
     pub fn hosts(&self, name: &str) -> bool {
-        self.domains.contains_key(name) || self.service(name).is_some()
+        let service = || {
+            let (parent, label) = self.parent(name)?;
+            let known = self.services.contains_key(name);
+            (known || is_service(&parent, label) && DomainName::parse(name).is_ok()).then_some(())
+        };
+        self.domains.contains_key(name) || service().is_some()
     }
 
     /// Names of a domain's services, whether it has them on or not, and of its components.
@@ -420,33 +435,43 @@ impl Tenancy {
         made.map(|service| service.value().clone()).collect()
     }
 
-    /// A service is made when it is first asked for: a domain whose services nobody uses does not pay for them.
-    fn service(&self, name: &str) -> Option<Arc<Domain>> {
+    /// The domain whose service a name may be, and the label before it.
+    fn parent<'n>(&self, name: &'n str) -> Option<(Arc<Domain>, &'n str)> {
         let (label, rest) = name.split_once('.')?;
         let parent = self.domains.get(rest).map(|entry| entry.clone())?;
+        Some((parent, label))
+    }
+
+    /// A service is made when it is first asked for: a domain whose services nobody uses does not pay for them.
+    fn service(&self, name: &str) -> Option<Arc<Domain>> {
+        let (parent, _) = self.parent(name)?;
         if let Some(made) = self.services.get(name) {
             return Some(made.clone());
         }
-        let service = hooks::services_of(&parent.hosted).find(|s| s.label == label);
-        let settings = &parent.hosted.settings;
-        if service.is_none() && !settings.components.iter().any(|own| own == label) {
-            return None;
-        }
-        let name = DomainName::parse(name).ok()?;
-        let made = Arc::new(match service {
-            Some(service) => parent.as_service(service, name.clone()),
-            None => parent.as_component(name.clone()),
-        });
-        self.services.insert(name.clone(), made.clone());
+        let made = Self::made(&parent, name)?;
+        self.services.insert(made.name().clone(), made.clone());
         // Read again meanwhile? Then what was made is of yesterday, and the next who asks makes it anew.
         let still = self
             .domains
-            .get(rest)
+            .get(parent.name().as_str())
             .is_some_and(|now| Arc::ptr_eq(&now, &parent));
         if !still {
-            self.services.remove(&name);
+            self.services.remove(made.name());
         }
         Some(made)
+    }
+
+    fn made(parent: &Domain, name: &str) -> Option<Arc<Domain>> {
+        let (label, _) = name.split_once('.')?;
+        let service = hooks::services_of(&parent.hosted).find(|s| s.label == label);
+        if service.is_none() && !is_component(parent, label) {
+            return None;
+        }
+        let name = DomainName::parse(name).ok()?;
+        Some(Arc::new(match service {
+            Some(service) => parent.as_service(service, name),
+            None => parent.as_component(name),
+        }))
     }
 
     fn forget_services(&self, domain: &DomainName) {
@@ -658,6 +683,17 @@ impl Tenancy {
         self.forget_services(&row.name);
         served
     }
+}
+
+/// Whether a domain has a service or a component under this label.
+fn is_service(parent: &Domain, label: &str) -> bool {
+    hooks::services_of(&parent.hosted).any(|service| service.label == label)
+        || is_component(parent, label)
+}
+
+fn is_component(parent: &Domain, label: &str) -> bool {
+    let mut own = parent.hosted.settings.components.iter();
+    own.any(|own| own == label)
 }
 
 /// The module without which nobody gets an account on a stream.

@@ -157,7 +157,7 @@ impl Federation {
 
     /// A hosted domain's policy or pins may have changed; `before` is how it was. Pairs that it would no longer take end.
     pub fn recheck(&self, domain: &DomainName, before: Option<&Domain>) {
-        let Some(row) = self.parts.tenancy.get(domain.as_str()) else {
+        let Some(row) = self.parts.tenancy.look(domain.as_str()) else {
             return;
         };
         let policy = policy(&row);

@@ -777,6 +777,22 @@ async fn a_service_answers_under_its_own_name() {
 }
 
 #[tokio::test]
+async fn vhost_only_a_service_that_somebody_asks_for_is_kept() {
+    let net = Net::new().await;
+    let tenancy = net.router.tenancy();
+    let name = "rooms.one.example";
+    assert!(tenancy.hosts(name));
+    let seen = tenancy.look(name).expect("hosted");
+    assert!(seen.service.is_some() && seen.served);
+    assert!(tenancy.look("other.one.example").is_none());
+    assert!(tenancy.services().is_empty(), "each domain would pay for it");
+    let asked = tenancy.get(name).expect("hosted");
+    assert_eq!(tenancy.services().len(), 1);
+    let seen = tenancy.look(name).expect("hosted");
+    assert!(std::sync::Arc::ptr_eq(&seen, &asked) && tenancy.hosts(name));
+}
+
+#[tokio::test]
 async fn vhost_a_service_is_hosted_as_long_as_its_domain_wants_it() {
     let net = Net::new().await;
     let tenancy = net.router.tenancy();
