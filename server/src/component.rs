@@ -115,7 +115,7 @@ impl ComponentDoor {
     pub async fn serve<S>(
         self: &Arc<Self>,
         transport: Transport<S>,
-        tls: Option<TlsInfo>,
+        tls: Option<Box<TlsInfo>>,
         from: SocketAddr,
         outbox: Arc<Outbox>,
         admission: Admission,

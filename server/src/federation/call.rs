@@ -443,7 +443,7 @@ impl Call<'_> {
         tcp: TcpStream,
         host: &mut OutHost,
         deadline: Instant,
-    ) -> io::Result<(Transport<TcpStream>, Option<TlsInfo>)> {
+    ) -> io::Result<(Transport<TcpStream>, Option<Box<TlsInfo>>)> {
         if !self.target.direct {
             return Ok((Transport::Plain(tcp), None));
         }
@@ -454,7 +454,7 @@ impl Call<'_> {
         let (stream, info) = tokio::time::timeout_at(deadline, Box::pin(secure.handshake(tcp)))
             .await
             .map_err(|_| io::ErrorKind::TimedOut)??;
-        Ok((Transport::Tls(Box::new(stream)), Some(info)))
+        Ok((Transport::Tls(Box::new(stream)), Some(Box::new(info))))
     }
 }
 

@@ -40,7 +40,7 @@ const REMEMBERED: usize = 64;
 pub(super) async fn serve(
     federation: Arc<Federation>,
     transport: Transport<TcpStream>,
-    tls: Option<TlsInfo>,
+    tls: Option<Box<TlsInfo>>,
     from: SocketAddr,
     outbox: Arc<Outbox>,
     admission: Admission,

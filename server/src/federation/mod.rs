@@ -427,7 +427,7 @@ impl PeerDoor for Federation {
     fn serve(
         self: Arc<Self>,
         transport: Transport<TcpStream>,
-        tls: Option<TlsInfo>,
+        tls: Option<Box<TlsInfo>>,
         from: SocketAddr,
         outbox: Arc<Outbox>,
         admission: Admission,

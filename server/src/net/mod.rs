@@ -36,7 +36,7 @@ pub trait PeerDoor: Send + Sync {
     fn serve(
         self: Arc<Self>,
         transport: Transport<TcpStream>,
-        tls: Option<TlsInfo>,
+        tls: Option<Box<TlsInfo>>,
         from: SocketAddr,
         outbox: Arc<Outbox>,
         admission: Admission,

@@ -86,13 +86,16 @@ pub struct Ended {
 }
 
 /// Drives `machine` until its stream has ended.
-pub async fn run<S, M, H>(
+///
+/// The machine has its first step in this call; what is returned holds the stream once. (An async function holds each of its
+/// arguments beside what it makes of them, for as long as it runs.)
+pub fn run<S, M, H>(
     transport: Transport<S>,
-    tls: Option<TlsInfo>,
+    tls: Option<Box<TlsInfo>>,
     machine: M,
     host: &mut H,
     limits: StreamLimits,
-) -> Ended
+) -> impl Future<Output = Ended>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
     M: Machine,
@@ -125,43 +128,11 @@ where
         paid: 0,
         patience: limits.patience,
     };
-    let broken = pump.run(tls).await.err();
-    if let Some(handled) = pump.machine.left() {
-        // What counts as handled is handled, before anybody is told how much that is.
-        if let Some(Waiting::Stanza(future)) = pump.waiting.take() {
-            future.await;
-        }
-        pump.debts.settled().await;
-        if pump.host.left(handled, pump.unwritten()) {
-            if broken.is_none() {
-                Box::pin(pump.transport.finish(&mut pump.output)).await;
-            }
-            return Ended {
-                unwritten: Vec::new(),
-                left: true,
-                broken,
-            };
-        }
+    if let Some(info) = &tls {
+        pump.host.secured(info);
     }
-    if let Some(Waiting::Stanza(future)) = pump.waiting.take() {
-        to_its_end(future).await;
-    }
-    if broken.is_none() {
-        pump.debts.settled().await;
-        Box::pin(pump.transport.finish(&mut pump.output)).await;
-    }
-    if pump.output.is_empty() {
-        for then in pump.taken.then.drain(..) {
-            tokio::spawn(then);
-        }
-    }
-    let unwritten = pump.unwritten();
-    let unwritten = pump.host.outbox().close_after(unwritten);
-    Ended {
-        unwritten,
-        left: false,
-        broken,
-    }
+    pump.feed(Input::Connected(tls.map(|info| *info)));
+    async move { pump.whole().await }
 }
 
 /// What has begun with a stanza is done whole, whatever becomes of the stream it came on: half of it may have been written and
@@ -313,11 +284,48 @@ where
     M: Machine,
     H: Host,
 {
-    async fn run(&mut self, tls: Option<TlsInfo>) -> io::Result<()> {
-        if let Some(info) = &tls {
-            self.host.secured(info);
+    /// From the first byte to what becomes of the session.
+    async fn whole(&mut self) -> Ended {
+        let broken = self.run().await.err();
+        if let Some(handled) = self.machine.left() {
+            // What counts as handled is handled, before anybody is told how much that is.
+            if let Some(Waiting::Stanza(future)) = self.waiting.take() {
+                future.await;
+            }
+            self.debts.settled().await;
+            if self.host.left(handled, self.unwritten()) {
+                if broken.is_none() {
+                    Box::pin(self.transport.finish(&mut self.output)).await;
+                }
+                return Ended {
+                    unwritten: Vec::new(),
+                    left: true,
+                    broken,
+                };
+            }
         }
-        self.feed(Input::Connected(tls));
+        if let Some(Waiting::Stanza(future)) = self.waiting.take() {
+            to_its_end(future).await;
+        }
+        if broken.is_none() {
+            self.debts.settled().await;
+            Box::pin(self.transport.finish(&mut self.output)).await;
+        }
+        if self.output.is_empty() {
+            for then in self.taken.then.drain(..) {
+                tokio::spawn(then);
+            }
+        }
+        let unwritten = self.unwritten();
+        let unwritten = self.host.outbox().close_after(unwritten);
+        Ended {
+            unwritten,
+            left: false,
+            broken,
+        }
+    }
+
+    async fn run(&mut self) -> io::Result<()> {
         loop {
             self.frames();
             if let Some(domain) = self.start_tls.take() {

@@ -63,7 +63,7 @@ impl ClientDoor {
     pub async fn serve<S>(
         self: &Arc<Self>,
         transport: Transport<S>,
-        tls: Option<TlsInfo>,
+        tls: Option<Box<TlsInfo>>,
         from: SocketAddr,
         outbox: Arc<Outbox>,
         admission: Admission,
