@@ -389,6 +389,9 @@ impl Store {
         make_private(path).map_err(|e| unusable(&e))?;
         let open = |connections, query_only| {
             let mut options = options.clone().pragma("query_only", query_only);
+            // Four read, and each keeps what it has read until this is full, which is as good as never given back: the kernel
+            // has the file's pages too, for all of them. The inner pages of the tables fit.
+            options = options.pragma("cache_size", "-512");
             if query_only == "OFF" {
                 // What an archive's log is put away into: where that does not fit, pages are written and read again within one
                 // transaction. Taken as it is needed. A page that is changed again before the next checkpoint is copied to the
