@@ -202,6 +202,20 @@ impl Quota {
 }
 
 impl Quota {
+    /// Bytes that may wait, over all the tenant's domains.
+    pub(crate) fn offline_bytes(&self) -> u64 {
+        self.offline_bytes.load(Ordering::Relaxed)
+    }
+
+    /// So many bytes wait no more.
+    pub(crate) fn offline_freed(&self, bytes: u64) {
+        let freed = |kept: u64| Some(kept.saturating_sub(bytes));
+        // Never `None`, so there is nothing that could go wrong.
+        let _ = self
+            .kept
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, freed);
+    }
+
     /// Whether so many bytes more may be archived. Counted as [`Quota::room_offline`] is.
     pub(crate) async fn room_archive(
         &self,

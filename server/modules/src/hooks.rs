@@ -59,7 +59,7 @@ use crate::errands;
 use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Service};
 use crate::memory::Modules;
 use crate::module::{Answer, Ask, Module, Undeliverable};
-use crate::offline::{self, Mark};
+use crate::offline::{self, Backed, Mark};
 use crate::passage::{Glance, Passage, Taken};
 use crate::presence::greeting;
 use crate::privilege;
@@ -282,6 +282,26 @@ pub async fn message_passed(cx: &Context<'_>, passage: &mut Passage, taken: &Tak
     }
     finish(cx).await;
     done
+}
+
+/// A message that sessions have been handed and acknowledge later, and that nothing else keeps: committed, to be kept until one of
+/// them has it. Whoever sent it is told if it cannot be, and the sessions have not got it either.
+pub async fn message_backed(cx: &Context<'_>, backed: Backed, message: &Stanza) {
+    offline::back(cx, backed, message).await;
+    finish(cx).await;
+}
+
+/// A session has gone into the store, with all that waited for it, or could not be put there (`kept`); of these the store had a
+/// copy ([`crate::Modules::backed_elsewhere`]).
+pub async fn session_kept(cx: &Context<'_>, session: &Jid, backed: &[u64], kept: bool) {
+    offline::moved(cx, session, backed, kept).await;
+    finish(cx).await;
+}
+
+/// Whether the account that the message is for has it in its archive, by what is written on it.
+pub fn is_archived(hosted: &Hosted, message: &Stanza) -> bool {
+    let account = message.to().map(Jid::bare);
+    account.is_some_and(|account| archive::id_in(hosted, &account, message).is_some())
 }
 
 /// A message waits for a session whose client is not there, and nobody has been told so: it has not passed the account, or the

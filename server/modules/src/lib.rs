@@ -69,7 +69,7 @@ pub use external::{External, ExternalService};
 pub use info::{ModuleInfo, Service, Spec};
 pub use memory::{Limits, Modules, PubsubLimits};
 pub use module::{Answer, Ask, Module, Undeliverable};
-pub use offline::Mark;
+pub use offline::{Backed, Mark};
 pub use passage::{Direction, Glance, Passage, Seen, Taken};
 pub use push::Told;
 pub use screening::{FollowedList, SCREENING};

@@ -23,7 +23,7 @@ use crate::context::{Context, Hosted};
 use crate::errands::Errands;
 use crate::external::External;
 use crate::moved::Moves;
-use crate::offline::{Handed, Nothing};
+use crate::offline::{Backing, Handed, Nothing};
 use crate::presence::{Directed, Known};
 use crate::privilege::presence::Told;
 use crate::pubsub::caps::Caps;
@@ -154,6 +154,7 @@ pub struct Modules {
     pub(crate) copied: Copied,
     pub(crate) archive: Clock,
     pub(crate) nothing: Nothing,
+    pub(crate) backing: Backing,
     pub(crate) left: Aging<BareJid, Timestamp>,
     pub(crate) known: Known,
     pub(crate) rooms: Rooms,
@@ -189,6 +190,7 @@ impl Modules {
             copied: Copied::default(),
             archive: Clock::default(),
             nothing: Nothing::default(),
+            backing: Backing::default(),
             left: Aging::new(LEFT_REMEMBERED),
             known: Known::default(),
             rooms: Rooms::default(),

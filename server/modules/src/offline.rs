@@ -4,8 +4,11 @@
 //! socket of the session that it was handed to: a crash in between delivers it twice rather than never. Until it is known
 //! whether the socket took it, no other session is handed anything, unless the client of the first is not there (XEP-0198):
 //! then one that is gets it, and the first as well when it is back. Batches follow one another as they are written, so that a
-//! full store never floods a queue. Refuses: group chat, headlines and errors, bare chat states, and what asks not to be kept
+//! full store never floods a queue. What a session gets at once and acknowledges later is in the store meanwhile, unless an
+//! archive has it ([`backing`]). Refuses: group chat, headlines and errors, bare chat states, and what asks not to be kept
 //! (XEP-0334).
+
+mod backing;
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -18,6 +21,9 @@ use xmpp::ns;
 use xmpp::stanza::{Stanza, StanzaType, delay};
 use xmpp::timestamp::Timestamp;
 
+pub use self::backing::Backed;
+use self::backing::Left;
+pub(crate) use self::backing::{Backing, back, moved};
 use crate::archive;
 use crate::content::Content;
 use crate::context::{Context, Hosted, Refusal, store_failed};
@@ -77,9 +83,25 @@ pub struct Mark {
     rows: Vec<i64>,
     /// Rows of which nothing is left to deliver.
     empty: Vec<i64>,
+    /// It stands behind a message that was handed over at once, of this number.
+    backs: Option<u64>,
+    /// What that leads to once the mark is given back.
+    left: Left,
 }
 
 impl Mark {
+    fn backing(number: u64) -> Self {
+        Self {
+            backs: Some(number),
+            ..Self::default()
+        }
+    }
+
+    /// Number of the message that it stands behind, which the session was handed at once ([`Backed`]).
+    pub fn backed(&self) -> Option<u64> {
+        self.backs
+    }
+
     /// The queue had room for the first `taken` messages alone.
     pub fn shorten(&mut self, taken: usize) {
         self.rows.truncate(taken);
@@ -92,7 +114,7 @@ impl Mark {
 
 /// Accounts for which nothing is kept, as far as was seen: their sessions come without a look into the store. Messages are
 /// kept by the live server and nobody else, and each says so here before it is written and after ([`Keeping`]); what was seen
-/// before the latter is not believed. Accounts share counters, so that one may be looked at once more than it had to be.
+/// before the latter is not believed. What only backs a session's queue says so when no session holds it any more. Accounts share counters, so that one may be looked at once more than it had to be.
 #[derive(Debug)]
 pub(crate) struct Nothing(Sharded<Seen>);
 
@@ -247,7 +269,7 @@ impl Module for Offline {
             Err(error) => Err(error),
         };
         match kept {
-            Ok((true, row)) => {
+            Ok((None, row)) => {
                 // A session may have come while this was being written, and found nothing.
                 let taker = taker(cx, &account);
                 if let Some(session) = taker {
@@ -255,7 +277,7 @@ impl Module for Offline {
                 }
                 Undeliverable::Kept
             }
-            Ok((false, _)) => Undeliverable::Refused(full(cx)),
+            Ok((Some(full), _)) => Undeliverable::Refused(full.to_text(cx)),
             Err(error) => {
                 cx.refuse(message, error);
                 Undeliverable::Dropped
@@ -281,6 +303,9 @@ impl Module for Offline {
 
 /// The session's socket took what is before the mark: it leaves the store, and the next batch follows.
 pub(crate) async fn written(cx: &Context<'_>, session: &Jid, mark: Mark) {
+    if let Some(number) = mark.backed() {
+        return backing::had(cx, session, number).await;
+    }
     let account = session.bare();
     let handed = &cx.modules.handed;
     let Ok(Some(roster)) = cx.roster(&account).await else {
@@ -305,30 +330,62 @@ pub(crate) async fn written(cx: &Context<'_>, session: &Jid, mark: Mark) {
 /// It did not, and never will: the messages are there for another session.
 pub(crate) async fn unwritten(cx: &Context<'_>, session: &Jid, mark: Mark) {
     let account = session.bare();
+    if mark.backed().is_some() {
+        return backing::see_to(cx, &account, mark.left).await;
+    }
     cx.modules.handed.done(&account, session, &mark);
     if let Some(other) = taker(cx, &account) {
         to_session(cx, &other.jid).await;
     }
 }
 
-/// What a contact hears whose message is one too many.
-fn full(cx: &Context<'_>) -> String {
-    let most = cx.modules.limits.offline_messages;
-    format!(
-        "no more can wait for this account: at most {most} messages wait, and no more than its domain has room for; write again once \
-         they have been read"
-    )
+/// Of what there is no room for one more message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Full {
+    /// The account's messages.
+    Messages,
+    /// The bytes of all that waits in the tenant's domains.
+    Bytes,
 }
 
-/// Commits a message; `false`: the account or its tenant has no room for it (DOS-10).
+impl Full {
+    /// What a contact hears whose message is one too many.
+    fn to_text(self, cx: &Context<'_>) -> String {
+        match self {
+            Self::Messages => {
+                let most = cx.modules.limits.offline_messages;
+                format!(
+                    "no more can wait for this account: at most {most} messages wait; write again once they have been read"
+                )
+            }
+            Self::Bytes => {
+                let most = cx.hosted.quota.offline_bytes();
+                format!(
+                    "no more can wait for this account: what waits in the domains that its own is part of has at most {most} bytes; \
+                     write again once some of it has been read"
+                )
+            }
+        }
+    }
+
+    /// Key of the limit in the configuration.
+    fn limit(self) -> &'static str {
+        match self {
+            Self::Messages => "offline_messages",
+            Self::Bytes => "offline_bytes_per_tenant",
+        }
+    }
+}
+
+/// Commits a message; `Some`: the account or its tenant has no room for it (DOS-10).
 async fn keep(
     cx: &Context<'_>,
     account: AccountId,
     message: &Stanza,
-) -> Result<bool, store::StoreError> {
+) -> Result<Option<Full>, store::StoreError> {
     let most = cx.modules.limits.offline_messages;
     let address = message.to().map(Jid::bare);
-    if let Some(id) = address.and_then(|to| archive::id_in(cx, &to, message)) {
+    if let Some(id) = address.and_then(|to| archive::id_in(cx.hosted, &to, message)) {
         // It is in the archive already, and waits there.
         let at = Timestamp(id.at);
         let waits = cx
@@ -336,23 +393,34 @@ async fn keep(
             .offline_add_archived(account, at, id, most)
             .await?;
         if waits.is_some() || cx.store().archive_get(account, id).await?.is_some() {
-            if waits.is_none() {
-                cx.switchboard.limited("offline_messages");
+            let full = waits.is_none().then_some(Full::Messages);
+            if let Some(full) = full {
+                cx.switchboard.limited(full.limit());
             }
-            return Ok(waits.is_some());
+            return Ok(full);
         }
     }
+    let added = add_row(cx, account, message).await?;
+    if let Err(full) = added {
+        cx.switchboard.limited(full.limit());
+    }
+    Ok(added.err())
+}
+
+/// Commits a message as a row of its own, if there is room for it.
+async fn add_row(
+    cx: &Context<'_>,
+    account: AccountId,
+    message: &Stanza,
+) -> Result<Result<i64, Full>, store::StoreError> {
+    let most = cx.modules.limits.offline_messages;
     let bytes = message.bytes();
     let quota = &cx.hosted.quota;
     if !quota.room_offline(cx.store(), bytes.len(), cx.now).await? {
-        cx.switchboard.limited("offline_bytes_per_tenant");
-        return Ok(false);
+        return Ok(Err(Full::Bytes));
     }
-    let kept = cx.store().offline_add(account, cx.now, bytes, most).await?;
-    if kept.is_none() {
-        cx.switchboard.limited("offline_messages");
-    }
-    Ok(kept.is_some())
+    let row = cx.store().offline_add(account, cx.now, bytes, most).await?;
+    Ok(row.ok_or(Full::Messages))
 }
 
 /// The account's client fetches messages up to this one from the archive itself.
@@ -414,7 +482,8 @@ async fn hand_over(cx: &Context<'_>, account: &BareJid, row: AccountId, session:
     let Some(handed) = cx.modules.handed.of(account, session, &alive) else {
         return;
     };
-    let limit = BATCH + u32::try_from(handed.len()).unwrap_or(BATCH);
+    let held = cx.modules.backing.held(account);
+    let limit = BATCH + u32::try_from(handed.len() + held.len()).unwrap_or(BATCH);
     let look = cx.modules.nothing.look(account);
     // Always from the start: row numbers may become visible out of order.
     let stored = match cx.store().offline_list(row, 0, limit).await {
@@ -429,7 +498,10 @@ async fn hand_over(cx: &Context<'_>, account: &BareJid, row: AccountId, session:
     }
     let mut mark = Mark::default();
     let (mut messages, mut bytes) = (Vec::new(), 0);
-    for message in stored.iter().filter(|m| !handed.contains(&m.id)) {
+    // Before and after: rows come and go meanwhile.
+    let since = cx.modules.backing.held(account);
+    let waits = |m: &&OfflineMessage| !(handed.contains(&m.id) || held.has(m) || since.has(m));
+    for message in stored.iter().filter(waits) {
         match stamped(cx, account, message) {
             Some(stanza) => {
                 bytes += stanza.bytes().len();

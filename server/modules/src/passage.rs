@@ -179,7 +179,7 @@ impl Passage {
     }
 
     /// Whether something of it is to be kept once it has gone on.
-    pub(crate) fn is_kept(&self) -> bool {
+    pub fn is_kept(&self) -> bool {
         self.kept.is_some()
     }
 

@@ -1,5 +1,6 @@
 //! Who reaches a limit hears which it is, how much it is, and what to do (DOS-10): one table for all of them.
 
+use crate::grants::{Delegated, Grants};
 use crate::memory::Limits;
 use crate::testing::House;
 
@@ -79,6 +80,80 @@ async fn a_contact_whose_message_is_one_too_many_hears_how_many_wait() {
         error.contains("<service-unavailable ") && error.contains("at most 2 messages wait"),
         "{error}"
     );
+}
+
+/// XEP-0257: certificates of one account.
+#[tokio::test]
+async fn dos_10_certificates_are_so_many() {
+    use base64::Engine as _;
+    let house = House::new().await;
+    let alice = house.bind("alice@one.example/phone");
+    let mut answer = String::new();
+    for n in 0..=store::CLIENT_CERTIFICATES {
+        let params = rcgen::CertificateParams::new(Vec::new()).expect("no names");
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let der = params.self_signed(&key).expect("signed").der().to_vec();
+        let der = base64::engine::general_purpose::STANDARD.encode(der);
+        let append = format!(
+            "<append xmlns='urn:xmpp:saslcert:1'><name>{n}</name><x509cert>{der}</x509cert></append>"
+        );
+        house.iq(&alice, "set", None, &append).await;
+        answer = house.take(&alice);
+        assert_eq!(
+            answer.contains("type='error'"),
+            n == store::CLIENT_CERTIFICATES
+        );
+    }
+    let told = format!("at most {} certificates", store::CLIENT_CERTIFICATES);
+    assert!(answer.contains(&told), "{answer}");
+}
+
+/// XEP-0355: questions that wait for a component's answer.
+#[tokio::test]
+async fn dos_10_questions_to_a_component_are_so_many() {
+    let mut house = House::new().await;
+    house.settings(|settings| {
+        settings.components = vec!["bridge".into()];
+        settings.grants = vec![Grants {
+            label: "bridge".into(),
+            delegated: vec![Delegated {
+                namespace: "vcard-temp".into(),
+                attributes: Vec::new(),
+            }],
+            ..Grants::default()
+        }];
+    });
+    let alice = house.bind("alice@one.example/phone");
+    let error = loop {
+        house
+            .iq(&alice, "get", None, "<vCard xmlns='vcard-temp'/>")
+            .await;
+        match house.take(&alice) {
+            none if none.is_empty() => assert!(house.take_sent().contains("errand-")),
+            error => break error,
+        }
+    };
+    assert!(
+        error.contains("<resource-constraint ") && error.contains("at most 500 questions"),
+        "{error}"
+    );
+}
+
+/// … and where it is the bytes of the whole tenant, that number.
+#[tokio::test]
+async fn a_contact_whose_message_finds_no_room_hears_how_many_bytes_there_are() {
+    let mut house = House::with(small()).await;
+    house.settings(|s| s.off = vec!["archive".into()]);
+    house.item("alice", "romeo@peer.example", "from").await;
+    house.quota().set(1_000, 77);
+    let message = "<message from='romeo@peer.example/x' to='alice@one.example' type='chat' id='m'><body>x</body></message>";
+    house.undeliverable(message).await;
+    let error = house.take_sent();
+    assert!(
+        error.contains("<service-unavailable ") && error.contains("at most 77 bytes"),
+        "{error}"
+    );
+    assert!(!error.contains("2 messages"), "{error}");
 }
 
 /// Of what nobody else may be told, the account's owner is, and once a day is enough.

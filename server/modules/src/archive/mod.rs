@@ -244,8 +244,10 @@ pub(crate) async fn holds(cx: &Context<'_>, message: &Stanza) -> bool {
     let Some(account) = message.to().map(Jid::bare) else {
         return false;
     };
-    let (Some(id), Ok(Some(roster))) = (id_in(cx, &account, message), cx.roster(&account).await)
-    else {
+    let (Some(id), Ok(Some(roster))) = (
+        id_in(cx.hosted, &account, message),
+        cx.roster(&account).await,
+    ) else {
         return false;
     };
     let found = cx.store().archive_get(roster.account, id).await;
@@ -300,8 +302,8 @@ pub(crate) fn stanza_id(account: &BareJid, id: ArchiveId) -> Vec<u8> {
 }
 
 /// The name under which a message that has passed is in the account's archive.
-pub(crate) fn id_in(cx: &Context<'_>, account: &BareJid, message: &Stanza) -> Option<ArchiveId> {
-    if !is_on(cx.hosted, &INFO) {
+pub(crate) fn id_in(hosted: &Hosted, account: &BareJid, message: &Stanza) -> Option<ArchiveId> {
+    if !is_on(hosted, &INFO) {
         return None;
     }
     // Others than ours were taken out when it passed, so there is one at most.

@@ -230,6 +230,8 @@ async fn inbound(cx: &Context<'_>, presence: &Stanza, verb: Verb) {
             if roster.requests().len() >= limits.requests {
                 cx.switchboard.limited("subscription_requests");
                 requests_full(cx, &account, limits.requests);
+                // No number, and no word at all to whoever asks: that the account is there is not theirs to know (ROUTE-10). Its
+                // owner is told how many wait.
                 return Err(Condition::ResourceConstraint.into());
             }
             RequestEdit::Put {
