@@ -1,17 +1,24 @@
-//! What survives a crash: kill -9 in the middle of traffic, then a start on the same directory.
+//! What survives a crash, on SQLite and on PostgreSQL: kill -9 in the middle of traffic, then a start on the same directory.
 
 use std::collections::BTreeSet;
 
 use crate::harness::demo::{Demo, loopback};
+use crate::harness::engine::{Engine, on_both};
 use crate::harness::peers::{Trust, prosody};
 use crate::harness::xmpp::{Client, between};
 
+on_both! {
+    acknowledged_messages_survive_kill_9;
+    acknowledged_messages_are_archived_after_kill_9;
+    route_02_acknowledged_messages_to_another_server_survive_the_end;
+    route_02_messages_on_their_way_to_another_server_survive_kill_9;
+}
+
 /// Design rule "acknowledged means durable": an iq result that follows messages on the same stream acknowledges them,
 /// because a stream is processed in order (ROUTE-01).
-#[test]
-fn acknowledged_messages_survive_kill_9() {
+fn acknowledged_messages_survive_kill_9(engine: &Engine) {
     let dir = tempfile::tempdir().expect("temporary directory");
-    let demo = Demo::start_in(loopback(), dir.path(), &[]);
+    let demo = engine.start(loopback(), dir.path());
     let (alice, bob) = ("alice@one.example".to_owned(), "bob@two.example".to_owned());
     let (alice_password, bob_password) = (
         demo.password(&alice).to_owned(),
@@ -37,7 +44,7 @@ fn acknowledged_messages_survive_kill_9() {
     }
     demo.kill_9();
 
-    let demo = Demo::start_in(loopback(), dir.path(), &[]);
+    let demo = engine.start(loopback(), dir.path());
     let mut reader = Client::login_with(&demo, &bob, &bob_password, "reader");
     reader.send("<presence/>");
     // Offline messages come in batches, each when the one before has been written: read up to the last acknowledged.
@@ -89,10 +96,9 @@ fn archived(demo: &Demo, jid: &str) -> BTreeSet<String> {
 }
 
 /// EXT-18: what was delivered and acknowledged is in the archives of both sides.
-#[test]
-fn acknowledged_messages_are_archived_after_kill_9() {
+fn acknowledged_messages_are_archived_after_kill_9(engine: &Engine) {
     let dir = tempfile::tempdir().expect("temporary directory");
-    let demo = Demo::start_in(loopback(), dir.path(), &[]);
+    let demo = engine.start(loopback(), dir.path());
     let mut sender = Client::online(&demo, "alice@one.example", "sender");
     let mut reader = Client::online(&demo, "bob@two.example", "reader");
     let mut due = BTreeSet::new();
@@ -110,7 +116,7 @@ fn acknowledged_messages_are_archived_after_kill_9() {
     }
     demo.kill_9();
 
-    let demo = Demo::start_in(loopback(), dir.path(), &[]);
+    let demo = engine.start(loopback(), dir.path());
     for jid in ["alice@one.example", "bob@two.example"] {
         let found = archived(&demo, jid);
         let lost: Vec<_> = due.difference(&found).collect();
@@ -131,10 +137,9 @@ fn sigterm_says_goodbye_and_ends_cleanly() {
 
 /// What is acknowledged goes to another server, whatever happens here: also what waited while that server answered nobody, once
 /// and in order, with the time it was written (XEP-0203); after an orderly stop as after a crash.
-#[test]
-fn route_02_acknowledged_messages_to_another_server_survive_the_end() {
+fn route_02_acknowledged_messages_to_another_server_survive_the_end(engine: &Engine) {
     let (dir, listen) = (tempfile::tempdir().expect("directory"), loopback());
-    let mut demo = Demo::start_in(listen, dir.path(), &[]);
+    let mut demo = engine.start(listen, dir.path());
     let peer = prosody(&demo, "prosody.example", Trust::Strict);
     let romeo = format!("romeo@{}", peer.domain);
     let mut reader = peer.online("romeo", "reader");
@@ -158,7 +163,7 @@ fn route_02_acknowledged_messages_to_another_server_survive_the_end() {
             _ => assert!(demo.terminate().success()),
         }
         peer.service.signal("CONT");
-        demo = Demo::start_in(listen, dir.path(), &[]);
+        demo = engine.start(listen, dir.path());
         let mut writer = Client::online(&demo, who, "again");
         writer.message(&romeo, &format!("m-{how}-last"), "afterwards");
         let mut seen = Vec::new();
@@ -175,10 +180,9 @@ fn route_02_acknowledged_messages_to_another_server_survive_the_end() {
 }
 
 /// On a stream that is open nothing is committed: what is acknowledged has left the process.
-#[test]
-fn route_02_messages_on_their_way_to_another_server_survive_kill_9() {
+fn route_02_messages_on_their_way_to_another_server_survive_kill_9(engine: &Engine) {
     let (dir, listen) = (tempfile::tempdir().expect("directory"), loopback());
-    let demo = Demo::start_in(listen, dir.path(), &[]);
+    let demo = engine.start(listen, dir.path());
     let peer = prosody(&demo, "prosody.example", Trust::Strict);
     let romeo = format!("romeo@{}", peer.domain);
     let mut reader = peer.online("romeo", "reader");
@@ -209,7 +213,7 @@ fn route_02_messages_on_their_way_to_another_server_survive_kill_9() {
         seen.push(between(&stanza, "id='m-", "'").expect("an id").to_owned());
     }
     assert_eq!(seen, due, "once and in order");
-    let demo = Demo::start_in(listen, dir.path(), &[]);
+    let demo = engine.start(listen, dir.path());
     let mut alice = Client::online(&demo, "alice@one.example", "sender");
     alice.message(&romeo, "m-last", "afterwards");
     let mut after = Vec::new();

@@ -7,6 +7,7 @@ pub mod bind;
 pub mod browser;
 pub mod bucket;
 pub mod demo;
+pub mod engine;
 pub mod http;
 pub mod knot;
 pub mod line;

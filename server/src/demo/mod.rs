@@ -21,7 +21,7 @@ use control::Pace;
 use serde_json::json;
 
 use crate::cli::{Failure, Outcome, say};
-use crate::config::Config;
+use crate::config::{Config, Secret};
 use crate::running::{Running, Sandbox};
 use crate::wiring;
 use dns::{Dns, Signing};
@@ -39,6 +39,9 @@ pub struct Demo {
     /// Print one line of JSON when ready, instead of words
     #[arg(long)]
     json: bool,
+    /// Database, an empty one: postgres://USER:PASSWORD@HOST/NAME [default: SQLite, a file in the directory]
+    #[arg(long, value_name = "URL")]
+    database: Option<String>,
     #[command(flatten)]
     ports: Ports,
 }
@@ -160,6 +163,7 @@ fn configuration(demo: &Demo, dir: &Path, dns: &Dns, ca: &ca::Ca) -> Config {
     let mut config = Config::default();
     config.server.name = "Domicile demo".into();
     config.server.data_dir = dir.to_path_buf();
+    config.database.url = Secret::new(demo.database.clone().unwrap_or_default());
     config.listen.c2s = at(demo.ports.c2s_port, 5222);
     config.listen.c2s_tls = at(demo.ports.c2s_tls_port, 5223);
     config.listen.s2s = at(demo.ports.s2s_port, 5269);
@@ -231,6 +235,11 @@ fn write_configuration(config: &Config) -> Result<(), Failure> {
             ("name", string(config.server.name.clone())),
             ("data_dir", path(&config.server.data_dir)),
         ],
+    );
+    // The file is this user's alone, for the address may hold a password.
+    section(
+        "database",
+        &[("url", string(config.database.url.expose().to_owned()))],
     );
     section(
         "listen",
