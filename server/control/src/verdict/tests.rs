@@ -1,3 +1,5 @@
+//! The matrix of verdicts: every way of proof beside every service, as it is and as it would become.
+
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::*;
