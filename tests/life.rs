@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::harness::demo::Demo;
 use crate::harness::http::Api;
+use crate::harness::serve::Platform;
 use crate::harness::tools::{domicile, domicile_with};
 use crate::harness::xmpp::{Client, Connection};
 use serde_json::{Value, json};
@@ -294,4 +295,32 @@ fn ext_35_an_admin_looks_after_accounts_from_an_app() {
         log.contains("account.remove") && log.contains("alice@one.example"),
         "{log}"
     );
+}
+
+#[test]
+fn the_master_key_is_not_replaced_beside_a_server() {
+    let demo = Demo::start();
+    let mut platform = Platform::beside(&demo, "");
+    let served = platform.serve();
+    let operator = platform.settle();
+    platform.host(&demo, &operator, "four.example");
+    platform.user("juliet@four.example");
+    let key = platform.dir.path().join("master.key");
+    let read = || std::fs::read_to_string(&key).expect("a key");
+    let first = read();
+    let (code, out, err) = platform.command(&["keys", "rotate"], "");
+    assert_eq!(code, 5, "{out}{err}");
+    assert!(err.contains("a server works with this database"), "{err}");
+    assert_eq!(read(), first);
+    assert!(!platform.dir.path().join("master.key.next").exists());
+    // Without it: the key is another one, and whoever starts then has all that was sealed with the old one.
+    drop(served);
+    platform.done(&["keys", "rotate"], "");
+    assert_ne!(read(), first);
+    let served = platform.serve();
+    let password = platform.info.users[0].password.clone();
+    let juliet = "juliet@four.example";
+    let mut juliet = Client::login_at(served.info.c2s, demo.roots(), juliet, &password, "x");
+    juliet.send("<presence/>");
+    juliet.settle();
 }

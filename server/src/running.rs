@@ -55,6 +55,7 @@ impl Running {
             .lead(waiting)
             .await
             .map_err(|error| Failure::other(6, error.to_string(), ""))?;
+        let store = wiring::reopened(&config, store).await?;
         let lookup: Arc<dyn dna::Lookup> =
             Resolver::new(&config.dns).map_err(|problem| Failure::other(78, problem, ""))?;
         let anchors = Arc::new(wiring::anchors(&config)?);

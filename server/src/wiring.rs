@@ -66,6 +66,17 @@ pub async fn open_store(config: &Config) -> Result<Store, WiringError> {
     Ok(Store::open(url.expose(), sealer).await?)
 }
 
+/// The store again, if the master key was replaced since it was opened, as for a process that stood by meanwhile.
+pub async fn reopened(config: &Config, store: Store) -> Result<Store, WiringError> {
+    let now = sealer(config, config.database_url().expose())?;
+    if store.seals_like(&now) {
+        return Ok(store);
+    }
+    tracing::info!("the master key was replaced meanwhile: it is read again");
+    store.close().await;
+    open_store(config).await
+}
+
 /// The directory of an installation, for its owner only.
 pub fn make_dir(path: &Path) -> Result<(), WiringError> {
     use std::os::unix::fs::DirBuilderExt as _;

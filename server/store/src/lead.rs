@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::sqlite::SqliteConnectOptions;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -80,24 +81,59 @@ impl Store {
                     waiting();
                     connection = wait(connection, &options).await;
                 }
-                let (lose, lost) = watch::channel(false);
-                let (stop, stopped) = oneshot::channel();
-                let keeping = tokio::spawn(keep(connection, options, lose, stopped));
-                Ok(Lead(Held::Connection {
-                    lost,
-                    stop: Some(stop),
-                    keeping,
-                }))
+                Ok(by_connection(connection, options))
             }
             Db::Lite { write, .. } => {
-                let options = write.connect_options();
-                let mut path = PathBuf::from(options.get_filename()).into_os_string();
-                path.push(".lock");
-                let file = lock_file(Path::new(&path), waiting).await?;
+                let path = lock_path(&write.connect_options());
+                let file = lock_file(&path, waiting).await?;
                 Ok(Lead(Held::File { _file: file }))
             }
         }
     }
+
+    /// The same without waiting; `None`: another process has it. Nobody stands by where it is free.
+    ///
+    /// # Errors
+    /// See [`StoreError`]: the database cannot be asked at all.
+    pub async fn lead_if_free(&self) -> Result<Option<Lead>> {
+        match &self.0.db {
+            Db::Pg(pool) => {
+                let options = patient(pool.connect_options().as_ref().clone());
+                let mut connection = PgConnection::connect_with(&options).await?;
+                let free = try_lock(&mut connection).await?;
+                Ok(free.then(|| by_connection(connection, options)))
+            }
+            Db::Lite { write, .. } => {
+                let path = lock_path(&write.connect_options());
+                let file = open_lock(&path)?;
+                match file.try_lock() {
+                    Ok(()) => Ok(Some(Lead(Held::File { _file: Some(file) }))),
+                    Err(TryLockError::WouldBlock) => Ok(None),
+                    Err(TryLockError::Error(error)) => {
+                        no_locks(&path, &error);
+                        Ok(Some(Lead(Held::File { _file: None })))
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn by_connection(connection: PgConnection, options: PgConnectOptions) -> Lead {
+    let (lose, lost) = watch::channel(false);
+    let (stop, stopped) = oneshot::channel();
+    let keeping = tokio::spawn(keep(connection, options, lose, stopped));
+    Lead(Held::Connection {
+        lost,
+        stop: Some(stop),
+        keeping,
+    })
+}
+
+fn lock_path(options: &SqliteConnectOptions) -> PathBuf {
+    let mut path = PathBuf::from(options.get_filename()).into_os_string();
+    path.push(".lock");
+    path.into()
 }
 
 /// The lock is waited for as long as it takes, and a machine that is gone is noticed soon.
@@ -220,8 +256,7 @@ async fn is_theirs(connection: &mut PgConnection, own: Option<i32>) -> bool {
     false
 }
 
-/// The file, locked. `None`: its file system knows no locks.
-async fn lock_file(path: &Path, waiting: impl FnOnce()) -> Result<Option<File>> {
+fn open_lock(path: &Path) -> Result<File> {
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).write(true);
     #[cfg(unix)]
@@ -229,9 +264,18 @@ async fn lock_file(path: &Path, waiting: impl FnOnce()) -> Result<Option<File>> 
         use std::os::unix::fs::OpenOptionsExt as _;
         options.mode(0o600);
     }
-    let file = options
+    options
         .open(path)
-        .map_err(|error| StoreError::Url(format!("{}: {error}", path.display())))?;
+        .map_err(|error| StoreError::Url(format!("{}: {error}", path.display())))
+}
+
+fn no_locks(path: &Path, error: &std::io::Error) {
+    tracing::warn!(path = %path.display(), %error, "no lock on this file: see to it that no second process serves this database");
+}
+
+/// The file, locked. `None`: its file system knows no locks.
+async fn lock_file(path: &Path, waiting: impl FnOnce()) -> Result<Option<File>> {
+    let file = open_lock(path)?;
     let mut waiting = Some(waiting);
     loop {
         match file.try_lock() {
@@ -242,7 +286,7 @@ async fn lock_file(path: &Path, waiting: impl FnOnce()) -> Result<Option<File>> 
                 }
             }
             Err(TryLockError::Error(error)) => {
-                tracing::warn!(path = %path.display(), %error, "no lock on this file: see to it that no second process serves this database");
+                no_locks(path, &error);
                 return Ok(None);
             }
         }

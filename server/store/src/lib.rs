@@ -508,6 +508,11 @@ impl Store {
     pub(crate) fn sealer(&self) -> &Sealer {
         &self.0.sealer
     }
+    /// Does it seal with the same key as this one?
+    pub fn seals_like(&self, sealer: &Sealer) -> bool {
+        self.sealer().seals_like(sealer)
+    }
+
 }
 
 /// Is every migration applied as we know it? A database that cannot say so is none that is.

@@ -62,6 +62,12 @@ impl Sealer {
         })
     }
 
+    /// Do both seal with the same key?
+    pub fn seals_like(&self, other: &Self) -> bool {
+        let first = |sealer: &Self| sealer.keys.first().map(|key| key.id);
+        first(self) == first(other)
+    }
+
     /// Adds an older key that may still open.
     #[must_use]
     pub fn with_older(mut self, older: Self) -> Self {

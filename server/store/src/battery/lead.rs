@@ -17,6 +17,9 @@ battery! {
         first.end().await;
         let next = next.await.expect("no panic").expect("the lead");
         next.end().await;
+        let now = store.lead_if_free().await.expect("asked").expect("it is free");
+        assert!(store.lead_if_free().await.expect("asked").is_none(), "somebody has it");
+        now.end().await;
         // As when a process is killed.
         drop(store.lead(|| panic!("it was given up")).await.expect("the lead"));
         store.lead(|| ()).await.expect("the lead").end().await;
