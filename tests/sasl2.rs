@@ -4,9 +4,12 @@
 //! The client is this file: what it sends and computes is written from the specifications.
 
 use crate::harness::demo::Demo;
+use crate::harness::http::Api;
+use crate::harness::tools::domicile_with;
 use crate::harness::xmpp::{Client, Connection, between};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 const ALICE: &str = "alice@one.example";
@@ -327,4 +330,87 @@ fn sasl_39_binding_along_with_the_log_in_clears_nothing_of_others() {
     let mut coming = Coming::to(&demo);
     let success = coming.token(&token, TABLET, BIND);
     assert!(success.starts_with("<success"), "{success}");
+}
+
+#[test]
+fn whoever_looks_after_people_sees_their_devices_and_signs_one_out() {
+    let demo = Demo::start();
+    let api = Api::sign_in(&demo.info, &demo.info.owner);
+    let devices = |of: &str| {
+        api.get(&format!("/domains/one.example/accounts/alice{of}"))
+            .json()
+    };
+    let listed = |connected: bool| {
+        let all = devices("/devices");
+        let all = all["devices"].as_array().expect("a list").clone();
+        let those = all
+            .into_iter()
+            .filter(|device| device["connected"] == connected);
+        those.collect::<Vec<_>>()
+    };
+    let (mut phone, success) = logged_in(&demo, PHONE, &format!("{EVERYTHING}{WANTED}"));
+    let token = token_of(&success);
+    let mut tablet = logged_in(&demo, TABLET, &format!("{BIND}{WANTED}")).0;
+    let mut desk = Client::online(&demo, ALICE, "desk");
+    let there = listed(true);
+    assert_eq!(there.len(), 3, "{there:?}");
+    let of = |jid: &str| {
+        let resource = jid.split_once('/').expect("a resource").1;
+        let is_its = |device: &&serde_json::Value| device["resources"][0] == resource;
+        there.iter().find(is_its).expect("listed").clone()
+    };
+    let (phone_is, desk_is) = (of(&phone.jid), of(&desk.jid));
+    assert_eq!(
+        (&phone_is["software"], &phone_is["device"]),
+        (&json!("Test"), &json!("Desk"))
+    );
+    assert_eq!(
+        (&phone_is["way"], &desk_is["way"]),
+        (&json!("token"), &json!("password"))
+    );
+    assert!(
+        !devices("/devices").to_string().contains(PHONE),
+        "its own name is its own"
+    );
+
+    // The phone is cut off at once, and its token opens nothing; nobody else notices.
+    let gone = api.delete(&format!(
+        "/domains/one.example/accounts/alice/devices/{}",
+        phone_is["id"].as_str().expect("an id")
+    ));
+    assert_eq!(gone.status, 204, "{gone:?}");
+    let rest = phone.connection.rest();
+    assert!(
+        rest.contains("<not-authorized") && rest.ends_with("</stream:stream>"),
+        "{rest}"
+    );
+    let refused = Coming::to(&demo).token(&token, PHONE, BIND);
+    assert!(refused.starts_with("<failure"), "{refused}");
+    assert!(
+        tablet
+            .iq("get", "<ping xmlns='urn:xmpp:ping'/>")
+            .contains("type='result'")
+    );
+
+    // The desk has no token: its session ends by its resource, from the command line as well.
+    let place = demo.data_dir.to_string_lossy().into_owned();
+    let id = desk_is["id"].as_str().expect("an id");
+    let (code, out, err) =
+        domicile_with(&["user", "sign-out", ALICE, id, "--data-dir", &place], "");
+    assert_eq!(code, 0, "{out}{err}");
+    let rest = desk.connection.rest();
+    assert!(rest.contains("<not-authorized"), "{rest}");
+    assert!(
+        tablet
+            .iq("get", "<ping xmlns='urn:xmpp:ping'/>")
+            .contains("type='result'")
+    );
+    let page = api.get("/domains/one.example/accounts/alice").json();
+    assert_eq!(page["connected"], true);
+    assert!(page["last_seen"].is_string(), "{page}");
+    // Who has the password comes in again, and is another device.
+    let again = logged_in(&demo, PHONE, &format!("{BIND}{WANTED}")).0;
+    assert!(listed(true).len() >= 2);
+    drop(again);
+    assert_eq!(devices("/storage")["uploads"], 0);
 }

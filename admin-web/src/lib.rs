@@ -171,6 +171,7 @@ fn pages() -> Router<Shared> {
             route::PERSON_REVOKE_CERTIFICATE,
             post(people::revoke_certificate),
         )
+        .route(route::PERSON_SIGN_OUT, post(people::sign_out))
         .route(route::PERSON_REMOVE, post(people::remove))
         .route(route::FEDERATION, get(federation::list))
         .route(route::PEER, get(federation::show))

@@ -4,6 +4,7 @@ use askama::Template;
 use axum::http::StatusCode;
 use control::account::{AccountNew, AccountPage, AccountView, ImportReport};
 use control::client_certificate::ClientCertificateView;
+use control::device::{AccountDevices, DeviceView, StorageView};
 use control::domain::DomainView;
 use control::invite::InviteNew;
 use control::{ControlError, Secret};
@@ -217,6 +218,28 @@ pub(crate) struct PersonPage {
     pub(crate) urls: DomainUrls,
     pub(crate) account: AccountView,
     pub(crate) certificates: Vec<ClientCertificateView>,
+    pub(crate) devices: AccountDevices,
+    pub(crate) storage: StorageView,
+}
+
+/// What a device is called: what it says it is and where, else its resource.
+pub(crate) fn called(device: &DeviceView) -> String {
+    let said = [device.software.as_str(), device.device.as_str()];
+    let said: Vec<&str> = said.into_iter().filter(|text| !text.is_empty()).collect();
+    match (said.as_slice(), device.resources.first()) {
+        ([], Some(resource)) => resource.clone(),
+        ([], None) => "An app without a name".into(),
+        (said, _) => said.join(", "),
+    }
+}
+
+/// How it signs in.
+pub(crate) fn way(device: &DeviceView) -> &'static str {
+    match device.way {
+        "token" => "by itself, with a key of its own",
+        "certificate" => "with a certificate",
+        _ => "with the password",
+    }
 }
 
 /// One account.
@@ -243,11 +266,21 @@ async fn person_page(
         .account_certificates(&desk.actor, domain, local)
         .await
         .or_page(desk)?;
+    let devices = control
+        .account_devices(&desk.actor, domain, local)
+        .await
+        .or_page(desk)?;
+    let storage = control
+        .account_storage(&desk.actor, domain, local)
+        .await
+        .or_page(desk)?;
     let page = PersonPage {
         frame: desk.at(Here::People).about(&show.view).problem(problem),
         urls: DomainUrls::new(&show.view.ascii),
         account,
         certificates,
+        devices,
+        storage,
     };
     Ok(html(page.frame.status(), &page))
 }
@@ -325,6 +358,23 @@ pub(crate) async fn revoke_certificate(
         Ok(()) => Ok(done(
             &DomainUrls::new(&domain).person(&local),
             "certificate-revoked",
+        )),
+        Err(failure) => person_refused(&desk, &domain, &local, failure).await,
+    }
+}
+
+/// Signs one of its devices out.
+pub(crate) async fn sign_out(
+    Path((domain, local)): Path<(String, String)>,
+    Posted { desk, fields }: Posted,
+) -> Answer {
+    let device = fields.text("device");
+    let control = &desk.panel.control;
+    let done_so = control.account_sign_out(&desk.actor, &domain, &local, device);
+    match done_so.await {
+        Ok(()) => Ok(done(
+            &DomainUrls::new(&domain).person(&local),
+            "device-signed-out",
         )),
         Err(failure) => person_refused(&desk, &domain, &local, failure).await,
     }

@@ -119,8 +119,7 @@ async fn page(desk: &SignedIn, id: i64, problem: Option<Problem>) -> Answer {
     };
     let page = TenantPage {
         tenant,
-        // There is one of each tenant.
-        view: views.remove(0),
+        view,
         plans,
         total: domains.total,
         domains: domains.domains,

@@ -109,6 +109,7 @@ pub(crate) mod route {
         "/domains/{domain}/people/{local}/revoke-certificate";
     pub(crate) const PERSON_REMOVE: &str = "/domains/{domain}/people/{local}/remove";
     pub(crate) const DOMAIN_USAGE: &str = "/domains/{domain}/usage";
+    pub(crate) const PERSON_SIGN_OUT: &str = "/domains/{domain}/people/{local}/sign-out";
     pub(crate) const COMPONENTS: &str = "/domains/{domain}/components";
     pub(crate) const COMPONENT_GRANT: &str = "/domains/{domain}/components/grant";
     pub(crate) const COMPONENT_REMOVE: &str = "/domains/{domain}/components/remove";
@@ -225,7 +226,7 @@ impl DomainUrls {
         format!("{}/people/{}", self.0, encode(local))
     }
 
-    /// `password`, `suspend`, `resume`, `revoke-certificate` or `remove`.
+    /// `password`, `suspend`, `resume`, `sign-out`, `revoke-certificate` or `remove`.
     pub(crate) fn person_do(&self, local: &str, what: &str) -> String {
         format!("{}/{what}", self.person(local))
     }
@@ -549,6 +550,7 @@ mod tests {
             (route::PERSON_REMOVE, "remove"),
         ] {
             assert_eq!(
+            (route::PERSON_SIGN_OUT, "sign-out"),
                 fill(pattern, &["one.example", "a b"]),
                 urls.person_do("a b", what)
             );

@@ -523,6 +523,41 @@ impl Router {
         }
     }
 
+    /// Ends the sessions of a client that was signed out at `at`; the resources that they had.
+    pub fn sign_out(&self, account: &BareJid, agent: &str, at: Timestamp) -> Vec<String> {
+        let found = self.sessions.sign_out(account, agent, at);
+        self.close_signed_out(found)
+    }
+
+    /// The same for a session without a client's name.
+    pub fn sign_out_session(
+        &self,
+        account: &BareJid,
+        resource: &str,
+        at: Timestamp,
+    ) -> Vec<String> {
+        let mut found = self.sessions.of(account.as_str());
+        found.retain(|session| session.proved < at && session.jid.resource() == Some(resource));
+        self.close_signed_out(found)
+    }
+
+    /// Ends a session whose client was signed out while it logged in.
+    pub(crate) fn end_signed_out(&self, session: &Arc<Session>) {
+        if self.sessions.is_signed_out(session) {
+            self.close_signed_out(std::iter::once(session.clone()).collect());
+        }
+    }
+
+    fn close_signed_out(&self, sessions: crate::session::Resources) -> Vec<String> {
+        let error = StreamError::new(StreamCondition::NotAuthorized)
+            .with_text("this device was signed out; log in again");
+        let resource = |session: &Arc<Session>| {
+            self.close_session(session, error.clone());
+            session.jid.resource().unwrap_or_default().to_owned()
+        };
+        sessions.iter().map(resource).collect()
+    }
+
     async fn session_gone(&self, session: &Session) {
         let view = session.view();
         let domain = Arc::clone(&session.domain());

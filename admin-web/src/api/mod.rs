@@ -8,6 +8,7 @@ mod accounts;
 mod again;
 mod certificates;
 mod client_certificates;
+mod devices;
 mod domains;
 mod entry;
 mod external;
@@ -87,6 +88,7 @@ pub(crate) fn router() -> (Router<Shared>, Router<Shared>) {
                 .merge(accounts::router())
                 .merge(portable::router())
                 .merge(client_certificates::router())
+                .merge(devices::router())
                 .merge(outages::router())
                 .merge(platform::router())
                 .merge(plans::router())

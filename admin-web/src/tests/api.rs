@@ -74,6 +74,10 @@ async fn the_description_names_exactly_what_is_sent() {
     }
     check("Account", &sample::account("anna", "active"));
     check("AccountPage", &sample::people());
+    check("AccountDevices", &sample::devices());
+    check("Device", &sample::devices().devices[0]);
+    check("Push", &sample::devices().push[0]);
+    check("AccountStorage", &sample::storage());
     check("Tenant", &sample::tenant());
     check("Limits", &sample::tenant().limits);
     check("Used", &sample::tenant().used);

@@ -3,6 +3,7 @@
 mod api;
 mod gallery;
 mod handlers;
+mod operators;
 mod pages;
 mod sample;
 mod security;

@@ -140,6 +140,8 @@ fn what_a_role_may_not_do_is_not_offered() {
         urls,
         account: sample::account("anna", "active"),
         certificates: vec![sample::client_certificate("Phone", true)],
+        devices: sample::devices(),
+        storage: sample::storage(),
     };
     let html = page.render().unwrap();
     assert!(

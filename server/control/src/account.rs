@@ -28,6 +28,11 @@ pub struct AccountView {
     /// Since.
     #[serde(serialize_with = "crate::time::at")]
     pub created: Timestamp,
+    /// Has it a session now? `None`: no server runs in this process.
+    pub connected: Option<bool>,
+    /// When its last session ended; `None`: none has ended yet.
+    #[serde(serialize_with = "crate::time::maybe")]
+    pub last_seen: Option<Timestamp>,
 }
 
 /// A new account.
@@ -185,10 +190,11 @@ impl Control {
             } else {
                 None
             },
-            accounts: rows
-                .into_iter()
-                .map(|account| view(&row.name, account))
-                .collect(),
+            accounts: self.connected(
+                rows.into_iter()
+                    .map(|account| view(&row.name, account))
+                    .collect(),
+            ),
         })
     }
 
@@ -203,7 +209,11 @@ impl Control {
             .domain_row(actor, Operation::AccountShow, domain)
             .await?;
         let (_, account) = self.account_row(&row, local).await?;
-        Ok(view(&row.name, account))
+        let shown = self.connected(vec![view(&row.name, account)]);
+        shown
+            .into_iter()
+            .next()
+            .ok_or_else(|| ControlError::not_found("account", local))
     }
 
     /// Adds an account to a domain that is proven.
@@ -236,6 +246,8 @@ impl Control {
             local,
             state: "active".into(),
             created: now,
+            connected: None,
+            last_seen: None,
         };
         Ok(AccountAdded {
             view,
@@ -511,6 +523,8 @@ fn view(domain: &DomainName, row: AccountRow) -> AccountView {
         local: row.local,
         state: row.state,
         created: row.created,
+        connected: None,
+        last_seen: row.left,
     }
 }
 

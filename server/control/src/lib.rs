@@ -18,6 +18,7 @@ pub mod certificate;
 pub mod client_certificate;
 pub mod component;
 pub mod csv;
+pub mod device;
 pub mod domain;
 pub mod error;
 pub mod event;

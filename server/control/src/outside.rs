@@ -445,6 +445,14 @@ pub trait Live: Send + Sync {
     }
     /// Sessions bound at a domain now.
     fn sessions(&self, domain: &DomainName) -> usize;
+    /// How many sessions each of these accounts has now; `None`: no server runs in this process.
+    fn online(&self, _accounts: &[BareJid]) -> Option<Vec<usize>> {
+        None
+    }
+    /// Sessions of an account now, in the order of their coming; `None`: no server runs in this process.
+    fn sessions_of(&self, _account: &BareJid) -> Option<Vec<SessionNow>> {
+        None
+    }
     /// Peers of a domain with a stream now.
     fn peers(&self, domain: &DomainName) -> Vec<PeerNow>;
     /// Whether one more account may be asked for from this address now; every question counts. The live server counts those on
@@ -458,6 +466,21 @@ pub trait Live: Send + Sync {
     fn usage(&self, _tenant: TenantId) -> Option<LiveUsage> {
         None
     }
+}
+
+/// A session at this moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionNow {
+    /// Its resource.
+    pub resource: String,
+    /// When its login was proved.
+    pub since: Timestamp,
+    /// Its client is not there, and may come back to it (XEP-0198).
+    pub away: bool,
+    /// The name that its client has given itself (XEP-0388 2.3).
+    pub agent: Option<String>,
+    /// It was proved by a certificate of this SHA-256 (hexadecimal).
+    pub certificate: Option<String>,
 }
 
 /// What a tenant takes of the live server at a time.

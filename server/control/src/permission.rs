@@ -245,6 +245,10 @@ table! {
     AccountRevokeCertificate "account.revoke-certificate":    All All Own Own Own No;
     /// Erase an account.
     AccountRemove "account.remove":                           All All Own Own No No;
+    /// See what an account's people sign in with, and who of them is connected.
+    AccountDevices "account.devices":                         All All Own Own Own Own;
+    /// Sign one of these devices out.
+    AccountSignOut "account.sign-out":                        All All Own Own Own No;
 
     /// See who is invited to an account of a domain.
     InviteList "invite.list":                                 All All Own Own Own Own;
@@ -374,6 +378,7 @@ impl Operation {
                 | Self::PeopleExport
                 | Self::PeerList
                 | Self::PeerShow
+                | Self::AccountDevices
                 | Self::ComponentList
                 | Self::ReportList
                 | Self::RoomList

@@ -194,6 +194,8 @@ impl Control {
             local,
             state: store::ACTIVE.into(),
             created: now,
+            connected: None,
+            last_seen: None,
         })
     }
 }

@@ -124,7 +124,7 @@ pub trait Switchboard: Send + Sync {
 /// What the word of a session begins with that came with a certificate.
 const BY_CERTIFICATE: &str = "certificate ";
 /// … and of one whose client has a name.
-const AGENT: &str = "agent ";
+use store::session::AGENT_FLAG as AGENT;
 
 /// A bound session.
 #[derive(Clone, Debug)]

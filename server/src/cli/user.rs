@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use control::account::{AccountNew, AccountView};
 use control::client_certificate::ClientCertificateView;
+use control::device::{AccountDevices, DeviceView, StorageView};
 use control::{Actor, Control};
 use xmpp::jid::BareJid;
 
@@ -50,6 +51,30 @@ pub(super) enum UserCommand {
     Resume {
         /// Address
         jid: String,
+    },
+    /// List an account's devices: clients that can come back without the password. Who is connected now, the panel and the
+    /// API of the running server know
+    Devices {
+        /// Address
+        jid: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Sign a device out: its tokens and sessions end. Whoever has the password may come back with it
+    SignOut {
+        /// Address
+        jid: String,
+        /// Its id in the list: agent-…, or session- and a resource
+        device: String,
+    },
+    /// Show what an account keeps here
+    Storage {
+        /// Address
+        jid: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// List the certificates that an account's clients log in with
     Certificates {
@@ -143,12 +168,13 @@ pub(super) async fn run(control: &Control, actor: &Actor, command: UserCommand) 
             }
             show(json, &accounts, |accounts| {
                 table(
-                    ["address", "state", "since"],
+                    ["address", "state", "since", "last seen"],
                     accounts.iter().map(|view| {
                         [
                             view.jid.clone(),
                             view.state.clone(),
                             view.created.to_xep0082(),
+                            view.last_seen.map(|at| at.to_xep0082()).unwrap_or_default(),
                         ]
                     }),
                 )
@@ -165,6 +191,24 @@ pub(super) async fn run(control: &Control, actor: &Actor, command: UserCommand) 
             let view = control.account_resume(actor, &domain, &local).await?;
             say!("{}: {}", view.jid, view.state);
             Ok(0)
+        }
+        UserCommand::Devices { jid, json } => {
+            let (local, domain) = split(&jid)?;
+            let found = control.account_devices(actor, &domain, &local).await?;
+            show(json, &found, devices)
+        }
+        UserCommand::SignOut { jid, device } => {
+            let (local, domain) = split(&jid)?;
+            control
+                .account_sign_out(actor, &domain, &local, &device)
+                .await?;
+            say!("{jid}: {device} is signed out");
+            Ok(0)
+        }
+        UserCommand::Storage { jid, json } => {
+            let (local, domain) = split(&jid)?;
+            let found = control.account_storage(actor, &domain, &local).await?;
+            show(json, &found, storage)
         }
         UserCommand::Certificates { jid, json } => {
             let (local, domain) = split(&jid)?;
@@ -228,6 +272,37 @@ pub(super) async fn run(control: &Control, actor: &Actor, command: UserCommand) 
             Ok(if failed { 2 } else { 0 })
         }
     }
+}
+
+fn devices(found: &AccountDevices) -> String {
+    let row = |device: &DeviceView| {
+        [
+            device.id.clone(),
+            device.software.clone(),
+            device.device.clone(),
+            device.since.to_xep0082(),
+            device.last_seen.to_xep0082(),
+        ]
+    };
+    table(
+        ["id", "software", "device", "since", "last signed in"],
+        found.devices.iter().map(row),
+    )
+}
+
+fn storage(found: &StorageView) -> String {
+    let row = |what: &str, count: Option<u64>, bytes: u64| {
+        let count = count.map(|count| count.to_string()).unwrap_or_default();
+        [what.to_owned(), count, bytes.to_string()]
+    };
+    table(
+        ["what", "count", "bytes"],
+        [
+            row("archived messages", None, found.archive_bytes),
+            row("shared files", Some(found.uploads), found.upload_bytes),
+            row("waiting messages", Some(found.offline), found.offline_bytes),
+        ],
+    )
 }
 
 /// Localpart and domain of an account's address.

@@ -8,7 +8,7 @@ use control::certificate::{Priority, Why};
 use control::outside::{Change, Live, LiveUsage, PeerNow, Probe};
 use store::{Store, TenantId};
 use tokio::time::Instant;
-use xmpp::jid::DomainName;
+use xmpp::jid::{BareJid, DomainName};
 use xmpp::timestamp::Timestamp;
 
 use super::probe;
@@ -21,6 +21,7 @@ use crate::net::tls::Identities;
 use crate::router::Router;
 use crate::tenancy::Tenancy;
 
+use crate::session::Session;
 pub(super) struct LiveServer {
     pub(super) config: Arc<Config>,
     pub(super) store: Store,
@@ -78,6 +79,27 @@ impl Live for LiveServer {
 
     fn peers(&self, domain: &DomainName) -> Vec<PeerNow> {
         self.federation.peers(domain)
+    fn online(&self, accounts: &[BareJid]) -> Option<Vec<usize>> {
+        let sessions = self.router.sessions();
+        let count = |account: &BareJid| sessions.with(account.as_str(), <[_]>::len);
+        Some(accounts.iter().map(count).collect())
+    }
+
+    fn sessions_of(&self, account: &BareJid) -> Option<Vec<SessionNow>> {
+        let now = |session: &Arc<Session>| {
+            let view = session.view();
+            SessionNow {
+                resource: session.jid.resource().unwrap_or_default().to_owned(),
+                since: session.proved,
+                away: view.away,
+                agent: view.agent,
+                certificate: view.certificate.as_deref().map(str::to_owned),
+            }
+        };
+        let sessions = self.router.sessions().of(account.as_str());
+        Some(sessions.iter().map(now).collect())
+    }
+
     }
 
     fn admits_newcomer(&self, from: IpAddr) -> bool {

@@ -389,6 +389,7 @@ impl Host for ClientHost {
                     };
                     if let Some(agent) = agent {
                         session.update(modules::SessionUpdate::Agent(agent));
+                        door.router.end_signed_out(&session);
                     }
                     if let Some(certified) = &certified {
                         certified.enter(&door.router, &session).await;

@@ -183,6 +183,8 @@ pub struct Sessions {
     accounts: DashMap<BareJid, Resources, ahash::RandomState>,
     /// Logins of these accounts that were proved before are worth nothing any more.
     revoked: DashMap<BareJid, Timestamp, ahash::RandomState>,
+    /// … and of these clients of theirs.
+    signed_out: DashMap<(BareJid, Box<str>), Timestamp, ahash::RandomState>,
     /// Sessions that outlive their connections, by what their clients call them.
     resumable: DashMap<Box<str>, Arc<Session>, ahash::RandomState>,
     /// What is still known of some that have ended.
@@ -205,6 +207,7 @@ impl Sessions {
         Self {
             accounts: DashMap::default(),
             revoked: DashMap::default(),
+            signed_out: DashMap::default(),
             resumable: DashMap::default(),
             gone: Mutex::default(),
             per_account: per_account.max(1),
@@ -283,6 +286,33 @@ impl Sessions {
         let mut found = self.of(account.as_str());
         found.retain(|session| session.proved < at);
         found
+    }
+
+    /// Logins of this client of the account that were proved before `at` are worth nothing any more: these sessions of it are
+    /// to end. What is being negotiated asks [`Self::is_signed_out`] once its client is known.
+    pub fn sign_out(&self, account: &BareJid, agent: &str, at: Timestamp) -> Resources {
+        if self.signed_out.len() >= REVOKED_SWEEP {
+            self.signed_out.retain(|_, then| then.0 > at.0 - REVOKED);
+        }
+        self.signed_out.insert((account.clone(), agent.into()), at);
+        let mut found = self.of(account.as_str());
+        found.retain(|session| {
+            session.proved < at && session.view.lock().agent.as_deref() == Some(agent)
+        });
+        found
+    }
+
+    /// Whether the session's client was signed out after its login was proved.
+    pub fn is_signed_out(&self, session: &Session) -> bool {
+        // Nobody was: the common case costs no copy of names.
+        if self.signed_out.is_empty() {
+            return false;
+        }
+        let Some(agent) = session.view.lock().agent.clone() else {
+            return false;
+        };
+        let at = self.signed_out.get(&(session.jid.bare(), agent.into()));
+        at.is_some_and(|at| session.proved < *at)
     }
 
     /// Takes a session out; `false` when it is not in (any more).

@@ -20,20 +20,23 @@ pub struct AccountRow {
     pub state: String,
     /// When it came.
     pub created: Timestamp,
+    /// When its last session ended, if one ever did.
+    pub left: Option<Timestamp>,
 }
 
 /// The state in which an account may log in.
 pub const ACTIVE: &str = "active";
 
-type Tuple = (i64, String, String, i64);
+type Tuple = (i64, String, String, i64, Option<i64>);
 type VerifierTuple = (Vec<u8>, i64, Vec<u8>, Vec<u8>);
 
-fn row((id, local, state, created): Tuple) -> AccountRow {
+fn row((id, local, state, created, left): Tuple) -> AccountRow {
     AccountRow {
         id: AccountId(id),
         local,
         state,
         created: Timestamp(created),
+        left: left.map(Timestamp),
     }
 }
 
@@ -236,10 +239,10 @@ impl DomainStore {
     /// See [`StoreError`].
     pub async fn account_find(&self, local: &str) -> Result<Option<AccountRow>> {
         let found: Option<Tuple> = rd!(self.store, p => {
-            sqlx::query_as("SELECT id, local, state, created FROM accounts WHERE domain = $1 AND local = $2")
+            sqlx::query_as("SELECT id, local, state, created, left_at FROM accounts WHERE domain = $1 AND local = $2")
                 .bind(self.id.0).bind(local).fetch_optional(p).await
         })?;
-        Ok(found.map(row))
+        Ok(found.map(|found| self.left_lately(row(found))))
     }
 
     /// The row of a user who may log in and be written to; none for a suspended one, as for one who is not there.
@@ -320,11 +323,14 @@ impl DomainStore {
     pub async fn account_list(&self, after: &str, limit: u32) -> Result<Vec<AccountRow>> {
         let found: Vec<Tuple> = rd!(self.store, p => {
             sqlx::query_as(
-                "SELECT id, local, state, created FROM accounts WHERE domain = $1 AND local > $2 ORDER BY local LIMIT $3",
+                "SELECT id, local, state, created, left_at FROM accounts WHERE domain = $1 AND local > $2 ORDER BY local LIMIT $3",
             )
             .bind(self.id.0).bind(after).bind(i64::from(limit)).fetch_all(p).await
         })?;
-        Ok(found.into_iter().map(row).collect())
+        Ok(found
+            .into_iter()
+            .map(|found| self.left_lately(row(found)))
+            .collect())
     }
 
     /// How many users the domain has.

@@ -39,6 +39,11 @@ pub enum Change {
     Roster(String, String),
     /// A certificate (SHA-256, hexadecimal) of an account (bare JID) was revoked: sessions that it proved end.
     ClientCertificate(String, String),
+    /// A client (the name it has given itself, XEP-0388 2.3) of an account (bare JID) was signed out at this time: sessions of
+    /// it that were proved before end.
+    Client(String, String, Timestamp),
+    /// A session (resource) of an account (bare JID) was signed out at this time, if it was proved before.
+    Session(String, String, Timestamp),
     /// Limits of a tenant.
     Tenant(TenantId),
     /// Plans: the limits of any number of tenants.
@@ -57,6 +62,8 @@ impl Change {
             Self::ClientCertificate(jid, fingerprint) => {
                 ("client-certificate", format!("{fingerprint} {jid}").into())
             }
+            Self::Client(jid, agent, _) => ("client", format!("{jid} {agent}").into()),
+            Self::Session(jid, resource, _) => ("session", format!("{jid} {resource}").into()),
             Self::Tenant(id) => ("tenant", id.0.to_string().into()),
             Self::Plans => ("plans", "".into()),
         }
@@ -77,6 +84,14 @@ impl Change {
             "client-certificate" => {
                 let (fingerprint, jid) = object.split_once(' ')?;
                 Some(Self::ClientCertificate(jid.into(), fingerprint.into()))
+            }
+            "client" => {
+                let (jid, agent) = object.split_once(' ')?;
+                Some(Self::Client(jid.into(), agent.into(), at))
+            }
+            "session" => {
+                let (jid, resource) = object.split_once(' ')?;
+                Some(Self::Session(jid.into(), resource.into(), at))
             }
             // A newer version may announce what this one does not cache.
             _ => None,

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use xmpp::timestamp::Timestamp;
 
 use crate::error::Result;
-use crate::{AccountId, DomainStore, Inner, Store, grouped, rd};
+use crate::{AccountId, AccountRow, DomainStore, Inner, Store, grouped, rd};
 
 /// How long it may wait for others.
 const SOON: Duration = Duration::from_secs(5);
@@ -178,6 +178,15 @@ impl DomainStore {
                 .bind(self.id.0).bind(account.0).fetch_optional(p).await
         })?;
         Ok(found.and_then(|(at,)| at).map(Timestamp))
+    }
+
+    /// The row with what is not written yet.
+    pub(crate) fn left_lately(&self, row: AccountRow) -> AccountRow {
+        let lately = self.store.0.left.get(&(self.id.0, row.id.0));
+        AccountRow {
+            left: lately.map(Timestamp).or(row.left),
+            ..row
+        }
     }
 
     /// Notes it; written soon ([`Store::left_write`]). Nothing happens when the user is gone by then. `false`: too many wait.

@@ -26,6 +26,7 @@ pub mod certificate;
 pub mod change;
 pub mod client_certificate;
 pub mod component;
+pub mod device;
 pub mod document;
 pub mod domain;
 pub mod error;
@@ -97,6 +98,7 @@ pub use certificate::{CertificateRow, Identity, OrderRow};
 pub use change::{Change, ChangeFeed};
 pub use client_certificate::{Appended, CLIENT_CERTIFICATES, ClientCertificateRow};
 pub use document::PrivateXml;
+pub use device::Storage;
 pub use domain::DomainRow;
 pub use error::{Result, StoreError};
 pub use factor::FactorRow;
@@ -505,15 +507,15 @@ impl Store {
         }
     }
 
-    pub(crate) fn sealer(&self) -> &Sealer {
-        &self.0.sealer
-    }
     /// Does it seal with the same key as this one?
     pub fn seals_like(&self, sealer: &Sealer) -> bool {
         self.sealer().seals_like(sealer)
     }
 
 }
+    pub(crate) fn sealer(&self) -> &Sealer {
+        &self.0.sealer
+    }
 
 /// Is every migration applied as we know it? A database that cannot say so is none that is.
 async fn sqlite_is_current(read: &SqlitePool) -> bool {

@@ -6,6 +6,9 @@ use xmpp::timestamp::Timestamp;
 use crate::error::{Result, StoreError};
 use crate::{DomainStore, Store, grouped, rd, wr};
 
+/// What the line of [`KeptSession::flags`] begins with that names the session's client; the name follows.
+pub const AGENT_FLAG: &str = "agent ";
+
 /// A session as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptSession {

@@ -13,6 +13,62 @@ pub(in crate::api) struct Account {
     /// `active` or `suspended`.
     state: String,
     created: String,
+    /// Has it a session now? Null where no server runs.
+    connected: Option<bool>,
+    /// When its last session ended.
+    last_seen: Option<String>,
+}
+
+/// What an account's people sign in with.
+#[derive(ToSchema)]
+pub(in crate::api) struct AccountDevices {
+    /// Whether the server runs in the process that answers.
+    live: bool,
+    /// Connected ones first.
+    devices: Vec<Device>,
+    /// Where it is woken when messages come (XEP-0357).
+    push: Vec<Push>,
+}
+
+#[derive(ToSchema)]
+pub(in crate::api) struct Device {
+    /// `agent-…` or `session-…`.
+    id: String,
+    /// What its client says it is; empty: it does not say.
+    software: String,
+    /// What it says it runs on.
+    device: String,
+    /// Resources of its sessions now.
+    resources: Vec<String>,
+    connected: Option<bool>,
+    /// Connected, and its network is gone for the moment.
+    away: bool,
+    /// `token`, `certificate` or `password`.
+    way: String,
+    since: String,
+    last_seen: String,
+    /// Until when it can come back without the password.
+    expires: Option<String>,
+}
+
+#[derive(ToSchema)]
+pub(in crate::api) struct Push {
+    /// Address of the push service.
+    service: String,
+    /// Resource of the session that asked for it.
+    resource: String,
+}
+
+/// What an account keeps here.
+#[derive(ToSchema)]
+pub(in crate::api) struct AccountStorage {
+    archive_bytes: u64,
+    /// Shared files.
+    uploads: u64,
+    upload_bytes: u64,
+    /// Messages that wait.
+    offline: u64,
+    offline_bytes: u64,
 }
 
 /// A certificate that an account's clients log in with.

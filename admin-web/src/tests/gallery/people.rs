@@ -86,6 +86,8 @@ pub(super) fn of_people() -> Pages {
                     sample::client_certificate("Phone", true),
                     sample::client_certificate("Announcements of the choir, every morning", false),
                 ],
+                devices: sample::devices(),
+                storage: sample::storage(),
             }),
         ),
         (

@@ -3,6 +3,7 @@
 use control::account::{AccountPage, AccountView};
 use control::client_certificate::ClientCertificateView;
 use control::component::ComponentView;
+use control::device::{AccountDevices, DeviceView, PushView, StorageView};
 use control::kept::{RoomView, UploadsView};
 
 use super::at;
@@ -13,6 +14,57 @@ pub(crate) fn account(local: &str, state: &str) -> AccountView {
         local: local.into(),
         state: state.into(),
         created: at(-86_400 * 12),
+        connected: Some(local == "anna"),
+        last_seen: (local != "zoë").then(|| at(-7_200)),
+    }
+}
+
+pub(crate) fn devices() -> AccountDevices {
+    let device = |id: &str, software: &str, resource: &str, way| DeviceView {
+        id: id.into(),
+        software: software.into(),
+        device: if software.is_empty() {
+            String::new()
+        } else {
+            "Pixel 9".into()
+        },
+        resources: Some(resource.to_owned())
+            .into_iter()
+            .filter(|text| !text.is_empty())
+            .collect(),
+        connected: Some(!resource.is_empty()),
+        away: resource == "balcony",
+        way,
+        since: at(-86_400 * 9),
+        last_seen: at(-3_600),
+        expires: (way == "token").then(|| at(86_400 * 20)),
+    };
+    AccountDevices {
+        live: true,
+        devices: vec![
+            device(
+                "agent-d4565fa7",
+                "Conversations 2.19.1",
+                "Conversations.Yx3q",
+                "token",
+            ),
+            device("session-balcony", "", "balcony", "password"),
+            device("agent-77aa", "Gajim", "", "token"),
+        ],
+        push: vec![PushView {
+            service: "p2.siacs.eu".into(),
+            resource: "Conversations.Yx3q".into(),
+        }],
+    }
+}
+
+pub(crate) fn storage() -> StorageView {
+    StorageView {
+        archive_bytes: 48_210_000,
+        uploads: 12,
+        upload_bytes: 91_400_000,
+        offline: 1,
+        offline_bytes: 812,
     }
 }
 

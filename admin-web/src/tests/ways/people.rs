@@ -140,6 +140,30 @@ pub(super) fn at_a_domain() -> Vec<Way> {
             || Some(json!({"confirm": "anna@{D}"})),
         ),
         (
+            Op::AccountShow,
+            Method::GET,
+            "/api/v1/domains/{D}/accounts/anna/storage",
+            none,
+        ),
+        (
+            Op::AccountDevices,
+            Method::GET,
+            "/api/v1/domains/{D}/accounts/anna/devices",
+            none,
+        ),
+        (
+            Op::AccountSignOut,
+            Method::DELETE,
+            "/api/v1/domains/{D}/accounts/anna/devices/session-balcony",
+            none,
+        ),
+        (
+            Op::AccountSignOut,
+            Method::POST,
+            "/domains/{D}/people/anna/sign-out",
+            || Some(json!({"device": "session-balcony"})),
+        ),
+        (
             Op::AccountRemove,
             Method::DELETE,
             "/api/v1/domains/{D}/accounts/anna",

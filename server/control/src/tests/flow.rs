@@ -5,6 +5,7 @@ mod certificates;
 mod challenges;
 mod colleagues;
 mod components;
+mod devices;
 mod factors;
 mod invites;
 mod ladder;

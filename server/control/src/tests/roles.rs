@@ -81,8 +81,33 @@ async fn upload(control: &Control, domain: &str) {
             };
             let added = rows.client_certificate_add(account.id, &new).await;
             added.expect("kept");
+            token(control, &rows, account.id, "phone").await;
         }
     }
+}
+
+/// As her client would have got one.
+pub(crate) async fn token(
+    control: &Control,
+    rows: &store::DomainStore,
+    account: store::AccountId,
+    agent: &str,
+) {
+    use xmpp::sasl::{TokenKey, TokenMechanism};
+    let grant = xmpp::stream::Grant {
+        account: xmpp::jid::BareJid::parse("juliet@example.com").expect("an address"),
+        agent: xmpp::stream::UserAgent {
+            id: Some(agent.into()),
+            software: "Chat".into(),
+            device: "Telephone".into(),
+        },
+        used: None,
+        invalidate: false,
+        wanted: Some(TokenMechanism::EndPoint),
+        key: TokenKey::of(&"x".repeat(65)),
+    };
+    let given = rows.token_grant(account, &grant, 3_600, control.now());
+    assert!(given.await.expect("written").is_some());
 }
 
 /// Does the operation on these objects; only whether it was allowed matters.
@@ -329,6 +354,15 @@ async fn call(house: &House, operation: Operation, actor: &Actor, of: &Objects) 
                 .account_revoke_certificate(actor, domain, "juliet", "Phone")
                 .await
         }
+        Operation::AccountDevices => control
+            .account_devices(actor, domain, "juliet")
+            .await
+            .map(drop),
+        Operation::AccountSignOut => {
+            control
+                .account_sign_out(actor, domain, "juliet", &crate::device::agent_id("phone"))
+                .await
+        }
         Operation::AccountRemove => control.account_remove(actor, domain, "juliet").await,
         Operation::InviteList => control.invite_list(actor, domain).await.map(drop),
         Operation::InviteAdd => control
@@ -435,6 +469,7 @@ fn changes(operation: Operation) -> bool {
         Operation::TenantAdd
         | Operation::ZoneRepair
         | Operation::TenantSuspend
+        | Operation::AccountDevices
         | Operation::TenantResume
         | Operation::TenantRemove
         | Operation::TenantSetLimits
@@ -487,6 +522,7 @@ fn changes(operation: Operation) -> bool {
         | Operation::ComponentGrant
         | Operation::ComponentRemove
         | Operation::PeerPin
+        | Operation::AccountSignOut
         | Operation::PeerUnpin
         | Operation::LoginRevoke
         | Operation::PasswordChange
@@ -755,7 +791,11 @@ async fn every_operation_every_role() {
                     let missing = matches!(answer, Err(ControlError::NotFound { .. }))
                         && !matches!(
                             operation,
-                            Operation::PeerShow | Operation::PeerUnpin | Operation::TeamResetFactor
+                            Operation::PeerShow
+                                | Operation::PeerUnpin
+                                | Operation::TeamResetFactor
+                                // A password that is set ends tokens.
+                                | Operation::AccountSignOut
                         );
                     assert!(
                         !missing && !matches!(answer, Err(ControlError::Forbidden { .. })),

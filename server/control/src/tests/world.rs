@@ -5,14 +5,15 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use xmpp::jid::DomainName;
+use xmpp::jid::{BareJid, DomainName};
 use xmpp::timestamp::Timestamp;
 
 use crate::operator::{OperatorNew, Origin};
 use crate::outside::{
     ChallengeSolver, Change, Clock, IssueError, IssueRequest, Issued, Issuer, IssuerInfo,
     KeyChoice, Live, Method, NameRefused, OwnerZone, PeerNow, PendingOrder, Probe, RenewalInfo,
-    Response, RevocationReason, ZoneChange, ZoneError, ZoneName, ZonePublisher, ZoneValue,
+    Response, RevocationReason, SessionNow, ZoneChange, ZoneError, ZoneName, ZonePublisher,
+    ZoneValue,
 };
 use crate::records::{DesiredRecord, RecordValue};
 use crate::settings::{Limits, Pace, PlatformSettings, Ports, ServiceName};
@@ -50,6 +51,8 @@ pub(crate) struct World {
     pub persistent: Mutex<Vec<String>>,
     /// How each name was proven.
     pub proven: Mutex<Vec<(String, Method)>>,
+    /// Sessions of an account.
+    pub sessions: Mutex<Vec<(String, SessionNow)>>,
     /// Mail that was taken.
     pub mails: Mutex<Vec<crate::outside::Mail>>,
 }
@@ -382,6 +385,17 @@ impl Live for Handle {
 
     fn sessions(&self, _domain: &DomainName) -> usize {
         0
+    }
+
+    fn online(&self, accounts: &[BareJid]) -> Option<Vec<usize>> {
+        let count = |account| self.sessions_of(account).map(|found| found.len());
+        accounts.iter().map(count).collect()
+    }
+
+    fn sessions_of(&self, account: &BareJid) -> Option<Vec<SessionNow>> {
+        let all = self.0.sessions.lock().unwrap();
+        let its = all.iter().filter(|(jid, _)| jid == account.as_str());
+        Some(its.map(|(_, session)| session.clone()).collect())
     }
 
     fn peers(&self, _domain: &DomainName) -> Vec<PeerNow> {

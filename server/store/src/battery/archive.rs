@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn message(at: i64, peer: &str) -> NewArchived {
+pub(super) fn message(at: i64, peer: &str) -> NewArchived {
     NewArchived {
         id: ArchiveId { at, salt: -at },
         peer: peer.into(),

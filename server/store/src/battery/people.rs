@@ -450,4 +450,57 @@ battery! {
         assert_eq!(theirs.offline_count(victim).await.expect("read"), 1);
         assert_eq!(theirs.credentials_for("juliet", Hash::Sha1).await.expect("read").expect("there").stored_key, b"p");
     }
+
+    a_device_is_signed_out_with_its_tokens_and_waiting_sessions(store) {
+        let (_, _, d) = house(&store, "example.com", "aaa").await;
+        let a = d.account_add("juliet", &verifiers("one"), NOW).await.expect("added");
+        let mut feed = store.change_feed().await.expect("feed");
+        for agent in ["phone", "desk"] {
+            d.token_grant(a, &grant(agent, "juliet@example.com"), 60, NOW).await.expect("granted");
+        }
+        for (id, resource, agent) in [("s1", "a", "phone"), ("s2", "b", "phone2"), ("s3", "c", "desk")] {
+            let flags = vec!["interested".to_owned(), format!("agent {agent}")];
+            let session = KeptSession { resource: resource.into(), flags, ..kept_session(id) };
+            assert!(d.session_keep(session).await.expect("kept"));
+        }
+        let at = Timestamp(NOW.0 + 5);
+        assert!(!d.client_sign_out("juliet", "none", at).await.expect("asked"), "nothing to end");
+        assert!(!d.client_sign_out("romeo", "phone", at).await.expect("asked"), "not theirs");
+        assert!(d.client_sign_out("juliet", "phone", at).await.expect("ended"));
+        assert!(d.tokens_of("juliet", "phone").await.expect("read").is_empty());
+        assert_eq!(d.tokens_of("juliet", "desk").await.expect("read").len(), 1);
+        d.session_sign_out("juliet", "c", at).await.expect("ended");
+        assert!(!d.client_sign_out("juliet", "phone", at).await.expect("asked"), "it has none any more");
+        let waiting = store.session_kept("", 9).await.expect("read");
+        assert_eq!(waiting.iter().map(|(_, kept)| kept.id.as_str()).collect::<Vec<_>>(), ["s2"]);
+        let jid = || "juliet@example.com".to_owned();
+        let phone = Change::Client(jid(), "phone".into(), at);
+        assert_eq!(feed.poll().await.expect("read"), [phone, Change::Session(jid(), "c".into(), at)]);
+        assert!(d.push_enable(a, &push("one")).await.expect("enabled"));
+        assert_eq!(d.push_forget("juliet", "desk").await.expect("asked"), 0);
+        assert_eq!(d.push_forget("juliet", "phone").await.expect("forgotten"), 1);
+    }
+
+    what_an_account_takes_is_counted(store) {
+        let (_, row, d) = house(&store, "example.com", "aaa").await;
+        let a = d.account_add("juliet", &verifiers("one"), NOW).await.expect("added");
+        assert_eq!(d.storage_of(a, NOW).await.expect("read"), Storage::default());
+        assert_eq!(d.account_find("juliet").await.expect("read").expect("there").left, None);
+        let upload = super::uploads::slot("t1", row.id, a, 60);
+        assert_eq!(d.upload_slot(&upload, 100, 150, 150).await.expect("asked"), SlotMade::Made);
+        assert_eq!(d.storage_of(a, NOW).await.expect("read").uploads, 0, "an empty slot is no file");
+        assert!(store.upload_stored("t1", crate::upload::NEVER).await.expect("written"));
+        d.offline_add(a, NOW, b"whole", 9).await.expect("asked").expect("kept");
+        for at in [1, 2] {
+            d.archive_add(a, super::archive::message(at, "romeo@example.net")).await.expect("kept");
+        }
+        let all = Storage { archive_bytes: 200, uploads: 1, upload_bytes: 60, offline: 1, offline_bytes: 5 };
+        assert_eq!(d.storage_of(a, NOW).await.expect("read"), all);
+        // Who has just left is known before it is written, in the list as well.
+        assert!(d.account_left_soon(a, Timestamp(NOW.0 + 7)));
+        let listed = d.account_list("", 9).await.expect("read");
+        assert_eq!(listed[0].left, Some(Timestamp(NOW.0 + 7)));
+        store.left_write().await.expect("written");
+        assert_eq!(d.account_find("juliet").await.expect("read").expect("there").left, Some(Timestamp(NOW.0 + 7)));
+    }
 }
