@@ -11,6 +11,8 @@ use crate::harness::http::Api;
 use crate::harness::postgres::Postgres;
 use crate::harness::serve::Platform;
 use crate::harness::tools::{environment, script};
+use crate::harness::xmpp::Client;
+use serde_json::json;
 
 const DOMAINS: usize = 10_000;
 /// Requests of each page.
@@ -122,6 +124,10 @@ struct Look<'a> {
     owner: &'a Api,
     /// The owner's domain that was multiplied.
     domain: &'a str,
+    /// Somebody there.
+    person: &'a str,
+    /// Another server that it has tried to talk with, if it has.
+    peer: Option<&'a str>,
 }
 
 impl Look<'_> {
@@ -138,12 +144,27 @@ impl Look<'_> {
         assert!(last.contains("4951 to "), "{}", last.len());
         let customers = page(self.operator, "/tenants?search=customer+9999");
         assert!(customers.contains("Customer 9999"), "{customers}");
+        let usage = page(self.operator, "/usage?search=customer+9999");
+        assert!(usage.contains("Customer 9999"), "{usage}");
+        assert!(!usage.contains("Customer 9997"));
+        let some = self.operator.get("/usage").json();
+        assert_eq!(some.as_array().map(Vec::len), Some(50), "a page of them");
+        // Everybody, as a table that is written as it is read.
+        let table = page(self.operator, "/usage.csv");
+        let tenants = count["tenants"].as_u64().expect("a number");
+        assert_eq!(table.lines().count() as u64, 1 + 9 * tenants);
     }
 
     /// Asks for every page again and again, and prints what each costs by `spent`, in milliseconds.
     fn measure(&self, engine: &str, spent: impl Fn() -> f64) {
         let own = |part: &str| format!("/domains/{}{part}", self.domain);
         let (operator, owner) = ((self.operator, "operator"), (self.owner, "owner"));
+        let plan = json!({ "name": "small", "domains": 2 });
+        let plan = self.operator.post("/plans", &plan).json()["id"].clone();
+        let peer = self
+            .peer
+            .map(|peer| (owner, own(&format!("/federation/{peer}"))));
+        // Every page that `tests/panel.rs` names, and lists from their middle and by a part of a name.
         let pages = [
             (operator, "/".to_owned()),
             (operator, "/?search=77".to_owned()),
@@ -155,6 +176,14 @@ impl Look<'_> {
             (operator, "/failing/srv-missing".to_owned()),
             (operator, "/domains/new".to_owned()),
             (operator, "/audit".to_owned()),
+            (operator, "/usage".to_owned()),
+            (operator, "/usage?search=customer&from=4900".to_owned()),
+            (operator, "/usage?tenant=1".to_owned()),
+            (operator, "/plans".to_owned()),
+            (operator, format!("/plans/{plan}")),
+            (operator, "/operators".to_owned()),
+            (operator, "/tokens".to_owned()),
+            (operator, "/me".to_owned()),
             (owner, "/".to_owned()),
             (owner, "/?from=4950".to_owned()),
             (owner, "/?search=many".to_owned()),
@@ -163,11 +192,23 @@ impl Look<'_> {
             (owner, own("/verification")),
             (owner, own("/identity")),
             (owner, own("/people")),
+            (owner, own(&format!("/people/{}", self.person))),
+            (owner, own("/federation")),
+            (owner, own("/components")),
+            (owner, own("/kept")),
+            (owner, own("/reports")),
+            (owner, own("/usage")),
             (owner, own("/settings")),
+            (owner, "/team".to_owned()),
+            (owner, "/usage".to_owned()),
+            (owner, "/webhooks".to_owned()),
+            (owner, "/audit".to_owned()),
+            (owner, "/tokens".to_owned()),
+            (owner, "/me".to_owned()),
         ];
         let mut all = Vec::new();
         let mut table = String::new();
-        for ((who, name), path) in pages {
+        for ((who, name), path) in pages.into_iter().chain(peer) {
             let mut costs: Vec<f64> = (0..EACH)
                 .map(|_| {
                     let before = spent();
@@ -201,6 +242,10 @@ fn page(who: &Api, path: &str) -> String {
 #[test]
 fn pages_stay_small_among_ten_thousand_domains() {
     let demo = Demo::start();
+    // Somebody elsewhere, so that federation has something to tell.
+    let mut alice = Client::online(&demo, "alice@one.example", "walk");
+    alice.message("nobody@unreachable.example", "lost", "is anybody there?");
+    alice.until("type='error'");
     let file = demo.data_dir.join("multiply.py");
     std::fs::write(&file, MULTIPLY).expect("script");
     let database = demo.data_dir.join("domicile.db");
@@ -215,6 +260,8 @@ fn pages_stay_small_among_ten_thousand_domains() {
         operator: &Api::sign_in(&demo.info, &demo.info.operator),
         owner: &Api::sign_in(&demo.info, &demo.info.owner),
         domain: "one.example",
+        person: "alice",
+        peer: Some("unreachable.example"),
     };
     look.find();
     let pid = demo.pid();
@@ -248,6 +295,8 @@ fn pages_stay_small_among_ten_thousand_domains_on_postgresql() {
         operator: &operator,
         owner: &Api::sign_in(&platform.info, &who),
         domain: "four.example",
+        person: "juliet",
+        peer: None,
     };
     look.find();
     let pid = served.service.pid();

@@ -105,8 +105,8 @@ pub(crate) async fn home(
             .tenant_show(&desk.actor, tenant.0)
             .await
             .or_page(&desk)?;
-        let mut usage = control
-            .usage(&desk.actor, Some(tenant.id))
+        let usage = control
+            .usage_show(&desk.actor, tenant.id)
             .await
             .or_page(&desk)?;
         let page = control
@@ -116,8 +116,7 @@ pub(crate) async fn home(
         let page = HomePage {
             frame,
             tenant,
-            // There is one of each tenant.
-            usage: usage.remove(0),
+            usage,
             page,
             search: part.search,
         };

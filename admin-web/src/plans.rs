@@ -1,10 +1,17 @@
 //! Plans, for operators of the platform, and what customers use of what they may have, for everybody.
 
+use std::io;
+use std::sync::Arc;
+
 use askama::Template;
+use axum::body::Body;
+use axum::http::header;
+use axum::response::Response;
 use control::plan::{LimitsSet, PlanSet, PlanView};
 use control::series::SeriesOf;
-use control::usage::{QuotaView, UsageView};
-use control::{ControlError, Limits};
+use control::usage::{QuotaView, UsageCsv, UsagePage as UsagePageView, UsageView};
+use control::{Actor, Control, ControlError, Limits};
+use futures_util::stream::{self, StreamExt as _};
 use serde::Deserialize;
 
 use crate::door::{Path, Query};
@@ -198,7 +205,11 @@ pub(crate) async fn remove(Path(id): Path<i64>, Posted { desk, .. }: Posted) -> 
 #[template(path = "usage.html")]
 pub(crate) struct UsagePage {
     pub(crate) frame: Frame,
-    pub(crate) views: Vec<UsageView>,
+    pub(crate) page: UsagePageView,
+    /// Is it a list of customers, rather than one of them?
+    pub(crate) many: bool,
+    /// What was searched for.
+    pub(crate) search: String,
     /// How it went: of the one customer, or of everybody.
     pub(crate) series: Series,
     /// Link to these as a table.
@@ -209,6 +220,10 @@ pub(crate) struct UsagePage {
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Whose {
     pub(crate) tenant: Option<i64>,
+    #[serde(default)]
+    pub(crate) search: String,
+    #[serde(default)]
+    pub(crate) from: usize,
 }
 
 /// What is used.
@@ -225,24 +240,70 @@ pub(crate) async fn usage(
     let path = urls::usage(urls::USAGE, whose.tenant);
     let page = UsagePage {
         series: series_of(&desk, of, steps.step, &path).await?,
-        views: control
-            .usage(&desk.actor, whose.tenant)
+        page: control
+            .usage(&desk.actor, whose.tenant, &whose.search, whose.from)
             .await
             .or_page(&desk)?,
+        many: whose
+            .tenant
+            .or(desk.actor.tenant().map(|own| own.0))
+            .is_none(),
         frame: desk.at(Here::Usage).following(false),
         csv: urls::usage(urls::USAGE_CSV, whose.tenant),
+        search: whose.search,
     };
     Ok(html(page.frame.status(), &page))
 }
 
 /// The same as a table.
 pub(crate) async fn usage_csv(desk: SignedIn, Query(whose): Query<Whose>) -> Answer {
-    let control = &desk.panel.control;
-    let text = control
-        .usage_csv(&desk.actor, whose.tenant)
+    let control = desk.panel.control.clone();
+    let first = control
+        .usage_csv(&desk.actor, whose.tenant, None)
         .await
         .or_page(&desk)?;
-    Ok(csv("usage.csv", text))
+    Ok(usage_table(control, desk.actor, first))
+}
+
+/// The table part by part, as fast as it is read. A part that cannot be counted breaks it off: who reads it sees that it has no
+/// end.
+pub(crate) fn usage_table(control: Arc<Control>, actor: Actor, first: UsageCsv) -> Response {
+    let rest = stream::try_unfold(first.next, move |after| {
+        let (control, actor) = (control.clone(), actor.clone());
+        async move {
+            let Some(after) = after else { return Ok(None) };
+            let part = control.usage_csv(&actor, None, Some(after)).await;
+            let part = part.map_err(|error| io::Error::other(error.log_text()))?;
+            Ok::<_, io::Error>(Some((part.text, part.next)))
+        }
+    });
+    let text = first.text;
+    let parts = stream::once(async move { Ok(text) }).chain(rest);
+    let mut response = csv("usage.csv", String::new());
+    *response.body_mut() = Body::from_stream(parts);
+    response.headers_mut().remove(header::CONTENT_LENGTH);
+    response
+}
+
+/// Everything that a customer may have, and uses of it.
+pub(crate) fn link(view: &UsageView) -> String {
+    urls::usage(urls::USAGE, Some(view.tenant))
+}
+
+/// One number of a customer's, as `used of limit`; empty: there is no such thing.
+pub(crate) fn used_of(view: &UsageView, kind: &str) -> String {
+    view.quota(kind).map_or_else(String::new, |quota| {
+        let used = quota
+            .used
+            .map_or_else(|| "–".to_owned(), |used| amount(quota, &used));
+        format!("{used} of {}", amount(quota, &quota.hard))
+    })
+}
+
+/// The worst level among what a customer uses, and of what.
+pub(crate) fn worst(view: &UsageView) -> Option<&QuotaView> {
+    let hard = view.warnings().find(|quota| quota.level == "hard");
+    hard.or_else(|| view.warnings().next())
 }
 
 /// How much of a quota: sizes are written as such.

@@ -112,7 +112,7 @@ async fn page(desk: &SignedIn, id: i64, problem: Option<Problem>) -> Answer {
         .await
         .or_page(desk)?;
     let tenant = control.tenant_show(&desk.actor, id).await.or_page(desk)?;
-    let mut views = control.usage(&desk.actor, Some(id)).await.or_page(desk)?;
+    let view = control.usage_show(&desk.actor, id).await.or_page(desk)?;
     let plans = match desk.actor.may(Operation::PlanList) {
         true => control.plan_list(&desk.actor).await.or_page(desk)?,
         false => Vec::new(),

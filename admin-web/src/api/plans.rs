@@ -1,5 +1,6 @@
 //! Plans, and what customers use of what they may have.
 
+use axum::http::{HeaderValue, header};
 use control::plan::PlanSet;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -7,8 +8,8 @@ use utoipa_axum::routes;
 use super::{Body, Caller, IfMatch, OrProblem, Reply, created, nothing, ok, ok_at, schema};
 use crate::Shared;
 use crate::door::{Path, Query};
-use crate::frame::csv;
-use crate::plans::Whose;
+use crate::plans::{Whose, usage_table};
+use crate::urls;
 
 pub(super) fn router() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
@@ -71,25 +72,36 @@ async fn remove(caller: Caller, Path(id): Path<i64>) -> Reply {
     nothing()
 }
 
-/// What customers use of what they may have: one, or all that you may see
-#[utoipa::path(get, operation_id = "usage", path = "/usage", tag = "platform", params(("tenant" = Option<i64>, Query)),
+/// What customers use of what they may have: one, or those that you may see, 50 at a time, those that keep most first. `Link`
+/// (RFC 8288) with `rel="next"` leads to the next ones; `X-Total-Count` says how many there are
+#[utoipa::path(get, operation_id = "usage", path = "/usage", tag = "platform", params(("tenant" = Option<i64>, Query), ("search" = Option<String>, Query, description = "Part of the name"), ("from" = Option<usize>, Query, description = "Number of the first one, from 0")),
     responses((status = 200, body = Vec<schema::Usage>), (status = 404, body = schema::Problem)))]
 async fn usage(caller: Caller, Query(whose): Query<Whose>) -> Reply {
     let control = &caller.panel.control;
-    ok(control
-        .usage(&caller.actor, whose.tenant)
+    let page = control
+        .usage(&caller.actor, whose.tenant, &whose.search, whose.from)
         .await
-        .or_problem()?)
+        .or_problem()?;
+    let mut reply = ok(&page.usage)?;
+    let headers = reply.headers_mut();
+    headers.insert("x-total-count", page.total.into());
+    if let Some(next) = page.next {
+        let path = urls::page_of("/api/v1/usage", &whose.search, next);
+        if let Ok(link) = HeaderValue::from_str(&format!("<{path}>; rel=\"next\"")) {
+            headers.insert(header::LINK, link);
+        }
+    }
+    Ok(reply)
 }
 
 /// The same as CSV, a line for each customer and limit
 #[utoipa::path(get, operation_id = "usage_csv", path = "/usage.csv", tag = "platform", params(("tenant" = Option<i64>, Query)),
     responses((status = 200, content_type = "text/csv", body = String), (status = 404, body = schema::Problem)))]
 async fn usage_csv(caller: Caller, Query(whose): Query<Whose>) -> Reply {
-    let control = &caller.panel.control;
-    let text = control
-        .usage_csv(&caller.actor, whose.tenant)
+    let control = caller.panel.control.clone();
+    let first = control
+        .usage_csv(&caller.actor, whose.tenant, None)
         .await
         .or_problem()?;
-    Ok(csv("usage.csv", text))
+    Ok(usage_table(control, caller.actor, first))
 }

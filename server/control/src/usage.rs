@@ -2,6 +2,7 @@
 //! thing is refused (or, in archives, the oldest gives way).
 
 use serde::Serialize;
+use store::usage::Stored;
 use store::{TenantId, TenantRow};
 use xmpp::timestamp::Timestamp;
 
@@ -25,6 +26,35 @@ pub struct UsageView {
     pub quotas: Vec<QuotaView>,
 }
 
+/// A page of what tenants use.
+#[derive(Debug, Clone, Serialize)]
+pub struct UsagePage {
+    /// Each of them.
+    pub usage: Vec<UsageView>,
+    /// How many there are in all that hold what was searched for.
+    pub total: usize,
+    /// Number of the first one on this page, from 0.
+    pub from: usize,
+    /// First one of the next page.
+    pub next: Option<usize>,
+    /// First one of the page before.
+    pub previous: Option<usize>,
+}
+
+/// A part of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsageCsv {
+    /// Its lines.
+    pub text: String,
+    /// What to ask for next; `None`: this was the last part.
+    pub next: Option<i64>,
+}
+
+/// Tenants on a page.
+const PAGE_SIZE: usize = 50;
+/// Tenants in a part of a table.
+const CSV_PART: u32 = 200;
+
 /// One thing that is limited.
 #[derive(Debug, Clone, Serialize, PartialEq, Eq)]
 pub struct QuotaView {
@@ -44,6 +74,11 @@ pub struct QuotaView {
 }
 
 impl UsageView {
+    /// What it uses of one of the things, by its word.
+    pub fn quota(&self, kind: &str) -> Option<&QuotaView> {
+        self.quotas.iter().find(|quota| quota.kind == kind)
+    }
+
     /// What the owner should know of.
     pub fn warnings(&self) -> impl Iterator<Item = &QuotaView> {
         self.quotas.iter().filter(|quota| !quota.note.is_empty())
@@ -137,30 +172,71 @@ impl Thing {
 }
 
 impl Control {
-    /// What tenants use: one (by id), the actor's own, or for the platform every one.
-    pub async fn usage(&self, actor: &Actor, tenant: Option<i64>) -> Result<Vec<UsageView>> {
-        let tenant = tenant.map(TenantId).or(actor.tenant);
-        let rows = match tenant {
-            Some(id) => vec![self.tenant_row(actor, Operation::UsageShow, id.0).await?],
-            None => {
-                actor.check(Operation::UsageShow, None, "tenant", "")?;
-                self.tenants().await?
-            }
-        };
-        let mut views = Vec::with_capacity(rows.len());
-        for row in &rows {
-            views.push(self.usage_view(row).await?);
-        }
-        Ok(views)
+    /// What one tenant uses: by id, or the actor's own.
+    pub async fn usage_show(&self, actor: &Actor, tenant: i64) -> Result<UsageView> {
+        let row = self.tenant_row(actor, Operation::UsageShow, tenant).await?;
+        self.usage_view(&row).await
     }
 
-    /// The same for a spreadsheet: CSV with a line of headings, one line for each tenant and thing.
-    pub async fn usage_csv(&self, actor: &Actor, tenant: Option<i64>) -> Result<String> {
-        let views = self.usage(actor, tenant).await?;
-        let mut text = csv::line([
-            "tenant", "name", "plan", "at", "kind", "used", "soft", "hard", "level",
-        ]);
-        for view in &views {
+    /// A page of what tenants use: one (by id), the actor's own, or for the platform all with `search` in their name, from
+    /// number `from` on: those first that kept most when that was last measured.
+    pub async fn usage(
+        &self,
+        actor: &Actor,
+        tenant: Option<i64>,
+        search: &str,
+        from: usize,
+    ) -> Result<UsagePage> {
+        if let Some(id) = tenant.or(actor.tenant.map(|own| own.0)) {
+            return Ok(UsagePage {
+                usage: vec![self.usage_show(actor, id).await?],
+                total: 1,
+                from: 0,
+                next: None,
+                previous: None,
+            });
+        }
+        actor.check(Operation::UsageShow, None, "tenant", "")?;
+        let part = search.trim().to_lowercase();
+        let from = from / PAGE_SIZE * PAGE_SIZE;
+        let (rows, total) = self
+            .store()
+            .tenant_page_by_use(&part, from, PAGE_SIZE)
+            .await?;
+        let total = usize::try_from(total).unwrap_or(usize::MAX);
+        Ok(UsagePage {
+            usage: self.usage_views(&rows).await?,
+            total,
+            from,
+            next: Some(from + PAGE_SIZE).filter(|next| *next < total),
+            previous: from.checked_sub(PAGE_SIZE),
+        })
+    }
+
+    /// The same for a spreadsheet, as far as it is written at once: CSV, one line for each tenant and thing. `after` is what
+    /// the part before said comes next; the first part begins with a line of headings. All that the actor may see, or one.
+    pub async fn usage_csv(
+        &self,
+        actor: &Actor,
+        tenant: Option<i64>,
+        after: Option<i64>,
+    ) -> Result<UsageCsv> {
+        let one = tenant.or(actor.tenant.map(|own| own.0));
+        let rows = match one {
+            Some(id) => vec![self.tenant_row(actor, Operation::UsageShow, id).await?],
+            None => {
+                actor.check(Operation::UsageShow, None, "tenant", "")?;
+                let after = TenantId(after.unwrap_or_default());
+                self.store().tenant_list(after, CSV_PART).await?
+            }
+        };
+        let mut text = match after {
+            Some(_) => String::new(),
+            None => csv::line([
+                "tenant", "name", "plan", "at", "kind", "used", "soft", "hard", "level",
+            ]),
+        };
+        for view in self.usage_views(&rows).await? {
             for quota in &view.quotas {
                 text.push_str(&csv::line([
                     view.tenant.to_string().as_str(),
@@ -175,11 +251,30 @@ impl Control {
                 ]));
             }
         }
-        Ok(text)
+        let last = rows.last().map(|row| row.id.0);
+        Ok(UsageCsv {
+            text,
+            next: last.filter(|_| one.is_none()),
+        })
     }
 
     pub(crate) async fn usage_view(&self, row: &TenantRow) -> Result<UsageView> {
         let stored = self.store().usage_of(row.id, self.now()).await?;
+        Ok(self.usage_with(row, stored))
+    }
+
+    async fn usage_views(&self, rows: &[TenantRow]) -> Result<Vec<UsageView>> {
+        let ids: Vec<TenantId> = rows.iter().map(|row| row.id).collect();
+        let stored = self.store().usages_of(&ids, self.now()).await?;
+        // Who has gone meanwhile uses nothing.
+        let of = |row: &TenantRow| stored.get(&row.id).copied().unwrap_or_default();
+        Ok(rows
+            .iter()
+            .map(|row| self.usage_with(row, of(row)))
+            .collect())
+    }
+
+    fn usage_with(&self, row: &TenantRow, stored: Stored) -> UsageView {
         let live = self.parts.live.usage(row.id);
         let limits = self.limits_of(row);
         let now = |number: fn(&crate::outside::LiveUsage) -> u32| {
@@ -201,7 +296,7 @@ impl Control {
             (ARCHIVE, Some(stored.archive_bytes), limits.archive_bytes),
             (UPLOADS, Some(stored.upload_bytes), limits.upload_bytes),
         ];
-        Ok(UsageView {
+        UsageView {
             tenant: row.id.0,
             name: row.name.clone(),
             plan: row.plan_name.clone(),
@@ -210,7 +305,7 @@ impl Control {
                 .into_iter()
                 .map(|(thing, used, hard)| thing.quota(used, hard, row.soft_percent))
                 .collect(),
-        })
+        }
     }
 }
 

@@ -39,10 +39,25 @@ pub(super) async fn run(control: &Control, actor: &Actor, command: Usage) -> Out
         None => None,
     };
     if command.csv {
-        say!("{}", control.usage_csv(actor, tenant).await?.trim_end());
-        return Ok(0);
+        let mut after = None;
+        loop {
+            let part = control.usage_csv(actor, tenant, after).await?;
+            if !part.text.is_empty() {
+                say!("{}", part.text.trim_end());
+            }
+            after = part.next;
+            if after.is_none() {
+                return Ok(0);
+            }
+        }
     }
-    let views = control.usage(actor, tenant).await?;
+    let mut views = Vec::new();
+    let mut from = Some(0);
+    while let Some(at) = from {
+        let page = control.usage(actor, tenant, "", at).await?;
+        views.extend(page.usage);
+        from = page.next;
+    }
     show(command.json, &views, |views| {
         let rows = views.iter().flat_map(|view| {
             view.quotas.iter().map(move |quota| {

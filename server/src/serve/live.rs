@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use control::certificate::{Priority, Why};
-use control::outside::{Change, Live, LiveUsage, PeerNow, Probe};
+use control::outside::{Change, Live, LiveUsage, PeerNow, Probe, SessionNow};
 use store::{Store, TenantId};
 use tokio::time::Instant;
 use xmpp::jid::{BareJid, DomainName};

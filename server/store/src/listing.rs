@@ -228,4 +228,40 @@ impl Store {
             total.unsigned_abs(),
         ))
     }
+
+    /// A page of the customers with `part` in their name (lower case): those first who kept most (archives and files) when that
+    /// was last measured, then by name; and how many there are in all.
+    ///
+    /// # Errors
+    /// See [`crate::StoreError`].
+    pub async fn tenant_page_by_use(
+        &self,
+        part: &str,
+        from: usize,
+        limit: usize,
+    ) -> Result<(Vec<TenantRow>, u64)> {
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        macro_rules! ask {
+            ($pool:expr, $find:literal) => {
+                sqlx::query_as::<_, Tuple>(select_tenants!(
+                    "LEFT JOIN tenant_days k ON k.tenant = t.id AND k.day = \
+                     (SELECT MAX(day) FROM platform_days WHERE archive_rows IS NOT NULL) WHERE ",
+                    $find,
+                    "(LOWER(t.name), $1) > 0 ORDER BY COALESCE(k.archive_bytes, 0) + COALESCE(k.upload_bytes, 0) DESC, \
+                     LOWER(t.name), t.id LIMIT CAST($2 AS BIGINT) OFFSET CAST($3 AS BIGINT)"
+                ))
+                .bind(part)
+                .bind(number(limit))
+                .bind(number(from))
+                .fetch_all($pool)
+                .await?
+            };
+        }
+        let rows = match &self.0.db {
+            crate::Db::Pg(p) => ask!(p, "STRPOS"),
+            crate::Db::Lite { read, .. } => ask!(read, "INSTR"),
+        };
+        let (_, total) = self.tenant_page(part, 0, 0).await?;
+        Ok((rows.into_iter().map(tenant_row).collect(), total))
+    }
 }

@@ -1,6 +1,8 @@
 //! What customers use of what they may have, over all their domains; and archives that make room. Refuses: numbers kept beside
 //! what they count, which would have to agree with it.
 
+use std::collections::HashMap;
+
 use xmpp::timestamp::Timestamp;
 
 use crate::error::Result;
@@ -39,6 +41,26 @@ macro_rules! archive_of_room {
 pub(crate) use archive_of_account;
 pub(crate) use archive_of_room;
 
+/// What each tenant has at `$1`; which ones follows.
+macro_rules! stored {
+    () => {
+        concat!(
+            "SELECT t.id, (SELECT COUNT(*) FROM domains d WHERE d.tenant = t.id), \
+             (SELECT COUNT(*) FROM accounts a JOIN domains d ON d.id = a.domain WHERE d.tenant = t.id), \
+             CAST((SELECT COALESCE(SUM(LENGTH(m.stanza)), 0) FROM domains d JOIN accounts a ON a.domain = d.id \
+             JOIN offline_messages m ON m.account = a.id WHERE d.tenant = t.id) AS BIGINT), \
+             CAST((SELECT COALESCE(SUM(",
+            archive_of_account!(),
+            "), 0) FROM accounts a JOIN domains d ON d.id = a.domain WHERE d.tenant = t.id) AS BIGINT) + \
+             CAST((SELECT COALESCE(SUM(",
+            archive_of_room!(),
+            "), 0) FROM rooms r JOIN domains d ON d.id = r.domain WHERE d.tenant = t.id) AS BIGINT), \
+             CAST((SELECT COALESCE(SUM(u.size), 0) FROM uploads u JOIN domains d ON d.id = u.domain \
+             WHERE d.tenant = t.id AND u.ends > $1) AS BIGINT) FROM tenants t WHERE t.id "
+        )
+    };
+}
+
 /// Rows removed in one statement.
 const AT_ONCE: i64 = 1_000;
 
@@ -48,30 +70,50 @@ impl Store {
     /// # Errors
     /// See [`crate::StoreError`].
     pub async fn usage_of(&self, tenant: TenantId, now: Timestamp) -> Result<Stored> {
+        let found = self.usages_of(&[tenant], now).await?;
+        Ok(found.into_values().next().unwrap_or_default())
+    }
+
+    /// What each of these tenants has in the store, in one question; those that are gone are left out.
+    ///
+    /// # Errors
+    /// See [`crate::StoreError`].
+    pub async fn usages_of(
+        &self,
+        tenants: &[TenantId],
+        now: Timestamp,
+    ) -> Result<HashMap<TenantId, Stored>> {
         self.0.archive.settle(None).await?;
-        let (domains, accounts, offline, archive, uploads): (i64, i64, i64, i64, i64) = rd!(self, p => {
-            sqlx::query_as(concat!(
-                "SELECT (SELECT COUNT(*) FROM domains WHERE tenant = $1), \
-                 (SELECT COUNT(*) FROM accounts a JOIN domains d ON d.id = a.domain WHERE d.tenant = $1), \
-                 CAST((SELECT COALESCE(SUM(LENGTH(m.stanza)), 0) FROM domains d JOIN accounts a ON a.domain = d.id \
-                 JOIN offline_messages m ON m.account = a.id WHERE d.tenant = $1) AS BIGINT), \
-                 CAST((SELECT COALESCE(SUM(", archive_of_account!(), "), 0) \
-                 FROM accounts a JOIN domains d ON d.id = a.domain WHERE d.tenant = $1) AS BIGINT) + \
-                 CAST((SELECT COALESCE(SUM(", archive_of_room!(), "), 0) \
-                 FROM rooms r JOIN domains d ON d.id = r.domain WHERE d.tenant = $1) AS BIGINT), \
-                 CAST((SELECT COALESCE(SUM(u.size), 0) FROM uploads u JOIN domains d ON d.id = u.domain \
-                 WHERE d.tenant = $1 AND u.ends > $2) AS BIGINT)"
-            ))
-            .bind(tenant.0).bind(now.0).fetch_one(p).await
-        })?;
+        let ids: Vec<i64> = tenants.iter().map(|id| id.0).collect();
+        type Tuple = (i64, i64, i64, i64, i64, i64);
+        let found: Vec<Tuple> = match &self.0.db {
+            crate::Db::Pg(p) => {
+                sqlx::query_as(concat!(stored!(), "= ANY($2)"))
+                    .bind(now.0)
+                    .bind(&ids)
+                    .fetch_all(p)
+                    .await?
+            }
+            crate::Db::Lite { read, .. } => {
+                sqlx::query_as(concat!(stored!(), "IN (SELECT value FROM json_each($2))"))
+                    .bind(now.0)
+                    .bind(serde_json::to_string(&ids).unwrap_or_default())
+                    .fetch_all(read)
+                    .await?
+            }
+        };
         let number = |n: i64| n.max(0).unsigned_abs();
-        Ok(Stored {
-            domains: number(domains),
-            accounts: number(accounts),
-            offline_bytes: number(offline),
-            archive_bytes: number(archive),
-            upload_bytes: number(uploads),
-        })
+        let stored = |(id, domains, accounts, offline, archive, uploads): Tuple| {
+            let stored = Stored {
+                domains: number(domains),
+                accounts: number(accounts),
+                offline_bytes: number(offline),
+                archive_bytes: number(archive),
+                upload_bytes: number(uploads),
+            };
+            (TenantId(id), stored)
+        };
+        Ok(found.into_iter().map(stored).collect())
     }
 
     /// Makes a tenant's archives take no more than `bytes`: the largest of them let go of their oldest messages until none is

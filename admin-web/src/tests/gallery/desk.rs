@@ -39,7 +39,9 @@ pub(super) fn of_the_desk() -> Pages {
             "usage",
             page(&plans::UsagePage {
                 frame: owner(Here::Usage),
-                views: vec![sample::usage()],
+                page: sample::usage_page(1),
+                many: false,
+                search: String::new(),
                 series: Series::new(
                     sample::series("Lindgren & daughters", StepAsked::Day),
                     "/usage",

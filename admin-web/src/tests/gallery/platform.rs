@@ -1,7 +1,10 @@
 //! What the operators of the platform see.
 
 use super::{Pages, of, operator, page, removed};
+use control::series::StepAsked;
+
 use crate::frame::Here;
+use crate::series::Series;
 use crate::tests::sample;
 use crate::{home, plans, platform, tenants};
 
@@ -26,6 +29,17 @@ pub(super) fn of_the_platform() -> Pages {
                 authorities: sample::authorities(),
                 orders: sample::orders(),
                 certificates: sample::overview().certificates,
+            }),
+        ),
+        (
+            "usage_all",
+            page(&plans::UsagePage {
+                frame: operator(Here::Usage),
+                page: sample::usage_page(50),
+                many: true,
+                search: String::new(),
+                series: Series::new(sample::series("", StepAsked::Day), "/usage"),
+                csv: crate::urls::usage(crate::urls::USAGE_CSV, None),
             }),
         ),
         (

@@ -9,7 +9,7 @@ use control::series::{PointView, SeriesView, StepAsked};
 use control::settings::Limits;
 use control::tenant::{TenantView, Used};
 use control::token::TokenView;
-use control::usage::{QuotaView, UsageView};
+use control::usage::{QuotaView, UsagePage, UsageView};
 use control::webhook::{DeliveryView, WebhookView};
 use control::{Role, Timestamp};
 
@@ -105,6 +105,17 @@ pub(crate) fn plan(name: &str, tenants: u64) -> PlanView {
         tenants,
         created: at(-86_400 * 9),
         version: "3".into(),
+    }
+}
+
+/// So many customers of them.
+pub(crate) fn usage_page(count: usize) -> UsagePage {
+    UsagePage {
+        usage: vec![usage(); count],
+        total: if count == 1 { 1 } else { 5_012 },
+        from: 0,
+        next: (count > 1).then_some(count),
+        previous: None,
     }
 }
 

@@ -167,7 +167,7 @@ async fn call(house: &House, operation: Operation, actor: &Actor, of: &Objects) 
                 .ladder_step(actor, crate::TenantId(tenant), Step::Warned)
                 .await
         }
-        Operation::UsageShow => control.usage(actor, Some(tenant)).await.map(drop),
+        Operation::UsageShow => control.usage_show(actor, tenant).await.map(drop),
         Operation::PlanList => control.plan_list(actor).await.map(drop),
         Operation::PlanAdd => control
             .plan_add(actor, plan(&format!("plan of {}", actor.role())))

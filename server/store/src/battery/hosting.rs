@@ -657,6 +657,22 @@ battery! {
         let (rows, total) = store.tenant_page("", 1, 1).await.expect("read");
         assert_eq!((rows.len(), total), (1, 2));
         assert_eq!(store.tenant_page("no such", 0, 9).await.expect("read").1, 0);
+        // Who keeps most comes first, once it was measured; each is asked for once.
+        let (rows, _) = store.tenant_page_by_use("", 0, 9).await.expect("read");
+        assert_eq!(rows.len(), 2);
+        let most = rows[1].id;
+        let account = match most == other.tenant {
+            true => store.domain(other.id, &other.name).account_add("romeo", &[], NOW).await.expect("added"),
+            false => d.account_find("juliet").await.expect("read").expect("there").id,
+        };
+        let its = if most == other.tenant { store.domain(other.id, &other.name) } else { d.clone() };
+        its.archive_add(account, super::archive::message(1, "romeo@example.net")).await.expect("kept");
+        store.series_measure(&[first.id, other.id], NOW).await.expect("measured");
+        store.series_total(NOW).await.expect("written");
+        let (rows, total) = store.tenant_page_by_use("", 0, 1).await.expect("read");
+        assert_eq!((rows[0].id, total), (most, 2));
+        let used = store.usages_of(&[first.tenant, other.tenant, TenantId(999)], NOW).await.expect("read");
+        assert_eq!((used.len(), used[&most].archive_bytes, used[&first.tenant].domains), (2, 100, 5));
     }
 
     certificates_are_counted_by_when_they_end(store) {

@@ -114,7 +114,7 @@ async fn dos_10_the_owner_is_warned_first_and_refused_later() {
         control.account_add(&actor, "example.com", new).await
     };
     let level = async || {
-        let views = control.usage(&actor, None).await.unwrap();
+        let views = control.usage(&actor, None, "", 0).await.unwrap().usage;
         assert_eq!(views.len(), 1);
         let quota = views[0].quotas.iter().find(|q| q.kind == "accounts");
         let quota = quota.unwrap().clone();
@@ -138,12 +138,25 @@ async fn dos_10_the_owner_is_warned_first_and_refused_later() {
     assert!(full.remedy().contains("larger plan"), "{}", full.remedy());
 
     house.live("example.net", "you@example.org").await;
-    let own = control.usage_csv(&actor, None).await.unwrap();
+    let own = control.usage_csv(&actor, None, None).await.unwrap();
+    assert_eq!(own.next, None);
+    let own = own.text;
     assert!(own.starts_with("tenant,name,plan,at,kind,used,soft,hard,level\r\n"));
     assert!(own.contains(",accounts,5,4,5,hard\r\n"), "{own}");
     assert!(!own.contains("example.net"));
-    let all = control.usage_csv(&system(), None).await.unwrap();
-    assert_eq!(all.lines().count(), 1 + 2 * 9);
+    let all = control.usage_csv(&system(), None, None).await.unwrap();
+    assert_eq!(all.text.lines().count(), 1 + 2 * 9);
+    // The next part begins where this one ended, without another line of headings, and the last one is empty.
+    let rest = control.usage_csv(&system(), None, all.next).await.unwrap();
+    assert_eq!((rest.text.as_str(), rest.next), ("", None));
+    let everybody = control.usage(&system(), None, "", 0).await.unwrap();
+    assert_eq!((everybody.total, everybody.next), (2, None));
+    let name = everybody.usage[1].name.to_uppercase();
+    let found = control.usage(&system(), None, &name, 0).await.unwrap();
+    assert_eq!(
+        (found.total, found.usage[0].tenant),
+        (1, everybody.usage[1].tenant)
+    );
 }
 
 #[tokio::test]
