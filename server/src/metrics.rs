@@ -62,6 +62,9 @@ pub struct Metrics {
     pub authorities: Family<AuthorityLabel, Gauge>,
     /// Names in the platform's zone that nobody owns, as the worker last found them.
     pub zone_orphans: Gauge,
+    /// What waits in the platform's queues, as of the last sample: queue `checks` or `webhooks` in state `due`, `late` (due for
+    /// more than two minutes) or `under_way`.
+    pub queues: Family<QueueLabel, Gauge>,
     /// Connections that nobody has logged in on, as of the last sample.
     pub unauthenticated: Gauge,
     /// Tasks of the runtime that have not ended, as of the last sample: one for each connection and some more.
@@ -124,6 +127,13 @@ label! {
     /// A certificate authority's state.
     AuthorityLabel {
         /// `up`, `down`.
+        state
+    }
+    /// What waits in a queue.
+    QueueLabel {
+        /// `checks`, `webhooks`.
+        queue,
+        /// `due`, `late`, `under_way`.
         state
     }
     /// A limit.
@@ -210,6 +220,12 @@ impl Metrics {
             "Names in the platform's zone that nobody owns",
             zone_orphans.clone(),
         );
+        let queues = Family::default();
+        registry.register(
+            "queue",
+            "Work of the platform that waits or is under way, by queue and state",
+            queues.clone(),
+        );
         let unauthenticated = Gauge::default();
         registry.register(
             "unauthenticated_connections",
@@ -246,6 +262,7 @@ impl Metrics {
             orders,
             authorities,
             zone_orphans,
+            queues,
             unauthenticated,
             tasks,
             limited,

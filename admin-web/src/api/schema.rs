@@ -10,6 +10,7 @@ mod kept;
 mod outages;
 mod peers;
 mod people;
+mod queues;
 mod series;
 mod zone;
 
@@ -24,6 +25,7 @@ pub(super) use self::kept::*;
 pub(super) use self::outages::*;
 pub(super) use self::peers::*;
 pub(super) use self::people::*;
+pub(super) use self::queues::*;
 pub(super) use self::series::*;
 pub(super) use self::zone::*;
 
@@ -629,6 +631,8 @@ pub(super) struct Overview {
     /// Names of the platform's zone that nobody owns and that can be taken away; null: not known.
     #[schema(required = true)]
     zone_orphans: Option<u64>,
+    /// What waits, and the limits of that.
+    queues: Queues,
 }
 
 /// A day of a domain.

@@ -90,6 +90,12 @@ async fn the_description_names_exactly_what_is_sent() {
     check("Quota", &sample::usage().quotas[0]);
     check("StreamChoices", &show.streams);
     check("Overview", &sample::overview());
+    let queues = sample::overview().queues;
+    check("Queues", &queues);
+    check("ChecksQueue", &queues.checks);
+    check("OrdersQueue", &queues.orders);
+    check("MailQueue", &queues.mail.as_ref().unwrap());
+    check("WebhookQueue", &queues.webhooks);
     check("Peer", &sample::peers()[0]);
     check("Way", &sample::peers()[0].outgoing);
     check("PeerPage", &sample::peer_page(sample::peers(), 3));

@@ -126,6 +126,7 @@ pub struct Control {
     pub(crate) jobs: portable::Jobs,
     pub(crate) zone_watch: zone::Watch,
 }
+    pub(crate) mail_watch: tenant::queues::Watch,
 
 impl Control {
     /// Puts it together; asks nobody anything yet.
@@ -141,6 +142,7 @@ impl Control {
             jobs: portable::Jobs::default(),
             zone_watch: zone::Watch::default(),
         })
+            mail_watch: tenant::queues::Watch::default(),
     }
 
     /// The platform's settings, for pages and listings.

@@ -107,7 +107,9 @@ impl Control {
                     ),
                     unsubscribe,
                 };
-                match post.mailer.send(mail).await {
+                let said = post.mailer.send(mail).await;
+                self.mail_watch.heard(self.now(), &said);
+                match said {
                     Ok(()) => sent += 1,
                     Err(error) => {
                         tracing::warn!(tenant = tenant.id.0, %error, "a nightly mail could not be sent");

@@ -1,6 +1,7 @@
-//! Tenants: list, limits, suspension, removal; [`sign_up`] how they come, [`overview`] all of them in numbers.
+//! Tenants: list, limits, suspension, removal; [`sign_up`] how they come, [`overview`] all of them in numbers, [`queues`] what waits.
 
 mod overview;
+pub mod queues;
 mod sign_up;
 
 use serde::{Deserialize, Serialize};

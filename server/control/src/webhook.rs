@@ -24,9 +24,9 @@ use crate::time::{DAY, SECOND, plus};
 use crate::{Actor, Control, password};
 
 /// Pauses after failed attempts, in seconds; after the last of them it is given up. A day and a half in all, and then some.
-const PAUSES: [i64; 8] = [5, 60, 300, 1_800, 7_200, 18_000, 36_000, 86_400];
+pub(crate) const PAUSES: [i64; 8] = [5, 60, 300, 1_800, 7_200, 18_000, 36_000, 86_400];
 /// Sent at the same time.
-const PARALLEL: usize = 8;
+pub(crate) const PARALLEL: usize = 8;
 /// One attempt is over by then; the fetcher's own limit is shorter.
 const LEASE_SECONDS: i64 = 120;
 /// Bytes of an answer that are looked at: none matters.

@@ -30,13 +30,13 @@ use crate::time::{DAY, plus};
 use crate::{Actor, Control, password, rollover, webhook};
 
 /// A lease ends by itself after this time, when its holder has died.
-const LEASE_SECONDS: i64 = 60;
+pub(crate) const LEASE_SECONDS: i64 = 60;
 /// A holder at work extends it this often.
 const LEASE_RENEWED: Duration = Duration::from_secs(20);
 /// The loop asks for due domains this often, if nothing wakes it.
 const TICK: Duration = Duration::from_secs(1);
 /// What orders leave behind is swept this often.
-const SWEEP_SECONDS: i64 = 3600;
+pub(crate) const SWEEP_SECONDS: i64 = 3600;
 /// Certificates of domains that have left are looked for this often.
 const REVOKE_SECONDS: i64 = 10;
 /// Customers on the ladder are looked at this often.

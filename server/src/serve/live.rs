@@ -14,7 +14,9 @@ use xmpp::timestamp::Timestamp;
 use super::probe;
 use crate::config::Config;
 use crate::federation::Federation;
-use crate::metrics::{AuthorityLabel, DaysLabel, Metrics, OrderLabel, SeverityLabel, StateLabel};
+use crate::metrics::{
+    AuthorityLabel, DaysLabel, Metrics, OrderLabel, QueueLabel, SeverityLabel, StateLabel,
+};
 use crate::net::internal::Health;
 use crate::net::limits::{Addresses, Registrations};
 use crate::net::tls::Identities;
@@ -176,6 +178,7 @@ impl Health for LiveServer {
                 metrics.authorities.get_or_create(&label).set(count);
             }
         }
+        self.sample_queues(metrics).await;
         if let Ok(ends) = self.store.certificate_ends().await {
             metrics.certificates.clear();
             let now = crate::net::now();
@@ -185,6 +188,29 @@ impl Health for LiveServer {
                     .certificates
                     .get_or_create(&DaysLabel { within })
                     .inc();
+            }
+        }
+    }
+}
+
+impl LiveServer {
+    async fn sample_queues(&self, metrics: &Metrics) {
+        let now = crate::net::now();
+        let late = Timestamp(now.0 - control::tenant::queues::LATE_SECONDS * 1_000_000);
+        let lines = [
+            ("checks", self.store.checks_waiting(now, late).await),
+            ("webhooks", self.store.deliveries_waiting(now, late).await),
+        ];
+        for (queue, line) in lines {
+            let Ok(line) = line else { continue };
+            for (state, count) in [
+                ("due", line.due),
+                ("late", line.late),
+                ("under_way", line.under_way),
+            ] {
+                let count = i64::try_from(count).unwrap_or(i64::MAX);
+                let label = QueueLabel { queue, state };
+                metrics.queues.get_or_create(&label).set(count);
             }
         }
     }

@@ -53,6 +53,7 @@ pub mod portable;
 pub mod pubsub;
 pub mod push;
 pub mod queue;
+pub mod queues;
 pub mod report;
 pub mod request;
 pub mod revocation;

@@ -4,6 +4,7 @@ use control::Timestamp;
 use control::certificate::{AuthorityView, OrderView, Priority, Used as UsedLimit, Why};
 use control::outside::IssuerInfo;
 use control::tenant::Overview;
+use control::tenant::queues::{ChecksQueue, MailQueue, OrdersQueue, Queues, WebhookQueue};
 
 use super::{NOW, SECOND};
 
@@ -31,6 +32,44 @@ pub(crate) fn overview() -> Overview {
             (None, 106),
         ],
         zone_orphans: Some(2),
+        queues: queues(),
+    }
+}
+
+/// What waits, the mail relay and the worker in trouble.
+fn queues() -> Queues {
+    Queues {
+        checks: ChecksQueue {
+            due: 41,
+            late: 12,
+            oldest: Some(Timestamp(NOW.0 - 400 * SECOND)),
+            under_way: 16,
+            most: 16,
+            lease_seconds: 60,
+        },
+        orders: OrdersQueue {
+            waiting: 1,
+            under_way: 1,
+        },
+        mail: Some(MailQueue {
+            waiting: 212,
+            hour: 4,
+            next: Timestamp(NOW.0 + 3_600 * SECOND),
+            sent: 100,
+            refused: 2,
+            tried: Some(Timestamp(NOW.0 - 60 * SECOND)),
+            trouble: "the mail relay cannot take it now: no answer within 30 seconds".into(),
+        }),
+        webhooks: WebhookQueue {
+            due: 3,
+            late: 0,
+            oldest: Some(Timestamp(NOW.0 - 2 * SECOND)),
+            under_way: 8,
+            again: 5,
+            given_up: 1,
+            most: 8,
+            attempts: 9,
+        },
     }
 }
 

@@ -6,6 +6,7 @@ use xmpp::timestamp::Timestamp;
 use crate::domain::State;
 use crate::error::Result;
 use crate::permission::Operation;
+use crate::tenant::queues::Queues;
 use crate::time::DAY;
 use crate::{Actor, Control};
 
@@ -25,6 +26,8 @@ pub struct Overview {
     /// Names of the platform's zone that nobody owns and that are ours to take away, as the worker last found them; `None`: it
     /// has not looked, or the zone cannot be read whole.
     pub zone_orphans: Option<u64>,
+    /// What waits, and the limits of that.
+    pub queues: Queues,
 }
 
 /// Bounds by which certificates are counted, in days left.
@@ -61,6 +64,7 @@ impl Control {
             findings: self.store().finding_codes().await?,
             certificates,
             zone_orphans: self.zone_orphans(),
+            queues: self.queues().await?,
         })
     }
 

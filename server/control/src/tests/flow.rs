@@ -18,6 +18,7 @@ mod people;
 mod plans;
 mod publishing;
 mod queue;
+mod queues;
 mod wanted;
 mod webhooks;
 mod zone;
