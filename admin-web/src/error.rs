@@ -112,6 +112,7 @@ pub(crate) fn title(error: &ControlError) -> &'static str {
         ControlError::Forbidden { .. } => "Your role does not include this",
         ControlError::Scope { .. } => "The token does not include this",
         ControlError::SecondFactor { .. } => "A code is wanted too",
+        ControlError::Viewing { .. } => "You are only looking",
         ControlError::FactorWanted => "A second factor comes first",
         ControlError::LoginRefused => "That did not let you in",
         ControlError::NotSignedIn { .. } => "You are not signed in",

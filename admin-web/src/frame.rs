@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 pub(crate) use control::Operation as Op;
 use control::domain::DomainView;
 use control::permission::Reach;
+use control::viewing::Viewing;
 use control::{Role, Timestamp};
 
 use crate::error::Problem;
@@ -47,6 +48,8 @@ pub(crate) struct Who {
     pub(crate) role: Role,
     /// CSRF secret of the login, for the forms.
     pub(crate) csrf: String,
+    /// Whom they look at as the owner does, if they do.
+    pub(crate) viewing: Option<Viewing>,
 }
 
 /// The domain that the page is about.
@@ -142,14 +145,20 @@ impl Frame {
 
     /// May they? For hiding what would be refused; the operation decides by itself.
     pub(crate) fn may(&self, operation: Op) -> bool {
-        self.who
-            .as_ref()
-            .is_some_and(|who| operation.reach(who.role) != Reach::No)
+        self.who.as_ref().is_some_and(|who| {
+            operation.reach(who.role) != Reach::No
+                && (who.viewing.is_none() || operation.of_viewing())
+        })
     }
 
     /// An operator of the platform, who sees every tenant?
     pub(crate) fn is_platform(&self) -> bool {
         self.who.as_ref().is_some_and(|who| !who.role.of_a_tenant())
+    }
+
+    /// Whom they look at as the owner does, if they do.
+    pub(crate) fn viewing(&self) -> Option<&Viewing> {
+        self.who.as_ref().and_then(|who| who.viewing.as_ref())
     }
 
     /// Secret for the hidden field of every form.

@@ -230,6 +230,8 @@ fn pages() -> Router<Shared> {
         .route(route::TENANT_LADDER, post(tenants::ladder_set))
         .route(route::TENANT_LADDER_END, post(tenants::ladder_end))
         .route(route::TENANT_SUSPEND, post(tenants::suspend))
+        .route(route::TENANT_VIEW, post(tenants::view))
+        .route(urls::VIEW_END, post(tenants::view_end))
         .route(route::TENANT_RESUME, post(tenants::resume))
         .route(route::TENANT_REMOVE, post(tenants::remove))
         .route(urls::CERTIFICATES, get(platform::certificates))

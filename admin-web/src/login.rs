@@ -144,6 +144,7 @@ impl SignedIn {
             login: self.actor.login().to_owned(),
             role: self.actor.role(),
             csrf: self.csrf.expose().to_owned(),
+            viewing: self.actor.viewing().cloned(),
         });
         frame.notice = self.notice;
         frame

@@ -225,6 +225,23 @@ pub(crate) async fn suspend(Path(id): Path<i64>, Posted { desk, fields }: Posted
     }
 }
 
+/// From now on their pages are seen as the owner sees them, read only.
+pub(crate) async fn view(Path(id): Path<i64>, Posted { desk, .. }: Posted) -> Answer {
+    let control = &desk.panel.control;
+    match control.owner_view(&desk.actor, desk.id, id).await {
+        Ok(_) => Ok(done(urls::HOME, "viewing")),
+        Err(failure) => refused(&desk, id, failure).await,
+    }
+}
+
+/// That ends.
+pub(crate) async fn view_end(Posted { desk, .. }: Posted) -> Answer {
+    let control = &desk.panel.control;
+    let ended = control.owner_view_end(&desk.actor).await.or_page(&desk)?;
+    let path = ended.map_or_else(|| urls::HOME.to_owned(), |seen| urls::tenant(seen.tenant));
+    Ok(done(&path, "viewing-ended"))
+}
+
 /// Starts them again.
 pub(crate) async fn resume(Path(id): Path<i64>, Posted { desk, .. }: Posted) -> Answer {
     match desk.panel.control.tenant_resume(&desk.actor, id).await {

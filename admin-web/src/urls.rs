@@ -23,6 +23,8 @@ pub(crate) const SIGN_IN_PASSKEY: &str = "/sign-in/passkey";
 pub(crate) const SIGN_IN_CHALLENGE: &str = "/sign-in/passkey/challenge";
 /// Sign-out.
 pub(crate) const SIGN_OUT: &str = "/sign-out";
+/// Ends looking at a customer as its owner does.
+pub(crate) const VIEW_END: &str = "/view-end";
 /// The platform's first operator.
 pub(crate) const SETUP: &str = "/setup";
 /// What changed, for open pages.
@@ -144,6 +146,7 @@ pub(crate) mod route {
     pub(crate) const TENANT_TEAM: &str = "/tenants/{id}/team";
     pub(crate) const TENANT_LIMITS: &str = "/tenants/{id}/limits";
     pub(crate) const TENANT_SUSPEND: &str = "/tenants/{id}/suspend";
+    pub(crate) const TENANT_VIEW: &str = "/tenants/{id}/view";
     pub(crate) const TENANT_RESUME: &str = "/tenants/{id}/resume";
     pub(crate) const TENANT_REMOVE: &str = "/tenants/{id}/remove";
 }
@@ -343,7 +346,7 @@ pub(crate) fn usage(path: &str, tenant: Option<i64>) -> String {
     tenant.map_or_else(|| path.to_owned(), |id| format!("{path}?tenant={id}"))
 }
 
-/// `team`, `limits`, `suspend`, `resume` or `remove` of a tenant.
+/// `team`, `limits`, `view`, `suspend`, `resume` or `remove` of a tenant.
 pub(crate) fn tenant_do(id: impl Display, what: &str) -> String {
     format!("{}/{what}", tenant(id))
 }
@@ -559,6 +562,7 @@ mod tests {
             (route::TENANT_TEAM, "team"),
             (route::TENANT_LIMITS, "limits"),
             (route::TENANT_SUSPEND, "suspend"),
+            (route::TENANT_VIEW, "view"),
             (route::TENANT_RESUME, "resume"),
             (route::TENANT_REMOVE, "remove"),
         ] {

@@ -213,6 +213,9 @@ pub(crate) fn notice(word: &str) -> Option<&'static str> {
         "unpinned" => "That server is judged like everybody else again.",
         "person-added" => "The account is added and can sign in.",
         "password-set" => "The password is set. Open sessions of this account end now.",
+        "viewing" => "You see what the owner sees. Their log says that you look.",
+        "viewing-ended" => "You are yourself again.",
+        "device-signed-out" => "The device is signed out.",
         "certificate-revoked" => {
             "The certificate is revoked. Whoever signed in with it is signed out now."
         }

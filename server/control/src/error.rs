@@ -46,6 +46,12 @@ pub enum ControlError {
     /// Whoever asks must set up a second factor before they may do anything else.
     #[error("your team signs in with a second factor, and yours is not set up yet")]
     FactorWanted,
+    /// Whoever asks looks at a customer as its owner does, and may change nothing while that lasts.
+    #[error("you look at this customer as its owner, read only, so \"{operation}\" is not done")]
+    Viewing {
+        /// What was tried.
+        operation: Operation,
+    },
     /// Login or password wrong. The same text, cost and time for an unknown login (harvesting).
     #[error("this e-mail address and password do not fit together")]
     LoginRefused,
@@ -140,6 +146,7 @@ impl ControlError {
             Self::Scope { .. } => "token-scope",
             Self::SecondFactor { .. } => "second-factor",
             Self::FactorWanted => "second-factor-wanted",
+            Self::Viewing { .. } => "viewing",
             Self::LoginRefused => "login-refused",
             Self::NotSignedIn { .. } => "not-signed-in",
             Self::TooMany { .. } => "too-many",
@@ -157,7 +164,10 @@ impl ControlError {
     pub fn http_status(&self) -> u16 {
         match self {
             Self::NotFound { .. } => 404,
-            Self::Forbidden { .. } | Self::Scope { .. } | Self::FactorWanted => 403,
+            Self::Forbidden { .. }
+            | Self::Scope { .. }
+            | Self::FactorWanted
+            | Self::Viewing { .. } => 403,
             Self::LoginRefused | Self::SecondFactor { .. } | Self::NotSignedIn { .. } => 401,
             Self::TooMany { .. } => 429,
             Self::Invalid { .. } => 422,
@@ -179,6 +189,7 @@ impl ControlError {
             | Self::LoginRefused
             | Self::SecondFactor { .. }
             | Self::FactorWanted
+            | Self::Viewing { .. }
             | Self::NotSignedIn { .. } => 4,
             Self::Exists { .. } | Self::State { .. } | Self::Stale { .. } | Self::Limit { .. } => 5,
             Self::TooMany { .. } | Self::Unavailable { .. } => 6,
@@ -194,6 +205,7 @@ impl ControlError {
             Self::Scope { operation: Operation::PasskeyAdd | Operation::PasskeyRemove } => "Sign in to the panel: a passkey is a person's, and no token makes or removes one.".into(),
             Self::Scope { operation } => format!("Use a token whose domains and operations include \"{operation}\"; you make one in the panel."),
             Self::SecondFactor { .. } => "Send the six digits that your app shows now, or a recovery code, along with the password.".into(),
+            Self::Viewing { .. } => "End it first, at the top of every page; then you are yourself again.".into(),
             Self::FactorWanted => "Set it up under \"Your login\" in the panel.".into(),
             Self::LoginRefused => "Check both for typing errors, and the keyboard for capitals.".into(),
             Self::NotSignedIn { what: "this invitation" } => "Ask whoever invited you for another one.".into(),

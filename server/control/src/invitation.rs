@@ -236,6 +236,7 @@ impl Control {
             scope: None,
             enrol: false,
             looks_only: false,
+            viewing: None,
         };
         let said = format!("{}, invited by {}", invited.role, invited.by);
         let accepted = self

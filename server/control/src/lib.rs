@@ -8,8 +8,8 @@
 //! another's.
 //!
 //! Codemap, in reading order: [`domain`] the states; [`records`] what must be published; [`observe`] what the world shows;
-//! [`findings`] the difference, with codes; [`certificate`] identities; [`rollover`] when one may be replaced; [`account`] people, [`invite`] and [`registration`] how they come; [`portable`] what they have, in and out; [`component`] programs beside them; [`kept`] rooms and files; [`tenant`] customers; [`plan`] what they may have, [`usage`] what they have, [`series`] how that went, [`ladder`] what becomes of those who do not answer;
-//! [`mail`] what has changed since last night; [`operator`] logins, [`factor`] and [`passkey`] what they show beside a password or instead, [`invitation`] how colleagues come; [`token`] their programs; [`webhook`] who hears of it; [`audit`]; [`worker`] the loop; [`zone`] what it may have left behind; [`error`] and [`permission`] what is said when it cannot be.
+//! [`findings`] the difference, with codes; [`certificate`] identities; [`rollover`] when one may be replaced; [`account`] people, [`device`] what they sign in with, [`invite`] and [`registration`] how they come; [`portable`] what they have, in and out; [`component`] programs beside them; [`kept`] rooms and files; [`tenant`] customers; [`plan`] what they may have, [`usage`] what they have, [`series`] how that went, [`ladder`] what becomes of those who do not answer;
+//! [`mail`] what has changed since last night; [`operator`] logins, [`factor`] and [`passkey`] what they show beside a password or instead, [`invitation`] how colleagues come; [`token`] their programs; [`viewing`] how operators of the platform see what a customer sees; [`webhook`] who hears of it; [`audit`]; [`worker`] the loop; [`zone`] what it may have left behind; [`error`] and [`permission`] what is said when it cannot be.
 
 pub mod account;
 pub mod audit;
@@ -53,6 +53,7 @@ pub mod token;
 pub mod uri;
 pub mod usage;
 pub mod verdict;
+pub mod viewing;
 pub mod wanted;
 pub mod webhook;
 pub mod worker;
@@ -187,6 +188,8 @@ pub struct Actor {
     pub(crate) enrol: bool,
     /// May look and change nothing, for its customer is on the ladder.
     pub(crate) looks_only: bool,
+    /// An operator of the platform who looks as an owner does.
+    pub(crate) viewing: Option<Arc<viewing::Viewing>>,
 }
 
 impl Actor {
@@ -202,6 +205,7 @@ impl Actor {
             scope: None,
             enrol: false,
             looks_only: false,
+            viewing: None,
         }
     }
 
@@ -236,6 +240,11 @@ impl Actor {
         self.tenant
     }
 
+    /// Whom it looks at as their owner does, if it does.
+    pub fn viewing(&self) -> Option<&viewing::Viewing> {
+        self.viewing.as_deref()
+    }
+
     /// Must it set up a second factor before it may do anything else?
     pub fn must_enrol(&self) -> bool {
         self.enrol
@@ -244,6 +253,7 @@ impl Actor {
     /// May it do this to an object of its own tenant? For hiding buttons; the operations decide by themselves.
     pub fn may(&self, operation: Operation) -> bool {
         operation.reach(self.role) != permission::Reach::No
+            && (self.viewing.is_none() || operation.of_viewing())
     }
 
     pub(crate) fn check(
@@ -253,6 +263,10 @@ impl Actor {
         what: &'static str,
         name: &str,
     ) -> Result<()> {
+        // The same answer whatever the object is, and whether it is there.
+        if self.viewing.is_some() && !operation.of_viewing() {
+            return Err(ControlError::Viewing { operation });
+        }
         permission::check(self.role, self.tenant, operation, owner, what, name)?;
         if self.enrol && !operation.of_enrolling() {
             return Err(ControlError::FactorWanted);

@@ -218,8 +218,9 @@ impl Control {
         let Some(actor) = actor_of(&row, "panel") else {
             return Ok(None);
         };
+        let actor = self.enrolling(&row, actor).await?;
         Ok(Some(Resumed {
-            actor: self.enrolling(&row, actor).await?,
+            actor: self.as_viewer(&login, actor).await?,
             csrf: login.csrf.as_str().into(),
             expires: login.expires,
             id: login.id,
@@ -478,6 +479,7 @@ impl Control {
             address,
             created: now,
             expires,
+            viewing: None,
         };
         let id = self
             .store()
@@ -524,6 +526,7 @@ pub(crate) fn actor_of(row: &OperatorRow, via: &str) -> Option<Actor> {
         scope: None,
         enrol: false,
         looks_only: false,
+        viewing: None,
     })
 }
 

@@ -122,6 +122,10 @@ table! {
     TenantResume "tenant.resume":                             All All No No No No;
     /// Erase a tenant with everything it has.
     TenantRemove "tenant.remove":                             All All Own No No No;
+    /// Look at a tenant's pages as its owner does, read only; its log says so.
+    OwnerView "tenant.view":                                  No All No No No No;
+    /// End that.
+    OwnerViewEnd "tenant.view-end":                           No Own Own Own Own Own;
     /// Change a tenant's plan and limits.
     TenantSetLimits "tenant.set-limits":                      All All No No No No;
     /// Put a tenant on the suspension ladder, or give it other dates.
@@ -393,6 +397,39 @@ impl Operation {
         ) || self.of_enrolling()
     }
 
+    /// May it be done by an operator of the platform who looks as an owner: looking at what is the tenant's, nothing else? What
+    /// is not known to be is not.
+    pub fn of_viewing(self) -> bool {
+        matches!(
+            self,
+            Self::TenantList
+                | Self::TenantShow
+                | Self::UsageShow
+                | Self::TeamList
+                | Self::InvitationList
+                | Self::WebhookList
+                | Self::WebhookDeliveries
+                | Self::DomainList
+                | Self::DomainShow
+                | Self::DomainRecords
+                | Self::OutageShow
+                | Self::CertificateList
+                | Self::CertificateQueue
+                | Self::AccountList
+                | Self::AccountShow
+                | Self::AccountDevices
+                | Self::InviteList
+                | Self::ComponentList
+                | Self::PeerList
+                | Self::PeerShow
+                | Self::ReportList
+                | Self::RoomList
+                | Self::UploadList
+                | Self::AuditList
+                | Self::OwnerViewEnd
+        )
+    }
+
     /// May it be done by whoever must set up a second factor first?
     pub fn of_enrolling(self) -> bool {
         matches!(
@@ -417,6 +454,8 @@ impl Operation {
             self,
             Self::LoginList
                 | Self::LoginRevoke
+                | Self::OwnerView
+                | Self::OwnerViewEnd
                 | Self::PasswordChange
                 | Self::FactorShow
                 | Self::FactorBegin

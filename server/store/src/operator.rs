@@ -52,6 +52,8 @@ pub struct LoginRow {
     pub created: Timestamp,
     /// When it ends.
     pub expires: Timestamp,
+    /// The tenant that its holder looks at as the owner does, and until when; not set by [`Store::login_add`].
+    pub viewing: Option<(TenantId, Timestamp)>,
 }
 
 /// A token for the JSON API.
@@ -100,7 +102,17 @@ pub(crate) fn login_taken(error: sqlx::Error) -> StoreError {
 }
 
 pub(crate) type Tuple = (i64, String, String, String, Option<i64>, i64);
-type LoginTuple = (i64, i64, String, String, String, i64, i64);
+type LoginTuple = (
+    i64,
+    i64,
+    String,
+    String,
+    String,
+    i64,
+    i64,
+    Option<i64>,
+    Option<i64>,
+);
 type TokenTuple = (i64, i64, String, String, String, i64, i64, Option<i64>);
 
 pub(crate) fn row((id, login, password_hash, role, tenant, created): Tuple) -> OperatorRow {
@@ -115,7 +127,8 @@ pub(crate) fn row((id, login, password_hash, role, tenant, created): Tuple) -> O
     }
 }
 
-fn login((id, operator, csrf, agent, address, created, expires): LoginTuple) -> LoginRow {
+fn login(tuple: LoginTuple) -> LoginRow {
+    let (id, operator, csrf, agent, address, created, expires, viewing, until) = tuple;
     let operator = OperatorId(operator);
     LoginRow {
         id,
@@ -125,6 +138,7 @@ fn login((id, operator, csrf, agent, address, created, expires): LoginTuple) -> 
         address,
         created: Timestamp(created),
         expires: Timestamp(expires),
+        viewing: viewing.map(TenantId).zip(until.map(Timestamp)),
     }
 }
 
@@ -283,7 +297,7 @@ impl Store {
     pub async fn login_find(&self, token_hash: &[u8], now: Timestamp) -> Result<Option<LoginRow>> {
         let found: Option<LoginTuple> = rd!(self, p => {
             sqlx::query_as(
-                "SELECT id, operator, csrf, agent, address, created, expires FROM logins \
+                "SELECT id, operator, csrf, agent, address, created, expires, viewing, viewing_until FROM logins \
                  WHERE token_hash = $1 AND expires > $2",
             )
             .bind(token_hash).bind(now.0).fetch_optional(p).await
@@ -298,7 +312,7 @@ impl Store {
     pub async fn login_list(&self, operator: OperatorId, now: Timestamp) -> Result<Vec<LoginRow>> {
         let found: Vec<LoginTuple> = rd!(self, p => {
             sqlx::query_as(
-                "SELECT id, operator, csrf, agent, address, created, expires FROM logins \
+                "SELECT id, operator, csrf, agent, address, created, expires, viewing, viewing_until FROM logins \
                  WHERE operator = $1 AND expires > $2 ORDER BY id",
             )
             .bind(operator.0).bind(now.0).fetch_all(p).await
@@ -315,6 +329,34 @@ impl Store {
             sqlx::query("UPDATE logins SET expires = $2 WHERE id = $1").bind(id).bind(expires.0).execute(p).await.map(|_| ())
         })?;
         Ok(())
+    }
+
+    /// The holder of a login looks at a tenant as its owner does until then, or (`None`) no longer. `false`: nothing has changed,
+    /// for there is no such login, or it looks at nobody.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn login_view(
+        &self,
+        operator: OperatorId,
+        id: i64,
+        viewing: Option<(TenantId, Timestamp)>,
+    ) -> Result<bool> {
+        let (tenant, until) = (viewing.map(|(id, _)| id.0), viewing.map(|(_, at)| at.0));
+        let n = wr!(self, p => {
+            let mut tx = p.begin().await?;
+            let n = sqlx::query(
+                "UPDATE logins SET viewing = $3, viewing_until = $4 WHERE id = $1 AND operator = $2 \
+                 AND (viewing IS NOT NULL OR CAST($3 AS BIGINT) IS NOT NULL)",
+            )
+            .bind(id).bind(operator.0).bind(tenant).bind(until).execute(&mut *tx).await?.rows_affected();
+            if n > 0 {
+                record!(self, tx);
+            }
+            tx.commit().await?;
+            n
+        });
+        Ok(n > 0)
     }
 
     /// Ends one login of a person.

@@ -50,6 +50,20 @@ pub(super) fn of_the_desk() -> Pages {
             }),
         ),
         (
+            "team_viewed",
+            page(&desk::TeamPage {
+                frame: sample::viewing(owner(Here::Team)),
+                tenant: 1,
+                tenant_name: "Lindgren & Daughters".into(),
+                factor_wanted: true,
+                team: sample::team(),
+                login: String::new(),
+                role: "admin".into(),
+                invitations: Vec::new(),
+                fresh: None,
+            }),
+        ),
+        (
             "team",
             page(&desk::TeamPage {
                 frame: owner(Here::Team),

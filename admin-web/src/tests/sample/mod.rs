@@ -7,6 +7,7 @@ mod platform;
 mod records;
 mod tenants;
 
+use control::viewing::Viewing;
 use control::{Role, Timestamp};
 
 use crate::frame::{Frame, Here, Who};
@@ -30,6 +31,21 @@ pub(crate) fn at(seconds: i64) -> Timestamp {
     Timestamp(NOW.0 + seconds * SECOND)
 }
 
+/// The same page, looked at by an operator of the platform as the owner.
+pub(crate) fn viewing(mut frame: Frame) -> Frame {
+    if let Some(who) = &mut frame.who {
+        who.login = "root@platform.example".into();
+        who.role = Role::Auditor;
+        who.viewing = Some(Viewing {
+            tenant: 1,
+            name: "Lindgren & Daughters".into(),
+            until: at(1_500),
+            login: 1,
+        });
+    }
+    frame
+}
+
 pub(crate) fn frame(role: Option<Role>) -> Frame {
     Frame {
         service: "Domicile".into(),
@@ -39,6 +55,7 @@ pub(crate) fn frame(role: Option<Role>) -> Frame {
             login: "sofia@lindgren-and-daughters.example".into(),
             role,
             csrf: "c5rf".into(),
+            viewing: None,
         }),
         here: Here::Home,
         domain: None,

@@ -26,6 +26,8 @@ pub(super) fn of_a_tenant() -> Vec<Way> {
             "/api/v1/tenants/{T}/suspend",
             empty,
         ),
+        (Op::OwnerView, Method::POST, "/tenants/{T}/view", none),
+        (Op::TenantRemove, Method::POST, "/tenants/{T}/remove", none),
         (Op::TenantResume, Method::POST, "/tenants/{T}/resume", none),
         (
             Op::TenantResume,

@@ -287,6 +287,7 @@ impl Control {
             scope: None,
             enrol: false,
             looks_only: false,
+            viewing: None,
         };
         let new = store::TenantNew {
             name: name.as_str(),

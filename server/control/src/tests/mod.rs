@@ -3,5 +3,6 @@
 
 mod flow;
 mod import;
-mod roles;
+pub(crate) mod roles;
+mod viewing;
 pub(crate) mod world;

@@ -26,8 +26,8 @@ use crate::webhook::WebhookAsk;
 use crate::{Actor, Control, Secret};
 
 /// Objects of one tenant.
-struct Objects {
-    tenant: i64,
+pub(super) struct Objects {
+    pub(super) tenant: i64,
     domain: String,
     member: i64,
     login: i64,
@@ -111,7 +111,12 @@ pub(crate) async fn token(
 }
 
 /// Does the operation on these objects; only whether it was allowed matters.
-async fn call(house: &House, operation: Operation, actor: &Actor, of: &Objects) -> Result<()> {
+pub(super) async fn call(
+    house: &House,
+    operation: Operation,
+    actor: &Actor,
+    of: &Objects,
+) -> Result<()> {
     let control = &house.control;
     let (tenant, domain) = (of.tenant, of.domain.as_str());
     let new = |login: String| OperatorNew {
@@ -415,6 +420,8 @@ async fn call(house: &House, operation: Operation, actor: &Actor, of: &Objects) 
             .await
             .map(drop),
         Operation::LoginList => control.login_list(actor).await.map(drop),
+        Operation::OwnerView => control.owner_view(actor, of.login, tenant).await.map(drop),
+        Operation::OwnerViewEnd => control.owner_view_end(actor).await.map(drop),
         Operation::LoginRevoke => control.login_revoke(actor, of.login).await,
         Operation::PasswordChange => control.password_change(actor, "wrong", "wrong").await,
         Operation::MailShow => control.mail_show(actor).await.map(drop),
@@ -427,7 +434,7 @@ async fn call(house: &House, operation: Operation, actor: &Actor, of: &Objects) 
 }
 
 /// Operations that leave an entry in the audit log. The match has no wildcard.
-fn changes(operation: Operation) -> bool {
+pub(super) fn changes(operation: Operation) -> bool {
     match operation {
         Operation::TenantList
         | Operation::TenantShow
@@ -524,6 +531,8 @@ fn changes(operation: Operation) -> bool {
         | Operation::PeerPin
         | Operation::AccountSignOut
         | Operation::PeerUnpin
+        | Operation::OwnerView
+        | Operation::OwnerViewEnd
         | Operation::LoginRevoke
         | Operation::PasswordChange
         | Operation::MailSet
@@ -552,6 +561,7 @@ fn is_personal(operation: Operation) -> bool {
     matches!(
         operation,
         Operation::LoginList
+            | Operation::OwnerViewEnd
             | Operation::LoginRevoke
             | Operation::PasswordChange
             | Operation::FactorShow
@@ -576,6 +586,7 @@ fn is_platform(operation: Operation) -> bool {
         Operation::DomainImport
             | Operation::LadderStep
             | Operation::OutagePlatform
+            | Operation::OwnerView
             | Operation::PlanList
             | Operation::PlanAdd
             | Operation::PlanSet
@@ -591,7 +602,7 @@ fn is_platform(operation: Operation) -> bool {
     )
 }
 
-async fn objects(house: &House, domain: &str, nick: &str) -> (Objects, Actor) {
+pub(super) async fn objects(house: &House, domain: &str, nick: &str) -> (Objects, Actor) {
     let owner = house.live(domain, &format!("{nick}@example.org")).await;
     let system = Actor::system("test");
     let tenant = house
@@ -661,7 +672,7 @@ async fn objects(house: &House, domain: &str, nick: &str) -> (Objects, Actor) {
 }
 
 /// All that is stored, to see that a refusal changed nothing, of anybody's.
-async fn picture(house: &House) -> Vec<String> {
+pub(super) async fn picture(house: &House) -> Vec<String> {
     house.control.store().picture().await.unwrap()
 }
 

@@ -80,8 +80,8 @@ battery! {
 
         let login = LoginRow {
             id: 0, operator: o, csrf: "c".into(), agent: "b".into(), address: "192.0.2.1".into(),
-            created: NOW, expires: Timestamp(NOW.0 + 10),
-        };
+            created: NOW, expires: Timestamp(NOW.0 + 10), viewing: None,
+};
         let id = store.login_add(b"hash1", &login).await.expect("added");
         assert_eq!(store.login_find(b"hash1", NOW).await.expect("read").expect("good").id, id);
         assert!(store.login_find(b"hash1", Timestamp(NOW.0 + 10)).await.expect("read").is_none(), "expired");

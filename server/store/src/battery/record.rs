@@ -170,6 +170,7 @@ async fn objects(store: &Store) -> Objects {
         address: String::new(),
         created: NOW,
         expires: Timestamp(NOW.0 + 10),
+        viewing: None,
     };
     Objects {
         tenant: store

@@ -89,8 +89,8 @@ battery! {
         let o = store.operator_add("a@example.com", "hash", "owner", Some(tenant), NOW).await.expect("added");
         store.operator_add("b@example.com", "hash", "owner", Some(other), NOW).await.expect("added");
         let login = LoginRow {
-            id: 0, operator: o, csrf: "c".into(), agent: "b".into(), address: String::new(), created: NOW, expires: NOW,
-        };
+            id: 0, operator: o, csrf: "c".into(), agent: "b".into(), address: String::new(), created: NOW, expires: NOW, viewing: None,
+};
         store.login_add(b"login", &login).await.expect("added");
         store.half_login_add(b"half", o, NOW).await.expect("added");
         let token = TokenRow {
