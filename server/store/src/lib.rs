@@ -513,10 +513,10 @@ impl Store {
         self.sealer().seals_like(sealer)
     }
 
-}
     pub(crate) fn sealer(&self) -> &Sealer {
         &self.0.sealer
     }
+}
 
 /// Is every migration applied as we know it? A database that cannot say so is none that is.
 async fn sqlite_is_current(read: &SqlitePool) -> bool {
