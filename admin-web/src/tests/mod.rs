@@ -5,6 +5,7 @@ mod gallery;
 mod handlers;
 mod operators;
 mod pages;
+mod routes;
 mod sample;
 mod security;
 mod ways;

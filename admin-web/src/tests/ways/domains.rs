@@ -210,6 +210,12 @@ pub(super) fn of_a_domain() -> Vec<Way> {
             "/api/v1/domains/{D}/outage",
             || Some(json!({"beginning": "2026-12-24T18:00:00Z"})),
         ),
+        (
+            Op::OutageSet,
+            Method::DELETE,
+            "/api/v1/domains/{D}/outage",
+            none,
+        ),
         (Op::OutageSet, Method::POST, "/domains/{D}/outage", none),
         (
             Op::DomainSet,

@@ -80,6 +80,12 @@ pub(super) fn at_a_domain() -> Vec<Way> {
             none,
         ),
         (
+            Op::PeopleImport,
+            Method::GET,
+            "/api/v1/domains/{D}/people/imports/1",
+            none,
+        ),
+        (
             Op::AccountSetPassword,
             Method::POST,
             "/domains/{D}/people/anna/password",
