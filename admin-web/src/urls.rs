@@ -109,9 +109,9 @@ pub(crate) mod route {
     pub(crate) const PERSON_RESUME: &str = "/domains/{domain}/people/{local}/resume";
     pub(crate) const PERSON_REVOKE_CERTIFICATE: &str =
         "/domains/{domain}/people/{local}/revoke-certificate";
+    pub(crate) const PERSON_SIGN_OUT: &str = "/domains/{domain}/people/{local}/sign-out";
     pub(crate) const PERSON_REMOVE: &str = "/domains/{domain}/people/{local}/remove";
     pub(crate) const DOMAIN_USAGE: &str = "/domains/{domain}/usage";
-    pub(crate) const PERSON_SIGN_OUT: &str = "/domains/{domain}/people/{local}/sign-out";
     pub(crate) const COMPONENTS: &str = "/domains/{domain}/components";
     pub(crate) const COMPONENT_GRANT: &str = "/domains/{domain}/components/grant";
     pub(crate) const COMPONENT_REMOVE: &str = "/domains/{domain}/components/remove";
@@ -550,10 +550,10 @@ mod tests {
             (route::PERSON_SUSPEND, "suspend"),
             (route::PERSON_RESUME, "resume"),
             (route::PERSON_REVOKE_CERTIFICATE, "revoke-certificate"),
+            (route::PERSON_SIGN_OUT, "sign-out"),
             (route::PERSON_REMOVE, "remove"),
         ] {
             assert_eq!(
-            (route::PERSON_SIGN_OUT, "sign-out"),
                 fill(pattern, &["one.example", "a b"]),
                 urls.person_do("a b", what)
             );

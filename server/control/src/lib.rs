@@ -126,8 +126,8 @@ pub struct Control {
     pub(crate) wake: tokio::sync::Notify,
     pub(crate) jobs: portable::Jobs,
     pub(crate) zone_watch: zone::Watch,
-}
     pub(crate) mail_watch: tenant::queues::Watch,
+}
 
 impl Control {
     /// Puts it together; asks nobody anything yet.
@@ -142,8 +142,8 @@ impl Control {
             wake: tokio::sync::Notify::new(),
             jobs: portable::Jobs::default(),
             zone_watch: zone::Watch::default(),
-        })
             mail_watch: tenant::queues::Watch::default(),
+        })
     }
 
     /// The platform's settings, for pages and listings.

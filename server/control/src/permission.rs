@@ -245,14 +245,14 @@ table! {
     AccountSuspend "account.suspend":                         All All Own Own Own No;
     /// Undo that.
     AccountResume "account.resume":                           All All Own Own Own No;
-    /// Revoke a certificate that an account's clients log in with.
-    AccountRevokeCertificate "account.revoke-certificate":    All All Own Own Own No;
-    /// Erase an account.
-    AccountRemove "account.remove":                           All All Own Own No No;
     /// See what an account's people sign in with, and who of them is connected.
     AccountDevices "account.devices":                         All All Own Own Own Own;
     /// Sign one of these devices out.
     AccountSignOut "account.sign-out":                        All All Own Own Own No;
+    /// Revoke a certificate that an account's clients log in with.
+    AccountRevokeCertificate "account.revoke-certificate":    All All Own Own Own No;
+    /// Erase an account.
+    AccountRemove "account.remove":                           All All Own Own No No;
 
     /// See who is invited to an account of a domain.
     InviteList "invite.list":                                 All All Own Own Own Own;
@@ -378,11 +378,11 @@ impl Operation {
                 | Self::CertificateQueue
                 | Self::AccountList
                 | Self::AccountShow
+                | Self::AccountDevices
                 | Self::InviteList
                 | Self::PeopleExport
                 | Self::PeerList
                 | Self::PeerShow
-                | Self::AccountDevices
                 | Self::ComponentList
                 | Self::ReportList
                 | Self::RoomList

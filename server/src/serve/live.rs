@@ -21,9 +21,9 @@ use crate::net::internal::Health;
 use crate::net::limits::{Addresses, Registrations};
 use crate::net::tls::Identities;
 use crate::router::Router;
+use crate::session::Session;
 use crate::tenancy::Tenancy;
 
-use crate::session::Session;
 pub(super) struct LiveServer {
     pub(super) config: Arc<Config>,
     pub(super) store: Store,
@@ -79,8 +79,6 @@ impl Live for LiveServer {
             .map_or(0, |domain| domain.sessions())
     }
 
-    fn peers(&self, domain: &DomainName) -> Vec<PeerNow> {
-        self.federation.peers(domain)
     fn online(&self, accounts: &[BareJid]) -> Option<Vec<usize>> {
         let sessions = self.router.sessions();
         let count = |account: &BareJid| sessions.with(account.as_str(), <[_]>::len);
@@ -102,6 +100,8 @@ impl Live for LiveServer {
         Some(sessions.iter().map(now).collect())
     }
 
+    fn peers(&self, domain: &DomainName) -> Vec<PeerNow> {
+        self.federation.peers(domain)
     }
 
     fn admits_newcomer(&self, from: IpAddr) -> bool {

@@ -98,8 +98,8 @@ pub use block_list::{
 pub use certificate::{CertificateRow, Identity, OrderRow};
 pub use change::{Change, ChangeFeed};
 pub use client_certificate::{Appended, CLIENT_CERTIFICATES, ClientCertificateRow};
-pub use document::PrivateXml;
 pub use device::Storage;
+pub use document::PrivateXml;
 pub use domain::DomainRow;
 pub use error::{Result, StoreError};
 pub use factor::FactorRow;

@@ -140,12 +140,6 @@ pub(super) fn at_a_domain() -> Vec<Way> {
             none,
         ),
         (
-            Op::AccountRemove,
-            Method::POST,
-            "/domains/{D}/people/anna/remove",
-            || Some(json!({"confirm": "anna@{D}"})),
-        ),
-        (
             Op::AccountShow,
             Method::GET,
             "/api/v1/domains/{D}/accounts/anna/storage",
@@ -168,6 +162,12 @@ pub(super) fn at_a_domain() -> Vec<Way> {
             Method::POST,
             "/domains/{D}/people/anna/sign-out",
             || Some(json!({"device": "session-balcony"})),
+        ),
+        (
+            Op::AccountRemove,
+            Method::POST,
+            "/domains/{D}/people/anna/remove",
+            || Some(json!({"confirm": "anna@{D}"})),
         ),
         (
             Op::AccountRemove,

@@ -354,11 +354,6 @@ pub(super) async fn call(
             .account_resume(actor, domain, "juliet")
             .await
             .map(drop),
-        Operation::AccountRevokeCertificate => {
-            control
-                .account_revoke_certificate(actor, domain, "juliet", "Phone")
-                .await
-        }
         Operation::AccountDevices => control
             .account_devices(actor, domain, "juliet")
             .await
@@ -366,6 +361,11 @@ pub(super) async fn call(
         Operation::AccountSignOut => {
             control
                 .account_sign_out(actor, domain, "juliet", &crate::device::agent_id("phone"))
+                .await
+        }
+        Operation::AccountRevokeCertificate => {
+            control
+                .account_revoke_certificate(actor, domain, "juliet", "Phone")
                 .await
         }
         Operation::AccountRemove => control.account_remove(actor, domain, "juliet").await,
@@ -469,6 +469,7 @@ pub(super) fn changes(operation: Operation) -> bool {
         | Operation::UploadList
         | Operation::ZoneCheck
         | Operation::AuditList
+        | Operation::AccountDevices
         | Operation::LoginList
         | Operation::MailShow
         | Operation::TokenList
@@ -476,7 +477,6 @@ pub(super) fn changes(operation: Operation) -> bool {
         Operation::TenantAdd
         | Operation::ZoneRepair
         | Operation::TenantSuspend
-        | Operation::AccountDevices
         | Operation::TenantResume
         | Operation::TenantRemove
         | Operation::TenantSetLimits
@@ -522,6 +522,7 @@ pub(super) fn changes(operation: Operation) -> bool {
         | Operation::AccountSuspend
         | Operation::AccountResume
         | Operation::AccountRevokeCertificate
+        | Operation::AccountSignOut
         | Operation::AccountRemove
         | Operation::InviteAdd
         | Operation::InviteRemove
@@ -529,7 +530,6 @@ pub(super) fn changes(operation: Operation) -> bool {
         | Operation::ComponentGrant
         | Operation::ComponentRemove
         | Operation::PeerPin
-        | Operation::AccountSignOut
         | Operation::PeerUnpin
         | Operation::OwnerView
         | Operation::OwnerViewEnd
