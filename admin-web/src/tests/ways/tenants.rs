@@ -27,7 +27,13 @@ pub(super) fn of_a_tenant() -> Vec<Way> {
             empty,
         ),
         (Op::OwnerView, Method::POST, "/tenants/{T}/view", none),
-        (Op::TenantRemove, Method::POST, "/tenants/{T}/remove", none),
+        // A customer that has signed up is called as its first domain.
+        (
+            Op::TenantRemove,
+            Method::POST,
+            "/tenants/{T}/remove",
+            || Some(json!({"confirm": "{D}"})),
+        ),
         (Op::TenantResume, Method::POST, "/tenants/{T}/resume", none),
         (
             Op::TenantResume,
@@ -249,7 +255,9 @@ pub(super) fn without_object() -> Vec<Way> {
         // One's own team and webhooks: whose they are is not in the address.
         (Op::TeamList, Method::GET, "/team", none),
         (Op::TeamAdd, Method::POST, "/team", none),
-        (Op::TeamRemove, Method::POST, "/team/999999/remove", none),
+        (Op::TeamRemove, Method::POST, "/team/999999/remove", || {
+            Some(json!({"sure": "yes"}))
+        }),
         (Op::TeamSetRole, Method::POST, "/team/999999/role", none),
         (
             Op::TeamResetFactor,
@@ -257,7 +265,9 @@ pub(super) fn without_object() -> Vec<Way> {
             "/team/999999/factor",
             none,
         ),
-        (Op::InvitationAdd, Method::POST, "/team/invitations", none),
+        (Op::InvitationAdd, Method::POST, "/team/invitations", || {
+            Some(json!({"days": "7", "role": "support"}))
+        }),
         (
             Op::InvitationRemove,
             Method::POST,
