@@ -91,8 +91,8 @@ function spell(then) {
   const seconds = Math.round((then - Date.now()) / 1000);
   const distance = Math.abs(seconds);
   if (distance < 5) return seconds > 0 ? 'in a moment' : 'just now';
-  const [count, unit] = distance < 90 ? [distance, 'second']
-    : distance < 5400 ? [Math.floor(distance / 60), 'minute']
+  const [count, unit] = distance < 60 ? [distance, 'second']
+    : distance < 3600 ? [Math.floor(distance / 60), 'minute']
       : distance < 129600 ? [Math.floor(distance / 3600), 'hour']
         : [Math.floor(distance / 86400), 'day'];
   const span = count + ' ' + unit + (count === 1 ? '' : 's');

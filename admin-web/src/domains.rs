@@ -359,8 +359,8 @@ pub(crate) async fn outage(Path(domain): Path<String>, Posted { desk, fields }: 
     let given = |name: &str| Some(fields.text(name).to_owned()).filter(|text| !text.is_empty());
     let outage = given("message").map(|message| Outage {
         planned: given("planned").is_some(),
-        beginning: given("beginning").unwrap_or_default(),
-        expected_end: given("expected_end"),
+        beginning: words::picked_time(fields.text("beginning")),
+        expected_end: given("expected_end").map(|end| words::picked_time(&end)),
         message: [("default".to_owned(), message)].into(),
     });
     let control = &desk.panel.control;

@@ -41,11 +41,20 @@ impl KeptPage {
         Some(self.urls.kept_after(&last.local))
     }
 
+    /// Is this what has been chosen: `usual`, `ever` or `days`?
+    fn keeps(&self, choice: &str) -> bool {
+        let chosen = match self.archive_days {
+            None => "usual",
+            Some(0) => "ever",
+            Some(_) => "days",
+        };
+        chosen == choice
+    }
+
     /// What the field of days holds.
     fn days(&self) -> String {
-        self.archive_days
-            .map(|days| days.to_string())
-            .unwrap_or_default()
+        let days = self.archive_days.filter(|days| *days > 0);
+        days.map(|days| days.to_string()).unwrap_or_default()
     }
 }
 
@@ -90,17 +99,24 @@ async fn page(
 
 /// Saves how long what is archived stays.
 pub(crate) async fn save(Path(domain): Path<String>, Posted { desk, fields }: Posted) -> Answer {
-    let Ok(days) = fields.text("archive_days").parse::<u32>() else {
-        let problem = Problem::new(
-            Some("archive_days"),
-            "How long messages stay is a whole number of days.",
-            "Type 0 to keep them for ever.",
-        );
-        return page(&desk, &domain, None, Some(problem)).await;
+    let days = match fields.text("keep") {
+        "usual" => None,
+        "ever" => Some(0),
+        _ => match fields.text("archive_days").parse::<u32>() {
+            Ok(days) if days > 0 => Some(days),
+            _ => {
+                let problem = Problem::new(
+                    Some("archive_days"),
+                    "How long messages stay is a whole number of days, at least one.",
+                    "Type the number, or choose to keep them as long as there is room.",
+                );
+                return page(&desk, &domain, None, Some(problem)).await;
+            }
+        },
     };
     let set = DomainSet {
         streams: StreamSet {
-            archive_days: Some(days),
+            archive_days: days,
             ..StreamSet::default()
         },
         version: fields.version(),

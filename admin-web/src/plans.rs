@@ -22,6 +22,9 @@ use crate::login::{OrPage, SignedIn};
 use crate::series::{Series, Steps, series_of};
 use crate::{urls, words};
 
+/// How the field of a size ends.
+const SIZE: &str = "_bytes";
+
 /// A limit in a form: its field, what it is called, its value.
 pub(crate) type LimitField = (&'static str, &'static str, u64);
 
@@ -47,22 +50,32 @@ pub(crate) fn limit_fields(limits: &Limits) -> [LimitField; 10] {
             "Contacts of one person",
             limits.roster_items.into(),
         ),
-        (
-            "offline_bytes",
-            "Bytes of waiting messages",
-            limits.offline_bytes,
-        ),
-        (
-            "archive_bytes",
-            "Bytes of archived messages",
-            limits.archive_bytes,
-        ),
-        (
-            "upload_bytes",
-            "Bytes of uploaded files",
-            limits.upload_bytes,
-        ),
+        ("offline_bytes", "Waiting messages", limits.offline_bytes),
+        ("archive_bytes", "Archived messages", limits.archive_bytes),
+        ("upload_bytes", "Uploaded files", limits.upload_bytes),
     ]
+}
+
+/// Its hint in a form; empty: there is none.
+pub(crate) fn hint(kind: &str) -> &'static str {
+    match kind {
+        "stanzas_per_second" => "Messages, presence and questions of apps.",
+        _ if kind.ends_with(SIZE) => "Such as 500 MB or 20 GB.",
+        _ => "",
+    }
+}
+
+/// Is it a size?
+pub(crate) fn is_size(kind: &str) -> bool {
+    kind.ends_with(SIZE)
+}
+
+/// How a limit is written: sizes as people write them.
+pub(crate) fn written(kind: &str, value: &u64) -> String {
+    match kind.ends_with(SIZE) {
+        true => words::exact_bytes(*value),
+        false => value.to_string(),
+    }
 }
 
 /// The limits that were filled in; what is the same as before is not set, so that it goes on following what it follows.
@@ -70,16 +83,25 @@ pub(crate) fn limits_of(fields: &Fields, before: &Limits) -> Result<LimitsSet, P
     let mut set = LimitsSet::default();
     for (name, called, was) in limit_fields(before) {
         let text = fields.text(name);
-        if text.is_empty() || text == was.to_string() {
+        if text.is_empty() || text == written(name, &was) || text == was.to_string() {
             continue;
         }
-        let number = text.parse::<u64>().map_err(|_| {
-            Problem::new(
-                Some(name),
-                format!("\"{called}\" is a whole number."),
-                "Type it without dots or commas.",
-            )
-        })?;
+        let number = match name.ends_with(SIZE) {
+            true => words::bytes_of(text).ok_or_else(|| {
+                Problem::new(
+                    Some(name),
+                    format!("\"{called}\" is a size, and \"{text}\" is none."),
+                    "Type a number and a unit, such as 500 MB or 1.5 GB.",
+                )
+            })?,
+            false => text.parse::<u64>().map_err(|_| {
+                Problem::new(
+                    Some(name),
+                    format!("\"{called}\" is a whole number."),
+                    "Type it without dots or commas.",
+                )
+            })?,
+        };
         let small = u32::try_from(number).unwrap_or(u32::MAX);
         match name {
             "domains" => set.domains = Some(small),
@@ -308,7 +330,7 @@ pub(crate) fn worst(view: &UsageView) -> Option<&QuotaView> {
 
 /// How much of a quota: sizes are written as such.
 pub(crate) fn amount(quota: &QuotaView, count: &u64) -> String {
-    match quota.kind.ends_with("_bytes") {
+    match quota.kind.ends_with(SIZE) {
         true => words::bytes(*count),
         false => words::number(count),
     }
@@ -318,14 +340,7 @@ pub(crate) fn amount(quota: &QuotaView, count: &u64) -> String {
 pub(crate) fn called(quota: &QuotaView) -> &'static str {
     let fields = limit_fields(&Limits::default());
     let found = fields.iter().find(|(kind, _, _)| *kind == quota.kind);
-    let called = found.map_or("", |(_, called, _)| called);
-    // Their size is written beside it.
-    match called.strip_prefix("Bytes of ") {
-        Some("waiting messages") => "Waiting messages",
-        Some("archived messages") => "Archived messages",
-        Some(_) => "Uploaded files",
-        None => called,
-    }
+    found.map_or("", |(_, called, _)| called)
 }
 
 /// Its level as word, icon and colour.

@@ -36,8 +36,8 @@ pub(crate) fn relative(time: Timestamp, now: Timestamp) -> String {
 /// A length of time (µs) in its largest fitting unit.
 pub(crate) fn span(micros: u64) -> String {
     let (count, unit) = match micros {
-        m if m < 90 * SECOND => (m / SECOND, "second"),
-        m if m < 90 * MINUTE => (m / MINUTE, "minute"),
+        m if m < MINUTE => (m / SECOND, "second"),
+        m if m < HOUR => (m / MINUTE, "minute"),
         m if m < 36 * HOUR => (m / HOUR, "hour"),
         m => (m / DAY, "day"),
     };
@@ -116,6 +116,107 @@ pub(crate) fn bytes(count: u64) -> String {
     format!("{} EB", tenths / 10)
 }
 
+/// A size as a form holds it: exactly, where a unit and three digits after the point say it.
+pub(crate) fn exact_bytes(count: u64) -> String {
+    let units = [("PB", 15), ("TB", 12), ("GB", 9), ("MB", 6), ("kB", 3)];
+    for (unit, power) in units {
+        let (whole, part) = (10_u64.pow(power), 10_u64.pow(power - 3));
+        if count < whole {
+            continue;
+        }
+        if count.is_multiple_of(part) {
+            let text = format!("{}.{:03}", count / whole, count % whole / part);
+            let text = text.trim_end_matches('0').trim_end_matches('.');
+            return format!("{text} {unit}");
+        }
+        break;
+    }
+    bytes(count)
+}
+
+/// The size that somebody typed: `500 MB`, `1,5 GB`, `17 bytes`, `2GiB`, or bytes alone. `None`: it is no size, or none that fits.
+pub(crate) fn bytes_of(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == ','));
+    let (number, unit) = text.split_at(end.unwrap_or(text.len()));
+    let unit = unit.trim().to_ascii_lowercase();
+    let binary = unit.ends_with("ib");
+    let power = match unit.trim_end_matches("ib").trim_end_matches('b') {
+        "" if binary => return None,
+        "" | "bytes" | "byte" => 0,
+        "k" => 1,
+        "m" => 2,
+        "g" => 3,
+        "t" => 4,
+        "p" => 5,
+        _ => return None,
+    };
+    let factor = u128::pow(if binary { 1024 } else { 1000 }, power);
+    let (whole, part) = number.split_once(['.', ',']).unwrap_or((number, ""));
+    if whole.is_empty() || part.len() > 6 || part.contains(['.', ',']) {
+        return None;
+    }
+    let tens = u128::pow(10, u32::try_from(part.len()).ok()?);
+    let digits: u128 = format!("{whole}{part}").parse().ok()?;
+    let count = digits.checked_mul(factor)? / tens;
+    u64::try_from(count).ok()
+}
+
+/// What somebody signed in with, from what it says of itself: `Safari on iPhone`. What says nothing that people know is written as
+/// it is.
+pub(crate) fn browser(agent: &str) -> String {
+    // The first that fits: the later ones stand in the names of the former as well.
+    let first = |known: &[(&str, &'static str)]| {
+        let found = known.iter().find(|(mark, _)| agent.contains(mark));
+        found.map(|(_, name)| *name)
+    };
+    let program = first(&[
+        ("Edg", "Edge"),
+        ("OPR/", "Opera"),
+        ("Firefox/", "Firefox"),
+        ("FxiOS/", "Firefox"),
+        ("Chrome/", "Chrome"),
+        ("CriOS/", "Chrome"),
+        ("Safari/", "Safari"),
+    ]);
+    let machine = first(&[
+        ("iPhone", "iPhone"),
+        ("iPad", "iPad"),
+        ("Android", "Android"),
+        ("Windows", "Windows"),
+        ("Mac OS X", "Mac"),
+        ("CrOS", "Chromebook"),
+        ("Linux", "Linux"),
+    ]);
+    match (program, machine) {
+        (Some(program), Some(machine)) => format!("{program} on {machine}"),
+        (Some(program), None) => program.to_owned(),
+        (None, Some(machine)) => format!("a browser on {machine}"),
+        (None, None) => agent.to_owned(),
+    }
+}
+
+/// Is a check about something that stands in the DNS: a record type and a name?
+pub(crate) fn in_the_dns(subject: &str) -> bool {
+    let first = subject.split(' ').next().unwrap_or_default();
+    ["TXT", "CNAME", "SRV", "CAA", "TLSA", "NS", "A", "AAAA"].contains(&first)
+}
+
+/// Is a check about the certificate alone?
+pub(crate) fn of_the_certificate(subject: &str) -> bool {
+    subject == "certificate" || subject.starts_with("certificate ")
+}
+
+/// A time that somebody picked (`2026-12-24T18:00`, as browsers send it, taken for UTC) as XEP-0082 writes it; anything else as it
+/// is.
+pub(crate) fn picked_time(text: &str) -> String {
+    match text.len() {
+        16 => format!("{text}:00Z"),
+        19 => format!("{text}Z"),
+        _ => text.to_owned(),
+    }
+}
+
 /// What a code of a check means.
 pub(crate) fn meaning(code: &str) -> &'static str {
     let codes = control::findings::CODES.iter();
@@ -151,7 +252,7 @@ pub(crate) fn check(subject: &str) -> &'static str {
     let name = subject.rsplit(' ').next().unwrap_or_default();
     let starts = |label: &str| name.starts_with(label);
     match () {
-        () if subject == "certificate" || subject.starts_with("certificate ") => "Certificate",
+        () if of_the_certificate(subject) => "Certificate",
         () if subject.starts_with("proof ") => "Whether others can verify it",
         () if subject == "public door" => "The way in for apps",
         () if subject.starts_with("sign-in ") => "Signing in as an app would",
@@ -257,13 +358,115 @@ mod tests {
     }
 
     #[test]
+    fn sizes_are_read_as_people_write_them() {
+        for (text, count) in [
+            ("500 MB", Some(500_000_000)),
+            ("1.5 GB", Some(1_500_000_000)),
+            ("1,5gb", Some(1_500_000_000)),
+            ("2 GiB", Some(2_147_483_648)),
+            ("17 bytes", Some(17)),
+            ("107374182400", Some(107_374_182_400)),
+            ("0", Some(0)),
+            ("", None),
+            ("GB", None),
+            ("-1 GB", None),
+            ("1.2.3 GB", None),
+            ("1 ib", None),
+            ("5 lots", None),
+            ("99999999 PB", None),
+        ] {
+            assert_eq!(bytes_of(text), count, "{text}");
+        }
+        for count in [
+            0,
+            999,
+            1_000,
+            1_550_000_000,
+            20_000_000_000,
+            4_000_000_000_000,
+        ] {
+            assert_eq!(bytes_of(&exact_bytes(count)), Some(count));
+        }
+        assert_eq!(exact_bytes(1_550_000_000), "1.55 GB");
+        assert_eq!(exact_bytes(20_000_000_000), "20 GB");
+        // What was set by powers of two is written as it is shown elsewhere.
+        assert_eq!(exact_bytes(1 << 30), "1.1 GB");
+    }
+
+    #[test]
+    fn what_is_in_the_dns_leads_to_the_records() {
+        for (subject, dns) in [
+            ("SRV _xmpp-client._tcp.example.com", true),
+            ("CNAME _acme-challenge.example.com", true),
+            ("CAA example.com", true),
+            ("certificate", false),
+            ("public door", false),
+            ("sign-in 192.0.2.1:5222", false),
+        ] {
+            assert_eq!(in_the_dns(subject), dns, "{subject}");
+        }
+        assert!(of_the_certificate("certificate rooms.example.com"));
+    }
+
+    #[test]
+    fn browsers_are_called_what_people_call_them() {
+        let webkit = "AppleWebKit/537.36 (KHTML, like Gecko)";
+        for (agent, said) in [
+            (
+                "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/19.0 Mobile/15E148 Safari/604.1",
+                "Safari on iPhone",
+            ),
+            (
+                "Mozilla/5.0 (X11; Linux x86_64; rv:150.0) Gecko/20100101 Firefox/150.0",
+                "Firefox on Linux",
+            ),
+            (
+                &format!(
+                    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) {webkit} Chrome/150.0 Safari/537.36 Edg/150.0"
+                ),
+                "Edge on Windows",
+            ),
+            (
+                &format!(
+                    "Mozilla/5.0 (Linux; Android 16) {webkit} Chrome/150.0 Mobile Safari/537.36"
+                ),
+                "Chrome on Android",
+            ),
+            (
+                "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X)",
+                "a browser on iPhone",
+            ),
+            ("curl/8.14.1", "curl/8.14.1"),
+        ] {
+            assert_eq!(browser(agent), said, "{agent}");
+        }
+    }
+
+    #[test]
+    fn a_picked_time_is_utc() {
+        for (picked, written) in [
+            ("2026-12-24T18:00", "2026-12-24T18:00:00Z"),
+            ("2026-12-24T18:00:30", "2026-12-24T18:00:30Z"),
+            ("2026-12-24T18:00:00Z", "2026-12-24T18:00:00Z"),
+            ("2026-12-24T18:00:00+01:00", "2026-12-24T18:00:00+01:00"),
+            ("", ""),
+            ("soon", "soon"),
+        ] {
+            assert_eq!(picked_time(picked), written);
+        }
+    }
+
+    #[test]
     fn times_read_as_people_say_them() {
         let now = Timestamp(1_000_000 * SECOND as i64);
         for (seconds, text) in [
             (0, "just now"),
             (-4, "just now"),
             (3, "in a moment"),
-            (-60, "60 seconds ago"),
+            (-59, "59 seconds ago"),
+            (-60, "1 minute ago"),
+            (-3599, "59 minutes ago"),
+            (-3600, "1 hour ago"),
             (-120, "2 minutes ago"),
             (-7200, "2 hours ago"),
             (40 * 3600, "in 1 day"),

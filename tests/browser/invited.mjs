@@ -52,6 +52,7 @@ async function main() {
   const address = (await page.locator("h1 .mono").innerText()).trim();
   const again = await page.goto(here);
   demand(again.status() === 404, `a link is good once, and answers ${again.status()}`);
+  demand((await page.locator("svg.qr").count()) === 0, "no code leads to a link that was used");
   await browser.close();
   return { link, uri, address };
 }

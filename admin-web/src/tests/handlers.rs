@@ -574,3 +574,70 @@ async fn five_hundred_peers_are_read_fifty_at_a_time() {
     );
     assert_eq!(ways, (&false.into(), &"dane".into()));
 }
+
+#[tokio::test]
+async fn forms_take_choices_sizes_and_times_as_people_give_them() {
+    let house = House::settled().await;
+    let person = house.customer("bakery.example").await;
+    let kept = "/domains/bakery.example/kept";
+    let days = async || {
+        let page = house.get(kept, Some(&person)).await;
+        let chosen = page.text.split("name=\"keep\" value=\"").skip(1);
+        let chosen = chosen.filter(|rest| rest.split('>').next().unwrap().contains("checked"));
+        let words: Vec<_> = chosen
+            .map(|rest| rest.split('"').next().unwrap().to_owned())
+            .collect();
+        words.join(" ")
+    };
+    assert_eq!(days().await, "usual");
+    for (fields, chosen) in [
+        (&[("keep", "usual")][..], "usual"),
+        (&[("keep", "ever")], "ever"),
+        (&[("keep", "days"), ("archive_days", "90")], "days"),
+    ] {
+        let page = house.post(kept, &person, fields).await;
+        assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
+        assert_eq!(days().await, chosen);
+    }
+    for days in ["", "0", "soon"] {
+        let fields = [("keep", "days"), ("archive_days", days)];
+        let page = house.post(kept, &person, &fields).await;
+        assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
+    }
+
+    let outage = [
+        ("message", "new cables"),
+        ("beginning", "2026-12-24T18:00"),
+        ("expected_end", "2026-12-24T20:00"),
+    ];
+    let path = "/domains/bakery.example/outage";
+    let page = house.post(path, &person, &outage).await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
+    let page = house
+        .get("/domains/bakery.example/settings", Some(&person))
+        .await;
+    assert!(page.text.contains("2026-12-24 18:00 UTC"));
+
+    let operator = house.sign_in("root@platform.example").await;
+    let page = house.post("/plans", &operator, &[("name", "small")]).await;
+    let plan = page
+        .header("location")
+        .split('?')
+        .next()
+        .unwrap()
+        .to_owned();
+    let save = async |size: &str| {
+        let fields = [
+            ("name", "small"),
+            ("soft_percent", "80"),
+            ("upload_bytes", size),
+        ];
+        house.post(&plan, &operator, &fields).await
+    };
+    assert_eq!(save("1.5 GB").await.status, StatusCode::SEE_OTHER);
+    let page = house.get(&plan, Some(&operator)).await;
+    assert!(page.text.contains("value=\"1.5 GB\""), "{}", page.text);
+    let page = save("a lot").await;
+    assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(page.text.contains("such as 500 MB or 1.5 GB"));
+}
