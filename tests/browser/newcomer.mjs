@@ -2,7 +2,9 @@
 // name server and their website, watches the domain go live, adds two people, and these chat in the browser. Nothing is known
 // beforehand but what the pages say.
 //
-// Usage: node newcomer.mjs PLAN.json, where PLAN is {panel, domain, email, password, mode, beside: [word], people: [{local,
+// With `quiet` all of that is done without JavaScript, but for the chat: pages are loaded anew instead of changing by themselves.
+//
+// Usage: node newcomer.mjs PLAN.json, where PLAN is {quiet, panel, domain, email, password, mode, beside: [word], people: [{local,
 // password}, {…}], dns: {server, port, key}, site: {ip, cert, places}, web: {name, door: "IP:PORT", cert}, upload: {chain, key},
 // shots: DIR}; certificates and keys are PEM files, `places` is the file that website.mjs reads, `upload` is there for the mode
 // `uploaded`. Prints one JSON line {seconds, states, foreseen: [{name, who, how, word}]}; ends with 1 and a sentence when something
@@ -12,7 +14,12 @@ import { X509Certificate, createHash } from "node:crypto";
 import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 
-import { DEADLINE, blank, clientPages, demand, look, openProfile, plan, startConverse, tell } from "./common.mjs";
+import { DEADLINE, blank, clientPages, demand, look, open, openProfile, plan, startConverse, tell } from "./common.mjs";
+
+/** What an owner is promised: live in so many milliseconds after the last record, at the default pace. It is waited for, no longer. */
+const PROMISED = 60_000;
+/** Whoever has no JavaScript loads a page anew this often, in milliseconds. */
+const AGAIN = 500;
 
 /** The owner's name server takes changes of the owner's zone. */
 function publish(records) {
@@ -51,9 +58,15 @@ const cells = (part) => [...document.querySelectorAll(`${part} section`)].flatMa
 });
 
 /** Waits until the page, which follows what changes, shows a matrix that fits; `fits` is an expression about `shown`. */
-const untilMatrix = (page, part, fits) =>
-  page.waitForFunction(`(() => { const shown = (${cells})(${JSON.stringify(part)}); return shown.length > 0 && (${fits}); })()`, null, { timeout: DEADLINE })
+async function untilMatrix(page, part, fits) {
+  const fitting = `(() => { const shown = (${cells})(${JSON.stringify(part)}); return shown.length > 0 && (${fits}); })()`;
+  if (plan.quiet) {
+    await reload(page, page.url(), () => page.evaluate(fitting), Date.now() + DEADLINE);
+    return;
+  }
+  await page.waitForFunction(fitting, null, { timeout: DEADLINE })
     .catch(async () => { throw new Error(`the matrix does not become (${fits}): ${await page.innerText("main")}`); });
+}
 
 /** The way of proof, whose price is on the page before it is taken, and with whom it would count; gives the latter. */
 async function choose(page, home) {
@@ -66,14 +79,14 @@ async function choose(page, home) {
   const isInForce = await choice.locator("input").isChecked();
   await choice.locator("input").check();
   for (const word of plan.beside) await page.check(`input[name=beside][value=${word}]`);
-  // The page follows a choice; where none is changed there is a button.
-  if (isInForce && plan.beside.length === 0) await page.click("form[data-foresee] button");
+  // The page follows a choice; where none is changed, or it cannot, there is a button.
+  if (plan.quiet || (isInForce && plan.beside.length === 0)) await page.click("form[data-foresee] button");
   await page.waitForURL(({ searchParams }) =>
     searchParams.get("mode") === plan.mode && searchParams.getAll("beside").length === plan.beside.length);
   // Whether zones are signed is known once somebody has looked.
   await untilMatrix(page, "#part-foreseen", 'shown.every(({ word }) => word !== "could not ask")');
   const foreseen = await page.evaluate(cells, "#part-foreseen");
-  await look(page, `newcomer-${plan.mode}-foreseen`);
+  if (!plan.quiet) await look(page, `newcomer-${plan.mode}-foreseen`);
   const prove = page.locator("#part-foreseen form button");
   demand((await prove.count()) === (isInForce && plan.beside.length === 0 ? 0 : 1), "what changes something can be chosen");
   if ((await prove.count()) > 0) {
@@ -140,26 +153,49 @@ async function upload(page, home) {
   await page.waitForSelector("#part-current dl.facts");
 }
 
-/** The page turns live without being reloaded; gives the words it said on the way. */
-async function untilLive(page, home) {
-  await page.goto(home);
-  const origin = await page.evaluate(() => performance.timeOrigin);
-  const seen = [];
+/** Loads the page anew until it says what it should; what it says meanwhile goes to `says`. */
+async function reload(page, home, says, end) {
   for (;;) {
+    await page.goto(home);
+    if (await says()) return;
+    demand(Date.now() < end, `not in time: ${await page.innerText("main")}`);
+    await page.waitForTimeout(AGAIN);
+  }
+}
+
+/** The page turns live, without being reloaded where there is JavaScript; gives the words it said on the way. */
+async function untilLive(page, home, published) {
+  const seen = [];
+  const isLive = async () => {
     const word = (await page.innerText("#part-head [data-say]")).trim();
     if (seen.at(-1) !== word) seen.push(word);
-    if (/\blive\b/.test(word)) break;
-    await page.waitForFunction((w) => document.querySelector("#part-head [data-say]").innerText.trim() !== w, word, { timeout: DEADLINE })
-      .catch(async () => { throw new Error(`nothing changes on the page: ${await page.innerText("main")}`); });
+    return /\blive\b/.test(word);
+  };
+  const end = published + PROMISED;
+  if (plan.quiet) {
+    await reload(page, home, isLive, end);
+    return seen;
+  }
+  await page.goto(home);
+  const origin = await page.evaluate(() => performance.timeOrigin);
+  while (!(await isLive())) {
+    const changes = (w) => document.querySelector("#part-head [data-say]").innerText.trim() !== w;
+    await page.waitForFunction(changes, seen.at(-1), { timeout: Math.max(end - Date.now(), 1) })
+      .catch(async () => { throw new Error(`not live within the promised minute: ${await page.innerText("main")}`); });
   }
   demand((await page.evaluate(() => performance.timeOrigin)) === origin, "the page changed without a reload");
   return seen;
 }
 
 /** What the look that made it live could not see yet is seen soon, and nothing that is needed is amiss. */
-async function untilWell(page) {
-  const amiss = () => document.querySelectorAll(".checks .check.is-bad, .checks .check.is-warn").length === 0;
-  await page.waitForFunction(amiss, null, { timeout: DEADLINE })
+async function untilWell(page, home) {
+  const amiss = ".checks .check.is-bad, .checks .check.is-warn";
+  const well = async () => (await page.locator(amiss).count()) === 0;
+  if (plan.quiet) {
+    await reload(page, home, well, Date.now() + DEADLINE);
+    return;
+  }
+  await page.waitForFunction((amiss) => document.querySelectorAll(amiss).length === 0, amiss, { timeout: DEADLINE })
     .catch(async () => { throw new Error(`something stays amiss: ${await page.innerText("main")}`); });
 }
 
@@ -211,7 +247,8 @@ async function main() {
     `--ignore-certificate-errors-spki-list=${pins}`,
     `--host-resolver-rules=MAP ${plan.domain}:443 ${plan.site.ip}:443, MAP ${host}:${port} ${plan.web.door}`,
   );
-  const page = await blank(context);
+  const browser = plan.quiet && await open();
+  const page = await blank(browser ? await browser.newContext({ javaScriptEnabled: false }) : context);
   const errors = [];
   page.on("pageerror", (error) => errors.push(String(error)));
   const home = await signUp(page);
@@ -219,14 +256,16 @@ async function main() {
   await follow(page, home);
   if (plan.upload) await upload(page, home);
   const published = Date.now();
-  const states = await untilLive(page, home);
+  const states = await untilLive(page, home, published);
   const seconds = (Date.now() - published) / 1000;
-  await untilWell(page);
-  await look(page, `newcomer-${plan.mode}-live`);
+  await untilWell(page, home);
+  // axe-core is a script, too.
+  if (!plan.quiet) await look(page, `newcomer-${plan.mode}-live`);
   await asForeseen(page, home, foreseen);
   await addPeople(page, home);
   await chat(context);
   await context.close();
+  if (browser) await browser.close();
   demand(errors.length === 0, errors.join("; "));
   return { seconds, states, foreseen };
 }

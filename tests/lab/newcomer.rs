@@ -1,6 +1,7 @@
 //! The whole promise, by way of a browser: somebody signs up with a domain that did not exist a minute before, chooses how to
 //! prove it, publishes what the pages show at BIND and at an HTTPS site of their own, and two people chat under it in Chromium;
-//! in each mode, beside the current Pebble, with settings as they are delivered. Then other servers say by what they believe us.
+//! in each mode, and once with no JavaScript in the panel, beside the current Pebble, with settings as they are delivered. Live is
+//! waited for as long as owners are promised, a minute. Then other servers say by what they believe us.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
@@ -30,6 +31,8 @@ struct Newcomer {
     zone: &'static str,
     /// By what strict servers believe us; empty: authorities issue the certificate, whom the laboratory's strict house does not know.
     believed_by: &'static str,
+    /// Without JavaScript.
+    quiet: bool,
 }
 
 const fn newcomer(mode: &'static str, zone: &'static str, believed_by: &'static str) -> Newcomer {
@@ -38,12 +41,17 @@ const fn newcomer(mode: &'static str, zone: &'static str, believed_by: &'static 
         beside: &[],
         zone,
         believed_by,
+        quiet: false,
     }
 }
 
 /// The first teaches us what the authority offers: dns-persist-01 is among it.
 const FIRST: Newcomer = newcomer("delegated-challenge", "unsigned.example", "");
-const OTHERS: [Newcomer; 6] = [
+const OTHERS: [Newcomer; 7] = [
+    Newcomer {
+        quiet: true,
+        ..newcomer("delegated-challenge", "unsigned.example", "")
+    },
     newcomer("dns-persist", "unsigned.example", ""),
     newcomer("http-redirect", "unsigned.example", ""),
     newcomer("uploaded", "unsigned.example", "pkix"),
@@ -95,7 +103,8 @@ impl Platform {
 
     /// Sends a newcomer on their way through the browser, and asks the others what they think of the domain.
     fn welcome(&self, world: &World, who: &Newcomer) -> String {
-        let name = [&[who.mode], who.beside].concat().join("-and-");
+        let quiet: &[&str] = if who.quiet { &["quiet"] } else { &[] };
+        let name = [&[who.mode], who.beside, quiet].concat().join("-and-");
         let domain = format!("{}.{}", unique(&name), who.zone);
         let dir = self.dir.join(&name);
         world.ca.issue(&[domain.as_str()]).write(&dir, "site");
@@ -114,6 +123,7 @@ impl Platform {
         let people = ["romeo", "juliet"];
         let people = people.map(|local| json!({ "local": local, "password": PASSWORD }));
         let plan = json!({
+            "quiet": who.quiet,
             "panel": format!("http://{}:8080", self.house.ip),
             "domain": domain,
             "email": format!("{name}@owners.example"),
