@@ -10,7 +10,7 @@
 mod make;
 mod roll;
 #[cfg(test)]
-mod simulation;
+pub(crate) mod simulation;
 #[cfg(test)]
 mod tests;
 mod view;

@@ -1,6 +1,10 @@
-//! Two years of a domain's life in a moment: 45-day certificates, TTLs of a day, and whatever can fail. At every instant what
-//! is served must match whatever any cache may hold. What is seen goes the worker's way: each look is an [`Observation`] of
-//! every server's answer and of both documents, which the worker's own memory ([`RolloverMemory`]) takes note of.
+//! Two years of a domain's life in a moment: certificates of every lifetime, TTLs of a day, and whatever can fail, one after the
+//! other and all at once. At every instant what is served must match whatever any cache may hold.
+//!
+//! Real are the plan, the worker's memory ([`RolloverMemory`]), which takes note of looks as the worker has them (an
+//! [`Observation`] of every server's answer and of both documents), and the `expires` of documents. Orders, the swap itself and
+//! what is published are this file's own, so that two years take seconds; `tests::flow::years` lets the worker do
+//! the same with the real ones.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -16,14 +20,17 @@ use crate::records::{DomainFacts, Mode};
 use crate::settings::PlatformSettings;
 use crate::time::{DAY, HOUR};
 
-const STEP: i64 = HOUR;
 const TTL_SECONDS: u32 = 86_400;
 const YEARS: i64 = 2 * 365 * DAY;
 
 /// A small generator: the same faults in every run.
-struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
     fn below(&mut self, n: u64) -> u64 {
         self.0 = self
             .0
@@ -35,7 +42,7 @@ impl Dice {
 
 /// Trouble that comes now and then and lasts a while.
 #[derive(Clone, Copy)]
-struct Trouble {
+pub(crate) struct Trouble {
     every: i64,
     longest: i64,
     next: i64,
@@ -43,7 +50,7 @@ struct Trouble {
 }
 
 impl Trouble {
-    fn new(every: i64, longest: i64) -> Self {
+    pub(crate) fn new(every: i64, longest: i64) -> Self {
         Self {
             every,
             longest,
@@ -52,7 +59,7 @@ impl Trouble {
         }
     }
 
-    fn now(&mut self, t: i64, dice: &mut Dice) -> bool {
+    pub(crate) fn now(&mut self, t: i64, dice: &mut Dice) -> bool {
         if t >= self.next {
             let part = dice.below(1000) as i64;
             self.until = t + self.longest / 1000 * part;
@@ -64,20 +71,24 @@ impl Trouble {
 
 /// What has been served under one name: each state with the time until which a copy of it may be believed.
 #[derive(Default)]
-struct Served(VecDeque<(BTreeSet<String>, i64)>);
+pub(crate) struct Served(VecDeque<(BTreeSet<String>, i64)>);
 
 impl Served {
     /// Served at `t`, believed for `lifetime` at most.
-    fn show(&mut self, ids: &BTreeSet<String>, t: i64, lifetime: i64) {
+    pub(crate) fn show(&mut self, ids: &BTreeSet<String>, t: i64, lifetime: i64) {
         let until = t + lifetime;
         match self.0.back_mut() {
             Some((last, believed)) if last == ids => *believed = (*believed).max(until),
             _ => self.0.push_back((ids.clone(), until)),
         }
-        self.0.retain(|(_, until)| *until >= t);
+        self.0.retain(|(_, until)| *until > t);
     }
 
-    fn all_hold(&self, id: &str) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn all_hold(&self, id: &str) -> bool {
         self.0.iter().all(|(ids, _)| ids.contains(id))
     }
 }
@@ -90,6 +101,12 @@ struct Setup {
     /// The owner keeps the fingerprints on the own site, and copies them by hand.
     by_hand: bool,
     key_days: Option<i64>,
+    /// Of a certificate.
+    lifetime: i64,
+    /// Of records and documents.
+    ttl_seconds: u32,
+    /// From look to look.
+    step: i64,
     ca_down: Trouble,
     refused: Trouble,
     /// The second name server does not get the changes.
@@ -113,6 +130,9 @@ const CALM: Setup = Setup {
     posh: true,
     by_hand: false,
     key_days: Some(150),
+    lifetime: 45 * DAY,
+    ttl_seconds: TTL_SECONDS,
+    step: HOUR,
     ca_down: NEVER,
     refused: NEVER,
     lagging: NEVER,
@@ -149,13 +169,14 @@ struct Domain {
     /// The leaf that was last seen at our own door.
     served: String,
     made: u64,
+    lifetime: i64,
 }
 
 impl Domain {
     fn new(setup: &Setup) -> Self {
         let mut settings = crate::tests::world::settings();
-        settings.record_ttl_seconds = TTL_SECONDS;
-        settings.posh_expires_seconds = TTL_SECONDS;
+        settings.record_ttl_seconds = setup.ttl_seconds;
+        settings.posh_expires_seconds = setup.ttl_seconds;
         if setup.by_hand {
             settings.web.clear();
         }
@@ -185,6 +206,7 @@ impl Domain {
             memory,
             served: String::new(),
             made: 0,
+            lifetime: setup.lifetime,
         }
     }
 
@@ -201,7 +223,7 @@ impl Domain {
             leaf,
             key,
             not_before: Timestamp(t - HOUR),
-            not_after: Timestamp(t + 45 * DAY),
+            not_after: Timestamp(t + self.lifetime),
             since: Timestamp(t),
         }
     }
@@ -235,7 +257,7 @@ impl Domain {
                 let spelled = keys.iter().map(|key| record_of(key).spelled());
                 Answer::Records {
                     data: spelled.map(Data::Other).collect(),
-                    ttl_seconds: TTL_SECONDS,
+                    ttl_seconds: self.settings.record_ttl_seconds,
                     aliased: false,
                     beyond: None,
                 }
@@ -306,6 +328,7 @@ impl Domain {
 }
 
 fn live(mut setup: Setup, seed: u64) -> Tally {
+    let ttl_seconds = setup.ttl_seconds;
     let mut dice = Dice(seed);
     let mut tally = Tally::default();
     let mut key_made = 0;
@@ -315,7 +338,7 @@ fn live(mut setup: Setup, seed: u64) -> Tally {
     let mut key_since = start;
     let (mut primary, mut secondary) = (ids([&first.key]), ids([&first.key]));
     // As copied last, with what the document said of itself then.
-    let (mut page, mut page_expires) = (ids([&first.leaf]), TTL_SECONDS);
+    let (mut page, mut page_expires) = (ids([&first.leaf]), ttl_seconds);
     domain.kept.current = Some(first);
     let (mut zone, mut site) = (Served::default(), Served::default());
     let mut t = start;
@@ -332,10 +355,17 @@ fn live(mut setup: Setup, seed: u64) -> Tally {
         // Our own door writes the number anew for whoever asks; a copy keeps it.
         let expires = |domain: &Domain, copied: u32| match setup.by_hand {
             true => copied,
-            false => document_expires(TTL_SECONDS, domain.current(), now),
+            false => document_expires(ttl_seconds, domain.current(), now),
         };
-        // The worker: look, order, plan, publish.
+        // Whoever asked just now got what has been there since the last step.
         let fresh = expires(&domain, page_expires);
+        let zone_life = 2 * i64::from(ttl_seconds) * SECOND;
+        let site_life =
+            |expires: u32| (i64::from(expires) + i64::from(ON_THE_WAY_SECONDS)) * SECOND;
+        zone.show(&primary, t, zone_life);
+        zone.show(&secondary, t, zone_life);
+        site.show(&page, t, site_life(fresh));
+        // The worker: look, order, plan, publish.
         domain.look(
             [
                 (!blind).then_some(&primary),
@@ -371,22 +401,17 @@ fn live(mut setup: Setup, seed: u64) -> Tally {
         let document = ids(&wanted.posh);
         if !(setup.by_hand && away) && document != page {
             page = document;
-            page_expires = document_expires(TTL_SECONDS, current, now);
+            page_expires = document_expires(ttl_seconds, current, now);
         }
         // The world: whoever asks now gets these, and believes them for a while.
-        zone.show(&primary, t, 2 * i64::from(TTL_SECONDS) * SECOND);
-        zone.show(&secondary, t, 2 * i64::from(TTL_SECONDS) * SECOND);
-        let believed = i64::from(expires(&domain, page_expires));
-        site.show(
-            &page,
-            t,
-            (believed + i64::from(ON_THE_WAY_SECONDS)) * SECOND,
-        );
+        zone.show(&primary, t, zone_life);
+        zone.show(&secondary, t, zone_life);
+        site.show(&page, t, site_life(expires(&domain, page_expires)));
         let matches = (!setup.dane || zone.all_hold(&current.key))
             && (!setup.posh || site.all_hold(&current.leaf));
         tally.mismatches += usize::from(!matches);
         tally.expired += usize::from(t >= current.not_after.0);
-        t += STEP;
+        t += setup.step;
     }
     assert!(tally.keys <= key_made);
     tally
@@ -473,6 +498,76 @@ fn posh_47_a_site_that_is_stale_for_days_is_waited_for() {
             (0, 0, 0),
             "seed {seed}: {tally:?}"
         );
+    }
+}
+
+/// Everything at once, whether the website leads to us or its owner copies by hand, beside DANE, whose keys change too; at each
+/// lifetime that authorities give. What goes wrong lasts for a share of the lifetime, and records are believed for no longer
+/// than such a certificate allows.
+#[test]
+fn dane_12_posh_47_acme_11_two_years_with_every_fault_at_once_at_every_lifetime() {
+    for (lifetime, ttl_seconds, key_days, step) in [
+        (90 * DAY, TTL_SECONDS, 200, 4 * HOUR),
+        (64 * DAY, TTL_SECONDS, 150, 4 * HOUR),
+        (45 * DAY, TTL_SECONDS, 100, 4 * HOUR),
+        (160 * HOUR, 3600, 14, 2 * HOUR),
+    ] {
+        let trouble = |every: i64, longest: i64| {
+            Trouble::new(lifetime / 450 * every, lifetime / 450 * longest)
+        };
+        for (seed, by_hand) in [(0, false), (1, true)] {
+            let everything = Setup {
+                by_hand,
+                lifetime,
+                ttl_seconds,
+                key_days: Some(key_days),
+                step,
+                ca_down: trouble(400, 40),
+                refused: trouble(200, 15),
+                lagging: trouble(150, 10),
+                silent: trouble(110, 20),
+                away: trouble(120, 30),
+                blind: trouble(50, 5),
+                ..CALM
+            };
+            let tally = live(everything, seed);
+            let said = format!(
+                "{} h, by hand {by_hand}, seed {seed}: {tally:?}",
+                lifetime / HOUR
+            );
+            assert_eq!(
+                (tally.mismatches, tally.forced, tally.expired),
+                (0, 0, 0),
+                "{said}"
+            );
+            assert!(tally.swaps as i64 > YEARS / lifetime, "{said}");
+            assert!(tally.keys as i64 >= YEARS / DAY / key_days / 2, "{said}");
+        }
+    }
+}
+
+/// A key that is kept: certificates of six days and two thirds renew under documents and records that are believed for a day.
+#[test]
+fn acme_12_short_certificates_renew_under_records_that_are_believed_for_a_day() {
+    for seed in 0..2 {
+        let lifetime = 160 * HOUR;
+        let short = Setup {
+            key_days: None,
+            lifetime,
+            step: 2 * HOUR,
+            ca_down: Trouble::new(4 * DAY, 8 * HOUR),
+            refused: Trouble::new(3 * DAY, 5 * HOUR),
+            silent: Trouble::new(2 * DAY, 6 * HOUR),
+            blind: Trouble::new(DAY, 2 * HOUR),
+            ..CALM
+        };
+        let tally = live(short, seed);
+        assert_eq!(
+            (tally.mismatches, tally.forced, tally.expired, tally.keys),
+            (0, 0, 0, 0),
+            "{tally:?}"
+        );
+        assert!(tally.swaps as i64 > YEARS / lifetime, "{tally:?}");
     }
 }
 

@@ -21,6 +21,7 @@ mod queue;
 mod queues;
 mod wanted;
 mod webhooks;
+mod years;
 mod zone;
 
 use futures_util::FutureExt as _;

@@ -30,7 +30,7 @@ use store::Store;
 #[derive(Default)]
 pub(crate) struct World {
     now: Mutex<i64>,
-    pub records: Mutex<BTreeMap<(String, &'static str), Vec<RecordData>>>,
+    pub records: Mutex<Records>,
     pub zones: Mutex<BTreeSet<String>>,
     pub faults: Mutex<Faults>,
     pub orders: Mutex<Vec<Vec<String>>>,
@@ -55,7 +55,21 @@ pub(crate) struct World {
     pub sessions: Mutex<Vec<(String, SessionNow)>>,
     /// Mail that was taken.
     pub mails: Mutex<Vec<crate::outside::Mail>>,
+    /// How long certificates are good (µs); `None`: 90 days.
+    pub lifetime: Mutex<Option<i64>>,
+    /// TTL of every answer; `None`: 300 seconds.
+    pub ttl_seconds: Mutex<Option<u32>>,
+    /// What the second name server of the platform's zone still tells, where changes do not reach it.
+    pub behind: Mutex<Option<Records>>,
+    /// The leaf that the public door shows, by domain (SHA-256, lower-case hex).
+    pub door: Mutex<BTreeMap<String, String>>,
 }
+
+/// Record sets by name and type.
+pub(crate) type Records = BTreeMap<(String, &'static str), Vec<RecordData>>;
+
+/// The zone that is the platform's.
+const ZONE: &str = "on.hosting.example";
 
 /// What goes wrong.
 #[derive(Default, Clone)]
@@ -134,6 +148,13 @@ impl World {
     }
 
     fn answer(&self, name: &str, rtype: RecordType) -> Answer {
+        let records = self.records.lock().unwrap();
+        self.answer_of(&records, name, rtype)
+    }
+
+    /// What a server answers that holds these records.
+    fn answer_of(&self, records: &Records, name: &str, rtype: RecordType) -> Answer {
+        let ttl_seconds = self.ttl_seconds.lock().unwrap().unwrap_or(300);
         let faults = self.faults.lock().unwrap().clone();
         let answer = |outcome, security| Answer {
             outcome,
@@ -141,7 +162,7 @@ impl World {
                 Security::Insecure if faults.dns_signed => Security::Secure,
                 other => other,
             },
-            ttl_seconds: 300,
+            ttl_seconds,
             asked: "resolver".into(),
             aliases: Vec::new(),
         };
@@ -165,21 +186,20 @@ impl World {
         if rtype == RecordType::Soa && self.zones.lock().unwrap().contains(name) {
             let record = Record {
                 name: name.into(),
-                ttl_seconds: 300,
+                ttl_seconds,
                 data: RecordData::Soa {
                     mname: "ns.example".into(),
                 },
             };
             return answer(Outcome::Found(vec![record]), Security::Insecure);
         }
-        let records = self.records.lock().unwrap();
         match records.get(&(name.to_owned(), kind)) {
             Some(data) => answer(
                 Outcome::Found(
                     data.iter()
                         .map(|data| Record {
                             name: name.into(),
-                            ttl_seconds: 300,
+                            ttl_seconds,
                             data: data.clone(),
                         })
                         .collect(),
@@ -215,15 +235,21 @@ impl Lookup for Handle {
         if bogus {
             answer.security = Security::Insecure;
         }
-        let second_silent = self.0.faults.lock().unwrap().second_server_silent
-            && name.ends_with("on.hosting.example");
+        let in_zone = name.ends_with(ZONE);
+        let second_silent = self.0.faults.lock().unwrap().second_server_silent && in_zone;
+        let behind = self.0.behind.lock().unwrap();
+        let behind = behind
+            .as_ref()
+            .filter(|_| in_zone && !bogus)
+            .map(|records| self.0.answer_of(records, name, rtype));
         ["ns1.example.net", "ns2.example.net"]
             .into_iter()
             .map(|server| ServerAnswer {
                 server: server.into(),
-                answer: match second_silent && server.starts_with("ns2") {
-                    true => Answer::failed("no answer in time", server),
-                    false => answer.clone(),
+                answer: match (server.starts_with("ns2"), second_silent, &behind) {
+                    (true, true, _) => Answer::failed("no answer in time", server),
+                    (true, false, Some(older)) => older.clone(),
+                    _ => answer.clone(),
                 },
             })
             .collect()
@@ -369,7 +395,8 @@ impl Live for Handle {
         self.0.changes.lock().unwrap().push(change);
     }
 
-    async fn probe(&self, _domain: &DomainName, _own: Option<&str>) -> Probe {
+    async fn probe(&self, domain: &DomainName, _own: Option<&str>) -> Probe {
+        let door = self.0.door.lock().unwrap();
         if self.0.faults.lock().unwrap().door_closed {
             Probe::Failed {
                 seen: "connection refused".into(),
@@ -378,7 +405,7 @@ impl Live for Handle {
         } else {
             Probe::Passed {
                 seen: "192.0.2.1:5222, TLS 1.3".into(),
-                leaf: String::new(),
+                leaf: door.get(domain.as_str()).cloned().unwrap_or_default(),
             }
         }
     }
@@ -403,7 +430,7 @@ impl Live for Handle {
     }
 }
 
-/// 90 days, and it looks for its challenge where a real CA would: through the owner's CNAME.
+/// 90 days unless told otherwise, and it looks for its challenge where a real CA would: through the owner's CNAME.
 #[async_trait]
 impl Issuer for Handle {
     fn describe(&self) -> IssuerInfo {
@@ -539,13 +566,14 @@ impl Issuer for Handle {
         }
         self.0.keys.lock().unwrap().push(key.serialize_pem());
         let now = *self.0.now.lock().unwrap();
+        let lifetime = self.0.lifetime.lock().unwrap().unwrap_or(90 * DAY);
         let names: Vec<_> = request
             .names
             .iter()
             .map(|name| name.to_ascii().into_owned())
             .collect();
         Ok(Issued {
-            chain_pem: certificate(&names, now, now + 90 * DAY, &key),
+            chain_pem: certificate(&names, now, now + lifetime, &key),
             key_pem: key.serialize_pem().into(),
             announced: request.replaces.is_some(),
             authority: request.authority,
@@ -580,7 +608,7 @@ pub(crate) fn certificate(names: &[String], from: i64, to: i64, key: &rcgen::Key
 pub(crate) fn settings() -> PlatformSettings {
     PlatformSettings {
         name: "Domicile".into(),
-        platform_zone: "on.hosting.example".into(),
+        platform_zone: ZONE.into(),
         addresses: vec![IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))],
         ports: Ports::default(),
         record_ttl_seconds: 3600,
@@ -641,6 +669,13 @@ impl House {
     pub(crate) async fn paced(change: impl FnOnce(&mut Pace)) -> Self {
         let mut settings = settings();
         change(&mut settings.pace);
+        Self::made(false, settings).await
+    }
+
+    /// Where the operator has decided otherwise.
+    pub(crate) async fn decided(change: impl FnOnce(&mut PlatformSettings)) -> Self {
+        let mut settings = settings();
+        change(&mut settings);
         Self::made(false, settings).await
     }
 
