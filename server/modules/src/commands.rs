@@ -87,6 +87,8 @@ struct Command {
     asks: &'static [Asked],
     /// What is to be done; `None`: what was given makes no sense.
     work: fn(&Context<'_>, &Submitted) -> Option<Work>,
+    /// The same for each of the accounts that the form names, in place of `work`.
+    each: Option<fn(String) -> Work>,
 }
 
 const JID: Asked = (
@@ -95,7 +97,14 @@ const JID: Asked = (
     "The address of the account",
     true,
 );
-const JIDS: Asked = ("accountjids", JID.1, JID.2, true);
+const JIDS: Asked = (
+    "accountjids",
+    "jid-multi",
+    "The addresses of the accounts",
+    true,
+);
+/// Accounts that one form may name.
+const AT_ONCE: usize = 50;
 const PASSWORD: Asked = ("password", "text-private", "The password", true);
 const AGAIN: Asked = (
     "password-verify",
@@ -124,6 +133,7 @@ static ALL: [Command; 12] = [
             let local = local(cx, form, "accountjid")?;
             Some(Work::Add { local, password })
         },
+        each: None,
     },
     Command {
         node: admin!("delete-user"),
@@ -131,7 +141,8 @@ static ALL: [Command; 12] = [
         who: Who::Admins,
         form: ADMIN,
         asks: &[JIDS],
-        work: |cx, form| Some(Work::Remove(local(cx, form, "accountjids")?)),
+        work: |_, _| None,
+        each: Some(Work::Remove),
     },
     Command {
         node: admin!("disable-user"),
@@ -139,7 +150,8 @@ static ALL: [Command; 12] = [
         who: Who::Admins,
         form: ADMIN,
         asks: &[JIDS],
-        work: |cx, form| Some(Work::Suspend(local(cx, form, "accountjids")?)),
+        work: |_, _| None,
+        each: Some(Work::Suspend),
     },
     Command {
         node: admin!("reenable-user"),
@@ -147,7 +159,8 @@ static ALL: [Command; 12] = [
         who: Who::Admins,
         form: ADMIN,
         asks: &[JIDS],
-        work: |cx, form| Some(Work::Resume(local(cx, form, "accountjids")?)),
+        work: |_, _| None,
+        each: Some(Work::Resume),
     },
     Command {
         node: admin!("end-user-session"),
@@ -155,7 +168,8 @@ static ALL: [Command; 12] = [
         who: Who::Admins,
         form: ADMIN,
         asks: &[JIDS],
-        work: |cx, form| Some(Work::End(local(cx, form, "accountjids")?)),
+        work: |_, _| None,
+        each: Some(Work::End),
     },
     Command {
         node: admin!("change-user-password"),
@@ -168,6 +182,7 @@ static ALL: [Command; 12] = [
             let local = local(cx, form, "accountjid")?;
             Some(Work::SetPassword { local, password })
         },
+        each: None,
     },
     Command {
         node: admin!("get-registered-users-list"),
@@ -176,6 +191,7 @@ static ALL: [Command; 12] = [
         form: ADMIN,
         asks: &[],
         work: |_, _| Some(Work::Registered(LISTED)),
+        each: None,
     },
     Command {
         node: admin!("get-online-users-list"),
@@ -184,6 +200,7 @@ static ALL: [Command; 12] = [
         form: ADMIN,
         asks: &[],
         work: |_, _| Some(Work::Online(LISTED)),
+        each: None,
     },
     Command {
         node: admin!("announce"),
@@ -199,6 +216,7 @@ static ALL: [Command; 12] = [
             let subject = text(form, "subject").unwrap_or_default();
             (!body.trim().is_empty()).then_some(Work::Announce { subject, body })
         },
+        each: None,
     },
     invites::INVITE,
     invites::CREATE_ACCOUNT,
@@ -246,7 +264,7 @@ impl Module for Commands {
                 let Some(form) = form.filter(|form| !form.is_cancelled()) else {
                     return Err(wrong(Condition::BadRequest, "bad-payload"));
                 };
-                let Some(work) = (command.work)(cx, &form) else {
+                let Some(work) = works(cx, command, &form) else {
                     return Err(wrong(Condition::BadRequest, "bad-payload"));
                 };
                 done(cx, &from, node, session.unwrap_or_default(), work).await
@@ -269,7 +287,7 @@ impl Commands {
         if command.asks.is_empty() {
             let nothing = Submitted::empty();
             let work = (command.work)(cx, &nothing).ok_or(Condition::InternalServerError)?;
-            return done(cx, from, node, &session, work).await;
+            return done(cx, from, node, &session, vec![work]).await;
         }
         let key = format!("{from} {node} {session}");
         cx.modules.commands.insert(key, (), 1);
@@ -288,26 +306,45 @@ impl Commands {
     }
 }
 
+/// What a form asks for, in its order.
+fn works(cx: &Context<'_>, command: &Command, form: &Submitted) -> Option<Vec<Work>> {
+    let Some(each) = command.each else {
+        return Some(vec![(command.work)(cx, form)?]);
+    };
+    let named = form.values(JIDS.0);
+    if named.is_empty() || named.len() > AT_ONCE {
+        return None;
+    }
+    named
+        .iter()
+        .map(|jid| Some(each(local_of(cx, jid)?)))
+        .collect()
+}
+
+/// Does one after the other; where one cannot be done, those after it are not.
 async fn done(
     cx: &Context<'_>,
     from: &Jid,
     node: &str,
     session: &str,
-    work: Work,
+    works: Vec<Work>,
 ) -> Result<Answer, Refusal> {
-    let listed = match &work {
-        Work::Registered(_) => Some("registereduserjids"),
-        Work::Online(_) => Some("onlineuserjids"),
+    let listed = match works.first() {
+        Some(Work::Registered(_)) => Some("registereduserjids"),
+        Some(Work::Online(_)) => Some("onlineuserjids"),
         _ => None,
     };
-    let made: Option<fn(&[String]) -> Element> = match &work {
-        Work::Invite | Work::InviteAccount { .. } => Some(invites::made),
-        Work::ExportOwn => Some(own_export::made),
+    let made: Option<fn(&[String]) -> Element> = match works.first() {
+        Some(Work::Invite | Work::InviteAccount { .. }) => Some(invites::made),
+        Some(Work::ExportOwn) => Some(own_export::made),
         _ => None,
     };
     let domain = &cx.hosted.domain;
-    let done = cx.switchboard.administer(domain, &from.bare(), work).await;
-    let lines = done.map_err(|not| Refusal::new(not.condition).with_text(not.text))?;
+    let mut lines = Vec::new();
+    for work in works {
+        let done = cx.switchboard.administer(domain, &from.bare(), work).await;
+        lines = done.map_err(|not| Refusal::new(not.condition).with_text(not.text))?;
+    }
     if let Some(made) = made {
         return Ok(answer(node, session, "completed", Some(made(&lines))));
     }
@@ -387,8 +424,19 @@ pub(crate) fn items(cx: &Context<'_>, iq: &Stanza) -> Vec<Element> {
         .collect()
 }
 
-/// What disco says of one of them (XEP-0050 2.3).
+/// What disco says of one of them (XEP-0050 2.3), or of their list (XEP-0030 3.2).
 pub(crate) fn info(cx: &Context<'_>, iq: &Stanza, node: &str) -> Option<Element> {
+    if node == COMMANDS {
+        // To whoever may run nothing there is no list.
+        ALL.iter()
+            .find(|command| allowed(cx, iq, command).is_some())?;
+        let identity = Element::new("identity", ns::DISCO_INFO)
+            .attr("category", "automation")
+            .attr("type", "command-list");
+        let feature = Element::new("feature", ns::DISCO_INFO).attr("var", ns::DISCO_INFO);
+        let query = Element::new("query", ns::DISCO_INFO).attr("node", node);
+        return Some(query.child(identity).child(feature));
+    }
     let command = command(node)?;
     allowed(cx, iq, command)?;
     let identity = Element::new("identity", ns::DISCO_INFO)
@@ -412,7 +460,11 @@ fn text(form: &Submitted, var: &str) -> Option<String> {
 
 /// The localpart of an address of this domain.
 fn local(cx: &Context<'_>, form: &Submitted, var: &str) -> Option<String> {
-    let jid = Jid::parse(&text(form, var)?).ok()?;
+    local_of(cx, &text(form, var)?)
+}
+
+fn local_of(cx: &Context<'_>, jid: &str) -> Option<String> {
+    let jid = Jid::parse(jid).ok()?;
     let own = jid.domain() == cx.hosted.domain.as_str() && jid.is_bare();
     jid.local().filter(|_| own).map(str::to_owned)
 }
@@ -554,5 +606,38 @@ mod tests {
             told.contains("status='completed'") && told.contains("registereduserjids"),
             "{told}"
         );
+    }
+
+    /// XEP-0133 3.2: a form may name several accounts.
+    #[tokio::test]
+    async fn ext_35_one_form_may_be_about_several_accounts() {
+        let house = house().await;
+        let alice = house.bind("alice@one.example/phone");
+        let asked = ask(&house, &alice, &run("delete-user", "", "")).await;
+        assert!(asked.contains("type='jid-multi'"), "{asked}");
+        let rest = format!(" sessionid='{}'", session(&asked));
+        let both = "<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>http://jabber.org/protocol/admin</value></field>\
+            <field var='accountjids'><value>bob@one.example</value><value>carol@one.example</value></field></x>";
+        let told = ask(&house, &alice, &run("delete-user", &rest, both)).await;
+        assert!(told.contains("status='completed'"), "{told}");
+        let by = || "alice@one.example".to_owned();
+        let gone = |local: &str| (by(), Work::Remove(local.into()));
+        assert_eq!(house.administered(), [gone("bob"), gone("carol")]);
+    }
+
+    /// XEP-0030 3.2: the list says what it is, to whom there is one.
+    #[tokio::test]
+    async fn ext_35_the_list_of_commands_says_what_it_is() {
+        let house = house().await;
+        let query = format!("<query xmlns='{}' node='{COMMANDS}'/>", ns::DISCO_INFO);
+        for (who, said) in [
+            ("alice@one.example/phone", "type='command-list'"),
+            ("bob@one.example/phone", "<item-not-found "),
+        ] {
+            let who = house.bind(who);
+            house.iq(&who, "get", Some("one.example"), &query).await;
+            let told = house.all(&who).join("");
+            assert!(told.contains(said), "{told}");
+        }
     }
 }

@@ -18,6 +18,7 @@ pub(super) const INVITE: Command = Command {
     form: INVITATION,
     asks: &[],
     work: |_, _| Some(Work::Invite),
+    each: None,
 };
 
 /// XEP-0401 4.4
@@ -46,6 +47,7 @@ pub(super) const CREATE_ACCOUNT: Command = Command {
             contact: form.boolean("roster-subscription").ok()?.unwrap_or(false),
         })
     },
+    each: None,
 };
 
 /// What came of it, from the lines of the answer.

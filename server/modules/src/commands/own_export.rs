@@ -17,6 +17,7 @@ pub(super) const EXPORT: Command = Command {
     form: NODE,
     asks: &[],
     work: |_, _| Some(Work::ExportOwn),
+    each: None,
 };
 
 /// What came of it, from the lines of the answer.

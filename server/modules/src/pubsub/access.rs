@@ -9,7 +9,7 @@ use xmpp::element::Element;
 use xmpp::jid::{BareJid, Jid};
 use xmpp::stanza::Condition;
 
-use super::error::{plain, refused};
+use super::error::{plain, refused, unsupported};
 use super::{PUBSUB, PUBSUB_OWNER};
 use crate::context::Refusal;
 use crate::roster::Roster;
@@ -149,6 +149,8 @@ pub(super) fn changed(
             Some("none") => continue,
             Some("member") => &mut people.members,
             Some("outcast") => &mut people.outcasts,
+            Some("publisher") => return Err(unsupported("publisher-affiliation")),
+            Some("publish-only") => return Err(unsupported("publish-only-affiliation")),
             _ => {
                 let text = "others are member, outcast or none";
                 return Err(plain(Condition::NotAcceptable, text));

@@ -28,8 +28,8 @@ const TOLD_AT_ONCE: usize = 16;
 /// A publication as it was asked for.
 pub(super) struct Publication {
     node: String,
-    id: String,
-    pub(super) payload: Element,
+    /// Its id and payload; `None`: that something has happened is all there is to say.
+    pub(super) item: Option<(String, Element)>,
     pub(super) options: Option<Submitted>,
 }
 
@@ -42,8 +42,11 @@ pub(super) async fn publish(
 ) -> Result<Element, Refusal> {
     let limits = &cx.modules.limits.pubsub;
     let wanted = Publication::read(pubsub, publish)?;
-    let written = wanted.payload.to_xml("").into_bytes();
-    let bytes = written.len();
+    let written = wanted
+        .item
+        .as_ref()
+        .map(|(id, payload)| (id.clone(), payload.to_xml("").into_bytes()));
+    let bytes = written.as_ref().map_or(0, |(_, payload)| payload.len());
     let _turn = cx.modules.turn(account).await;
     let changed = nodes::change(cx, account, &wanted.node, |node| {
         let create = match (node, &wanted.options) {
@@ -52,6 +55,7 @@ pub(super) async fn publish(
                     config::must_meet(&node.config, options, limits)?;
                 }
                 fits(bytes, &node.config, limits)?;
+                may_have_item(written.is_some(), &node.config)?;
                 None
             }
             (None, Some(options)) => {
@@ -62,23 +66,29 @@ pub(super) async fn publish(
         };
         if let Some(config) = &create {
             fits(bytes, config, limits)?;
+            may_have_item(written.is_some(), config)?;
         }
         Ok(Change {
             create,
             retract: Vec::new(),
-            put: vec![(wanted.id.clone(), written.clone())],
+            put: written.iter().cloned().collect(),
         })
     })
     .await?;
     let Changed { node, .. } = changed;
-    let payload = Some(wanted.payload).filter(|_| node.config.payloads);
-    let put = [(wanted.id, payload)];
+    let payloads = node.config.payloads;
+    let put = wanted.item.into_iter();
+    let put: Vec<(String, Option<Element>)> = put
+        .map(|(id, payload)| (id, Some(payload).filter(|_| payloads)))
+        .collect();
     notify::tell(cx, account, &node, notify::items(&node.name, &put, &[])).await;
     after(cx, account, &node.name).await;
-    let [(id, _)] = put;
+    let items = put
+        .into_iter()
+        .map(|(id, _)| Element::new("item", PUBSUB).attr("id", id));
     let published = Element::new("publish", PUBSUB)
         .attr("node", wanted.node)
-        .child(Element::new("item", PUBSUB).attr("id", id));
+        .children_from(items);
     Ok(Element::new("pubsub", PUBSUB).child(published))
 }
 
@@ -139,44 +149,61 @@ impl Publication {
     pub(super) fn read(pubsub: &Element, publish: &Element) -> Result<Self, Refusal> {
         let node = node_of(publish)?;
         let mut items = publish.children().filter(|c| c.is("item", PUBSUB));
-        let Some(item) = items.next() else {
-            let text = "a publication has an item";
-            return Err(refused(Condition::BadRequest, "item-required", text));
-        };
+        let item = items.next().map(read_item).transpose()?;
         if items.next().is_some() {
             let text = "a publication has one item";
             return Err(refused(Condition::BadRequest, "invalid-payload", text));
         }
-        let mut payloads = item.children();
-        let payload = match (payloads.next(), payloads.next()) {
-            (Some(payload), None) => payload.clone(),
-            (None, _) => {
-                let text = "an item has a payload";
-                return Err(refused(Condition::BadRequest, "payload-required", text));
-            }
-            _ => {
-                let text = "an item has one payload";
-                return Err(refused(Condition::BadRequest, "invalid-payload", text));
-            }
-        };
-        let id = match item.get_attr("id").filter(|id| !id.is_empty()) {
-            Some(id) if id.len() > NAME_BYTES => {
-                let text = format!("an item's id has at most {NAME_BYTES} bytes");
-                return Err(plain(Condition::NotAcceptable, text));
-            }
-            Some(id) => id.to_owned(),
-            None => format!("{:032x}", rand::rng().random::<u128>()),
-        };
         let options = match pubsub.find("publish-options", PUBSUB) {
             None => None,
             Some(options) => config::submitted(options, PUBLISH_OPTIONS)?,
         };
         Ok(Self {
             node,
-            id,
-            payload,
+            item,
             options,
         })
+    }
+}
+
+fn read_item(item: &Element) -> Result<(String, Element), Refusal> {
+    let mut payloads = item.children();
+    let payload = match (payloads.next(), payloads.next()) {
+        (Some(payload), None) => payload.clone(),
+        (None, _) => {
+            let text = "an item has a payload";
+            return Err(refused(Condition::BadRequest, "payload-required", text));
+        }
+        _ => {
+            let text = "an item has one payload";
+            return Err(refused(Condition::BadRequest, "invalid-payload", text));
+        }
+    };
+    let id = match item.get_attr("id").filter(|id| !id.is_empty()) {
+        Some(id) if id.len() > NAME_BYTES => {
+            let text = format!("an item's id has at most {NAME_BYTES} bytes");
+            return Err(plain(Condition::NotAcceptable, text));
+        }
+        Some(id) => id.to_owned(),
+        None => format!("{:032x}", rand::rng().random::<u128>()),
+    };
+    Ok((id, payload))
+}
+
+/// Whether a publication has an item is the node's affair: one that keeps nothing and shows nothing takes none, any other one
+/// (XEP-0060 7.1.1, 7.1.3.6).
+fn may_have_item(has: bool, config: &NodeConfig) -> Result<(), Refusal> {
+    let takes = config.persist || config.payloads;
+    match (has, takes) {
+        (false, true) => {
+            let text = "a publication has an item";
+            Err(refused(Condition::BadRequest, "item-required", text))
+        }
+        (true, false) => {
+            let text = "this node keeps no items and shows none";
+            Err(refused(Condition::BadRequest, "item-forbidden", text))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -219,7 +246,10 @@ pub(super) async fn retract(
         _ => None,
     };
     let _turn = cx.modules.turn(account).await;
-    let changed = nodes::change(cx, account, &name, |_| {
+    let changed = nodes::change(cx, account, &name, |node| {
+        if node.is_some_and(|node| !node.config.persist) {
+            return Err(unsupported("persistent-items"));
+        }
         Ok(Change {
             create: None,
             retract: ids.clone(),
@@ -250,6 +280,9 @@ pub(super) async fn retrieve(
 ) -> Result<Element, Refusal> {
     if items.get_attr("subid").is_some() {
         return Err(unsupported("subscription-options"));
+    }
+    if !node.config.persist {
+        return Err(unsupported("persistent-items"));
     }
     let limits = &cx.modules.limits.pubsub;
     let page = rsm::page(pubsub)?;

@@ -75,10 +75,11 @@ async fn publish(
     request: &Element,
 ) -> Result<Answer, Refusal> {
     let wanted = Publication::read(pubsub, request)?;
-    if !bookmarks::is_storage(&wanted.payload) {
+    let storage = wanted.item.map(|(_, payload)| payload);
+    let Some(storage) = storage.filter(bookmarks::is_storage) else {
         let text = "this node holds a list of bookmarks";
         return Err(refused(Condition::BadRequest, "invalid-payload", text));
-    }
+    };
     // Bookmarks in the old form are private (XEP-0223); whatever else is wished of the node does not matter to their owner.
     if let Some(options) = &wanted.options
         && !matches!(options.values("pubsub#access_model"), [] | [_])
@@ -92,7 +93,7 @@ async fn publish(
         let text = "bookmarks are for their owner alone";
         return Err(refused(Condition::Conflict, "precondition-not-met", text));
     }
-    bookmarks::replace(cx, ask.account, &wanted.payload).await?;
+    bookmarks::replace(cx, ask.account, &storage).await?;
     let published = Element::new("publish", PUBSUB)
         .attr("node", LEGACY)
         .child(Element::new("item", PUBSUB).attr("id", CURRENT));

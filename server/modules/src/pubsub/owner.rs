@@ -21,6 +21,10 @@ pub(super) async fn create(
     pubsub: &Element,
     create: &Element,
 ) -> Result<(), Refusal> {
+    if create.get_attr("node").is_none_or(str::is_empty) {
+        let text = "a node of an account is named by what it holds";
+        return Err(refused(Condition::NotAcceptable, "nodeid-required", text));
+    }
     let name = node_of(create)?;
     let limits = &cx.modules.limits.pubsub;
     let options = match pubsub.find("configure", PUBSUB) {

@@ -61,6 +61,14 @@ pub(super) async fn unsubscribe(
     unsubscribe: &Element,
 ) -> Result<(), Refusal> {
     let name = node_of(unsubscribe)?;
+    let jid = unsubscribe
+        .get_attr("jid")
+        .and_then(|jid| Jid::parse(jid).ok());
+    let is_others = |jid: &Jid| jid.bare_str() != from.bare_str();
+    if jid.as_ref().is_some_and(is_others) {
+        // XEP-0060 6.2.3.3
+        return Err(Condition::Forbidden.into());
+    }
     let jid = own_jid(unsubscribe, from)?;
     let _turn = cx.modules.turn(account).await;
     let roster = cx.roster(account).await?.ok_or(Condition::ItemNotFound)?;
@@ -123,7 +131,7 @@ fn subscription(node: &str, jid: &str) -> Element {
 /// The address that a request is about: the asker's own (XEP-0060 6.1.3.1).
 fn own_jid(request: &Element, from: &Jid) -> Result<Jid, Refusal> {
     let jid = request.get_attr("jid").and_then(|jid| Jid::parse(jid).ok());
-    let own = |jid: &Jid| jid == from || (jid.is_bare() && jid.bare_str() == from.bare_str());
+    let own = |jid: &Jid| jid.bare_str() == from.bare_str();
     jid.filter(own).ok_or_else(|| {
         let text = "an entity subscribes itself";
         refused(Condition::BadRequest, "invalid-jid", text)

@@ -15,7 +15,7 @@ use super::entrance::change_role;
 use super::notice::{Removal, sees_real};
 use super::rank::{Affiliation, Role};
 use super::room::{Affiliated, Room};
-use super::{MUC_ADMIN, MUC_USER};
+use super::{MUC_ADMIN, MUC_USER, talk};
 use crate::context::{Context, Refusal, store_failed};
 use crate::module::Answer;
 
@@ -155,7 +155,18 @@ async fn change(
             Change::Role { .. } => None,
         })
         .collect();
+    let new: Vec<BareJid> = written
+        .iter()
+        .filter(|(who, one)| {
+            let comes = one.affiliation >= Affiliation::Member;
+            comes && room.config.members_only && room.affiliation(who) == Affiliation::None
+        })
+        .map(|(who, _)| who.clone())
+        .collect();
     put(cx, room, written).await?;
+    for who in new {
+        talk::invite_member(cx, room, from, &who);
+    }
     let actor = room
         .occupant_of(from)
         .and_then(|(_, occupant)| occupant.shown.resource());

@@ -7,10 +7,10 @@ use xmpp::stanza::{Condition, ErrorType, Stanza, StanzaError, StanzaType};
 use xmpp::timestamp::Timestamp;
 
 use super::config::Config;
-use super::notice::{Notice, Removal, Written, is_there, sees_real, unavailable};
+use super::notice::{Notice, Removal, SELF, Written, is_there, sees_real, status, unavailable};
 use super::rank::{Affiliation, Role};
 use super::room::{Occupant, Room, Visit};
-use super::{MUC, cleaned, hearing, occupant_id, pace, past};
+use super::{MUC, MUC_USER, cleaned, hearing, occupant_id, pace, past};
 use crate::context::{Context, Refusal, store_failed};
 
 /// Presence to an address in a room, or to the room.
@@ -43,6 +43,12 @@ pub(super) async fn presence(
                 };
                 pace::charge(cx, room, &from.bare(), burst)?;
             }
+            let is_here = slot
+                .as_ref()
+                .is_some_and(|room| room.occupant_of(from).is_some());
+            if !is_here && !presence.has_child("x", MUC) {
+                return not_here(cx, from, to);
+            }
             match slot.as_mut() {
                 Some(room) => match room.occupant_of(from) {
                     Some((now, _)) if now == key => change(cx, room, from, presence).await,
@@ -69,6 +75,18 @@ pub(super) async fn presence(
         // A room has no presence of its own to subscribe to.
         _ => Ok(()),
     }
+}
+
+/// Whoever believes to be in a room, and is not, hears that it is over, so that they enter anew (XEP-0045 7.2.18).
+fn not_here(cx: &Context<'_>, from: &Jid, to: &Jid) -> Result<(), Refusal> {
+    let item = Element::new("item", MUC_USER)
+        .attr("affiliation", Affiliation::None.name())
+        .attr("role", Role::None.name())
+        .child(Element::new("reason", MUC_USER).text("You are not in the room."));
+    let codes = [SELF, 307, 333].into_iter().map(status);
+    let x = Element::new("x", MUC_USER).child(item).children_from(codes);
+    cx.send(unavailable(to).with_to(from).with_child(&x));
+    Ok(())
 }
 
 /// An occupant whom nothing reaches any more (XEP-0045 11.1).
@@ -114,10 +132,6 @@ async fn create(
     let (Some(from), Some(to)) = (presence.from(), presence.to()) else {
         return Ok(());
     };
-    if !presence.has_child("x", MUC) {
-        // It believes to be here; it is not (XEP-0410 4).
-        return Err(Condition::NotAcceptable.into());
-    }
     if from.domain() != cx.store().name() {
         return Err(Refusal::new(Condition::NotAllowed)
             .with_text("only people of this domain may open rooms here"));

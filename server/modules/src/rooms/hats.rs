@@ -223,12 +223,12 @@ fn asking(room: &Room, what: Command, title: &str) -> Element {
     let form = Form::asking(FORM).title(title);
     let form = match what {
         Command::Create => form
-            .field(text("hats#title", "Title"))
-            .field(text("hats#uri", "Name (a URI)"))
+            .field(text("hats#title", "Title").required())
+            .field(text("hats#uri", "Name (a URI)").required())
             .field(text("hats#hue", "Colour, as an angle from 0 to 360")),
         Command::Destroy => form.field(hats),
         _ => form
-            .field(Field::new("hats#jid", "jid-single").label("Who"))
+            .field(Field::new("hats#jid", "jid-single").label("Who").required())
             .field(hats),
     };
     form.into_element()

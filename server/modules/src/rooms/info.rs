@@ -3,7 +3,7 @@
 use xmpp::element::Element;
 use xmpp::jid::{Jid, nickname_key};
 use xmpp::ns;
-use xmpp::stanza::{Condition, Stanza, StanzaType};
+use xmpp::stanza::{Condition, ErrorType, Stanza, StanzaError, StanzaType};
 
 use super::rank::Affiliation;
 use super::room::{Occupant, Room};
@@ -22,6 +22,8 @@ const LISTED: usize = 500;
 /// A client may ask whether it is still in (XEP-0410 3.2).
 const SELF_PING: &str = "http://jabber.org/protocol/muc#self-ping-optimization";
 const STABLE_ID: &str = "http://jabber.org/protocol/muc#stable_id";
+/// Node of disco that says what may pass through a room (XEP-0045 18.1.1).
+const TRAFFIC: &str = "http://jabber.org/protocol/muc#traffic";
 /// Node of disco by which somebody asks for their own nickname (XEP-0045 7.12).
 const OWN_NICK: &str = "x-roomuser-item";
 
@@ -156,6 +158,8 @@ fn described(cx: &Context<'_>, room: &Room, iq: &Stanza) -> Result<Answer, Refus
             let identity = nick.map(|nick| identity("conference", "text", Some(nick)));
             return Ok(Answer::Payload(empty.child_opt(identity)));
         }
+        // Everything passes.
+        Some(TRAFFIC) => return Err(Condition::ServiceUnavailable.into()),
         Some(_) => return Err(Condition::ItemNotFound.into()),
     }
     if room.affiliation(&from.bare()) == Affiliation::Outcast {
@@ -216,8 +220,9 @@ pub(super) async fn to_occupant(
         }
     };
     let (Some(room), Some(sender)) = (room, sender) else {
-        // EXT-27: whoever is not in, hears so.
-        return Err(Condition::NotAcceptable.into());
+        // EXT-27: whoever is not in, hears so from the room itself (XEP-0410 3.1).
+        let error = StanzaError::new(Condition::NotAcceptable).with_kind(ErrorType::Cancel);
+        return Err(error.with_by(to.bare()).into());
     };
     let nick = to.resource().unwrap_or_default();
     let key = nickname_key(nick);

@@ -197,7 +197,8 @@ pub(super) async fn moderate(
     let reason = wish.find("reason", MODERATE).map(Element::text_content);
     let reason = reason.map(|reason| {
         let short: String = reason.chars().take(REASON).collect();
-        Element::new("reason", MODERATE).text(short)
+        // In the namespace of what it stands in: the retraction, and what is left in the message's place.
+        Element::new("reason", RETRACT).text(short)
     });
     let moderated = Element::new("moderated", MODERATE)
         .attr("by", by.shown.as_str())

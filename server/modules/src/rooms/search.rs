@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use xmpp::element::Element;
 use xmpp::jid::Jid;
-use xmpp::stanza::{Condition, Stanza, StanzaError};
+use xmpp::stanza::{Condition, ErrorType, Stanza, StanzaError};
 
 use super::config::Config;
 use crate::context::{Context, Hosted, Refusal, store_failed};
@@ -239,6 +239,8 @@ async fn rooms(cx: &Context<'_>) -> Result<Vec<Found>, Refusal> {
     Ok(all.into_values().collect())
 }
 
+/// With another search it may do (XEP-0433 4.2).
 fn refused(condition: Condition, app: Element) -> Refusal {
-    StanzaError::new(condition).with_app(app).into()
+    let error = StanzaError::new(condition).with_app(app);
+    error.with_kind(ErrorType::Modify).into()
 }

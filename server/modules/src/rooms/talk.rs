@@ -215,11 +215,7 @@ async fn invite(
         return Err(Condition::Forbidden.into());
     }
     let by = sender.real.clone();
-    let inviter = if room.config.non_anonymous {
-        Jid::from(sender.real.clone())
-    } else {
-        sender.shown.clone()
-    };
+    let inviter = inviter(room, sender);
     let mut invited = Vec::new();
     for invite in x
         .children()
@@ -251,14 +247,45 @@ async fn invite(
             .attr("from", inviter.as_str())
             .child_opt(reason(invite))
             .child_opt(thread);
-        let password = &room.config.password;
-        let x = Element::new("x", MUC_USER).child(invitation).child_opt(
-            (!password.is_empty())
-                .then(|| Element::new("password", MUC_USER).text(password.as_str())),
-        );
-        send(cx, &message_to(&room.jid, &to).child(x));
+        send_invitation(cx, room, &to, invitation);
     }
     Ok(())
+}
+
+/// Under which address an occupant invites.
+fn inviter(room: &Room, sender: &Occupant) -> Jid {
+    if room.config.non_anonymous {
+        Jid::from(sender.real.clone())
+    } else {
+        sender.shown.clone()
+    }
+}
+
+fn send_invitation(cx: &Context<'_>, room: &Room, to: &Jid, invitation: Element) {
+    let password = &room.config.password;
+    let password =
+        (!password.is_empty()).then(|| Element::new("password", MUC_USER).text(password.as_str()));
+    let x = Element::new("x", MUC_USER)
+        .child(invitation)
+        .child_opt(password);
+    send(cx, &message_to(&room.jid, to).child(x));
+}
+
+/// Whoever becomes a member of a room that is for its members alone is invited (XEP-0045 9.5), as far as who made them one may
+/// still invite people.
+pub(super) fn invite_member(cx: &Context<'_>, room: &mut Room, by: &Jid, to: &BareJid) {
+    let who = by.bare();
+    if cx.switchboard.admit_recipient(&who, to).is_err() {
+        return;
+    }
+    let from = match room.occupant_of(by) {
+        Some((_, occupant)) => inviter(room, occupant),
+        None if room.config.non_anonymous => Jid::from(who.clone()),
+        None => room.jid.clone(),
+    };
+    room.invites(to.clone(), who);
+    let invitation = Element::new("invite", MUC_USER).attr("from", from.as_str());
+    send_invitation(cx, room, &Jid::from(to.clone()), invitation);
 }
 
 /// Why somebody is invited or declines; of a longer one the beginning.

@@ -488,3 +488,70 @@ async fn e2e_06_payloads_come_back_as_they_were() {
     let sent = Element::parse(payload, super::super::PUBSUB).expect("well-formed");
     assert_eq!(read, sent);
 }
+
+/// XEP-0060 7.1.1, 7.1.3.6: a node that keeps nothing and shows nothing takes no items, and cannot give or take back any.
+#[tokio::test]
+async fn ext_06_a_node_that_keeps_and_shows_nothing_has_no_items() {
+    let house = House::new().await;
+    let alice = house.online("alice@one.example/phone").await;
+    let field = |var: &str| format!("<field var='pubsub#{var}'><value>0</value></field>");
+    let made = format!(
+        "<create node='bell'/><configure><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'>\
+         <value>http://jabber.org/protocol/pubsub#node_config</value></field>{}{}</x></configure>",
+        field("persist_items"),
+        field("deliver_payloads")
+    );
+    house.iq(&alice, "set", None, &request(&made)).await;
+    assert!(house.take(&alice).contains("type='result'"));
+    house
+        .iq(&alice, "set", None, &request("<publish node='bell'/>"))
+        .await;
+    let told = house.take(&alice);
+    assert!(told.contains("<publish node='bell'/>"), "{told}");
+    let item = format!("<publish node='bell'><item id='1'>{TUNE}</item></publish>");
+    let retract = "<retract node='bell'><item id='1'/></retract>";
+    for (asked, condition) in [
+        (item.as_str(), "<item-forbidden "),
+        (retract, "feature='persistent-items'"),
+    ] {
+        house.iq(&alice, "set", None, &request(asked)).await;
+        let told = house.take(&alice);
+        assert!(told.contains(condition), "{told}");
+    }
+    house.iq(&alice, "get", None, &items("bell")).await;
+    let told = house.take(&alice);
+    assert!(told.contains("feature='persistent-items'"), "{told}");
+}
+
+/// XEP-0060 8.1.2, 6.2.3.3, 8.9.2.4: what is refused is refused with the condition that its text names.
+#[tokio::test]
+async fn ext_06_nameless_nodes_others_subscriptions_and_other_relations_are_refused() {
+    let house = House::new().await;
+    let alice = house.online("alice@one.example/phone").await;
+    publish(&house, &alice, "urn:n", "1", &[]).await;
+    let owner = "http://jabber.org/protocol/pubsub#owner";
+    let publisher = format!(
+        "<pubsub xmlns='{owner}'><affiliations node='urn:n'><affiliation jid='bob@one.example' affiliation='publisher'/>\
+         </affiliations></pubsub>"
+    );
+    let unsubscribe = request("<unsubscribe node='urn:n' jid='bob@one.example'/>");
+    for (asked, conditions) in [
+        (
+            request("<create/>"),
+            ["<not-acceptable ", "<nodeid-required "],
+        ),
+        (unsubscribe, ["<forbidden ", "type='auth'"]),
+        (
+            publisher,
+            [
+                "<feature-not-implemented ",
+                "feature='publisher-affiliation'",
+            ],
+        ),
+    ] {
+        house.iq(&alice, "set", None, &asked).await;
+        let told = house.take(&alice);
+        let all = conditions.iter().all(|condition| told.contains(condition));
+        assert!(all, "{conditions:?}: {told}");
+    }
+}

@@ -117,3 +117,26 @@ async fn e2e_08_affiliations_of_people_who_are_not_there_are_told_to_who_may_kno
     coven.to(&coven.alice, "", invite).await;
     assert_eq!(coven.all(&coven.bob), [told(&coven.bob, "member")]);
 }
+
+/// XEP-0045 9.5: whoever becomes a member of a room for members hears of it, with what it takes to get in; nobody else does.
+#[tokio::test]
+async fn ext_25_a_new_member_of_a_room_for_members_is_invited() {
+    let coven = Coven::open().await;
+    let bob = "<item affiliation='member' jid='bob@one.example'/>";
+    coven.admin(&coven.alice, bob).await;
+    assert!(coven.all(&coven.bob).is_empty(), "everybody may come");
+    let closed = field("muc#roomconfig_membersonly", "1")
+        + &field("muc#roomconfig_passwordprotectedroom", "1")
+        + &field("muc#roomconfig_roomsecret", "cauldronburn");
+    coven.configure(&closed).await;
+    coven.house.clear();
+    coven.admin(&coven.alice, bob).await;
+    assert!(coven.all(&coven.bob).is_empty(), "a member is one already");
+    let carol = "<item affiliation='member' jid='carol@one.example'/>";
+    coven.admin(&coven.alice, carol).await;
+    let told = coven.take(&coven.carol);
+    assert!(
+        told.contains("<invite from='") && told.contains("<password>cauldronburn</password>"),
+        "{told}"
+    );
+}

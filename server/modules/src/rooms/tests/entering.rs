@@ -401,8 +401,40 @@ async fn ext_27_who_is_in_is_told_so_and_who_is_not_too() {
         .at_service("bob@one.example/b", "nowhere@rooms.one.example/Bob", ping)
         .await;
     coven.got_error(&coven.bob, "not-acceptable");
+}
+
+/// XEP-0045 7.2.18: whose client believes to be in a room, and is not, hears that it is out, where the room is there and where not.
+#[tokio::test]
+async fn ext_27_presence_of_who_is_not_in_a_room_is_answered_with_the_end_of_it() {
+    let coven = Coven::open().await;
     coven.to(&coven.bob, "Bob", "<presence/>").await;
-    coven.got_error(&coven.bob, "not-acceptable");
+    let told = coven.take(&coven.bob);
+    let out = "type='unavailable'><x xmlns='http://jabber.org/protocol/muc#user'><item affiliation='none' role='none'>";
+    let codes = "<status code='110'/><status code='307'/><status code='333'/>";
+    assert!(told.contains(out) && told.contains(codes), "{told}");
+    assert!(coven.all(&coven.alice).is_empty());
+    let nowhere = "nowhere@rooms.one.example/Bob";
+    coven
+        .house
+        .at_service("bob@one.example/b", nowhere, "<presence/>")
+        .await;
+    let told = coven.take(&coven.bob);
+    assert!(
+        told.contains(&format!("from='{nowhere}'")) && told.contains(codes),
+        "{told}"
+    );
+}
+
+/// XEP-0045 18.1.1: everything passes through our rooms, so nothing is listed.
+#[tokio::test]
+async fn ext_23_what_passes_through_a_room_is_not_limited() {
+    let coven = Coven::open().await;
+    let asked = "<iq type='get' id='t'><query xmlns='http://jabber.org/protocol/disco#info' node='http://jabber.org/protocol/muc#traffic'/></iq>";
+    coven
+        .house
+        .at_service("bob@one.example/b", COVEN, asked)
+        .await;
+    coven.got_error(&coven.bob, "service-unavailable");
 }
 
 #[tokio::test]

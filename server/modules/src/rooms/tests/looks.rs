@@ -328,6 +328,7 @@ async fn rooms_are_found_where_their_owners_want_them_to_be() {
     ] {
         let answer = coven.search(&carol, &fields, "").await;
         assert!(answer.contains(condition), "{answer}");
+        assert!(answer.contains("<error type='modify'>"), "{answer}");
     }
     coven.house.settings(|s| s.off = vec!["search".into()]);
     assert!(
