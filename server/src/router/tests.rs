@@ -785,7 +785,10 @@ async fn vhost_only_a_service_that_somebody_asks_for_is_kept() {
     let seen = tenancy.look(name).expect("hosted");
     assert!(seen.service.is_some() && seen.served);
     assert!(tenancy.look("other.one.example").is_none());
-    assert!(tenancy.services().is_empty(), "each domain would pay for it");
+    assert!(
+        tenancy.services().is_empty(),
+        "each domain would pay for it"
+    );
     let asked = tenancy.get(name).expect("hosted");
     assert_eq!(tenancy.services().len(), 1);
     let seen = tenancy.look(name).expect("hosted");
