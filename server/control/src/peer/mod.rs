@@ -122,7 +122,9 @@ impl Control {
         from: usize,
     ) -> Result<PeerPage> {
         let row = self.domain_row(actor, Operation::PeerList, domain).await?;
-        let part: String = part.trim().chars().take(PART).collect();
+        // No name holds what PostgreSQL takes in no text.
+        let shown = part.trim().chars().filter(|c| !c.is_control());
+        let part: String = shown.take(PART).collect();
         let part = part.to_lowercase();
         // The store knows names as people spell them; the DNS's spelling finds them as well.
         let spelled = DomainName::parse(&part).map(|name| name.to_string());
