@@ -407,7 +407,6 @@ fn whoever_looks_after_people_sees_their_devices_and_signs_one_out() {
     );
     let page = api.get("/domains/one.example/accounts/alice").json();
     assert_eq!(page["connected"], true);
-    assert!(page["last_seen"].is_string(), "{page}");
     // Who has the password comes in again, and is another device.
     let again = logged_in(&demo, PHONE, &format!("{BIND}{WANTED}")).0;
     assert!(listed(true).len() >= 2);
