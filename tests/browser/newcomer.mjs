@@ -155,8 +155,10 @@ async function upload(page, home) {
 
 /** Loads the page anew until it says what it should; what it says meanwhile goes to `says`. */
 async function reload(page, home, says, end) {
+  // An address with a place in the page would lead there, and load nothing.
+  const address = home.split("#")[0];
   for (;;) {
-    await page.goto(home);
+    await page.goto(address);
     if (await says()) return;
     demand(Date.now() < end, `not in time: ${await page.innerText("main")}`);
     await page.waitForTimeout(AGAIN);
