@@ -5,6 +5,9 @@
 //! which sessions got the message, whether its sender heard an error, and whether it waited for the next session.
 
 mod examples;
+mod script;
+mod secrets;
+mod stage;
 mod tree;
 
 use std::collections::BTreeSet;
