@@ -143,7 +143,9 @@ impl Server {
         let router = Router::new(
             tenancy.clone(),
             sessions,
-            Modules::new(wiring::module_limits(&config)).with_external(wiring::external(&config)),
+            Modules::new(wiring::module_limits(&config))
+                .with_external(wiring::external(&config))
+                .with_start(crate::net::now()),
             Recipients::new(limits::recipients(&config)),
             metrics.clone(),
         );

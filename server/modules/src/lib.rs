@@ -31,6 +31,7 @@ mod errands;
 mod external;
 pub mod form;
 pub mod grants;
+mod last;
 mod module;
 mod module_set;
 mod moved;
@@ -96,6 +97,7 @@ pub static ALL: &[&dyn Module] = &[
     &ping::Ping,
     &version::Version,
     &time::Time,
+    &last::Last,
     &register::Register,
     &clients::Clients,
     &certificates::Certificates,

@@ -156,6 +156,8 @@ pub struct Modules {
     pub(crate) nothing: Nothing,
     pub(crate) backing: Backing,
     pub(crate) left: Aging<BareJid, Timestamp>,
+    /// When the process began (XEP-0012).
+    pub(crate) started: Timestamp,
     pub(crate) known: Known,
     pub(crate) rooms: Rooms,
     pub(crate) room_paces: Paces,
@@ -192,6 +194,7 @@ impl Modules {
             nothing: Nothing::default(),
             backing: Backing::default(),
             left: Aging::new(LEFT_REMEMBERED),
+            started: Timestamp(0),
             known: Known::default(),
             rooms: Rooms::default(),
             room_paces: Paces::default(),
@@ -215,6 +218,13 @@ impl Modules {
     #[must_use]
     pub fn with_external(mut self, external: External) -> Self {
         self.external = external;
+        self
+    }
+
+    /// The same of a process that has been running since then (XEP-0012).
+    #[must_use]
+    pub fn with_start(mut self, started: Timestamp) -> Self {
+        self.started = started;
         self
     }
 

@@ -124,7 +124,7 @@ impl House {
             ..State::default()
         };
         Self {
-            modules: Modules::new(limits),
+            modules: Modules::new(limits).with_start(now),
             hosted,
             database,
             state: Mutex::new(state),
@@ -168,7 +168,9 @@ impl House {
 
     /// Services outside of the process.
     pub(crate) fn external(&mut self, external: crate::External) {
-        self.modules = Modules::new(Limits::default()).with_external(external);
+        self.modules = Modules::new(Limits::default())
+            .with_external(external)
+            .with_start(Timestamp(START));
     }
 
     /// The session's client is not there any more; the session waits for it.
@@ -285,7 +287,7 @@ impl House {
         self.to_service(&stanza).await;
     }
 
-    async fn to_service(&self, stanza: &Stanza) {
+    pub(crate) async fn to_service(&self, stanza: &Stanza) {
         let to = stanza.to().expect("an address").domain().to_owned();
         let cx = self.context(&to);
         let label = to.split('.').next().unwrap_or_default();

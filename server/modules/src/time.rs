@@ -63,6 +63,7 @@ fn answer(cx: &Context<'_>) -> Answer {
 mod tests {
     use crate::testing::House;
 
+    /// XEP-0202.
     #[tokio::test]
     async fn ext_36_time_is_utc_with_offset() {
         let house = House::new().await;

@@ -66,6 +66,7 @@ mod tests {
 
     const QUERY: &str = "<query xmlns='jabber:iq:version'/>";
 
+    /// XEP-0092.
     #[tokio::test]
     async fn ext_36_version_without_the_operating_system() {
         let house = House::new().await;
@@ -77,6 +78,7 @@ mod tests {
         assert!(!answer.contains("<os"), "{answer}");
     }
 
+    /// XEP-0092.
     #[tokio::test]
     async fn c_15_accounts_answer_the_entitled_only() {
         let house = House::new().await;

@@ -21,6 +21,7 @@ use xmpp::stanza::{Condition, Stanza, StanzaType};
 pub(crate) use self::broadcast::again;
 pub(crate) use self::directed::Directed;
 pub(crate) use self::known::Known;
+pub(crate) use self::probe::last_seen;
 use self::subscription::{Direction, Presence, Situation, State, Step, Verb, step};
 use crate::blocking::BlockList;
 use crate::context::{Context, Refusal, is_plain_presence};
@@ -407,7 +408,7 @@ fn hide(cx: &Context<'_>, account: &BareJid, contact: &BareJid) {
     }
 }
 
-fn available(cx: &Context<'_>, account: &BareJid) -> impl Iterator<Item = SessionView> {
+pub(crate) fn available(cx: &Context<'_>, account: &BareJid) -> impl Iterator<Item = SessionView> {
     cx.switchboard
         .sessions(account)
         .into_iter()

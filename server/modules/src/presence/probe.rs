@@ -3,8 +3,10 @@
 //! Refuses: showing any session to whoever has no subscription and got no directed presence; they hear `unsubscribed` from
 //! the bare JID, and so do those who ask for an account that does not exist (IM-23, IM-33).
 
+use store::StoreError;
 use xmpp::jid::{BareJid, Jid};
 use xmpp::stanza::{Stanza, delay};
+use xmpp::timestamp::Timestamp;
 
 use super::subscription::Verb;
 use super::{about, available, unavailable};
@@ -82,22 +84,33 @@ pub(super) async fn look(cx: &Context<'_>, session: &Jid, account: &BareJid, con
 /// "Nobody there, since then" (RFC 6121 4.3.2, rule 3).
 async fn nobody(cx: &Context<'_>, roster: &Roster, account: &BareJid, probe: &Stanza) -> Stanza {
     let from = Jid::from(account.clone());
-    let since = match cx.modules.left.get(account) {
-        Some(since) => Some(since),
-        None => match cx.store().account_left(roster.account).await {
-            Ok(since) => since,
-            Err(error) => {
-                tracing::warn!(account = %account, error = %error, "the time of the last session cannot be read");
-                None
-            }
-        },
-    };
     let answer = unavailable(&from, probe.from(), probe.id());
-    match since {
-        Some(since) => {
-            cx.modules.left.insert(account.clone(), since, 1);
-            answer.with_child(&delay(&from, since))
+    match last_seen(cx, roster, account).await {
+        Ok(Some(since)) => answer.with_child(&delay(&from, since)),
+        Ok(None) => answer,
+        Err(error) => {
+            tracing::warn!(account = %account, error = %error, "the time of the last session cannot be read");
+            answer
         }
-        None => answer,
     }
+}
+
+/// When the account's last session went, if one ever did; `roster` is the account's.
+///
+/// # Errors
+/// See [`StoreError`].
+pub(crate) async fn last_seen(
+    cx: &Context<'_>,
+    roster: &Roster,
+    account: &BareJid,
+) -> Result<Option<Timestamp>, StoreError> {
+    if let Some(since) = cx.modules.left.get(account) {
+        cx.modules.left.insert(account.clone(), since, 1);
+        return Ok(Some(since));
+    }
+    let since = cx.store().account_left(roster.account).await?;
+    if let Some(since) = since {
+        cx.modules.left.insert(account.clone(), since, 1);
+    }
+    Ok(since)
 }

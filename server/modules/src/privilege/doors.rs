@@ -14,7 +14,7 @@ use super::PRIVILEGE;
 const BRIDGE: &str = "bridge.one.example";
 
 /// Namespaces, and whether a bare, privileged asker may. Whoever adds a door says it here.
-const MAY: [(&str, bool); 20] = [
+const MAY: [(&str, bool); 21] = [
     (ns::DISCO_INFO, true),
     (ns::DISCO_ITEMS, true),
     (ns::ROSTER, true),
@@ -24,6 +24,7 @@ const MAY: [(&str, bool); 20] = [
     ("http://jabber.org/protocol/commands", false),
     ("http://jabber.org/protocol/pubsub", true),
     ("http://jabber.org/protocol/pubsub#owner", true),
+    ("jabber:iq:last", true),
     ("jabber:iq:private", true),
     ("jabber:iq:version", true),
     ("urn:xmpp:blocking", true),
