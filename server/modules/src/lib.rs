@@ -56,6 +56,8 @@ mod vcard;
 mod version;
 
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod quotas;
 #[cfg(test)]
 mod switches;

@@ -21,7 +21,7 @@ fn switchable() -> impl Iterator<Item = &'static dyn Module> {
 }
 
 /// A house where there is something to say of everything.
-async fn full() -> House {
+pub(crate) async fn full() -> House {
     let mut house = House::new().await;
     house.settings(|settings| {
         settings.status = vec!["https://status.example.net/".to_owned()];
@@ -190,60 +190,6 @@ async fn every_door_of_a_module_that_is_off_is_a_wall() {
                         .iq_from("romeo@peer.example/x", type_, to, &payload)
                         .await;
                     house.sent_error(to, "service-unavailable");
-                }
-            }
-        }
-    }
-}
-
-/// Payloads that nobody meant well: at every door that is open, whoever sends them gets an answer and nobody else hears a thing.
-#[tokio::test]
-async fn dos_04_what_nobody_meant_well_is_answered_and_told_to_nobody() {
-    let long = "y".repeat(200_000);
-    let deep = format!("{}{}", "<a>".repeat(60), "</a>".repeat(60));
-    let inside = [
-        String::new(),
-        "<a xmlns='urn:other'/><b xmlns='urn:other'/>".to_owned(),
-        format!("<a xmlns='urn:other' b='{long}'>{long}</a>"),
-        format!("<x xmlns='jabber:x:data' type='submit'>{deep}</x>"),
-        "<item jid='@' node='' id=''/>".to_owned(),
-    ];
-    let house = full().await;
-    let bob = house.online("bob@one.example/desk").await;
-    let alice = house.online("alice@one.example/phone").await;
-    for module in ALL {
-        let info = module.info();
-        for door in info.iq {
-            for inside in &inside {
-                for extra in ["", " node='../../etc/passwd' jid='@@' id=''"] {
-                    let payload =
-                        format!("<{0} xmlns='{1}'{extra}>{inside}</{0}>", door.name, door.ns);
-                    for type_ in ["get", "set"] {
-                        for to in ["one.example", "bob@one.example", "nobody@one.example"] {
-                            house
-                                .iq_from("romeo@peer.example/x", type_, to, &payload)
-                                .await;
-                            let answer = house.take_sent();
-                            assert!(answer.contains(" id='q'"), "{}: {answer}", info.name);
-                            assert!(answer.len() < 20_000, "{}: no echo", info.name);
-                            assert!(house.all(&bob).is_empty(), "{} {to}", info.name);
-                            house.clear();
-                        }
-                    }
-                }
-            }
-            // And by whom it belongs to: answered, whatever is said.
-            for inside in &inside {
-                let payload = format!("<{0} xmlns='{1}'>{inside}</{0}>", door.name, door.ns);
-                for type_ in ["get", "set"] {
-                    let own = house.all(&alice);
-                    assert!(own.is_empty(), "{own:?}");
-                    house
-                        .iq(&alice, type_, Some("bob@one.example"), &payload)
-                        .await;
-                    let answer = house.all(&alice).concat();
-                    assert!(answer.contains(" id='q'"), "{}: {answer}", info.name);
-                    assert!(house.all(&bob).is_empty(), "{}", info.name);
                 }
             }
         }

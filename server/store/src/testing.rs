@@ -1,6 +1,7 @@
 //! A real PostgreSQL for tests, here and in the crates above (feature `testing`): one cluster for each process, in a temporary
 //! directory, with a database for each test.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -9,7 +10,8 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use sqlx::Connection as _;
 use tokio::sync::OnceCell;
 
-use crate::{Sealer, Store, seal};
+use crate::error::Result;
+use crate::{Db, Sealer, Store, rd, seal};
 
 /// A PostgreSQL cluster in a temporary directory, reached over a Unix socket.
 pub(crate) struct Postgres {
@@ -179,5 +181,54 @@ impl Drop for Database {
     fn drop(&mut self) {
         let mut done = DONE.lock().unwrap_or_else(PoisonError::into_inner);
         done.push(std::mem::take(&mut self.name));
+    }
+}
+
+impl Store {
+    /// Everything that the database holds, as text: rows by table, in no order that means anything. What waits is written before, so
+    /// that two of them differ by nothing but what has come between.
+    ///
+    /// # Panics
+    /// When the database does not answer.
+    pub async fn dump(&self) -> BTreeMap<String, Vec<String>> {
+        self.left_write().await.expect("the database answers");
+        let settled = self.0.archive.settle(None).await;
+        settled.expect("the database answers");
+        let names = match &self.0.db {
+            Db::Pg(_) => "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'",
+            Db::Lite { .. } => {
+                "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+            }
+        };
+        let mut tables = BTreeMap::new();
+        for table in self.column(names.to_owned()).await {
+            let row = match &self.0.db {
+                Db::Pg(_) => format!("{table}::text"),
+                Db::Lite { .. } => {
+                    let columns = format!("SELECT name FROM pragma_table_info('{table}')");
+                    let columns = self.column(columns).await;
+                    let columns: Vec<String> = columns
+                        .iter()
+                        .map(|column| format!("quote(\"{column}\")"))
+                        .collect();
+                    columns.join(" || ',' || ")
+                }
+            };
+            let rows = self
+                .column(format!("SELECT {row} FROM {table} ORDER BY 1"))
+                .await;
+            tables.insert(table, rows);
+        }
+        tables
+    }
+
+    async fn column(&self, query: String) -> Vec<String> {
+        let rows: Result<Vec<(String,)>> = async {
+            let query = sqlx::AssertSqlSafe(query);
+            Ok(rd!(self, p => sqlx::query_as(query).fetch_all(p).await)?)
+        }
+        .await;
+        let rows = rows.expect("the database answers");
+        rows.into_iter().map(|(text,)| text).collect()
     }
 }
