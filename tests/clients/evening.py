@@ -3,7 +3,7 @@ chats, a file, a room, and a second device that catches up; in the middle of it,
 
 Reads one JSON object from the file named by the first argument:
     {"ca": PATH, "alice": ACCOUNT, "bob": ACCOUNT, "romeo": ACCOUNT, "room": ADDRESS, "door": {"host", "port"}}
-Alice and Bob are at hosted domains, Romeo is elsewhere. Prints "flowing" when many messages are under way, and goes on writing
+Alice and Bob are at hosted domains, Romeo is elsewhere. Prints how far they are: "flowing" when many messages are under way, and goes on writing
 until the server is gone; with the server back, everybody must come to hold everything that was acknowledged. The last line is
 "over: " and one JSON object. Whatever is missing is said, with exit status 1.
 """
@@ -107,6 +107,13 @@ async def room(place, people):
         one.say(await one.message(address, id_, body, others, "groupchat"))
         for other in people:
             await other.hears(id_, body, other.said)
+
+
+async def plainly(place, alice, when):
+    """What a device can read that has no keys of that evening, in the chat with Bob and in the room."""
+    alice.say(await alice.message(place["bob"]["jid"], f"plain-{when}", f"plainly, {when} the crash"))
+    alice.say(await alice.message(place["room"], f"plain-room-{when}", f"to everybody, {when} the crash", None, "groupchat"))
+    await alice.settled()
 
 
 async def flow(place, a, b, elsewhere):
@@ -237,6 +244,7 @@ async def run(place):
     bob = await online(Guest(place["bob"], place["ca"], "desk"))
     romeo = await online(Guest(place["romeo"], place["ca"], "desk"))
     people = (alice, bob, romeo)
+    print("online", flush=True)
     await contacts(people)
     await avatars(alice, (bob, romeo))
     # Before there is another device.
@@ -244,15 +252,20 @@ async def run(place):
     alice.say(await alice.message(bob.boundjid.bare, "early", "just us", [bob.boundjid]))
     await bob.hears("early", "just us")
     keys, seen = await introduced(place, people)
+    print("introduced", flush=True)
 
     await chats(*people)
+    print("chatting", flush=True)
     await file(place, alice, bob)
     await room(place, people)
+    print("together", flush=True)
+    await plainly(place, alice, "before")
     before, again = await crash(place, alice, bob, romeo)
     total = await whole(place, alice, bob, before)
     crossed = await across((alice, bob), romeo)
 
     # The evening goes on, with the peer too.
+    await plainly(place, alice, "after")
     for a, b in ((alice, romeo), (romeo, alice), (romeo, bob)):
         id_ = f"late-{a.boundjid.user}-{b.boundjid.user}"
         a.say(await a.message(b.boundjid.bare, id_, "still here", [b.boundjid]))
