@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use crate::harness::demo::{Demo, wait};
 use crate::harness::terminal::Terminal;
-use crate::harness::tools::{Service, domicile_with, program};
+use crate::harness::tools::{Service, domicile_with, program, script};
 use crate::harness::xmpp::Client;
 
 /// One for all: the kernel ends it with this process.
@@ -224,4 +224,49 @@ fn profanity_gets_what_waited_and_talks_in_a_room() {
         "<message type='groupchat' to='{room}'><body>welcome-pirate</body></message>"
     ));
     screen.shows("welcome-pirate");
+}
+
+/// EXT-18: what another device of the account has got already waits for nobody; a client that comes later reads it in the archive.
+/// (Profanity reads archives too, but only where the domain's address says that it has one; here each account has its own.)
+#[test]
+fn xmppc_shows_from_the_archive_what_another_device_has_got() {
+    let demo = &*DEMO;
+    let (own, mut friend) = people(demo, "parrot");
+    let with = friend.jid.split('/').next().unwrap_or_default().to_owned();
+    let mut other = Client::login_with(demo, &own, PASSWORD, "other").available();
+    other.until("said-while-you-were-away");
+    friend.message(&own, "elsewhere", "said-to-another-device");
+    other.until("said-to-another-device");
+    other.settle();
+    other.close();
+    let home = tempfile::tempdir().expect("a directory");
+    write(
+        &home.path().join(".config/xmppc.conf"),
+        &format!("[default]\njid={own}\npwd={PASSWORD}\n"),
+    );
+    // It takes no address of a server, and finds this one in a hosts file of its own, at the usual port.
+    assert_eq!(demo.info.c2s.port(), 5222);
+    let (_, domain) = own.split_once('@').expect("an address");
+    let hosts = home.path().join("hosts");
+    write(&hosts, &format!("{} {domain}\n", demo.info.c2s.ip()));
+    let in_there = "mount --bind \"$0\" /etc/hosts && exec \"$@\"";
+    let (hosts, client) = (hosts.to_string_lossy(), program("xmppc"));
+    let client = client.to_string_lossy();
+    let args = [
+        "--mount", "--", "sh", "-c", in_there, &*hosts, &*client, "--mode", "mam", "list", &*with,
+    ];
+    let envs = [
+        ("HOME", home.path()),
+        ("SSL_CERT_FILE", demo.info.ca.as_path()),
+    ];
+    let envs = envs.map(|(name, path)| (name, path.to_string_lossy().into_owned()));
+    let shown = script(
+        &program("unshare"),
+        &args.map(str::to_owned),
+        &envs,
+        crate::harness::DEADLINE,
+    );
+    for line in ["said-while-you-were-away", "said-to-another-device"] {
+        assert!(shown.contains(&format!("<body>{line}</body>")), "{shown}");
+    }
 }
