@@ -69,16 +69,28 @@ fn ext_06_what_crosses_between_accounts_here_and_at_ejabberd() {
 
 /// EXT-14
 #[test]
-fn ext_14_a_push_service_behind_another_server_wakes_and_forgets() {
+fn ext_14_a_push_service_behind_a_prosody_wakes_and_forgets() {
     let demo = Demo::start();
     let peer = prosody_with_services(&demo, "prosody.example");
+    wakes_and_forgets(&demo, &peer);
+}
+
+/// EXT-14
+#[test]
+fn ext_14_a_push_service_behind_an_ejabberd_wakes_and_forgets() {
+    let demo = Demo::start();
+    let peer = ejabberd_with_services(&demo, "ejabberd.example");
+    wakes_and_forgets(&demo, &peer);
+}
+
+fn wakes_and_forgets(demo: &Demo, peer: &Peer) {
     let plan = json!({
-        "ca": demo.info.ca, "phone": account(&demo, ALICE, false), "friend": account(&demo, BOB, true),
+        "ca": demo.info.ca, "phone": account(demo, ALICE, false), "friend": account(demo, BOB, true),
         "component": {
             "name": format!("push.{}", peer.domain), "secret": PUSH_SECRET,
             "host": peer.addr.to_string(), "port": 5347,
         },
     });
-    let result = clients(&demo, "push.py", &plan);
+    let result = clients(demo, "push.py", &plan);
     assert_eq!(result, json!({ "published": true, "forgotten": true }));
 }

@@ -52,8 +52,8 @@ pub struct Manners {
     pub pep: bool,
     /// `lists.DOMAIN` is a pubsub service, whose nodes its first user makes. Prosody only.
     pub lists: bool,
-    /// `rooms.DOMAIN` has rooms that anybody opens, `push.DOMAIN` waits for a program ([`PUSH_SECRET`]; Prosody only), and
-    /// accounts have what clients of today ask for: events, copies, archives, block lists.
+    /// `rooms.DOMAIN` has rooms that anybody opens, `push.DOMAIN` waits for a program ([`PUSH_SECRET`]), and accounts have what
+    /// clients of today ask for: events, copies, archives, block lists.
     pub services: bool,
 }
 
@@ -307,6 +307,7 @@ pub fn prosody_with_services(demo: &Demo, domain: &str) -> Peer {
 pub fn ejabberd_with_services(demo: &Demo, domain: &str) -> Peer {
     let (place, dir) = prepare(demo, domain, Trust::Strict);
     prepare_service(demo, domain, dir.path(), "rooms");
+    prepare_service(demo, domain, dir.path(), "push");
     let manners = Manners {
         services: true,
         ..Manners::default()
@@ -436,7 +437,15 @@ pub fn ejabberd_at(place: Place, manners: Manners, hosts: &str) -> Peer {
     let mut pems = vec![both(domain)];
     if manners.services {
         pems.push(both(&format!("rooms.{domain}")));
+        pems.push(both(&format!("push.{domain}")));
     }
+    let component = match manners.services {
+        true => format!(
+            "  - {{port: 5347, ip: \"{}\", module: ejabberd_service, hosts: {{\"push.{domain}\": {{password: \"{PUSH_SECRET}\"}}}}}}\n",
+            place.addr
+        ),
+        false => String::new(),
+    };
     let services = if manners.services {
         "  mod_muc: {hosts: [\"rooms.@HOST@\"]}
   mod_pubsub: {plugins: [flat, pep]}
@@ -473,7 +482,7 @@ listen:
   - {{port: 5222, ip: "{addr}", module: ejabberd_c2s, starttls_required: true}}
   - {{port: 5269, ip: "{addr}", module: ejabberd_s2s_in}}
   - {{port: 5270, ip: "{addr}", module: ejabberd_s2s_in, tls: true}}
-modules:
+{component}modules:
   mod_disco: {{}}
   mod_ping: {{}}
   mod_roster: {{}}
@@ -522,6 +531,9 @@ modules:
     let mut service = Service::start("ejabberd", &mut command, dir.join("ejabberd.log"));
     for port in [5222, 5269, 5270] {
         service.listening((place.addr, port).into());
+    }
+    if manners.services {
+        service.listening((place.addr, 5347).into());
     }
     service.says("accounts ready");
     Peer::of(place, service)
