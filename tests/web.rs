@@ -4,7 +4,7 @@
 use crate::harness::browser::browse;
 use crate::harness::demo::Demo;
 use crate::harness::http::Answer;
-use crate::harness::tools::{Service, environment, repository, script};
+use crate::harness::tools::{Service, domicile, environment, repository, script};
 use crate::harness::web::{Asked, Message, WebSocket, ask, send};
 use crate::harness::xmpp::{Client, between};
 use base64::Engine as _;
@@ -240,6 +240,42 @@ fn ws_16_17_20_host_meta_leads_browsers_to_the_door() {
         ask(&demo, "one.example", "GET /", "", b"").header("access-control-allow-origin"),
         None
     );
+}
+
+/// WS-15: people of the domain log in with certificates, over TCP. At the web's door nobody is asked for one, and none counts.
+#[test]
+fn ws_15_no_certificate_logs_in_through_the_web() {
+    let demo = Demo::start();
+    let place = demo.data_dir.to_string_lossy().into_owned();
+    let set = [
+        "domain",
+        "set",
+        "one.example",
+        "--user-certificates",
+        "true",
+        "--data-dir",
+        &place,
+    ];
+    let (code, out, err) = domicile(&set);
+    assert_eq!(code, 0, "{out}{err}");
+    let mut witness = Client::online(&demo, ALICE, "witness");
+    let end = std::time::Instant::now() + crate::harness::DEADLINE;
+    let disco = "<query xmlns='http://jabber.org/protocol/disco#info'/>";
+    while !witness
+        .iq("get", Some("one.example"), disco)
+        .contains("urn:xmpp:saslcert:1")
+    {
+        assert!(std::time::Instant::now() < end, "never announced");
+    }
+    let mut socket = WebSocket::open(&demo, "one.example");
+    let (_, features) = socket.header("one.example");
+    let (_, answer) = Bosh::open(&demo);
+    for features in [features, answer.body] {
+        assert!(
+            features.contains("SCRAM-SHA-256") && !features.contains("EXTERNAL"),
+            "{features}"
+        );
+    }
 }
 
 const BIND: &str = "http://jabber.org/protocol/httpbind";
