@@ -13,6 +13,7 @@ pub mod federated;
 pub mod floor;
 pub mod machine;
 pub mod names;
+pub mod order;
 pub mod overload;
 pub mod profile;
 pub mod report;
@@ -130,6 +131,8 @@ enum Other {
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
     },
+    /// What a start and a log-in execute, written for the linker: server/order.ld
+    Order,
     /// The echo server of the floor, by itself
     #[command(hide = true)]
     FloorServe {
@@ -230,6 +233,12 @@ async fn dispatch(arguments: &Arguments) -> Outcome<bool> {
         Some(Other::Overload { seconds }) => {
             let time = std::time::Duration::try_from_secs_f64(*seconds)?;
             overload::run(&arguments.world(overload::USERS)?, time).await
+        }
+        Some(Other::Order) => {
+            let mut world = arguments.world(order::USERS)?;
+            let out = root().join("server/order.ld");
+            println!("{}: {}", out.display(), order::run(&mut world, &out).await?);
+            Ok(true)
         }
         Some(Other::Profile { scenario, out }) => {
             let world = arguments.world(scenario.users(&size))?;

@@ -117,6 +117,16 @@ impl Process {
         Ok(process)
     }
 
+    /// Starts the program under callgrind: what it executes is written to `profile`, by the names that the linker knows.
+    pub fn start_watched(command: &Command, profile: &Path, log: &Path) -> Outcome<Self> {
+        let mut watched = Command::new("valgrind");
+        watched.args(["--tool=callgrind", "--compress-strings=no", "--demangle=no"]);
+        watched.arg("--fair-sched=yes");
+        watched.arg(format!("--callgrind-out-file={}", profile.display()));
+        watched.arg(command.get_program()).args(command.get_args());
+        Self::start(&mut watched, log)
+    }
+
     /// Starts the program on the load's core: it plays a part of the world that is not measured.
     pub fn start_aside(command: &mut Command, log: &Path) -> Outcome<Self> {
         Self::on(LOAD_CORE, command, log)

@@ -31,6 +31,8 @@ pub struct World {
     pub users: usize,
     /// Servers run under callgrind: instructions are counted instead of time.
     pub counted: bool,
+    /// Servers run under callgrind from their first instruction on, and what was executed is written here.
+    pub watched: Option<PathBuf>,
     /// First three octets of the loopback addresses that are used.
     network: String,
 }
@@ -57,6 +59,7 @@ impl World {
             base,
             users,
             counted: false,
+            watched: None,
             network,
         };
         let mark = world.base.join("world.ready");

@@ -90,9 +90,10 @@ pub(super) fn start(world: &World, options: &Options<'_>) -> Outcome<(Process, S
     let mut command = Command::new(&world.binary);
     command.arg("serve").arg("--config").arg(&config);
     let log = world.base.join("domicile.log");
-    let process = match world.counted {
-        true => Process::start_counted(&command, &log)?,
-        false => Process::start(&mut command, &log)?,
+    let process = match (&world.watched, world.counted) {
+        (Some(profile), _) => Process::start_watched(&command, profile, &log)?,
+        (None, true) => Process::start_counted(&command, &log)?,
+        (None, false) => Process::start(&mut command, &log)?,
     };
     Ok((process, address))
 }
