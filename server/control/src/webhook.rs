@@ -37,6 +37,8 @@ const WEBHOOKS: usize = 10;
 const URL_BYTES: usize = 500;
 /// Bytes of a secret.
 const SECRET_BYTES: usize = 32;
+/// What is older than the log is long is looked for this often.
+const SWEEP_SECONDS: i64 = 3600;
 /// How long the log of deliveries is kept.
 const KEPT_DAYS: i64 = 30;
 /// Deliveries shown.
@@ -237,6 +239,10 @@ impl Control {
 
     async fn deliveries_due(&self, room: usize) -> Result<Vec<DeliveryRow>> {
         let now = self.now();
+        let next = self.store().delivery_next().await?;
+        if next.is_none_or(|next| next > now) {
+            return Ok(Vec::new());
+        }
         let room = u32::try_from(room).unwrap_or(u32::MAX);
         let lease = plus(now, LEASE_SECONDS);
         Ok(self.store().delivery_claim(now, lease, room).await?)
@@ -386,16 +392,18 @@ pub(crate) async fn deliver(control: Arc<Control>) {
     const PAUSE: Duration = Duration::from_secs(1);
     // Each makes room for the next as it ends: whoever answers slowly holds up nobody but themselves.
     let mut sending: JoinSet<Result<()>> = JoinSet::new();
+    let mut forgotten = None;
     loop {
         let room = PARALLEL.saturating_sub(sending.len());
         let mut pause = PAUSE;
         match control.deliveries_due(room).await {
             Ok(due) => {
-                if due.is_empty()
-                    && sending.is_empty()
-                    && let Err(error) = control.deliveries_forget().await
-                {
-                    tracing::warn!(error = %error.log_text(), "old deliveries stay until the next try");
+                let swept = forgotten.is_some_and(|at| control.now() < plus(at, SWEEP_SECONDS));
+                if due.is_empty() && sending.is_empty() && !swept {
+                    forgotten = Some(control.now());
+                    if let Err(error) = control.deliveries_forget().await {
+                        tracing::warn!(error = %error.log_text(), "old deliveries stay until the next try");
+                    }
                 }
                 for delivery in due {
                     let courier = control.clone();

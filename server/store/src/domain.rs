@@ -7,7 +7,7 @@ use crate::audit::record;
 use crate::change::{Change, announce};
 use crate::error::{Result, StoreError};
 use crate::tenant::{hold, keep_within};
-use crate::{DomainId, Identity, Store, TenantId, rd, wr};
+use crate::{DomainId, Identity, Store, TenantId, glance, rd, wr};
 
 /// A hosted (or claimed) domain. Words in `state`, `mode`, `policy` and the JSON texts are control's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -481,6 +481,15 @@ impl Store {
             }
         };
         rows(raw)
+    }
+
+    /// When the first domain is to be looked at: a question that costs little where nothing is due.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn domain_next(&self) -> Result<Option<Timestamp>> {
+        let (next,): (Option<i64>,) = glance!(self, p => sqlx::query_as("SELECT MIN(next_check_at) FROM domains").fetch_one(p).await)?;
+        Ok(next.map(Timestamp))
     }
 
     /// Leases one domain to `owner` until `until`, whether or not it is due. `None`: another holds it, or it is gone.

@@ -175,11 +175,17 @@ macro_rules! rd {
             .0
             .reads
             .fetch_add(1, ::std::sync::atomic::Ordering::Relaxed);
+        $crate::glance!($store, $pool => $body)
+    }};
+}
+/// The same for what is asked every second whatever happens: it is not counted.
+macro_rules! glance {
+    ($store:expr, $pool:ident => $body:expr) => {
         match &$store.0.db {
             $crate::Db::Pg($pool) => $body,
             $crate::Db::Lite { read: $pool, .. } => $body,
         }
-    }};
+    };
 }
 /// Runs a query on whichever engine is open, for writing: SQLite has one writer.
 macro_rules! wr {
@@ -214,6 +220,7 @@ macro_rules! grouped {
         }
     };
 }
+pub(crate) use glance;
 pub(crate) use grouped;
 pub(crate) use rd;
 pub(crate) use wr;

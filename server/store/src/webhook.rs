@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::audit::record;
 use crate::error::Result;
-use crate::{AuditRow, Store, TenantId, rd, wr};
+use crate::{AuditRow, Store, TenantId, glance, rd, wr};
 
 /// A webhook.
 #[derive(Clone, PartialEq, Eq)]
@@ -260,6 +260,15 @@ impl Store {
             tell_hooks!(&mut *c, Some(tenant), row, "");
         });
         Ok(())
+    }
+
+    /// When the first message is due: a question that costs little where nothing is.
+    ///
+    /// # Errors
+    /// See [`crate::StoreError`].
+    pub async fn delivery_next(&self) -> Result<Option<Timestamp>> {
+        let (next,): (Option<i64>,) = glance!(self, p => sqlx::query_as("SELECT MIN(due) FROM webhook_deliveries").fetch_one(p).await)?;
+        Ok(next.map(Timestamp))
     }
 
     /// Takes what is due, at most `limit`: it is due again at `lease` if whoever takes it says nothing until then, and this
