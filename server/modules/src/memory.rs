@@ -155,7 +155,7 @@ pub struct Modules {
     pub(crate) archive: Clock,
     pub(crate) nothing: Nothing,
     pub(crate) backing: Backing,
-    pub(crate) left: Aging<BareJid, Timestamp>,
+    pub(crate) left: Sharded<Aging<BareJid, Timestamp>>,
     /// When the process began (XEP-0012).
     pub(crate) started: Timestamp,
     pub(crate) known: Known,
@@ -193,7 +193,7 @@ impl Modules {
             archive: Clock::default(),
             nothing: Nothing::default(),
             backing: Backing::default(),
-            left: Aging::new(LEFT_REMEMBERED),
+            left: Sharded::with(|| Aging::new(LEFT_REMEMBERED / SHARDS)),
             started: Timestamp(0),
             known: Known::default(),
             rooms: Rooms::default(),
@@ -243,7 +243,7 @@ impl Modules {
         self.rosters.forget(account);
         self.nodes.forget(account);
         self.pushes.forget(account);
-        self.left.remove(account);
+        self.left.of(account.as_str()).remove(account);
         self.nothing.kept(account);
         self.rooms.forget_account(account);
     }
@@ -256,8 +256,9 @@ impl Modules {
     /// A domain was changed as a whole (removed, imported, another customer's now).
     pub fn forget_domain(&self, domain: &DomainName) {
         self.pushes.forget_domain(domain.as_str());
-        self.left
-            .retain(|account| account.domain() != domain.as_str());
+        for shard in self.left.all() {
+            shard.retain(|account| account.domain() != domain.as_str());
+        }
         self.rosters.forget_domain(domain.as_str());
         self.heard.forget_domain(domain.as_str());
         self.rooms.forget_domain(domain.as_str());
@@ -588,6 +589,27 @@ mod tests {
         assert_eq!(map.get(&1), Some(10));
         map.remove(&1);
         assert_eq!(map.get(&1), None);
+    }
+
+    #[test]
+    fn shards_hold_no_more_than_one_map_would() {
+        let map: Sharded<Aging<BareJid, ()>> = Sharded::with(|| Aging::new(10));
+        let account = |n: usize| BareJid::parse(&format!("u{n}@example.com")).expect("JID");
+        for n in 0..SHARDS * 100 {
+            let one = account(n);
+            map.of(one.as_str()).insert(one.clone(), (), 1);
+        }
+        let of = |n: usize| map.of(account(n).as_str()).get(&account(n));
+        assert!(of(SHARDS * 100 - 1).is_some(), "the last one");
+        // Two generations of ten in each.
+        let held: usize = map
+            .all()
+            .map(|shard| {
+                let maps = lock(&shard.maps);
+                maps.young.len() + maps.old.len()
+            })
+            .sum();
+        assert!((SHARDS * 10..=SHARDS * 20).contains(&held), "{held}");
     }
 
     #[test]

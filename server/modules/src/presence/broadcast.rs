@@ -160,7 +160,8 @@ async fn leave(cx: &Context<'_>, account: &BareJid, before: &SessionView, presen
 /// Remembers when the last session went, for those who ask later (IM-24).
 fn left(cx: &Context<'_>, account: &BareJid, roster: Option<&Roster>) {
     let Some(roster) = roster else { return };
-    cx.modules.left.insert(account.clone(), cx.now, 1);
+    let left = cx.modules.left.of(account.as_str());
+    left.insert(account.clone(), cx.now, 1);
     if !cx.store().account_left_soon(roster.account, cx.now) {
         tracing::warn!(account = %account, "the time of the last session was not kept");
     }

@@ -10,7 +10,7 @@ use xmpp::stanza::{Stanza, StanzaType};
 use xmpp::timestamp::Timestamp;
 
 use crate::context::Context;
-use crate::memory::Aging;
+use crate::memory::{Aging, SHARDS, Sharded};
 
 /// How long it is believed, in microseconds.
 const FRESH: i64 = 600_000_000;
@@ -21,7 +21,7 @@ const BYTES: usize = 8 << 20;
 
 /// What is known; by account and contact.
 #[derive(Debug)]
-pub(crate) struct Known(Aging<(BareJid, BareJid), Arc<Said>>);
+pub(crate) struct Known(Sharded<Aging<(BareJid, BareJid), Arc<Said>>>);
 
 #[derive(Debug, Clone)]
 struct Said {
@@ -32,18 +32,19 @@ struct Said {
 
 impl Default for Known {
     fn default() -> Self {
-        Self(Aging::new(BYTES))
+        Self(Sharded::with(|| Aging::new(BYTES / SHARDS)))
     }
 }
 
 impl Known {
     /// Nothing that was known of the two is believed any more.
     pub(crate) fn forget(&self, account: &BareJid, contact: &BareJid) {
-        self.0.remove(&(account.clone(), contact.clone()));
+        let shard = self.0.of(account.as_str());
+        shard.remove(&(account.clone(), contact.clone()));
     }
 
     fn fresh(&self, key: &(BareJid, BareJid), now: Timestamp) -> Option<Arc<Said>> {
-        let said = self.0.get(key)?;
+        let said = self.0.of(key.0.as_str()).get(key)?;
         (now.0.saturating_sub(said.heard.0) < FRESH).then_some(said)
     }
 }
@@ -70,14 +71,13 @@ pub(super) async fn hear(cx: &Context<'_>, from: &Jid, to: &Jid, presence: &Stan
         sessions.push((from.clone(), presence.clone()));
     }
     if sessions.len() > SESSIONS {
-        return known.0.remove(&key);
+        return known.0.of(key.0.as_str()).remove(&key);
     }
     let bytes = |(_, said): &(Jid, Stanza)| said.bytes().len() + 100;
     let weight = 200 + sessions.iter().map(bytes).sum::<usize>();
     let heard = cx.now;
-    known
-        .0
-        .insert(key, Arc::new(Said { heard, sessions }), weight);
+    let shard = known.0.of(key.0.as_str());
+    shard.insert(key, Arc::new(Said { heard, sessions }), weight);
 }
 
 /// Hands what is known of a contact to a session that has just come; `false`: it has to be asked for.

@@ -104,13 +104,14 @@ pub(crate) async fn last_seen(
     roster: &Roster,
     account: &BareJid,
 ) -> Result<Option<Timestamp>, StoreError> {
-    if let Some(since) = cx.modules.left.get(account) {
-        cx.modules.left.insert(account.clone(), since, 1);
-        return Ok(Some(since));
-    }
-    let since = cx.store().account_left(roster.account).await?;
+    let left = cx.modules.left.of(account.as_str());
+    let remembered = left.get(account);
+    let since = match remembered {
+        Some(since) => Some(since),
+        None => cx.store().account_left(roster.account).await?,
+    };
     if let Some(since) = since {
-        cx.modules.left.insert(account.clone(), since, 1);
+        left.insert(account.clone(), since, 1);
     }
     Ok(since)
 }

@@ -19,7 +19,7 @@ use xmpp::timestamp::Timestamp;
 
 use crate::context::Context;
 use crate::form;
-use crate::memory::{Aging, Places, lock};
+use crate::memory::{Aging, Places, SHARDS, Sharded, lock};
 
 /// Bytes of a node or hash that is looked at.
 const ANNOUNCED_BYTES: usize = 512;
@@ -51,7 +51,7 @@ pub(super) type Interests = Arc<[String]>;
 #[derive(Debug)]
 pub(crate) struct Caps {
     /// By hash, or by the client whose answer did not fit its hash.
-    known: Aging<String, Interests>,
+    known: Sharded<Aging<String, Interests>>,
     asked: Mutex<Asked>,
 }
 
@@ -102,7 +102,7 @@ pub(super) struct Learned {
 impl Default for Caps {
     fn default() -> Self {
         Self {
-            known: Aging::new(KNOWN_BYTES),
+            known: Sharded::with(|| Aging::new(KNOWN_BYTES / SHARDS)),
             asked: Mutex::new(Asked {
                 by_id: HashMap::new(),
                 by_key: HashMap::new(),
@@ -154,8 +154,9 @@ impl Announced {
 impl Caps {
     /// What a client wants to be told, if that is known.
     pub(super) fn interests(&self, entity: &Jid, announced: &Announced) -> Option<Interests> {
-        let shared = announced.shared_key().and_then(|key| self.known.get(&key));
-        shared.or_else(|| self.known.get(&announced.own_key(entity)))
+        let known = |key: String| self.known.of(&key).get(&key);
+        let shared = announced.shared_key().and_then(known);
+        shared.or_else(|| known(announced.own_key(entity)))
     }
 
     /// Whether an iq may be the answer to a question of ours.
@@ -169,7 +170,8 @@ impl Caps {
 
     fn learn(&self, key: String, interests: &Interests) {
         let weight = key.len() + interests.iter().map(|i| i.len() + 32).sum::<usize>() + 100;
-        self.known.insert(key, interests.clone(), weight);
+        let shard = self.known.of(&key);
+        shard.insert(key, interests.clone(), weight);
     }
 
     /// Notes a question; `None`: it is under way, or there are too many. Returns its id.

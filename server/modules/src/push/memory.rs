@@ -10,7 +10,7 @@ use xmpp::jid::BareJid;
 use xmpp::stanza::Stanza;
 use xmpp::timestamp::Timestamp;
 
-use crate::memory::{Aging, Places, lock};
+use crate::memory::{Aging, Places, SHARDS, Sharded, lock};
 
 /// Accounts whose registrations are remembered, in each of two generations.
 const ACCOUNTS: usize = 10_000;
@@ -32,9 +32,9 @@ pub(super) struct Question {
 /// See the file's head.
 #[derive(Debug)]
 pub(crate) struct Pushes {
-    known: Aging<BareJid, Arc<[PushRow]>>,
-    told: Aging<Question, Timestamp>,
-    failures: Aging<Question, u32>,
+    known: Sharded<Aging<BareJid, Arc<[PushRow]>>>,
+    told: Sharded<Aging<Question, Timestamp>>,
+    failures: Sharded<Aging<Question, u32>>,
     open: Mutex<Open>,
 }
 
@@ -58,9 +58,9 @@ impl Open {
 impl Default for Pushes {
     fn default() -> Self {
         Self {
-            known: Aging::new(ACCOUNTS),
-            told: Aging::new(ACCOUNTS),
-            failures: Aging::new(ACCOUNTS),
+            known: Sharded::with(|| Aging::new(ACCOUNTS / SHARDS)),
+            told: Sharded::with(|| Aging::new(ACCOUNTS / SHARDS)),
+            failures: Sharded::with(|| Aging::new(ACCOUNTS / SHARDS)),
             open: Mutex::new(Open {
                 asked: HashMap::new(),
                 places: Places::new(OPEN),
@@ -71,26 +71,30 @@ impl Default for Pushes {
 
 impl Pushes {
     pub(super) fn known(&self, account: &BareJid) -> Option<Arc<[PushRow]>> {
-        self.known.get(account)
+        self.known.of(account.as_str()).get(account)
     }
 
     pub(super) fn learn(&self, account: &BareJid, rows: Vec<PushRow>) {
-        self.known.insert(account.clone(), rows.into(), 1);
+        let shard = self.known.of(account.as_str());
+        shard.insert(account.clone(), rows.into(), 1);
     }
 
     pub(crate) fn forget(&self, account: &BareJid) {
-        self.known.remove(account);
+        self.known.of(account.as_str()).remove(account);
     }
 
     pub(crate) fn forget_domain(&self, domain: &str) {
-        self.known.retain(|account| account.domain() != domain);
+        for shard in self.known.all() {
+            shard.retain(|account| account.domain() != domain);
+        }
     }
 
     /// Notes that a service is told now; the id to tell it under. `None`: it was told a moment ago, or too many have not
     /// answered.
     pub(super) fn ask(&self, account: &BareJid, row: &PushRow, now: Timestamp) -> Option<String> {
         let question = question(account, row);
-        let last = self.told.get(&question);
+        let told = self.told.of(account.as_str());
+        let last = told.get(&question);
         if last.is_some_and(|last| now.0.saturating_sub(last.0) < PAUSE) {
             return None;
         }
@@ -104,13 +108,14 @@ impl Pushes {
         open.places.take(account.domain());
         let id = format!("push-{:016x}", rand::random::<u64>());
         open.asked.insert(id.clone(), (question.clone(), now));
-        self.told.insert(question, now, 1);
+        told.insert(question, now, 1);
         Some(id)
     }
 
     /// Its client is not there any more: what it was told before it came has been seen, and what comes now has not.
     pub(super) fn sleeps(&self, account: &BareJid, row: &PushRow) {
-        self.told.remove(&question(account, row));
+        let told = self.told.of(account.as_str());
+        told.remove(&question(account, row));
     }
 
     /// Whether this may be a service's answer.
@@ -136,13 +141,14 @@ impl Pushes {
     }
 
     pub(super) fn reached(&self, question: &Question) {
-        self.failures.remove(question);
+        self.failures.of(question.account.as_str()).remove(question);
     }
 
     /// How many times in a row now.
     pub(super) fn failed(&self, question: &Question) -> u32 {
-        let now = self.failures.get(question).unwrap_or_default() + 1;
-        self.failures.insert(question.clone(), now, 1);
+        let failures = self.failures.of(question.account.as_str());
+        let now = failures.get(question).unwrap_or_default() + 1;
+        failures.insert(question.clone(), now, 1);
         now
     }
 }

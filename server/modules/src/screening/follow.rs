@@ -22,7 +22,7 @@ use super::news::Heard;
 use super::{Found, PUBSUB, entries};
 use crate::context::{Context, Hosted};
 use crate::info::Hooks;
-use crate::memory::{Aging, lock};
+use crate::memory::{Aging, SHARDS, Sharded, lock};
 use crate::rsm;
 
 /// Between two readings of a list, in microseconds; each list's are up to an [`HOUR`] closer, so that they are not all at once.
@@ -88,7 +88,7 @@ pub(crate) struct Following {
     wanted: Mutex<HashSet<(String, FollowedList)>>,
     /// How often what is known to a domain has changed: an answer from before the last change is none any more.
     changes: DashMap<String, u64>,
-    pub(super) found: Aging<String, Found>,
+    pub(super) found: Sharded<Aging<String, Found>>,
     pub(super) heard: Aging<(String, FollowedList), Heard>,
 }
 
@@ -98,7 +98,7 @@ impl Default for Following {
             open: Mutex::default(),
             wanted: Mutex::default(),
             changes: DashMap::new(),
-            found: Aging::new(REMEMBERED),
+            found: Sharded::with(|| Aging::new(REMEMBERED / SHARDS)),
             heard: Aging::new(COUNTED),
         }
     }

@@ -219,7 +219,8 @@ async fn listed(cx: &Context<'_>, who: &Jid) -> Option<Arc<str>> {
     let following = &cx.modules.following;
     let key = format!("{domain} {}", who.bare_str());
     let changes = following.changes(domain);
-    if let Some(found) = following.found.get(&key)
+    let remembered = following.found.of(&key);
+    if let Some(found) = remembered.get(&key)
         && found.changes == changes
         && cx.now.0.saturating_sub(found.at) < BELIEVED
     {
@@ -240,7 +241,7 @@ async fn listed(cx: &Context<'_>, who: &Jid) -> Option<Arc<str>> {
                 at: cx.now.0,
                 list: list.clone(),
             };
-            following.found.insert(key, found, 1);
+            remembered.insert(key, found, 1);
             list
         }
         Err(error) => {
