@@ -7,19 +7,22 @@
 //! where most of the module was executed. A name that a build does not have is passed over; a function that the script does
 //! not know lies where it always did.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::Outcome;
+use crate::authority::Domains;
 use crate::scenario::idle::at_rest;
 use crate::scenario::{offline, online};
-use crate::subject::{Kind, Subject};
+use crate::subject::{Kind, Options, Subject};
 use crate::world::World;
 
 /// Log-ins that are watched.
 const CLIENTS: usize = 2;
+/// Domains that are hosted beside the world's own.
+const DOMAINS: usize = 4;
 /// A module is taken whole when at least this share of its bytes was executed.
 const DENSE: f64 = 0.5;
 /// Columns of the script.
@@ -59,7 +62,13 @@ pub async fn run(world: &mut World, out: &Path) -> Outcome<String> {
 async fn watch(world: &mut World) -> Outcome<String> {
     let profile = world.base.join("order.out");
     world.watched = Some(profile.clone());
-    let subject = Subject::start(Kind::Domicile, world);
+    // What is done for every domain is done for a few.
+    let domains = Domains::make(&world.fresh("order-domains")?, DOMAINS)?;
+    let options = Options {
+        domains: Some(&domains),
+        ..Options::default()
+    };
+    let subject = Subject::start_with(Kind::Domicile, world, &options);
     world.watched = None;
     let subject = subject?;
     let mut clients = online(&subject.gate, 0..CLIENTS).await?;
