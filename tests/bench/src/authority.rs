@@ -56,6 +56,14 @@ impl Domains {
         Ok(made)
     }
 
+    /// The first so many of them.
+    pub fn first(&self, count: usize) -> Self {
+        Self {
+            dir: self.dir.clone(),
+            count: count.min(self.count),
+        }
+    }
+
     /// The root certificate.
     pub fn roots(&self) -> PathBuf {
         self.dir.join("root.pem")

@@ -23,9 +23,9 @@ pub(crate) const LANES: usize = 4;
 /// A curve of time may differ by this much from its first point where the same memory is used at each.
 pub(crate) const FLAT: f64 = 1.5;
 /// The same where more memory is used at each point than at the one before.
-const CACHES: f64 = 2.5;
+pub(crate) const CACHES: f64 = 2.5;
 /// The same for a curve of instructions.
-const EXACT: f64 = 1.1;
+pub(crate) const EXACT: f64 = 1.1;
 
 /// A point of a curve.
 pub(crate) struct Point {
@@ -122,17 +122,21 @@ pub async fn domains(
     counts: &[usize],
     logins: usize,
 ) -> Outcome<(String, bool)> {
-    let mut curves: [(&str, Unit, Vec<Point>); 4] = [
+    let mut curves: [(&str, Unit, Vec<Point>); 3] = [
         ("sign-in, by domains hosted", Unit::Micros, Vec::new()),
         (
             "first handshake of a domain, by domains hosted",
             Unit::Micros,
             Vec::new(),
         ),
-        ("memory of each further domain", Unit::Bytes, Vec::new()),
-        ("start, each further domain", Unit::Micros, Vec::new()),
+        (
+            "start, each domain further than at the point before",
+            Unit::Micros,
+            Vec::new(),
+        ),
     ];
-    let mut origin: Option<(f64, f64)> = None;
+    let mut held: Vec<(usize, f64)> = Vec::new();
+    let mut started: Option<(usize, f64)> = None;
     for count in counts {
         eprintln!("{}: {count} domains …", kind.name());
         let all = Domains::make(&world.fresh("domains")?, *count)?;
@@ -144,20 +148,14 @@ pub async fn domains(
         offline(online(&subject.gate, 0..1).await?).await?;
         let start = subject.process.used()?.micros();
         quiet(&subject.process).await?;
-        let held = at_rest(&subject.process).await?;
-        match origin {
-            None => origin = Some((start, held)),
-            Some((first_start, first_held)) => {
-                let further = (*count - counts[0]) as f64;
-                curves[2].2.push(Point {
-                    at: *count,
-                    value: (held - first_held) / further,
-                });
-                curves[3].2.push(Point {
-                    at: *count,
-                    value: (start - first_start) / further,
-                });
-            }
+        held.push((*count, at_rest(&subject.process).await?));
+        if let Some((fewer, then)) = started.replace((*count, start))
+            && let further @ 1.. = count.saturating_sub(fewer)
+        {
+            curves[2].2.push(Point {
+                at: *count,
+                value: (start - then) / further as f64,
+            });
         }
         let before = subject.process.used()?;
         for turn in 0..logins {
@@ -194,5 +192,53 @@ pub async fn domains(
     for (name, unit, points) in &curves {
         good &= flat(name, *unit, points, FLAT, &mut text);
     }
+    let _ = writeln!(text, "{}", held_by(&held));
     Ok((text, good))
+}
+
+/// Memory of the process at each point: all of it, and what each domain took that the point before did not have. What is taken once,
+/// whatever the number, is in the former, and in the latter of the first points only.
+fn held_by(held: &[(usize, f64)]) -> String {
+    let mut lines = vec![vec![
+        String::new(),
+        "memory of the process, by domains hosted".to_owned(),
+        "each further domain".to_owned(),
+    ]];
+    let mut before: Option<(usize, f64)> = None;
+    for (count, bytes) in held {
+        let slope = before.and_then(|(fewer, then)| match count.saturating_sub(fewer) {
+            0 => None,
+            further => Some(words(Unit::Bytes, (bytes - then) / further as f64)),
+        });
+        lines.push(vec![
+            count.to_string(),
+            words(Unit::Bytes, *bytes),
+            slope.unwrap_or_default(),
+        ]);
+        before = Some((*count, *bytes));
+    }
+    align(&lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::held_by;
+
+    #[test]
+    fn a_slope_is_that_from_the_point_before() {
+        let text = held_by(&[(1, 40e6), (1_001, 49e6), (10_001, 67e6)]);
+        let last = |at: usize| text.lines().nth(at).map(|line| line.trim_end().to_owned());
+        assert!(
+            last(1).is_some_and(|line| line.ends_with("40 MB")),
+            "{text}"
+        );
+        assert!(
+            last(2).is_some_and(|line| line.ends_with("9.0 kB")),
+            "{text}"
+        );
+        assert!(
+            last(3).is_some_and(|line| line.ends_with("2.0 kB")),
+            "{text}"
+        );
+    }
 }

@@ -1,5 +1,6 @@
-//! What a run leaves in the repository: the table in `docs/performance.md`, between its marks, and the chart that the README
-//! shows. Both come from one run; nobody writes figures there by hand.
+//! What a run leaves in the repository: the table in `docs/performance.md`, between its marks, the chart that the README
+//! shows, and every figure of every repetition in `docs/performance.json`. All come from one run; nobody writes figures there by
+//! hand.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -13,7 +14,7 @@ use crate::subject::Kind;
 const BEGIN: &str = "<!-- measured by domicile-bench -->";
 const END: &str = "<!-- /measured -->";
 
-/// Writes table and chart below `root`.
+/// Writes table, chart and figures below `root`.
 pub fn write(report: &Report, root: &Path) -> Outcome<()> {
     let page = root.join("docs/performance.md");
     let text = fs::read_to_string(&page)?;
@@ -28,6 +29,8 @@ pub fn write(report: &Report, root: &Path) -> Outcome<()> {
         format!("{before}{BEGIN}\n{}{END}{after}", table(report)),
     )?;
     fs::write(root.join("docs/performance.svg"), chart(report))?;
+    let figures = serde_json::to_string_pretty(report)? + "\n";
+    fs::write(root.join("docs/performance.json"), figures)?;
     Ok(())
 }
 

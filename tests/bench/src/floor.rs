@@ -106,7 +106,7 @@ pub async fn run(scenario: Scenario, world: &World, size: &Size) -> Outcome<Opti
     match scenario {
         Scenario::Chat | Scenario::Ping => echoes(world, 1, None, size).await.map(Some),
         Scenario::Chat8 => echoes(world, 8, None, size).await.map(Some),
-        Scenario::ChatPaced => echoes(world, 1, Some(1_000), size).await.map(Some),
+        Scenario::ChatPaced => echoes(world, 1, Some(1_000), &size.paced()).await.map(Some),
         Scenario::Login | Scenario::Handshake => handshakes(world, size).await.map(Some),
         Scenario::IdleSession => idle(world, size).await.map(Some),
         Scenario::IdleProcess => {

@@ -74,7 +74,10 @@ struct Arguments {
     /// Write the figures to this file as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Write table and chart into docs/
+    /// In place of figures: where the time goes in each of the scenarios of --only, by perf
+    #[arg(long, requires = "only")]
+    profile: bool,
+    /// Write table, chart and figures into docs/
     #[arg(long)]
     write_docs: bool,
     /// Install Prosody and ejabberd from Debian's packages where they are missing
@@ -98,7 +101,7 @@ enum Other {
         /// Occupants of a room, from point to point: 10,100,1000,5000
         #[arg(long, value_delimiter = ',', value_name = "N,…")]
         occupants: Vec<usize>,
-        /// Messages of an archive, from point to point: 1000,100000,10000000 (the last takes a while, and 6 GB)
+        /// Messages of an archive, from point to point: 1000,100000,10000000 (the last takes some minutes, and 5 GB)
         #[arg(long, value_delimiter = ',', value_name = "N,…")]
         archived: Vec<usize>,
     },
@@ -175,6 +178,12 @@ async fn dispatch(arguments: &Arguments) -> Outcome<bool> {
     let size = arguments.size();
     let kind = arguments.servers.first().copied().unwrap_or(Kind::Domicile);
     match &arguments.other {
+        None if arguments.profile => {
+            for scenario in &arguments.only {
+                profiled(arguments, *scenario, kind, None).await?;
+            }
+            Ok(true)
+        }
         None | Some(Other::FloorServe { .. }) => compare(arguments).await,
         Some(Other::Curves {
             occupants,
@@ -191,7 +200,7 @@ async fn dispatch(arguments: &Arguments) -> Outcome<bool> {
                 good &= flat;
             }
             if !archived.is_empty() {
-                let (text, flat) = archives::run(&world, archived).await?;
+                let (text, flat) = archives::run(kind, &world, archived).await?;
                 println!("{text}");
                 good &= flat;
             }
@@ -241,16 +250,26 @@ async fn dispatch(arguments: &Arguments) -> Outcome<bool> {
             Ok(true)
         }
         Some(Other::Profile { scenario, out }) => {
-            let world = arguments.world(scenario.users(&size))?;
-            let out = out.clone().unwrap_or_else(|| world.base.join("profile"));
-            println!(
-                "{}",
-                profile::run(*scenario, kind, &world, &size, &out).await?
-            );
-            println!("\nmore in {}", out.display());
+            profiled(arguments, *scenario, kind, out.as_deref()).await?;
             Ok(true)
         }
     }
+}
+
+/// Where the time goes in a scenario; the record is left in `out`.
+async fn profiled(
+    arguments: &Arguments,
+    scenario: Scenario,
+    kind: Kind,
+    out: Option<&Path>,
+) -> Outcome<()> {
+    let size = arguments.size();
+    let world = arguments.world(scenario.users(&size))?;
+    let out = out.map_or_else(|| world.base.join("profile"), Path::to_path_buf);
+    println!("{}:", scenario.words(&size));
+    let told = profile::run(scenario, kind, &world, &size, &out).await?;
+    println!("{told}\n\nmore in {}", out.display());
+    Ok(())
 }
 
 /// Whether so many connections can be open.

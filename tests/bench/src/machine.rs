@@ -1,9 +1,10 @@
 //! The machine: which core is whose, what a process has used, what it holds.
 //!
-//! CPU time is user plus system of a process and everything below it, from `/proc/PID/stat`; memory is from `smaps_rollup`.
-//! Time by the wall is shown beside it and decides nothing.
+//! CPU time is user plus system of a process and everything below it. It is added up from `/proc/PID/task/TID/schedstat`, which
+//! counts nanoseconds where `/proc/PID/stat` has hundredths of a second; what threads had used that have ended is kept as it was
+//! seen last. Memory is from `smaps_rollup`. Time by the wall is shown beside it and decides nothing.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -50,6 +51,7 @@ pub struct Process {
     child: Child,
     log: PathBuf,
     counter: Option<Counter>,
+    threads: RefCell<Threads>,
 }
 
 /// Callgrind around a server: it says how many instructions were executed, whatever else the machine does.
@@ -147,6 +149,7 @@ impl Process {
             child,
             log: log.to_path_buf(),
             counter: None,
+            threads: RefCell::default(),
         })
     }
 
@@ -192,10 +195,9 @@ impl Process {
     /// CPU time of the process and everything below it, now.
     pub fn used(&self) -> Outcome<Used> {
         match &self.counter {
-            None => used(self.id()),
+            None => Ok(self.threads.borrow_mut().look(self.id())),
             Some(counter) => Ok(Used {
-                user: counter.count(self.id())? as f64 / 1e6,
-                system: 0.0,
+                seconds: counter.count(self.id())? as f64 / 1e6,
             }),
         }
     }
@@ -246,23 +248,20 @@ fn signal(id: u32, signal: Signal) {
 /// What a process tree has used since it began.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Used {
-    /// In user space, in seconds.
-    pub user: f64,
-    /// In the kernel, in seconds.
-    pub system: f64,
+    /// In user space and in the kernel, in seconds.
+    seconds: f64,
 }
 
 impl Used {
-    /// Both, in microseconds.
+    /// In microseconds.
     pub fn micros(self) -> f64 {
-        (self.user + self.system) * 1e6
+        self.seconds * 1e6
     }
 
     /// What came in since `before`.
     pub fn since(self, before: Self) -> Self {
         Self {
-            user: self.user - before.user,
-            system: self.system - before.system,
+            seconds: self.seconds - before.seconds,
         }
     }
 }
@@ -270,6 +269,8 @@ impl Used {
 /// Places of utime and stime, fields 14 and 15 of proc(5), in [`stat`]; those of ended children are two behind.
 const UTIME: usize = 11;
 const STIME: usize = 12;
+/// All four of them.
+const TIMES: std::ops::RangeInclusive<usize> = UTIME..=STIME + 2;
 
 /// Fields of `/proc/PID/stat` behind the name, from field 3 (state) on.
 fn stat(id: u32) -> Option<Vec<String>> {
@@ -296,35 +297,59 @@ pub fn tree(root: u32) -> Vec<u32> {
     found
 }
 
-/// CPU time of the process and everything below it, ended children included.
-pub fn used(root: u32) -> Outcome<Used> {
-    let tick = rustix::param::clock_ticks_per_second() as f64;
-    let mut sum = Used::default();
-    for id in tree(root) {
-        let Some(fields) = stat(id) else { continue };
-        let ticks = |at: usize| {
-            fields
-                .get(at)
-                .and_then(|text| text.parse::<f64>().ok())
-                .unwrap_or(0.0)
-        };
-        sum.user += (ticks(UTIME) + ticks(UTIME + 2)) / tick;
-        sum.system += (ticks(STIME) + ticks(STIME + 2)) / tick;
+/// What the threads of a process tree have used, as far as it has been looked at.
+#[derive(Debug, Default)]
+struct Threads {
+    /// Nanoseconds by process and thread.
+    seen: HashMap<(u32, u32), u64>,
+    /// Of those that have ended.
+    ended: u64,
+}
+
+impl Threads {
+    fn look(&mut self, root: u32) -> Used {
+        let (mut now, mut coarse) = (HashMap::new(), 0.0);
+        let tick = rustix::param::clock_ticks_per_second() as f64;
+        for id in tree(root) {
+            let tasks = fs::read_dir(format!("/proc/{id}/task"));
+            for task in tasks.into_iter().flatten().flatten() {
+                let used = fs::read_to_string(task.path().join("schedstat")).ok();
+                let used = used.and_then(|text| text.split(' ').next()?.parse::<u64>().ok());
+                let thread = task.file_name().to_string_lossy().parse::<u32>().ok();
+                if let (Some(used), Some(thread)) = (used, thread) {
+                    now.insert((id, thread), used);
+                }
+            }
+            let fields = stat(id).unwrap_or_default();
+            let ticks = TIMES.filter_map(|at| fields.get(at)?.parse::<f64>().ok());
+            // Each of the two that count for itself is cut off.
+            coarse += (ticks.sum::<f64>() - 2.0) / tick;
+        }
+        for (thread, used) in std::mem::replace(&mut self.seen, now) {
+            if !self.seen.contains_key(&thread) {
+                self.ended += used;
+            }
+        }
+        let fine = (self.ended + self.seen.values().sum::<u64>()) as f64 / 1e9;
+        // Whatever came and went unseen is in the kernel's own sum.
+        Used {
+            seconds: fine.max(coarse),
+        }
     }
-    Ok(sum)
+}
+
+/// CPU time of the process and everything below it, ended children included, as one look shows it.
+pub fn used(root: u32) -> Outcome<Used> {
+    Ok(Threads::default().look(root))
 }
 
 /// CPU time of this process alone.
 pub fn own() -> Outcome<Used> {
     let tick = rustix::param::clock_ticks_per_second() as f64;
     let fields = stat(std::process::id()).ok_or("this process has no entry in /proc")?;
-    let seconds = |at: usize| {
-        let ticks = fields.get(at).and_then(|text| text.parse::<f64>().ok());
-        ticks.unwrap_or(0.0) / tick
-    };
+    let own = (UTIME..=STIME).filter_map(|at| fields.get(at)?.parse::<f64>().ok());
     Ok(Used {
-        user: seconds(UTIME),
-        system: seconds(STIME),
+        seconds: own.sum::<f64>() / tick,
     })
 }
 
@@ -395,13 +420,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_an_ended_thread_had_used_stays() {
+        let me = std::process::id();
+        let mut threads = Threads::default();
+        let gone = (me, u32::MAX);
+        threads.seen.insert(gone, 5_000_000_000);
+        assert!(threads.look(me).micros() >= 5e6);
+        assert!(threads.look(me).micros() >= 5e6, "and is counted once");
+        assert!(threads.look(me).micros() < 10e6 + threads.seen.values().sum::<u64>() as f64 / 1e3);
+    }
+
+    #[test]
     fn a_process_uses_and_holds_something() {
         let me = std::process::id();
         assert!(tree(me).contains(&me));
         let before = used(me).expect("CPU time");
         let mut x = 1u64;
-        while used(me).expect("CPU time").since(before).micros() < 30_000.0 {
-            for i in 0..1_000_000u64 {
+        // Less than a tick of /proc/PID/stat.
+        while used(me).expect("CPU time").since(before).micros() < 3_000.0 {
+            for i in 0..10_000u64 {
                 x = x
                     .wrapping_mul(6_364_136_223_846_793_005)
                     .wrapping_add(std::hint::black_box(i));

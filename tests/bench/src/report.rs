@@ -208,7 +208,11 @@ pub fn align(lines: &[Vec<String>]) -> String {
 /// This moment in UTC, to the second (RFC 3339).
 pub fn now() -> String {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let seconds = since.map_or(0, |since| since.as_secs());
+    moment(since.map_or(0, |since| since.as_secs()))
+}
+
+/// So many seconds after the beginning of 1970 in UTC (RFC 3339).
+pub fn moment(seconds: u64) -> String {
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     // Days since 0000-03-01 in the Gregorian calendar's cycles of 400 years.
     let days = days + 719_468;
@@ -242,6 +246,13 @@ mod tests {
         let figure = Figure::of([5.0, 1.0, 3.0].map(sample).to_vec());
         assert_eq!((figure.median, figure.least, figure.most), (3.0, 1.0, 5.0));
         assert_eq!(Figure::of([1.0, 3.0].map(sample).to_vec()).median, 2.0);
+    }
+
+    #[test]
+    fn moments_are_those_of_the_calendar() {
+        assert_eq!(moment(0), "1970-01-01T00:00:00Z");
+        assert_eq!(moment(1_577_836_800), "2020-01-01T00:00:00Z");
+        assert_eq!(moment(1_582_979_696), "2020-02-29T12:34:56Z");
     }
 
     #[test]

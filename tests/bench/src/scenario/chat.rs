@@ -207,8 +207,10 @@ pub(super) async fn run(subject: &Subject, window: u64, size: &Size) -> Outcome<
     crew.measure(subject, size).await
 }
 
-/// So many messages a second are sent, by the pairs in turn.
+/// So many messages a second are sent, by the pairs in turn; for so long that what the server does by itself now and then is in
+/// each repetition as often as in the others.
 pub(super) async fn run_paced(subject: &Subject, rate: u64, size: &Size) -> Outcome<Vec<Sample>> {
+    let size = &size.paced();
     let mut crew = Crew::default();
     let (mut writers, mut readers) = (Vec::new(), Vec::new());
     for (writer, reader) in pairs(subject).await? {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::idle::{at_rest, quiet};
-use super::{Sample, Scenario, Size, offline, online};
+use super::{FURTHER, Sample, Scenario, Size, offline, online};
 use crate::Outcome;
 use crate::authority::{self, Domains};
 use crate::client::Gate;
@@ -30,6 +30,36 @@ pub async fn run(kind: Kind, world: &World, size: &Size) -> Outcome<Found> {
         once(kind, world, &domains, empty, &mut found).await?;
     }
     Ok(found)
+}
+
+/// What each domain takes that comes to those there are already, up to ten times as many: without what is taken once, whatever the
+/// number.
+pub(super) async fn slope(kind: Kind, world: &World, size: &Size) -> Outcome<Vec<Sample>> {
+    let (few, many) = (size.domains, FURTHER * size.domains);
+    let domains = Domains::make(&world.fresh("domains")?, many)?;
+    let mut samples = Vec::new();
+    for _ in 0..size.repeat {
+        let mut held = Vec::new();
+        for count in [few, many] {
+            let some = domains.first(count);
+            let options = Options {
+                domains: Some(&some),
+                ..Options::default()
+            };
+            let subject = Subject::start_with(kind, world, &options)?;
+            offline(online(&subject.gate, 0..1).await?).await?;
+            quiet(&subject.process).await?;
+            held.push(at_rest(&subject.process).await?);
+        }
+        let further = many - few;
+        samples.push(Sample {
+            value: (held[1] - held[0]) / further as f64,
+            units: further as u64,
+            per_second: 0.0,
+            database: 0.0,
+        });
+    }
+    Ok(samples)
 }
 
 async fn once(

@@ -14,6 +14,8 @@ const REST: f64 = 64.0 * 1024.0;
 const STILL: Duration = Duration::from_secs(8);
 /// The processor's use is looked at so often.
 const GLANCE: Duration = Duration::from_millis(1_500);
+/// Seconds in which it is seen what a process does by itself.
+const ALONE: u64 = 20;
 /// No longer than this is waited for either.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -61,7 +63,18 @@ pub(super) async fn run(
         // Whatever the first session brings into memory is the process's, not the session's.
         offline(online(&subject.gate, 0..1).await?).await?;
         let empty = at_rest(&subject.process).await?;
+        let mut database = 0.0;
         let (value, units) = match scenario {
+            Scenario::IdleTime => {
+                quiet(&subject.process).await?;
+                let aside = || subject.database().map(Process::used).transpose();
+                let (before, other) = (subject.process.used()?, aside()?.unwrap_or_default());
+                tokio::time::sleep(Duration::from_secs(ALONE)).await;
+                let used = subject.process.used()?.since(before).micros();
+                let other = aside()?.unwrap_or_default().since(other).micros();
+                database = other / ALONE as f64;
+                (used / ALONE as f64, ALONE)
+            }
             Scenario::IdleSession => {
                 let sessions = size.idle_sessions;
                 let mut clients = online(&subject.gate, 0..sessions).await?;
@@ -78,7 +91,7 @@ pub(super) async fn run(
             value,
             units,
             per_second: 0.0,
-            database: 0.0,
+            database,
         });
     }
     Ok(samples)

@@ -31,6 +31,8 @@ use crate::machine::{Process, Used};
 use crate::subject::{Kind, Options, Subject};
 use crate::world::{PASSWORD, World, user};
 
+/// So many times as many domains are there for what each further one takes.
+pub(crate) const FURTHER: usize = 10;
 /// Without any unit done for this long, something is lost.
 const STALL: Duration = Duration::from_secs(60);
 /// How long the sessions of a scenario may take to come and go.
@@ -90,11 +92,15 @@ pub enum Scenario {
     IdleSession,
     /// The process with one domain and nobody there.
     IdleProcess,
+    /// What that process does by itself, in a second.
+    IdleTime,
     /// Starting with many domains.
     Start,
     /// A domain with a certificate of its own that nobody uses.
     DomainIdle,
-    /// The same once it was used, on top of that.
+    /// The same where there are ten times as many: what each of the others takes.
+    DomainSlope,
+    /// A domain once it was used, on top of that.
     DomainUsed,
     /// The first handshake of a domain: TCP, STARTTLS and two streams.
     DomainFirst,
@@ -119,7 +125,9 @@ impl Scenario {
         Self::Handshake,
         Self::IdleSession,
         Self::IdleProcess,
+        Self::IdleTime,
         Self::DomainIdle,
+        Self::DomainSlope,
         Self::DomainUsed,
         Self::DomainFirst,
         Self::Start,
@@ -162,13 +170,16 @@ impl Scenario {
             Self::Handshake => "TCP, STARTTLS and two streams only",
             Self::IdleSession => "memory per idle TLS session",
             Self::IdleProcess => "memory of the idle process, one domain",
+            Self::IdleTime => "the idle process, one domain, in a second",
             Self::Start => "start, until somebody is logged in, with domains:",
             Self::DomainIdle => "memory per hosted domain with its own certificate, idle",
-            Self::DomainUsed => "the same once used, on top",
+            Self::DomainSlope => "memory of each further domain, with domains:",
+            Self::DomainUsed => "memory of a domain once used, on top",
             Self::DomainFirst => "first handshake of a domain: TCP, STARTTLS and two streams",
         };
         match self {
             Self::Start => format!("{words} {}", size.domains),
+            Self::DomainSlope => format!("{words} {}", FURTHER * size.domains),
             Self::IdleSession => format!("{words}, {} online", size.idle_sessions),
             _ => words.to_owned(),
         }
@@ -177,9 +188,11 @@ impl Scenario {
     /// What the figure counts.
     pub fn unit(self) -> Unit {
         match self {
-            Self::IdleSession | Self::IdleProcess | Self::DomainIdle | Self::DomainUsed => {
-                Unit::Bytes
-            }
+            Self::IdleSession
+            | Self::IdleProcess
+            | Self::DomainIdle
+            | Self::DomainSlope
+            | Self::DomainUsed => Unit::Bytes,
             _ => Unit::Micros,
         }
     }
@@ -197,7 +210,7 @@ impl Scenario {
             // A write for each delivery costs more than this by itself: it is asked of what can be written together.
             Self::Presence | Self::Room => return None,
             // Nothing was laid down.
-            Self::Offline => return None,
+            Self::Offline | Self::IdleTime => return None,
             Self::Presence8 => (3.5, 2.5),
             Self::Room8 => (2.5, 1.5),
             Self::Login => (450.0, 350.0),
@@ -206,7 +219,7 @@ impl Scenario {
             Self::IdleProcess => (25e6, 15e6),
             // Asked for 10,000 and 100,000; `domicile-bench curves` goes there.
             Self::Start => (1e6, 1e6),
-            Self::DomainIdle => (4e3, 1e3),
+            Self::DomainIdle | Self::DomainSlope => (4e3, 1e3),
             Self::DomainUsed => (20e3, 8e3),
             Self::DomainFirst => (1_000.0, 500.0),
         })
@@ -217,8 +230,10 @@ impl Scenario {
         match self {
             Self::IdleSession => size.idle_sessions,
             Self::IdleProcess
+            | Self::IdleTime
             | Self::Start
             | Self::DomainIdle
+            | Self::DomainSlope
             | Self::DomainUsed
             | Self::DomainFirst => 1,
             _ => PRESENCES.end,
@@ -241,6 +256,19 @@ pub struct Size {
     pub idle_sessions: usize,
     /// Hosted domains.
     pub domains: usize,
+}
+
+impl Size {
+    /// Seconds of a repetition at least where the server is idle most of the time.
+    const PACED: f64 = 10.0;
+
+    /// The same for a scenario with a pace.
+    pub(crate) fn paced(self) -> Self {
+        Self {
+            seconds: self.seconds.max(Self::PACED),
+            ..self
+        }
+    }
 }
 
 /// What is kept between the scenarios of one server.
@@ -296,8 +324,12 @@ async fn measured(
                 .and_then(|found| found.get(&scenario));
             return found.cloned().ok_or_else(|| "nothing was found".into());
         }
+        Scenario::DomainSlope => {
+            state.running = None;
+            return domains::slope(kind, world, size).await;
+        }
         // Memory is that of a fresh process; time is not.
-        Scenario::IdleSession | Scenario::IdleProcess => {
+        Scenario::IdleSession | Scenario::IdleProcess | Scenario::IdleTime => {
             state.running = None;
             return idle::run(scenario, kind, world, size).await;
         }
@@ -305,7 +337,12 @@ async fn measured(
         Scenario::Archive => {
             state.running = None;
             let subject = Subject::start_with(kind, world, &scenario.options())?;
-            return patiently(scenario, &subject, size).await;
+            let samples = patiently(scenario, &subject, size).await;
+            if let Some((rows, commits)) = subject.archived()? {
+                let each = rows / commits.max(1.0);
+                eprint!("{each:.0} archived messages in each of {commits:.0} commits, ");
+            }
+            return samples;
         }
         _ => {}
     }
@@ -318,7 +355,11 @@ async fn measured(
 }
 
 async fn patiently(scenario: Scenario, subject: &Subject, size: &Size) -> Outcome<Vec<Sample>> {
-    let all = Duration::from_secs_f64(size.seconds * (size.repeat + 1) as f64) + PREPARATION;
+    let seconds = match scenario {
+        Scenario::ChatPaced => size.paced().seconds,
+        _ => size.seconds,
+    };
+    let all = Duration::from_secs_f64(seconds * (size.repeat + 1) as f64) + PREPARATION;
     match tokio::time::timeout(all, run_on(scenario, subject, size)).await {
         Ok(done) => done,
         Err(_) => Err("its sessions do not come about: something is lost".into()),

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::postgres::{self, Database};
-use super::{Options, configure};
+use super::{Options, archived, configure};
 use crate::Outcome;
 use crate::authority;
 use crate::machine::Process;
@@ -75,6 +75,9 @@ pub(super) fn start_on_postgres(
         return Err(format!("domicile migrate: {said}").into());
     }
     postgres::fill(&database, &dir.join("domicile.db"))?;
+    if options.archived > 0 {
+        postgres::run(&database, &archived::postgres(options.archived))?;
+    }
     let log = world.base.join("domicile-postgres.log");
     let process = Process::start(&mut command("serve"), &log)?;
     Ok((process, database, address))
@@ -87,6 +90,9 @@ pub(super) fn start(world: &World, options: &Options<'_>) -> Outcome<(Process, S
     let config = dir.join("domicile.toml");
     configured(&config, &address, &dir, options)?;
     furnish(world, &dir, options)?;
+    if options.archived > 0 {
+        archived::into_sqlite(&dir.join("domicile.db"), options.archived)?;
+    }
     let mut command = Command::new(&world.binary);
     command.arg("serve").arg("--config").arg(&config);
     let log = world.base.join("domicile.log");

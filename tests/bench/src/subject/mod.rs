@@ -2,6 +2,7 @@
 //!
 //! A configuration there has places (`@ADDRESS@`) that are filled in for a run; everything else is as it is read.
 
+pub(crate) mod archived;
 mod domicile;
 mod ejabberd;
 pub mod federated;
@@ -113,6 +114,8 @@ pub struct Options<'a> {
     pub domains: Option<&'a Domains>,
     /// Messages are archived for their users (XEP-0313).
     pub archive: bool,
+    /// So many messages lie in the archive of the world's first account; in ours alone.
+    pub archived: usize,
     /// Ours refuses connections while it does not keep up, as it does by default. What a unit costs is measured without that:
     /// on a busy machine it would be the machine's neighbours who decide who gets in.
     pub refuses: bool,
@@ -163,6 +166,11 @@ impl Subject {
             gate,
             database,
         })
+    }
+
+    /// Rows of the archive that were written, and commits in all, where its database is another process and counts them.
+    pub fn archived(&self) -> Outcome<Option<(f64, f64)>> {
+        self.database.as_ref().map(postgres::archived).transpose()
     }
 
     /// Its database, where that is another process.

@@ -163,17 +163,37 @@ fn statements(from: &Path) -> Outcome<String> {
 
 /// Moves the rows of the SQLite file `from` into the database, whose schema is up to date.
 pub(super) fn fill(database: &Database, from: &Path) -> Outcome<()> {
-    let dir = &database.dir.0;
-    let file = dir.join("world.sql");
-    fs::write(&file, statements(from)?)?;
-    let psql = programs().ok_or("no PostgreSQL")?.join("psql");
-    done(
-        "psql",
-        Command::new(psql)
-            .args(["-q", "-v", "ON_ERROR_STOP=1", "-U", "domicile", "-h"])
-            .arg(dir)
-            .args(["-d", "postgres", "-f"])
-            .arg(&file)
-            .stdin(Stdio::null()),
-    )
+    run(database, &statements(from)?)
+}
+
+fn psql(database: &Database) -> Outcome<Command> {
+    let mut command = Command::new(programs().ok_or("no PostgreSQL")?.join("psql"));
+    command
+        .args(["-q", "-v", "ON_ERROR_STOP=1", "-U", "domicile", "-h"])
+        .arg(&database.dir.0)
+        .args(["-d", "postgres"])
+        .stdin(Stdio::null());
+    Ok(command)
+}
+
+/// Runs statements.
+pub(super) fn run(database: &Database, statements: &str) -> Outcome<()> {
+    let file = database.dir.0.join("run.sql");
+    fs::write(&file, statements)?;
+    done("psql", psql(database)?.arg("-f").arg(&file))
+}
+
+/// Rows of the archive that were written since it began, and commits in all.
+pub(super) fn archived(database: &Database) -> Outcome<(f64, f64)> {
+    const QUESTION: &str = "SELECT n_tup_ins, (SELECT SUM(xact_commit) FROM pg_stat_database) \
+         FROM pg_stat_user_tables WHERE relname = 'archive'";
+    let told = psql(database)?
+        .args(["-A", "-t", "-c", QUESTION])
+        .output()?;
+    let said = String::from_utf8_lossy(&told.stdout);
+    let numbers = said.trim().split_once('|').and_then(|(rows, commits)| {
+        Some((rows.parse::<f64>().ok()?, commits.parse::<f64>().ok()?))
+    });
+    let why = || format!("psql: {said}{}", String::from_utf8_lossy(&told.stderr));
+    numbers.ok_or_else(|| why().into())
 }
