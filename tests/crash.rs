@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::harness::demo::{Demo, loopback};
 use crate::harness::engine::{Engine, on_both};
 use crate::harness::peers::{Trust, prosody};
+use crate::harness::tools::domicile;
 use crate::harness::xmpp::{Client, between};
 
 on_both! {
@@ -121,6 +122,78 @@ fn acknowledged_messages_are_archived_after_kill_9(engine: &Engine) {
         let found = archived(&demo, jid);
         let lost: Vec<_> = due.difference(&found).collect();
         assert!(lost.is_empty(), "{jid}: {lost:?}");
+    }
+}
+
+/// A session of bob's that acknowledges only when it is told to (XEP-0198 4).
+fn forgetful(demo: &Demo, resource: &str) -> Client {
+    let mut bob = Client::online(demo, BOB, resource);
+    bob.send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>");
+    bob.until("<enabled ");
+    bob
+}
+
+const BOB: &str = "bob@two.example";
+
+/// Ids of messages that wait for bob, up to the one that is sent to him now.
+fn waiting(demo: &Demo) -> Vec<String> {
+    let mut bob = Client::login_with(demo, BOB, demo.password(BOB), "later");
+    bob.send("<presence/>");
+    bob.settle();
+    let mut alice = Client::online(demo, "alice@one.example", "later");
+    alice.message(&bob.jid, "m-now", "the last");
+    let mut seen = Vec::new();
+    while seen.last().is_none_or(|id| id != "now") {
+        let stanza = bob.until("id='m-");
+        seen.push(between(&stanza, "id='m-", "'").expect("an id").to_owned());
+    }
+    seen.pop();
+    seen
+}
+
+/// EXT-22, SM-10: what is acknowledged to its sender survives where only the memory of a session has it: the archive is off, or
+/// does not take it, and the client has not acknowledged it. What it has acknowledged does not come again.
+#[test]
+fn what_only_a_session_has_survives_kill_9_until_it_is_acknowledged() {
+    for (off, hint) in [
+        ("archive", ""),
+        ("", "<no-permanent-store xmlns='urn:xmpp:hints'/>"),
+    ] {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let listen = loopback();
+        let demo = Demo::start_in(listen, dir.path(), &[]);
+        let place = demo.data_dir.to_string_lossy().into_owned();
+        let set = ["domain", "set", "two.example", "--modules-off", off];
+        let (code, out, err) = domicile(&[&set[..], &["--data-dir", &place]].concat());
+        assert_eq!(code, 0, "{out}{err}");
+        let mut bob = forgetful(&demo, "phone");
+        let mut alice = Client::online(&demo, "alice@one.example", "sender");
+        let say = |alice: &mut Client, id: &str| {
+            alice.send(&format!(
+                "<message to='{BOB}' type='chat' id='m-{id}'><body>{id}</body>{hint}</message>"
+            ));
+        };
+        // The ten that he acknowledges, and an answer behind that.
+        for i in 0..10 {
+            say(&mut alice, &format!("had-{i}"));
+        }
+        alice.settle();
+        bob.until("id='m-had-9'");
+        bob.send("<a xmlns='urn:xmpp:sm:3' h='10'/>");
+        bob.settle();
+        let due: Vec<String> = (0..50).map(|i| format!("due-{i:02}")).collect();
+        for id in &due {
+            say(&mut alice, id);
+        }
+        alice.settle();
+        let came = bob.until("id='m-due-49'");
+        assert!(!came.contains("urn:xmpp:delay"), "{came}");
+        demo.kill_9();
+        let demo = Demo::start_in(listen, dir.path(), &[]);
+        let seen = waiting(&demo);
+        let had: Vec<_> = seen.iter().filter(|id| id.starts_with("had-")).collect();
+        assert!(had.is_empty(), "{off}{hint}: {had:?} were acknowledged");
+        assert_eq!(seen, due, "{off}{hint}");
     }
 }
 

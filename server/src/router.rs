@@ -20,7 +20,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use control::Control;
 use dna::Proven;
-use modules::{Direction, Modules, hooks};
+use modules::{Backed, Direction, Modules, hooks};
 use tokio::time::Instant;
 use xmpp::jid::{BareJid, DomainName, Jid};
 use xmpp::stanza::{Condition, Kind, Stanza, StanzaError, StanzaType};
@@ -489,6 +489,10 @@ impl Router {
             self.session_gone(session).await;
         }
         for (at, bytes) in items {
+            // What the store has too is handed over from there (`Marked`).
+            if session.is_backed(&bytes) {
+                continue;
+            }
             if let Ok(stanza) = Stanza::from_bytes(&bytes)
                 && let Some(later) = self.redeliver(stanza, at)
             {
@@ -759,12 +763,43 @@ impl Router {
         } else {
             session.outbox.push(stanza.bytes().clone())
         };
+        self.pushed(session, result)
+    }
+
+    /// The same for a message that the store has too until the session has acknowledged it.
+    fn push_backed(
+        &self,
+        session: &Arc<Session>,
+        message: &Stanza,
+        backed: &Backed,
+    ) -> Result<(), PushError> {
+        let bytes = message.bytes();
+        // Before it can have been acknowledged.
+        session.backs(backed.number(), bytes.clone());
+        let marked = self.marked(session, self.modules.held(backed));
+        let pushed = session
+            .outbox
+            .push_with(bytes.clone(), move || Box::pin(marked.written()));
+        if pushed.is_err() {
+            session.backs_no_more(backed.number());
+        }
+        self.pushed(session, pushed)
+    }
+
+    fn pushed(
+        &self,
+        session: &Arc<Session>,
+        result: Result<(), PushError>,
+    ) -> Result<(), PushError> {
         match result {
             Ok(()) => self.metrics.routed(Route::Session),
             Err(PushError::Full) => self.close_session(
                 session,
                 StreamError::new(StreamCondition::PolicyViolation)
-                    .with_text("too much is waiting to be read"),
+                    .with_text(format!(
+                        "at most {} bytes wait to be read, and this client is slower than what comes; sign in again",
+                        session.outbox.limit()
+                    )),
             ),
             Err(PushError::Closed) => {}
         }

@@ -173,11 +173,23 @@ impl Domain {
 
     /// Sessions that the domain, or its tenant, may have, by the limit's key.
     pub fn most_sessions(&self, limit: &str) -> usize {
-        let usage = match limit {
-            "sessions_per_tenant" => &self.tenant_usage,
-            _ => &self.usage,
+        self.most(limit, Kind::Session) as usize
+    }
+
+    /// How many of a kind the domain, or its tenant, may have, by the limit's key.
+    fn most(&self, limit: &str, kind: Kind) -> u32 {
+        let of_tenant = limit.ends_with("_per_tenant");
+        let usage = if of_tenant {
+            &self.tenant_usage
+        } else {
+            &self.usage
         };
-        usage.most(Kind::Session) as usize
+        usage.most(kind)
+    }
+
+    /// Other servers that all domains of the tenant may talk with at a time.
+    pub fn most_peers(&self) -> u32 {
+        self.tenant_usage.most(Kind::Peer)
     }
 
     /// A connection is one of the domain's from the first header on that names it; `place` is where it keeps that.
@@ -197,8 +209,14 @@ impl Domain {
         *place = None;
         let taken = self.occupy(Kind::Connection).map_err(|limit| {
             metrics.limit(limit);
-            StreamError::new(StreamCondition::ResourceConstraint)
-                .with_text("this domain has as many connections as it may")
+            let most = self.most(limit, Kind::Connection);
+            let whose = match limit {
+                "connections_per_domain" => "this domain",
+                _ => "the domains of this one's owner",
+            };
+            StreamError::new(StreamCondition::ResourceConstraint).with_text(format!(
+                "at most {most} connections to {whose} at a time, and as many there are; try again later"
+            ))
         })?;
         *place = Some(taken);
         Ok(())

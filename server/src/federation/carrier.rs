@@ -66,7 +66,7 @@ impl Carrier {
         }
         match self.outbox.push_in(self.lane, bytes.clone()) {
             Ok(number) => Ok(number),
-            Err(PushError::Full) => Err(Refused::With(full())),
+            Err(PushError::Full) => Err(Refused::With(full(self.outbox.limit()))),
             Err(PushError::Closed) => Err(Refused::Closed),
         }
     }
@@ -78,8 +78,18 @@ pub(super) enum Refused {
     Closed,
 }
 
-/// Too much waits for the peer.
-pub(super) fn full() -> Box<StanzaError> {
+/// Too much waits for the peer: at most so many bytes do.
+pub(super) fn full(most: usize) -> Box<StanzaError> {
     let error = StanzaError::new(Condition::ResourceConstraint);
-    Box::new(error.with_text("too much waits for that server already"))
+    Box::new(error.with_text(format!(
+        "at most {most} bytes wait for that server, and about as many do; try again later"
+    )))
+}
+
+/// … or so many stanzas.
+pub(super) fn full_of_stanzas(most: usize) -> Box<StanzaError> {
+    let error = StanzaError::new(Condition::ResourceConstraint);
+    Box::new(error.with_text(format!(
+        "at most {most} stanzas wait for that server, and as many do; try again later"
+    )))
 }

@@ -194,7 +194,8 @@ impl InHost {
             Ok(_) => {}
             Err(limit) => {
                 federation.parts.metrics.limit(limit);
-                let fall = Fall::of_limit();
+                let domain = federation.parts.tenancy.get(local.as_str());
+                let fall = Fall::of_limit(domain.map_or(0, |domain| domain.most_peers()));
                 return federation.fell(&self.channel.outbox, &held.basis, fall);
             }
         }

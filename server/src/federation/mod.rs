@@ -370,9 +370,8 @@ impl Remote for Federation {
             Err(limit) => {
                 self.parts.metrics.limit(limit);
                 let error = StanzaError::new(Condition::ResourceConstraint);
-                self.parts
-                    .router
-                    .bounce(&stanza, error.with_text(standing::TOO_MANY_PEERS));
+                let text = standing::too_many_peers(domain.most_peers());
+                self.parts.router.bounce(&stanza, error.with_text(text));
                 return None;
             }
         };

@@ -29,7 +29,7 @@ use xmpp::timestamp::Timestamp;
 
 use self::patient::Patient;
 use super::Settings;
-use super::carrier::{Carrier, Refused, full};
+use super::carrier::{Carrier, Refused};
 use super::kept::{Kept, Ledger, may_be_kept};
 use super::queue::{InFlight, Queue, Queued, Times};
 use crate::session::{Outbox, Progress};
@@ -166,8 +166,8 @@ impl Pair {
             },
             Way::Connecting(queue) | Way::Ending(_, queue) => {
                 let most = (settings.queue_stanzas, settings.queue_bytes);
-                if !queue.has_room(stanza.bytes().len(), most) {
-                    return Taken::No(stanza, full());
+                if let Err(full) = queue.has_room(stanza.bytes().len(), most) {
+                    return Taken::No(stanza, full);
                 }
                 let (one, hold) = state.times.queue_of(stanza);
                 queue.append(one);

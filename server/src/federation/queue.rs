@@ -5,9 +5,10 @@ use std::ops::RangeInclusive;
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
-use xmpp::stanza::Stanza;
+use xmpp::stanza::{Stanza, StanzaError};
 use xmpp::timestamp::Timestamp;
 
+use super::carrier::{full, full_of_stanzas};
 use super::kept::Kept;
 use crate::session::Outbox;
 
@@ -42,8 +43,21 @@ impl Queue {
     }
 
     /// Whether so much more fits in.
-    pub(super) fn has_room(&self, bytes: usize, most: (usize, usize)) -> bool {
-        self.waiting.len() < most.0 && self.bytes + bytes <= most.1
+    ///
+    /// # Errors
+    /// What the sender is told who is one too many: stanzas or bytes.
+    pub(super) fn has_room(
+        &self,
+        bytes: usize,
+        (stanzas, most): (usize, usize),
+    ) -> Result<(), Box<StanzaError>> {
+        if self.waiting.len() >= stanzas {
+            return Err(full_of_stanzas(stanzas));
+        }
+        if self.bytes + bytes > most {
+            return Err(full(most));
+        }
+        Ok(())
     }
 
     pub(super) fn rows(&self) -> impl Iterator<Item = &Arc<Kept>> {

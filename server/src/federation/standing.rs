@@ -20,8 +20,11 @@ use crate::session::Outbox;
 use crate::tenancy::Domain;
 
 /// What peers and our own people read when a tenant has as many peers as it may.
-pub(super) const TOO_MANY_PEERS: &str =
-    "this domain talks with as many other servers as it may at a time";
+pub(super) fn too_many_peers(most: u32) -> String {
+    format!(
+        "the domains of this one's owner talk with {most} other servers, as many as they may at a time; try again later"
+    )
+}
 
 /// What becomes of a pair on a stream.
 enum Standing {
@@ -50,14 +53,14 @@ struct Told {
 
 impl Fall {
     /// The tenant has as many peers as it may.
-    pub(super) fn of_limit() -> Self {
+    pub(super) fn of_limit(most: u32) -> Self {
         let error = StreamError::new(StreamCondition::ResourceConstraint);
         Self {
-            error: error.with_text(TOO_MANY_PEERS),
+            error: error.with_text(too_many_peers(most)),
             told: Some(Told {
                 code: "too-many-peers",
                 fault: Fault::Policy,
-                why: TOO_MANY_PEERS.into(),
+                why: too_many_peers(most),
                 refusals: Vec::new(),
             }),
         }

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use modules::{Direction, Glance, Passage, Seen, Taken, hooks};
+use modules::{Backed, Direction, Glance, Passage, Seen, Taken, hooks};
 use xmpp::jid::Jid;
 use xmpp::ns;
 use xmpp::stanza::{Condition, Kind, Stanza, StanzaType, delay};
@@ -25,8 +25,8 @@ impl Router {
         if domain.hosted.watches_messages() {
             return self.passing(domain, stanza, Direction::Received);
         }
-        match self.hand_out(domain, &stanza) {
-            Ok(_) => None,
+        match self.hand_out(domain, &stanza, false) {
+            Ok((_, backed)) => self.backed(domain, stanza, backed),
             Err(fate) => self.untaken(domain, stanza, fate),
         }
     }
@@ -47,10 +47,10 @@ impl Router {
             self.taken(domain, &glance, &Taken::Nobody);
             return self.onward(domain, stanza);
         }
-        match self.hand_out(domain, &stanza) {
-            Ok(taken) => {
+        match self.hand_out(domain, &stanza, false) {
+            Ok((taken, backed)) => {
                 self.taken(domain, &glance, &taken);
-                None
+                self.backed(domain, stanza, backed)
             }
             Err(fate) => {
                 if fate == Fate::Offline {
@@ -59,6 +59,22 @@ impl Router {
                 self.untaken(domain, stanza, fate)
             }
         }
+    }
+
+    /// What sessions have got and acknowledge later, and nothing else keeps, is committed before its sender hears of it: the
+    /// future for that.
+    fn backed(
+        &self,
+        domain: &Arc<Domain>,
+        message: Stanza,
+        backed: Option<Backed>,
+    ) -> Option<Later> {
+        let backed = backed?;
+        let (router, domain) = (self.this.upgrade()?, domain.clone());
+        Some(Later::Done(Box::pin(async move {
+            let cx = router.modules.context(&domain.hosted, &*router, now());
+            hooks::message_backed(&cx, backed, &message).await;
+        })))
     }
 
     fn taken(&self, domain: &Domain, glance: &Glance<'_>, taken: &Taken) {
@@ -99,11 +115,17 @@ impl Router {
         }
     }
 
-    /// The hot path: a message to the sessions that the table gives it to.
+    /// The hot path: a message to the sessions that the table gives it to. Where it is not `archived`, and of those sessions one
+    /// acknowledges what it gets (XEP-0198), it is to be committed as well: what waits in memory is not durable.
     ///
     /// # Errors
     /// Nobody took it: what becomes of it.
-    fn hand_out(&self, domain: &Domain, stanza: &Stanza) -> Result<Taken, Fate> {
+    fn hand_out(
+        &self,
+        domain: &Domain,
+        stanza: &Stanza,
+        archived: bool,
+    ) -> Result<(Taken, Option<Backed>), Fate> {
         let to = stanza.to().ok_or(Fate::Silent)?;
         self.sessions.with(to.bare_str(), |sessions| {
             let (matched, address) = match to.resource() {
@@ -113,34 +135,64 @@ impl Router {
                     None => (None, Address::NoMatch),
                 },
             };
-            let one = |session: Option<&Arc<Session>>| {
-                let session = session.filter(|s| self.push(s, stanza).is_ok());
+            let one = |session: Option<&Arc<Session>>, backed: Option<&Backed>| {
+                let session = session.filter(|s| self.give(s, stanza, backed));
                 session.map(|s| Taken::Session(s.jid.clone()))
             };
+            let takes = |s: &&Arc<Session>| s.priority().is_some_and(|p| p >= 0);
             let fate = fate(stanza.type_(), address, resources(sessions));
             if is_for_the_absent(fate, matched, sessions) && hooks::keeps(&domain.hosted, stanza) {
                 return Err(Fate::Offline);
             }
+            let most = (fate == Fate::Most).then(|| most_available(sessions));
+            let waits = !archived
+                && match fate {
+                    Fate::Match => matched.is_some_and(|s| s.outbox.is_acknowledging()),
+                    Fate::Most => most.flatten().is_some_and(|s| s.outbox.is_acknowledging()),
+                    Fate::All => sessions
+                        .iter()
+                        .filter(takes)
+                        .any(|s| s.outbox.is_acknowledging()),
+                    _ => false,
+                };
+            let backed = (waits && hooks::keeps(&domain.hosted, stanza))
+                .then(|| self.modules.backed(stanza, now()))
+                .flatten();
             let taken = match fate {
-                Fate::Match => one(matched),
-                Fate::Most => one(most_available(sessions)),
+                Fate::Match => one(matched, backed.as_ref()),
+                Fate::Most => one(most.flatten(), backed.as_ref()),
                 Fate::All => {
                     let mut taken = false;
-                    for session in sessions {
-                        if session.priority().is_some_and(|p| p >= 0) {
-                            taken |= self.push(session, stanza).is_ok();
-                        }
+                    for session in sessions.iter().filter(takes) {
+                        taken |= self.give(session, stanza, backed.as_ref());
                     }
                     taken.then_some(Taken::NonNegative)
                 }
                 fate => return Err(fate),
             };
-            // A session that could not take it is about to end: as if it were not there.
-            taken.ok_or(match stanza.type_() {
-                StanzaType::Chat | StanzaType::Normal => Fate::Offline,
-                _ => Fate::Silent,
-            })
+            match taken {
+                Some(taken) => Ok((taken, backed)),
+                // A session that could not take it is about to end: as if it were not there.
+                None => {
+                    if let Some(backed) = backed {
+                        self.modules.backed_no_more(backed);
+                    }
+                    Err(match stanza.type_() {
+                        StanzaType::Chat | StanzaType::Normal => Fate::Offline,
+                        _ => Fate::Silent,
+                    })
+                }
+            }
         })
+    }
+
+    /// Queues a message for a session; `false`: it could not take it.
+    fn give(&self, session: &Arc<Session>, message: &Stanza, backed: Option<&Backed>) -> bool {
+        match backed {
+            None => self.push(session, message),
+            Some(backed) => self.push_backed(session, message, backed),
+        }
+        .is_ok()
     }
 
     /// A session's message past its own account, then on its way. What the two accounts' modules wait for, such as the
@@ -168,9 +220,13 @@ impl Router {
         if !hooks::message_passing(&cx, passage).await {
             return;
         }
-        match self.hand_out(domain, &passage.message) {
-            Ok(taken) => {
+        match self.hand_out(domain, &passage.message, passage.is_kept()) {
+            Ok((taken, backed)) => {
                 hooks::message_passed(&cx, passage, &taken).await;
+                if let Some(backed) = backed {
+                    // Boxed, as below.
+                    Box::pin(hooks::message_backed(&cx, backed, &passage.message)).await;
+                }
             }
             Err(Fate::Offline) => {
                 self.metrics.routed(Route::Offline);
@@ -203,6 +259,8 @@ impl Router {
         }
         let domain = self.tenancy.get(to.domain())?;
         let came = at.unwrap_or_else(now);
+        let waits =
+            hooks::keeps(&domain.hosted, &stanza) && !hooks::is_archived(&domain.hosted, &stanza);
         let to_all = stanza.type_() == StanzaType::Normal && to.is_bare();
         let taken = self.sessions.with(to.bare_str(), |sessions| {
             // A normal message to the bare address went to every other session that was there already. What waits in the memory
@@ -210,12 +268,23 @@ impl Router {
             let had = |s: &Arc<Session>| {
                 s.proved < came && !s.is_away() && s.priority().is_some_and(|p| p >= 0)
             };
-            let other = most_available(sessions).filter(|other| !other.is_away());
-            (to_all && sessions.iter().any(had))
-                || other.is_some_and(|other| self.push(other, &stamped(&stanza, at)).is_ok())
+            if to_all && sessions.iter().any(had) {
+                return Some(None);
+            }
+            let other = most_available(sessions).filter(|other| !other.is_away())?;
+            let backed = (waits && other.outbox.is_acknowledging())
+                .then(|| self.modules.backed(&stanza, came))
+                .flatten();
+            if self.give(other, &stamped(&stanza, at), backed.as_ref()) {
+                return Some(backed);
+            }
+            if let Some(backed) = backed {
+                self.modules.backed_no_more(backed);
+            }
+            None
         });
-        if taken {
-            return None;
+        if let Some(backed) = taken {
+            return self.backed(&domain, stanza, backed);
         }
         let router = self.this.upgrade()?;
         self.metrics.routed(Route::Offline);

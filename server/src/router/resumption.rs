@@ -228,6 +228,9 @@ impl Router {
         else {
             return false;
         };
+        // The store has it as the session's from here on.
+        let backed = session.all_backed();
+        self.modules.backed_elsewhere(&session.jid, &backed);
         let mut remains = session.outbox.remains();
         // What the offline store has is handed over from there again.
         let mut at = 0;
@@ -256,7 +259,12 @@ impl Router {
             seconds: absence.seconds,
         };
         let domain = Arc::clone(&session.domain());
-        match domain.hosted.store.session_keep(kept).await {
+        let kept = domain.hosted.store.session_keep(kept).await;
+        if !backed.is_empty() {
+            let cx = self.modules.context(&domain.hosted, self, now());
+            hooks::session_kept(&cx, &session.jid, &backed, kept.is_ok()).await;
+        }
+        match kept {
             Ok(kept) => {
                 if self.sessions.unbind(session) {
                     self.metrics.sessions.dec();

@@ -13,6 +13,7 @@ use xmpp::stream::StreamCondition;
 use super::Router;
 use crate::metrics::Route;
 use crate::net::now;
+use crate::session::Session;
 use crate::tenancy::Domain;
 
 #[async_trait]
@@ -146,6 +147,7 @@ impl Switchboard for Router {
             router: self.this.clone(),
             domain,
             session: session.clone(),
+            live: live.as_ref().map(Arc::downgrade).unwrap_or_default(),
             mark: Some(mark),
         };
         let Some(session) = live else { return };
@@ -173,11 +175,25 @@ impl Switchboard for Router {
 }
 
 /// A mark in a session's queue: whoever put it there hears what has become of it, once.
-struct Marked {
+pub(super) struct Marked {
     router: Weak<Router>,
     domain: Arc<Domain>,
     session: Jid,
+    live: Weak<Session>,
     mark: Option<Mark>,
+}
+
+impl Router {
+    /// A mark to be put into the session's queue.
+    pub(super) fn marked(&self, session: &Arc<Session>, mark: Mark) -> Marked {
+        Marked {
+            router: self.this.clone(),
+            domain: Arc::clone(&session.domain()),
+            session: session.jid.clone(),
+            live: Arc::downgrade(session),
+            mark: Some(mark),
+        }
+    }
 }
 
 impl Marked {
@@ -187,7 +203,11 @@ impl Marked {
         }
     }
 
-    async fn written(mut self) {
+    pub(super) async fn written(mut self) {
+        let backed = self.mark.as_ref().and_then(Mark::backed);
+        if let (Some(number), Some(session)) = (backed, self.live.upgrade()) {
+            session.backs_no_more(number);
+        }
         if let (Some(router), Some(mark)) = (self.router.upgrade(), self.mark.take()) {
             let cx = router.modules.context(&self.domain.hosted, &*router, now());
             hooks::session_written(&cx, &self.session, mark).await;
@@ -197,9 +217,13 @@ impl Marked {
 
 impl Drop for Marked {
     fn drop(&mut self) {
-        let (Some(router), Some(mark)) = (self.router.upgrade(), self.mark.take()) else {
+        let (Some(router), Some(mut mark)) = (self.router.upgrade(), self.mark.take()) else {
             return;
         };
+        // Here, so that of several in one queue the first is given back first.
+        if !router.modules.given_back(&self.session, &mut mark) {
+            return;
+        }
         let (domain, session) = (self.domain.clone(), self.session.clone());
         // Not here: whoever drops it may hold the queue's lock.
         if let Ok(runtime) = Handle::try_current() {

@@ -1,5 +1,6 @@
 //! The router with real modules and a real store: sessions without sockets, outboxes read by hand.
 
+mod backing;
 mod components;
 mod leaving;
 mod sessions;

@@ -132,7 +132,10 @@ impl ClientDoor {
             self.metrics.limit("registrations_per_address_and_hour");
             return Answer::Registered(Err(refused(
                 Condition::ResourceConstraint,
-                "too many accounts were asked for from your address; try again in an hour",
+                format!(
+                    "at most {} accounts an hour may be asked for from your address, and as many were; try again in an hour",
+                    self.registrations.most()
+                ),
             )));
         }
         let wanted = match filled_in(&query.0) {

@@ -9,10 +9,12 @@ mod enrol;
 pub mod outbox;
 pub mod resumption;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI16, AtomicU32, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use modules::{SessionUpdate, SessionView};
@@ -64,6 +66,8 @@ pub struct Session {
     view: Mutex<SessionView>,
     /// How it outlives its connections (XEP-0198 5), where it does.
     resumption: Mutex<Option<Box<Resumption>>>,
+    /// What waits in its outbox and is in the store as well ([`modules::Backed`]), by its number there.
+    backed: Mutex<Option<Box<VecDeque<(u64, Bytes)>>>>,
 }
 
 impl Drop for Session {
@@ -90,6 +94,7 @@ impl Session {
             away: AtomicBool::new(false),
             unseen: AtomicBool::new(false),
             resumption: Mutex::default(),
+            backed: Mutex::default(),
             carbons: AtomicBool::new(false),
         })
     }
@@ -151,6 +156,39 @@ impl Session {
     /// Whether it wants copies of messages (XEP-0280).
     pub fn carbons(&self) -> bool {
         self.carbons.load(Ordering::Relaxed)
+    }
+
+    /// The store has this too, by this number, until the session has it.
+    pub(crate) fn backs(&self, number: u64, bytes: Bytes) {
+        let mut backed = self.backed.lock();
+        backed.get_or_insert_default().push_back((number, bytes));
+    }
+
+    /// The session has got it, or will not.
+    pub(crate) fn backs_no_more(&self, number: u64) {
+        let mut guard = self.backed.lock();
+        if let Some(backed) = &mut *guard
+            && let Some(at) = backed.iter().position(|(n, _)| *n == number)
+        {
+            backed.remove(at);
+            if backed.is_empty() {
+                *guard = None;
+            }
+        }
+    }
+
+    /// Whether the store sees to this item of its outbox.
+    pub(crate) fn is_backed(&self, item: &Bytes) -> bool {
+        let backed = self.backed.lock();
+        let mut backed = backed.iter().flat_map(|backed| backed.iter());
+        backed.any(|(_, bytes)| bytes == item)
+    }
+
+    /// Numbers of all that the store sees to.
+    pub(crate) fn all_backed(&self) -> Vec<u64> {
+        let backed = self.backed.lock();
+        let backed = backed.iter().flat_map(|backed| backed.iter());
+        backed.map(|(number, _)| *number).collect()
     }
 
     /// What modules see of it.

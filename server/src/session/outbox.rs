@@ -7,6 +7,8 @@
 //! leaves no other without room (DOS-10). Refuses: waiting. A full outbox says so, and its owner decides what a slow reader
 //! loses.
 
+#[path = "outbox/lanes.rs"]
+mod lanes;
 #[path = "outbox/progress.rs"]
 mod progress;
 
@@ -21,6 +23,8 @@ use parking_lot::{Mutex, MutexGuard};
 use xmpp::stream::{ACK_REQUEST, Order};
 use xmpp::timestamp::Timestamp;
 
+pub use self::lanes::Lane;
+use self::lanes::Lanes;
 pub use self::progress::Progress;
 
 /// Why something was not taken.
@@ -34,16 +38,14 @@ pub enum PushError {
     Closed,
 }
 
-/// One of those that share an outbox.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lane(u16);
-
 /// Queue of one stream.
 pub struct Outbox {
     limit: usize,
     /// The pump is at work and looks in here before it rests: nobody needs to wake it. Changed for the worse under the
     /// lock only.
     busy: AtomicBool,
+    /// Copy of whether the other side acknowledges, for delivery, which must not take the lock for it.
+    acknowledging: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -52,7 +54,8 @@ struct State {
     queue: Vec<Bytes>,
     bytes: usize,
     orders: Vec<Order>,
-    then: Vec<BoxFuture<'static, ()>>,
+    /// What is to be done behind so many items of the queue.
+    then: Vec<(usize, BoxFuture<'static, ()>)>,
     waker: Option<Waker>,
     nudged: bool,
     standing: Standing,
@@ -73,49 +76,6 @@ enum Standing {
     Away,
     /// Nobody will be any more.
     Closed,
-}
-
-/// Whose the items of a shared outbox are. Without it there is one lane, and it is counted as a whole.
-#[derive(Default)]
-struct Lanes {
-    /// Bytes of each lane that wait or are not acknowledged.
-    held: Vec<usize>,
-    /// Lanes of the items in the queue.
-    queue: Vec<Lane>,
-    /// Lanes of the items that are not acknowledged.
-    unacked: VecDeque<Lane>,
-    /// Number of the item that was queued last …
-    pushed: u64,
-    /// … and of the last that the pump has taken.
-    taken: u64,
-    progress: Arc<Progress>,
-}
-
-impl Lanes {
-    fn held(&mut self, lane: Lane) -> &mut usize {
-        let at = usize::from(lane.0);
-        if self.held.len() <= at {
-            self.held.resize(at + 1, 0);
-        }
-        &mut self.held[at]
-    }
-
-    fn release(&mut self, lane: Lane, bytes: usize) {
-        let held = self.held(lane);
-        *held = held.saturating_sub(bytes);
-    }
-
-    /// The queue has been taken; `kept`: until it is acknowledged.
-    fn taken(&mut self, items: &[Bytes], kept: bool) {
-        self.taken = self.pushed;
-        let lanes = std::mem::take(&mut self.queue);
-        if kept {
-            return self.unacked.extend(lanes);
-        }
-        for (lane, item) in lanes.into_iter().zip(items) {
-            self.release(lane, item.len());
-        }
-    }
 }
 
 /// What has gone out and has not been acknowledged.
@@ -218,17 +178,24 @@ impl State {
         self.lanes = None;
     }
 
-    /// The queue has been taken: what is to be done behind it waits until it is written, or acknowledged where it can be.
-    fn then_taken(&mut self, taken: &mut Taken) {
+    /// So many items have been taken: what is to be done behind each waits until all are written, or it is acknowledged where it
+    /// can be.
+    fn then_taken(&mut self, items: usize, taken: &mut Taken) {
+        let then = self.then.drain(..);
         match &mut self.unacked {
             Some(unacked) if !unacked.items.is_empty() => {
-                let sent = unacked.sent;
-                unacked
-                    .then
-                    .extend(self.then.drain(..).map(|then| (sent, then)));
+                // Numbers wrap (SM-03).
+                let before = unacked.sent.wrapping_sub(items as u32);
+                let behind = then.map(|(at, then)| (before.wrapping_add(at as u32), then));
+                unacked.then.extend(behind);
             }
-            _ => taken.then.append(&mut self.then),
+            _ => taken.then.extend(then.map(|(_, then)| then)),
         }
+    }
+
+    /// To be done behind all that is in the queue.
+    fn then(&mut self, then: BoxFuture<'static, ()>) {
+        self.then.push((self.queue.len(), then));
     }
 }
 
@@ -306,8 +273,14 @@ impl Outbox {
         Arc::new(Self {
             limit,
             busy: AtomicBool::new(false),
+            acknowledging: AtomicBool::new(false),
             state: Mutex::default(),
         })
+    }
+
+    /// Bytes that may wait.
+    pub fn limit(&self) -> usize {
+        self.limit
     }
 
     /// The pump has been woken and looks in here before it rests: whatever it causes to be queued meanwhile (answers to its
@@ -369,6 +342,32 @@ impl Outbox {
         Ok(())
     }
 
+    /// The same, and runs `then` once the bytes have been written, or acknowledged where the other side does so; drops it if the
+    /// session ends before.
+    ///
+    /// # Errors
+    /// [`PushError`]; the bytes are not queued, and `then` was not asked.
+    pub fn push_with(
+        &self,
+        bytes: Bytes,
+        then: impl FnOnce() -> BoxFuture<'static, ()>,
+    ) -> Result<(), PushError> {
+        let mut state = self.state.lock();
+        match state.standing {
+            Standing::Closed => return Err(PushError::Closed),
+            Standing::Open => {}
+            Standing::Idle | Standing::Away => state.flush(),
+        }
+        let held = state.held();
+        if held > 0 && held + bytes.len() > self.limit {
+            return Err(PushError::Full);
+        }
+        state.queue_up(bytes);
+        state.then(then());
+        self.wake(state);
+        Ok(())
+    }
+
     /// Queues items in one step, as many as there is room for, and runs what `then` makes of their number once they have been
     /// written, or acknowledged where the other side does so; drops it if the session ends before.
     ///
@@ -394,7 +393,7 @@ impl Outbox {
             state.queue_up(item);
             taken += 1;
         }
-        state.then.push(then(taken));
+        state.then(then(taken));
         self.wake(state);
         Ok(())
     }
@@ -459,10 +458,7 @@ impl Outbox {
     pub fn lane(&self) -> Lane {
         let mut state = self.state.lock();
         let lanes = state.lanes.get_or_insert_default();
-        let next = u16::try_from(lanes.held.len()).unwrap_or(u16::MAX);
-        let lane = Lane(next);
-        lanes.held(lane);
-        lane
+        lanes.add()
     }
 
     /// How far the pump comes with what is queued by lanes.
@@ -505,8 +501,12 @@ impl Outbox {
         };
         let mut withdrawn = Vec::new();
         let mut whose = std::mem::take(&mut lanes.queue).into_iter();
-        for item in std::mem::take(&mut state.queue) {
-            let of = whose.next().unwrap_or(Lane(0));
+        let mut then = state.then.iter_mut().peekable();
+        for (before, item) in std::mem::take(&mut state.queue).into_iter().enumerate() {
+            while let Some((at, _)) = then.next_if(|(at, _)| *at <= before) {
+                *at -= withdrawn.len();
+            }
+            let of = whose.next().unwrap_or(Lane::FIRST);
             if of == lane {
                 state.bytes -= item.len();
                 lanes.release(lane, item.len());
@@ -516,6 +516,7 @@ impl Outbox {
                 state.queue.push(item);
             }
         }
+        then.for_each(|(at, _)| *at -= withdrawn.len());
         if !withdrawn.is_empty() {
             lanes.progress.withdrawn(lanes.pushed);
         }
@@ -552,7 +553,7 @@ impl Outbox {
         if state.standing == Standing::Closed {
             return;
         }
-        state.then.push(then);
+        state.then(then);
         self.wake(state);
     }
 
@@ -561,12 +562,18 @@ impl Outbox {
         let mut state = self.state.lock();
         if state.is_open() {
             state.unacked.get_or_insert_default();
+            self.acknowledging.store(true, Ordering::Relaxed);
         }
     }
 
     /// Whether the other side acknowledges.
     pub fn acknowledges(&self) -> bool {
         self.state.lock().unacked.is_some()
+    }
+
+    /// The same, without a lock: whether what is pushed stays in memory until somebody has said that it arrived.
+    pub fn is_acknowledging(&self) -> bool {
+        self.acknowledging.load(Ordering::Relaxed)
     }
 
     /// How many items have gone out and are not acknowledged.
@@ -581,6 +588,7 @@ impl Outbox {
     /// The other side does not acknowledge after all.
     pub fn keep_no_more(&self) {
         let mut state = self.state.lock();
+        self.acknowledging.store(false, Ordering::Relaxed);
         let unacked = state.unacked.take().unwrap_or_default();
         if let Some(lanes) = &mut state.lanes {
             for item in &unacked.items {
@@ -660,6 +668,8 @@ impl Outbox {
         let due = unacked.handled(handled, done);
         state.bytes += std::mem::take(&mut unacked.bytes);
         let mut queue: Vec<Bytes> = unacked.items.drain(..).collect();
+        let before = queue.len();
+        state.then.iter_mut().for_each(|(at, _)| *at += before);
         queue.append(&mut state.queue);
         state.queue = queue;
         unacked.sent = handled;
@@ -728,6 +738,7 @@ impl Outbox {
         }
         unacked.away = Some(Away { clock, times });
         state.unacked = Some(unacked);
+        outbox.acknowledging.store(true, Ordering::Relaxed);
         state.standing = Standing::Away;
         drop(state);
         outbox
@@ -776,11 +787,12 @@ impl Outbox {
             std::mem::swap(&mut state.queue, items);
             state.bytes = 0;
             state.lanes_taken(items);
+            let count = items.len();
             if let Some(unacked) = &mut state.unacked {
                 taken.asked |= unacked.taken(items);
             }
             if !state.then.is_empty() {
-                state.then_taken(taken);
+                state.then_taken(count, taken);
             }
         }
         Poll::Ready(())
@@ -809,12 +821,13 @@ impl Outbox {
         state.bytes = 0;
         let mut items = std::mem::take(&mut state.queue);
         state.lanes_taken(&items);
+        let count = items.len();
         if let Some(unacked) = &mut state.unacked {
             // No request behind them: no acknowledgement can come.
             unacked.asked = true;
             unacked.taken(&mut items);
         }
-        state.then_taken(taken);
+        state.then_taken(count, taken);
         items
     }
 

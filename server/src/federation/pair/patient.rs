@@ -71,7 +71,8 @@ impl Pair {
         let mut without = Vec::new();
         for queued in stanzas {
             let has_row = queued.kept.as_ref().is_some_and(|kept| kept.wants_row());
-            if has_row || patient.queue.has_room(queued.stanza.bytes().len(), most) {
+            let bytes = queued.stanza.bytes().len();
+            if has_row || patient.queue.has_room(bytes, most).is_ok() {
                 patient.queue.push(queued);
             } else {
                 without.push(queued);

@@ -27,7 +27,7 @@ async fn dos_10_a_tenant_talks_with_as_many_peers_as_it_may() {
         got.contains("id='more'") && got.contains("<resource-constraint "),
         "{got}"
     );
-    assert!(got.contains("other servers"), "{got}");
+    assert!(got.contains("talk with 1 other servers"), "{got}");
     // Whom it talks with already is not concerned.
     chat(&one, &two).await;
     one.peers_at_most(2, true).await;

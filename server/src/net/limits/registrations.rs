@@ -35,6 +35,11 @@ impl Registrations {
         }
     }
 
+    /// Attempts from one address in an hour.
+    pub fn most(&self) -> u32 {
+        self.most
+    }
+
     /// Whether the address may try once more now. IPv6 is counted by /64.
     pub fn admit(&self, address: IpAddr, now: Instant) -> bool {
         let mut known = self.known.lock();

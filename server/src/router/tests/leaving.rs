@@ -19,6 +19,30 @@ async fn until(session: &Session, wanted: &str) -> String {
         .unwrap_or_else(|_| panic!("no {wanted}"))
 }
 
+/// DOS-10: whoever is too slow hears how much may wait.
+#[tokio::test]
+async fn dos_10_a_slow_reader_hears_how_much_waits() {
+    let net = Net::new().await;
+    let alice = net.bind("alice@one.example/a", Some(0)).await;
+    let bob = net.bind("bob@one.example/b", Some(0)).await;
+    let long = "x".repeat(6_000);
+    for _ in 0..2 {
+        let message = format!(
+            "<message to='{}' type='chat'><body>{long}</body></message>",
+            bob.jid
+        );
+        net.send(&alice, &message).await;
+    }
+    let told = orders(&bob).iter().any(|order| {
+        let text = match order {
+            Order::Close(error) => error.text.as_deref(),
+            _ => None,
+        };
+        text.is_some_and(|text| text.contains("at most 10000 bytes"))
+    });
+    assert!(told);
+}
+
 /// A session that acknowledges, and that nobody is at.
 async fn away(net: &Net, jid: &str, messages: &[&str], from: &Arc<Session>) -> Arc<Session> {
     let session = net.bind(jid, Some(0)).await;
