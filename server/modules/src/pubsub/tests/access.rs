@@ -83,11 +83,14 @@ async fn ext_06_the_access_models() {
     assert_eq!(reads(ROMEO, "whitelist").await, "yes");
     assert!(affiliate("outcast").await.contains("type='result'"));
     assert_ne!(reads(ROMEO, "whitelist").await, "yes");
-    for more in ["owner", "publisher", "nonsense"] {
-        assert!(
-            affiliate(more).await.contains("<not-acceptable "),
-            "E2E-09: {more}"
-        );
+    for (more, condition) in [
+        ("owner", "<not-acceptable "),
+        ("publisher", "<feature-not-implemented "),
+        ("publish-only", "<feature-not-implemented "),
+        ("nonsense", "<not-acceptable "),
+    ] {
+        let told = affiliate(more).await;
+        assert!(told.contains(condition), "E2E-09: {more}: {told}");
     }
     house
         .iq(
