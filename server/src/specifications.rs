@@ -5,7 +5,7 @@
 //! the doors do is listed here. Refuses: claims of its own; a row of the suites counts as met when what it names is
 //! implemented, and which tests prove it is read from the tests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use modules::Spec;
@@ -293,6 +293,127 @@ pub static SUITES: &[Entry] = &[
     entry("A/V", BASE, "external services", &[215], &[], &["EXT-31"]),
 ];
 
+/// What tests cite of an extension beside its number: obligations that are its own, `GROUP-NN`.
+static OBLIGATIONS: &[(u16, &[&str])] = &[
+    (30, &["EXT-01"]),
+    (45, &["EXT-23", "EXT-24", "EXT-25", "EXT-26"]),
+    (48, &["EXT-09"]),
+    (49, &["EXT-08"]),
+    (50, &["EXT-35"]),
+    (54, &["EXT-10"]),
+    (60, &["EXT-05", "EXT-06", "E2E-02", "E2E-03"]),
+    (77, &["EXT-33"]),
+    (84, &["EXT-11"]),
+    (
+        114,
+        &[
+            "COMP-01", "COMP-02", "COMP-03", "COMP-04", "COMP-05", "COMP-06",
+        ],
+    ),
+    (115, &["EXT-02"]),
+    (124, &["WS-21", "WS-22", "WS-23"]),
+    (133, &["EXT-35"]),
+    (153, &["EXT-11"]),
+    (156, &["WS-16", "WS-17", "WS-18", "WS-19"]),
+    (157, &["EXT-32"]),
+    (158, &["EXT-33"]),
+    (160, &["EXT-22"]),
+    (163, &["EXT-03", "EXT-04"]),
+    (178, &["SASL-44", "SASL-45", "SASL-46"]),
+    (
+        185,
+        &["DIALBACK-03", "DIALBACK-04", "DIALBACK-05", "DIALBACK-06"],
+    ),
+    (191, &["EXT-15", "EXT-16"]),
+    (
+        198,
+        &[
+            "SM-01", "SM-02", "SM-03", "SM-04", "SM-05", "SM-06", "SM-07", "SM-08", "SM-09",
+            "SM-10", "SM-11", "SM-12", "SM-13", "SM-14",
+        ],
+    ),
+    (199, &["PING-01", "PING-02"]),
+    (203, &["EXT-22"]),
+    (205, &["DOS-05", "DOS-08", "DOS-09"]),
+    (206, &["WS-15", "WS-24"]),
+    (215, &["EXT-31"]),
+    (
+        220,
+        &[
+            "DIALBACK-01",
+            "DIALBACK-02",
+            "DIALBACK-03",
+            "DIALBACK-07",
+            "DIALBACK-08",
+            "DIALBACK-09",
+            "DIALBACK-10",
+            "DIALBACK-11",
+            "DIALBACK-12",
+            "DIALBACK-13",
+            "DIALBACK-14",
+            "DIALBACK-15",
+            "DIALBACK-16",
+            "DIALBACK-17",
+            "DIALBACK-18",
+            "DIALBACK-19",
+            "DIALBACK-20",
+            "DIALBACK-21",
+            "DIALBACK-24",
+        ],
+    ),
+    (222, &["EXT-06"]),
+    (223, &["EXT-07"]),
+    (227, &["EXT-38"]),
+    (237, &["IM-08"]),
+    (257, &["E2E-11"]),
+    (280, &["EXT-12"]),
+    (
+        288,
+        &[
+            "BIDI-01", "BIDI-02", "BIDI-03", "BIDI-04", "BIDI-05", "BIDI-06", "BIDI-07",
+        ],
+    ),
+    (292, &["EXT-10"]),
+    (297, &["EXT-12"]),
+    (313, &["EXT-18", "EXT-19", "EXT-20", "EXT-28"]),
+    (334, &["EXT-20", "E2E-07"]),
+    (344, &["DIALBACK-21", "DIALBACK-22", "DIALBACK-23"]),
+    (352, &["EXT-13"]),
+    (357, &["EXT-14"]),
+    (359, &["EXT-19"]),
+    (363, &["EXT-30"]),
+    (
+        368,
+        &[
+            "TLS-31", "TLS-32", "TLS-33", "TLS-34", "TLS-35", "S2S-03", "S2S-04",
+        ],
+    ),
+    (377, &["EXT-17"]),
+    (386, &["SASL-36", "SASL-37", "SASL-38", "SASL-39"]),
+    (
+        388,
+        &[
+            "SASL-30", "SASL-31", "SASL-32", "SASL-33", "SASL-34", "SASL-35",
+        ],
+    ),
+    (398, &["EXT-11"]),
+    (401, &["EXT-34"]),
+    (402, &["EXT-09"]),
+    (410, &["EXT-27"]),
+    (411, &["EXT-09"]),
+    (421, &["EXT-26"]),
+    (440, &["SASL-25", "SASL-27"]),
+    (441, &["EXT-21"]),
+    (445, &["EXT-34"]),
+    (455, &["EXT-39"]),
+    (474, &["SASL-29"]),
+    (478, &["STREAM-34", "STREAM-35"]),
+    (480, &["SASL-43"]),
+    (484, &["SASL-40", "SASL-41", "SASL-42"]),
+    (487, &["WS-20"]),
+    (495, &["S2S-11"]),
+];
+
 /// Every specification, XEPs by number, with what implements it.
 pub fn all() -> Vec<(&'static Spec, String)> {
     let modules = modules::ALL.iter().flat_map(|module| {
@@ -418,7 +539,7 @@ pub fn compliance_markdown(tests: impl Fn(&str) -> Vec<String>) -> String {
             entry.about,
             specs.join(", "),
             if shown.is_empty() {
-                "**no test**".into()
+                NO_TEST.into()
             } else {
                 shown.join(", ")
             }
@@ -426,6 +547,54 @@ pub fn compliance_markdown(tests: impl Fn(&str) -> Vec<String>) -> String {
     }
     out
 }
+
+/// In which column of the suites an extension is, if in any.
+fn level(number: u16) -> &'static str {
+    let mut of = SUITES.iter().filter(|entry| entry.xeps.contains(&number));
+    match of.clone().any(|entry| !entry.advanced) {
+        true => "base",
+        false if of.next().is_some() => "advanced",
+        false => "beyond",
+    }
+}
+
+/// Every extension with its level in the suites and the tests that prove it: `by_obligation` and `by_number` give the names of tests
+/// that cite the one and the other.
+pub fn extensions_markdown(
+    by_obligation: impl Fn(&str) -> Vec<String>,
+    by_number: impl Fn(u16) -> Vec<String>,
+) -> String {
+    let mut out =
+        String::from("| specification | level | without | proven by |\n|---|---|---|---|\n");
+    let missing = missing();
+    for (number, version) in xeps() {
+        let own = OBLIGATIONS.iter().filter(|(of, _)| *of == number);
+        let entries = SUITES.iter().filter(|entry| entry.xeps == [number]);
+        let ids = own
+            .flat_map(|(_, ids)| ids.iter())
+            .chain(entries.flat_map(|entry| entry.obligations));
+        let names: BTreeSet<String> = ids
+            .flat_map(|id| by_obligation(id))
+            .chain(by_number(number))
+            .collect();
+        let shown: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+        let _ = writeln!(
+            out,
+            "| XEP-{number:04} {version} | {} | {} | {} |",
+            level(number),
+            missing.get(&number).copied().unwrap_or_default(),
+            if shown.is_empty() {
+                NO_TEST.into()
+            } else {
+                shown.join(", ")
+            }
+        );
+    }
+    out
+}
+
+/// Stands where nothing proves a row.
+pub const NO_TEST: &str = "**no test**";
 
 /// Entries of the suites whose specifications are not all implemented.
 pub fn gaps() -> Vec<&'static str> {
@@ -481,6 +650,30 @@ mod tests {
         assert_eq!(gaps(), [""; 0]);
         let table = compliance_markdown(|_| Vec::new());
         assert_eq!(table.lines().count(), SUITES.len() + 2);
-        assert_eq!(table.matches("**no test**").count(), SUITES.len());
+        assert_eq!(table.matches(NO_TEST).count(), SUITES.len());
+    }
+
+    #[test]
+    fn every_extension_has_a_row_with_its_level_and_its_tests() {
+        let by_obligation = |id: &str| vec![format!("of_{id}")];
+        let table = extensions_markdown(by_obligation, |number| vec![format!("of_{number}")]);
+        assert_eq!(table.lines().count(), xeps().len() + 2);
+        let row = |number: u16| {
+            let begin = format!("| XEP-{number:04} ");
+            let mut rows = table.lines().filter(|line| line.starts_with(&begin));
+            rows.next().unwrap_or_else(|| panic!("{number}: {table}"))
+        };
+        assert!(row(280).contains("| base |"), "{}", row(280));
+        assert!(row(280).contains("`of_280`, `of_EXT-12`"), "{}", row(280));
+        assert!(row(191).contains("| advanced |"), "{}", row(191));
+        assert!(row(484).contains("| beyond |"), "{}", row(484));
+        let commands = row(133);
+        assert!(
+            commands.contains("messages of the day") && !commands.contains("announcements"),
+            "{commands}"
+        );
+        for (number, _) in OBLIGATIONS {
+            assert!(xeps().contains_key(number), "XEP-{number:04}");
+        }
     }
 }

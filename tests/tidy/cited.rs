@@ -114,3 +114,49 @@ pub(crate) fn by_tests() -> BTreeMap<(String, u32), BTreeSet<String>> {
     }
     named
 }
+
+/// The tests that name each XEP by its number, in their own name (`xep_0115`) or in what is said right above or in them.
+pub(crate) fn extensions() -> BTreeMap<u16, BTreeSet<String>> {
+    let mut named: BTreeMap<_, BTreeSet<String>> = BTreeMap::new();
+    for path in files(&["rs"]) {
+        let place = short(&path);
+        if place.starts_with("tests/tidy/") {
+            continue;
+        }
+        let all = text(&path);
+        let tests = match place.starts_with("tests/") || is_test_room(&path) {
+            true => all.as_str(),
+            false => all
+                .split_once("#[cfg(test)]\nmod tests {")
+                .map_or("", |(_, tests)| tests),
+        };
+        let (mut above, mut is_test, mut current) = (BTreeSet::new(), false, None);
+        for line in tests.lines().filter(|line| !line.starts_with("//!")) {
+            let mut here = numbers(line, "XEP-");
+            is_test |= line.contains("#[test]") || line.contains("#[tokio::test");
+            if let Some((_, rest)) = line.split_once("fn ") {
+                let name = rest.split(['(', '<']).next().unwrap_or_default();
+                here.extend(numbers(name, "xep_"));
+                here.extend(std::mem::take(&mut above));
+                // Functions of an engine are two tests each.
+                let is_test = std::mem::take(&mut is_test) || rest.contains("(engine: &Engine)");
+                current = is_test.then(|| name.to_owned());
+            } else if line.trim_start().starts_with("///") {
+                above.extend(std::mem::take(&mut here));
+            }
+            for number in here {
+                let names = named.entry(number).or_default();
+                names.extend(current.clone());
+            }
+        }
+    }
+    named
+}
+
+/// Four digits after each of these words.
+fn numbers(line: &str, word: &str) -> BTreeSet<u16> {
+    let after = line.split(word).skip(1);
+    after
+        .filter_map(|rest| rest.get(..4)?.parse().ok())
+        .collect()
+}

@@ -6,8 +6,6 @@ use super::{cited, root, text};
 use domicile::specifications;
 
 const PAGE: &str = "docs/compliance.md";
-const BEGIN: &str = "<!-- suites -->\n";
-const END: &str = "<!-- /suites -->";
 
 /// Compares with the file, or writes it where `DOMICILE_WRITE_DOCS` is set.
 fn kept(path: &str, wanted: &str) {
@@ -22,7 +20,7 @@ fn kept(path: &str, wanted: &str) {
 }
 
 #[test]
-fn the_table_of_the_compliance_suites_is_true() {
+fn the_tables_of_compliance_are_true() {
     let named = cited::by_tests();
     let tests = |id: &str| -> Vec<String> {
         let (group, number) = id.split_once('-').expect("GROUP-NN");
@@ -34,11 +32,32 @@ fn the_table_of_the_compliance_suites_is_true() {
         let proven = entry.obligations.iter().any(|id| !tests(id).is_empty());
         assert!(!here || proven, "no test proves: {}", entry.about);
     }
-    let page = text(&root().join(PAGE));
-    let (head, rest) = page.split_once(BEGIN).expect("where the table begins");
-    let (_, tail) = rest.split_once(END).expect("where it ends");
-    let table = specifications::compliance_markdown(tests);
-    kept(PAGE, &format!("{head}{BEGIN}{table}{END}{tail}"));
+    let numbers = cited::extensions();
+    let by_number = |number: u16| -> Vec<String> {
+        numbers
+            .get(&number)
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect()
+    };
+    let extensions = specifications::extensions_markdown(&tests, by_number);
+    let unproven = extensions
+        .lines()
+        .filter(|row| row.contains(specifications::NO_TEST));
+    assert_eq!(unproven.collect::<Vec<_>>(), [""; 0]);
+    // One after the other in one test: both are in the same file.
+    let mut page = text(&root().join(PAGE));
+    for (name, table) in [
+        ("suites", specifications::compliance_markdown(&tests)),
+        ("extensions", extensions),
+    ] {
+        let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
+        let (head, rest) = page.split_once(&begin).expect("where a table begins");
+        let (_, tail) = rest.split_once(&end).expect("where it ends");
+        page = format!("{head}{begin}{table}{end}{tail}");
+    }
+    kept(PAGE, &page);
 }
 
 #[test]

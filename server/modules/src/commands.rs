@@ -43,7 +43,7 @@ static INFO: ModuleInfo = ModuleInfo {
         Spec::Part(
             133,
             "1.3.1",
-            "announcements, messages of the day, lists of admins, times of log-ins, restart and shutdown",
+            "messages of the day, lists of admins, times of log-ins, restart and shutdown",
         ),
         Spec::Xep(401, "0.6.0"),
     ],

@@ -173,6 +173,7 @@ mod tests {
         values.join(",")
     }
 
+    /// XEP-0504.
     #[tokio::test]
     async fn what_is_said_follows_from_what_is_in_force() {
         let mut house = House::new().await;

@@ -579,7 +579,7 @@ async fn a_stronger_proof_is_not_given_up_for_a_saved_connection() {
     assert_eq!(one.connections(), 2);
 }
 
-/// S2S-05: an address at which nobody answers, then one at which somebody does.
+/// S2S-05, XEP-0495: an address at which nobody answers, then one at which somebody does.
 #[tokio::test]
 async fn s2s_05_every_address_of_a_target() {
     let (one, two) = houses(true, true, false).await;

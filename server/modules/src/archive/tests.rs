@@ -529,6 +529,7 @@ async fn ext_21_preferences() {
     );
 }
 
+/// XEP-0424.
 #[tokio::test]
 async fn ext_29_retraction_leaves_a_tombstone_and_only_for_one_s_own() {
     let house = House::new().await;

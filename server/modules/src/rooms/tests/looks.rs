@@ -56,6 +56,7 @@ fn on(who: &str, uri: &str) -> String {
     format!("{}{}", field("hats#jid", who), field("hats#uri", uri))
 }
 
+/// XEP-0317.
 #[tokio::test]
 async fn ext_29_admins_give_hats_and_everybody_sees_them() {
     let coven = Coven::open().await;
@@ -102,6 +103,7 @@ async fn ext_29_admins_give_hats_and_everybody_sees_them() {
     );
 }
 
+/// XEP-0317.
 #[tokio::test]
 async fn ext_29_hats_that_make_no_sense_and_people_who_may_not_are_refused() {
     let coven = Coven::open().await;
@@ -153,6 +155,7 @@ async fn ext_29_hats_that_make_no_sense_and_people_who_may_not_are_refused() {
     assert!(answer.contains("item-not-found"), "{answer}");
 }
 
+/// XEP-0317.
 #[tokio::test]
 async fn ext_29_hats_and_pictures_of_a_room_that_is_kept_are_kept() {
     let coven = Coven::new().await;
@@ -190,7 +193,7 @@ async fn ext_29_hats_and_pictures_of_a_room_that_is_kept_are_kept() {
     assert!(coven.house.take(&coven.bob).contains("<FN>Coven</FN>"));
 }
 
-/// Whoever gets the name of an account that has gone wears nothing of what it wore.
+/// Whoever gets the name of an account that has gone wears nothing of what it wore (XEP-0317).
 #[tokio::test]
 async fn ext_29_hats_go_with_their_wearer() {
     let coven = Coven::open().await;
@@ -219,6 +222,7 @@ async fn ext_29_hats_go_with_their_wearer() {
     assert!(!hats.contains("bob@") && hats.contains("carol@"), "{hats}");
 }
 
+/// XEP-0486.
 #[tokio::test]
 async fn ext_29_an_owner_gives_a_room_a_picture() {
     let coven = Coven::open().await;
@@ -277,6 +281,7 @@ async fn ext_29_an_owner_gives_a_room_a_picture() {
     coven.got_error(&coven.carol, "item-not-found");
 }
 
+/// XEP-0433.
 #[tokio::test]
 async fn rooms_are_found_where_their_owners_want_them_to_be() {
     let mut coven = Coven::open().await;

@@ -208,6 +208,7 @@ async fn ext_26_who_it_was_is_shown_to_those_who_may_know() {
     assert_eq!(found.len(), 2);
 }
 
+/// XEP-0425.
 #[tokio::test]
 async fn ext_29_moderators_take_back_what_others_said() {
     let coven = kept("").await;
@@ -291,6 +292,7 @@ async fn ext_29_whoever_wrote_it_takes_it_back_and_nobody_else() {
     assert!(!coven.house.all(&coven.carol).concat().contains("oops"));
 }
 
+/// XEP-0425.
 #[tokio::test]
 async fn ext_29_a_room_that_is_not_kept_is_moderated_in_what_newcomers_see() {
     let coven = Coven::open().await;
