@@ -3,8 +3,8 @@ chats, a file, a room, and a second device that catches up; in the middle of it,
 
 Reads one JSON object from the file named by the first argument:
     {"ca": PATH, "alice": ACCOUNT, "bob": ACCOUNT, "romeo": ACCOUNT, "room": ADDRESS, "door": {"host", "port"}}
-Alice and Bob are at hosted domains, Romeo is elsewhere. Prints how far they are: "flowing" when many messages are under way, and goes on writing
-until the server is gone; with the server back, everybody must come to hold everything that was acknowledged. The last line is
+Alice and Bob are at hosted domains, Romeo is elsewhere. Prints how far they are: "flowing" when many messages are under way, and
+goes on writing until the server is gone; with the server back, everybody must come to hold everything that was acknowledged. The last line is
 "over: " and one JSON object. Whatever is missing is said, with exit status 1.
 """
 
