@@ -67,8 +67,11 @@ pub struct Session {
     /// How it outlives its connections (XEP-0198 5), where it does.
     resumption: Mutex<Option<Box<Resumption>>>,
     /// What waits in its outbox and is in the store as well ([`modules::Backed`]), by its number there.
-    backed: Mutex<Option<Box<VecDeque<(u64, Bytes)>>>>,
+    backed: Mutex<Option<Box<BackedItems>>>,
 }
+
+/// Numbers of what is backed, and what was handed over, as it was handed over.
+type BackedItems = VecDeque<(u64, Bytes)>;
 
 impl Drop for Session {
     /// What it paid for in advance and never sent has not been sent.

@@ -181,7 +181,7 @@ fn without_version(name: &str) -> String {
 /// A module, or a function at the end of a path.
 #[derive(Default)]
 struct Node {
-    below: BTreeMap<String, Node>,
+    below: BTreeMap<String, Self>,
     /// Of all functions here and below.
     bytes: u64,
     /// Of those that were executed.

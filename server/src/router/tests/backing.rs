@@ -176,7 +176,7 @@ async fn sm_10_what_a_session_leaves_waits_for_the_next_one_and_comes_once() {
     assert_eq!(unwritten.len(), 2);
     house.net.router.ended(&bob, unwritten).await;
     assert_eq!(house.waiting().await.len(), 2);
-    let desk = house.acknowledging("bob@one.example/desk").await;
+    let desk = house.net.bind("bob@one.example/desk", None).await;
     house.net.send(&desk, "<presence/>").await;
     let came = house.messages(&desk, 2).await;
     assert_eq!(came.len(), 2, "{came:?}");
@@ -302,8 +302,8 @@ async fn dos_10_a_full_store_refuses_nothing_to_who_is_there() {
         .world
         .set_limits(&serde_json::json!({ "offline_bytes": 1 }))
         .await;
-    let name = DomainName::parse("one.example").expect("a domain");
-    let read = house.net.router.tenancy().refresh(&name).await;
+    let tenancy = house.net.router.tenancy();
+    let read = tenancy.refresh_tenant(house.net.world.tenant).await;
     read.expect("read");
     let alice = house.net.bind("alice@one.example/a", Some(0)).await;
     let bob = house.acknowledging("bob@one.example/b").await;

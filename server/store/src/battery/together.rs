@@ -90,7 +90,7 @@ battery! {
         store.operator_add("b@example.com", "hash", "owner", Some(other), NOW).await.expect("added");
         let login = LoginRow {
             id: 0, operator: o, csrf: "c".into(), agent: "b".into(), address: String::new(), created: NOW, expires: NOW, viewing: None,
-};
+        };
         store.login_add(b"login", &login).await.expect("added");
         store.half_login_add(b"half", o, NOW).await.expect("added");
         let token = TokenRow {
@@ -130,7 +130,8 @@ battery! {
         let (of_tenants, of_domains) = (belongs("tenants"), belongs("domains"));
         let nobodys = [
             "_sqlx_migrations", "sqlite_sequence", "plans", "audit", "settings", "changes", "domains_departed", "acme_accounts",
-            "acme_spent", "acme_authorities", "acme_revocations", "archive_waiting", "platform_hours", "platform_days",
+            "acme_spent", "acme_authorities", "acme_revocations", "archive_waiting", "archive_sums", "platform_hours",
+            "platform_days",
             // Keys of objects that are still to go, whoever's they were.
             "uploads_gone",
         ];
