@@ -7,6 +7,7 @@
 //! very pair (LAYER-06, -07, ROUTE-06), and letting a hosted domain out of the process (ROUTE-08).
 
 pub(crate) mod administration;
+mod closing;
 pub mod delivery;
 mod limits;
 mod messages;
@@ -499,67 +500,6 @@ impl Router {
                 later.await;
             }
         }
-    }
-
-    /// Ends every session of a domain.
-    pub fn close_domain(&self, domain: &DomainName, error: &StreamError) {
-        for session in self.of_domain(domain) {
-            self.close_session(&session, error.clone());
-        }
-    }
-
-    /// A domain was read again: its sessions go on under what it says now.
-    pub fn renew_domain(&self, domain: &Arc<Domain>) {
-        for session in self.of_domain(domain.name()) {
-            session.renew(domain.clone());
-        }
-    }
-
-    fn of_domain(&self, domain: &DomainName) -> Vec<Arc<Session>> {
-        let of = |session: &Session| session.jid.domain() == domain.as_str();
-        self.sessions.matching(of)
-    }
-
-    /// Ends every session of an account whose login was proved before `at`; logins under way are not bound.
-    pub fn revoke(&self, account: &BareJid, at: Timestamp, error: &StreamError) {
-        for session in self.sessions.revoke(account, at) {
-            self.close_session(&session, error.clone());
-        }
-    }
-
-    /// Ends the sessions of a client that was signed out at `at`; the resources that they had.
-    pub fn sign_out(&self, account: &BareJid, agent: &str, at: Timestamp) -> Vec<String> {
-        let found = self.sessions.sign_out(account, agent, at);
-        self.close_signed_out(found)
-    }
-
-    /// The same for a session without a client's name.
-    pub fn sign_out_session(
-        &self,
-        account: &BareJid,
-        resource: &str,
-        at: Timestamp,
-    ) -> Vec<String> {
-        let mut found = self.sessions.of(account.as_str());
-        found.retain(|session| session.proved < at && session.jid.resource() == Some(resource));
-        self.close_signed_out(found)
-    }
-
-    /// Ends a session whose client was signed out while it logged in.
-    pub(crate) fn end_signed_out(&self, session: &Arc<Session>) {
-        if self.sessions.is_signed_out(session) {
-            self.close_signed_out(std::iter::once(session.clone()).collect());
-        }
-    }
-
-    fn close_signed_out(&self, sessions: crate::session::Resources) -> Vec<String> {
-        let error = StreamError::new(StreamCondition::NotAuthorized)
-            .with_text("this device was signed out; log in again");
-        let resource = |session: &Arc<Session>| {
-            self.close_session(session, error.clone());
-            session.jid.resource().unwrap_or_default().to_owned()
-        };
-        sessions.iter().map(resource).collect()
     }
 
     async fn session_gone(&self, session: &Session) {

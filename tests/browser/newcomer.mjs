@@ -18,8 +18,6 @@ import { DEADLINE, blank, clientPages, demand, look, open, openProfile, plan, st
 
 /** What an owner is promised: live in so many milliseconds after the last record, at the default pace. It is waited for, no longer. */
 const PROMISED = 60_000;
-/** Whoever has no JavaScript loads a page anew this often, in milliseconds. */
-const AGAIN = 500;
 
 /** The owner's name server takes changes of the owner's zone. */
 function publish(records) {
@@ -161,7 +159,6 @@ async function reload(page, home, says, end) {
     await page.goto(address);
     if (await says()) return;
     demand(Date.now() < end, `not in time: ${await page.innerText("main")}`);
-    await page.waitForTimeout(AGAIN);
   }
 }
 

@@ -41,7 +41,7 @@ fn the_tables_of_compliance_are_true() {
             .cloned()
             .collect()
     };
-    let extensions = specifications::extensions_markdown(&tests, by_number);
+    let extensions = specifications::extensions_markdown(tests, by_number);
     let unproven = extensions
         .lines()
         .filter(|row| row.contains(specifications::NO_TEST));
@@ -49,7 +49,7 @@ fn the_tables_of_compliance_are_true() {
     // One after the other in one test: both are in the same file.
     let mut page = text(&root().join(PAGE));
     for (name, table) in [
-        ("suites", specifications::compliance_markdown(&tests)),
+        ("suites", specifications::compliance_markdown(tests)),
         ("extensions", extensions),
     ] {
         let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));

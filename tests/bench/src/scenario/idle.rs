@@ -69,7 +69,9 @@ pub(super) async fn run(
                 quiet(&subject.process).await?;
                 let aside = || subject.database().map(Process::used).transpose();
                 let (before, other) = (subject.process.used()?, aside()?.unwrap_or_default());
-                tokio::time::sleep(Duration::from_secs(ALONE)).await;
+                // What is measured is what happens while nothing does.
+                let nothing = std::future::pending::<()>();
+                let _ = tokio::time::timeout(Duration::from_secs(ALONE), nothing).await;
                 let used = subject.process.used()?.since(before).micros();
                 let other = aside()?.unwrap_or_default().since(other).micros();
                 database = other / ALONE as f64;
