@@ -11,6 +11,7 @@ from chat import DEADLINE, Client
 from omemo.storage import Just, Nothing, Storage
 from slixmpp import JID
 from slixmpp.plugins import register_plugin
+from slixmpp.plugins.xep_0198.stanza import RequestAck
 from slixmpp_omemo import XEP_0384
 
 
@@ -110,7 +111,8 @@ class Guest(Client):
         """Everything said so far is acknowledged."""
         while self.pending():
             self.progress.clear()
-            self.plugin["xep_0198"].request_ack()
+            # Behind what waits to be sent; the plugin's own request would overtake it.
+            self.send(RequestAck(self))
             await asyncio.wait_for(self.progress.wait(), DEADLINE)
 
     async def message(self, to, id_, body, readers=None, type_="chat"):
