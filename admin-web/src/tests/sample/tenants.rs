@@ -142,14 +142,20 @@ pub(crate) fn usage() -> UsageView {
                 "soft",
                 "48 of 50 accounts are in use. Before none are left, remove what you no longer need, or ask the operator of this service for a larger plan.",
             ),
-            quota("sessions", Some(50), 50, "hard", "The limit is reached."),
+            quota(
+                "sessions",
+                Some(50),
+                50,
+                "hard",
+                "All 50 sessions at a time are in use. Whoever signs in now is asked to come later.",
+            ),
             quota("stanzas_per_second", None, 50_000, "unknown", ""),
             quota(
                 "archive_bytes",
                 Some(91_268_055_040),
                 107_374_182_400,
                 "soft",
-                "Nearly full.",
+                "Archived messages take 91 GB of 107 GB. Before none is left, let them stay for fewer days.",
             ),
         ],
     }
