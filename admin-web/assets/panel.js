@@ -61,23 +61,15 @@ for (const field of document.querySelectorAll('input[data-hint]')) {
 
 // --- what a choice would become, before it is made ---
 
+// The page becomes that of the choice; what it shows is asked for as after any other change, so an older answer cannot win.
 for (const form of document.querySelectorAll('form[data-foresee]')) {
-  let asked = 0;
-  form.addEventListener('change', async () => {
-    const mine = ++asked;
+  form.addEventListener('change', () => {
     const address = new URL(form.action);
     address.search = new URLSearchParams(new FormData(form));
-    const answer = await fetch(address);
-    if (mine !== asked) return;
-    // What cannot be shown in place is shown on a page of its own, with what stands in the way.
-    if (!answer.ok || answer.redirected) { form.submit(); return; }
-    const fresh = new DOMParser().parseFromString(await answer.text(), 'text/html').getElementById(form.dataset.foresee);
-    if (mine !== asked) return;
-    document.getElementById(form.dataset.foresee).replaceWith(fresh);
-    // A page that follows what changes asks for what it shows.
     address.hash = '';
     history.replaceState(null, '', address);
-    announce(fresh.querySelector('p').textContent.trim());
+    chosen = form;
+    refresh();
   });
 }
 
@@ -108,62 +100,79 @@ setInterval(() => {
 // --- pages that follow what changes ---
 
 const follow = document.body.dataset.live;
+let source = null;
+// A form with a choice whose page is not here yet.
+let chosen = null;
+let busy = false;
+let again = false;
+
 if (follow && window.EventSource) {
-  const source = new EventSource('/live');
-  let busy = false;
-  let again = false;
+  source = new EventSource('/live');
   source.addEventListener('change', (event) => {
     const change = JSON.parse(event.data);
     if (follow === '*' || !change.domain || change.domain === follow) refresh();
   });
-  source.addEventListener('open', () => document.body.classList.add('following'));
+  source.addEventListener('open', () => {
+    document.body.classList.add('following');
+    // Nobody told us of what changed between the page and the stream, or while the stream was down.
+    refresh();
+  });
   source.addEventListener('error', () => document.body.classList.remove('following'));
+}
 
-  const refresh = async () => {
-    if (busy) { again = true; return; }
-    busy = true;
-    try {
-      const address = new URL(location.href);
-      address.searchParams.delete('done');
-      const answer = await fetch(address);
-      if (answer.redirected || answer.status === 404 || answer.status === 401) {
-        source.close();
-        location.reload();
-        return;
-      }
-      if (answer.ok) swap(new DOMParser().parseFromString(await answer.text(), 'text/html'));
-    } catch (error) {
-      // The server is away: the stream reconnects by itself and the next change comes through.
-    } finally {
-      busy = false;
-      if (again) { again = false; refresh(); }
+// One at a time: what changes meanwhile is asked for anew afterwards.
+async function refresh() {
+  if (busy) { again = true; return; }
+  busy = true;
+  const form = chosen;
+  const place = location.href;
+  try {
+    const address = new URL(place);
+    address.searchParams.delete('done');
+    const answer = await fetch(address);
+    const page = answer.ok ? new DOMParser().parseFromString(await answer.text(), 'text/html') : null;
+    if (place !== location.href) {
+      again = true;
+    } else if (form && (!page || answer.redirected)) {
+      // What cannot be shown in place is shown on a page of its own, with what stands in the way.
+      form.submit();
+    } else if (answer.redirected || answer.status === 404 || answer.status === 401) {
+      source?.close();
+      location.reload();
+    } else if (page) {
+      chosen = null;
+      swap(page);
     }
-  };
+  } catch (error) {
+    // The server is away: the stream reconnects by itself, and then the page is asked for.
+  } finally {
+    busy = false;
+    if (again) { again = false; refresh(); }
+  }
+}
 
-  // What changed by itself fades once; what somebody opened stays open; a field in use is left alone.
-  const swap = (fresh) => {
-    for (const part of document.querySelectorAll('[data-part]')) {
-      const next = fresh.getElementById(part.id);
-      if (!next || next.outerHTML === part.outerHTML) continue;
-      const active = part.contains(document.activeElement) ? document.activeElement : null;
-      if (active && active.matches('input, textarea, select')) continue;
-      const before = new Map();
-      for (const row of part.querySelectorAll('[data-key]')) before.set(row.dataset.key, row);
-      for (const row of next.querySelectorAll('[data-key]')) {
-        const old = before.get(row.dataset.key);
-        if (old && old.dataset.state !== row.dataset.state) row.classList.add('turned');
-        else if (old && 'open' in old) row.open = old.open;
-      }
-      const say = next.querySelector('[data-say]');
-      const said = part.querySelector('[data-say]');
-      if (say && said && say.textContent !== said.textContent) announce(say.textContent.trim());
-      const index = active ? [...part.querySelectorAll('a, button, summary')].indexOf(active) : -1;
-      part.replaceWith(next);
-      if (index >= 0) next.querySelectorAll('a, button, summary')[index]?.focus({ preventScroll: true });
+// What changed by itself fades once; what somebody opened stays open; a field in use is left alone.
+function swap(fresh) {
+  for (const part of document.querySelectorAll('[data-part]')) {
+    const next = fresh.getElementById(part.id);
+    if (!next || next.outerHTML === part.outerHTML) continue;
+    const active = part.contains(document.activeElement) ? document.activeElement : null;
+    if (active && active.matches('input, textarea, select')) continue;
+    const before = new Map();
+    for (const row of part.querySelectorAll('[data-key]')) before.set(row.dataset.key, row);
+    for (const row of next.querySelectorAll('[data-key]')) {
+      const old = before.get(row.dataset.key);
+      if (old && old.dataset.state !== row.dataset.state) row.classList.add('turned');
+      else if (old && 'open' in old) row.open = old.open;
     }
-    for (const chip of document.querySelectorAll('.side [data-chip]')) {
-      const next = fresh.querySelector('.side [data-chip]');
-      if (next) chip.replaceWith(next);
-    }
-  };
+    const say = next.querySelector('[data-say]');
+    if (say && say.textContent !== part.querySelector('[data-say]')?.textContent) announce(say.textContent.trim());
+    const index = active ? [...part.querySelectorAll('a, button, summary')].indexOf(active) : -1;
+    part.replaceWith(next);
+    if (index >= 0) next.querySelectorAll('a, button, summary')[index]?.focus({ preventScroll: true });
+  }
+  for (const chip of document.querySelectorAll('.side [data-chip]')) {
+    const next = fresh.querySelector('.side [data-chip]');
+    if (next) chip.replaceWith(next);
+  }
 }

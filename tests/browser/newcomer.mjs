@@ -65,7 +65,12 @@ async function untilMatrix(page, part, fits, within = DEADLINE) {
     return;
   }
   await page.waitForFunction(fitting, null, { timeout: within })
-    .catch(async () => { throw new Error(`the matrix does not become (${fits}): ${await page.innerText("main")}`); });
+    .catch(async () => {
+      const shown = await page.evaluate(cells, part);
+      await page.reload();
+      const anew = JSON.stringify(await page.evaluate(cells, part)) === JSON.stringify(shown) ? "the same" : "something else";
+      throw new Error(`the matrix does not become (${fits}), loaded anew it is ${anew}: ${JSON.stringify(shown)}`);
+    });
 }
 
 /** The way of proof, whose price is on the page before it is taken, and with whom it would count; gives the latter. */
