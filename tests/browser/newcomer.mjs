@@ -57,20 +57,29 @@ const cells = (part) => [...document.querySelectorAll(`${part} section`)].flatMa
   });
 });
 
-/** Waits until the page, which follows what changes, shows a matrix that fits; `fits` is an expression about `shown`. */
-async function untilMatrix(page, part, fits, within = DEADLINE) {
-  const fitting = `(() => { const shown = (${cells})(${JSON.stringify(part)}); return shown.length > 0 && (${fits}); })()`;
+/** Waits until the page, which follows what changes, shows a matrix of which everything is known, or the `expected` one. */
+async function untilMatrix(page, part, expected = null, within = DEADLINE) {
+  const fits = async () => {
+    const shown = await page.evaluate(cells, part);
+    if (expected) return JSON.stringify(shown) === JSON.stringify(expected);
+    return shown.length > 0 && shown.every(({ word }) => word !== "could not ask");
+  };
+  const end = Date.now() + within;
   if (plan.quiet) {
-    await reload(page, page.url(), () => page.evaluate(fitting), Date.now() + within);
+    await reload(page, page.url(), fits, end);
     return;
   }
-  await page.waitForFunction(fitting, null, { timeout: within })
-    .catch(async () => {
+  // The page's policy forbids scripts to make code of text, so that the text of `cells` cannot be waited for in there.
+  for (;;) {
+    // Read before the matrix, so that no change in between is missed.
+    const before = await page.locator(part).innerHTML();
+    if (await fits()) return;
+    const changed = ([part, html]) => document.querySelector(part)?.innerHTML !== html;
+    await page.waitForFunction(changed, [part, before], { timeout: Math.max(end - Date.now(), 1) }).catch(async (error) => {
       const shown = await page.evaluate(cells, part);
-      await page.reload();
-      const anew = JSON.stringify(await page.evaluate(cells, part)) === JSON.stringify(shown) ? "the same" : "something else";
-      throw new Error(`the matrix does not become (${fits}), loaded anew it is ${anew}: ${JSON.stringify(shown)}`);
+      throw new Error(`the matrix does not become what it should (${error}): ${JSON.stringify(shown)}`);
     });
+  }
 }
 
 /** The way of proof, whose price is on the page before it is taken, and with whom it would count; gives the latter. */
@@ -89,7 +98,7 @@ async function choose(page, home) {
   await page.waitForURL(({ searchParams }) =>
     searchParams.get("mode") === plan.mode && searchParams.getAll("beside").length === plan.beside.length);
   // Whether zones are signed is known once somebody has looked.
-  await untilMatrix(page, "#part-foreseen", 'shown.every(({ word }) => word !== "could not ask")');
+  await untilMatrix(page, "#part-foreseen");
   const foreseen = await page.evaluate(cells, "#part-foreseen");
   if (!plan.quiet) await look(page, `newcomer-${plan.mode}-foreseen`);
   const prove = page.locator("#part-foreseen form button");
@@ -104,7 +113,6 @@ async function choose(page, home) {
 
 /** What was foreseen is what others find now. */
 async function asForeseen(page, home, foreseen) {
-  const fits = `JSON.stringify(shown) === ${JSON.stringify(JSON.stringify(foreseen))}`;
   const end = Date.now() + DEADLINE;
   for (;;) {
     // What was published when the domain came is looked at when it is next its turn, or when somebody asks; a name server that
@@ -113,7 +121,7 @@ async function asForeseen(page, home, foreseen) {
     await page.click("form[action$='/check'] button");
     await page.goto(`${home}/verification`);
     try {
-      await untilMatrix(page, "#part-matrix", fits, A_LOOK);
+      await untilMatrix(page, "#part-matrix", foreseen, A_LOOK);
       return;
     } catch (error) {
       if (Date.now() > end) throw error;
