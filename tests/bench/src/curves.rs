@@ -27,6 +27,9 @@ pub(crate) const CACHES: f64 = 2.5;
 /// The same for a curve of instructions.
 pub(crate) const EXACT: f64 = 1.1;
 
+/// What fewer domains add to a start is less than two starts differ by.
+const TOLD: usize = 1_000;
+
 /// A point of a curve.
 pub(crate) struct Point {
     pub(crate) at: usize,
@@ -150,7 +153,7 @@ pub async fn domains(
         quiet(&subject.process).await?;
         held.push((*count, at_rest(&subject.process).await?));
         if let Some((fewer, then)) = started.replace((*count, start))
-            && let further @ 1.. = count.saturating_sub(fewer)
+            && let further @ TOLD.. = count.saturating_sub(fewer)
         {
             curves[2].2.push(Point {
                 at: *count,

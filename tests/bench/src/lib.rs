@@ -96,7 +96,7 @@ enum Other {
         #[arg(long, value_delimiter = ',', default_values_t = [10, 100, 1_000, 10_000])]
         sessions: Vec<usize>,
         /// Domains hosted, from point to point
-        #[arg(long, value_delimiter = ',', default_values_t = [1, 100, 10_000])]
+        #[arg(long, value_delimiter = ',', default_values_t = [1, 100, 10_000, 100_000])]
         domains: Vec<usize>,
         /// Occupants of a room, from point to point: 10,100,1000,5000
         #[arg(long, value_delimiter = ',', value_name = "N,…")]

@@ -77,6 +77,8 @@ pub(super) fn start_on_postgres(
     postgres::fill(&database, &dir.join("domicile.db"))?;
     if options.archived > 0 {
         postgres::run(&database, &archived::postgres(options.archived))?;
+        // An archive that has grown has been looked after; otherwise that is done, and counted, while it is asked.
+        postgres::run(&database, "VACUUM (ANALYZE) archive")?;
     }
     let log = world.base.join("domicile-postgres.log");
     let process = Process::start(&mut command("serve"), &log)?;
