@@ -255,7 +255,8 @@ impl Control {
             .collect())
     }
 
-    /// Forgets what no limit counts any more, what orders that broke off have left to be shown, and what charts no longer show.
+    /// Forgets what no limit counts any more, what orders that broke off have left to be shown, what has expired (logins, tokens,
+    /// invitations), changes that every process has been told of, and what charts no longer show.
     pub(crate) async fn sweep(&self) {
         let now = self.now();
         let limits = self.settings().authority_limits;
@@ -274,6 +275,8 @@ impl Control {
                 .await?;
             self.store().invites_sweep(now).await?;
             self.store().own_exports_sweep(now).await?;
+            self.store().logins_sweep(now).await?;
+            self.store().changes_sweep(now).await?;
             self.requests_sweep().await?;
             self.series_sweep().await
         };

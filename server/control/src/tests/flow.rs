@@ -26,6 +26,7 @@ mod zone;
 
 use futures_util::FutureExt as _;
 
+use super::roles::{objects, picture};
 use super::world::{House, PASSWORD, certificate};
 use crate::account::AccountNew;
 use crate::certificate::CertificateUpload;
@@ -445,4 +446,22 @@ async fn a_look_that_is_asked_for_waits_for_the_one_that_is_under_way() {
     // And it has let go of it.
     house.world.advance(DAY);
     assert_eq!(house.turn().await, 1);
+}
+
+#[tokio::test]
+async fn what_has_expired_is_forgotten() {
+    let house = House::open(true).await;
+    objects(&house, "own.example", "own").await;
+    let tables = ["api_tokens: ", "changes: ", "invitations: "];
+    let kept = async || {
+        let rows = picture(&house).await;
+        tables.map(|table| rows.iter().filter(|row| row.starts_with(table)).count())
+    };
+    let before = kept().await;
+    assert!(before.iter().all(|count| *count > 0), "{before:?}");
+    house.control.sweep().await;
+    assert_eq!(kept().await, before, "nothing of today");
+    house.world.advance(400 * DAY);
+    house.control.sweep().await;
+    assert_eq!(kept().await, [0, 0, 0]);
 }
