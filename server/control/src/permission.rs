@@ -372,6 +372,7 @@ impl Operation {
                 | Self::DomainList
                 | Self::DomainShow
                 | Self::DomainRecords
+                | Self::DomainVerdicts
                 | Self::OutageShow
                 | Self::DomainRemove
                 | Self::CertificateList
@@ -412,6 +413,7 @@ impl Operation {
                 | Self::DomainList
                 | Self::DomainShow
                 | Self::DomainRecords
+                | Self::DomainVerdicts
                 | Self::OutageShow
                 | Self::CertificateList
                 | Self::CertificateQueue

@@ -197,7 +197,9 @@ impl Control {
             });
         }
         actor.check(Operation::UsageShow, None, "tenant", "")?;
-        let part = search.trim().to_lowercase();
+        // No name holds what PostgreSQL takes in no text.
+        let shown = search.trim().chars().filter(|c| !c.is_control());
+        let part = shown.collect::<String>().to_lowercase();
         let from = from / PAGE_SIZE * PAGE_SIZE;
         let (rows, total) = self
             .store()
@@ -208,7 +210,7 @@ impl Control {
             usage: self.usage_views(&rows).await?,
             total,
             from,
-            next: Some(from + PAGE_SIZE).filter(|next| *next < total),
+            next: from.checked_add(PAGE_SIZE).filter(|next| *next < total),
             previous: from.checked_sub(PAGE_SIZE),
         })
     }
