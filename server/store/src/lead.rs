@@ -94,7 +94,7 @@ impl Store {
     /// The same without waiting; `None`: another process has it. Nobody stands by where it is free.
     ///
     /// # Errors
-    /// See [`StoreError`]: the database cannot be asked at all.
+    /// See [`StoreError`]: the database cannot be asked at all, or its file system knows no locks, so that nobody can tell.
     pub async fn lead_if_free(&self) -> Result<Option<Lead>> {
         match &self.0.db {
             Db::Pg(pool) => {
@@ -109,10 +109,11 @@ impl Store {
                 match file.try_lock() {
                     Ok(()) => Ok(Some(Lead(Held::File { _file: Some(file) }))),
                     Err(TryLockError::WouldBlock) => Ok(None),
-                    Err(TryLockError::Error(error)) => {
-                        no_locks(&path, &error);
-                        Ok(Some(Lead(Held::File { _file: None })))
-                    }
+                    Err(TryLockError::Error(error)) => Err(StoreError::Url(format!(
+                        "{}: no lock on this file ({error}), so nobody can tell whether a server works with this database; \
+                         take it to a file system that has locks",
+                        path.display()
+                    ))),
                 }
             }
         }
