@@ -18,7 +18,7 @@ check:
     cargo clippy --workspace --all-targets -- -D warnings
     cargo test -q -p domicile --test tidy
 
-# Unit tests and the storage battery only: minutes, no peers, no browser
+# Unit tests and the storage battery only: minutes, no peers, no browser (PostgreSQL and BIND's checker come with tests/install)
 quick:
     cargo test --workspace --lib --bins
 
@@ -41,7 +41,7 @@ instructions *ARGS:
 bench-micro *ARGS:
     cargo bench --workspace --benches {{ARGS}}
 
-# Fuzz one target of the language crate (needs cargo-fuzz): framing, jid, element
+# Fuzz one target of the language crate (needs cargo-fuzz): framing, jid, element, sasl
 fuzz TARGET="framing" SECONDS="60":
     cd server/xmpp/fuzz && RUSTC_BOOTSTRAP=1 cargo fuzz run {{TARGET}} -- -max_total_time={{SECONDS}}
 

@@ -19,6 +19,8 @@ use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType, TSigner};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::net::lookup::absolute;
+
 /// A TXT string holds this many bytes (RFC 1035 3.3.14).
 const TXT_BYTES: usize = 255;
 /// Difference between our clock and the server's, in seconds (RFC 8945 10).
@@ -341,13 +343,6 @@ impl ZonePublisher for Publisher {
     async fn names(&self) -> Result<Vec<ZoneName>, ZoneError> {
         self.transfer().await
     }
-}
-
-fn absolute(name: &str) -> Result<Name, String> {
-    let mut parsed =
-        Name::from_ascii(name).map_err(|error| format!("\"{name}\" is no name: {error}"))?;
-    parsed.set_fqdn(true);
-    Ok(parsed)
 }
 
 fn delete(name: &Name, record_type: RecordType) -> Record {

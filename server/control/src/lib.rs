@@ -87,7 +87,7 @@ pub use crate::settings::{Limits, Pace, PlatformSettings, Ports};
 pub use store::{OperatorId, TenantId};
 pub use xmpp::timestamp::Timestamp;
 
-/// Everything that control is made of; `main.rs` fills it in once.
+/// Everything that control is made of; `server/src/wiring.rs` fills it in once.
 pub struct Parts {
     /// The facts.
     pub store: Store,

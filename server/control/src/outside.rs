@@ -1,4 +1,4 @@
-//! What control needs from the world: small traits that `main.rs` fulfils (ACME, RFC 2136, the live server, the clock).
+//! What control needs from the world: small traits that `server/src/wiring.rs` fulfils (ACME, RFC 2136, the live server, the clock).
 //!
 //! Control decides and remembers; it opens no socket. Each trait says what it may refuse and what it must never do.
 

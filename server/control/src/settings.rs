@@ -1,4 +1,4 @@
-//! What the operator of the platform has decided once, handed in by `main.rs`: names, addresses, ports, pace and limits.
+//! What the operator of the platform has decided once, handed in by `server/src/wiring.rs`: names, addresses, ports, pace and limits.
 
 use std::net::IpAddr;
 

@@ -215,21 +215,6 @@ impl DomainStore {
         Ok(row.map(archived))
     }
 
-    /// The first and the last message.
-    ///
-    /// # Errors
-    /// See [`crate::StoreError`].
-    pub async fn archive_ends(&self, account: AccountId) -> Result<Option<(ArchiveId, ArchiveId)>> {
-        let one = |last| ArchiveQuery {
-            last,
-            limit: 1,
-            ..ArchiveQuery::default()
-        };
-        let first = self.archive_page(account, &one(false)).await?;
-        let last = self.archive_page(account, &one(true)).await?;
-        Ok(first.first().zip(last.first()).map(|(f, l)| (f.id, l.id)))
-    }
-
     /// The last messages of one conversation and way whose stanza's id has this hash, newest first: candidates for what a
     /// retraction names. Looks at the newest `within` of the conversation.
     ///

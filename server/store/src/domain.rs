@@ -304,41 +304,6 @@ impl Store {
         })?)
     }
 
-    /// Domains with `part` in their name (U-labels, lower case), by row after `after`, at most `limit`: the operator's search.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn domain_search(
-        &self,
-        part: &str,
-        after: DomainId,
-        limit: u32,
-    ) -> Result<Vec<DomainRow>> {
-        // INSTR and POSITION differ in name only; LIKE would need its wildcards escaped, and folds case in one engine.
-        match &self.0.db {
-            crate::Db::Pg(p) => rows(
-                sqlx::query_as(select!(
-                    "WHERE POSITION($1 IN name) > 0 AND id > $2 ORDER BY id LIMIT $3"
-                ))
-                .bind(part)
-                .bind(after.0)
-                .bind(i64::from(limit))
-                .fetch_all(p)
-                .await?,
-            ),
-            crate::Db::Lite { read, .. } => rows(
-                sqlx::query_as(select!(
-                    "WHERE INSTR(name, $1) > 0 AND id > $2 ORDER BY id LIMIT $3"
-                ))
-                .bind(part)
-                .bind(after.0)
-                .bind(i64::from(limit))
-                .fetch_all(read)
-                .await?,
-            ),
-        }
-    }
-
     /// Names of proven domains that others than `tenant` have, in order, beginning behind `after`.
     ///
     /// # Errors

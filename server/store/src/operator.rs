@@ -320,17 +320,6 @@ impl Store {
         Ok(found.into_iter().map(login).collect())
     }
 
-    /// Moves a login's end.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn login_extend(&self, id: i64, expires: Timestamp) -> Result<()> {
-        wr!(self, p => {
-            sqlx::query("UPDATE logins SET expires = $2 WHERE id = $1").bind(id).bind(expires.0).execute(p).await.map(|_| ())
-        })?;
-        Ok(())
-    }
-
     /// The holder of a login looks at a tenant as its owner does until then, or (`None`) no longer. `false`: nothing has changed,
     /// for there is no such login, or it looks at nobody.
     ///

@@ -1,6 +1,6 @@
 //! What the fuzz targets check, as plain functions.
 //!
-//! Why here: the coverage-guided targets beside this file and the stable tests in `tests/hostile_input.rs` run the same
+//! Why here: the coverage-guided targets beside this file and the stable tests in `server/xmpp/tests/hostile_input.rs` run the same
 //! bodies, so that a build without cargo-fuzz still exercises them. Each body panics when a property is broken.
 
 use rxml::{Parse, Parser};

@@ -269,11 +269,6 @@ impl DomainFacts {
         format!("{OWNERSHIP_PREFIX}{}", self.token)
     }
 
-    /// Absolute name of the ownership TXT, without the last dot.
-    pub fn ownership_name(&self) -> String {
-        format!("_domicile.{}", self.ascii())
-    }
-
     /// The apex that relative names are relative to.
     pub fn zone_or_self(&self) -> String {
         self.zone.clone().unwrap_or_else(|| self.ascii())

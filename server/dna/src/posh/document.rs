@@ -1,6 +1,6 @@
 //! A POSH document, read (RFC 7711 3.1, 3.2).
 //!
-//! Refuses: whatever is not exactly one of the two kinds (POSH-45), the key sets of the drafts (CHG-18), base64 other than
+//! Refuses: whatever is not exactly one of the two kinds (POSH-45), the key sets of the drafts, base64 other than
 //! RFC 4648 4 but for missing padding, which an example of the RFC lacks (POSH-11).
 
 use base64::Engine as _;

@@ -126,7 +126,7 @@ fn posh_05_to_17_and_45_documents() {
             r#"{"url":7,"expires":1}"#.into(),
             "has a \"url\" that is not a text",
         ),
-        // The drafts' body and member name (CHG-18).
+        // The drafts' body and member name.
         (
             r#"{"keys":[{"kty":"RSA","x5c":["MIIC"]}],"expires":1}"#.into(),
             "has neither",

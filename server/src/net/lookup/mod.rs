@@ -34,7 +34,8 @@ use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts,
 
 use super::memory::Memory;
 use crate::config::{DnsMode, DnsSection};
-use read::{absolute, security_of, walk};
+pub(crate) use read::absolute;
+use read::{security_of, walk};
 
 /// Name servers of one zone that are asked.
 const SERVERS: usize = 6;

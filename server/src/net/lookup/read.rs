@@ -127,7 +127,7 @@ pub(super) fn rtype(wanted: RecordType) -> rr::RecordType {
 }
 
 /// A name that ends at the root.
-pub(super) fn absolute(name: &str) -> Result<Name, String> {
+pub(crate) fn absolute(name: &str) -> Result<Name, String> {
     let mut parsed =
         Name::from_ascii(name).map_err(|error| format!("\"{name}\" is no name: {error}"))?;
     parsed.set_fqdn(true);

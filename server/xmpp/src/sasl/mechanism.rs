@@ -88,11 +88,6 @@ impl Mechanism {
         Self::PREFERENCE.into_iter().find(|m| m.name() == name)
     }
 
-    /// Whether the mechanism binds to the TLS channel.
-    pub fn is_plus(self) -> bool {
-        matches!(self, Self::Scram { plus: true, .. })
-    }
-
     /// Whether it may be offered without TLS: only plain SCRAM (SASL-02, SASL-15).
     pub fn needs_tls(self) -> bool {
         !matches!(self, Self::Scram { plus: false, .. })
