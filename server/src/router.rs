@@ -23,7 +23,9 @@ use control::Control;
 use dna::Proven;
 use modules::{Backed, Direction, Modules, hooks};
 use tokio::time::Instant;
+use xmpp::element::Element;
 use xmpp::jid::{BareJid, DomainName, Jid};
+use xmpp::ns;
 use xmpp::stanza::{Condition, Kind, Stanza, StanzaError, StanzaType};
 use xmpp::stream::{StreamCondition, StreamError};
 use xmpp::timestamp::Timestamp;
@@ -431,7 +433,9 @@ impl Router {
             .map_err(|refused| match refused {
                 BindRefused::TooMany(limit) => {
                     self.metrics.limit(limit);
-                    let full = StanzaError::new(Condition::ResourceConstraint);
+                    // XEP-0205 4.4
+                    let full = StanzaError::new(Condition::ResourceConstraint)
+                        .with_app(Element::new("resource-limit-exceeded", ns::APP_ERRORS));
                     Box::new(full.with_text(self.too_many_sessions(&session, limit)))
                 }
                 BindRefused::Revoked => error(Condition::NotAuthorized),
@@ -455,11 +459,7 @@ impl Router {
     }
 
     /// A session that was bound just now along with authentication asks for these; what modules say to that (XEP-0386 3.2).
-    pub async fn bound_with(
-        &self,
-        session: &Session,
-        wanted: &[xmpp::element::Element],
-    ) -> Vec<xmpp::element::Element> {
+    pub async fn bound_with(&self, session: &Session, wanted: &[Element]) -> Vec<Element> {
         let domain = Arc::clone(&session.domain());
         let cx = self.modules.context(&domain.hosted, self, now());
         hooks::session_bound(&cx, &session.jid, wanted).await

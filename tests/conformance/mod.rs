@@ -4,9 +4,11 @@
 //! The table stands here as it is printed, with the choice taken where it leaves one. What a cell says is seen from outside:
 //! which sessions got the message, whether its sender heard an error, and whether it waited for the next session.
 
+mod certified;
 mod examples;
 mod script;
 mod secrets;
+mod servers;
 mod stage;
 mod tree;
 

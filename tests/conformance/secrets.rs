@@ -1,5 +1,6 @@
 //! What a client computes while it logs in: SCRAM-SHA-1-PLUS (RFC 5802) and tokens (XEP-0484), both bound to the server's
-//! certificate (RFC 5929 4.1). Written from the specifications, so that the server is not measured by its own code.
+//! certificate (RFC 5929 4.1); and a server's dialback keys (XEP-0185). Written from the specifications, so that the server is not
+//! measured by its own code.
 
 use std::collections::BTreeMap;
 
@@ -83,4 +84,26 @@ fn scram(challenge: &str, password: &str, header: &str, binding: &[u8]) -> Strin
     let signature = mac(&Sha1::digest(&client), signed.as_bytes());
     let proof: Vec<u8> = client.iter().zip(signature).map(|(a, b)| a ^ b).collect();
     BASE64.encode(format!("{without},p={}", BASE64.encode(proof)))
+}
+
+/// A key for the stream that `receiving` gave `id`, made by `own` (XEP-0185 2: the hashed secret enters in hexadecimal form).
+pub fn dialback(secret: &str, receiving: &str, own: &str, id: &str) -> String {
+    let hashed = hexadecimal(&Sha256::digest(secret));
+    let mut mac = Hmac::<Sha256>::new_from_slice(hashed.as_bytes()).expect("any key");
+    mac.update(format!("{receiving} {own} {id}").as_bytes());
+    hexadecimal(&mac.finalize().into_bytes())
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The example of XEP-0220 2.1.1.
+#[test]
+fn dialback_03_keys_of_the_tests_are_those_of_the_text() {
+    let (to, from) = ("montague.example", "capulet.example");
+    assert_eq!(
+        dialback("s3cr3tf0rd14lb4ck", to, from, "D60000229F"),
+        "b4835385f37fe2895af6c196b59097b16862406db80559900d96bf6fa7d23df3"
+    );
 }

@@ -3,8 +3,12 @@
 //! In what is expected, `*` stands for anything, `$name` for something that is remembered and may be used later, and a child with
 //! `not='here'` for one that must not be there. An iq is given an id where it has none. People: `alice`, `phone` and `tablet` are
 //! devices of one account, `bob` is at the same domain, `carol` and `dave` at another one here. `wire` is a connection under TLS
-//! before anybody has logged in, for which `$fast` and `$scram` are computed, `component` one of the component `bridge.one.example`, `http` the public web door, with as many
-//! requests at once as are asked, answered in their order. The `owner` of both domains runs commands of `domicile`.
+//! before anybody has logged in, for which `$fast` and `$scram` are computed, and which shows a certificate where it opens
+//! `with` one ([`Certificates`]); `former` is the one before, where another is opened `beside it`. `component` is one of the
+//! component `bridge.one.example`, `http` the public web door, with as many requests at once as are asked, answered in their
+//! order. The `owner` of both domains runs commands of `domicile`.
+//!
+//! Between servers there are `peer`, `caller` and `called` ([`Servers`]), and `juliet`, who is at the house that they speak with.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::Ipv4Addr;
@@ -12,15 +16,19 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use rustls::ClientConfig;
 use sha1::{Digest as _, Sha1};
 
+use super::certified::Certificates;
 use super::script::{Scene, Step, What};
 use super::secrets;
+use super::servers::Servers;
 use super::tree::{Tree, parse};
 use crate::harness::demo::Demo;
 use crate::harness::tools::domicile;
 use crate::harness::web::{self, Asked};
 use crate::harness::xmpp::{Client, Connection, between, tls_config};
+use crate::lab::world::{OPEN, world};
 
 const PEOPLE: [(&str, &str, &str); 6] = [
     ("alice", "alice@one.example", "desk"),
@@ -33,6 +41,10 @@ const PEOPLE: [(&str, &str, &str); 6] = [
 /// Looks at what has come, a tenth of a second apart, before it is said that something has not.
 const LOOKS: usize = 50;
 const COMPONENT: &str = "bridge.one.example";
+/// Bytes that nobody may send who has not logged in.
+const TOO_LONG: usize = 20_000;
+/// At the house of the laboratory; her address has this name, too.
+const JULIET: &str = "juliet";
 
 /// Somebody with a session, and what has come for them.
 struct Actor {
@@ -41,6 +53,17 @@ struct Actor {
     last_id: String,
     /// What is sent again until it is answered as it should be.
     again: Option<String>,
+}
+
+impl Actor {
+    fn of(client: Client) -> Self {
+        Self {
+            client,
+            inbox: Vec::new(),
+            last_id: String::new(),
+            again: None,
+        }
+    }
 }
 
 /// A request to the web door.
@@ -66,7 +89,10 @@ pub struct Stage<'a> {
     source: Ipv4Addr,
     people: BTreeMap<String, Actor>,
     wire: Option<Connection>,
+    former: Option<Connection>,
+    certificates: Option<Certificates>,
     component: Option<Connection>,
+    servers: Servers,
     asked: VecDeque<(Request, Asked)>,
     known: BTreeMap<String, String>,
     ids: usize,
@@ -85,7 +111,10 @@ impl<'a> Stage<'a> {
             source: Ipv4Addr::new(127, 99, high, low),
             people: BTreeMap::new(),
             wire: None,
+            former: None,
+            certificates: None,
             component: None,
+            servers: Servers::default(),
             asked: VecDeque::new(),
             known: BTreeMap::from([
                 ("plain".to_owned(), secret("alice@one.example")),
@@ -115,8 +144,17 @@ impl<'a> Stage<'a> {
         let actors = self.people.values_mut();
         actors.for_each(|actor| actor.inbox.clear());
         for step in &scene.steps {
+            let names = |name| step.xml().contains(name);
+            if names("$authorityfile") || names("$uploadedcert") {
+                self.certificates();
+            }
+            if names("$toolong") {
+                let text = "x".repeat(TOO_LONG);
+                self.known.insert("toolong".into(), text);
+            }
             match (step.who.as_str(), step.what) {
-                ("wire", _) => self.at_wire(step)?,
+                ("wire" | "former", _) => self.at_wire(step)?,
+                ("peer" | "caller" | "called", _) => self.servers.play(step, &mut self.known)?,
                 ("component", _) => self.at_component(step)?,
                 ("http", What::Asks) => self.asks(step)?,
                 ("http", _) => self.answered(step)?,
@@ -134,6 +172,9 @@ impl<'a> Stage<'a> {
     fn actor(&mut self, who: &str) -> Result<&mut Actor, String> {
         if !self.people.contains_key(who) {
             let actor = self.arrival(who)?;
+            if who == JULIET {
+                self.known.insert(who.to_owned(), actor.client.jid.clone());
+            }
             self.people.insert(who.to_owned(), actor);
         }
         self.people.get_mut(who).ok_or_else(String::new)
@@ -158,6 +199,10 @@ impl<'a> Stage<'a> {
 
     /// The same under TLS, whose stream has not begun.
     fn secure(&self, domain: &str) -> Connection {
+        self.secure_as(domain, tls_config(self.demo.roots(), &[]))
+    }
+
+    fn secure_as(&self, domain: &str, tls: ClientConfig) -> Connection {
         let mut connection = self.door(domain);
         let features = connection.item();
         assert!(features.contains("<starttls"), "{features}");
@@ -165,7 +210,7 @@ impl<'a> Stage<'a> {
         let proceed = connection.item();
         assert!(proceed.contains("<proceed"), "{proceed}");
         connection
-            .start_tls(tls_config(self.demo.roots(), &[]), domain)
+            .start_tls(tls, domain)
             .expect("handshake with the domain's own certificate");
         connection
     }
@@ -177,16 +222,14 @@ impl<'a> Stage<'a> {
     }
 
     fn arrival(&self, who: &str) -> Result<Actor, String> {
+        if who == JULIET {
+            return Ok(Actor::of(world().alice(OPEN)));
+        }
         let found = PEOPLE.iter().find(|(name, ..)| *name == who);
         let (_, jid, resource) = found.ok_or_else(|| format!("nobody is called {who}"))?;
         let mut client = self.login(jid, resource);
         client.iq("get", None, "<query xmlns='jabber:iq:roster'/>");
-        Ok(Actor {
-            client: client.available(),
-            inbox: Vec::new(),
-            last_id: String::new(),
-            again: None,
-        })
+        Ok(Actor::of(client.available()))
     }
 
     /// Anew, with the initial presence that is said here, if one is.
@@ -194,12 +237,7 @@ impl<'a> Stage<'a> {
         let found = PEOPLE.iter().find(|(name, ..)| *name == step.who);
         let (_, jid, resource) = found.ok_or_else(|| format!("nobody is called {}", step.who))?;
         self.leaves(step)?;
-        let mut actor = Actor {
-            client: self.login(jid, resource),
-            inbox: Vec::new(),
-            last_id: String::new(),
-            again: None,
-        };
+        let mut actor = Actor::of(self.login(jid, resource));
         if !step.lines.is_empty() {
             actor.client.send(&filled(&step.xml(), &self.known));
         }
@@ -290,17 +328,16 @@ impl<'a> Stage<'a> {
 
     fn at_wire(&mut self, step: &Step) -> Result<(), String> {
         if step.what == What::Opens {
-            self.wire = Some(match step.xml().as_str() {
-                "without TLS" => self.door("one.example"),
-                _ => {
-                    let mut wire = self.secure("one.example");
-                    wire.header();
-                    wire
-                }
-            });
+            let before = self.wire.take();
+            self.former = before.filter(|_| step.xml() == "beside it");
+            self.wire = Some(self.wire_opens(&step.xml())?);
             return Ok(());
         }
-        let wire = self.wire.as_mut().ok_or("the wire is not open")?;
+        let wire = match step.who.as_str() {
+            "former" => self.former.as_mut(),
+            _ => self.wire.as_mut(),
+        };
+        let wire = wire.ok_or("the wire is not open")?;
         match step.what {
             What::Restarts => drop(wire.header()),
             What::Sends => {
@@ -315,6 +352,30 @@ impl<'a> Stage<'a> {
             _ => return next_is(wire, step, &mut self.known),
         }
         Ok(())
+    }
+
+    fn wire_opens(&mut self, how: &str) -> Result<Connection, String> {
+        if how == "without TLS" {
+            return Ok(self.door("one.example"));
+        }
+        let roots = self.demo.roots();
+        let tls = match how.strip_prefix("with ") {
+            Some(name) => self.certificates().shown(name, roots)?,
+            None => tls_config(roots, &[]),
+        };
+        let mut wire = self.secure_as("one.example", tls);
+        wire.header();
+        Ok(wire)
+    }
+
+    /// Made when they are first asked for, with their names.
+    fn certificates(&mut self) -> &Certificates {
+        let known = &mut self.known;
+        self.certificates.get_or_insert_with(|| {
+            let made = Certificates::new();
+            known.extend(made.names());
+            made
+        })
     }
 
     fn at_component(&mut self, step: &Step) -> Result<(), String> {
@@ -446,12 +507,16 @@ impl<'a> Stage<'a> {
         fits.map_err(|why| format!("{why} in {}", answer.body))
     }
 
-    /// Runs a command line, in which `_` stands for a space and `''` for nothing.
+    /// Runs a command line, in which `_` stands for a space, `__` for itself, and `''` for nothing.
     fn command(&self, line: &str) -> Result<String, String> {
         let place = self.demo.data_dir.to_string_lossy().into_owned();
         let word = |word: &str| match word {
             "''" => String::new(),
-            word => word.replace('_', " "),
+            file if file.starts_with('/') => file.to_owned(),
+            word => word
+                .replace("__", "\0")
+                .replace('_', " ")
+                .replace('\0', "_"),
         };
         let words = line.split(' ').map(word);
         let words: Vec<String> = words.chain(["--data-dir".to_owned(), place]).collect();
@@ -490,14 +555,24 @@ fn next_is(
             continue;
         }
         let got = parse(&item)?;
-        if (&wanted.ns, &wanted.name) == (&got.ns, &got.name) {
-            return fits(&wanted, &got, known).map_err(|why| format!("{why} in {item}"));
+        if (&wanted.ns, &wanted.name) != (&got.ns, &got.name) {
+            continue;
+        }
+        let mut learnt = known.clone();
+        match fits(&wanted, &got, &mut learnt) {
+            Ok(()) => {
+                *known = learnt;
+                return Ok(());
+            }
+            // Somebody else's may come at any time.
+            Err(_) if ["presence", "message"].contains(&wanted.name.as_str()) => {}
+            Err(why) => return Err(format!("{why} in {item}")),
         }
     }
 }
 
 /// What is known in place of its name.
-fn filled(text: &str, known: &BTreeMap<String, String>) -> String {
+pub(super) fn filled(text: &str, known: &BTreeMap<String, String>) -> String {
     let mut text = text.to_owned();
     for (name, value) in known.iter().rev() {
         text = text.replace(&format!("${name}"), value);
@@ -519,7 +594,11 @@ fn is(wanted: &str, got: &str, known: &mut BTreeMap<String, String>) -> bool {
 }
 
 /// Whether an element has all that is wanted of it.
-fn fits(wanted: &Tree, got: &Tree, known: &mut BTreeMap<String, String>) -> Result<(), String> {
+pub(super) fn fits(
+    wanted: &Tree,
+    got: &Tree,
+    known: &mut BTreeMap<String, String>,
+) -> Result<(), String> {
     if (&wanted.ns, &wanted.name) != (&got.ns, &got.name) {
         return Err(format!("{} is no {}", got.name, wanted.name));
     }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 const STREAMS: &str = "http://etherx.jabber.org/streams";
+const DIALBACK: &str = "jabber:server:dialback";
 
 /// An element.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,11 +20,12 @@ pub struct Tree {
 /// Prefix → namespace; the default has none.
 type Scope = BTreeMap<String, String>;
 
-/// Reads one element as it would stand in a client's stream.
+/// Reads one element as it would stand in a client's stream, or in one between servers.
 pub fn parse(text: &str) -> Result<Tree, String> {
     let mut scope = Scope::new();
     scope.insert(String::new(), "jabber:client".into());
     scope.insert("stream".into(), STREAMS.into());
+    scope.insert("db".into(), DIALBACK.into());
     let mut rest = text.trim();
     let tree = element(&mut rest, &scope).ok_or_else(|| format!("not an element: {text}"))?;
     match rest.trim() {

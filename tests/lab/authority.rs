@@ -279,6 +279,15 @@ impl Authority {
         .to_vec()
     }
 
+    /// A client's certificate with these addresses in it (RFC 6120 13.7.1.4).
+    pub fn personal(&self, addresses: &[&str], shape: Shape) -> Identity {
+        let mut leaf = params("Somebody");
+        let addresses = addresses.iter().map(|address| (*address).to_owned());
+        leaf.subject_alt_names = addresses.map(|address| other_name(5, address)).collect();
+        leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.sign(leaf, shape)
+    }
+
     /// A certificate of the given shape that is presented for `domain`.
     pub fn shaped(&self, domain: &str, shape: Shape) -> Identity {
         use ExtendedKeyUsagePurpose::{Any, ClientAuth, ServerAuth};
@@ -288,14 +297,10 @@ impl Authority {
             "Federation laboratory"
         });
         let dns = |name: &str| SanType::DnsName(name.try_into().expect("IA5"));
-        let other = |last: u64, value: String| {
-            let oid = vec![1, 3, 6, 1, 5, 5, 7, 8, last];
-            SanType::OtherName((oid, OtherNameValue::Utf8String(value)))
-        };
         leaf.subject_alt_names = match shape {
             Shape::CommonNameOnly => Vec::new(),
-            Shape::SrvId => vec![other(7, format!("_xmpp-server.{domain}"))],
-            Shape::XmppAddr => vec![other(5, domain.to_owned())],
+            Shape::SrvId => vec![other_name(7, format!("_xmpp-server.{domain}"))],
+            Shape::XmppAddr => vec![other_name(5, domain.to_owned())],
             Shape::Wildcard => {
                 vec![dns(&format!(
                     "*.{}",
@@ -355,6 +360,12 @@ impl Authority {
             stranger,
         }
     }
+}
+
+/// A name of the kinds that PKIX keeps for XMPP and for services: 5 is XmppAddr, 7 SRVName.
+fn other_name(last: u64, value: String) -> SanType {
+    let oid = vec![1, 3, 6, 1, 5, 5, 7, 8, last];
+    SanType::OtherName((oid, OtherNameValue::Utf8String(value)))
 }
 
 /// Where a certificate is revoked, if it is.

@@ -4,7 +4,7 @@
 //! POSH documents, and our server runs as `serve`, told about all of this by its configuration only. What the tests see is
 //! the table in `docs/federation.md`.
 
-mod actor;
+pub mod actor;
 pub mod authority;
 mod bidi;
 mod certificates;
@@ -14,7 +14,7 @@ mod directions;
 mod fallen;
 mod faults;
 mod hostile;
-mod house;
+pub mod house;
 mod houses;
 mod http;
 mod kept;
@@ -32,6 +32,6 @@ mod rules;
 mod subscriptions;
 mod table;
 mod tlsa;
-mod wire;
-mod world;
+pub mod wire;
+pub mod world;
 mod zones;

@@ -4,7 +4,8 @@
 //! Which namespaces, and which attributes a request must have, is the owner's word ([`crate::grants`]). The request travels whole
 //! inside of one of ours; what comes back must fit it in every address, or whoever asked hears `<service-unavailable/>`, as they do
 //! where the component is not connected (4.3). Not delegated is what the component itself asks, in its own name or in an account's.
-//! Refuses: delegation that a client agrees to (5), and nesting of what the component says of itself (7).
+//! Two namespaces stand for what disco asks about accounts and nobody here knows ([`REMAINING_INFO`], [`REMAINING_ITEMS`]).
+//! Refuses: delegation that a client agrees to (5), and nesting of what the component says of itself (7.2.1 to 7.2.3).
 
 use xmpp::element::Element;
 use xmpp::jid::Jid;
@@ -18,19 +19,33 @@ use crate::grants::{Delegated, Grants};
 /// Namespace of the protocol; never delegated itself.
 pub(crate) const DELEGATION: &str = "urn:xmpp:delegation:2";
 
+/// Stands for the nodes of accounts that nobody here knows (7.2.4).
+pub(crate) const REMAINING_INFO: &str = "urn:xmpp:delegation:2:bare:disco#info:*";
+/// Stands for what accounts list, and for items of nodes that nobody here knows (7.2.5).
+pub(crate) const REMAINING_ITEMS: &str = "urn:xmpp:delegation:2:bare:disco#items:*";
+
 /// Sends a request on to the component that answers for its namespace; `false`: it is the domain's own affair.
 pub(crate) fn taken(cx: &Context<'_>, iq: &Stanza) -> bool {
-    let Some(component) = manager(cx, iq) else {
-        return false;
-    };
-    let own = iq.from().is_some_and(|from| *from == component);
+    manager(cx, iq).is_some_and(|component| passed(cx, iq, &component))
+}
+
+/// The same of what disco asks about an account, for the one of those two namespaces that it belongs to.
+pub(crate) fn remaining(cx: &Context<'_>, iq: &Stanza, namespace: &str) -> bool {
+    let grants = &cx.hosted.settings.grants;
+    let wanted = |one: &&Grants| one.delegated.iter().any(|one| one.namespace == namespace);
+    let found = grants.iter().find(wanted).and_then(|one| cx.trusted(one));
+    found.is_some_and(|component| passed(cx, iq, &component))
+}
+
+fn passed(cx: &Context<'_>, iq: &Stanza, component: &Jid) -> bool {
+    let own = iq.from() == Some(component);
     // In this way a component uses what it stands in for (4.4).
     if own
         || cx
             .modules
             .errands
             .on_behalf(iq)
-            .is_some_and(|by| by == component)
+            .is_some_and(|by| by == *component)
     {
         return false;
     }
@@ -46,7 +61,7 @@ pub(crate) fn taken(cx: &Context<'_>, iq: &Stanza) -> bool {
         .modules
         .errands
         .note(errand)
-        .and_then(|id| wrapped(cx, iq, &component, &id))
+        .and_then(|id| wrapped(cx, iq, component, &id))
     {
         Some(request) => cx.send(request),
         None => cx.refuse(

@@ -14,6 +14,7 @@ use xmpp::stanza::{Condition, Stanza};
 use crate::commands;
 use crate::context::{Contact, Context, Hosted, Refusal, Standing};
 use crate::data_policy::{self, Of};
+use crate::delegation;
 use crate::form::{Field, Form};
 use crate::hooks::{self, modules_of, services_of};
 use crate::info::{Audience, Hooks, IqDoor, IqTypes, ModuleInfo, Spec};
@@ -116,6 +117,10 @@ impl Module for Disco {
         let (query_ns, node) = asked(ask.iq)?;
         if query_ns == ns::DISCO_ITEMS {
             let found = hooks::disco_items(cx, ask, node.as_deref()).await?;
+            let open = node.is_none() || found.is_none();
+            if open && delegation::remaining(cx, ask.iq, delegation::REMAINING_ITEMS) {
+                return Ok(Answer::Sent);
+            }
             if found.is_none() && node.is_some() && ask.standing == Standing::Owner {
                 return Err(Condition::ItemNotFound.into());
             }
@@ -127,6 +132,9 @@ impl Module for Disco {
         }
         if let Some(node) = node {
             let found = hooks::disco_node(cx, ask, &node).await?;
+            if found.is_none() && delegation::remaining(cx, ask.iq, delegation::REMAINING_INFO) {
+                return Ok(Answer::Sent);
+            }
             let found = found.ok_or(Condition::ItemNotFound)?;
             return Ok(Answer::Payload(
                 Element::new("query", ns::DISCO_INFO)

@@ -422,7 +422,6 @@ impl Call<'_> {
             Job::Pair(_) => Purpose::Send { external },
             Job::Verify(_) => Purpose::Verify,
         };
-        let machine = PeerOut::new(self.domain.name().clone(), self.remote.clone(), purpose);
         let limits = StreamLimits {
             negotiation: deadline
                 .saturating_duration_since(Instant::now())
@@ -433,6 +432,8 @@ impl Call<'_> {
             },
             ..settings.limits
         };
+        let machine = PeerOut::new(self.domain.name().clone(), self.remote.clone(), purpose)
+            .taking(limits.stanza_bytes, limits.patience.idle_seconds());
         let ended = Box::pin(pump::run(transport, tls, machine, &mut host, limits)).await;
         host.outcome(external, ended)
     }

@@ -414,8 +414,7 @@ where
                 }
                 Err(error) => {
                     self.deaf = true;
-                    let text = error.to_string();
-                    Input::Broken(StreamError::new(error.condition()).with_text(text))
+                    Input::Broken(error.stream_error())
                 }
             };
             let stanza = matches!(input, Input::Element(_));

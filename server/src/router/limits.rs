@@ -1,7 +1,9 @@
 //! Limits that the router keeps: how many people an account writes to, and what somebody hears who reaches one.
 
 use tokio::time::Instant;
+use xmpp::element::Element;
 use xmpp::jid::Jid;
+use xmpp::ns;
 use xmpp::stanza::{Condition, Stanza, StanzaError, StanzaType};
 
 use super::Router;
@@ -43,7 +45,10 @@ impl Router {
     /// What is said where it is too many.
     pub(super) fn too_many_recipients(&self) -> StanzaError {
         let RecipientLimits { most, period } = self.recipients.limits();
-        StanzaError::new(Condition::PolicyViolation).with_text(format!(
+        // RFC 6120 13.12 has another condition than XEP-0205 4.6, which has more to say.
+        let error = StanzaError::new(Condition::PolicyViolation)
+            .with_app(Element::new("too-many-stanzas", ns::APP_ERRORS));
+        error.with_text(format!(
             "an account writes to at most {most} different addresses in {} seconds; try again later",
             period.as_secs()
         ))

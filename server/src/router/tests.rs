@@ -412,6 +412,8 @@ async fn bind_05_dos_03_sessions_of_an_account_are_limited() {
     let refused = net.router.bind(&account, "4", Outbox::new(10), now()).await;
     let error = refused.expect_err("over the limit");
     assert_eq!(error.condition, Condition::ResourceConstraint);
+    let app = error.app.expect("an application-specific condition");
+    assert!(app.is("resource-limit-exceeded", "urn:xmpp:errors"));
     let said = error.text.unwrap_or_default();
     assert!(said.contains("sign out of an app"), "{said}");
     net.bind("alice@one.example/3", None).await;

@@ -15,6 +15,8 @@ pub const COMPONENT: &str = "jabber:component:accept";
 pub const STREAM_ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-streams";
 /// Conditions inside stanza errors (RFC 6120 8.3).
 pub const STANZA_ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
+/// What the registrar keeps of conditions beside them (XEP-0182).
+pub const APP_ERRORS: &str = "urn:xmpp:errors";
 /// STARTTLS (RFC 6120 5).
 pub const TLS: &str = "urn:ietf:params:xml:ns:xmpp-tls";
 /// `open` and `close` of WebSockets (RFC 7395 3.3.2).

@@ -31,7 +31,7 @@ static INFO: ModuleInfo = ModuleInfo {
     about: "lets components that the owner trusts act for accounts and answer for namespaces",
     specs: &[
         Spec::Xep(356, "0.4.1"),
-        Spec::Part(355, "0.5", "client mode"),
+        Spec::Part(355, "0.5", "client mode, nesting in disco"),
     ],
     switchable: false,
     iq: &[IqDoor {
@@ -43,7 +43,7 @@ static INFO: ModuleInfo = ModuleInfo {
         of_sessions: false,
     }],
     hooks: Hooks::NONE,
-    server_features: &[],
+    server_features: &[DELEGATION],
     account_features: &[],
     account_identities: &[],
     stream_features: &[],

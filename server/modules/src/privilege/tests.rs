@@ -4,7 +4,7 @@ use xmpp::jid::Jid;
 use xmpp::ns;
 
 use super::PRIVILEGE;
-use crate::delegation::DELEGATION;
+use crate::delegation::{DELEGATION, REMAINING_INFO, REMAINING_ITEMS};
 use crate::grants::{Access, Delegated, Grants, Presences};
 use crate::hooks;
 use crate::testing::{House, stanza};
@@ -436,6 +436,51 @@ async fn a_delegated_request_is_the_component_s_and_its_answer_the_domain_s() {
         .await;
     let own = house.take_sent();
     assert!(!own.contains(DELEGATION), "{own}");
+}
+
+/// XEP-0355 7.2.4 and 7.2.5: whatever nobody here knows of an account is asked of the component, and nothing else.
+#[tokio::test]
+async fn what_disco_does_not_know_of_an_account_is_the_component_s() {
+    let info = "http://jabber.org/protocol/disco#info";
+    let items = "http://jabber.org/protocol/disco#items";
+    for (namespace, query, node, passes) in [
+        (REMAINING_INFO, info, " node='urn:xmpp:microblog:0'", true),
+        (REMAINING_INFO, info, "", false),
+        (REMAINING_INFO, items, " node='urn:xmpp:microblog:0'", false),
+        (REMAINING_ITEMS, items, " node='urn:xmpp:microblog:0'", true),
+        (REMAINING_ITEMS, items, "", true),
+        (REMAINING_ITEMS, info, " node='urn:xmpp:microblog:0'", false),
+    ] {
+        let delegated = vec![Delegated {
+            namespace: namespace.into(),
+            attributes: Vec::new(),
+        }];
+        let house = house(Grants {
+            delegated,
+            ..Grants::default()
+        })
+        .await;
+        let phone = house.bind("alice@one.example/phone");
+        let alice = Some("alice@one.example");
+        let asked = format!("<query xmlns='{query}'{node}/>");
+        house.iq(&phone, "get", alice, &asked).await;
+        let (sent, answer) = (house.take_sent(), house.take(&phone));
+        assert_eq!(
+            sent.contains("<delegation "),
+            passes,
+            "{namespace} {asked}: {sent}"
+        );
+        assert_eq!(answer.is_empty(), passes, "{namespace} {asked}: {answer}");
+        // Nodes of a stranger's are not asked about at all.
+        if query == info {
+            let stranger = "romeo@peer.example/x";
+            house
+                .iq_from(stranger, "get", "alice@one.example", &asked)
+                .await;
+            let sent = house.take_sent();
+            assert!(!sent.contains("<delegation "), "{asked}: {sent}");
+        }
+    }
 }
 
 fn delegation_answer(id: &str, inner: &str) -> String {

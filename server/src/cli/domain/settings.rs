@@ -95,7 +95,7 @@ struct StreamArgs {
     #[arg(long, value_name = "DAYS")]
     archive_days: Option<u32>,
     /// File with the authorities whose certificates prove clients (SASL EXTERNAL), PEM; "" for the platform's
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = file_or_nothing)]
     client_ca: Option<PathBuf>,
     /// Whether people may log in with certificates that they upload (XEP-0257); clients are then asked for one
     #[arg(long, value_name = "BOOL")]
@@ -191,6 +191,11 @@ fn contacts(written: Vec<String>) -> Result<BTreeMap<String, Vec<String>>, Failu
 }
 
 /// What the file holds; nothing where none is named.
+/// A path as it is given: an empty one is a word too, which the usual parser of paths refuses.
+fn file_or_nothing(given: &str) -> Result<PathBuf, std::convert::Infallible> {
+    Ok(PathBuf::from(given))
+}
+
 fn authorities(file: PathBuf) -> Result<String, Failure> {
     if file.as_os_str().is_empty() {
         return Ok(String::new());

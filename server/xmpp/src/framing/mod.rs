@@ -18,7 +18,9 @@ pub mod web;
 pub use self::framer::Framer;
 pub use self::raw::RawElement;
 pub(crate) use self::raw::{RawAttribute, with_element};
-use crate::stream::StreamCondition;
+use crate::element::Element;
+use crate::ns;
+use crate::stream::{StreamCondition, StreamError};
 
 /// What one stream may ask of us (RFC 6120 13.12).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +123,15 @@ impl FrameError {
             Self::TooLong | Self::TooDeep | Self::TooManyAttributes => {
                 StreamCondition::PolicyViolation
             }
+        }
+    }
+
+    /// The stream error to close with, which says so of what is too long (XEP-0205 4.5).
+    pub fn stream_error(&self) -> StreamError {
+        let error = StreamError::new(self.condition()).with_text(self.to_string());
+        match self {
+            Self::TooLong => error.with_app(Element::new("stanza-too-big", ns::APP_ERRORS)),
+            _ => error,
         }
     }
 }

@@ -507,10 +507,10 @@ fn limits_hold_while_the_element_is_incomplete() {
             Some(FrameError::TooManyAttributes)
         );
     }
-    assert_eq!(
-        FrameError::TooLong.condition(),
-        StreamCondition::PolicyViolation
-    );
+    let too_long = FrameError::TooLong.stream_error();
+    assert_eq!(too_long.condition, StreamCondition::PolicyViolation);
+    assert_eq!(too_long.app.expect("XEP-0205 4.5").name(), "stanza-too-big");
+    assert_eq!(FrameError::TooDeep.stream_error().app, None);
 }
 
 #[test]

@@ -218,10 +218,15 @@ pub(super) fn other_domain() -> StreamError {
 
 /// What we take, told once the other side is known (XEP-0478, STREAM-34).
 pub(super) fn limits_feature(served: &Served) -> Element {
+    limits(served.max_bytes, served.idle_seconds)
+}
+
+/// Bytes of the largest element that is taken, and seconds of silence (XEP-0478 3.1).
+pub(super) fn limits(max_bytes: usize, idle_seconds: u32) -> Element {
     let limit = |name: &str, value: String| Element::new(name, ns::STREAM_LIMITS).text(value);
     Element::new("limits", ns::STREAM_LIMITS)
-        .child(limit("max-bytes", served.max_bytes.to_string()))
-        .child(limit("idle-seconds", served.idle_seconds.to_string()))
+        .child(limit("max-bytes", max_bytes.to_string()))
+        .child(limit("idle-seconds", idle_seconds.to_string()))
 }
 
 /// What the other side takes, if `tree` (its features, or its `<bidi/>`) says so (XEP-0478).

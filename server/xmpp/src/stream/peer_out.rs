@@ -13,12 +13,13 @@ mod tests;
 
 use super::acks::Acks;
 use super::dialback::send_key;
-use super::opening::{Ending, Voice, lang_of, peer_limits};
+use super::opening::{Ending, Voice, lang_of, limits, peer_limits};
 use super::passage::{Barred, Listed, Pairs, pass};
 use super::{
     Action, Actions, Answer, Ask, DEFAULT_LANG, Event, Input, Judgement, Machine, Opening, Order,
     PairRefusal, Phase, StreamCondition, StreamError, speaks_version_1,
 };
+use crate::element::Element;
 use crate::framing::{RawElement, StreamHeader};
 use crate::jid::DomainName;
 use crate::ns;
@@ -47,6 +48,8 @@ pub struct PeerOut {
     early: Vec<Order>,
     /// `xml:lang` of the peer's header, for stanzas without one (STREAM-18).
     lang: Option<String>,
+    /// What the peer is told that we take, where it may send.
+    limits: Option<Element>,
 }
 
 enum State {
@@ -142,7 +145,16 @@ impl PeerOut {
             state: State::Start,
             early: Vec::new(),
             lang: None,
+            limits: None,
         }
+    }
+
+    /// Tells the peer, where the stream goes both ways, the largest element that we take, in bytes, and after how many seconds of
+    /// its silence we do something about it (XEP-0478 3.2): whoever calls has no features to say it in.
+    #[must_use]
+    pub fn taking(mut self, max_bytes: usize, idle_seconds: u32) -> Self {
+        self.limits = Some(limits(max_bytes, idle_seconds));
+        self
     }
 }
 
@@ -298,7 +310,8 @@ impl PeerOut {
                 if self.purpose != Purpose::Verify && tree.find("bidi", ns::BIDI_FEATURE).is_some()
                 {
                     // BIDI-02
-                    out.send_str("<bidi xmlns='urn:xmpp:bidi'/>");
+                    let bidi = Element::new("bidi", ns::BIDI).children_from(self.limits.take());
+                    out.send(|bytes| bidi.write(bytes, ns::SERVER));
                     ready.bidi = true;
                 }
                 if external && self.purpose == (Purpose::Send { external: true }) {

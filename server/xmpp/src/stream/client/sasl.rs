@@ -292,10 +292,14 @@ impl Sasl {
     }
 
     fn begin(&mut self, name: &str, initial: Option<Vec<u8>>, nonce: String) -> Step {
-        let Some(mechanism) =
-            Mechanism::from_name(name).filter(|mechanism| self.offered.contains(mechanism))
-        else {
-            return Step::Failure(SaslFailure::InvalidMechanism);
+        let known = Mechanism::from_name(name);
+        let Some(mechanism) = known.filter(|mechanism| self.offered.contains(mechanism)) else {
+            // SASL-44: what was shown proves no account.
+            let shown = known == Some(Mechanism::External) && !self.tls.peer_chain.is_empty();
+            return Step::Failure(match shown {
+                true => SaslFailure::NotAuthorized,
+                false => SaslFailure::InvalidMechanism,
+            });
         };
         let context = Context {
             nonce,

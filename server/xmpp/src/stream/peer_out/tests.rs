@@ -137,11 +137,14 @@ fn dialback_09_and_10_a_key_is_verified_by_its_authority() {
 
 /// A caller behind TLS that has read the peer's header and been told to go on.
 fn caller(external: bool) -> Side<PeerOut> {
-    let machine = PeerOut::new(
+    called_by(PeerOut::new(
         domain("one.example"),
         domain("peer.example"),
         Purpose::Send { external },
-    );
+    ))
+}
+
+fn called_by(machine: PeerOut) -> Side<PeerOut> {
     let mut side = Side::new(machine);
     side.feed(Input::Connected(Some(tls(None))));
     side.read(&header("peer.example", "one.example").replace(" to=", " id='s1' to="));
@@ -461,6 +464,25 @@ fn dna_12_a_further_pair_fails_and_the_stream_goes_on() {
             pair.run();
             pair.judged_in = WEAK;
         }
+    }
+}
+
+/// XEP-0478 3.2: whoever calls has no features to say it in.
+#[test]
+fn stream_34_limits_are_told_where_the_peer_may_send() {
+    for (bidi, told) in [
+        ("<bidi xmlns='urn:xmpp:features:bidi'/>", true),
+        ("", false),
+    ] {
+        let purpose = Purpose::Send { external: true };
+        let machine = PeerOut::new(domain("one.example"), domain("peer.example"), purpose);
+        let mut side = called_by(machine.taking(20_000, 600));
+        side.read(&EXTERNAL.replace("<mechanisms", &format!("{bidi}<mechanisms")));
+        let limits = "<bidi xmlns='urn:xmpp:bidi'><limits xmlns='urn:xmpp:stream-limits:0'>\
+                      <max-bytes>20000</max-bytes><idle-seconds>600</idle-seconds></limits></bidi><auth ";
+        let said = side.take();
+        assert_eq!(said.starts_with(limits), told, "{said}");
+        assert_eq!(said.contains("<limits"), told, "{said}");
     }
 }
 
