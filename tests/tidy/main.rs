@@ -88,10 +88,19 @@ fn crates_depend_downwards_only() {
         ("server/store", &["xmpp"]),
         ("server/modules", &["xmpp", "store"]),
         ("server/control", &["xmpp", "dna", "store"]),
+        ("server/resident", &[]),
         ("admin-web", &["control"]),
         (
             "server",
-            &["xmpp", "dna", "store", "modules", "control", "admin-web"],
+            &[
+                "xmpp",
+                "dna",
+                "store",
+                "modules",
+                "control",
+                "resident",
+                "admin-web",
+            ],
         ),
         // The benchmark sees the server from outside.
         ("tests/bench", &[]),
@@ -103,6 +112,7 @@ fn crates_depend_downwards_only() {
         "store",
         "modules",
         "control",
+        "resident",
         "admin-web",
         "domicile",
     ]
