@@ -127,6 +127,7 @@ pub struct Control {
     pub(crate) jobs: portable::Jobs,
     pub(crate) zone_watch: zone::Watch,
     pub(crate) mail_watch: tenant::queues::Watch,
+    pub(crate) looks: worker::Looks,
 }
 
 impl Control {
@@ -143,6 +144,7 @@ impl Control {
             jobs: portable::Jobs::default(),
             zone_watch: zone::Watch::default(),
             mail_watch: tenant::queues::Watch::default(),
+            looks: worker::Looks::default(),
         })
     }
 

@@ -462,6 +462,9 @@ pub trait Live: Send + Sync {
     }
     /// So many names of the platform's zone are nobody's, and are ours to take away.
     fn zone_orphans(&self, _count: u64) {}
+    /// Much was done at once (many looks side by side, somebody's import), or the first looks since the process began, and is over:
+    /// the memory that it has taken may be given back.
+    fn burst_over(&self) {}
     /// What a tenant takes of the server now; `None`: no server runs in this process.
     fn usage(&self, _tenant: TenantId) -> Option<LiveUsage> {
         None

@@ -371,6 +371,7 @@ impl Control {
             });
             control.jobs.done(id, came);
             control.tell(&row, EventKind::Accounts);
+            control.parts.live.burst_over();
         });
         Ok(ImportJob {
             id,

@@ -5,10 +5,13 @@
 //! loop decides nothing itself: [`Control::step`] is one look at one domain, which whoever asks for a look
 //! ([`Control::look_now`]) has under a lease as well.
 
+mod looks;
+
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use dna::{Answer, Outcome, RecordType, Security};
 use store::{DomainId, DomainRow, FindingRow};
 use tokio::task::{JoinHandle, JoinSet};
 use xmpp::timestamp::Timestamp;
@@ -28,6 +31,9 @@ use crate::records::{
 use crate::tenant::to_json;
 use crate::time::{DAY, plus};
 use crate::{Actor, Control, password, rollover, webhook};
+
+use self::looks::Burst;
+pub(crate) use self::looks::Looks;
 
 /// A lease ends by itself after this time, when its holder has died.
 pub(crate) const LEASE_SECONDS: i64 = 60;
@@ -51,6 +57,9 @@ const LOOK_AWAITED: Duration = Duration::from_secs(5);
 const LOOK_PAUSE: Duration = Duration::from_millis(200);
 /// Patience with one DNS question.
 const QUESTION: Duration = Duration::from_secs(5);
+/// What every resolver knows, and how long until it is asked again where nobody answers.
+const WELL_KNOWN: (&str, RecordType) = (".", RecordType::Ns);
+const ASKED_AGAIN: Duration = Duration::from_secs(5);
 
 /// Runs until `stop` resolves. Spawn it once per process; several nodes may run it, a domain is claimed by one.
 pub async fn run(control: Arc<Control>, stop: impl Future<Output = ()>) {
@@ -62,6 +71,8 @@ pub async fn run(control: Arc<Control>, stop: impl Future<Output = ()>) {
     // Ends with this task.
     let mut couriers = JoinSet::new();
     couriers.spawn(webhook::deliver(control.clone()));
+    couriers.spawn(listen(control.clone()));
+    let mut burst = Burst::default();
     let mut swept = None;
     let mut mailing: Option<JoinHandle<()>> = None;
     let mut revoking: Option<(Timestamp, JoinHandle<()>)> = None;
@@ -105,12 +116,8 @@ pub async fn run(control: Arc<Control>, stop: impl Future<Output = ()>) {
             });
             climbing = Some((control.now(), task));
         }
-        let room = control
-            .settings()
-            .pace
-            .parallel
-            .max(1)
-            .saturating_sub(steps.len());
+        let parallel = control.settings().pace.parallel;
+        let room = control.looks.room(parallel, steps.len());
         if room > 0 {
             match control.claim(&owner, room).await {
                 Ok(rows) => {
@@ -126,6 +133,7 @@ pub async fn run(control: Arc<Control>, stop: impl Future<Output = ()>) {
                 }
             }
         }
+        burst.counts(steps.len());
         tokio::select! {
             () = &mut stop => break,
             () = control.wake.notified() => {}
@@ -140,6 +148,9 @@ pub async fn run(control: Arc<Control>, stop: impl Future<Output = ()>) {
                     }
                 };
                 under_way.remove(&id);
+                if steps.is_empty() && burst.is_over() {
+                    control.parts.live.burst_over();
+                }
             }
         }
     }
@@ -151,6 +162,24 @@ pub async fn run(control: Arc<Control>, stop: impl Future<Output = ()>) {
     }
     for row in under_way.values() {
         control.lease_end(row, &owner, Some(control.now())).await;
+    }
+}
+
+/// Asks for what is well known until the resolver has answered anything.
+async fn listen(control: Arc<Control>) {
+    let (name, rtype) = WELL_KNOWN;
+    let is_answer = |answer: &Answer| {
+        answer.security == Security::Bogus || !matches!(answer.outcome, Outcome::Failed(_))
+    };
+    while !control.looks.has_heard() {
+        let asked = tokio::time::timeout(QUESTION, control.parts.lookup.query(name, rtype));
+        match asked.await {
+            Ok(answer) if is_answer(&answer) => {
+                control.looks.hear();
+                control.wake.notify_one();
+            }
+            _ => tokio::time::sleep(ASKED_AGAIN).await,
+        }
     }
 }
 
@@ -317,6 +346,9 @@ impl Control {
             },
         };
         let mut seen = look(&*self.parts.lookup, &facts, &wanted, ours, patience).await;
+        if seen.is_answered() {
+            self.looks.hear();
+        }
         // A zone is not forgotten because one question went unanswered.
         seen.zone = seen.zone.or_else(|| facts.zone.clone());
         // Where the owner's zone is ours it comes into being with the first record.

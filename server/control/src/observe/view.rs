@@ -326,4 +326,10 @@ impl Observation {
     pub fn set(&self, rtype: Rtype, name: &str) -> Option<&SetView> {
         self.sets.get(&question(rtype, name))
     }
+
+    /// Has anybody answered anything?
+    pub(crate) fn is_answered(&self) -> bool {
+        let heard = |set: &SetView| !set.is_unknown() || set.is_bogus();
+        self.zone.is_some() || self.domain_missing || self.sets.values().any(heard)
+    }
 }

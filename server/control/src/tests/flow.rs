@@ -200,6 +200,23 @@ async fn one_button_in_the_sandbox() {
     assert_eq!(state(&house, "new.example").await, State::Live);
 }
 
+/// Where nobody answers one look at a time is enough; what anybody has answered holds for all.
+#[tokio::test]
+async fn domains_are_looked_at_side_by_side_once_the_dns_answers() {
+    let house = House::open(false).await;
+    house.world.fault(|faults| faults.dns_silent = true);
+    let room = || house.control.looks.room(16, 0);
+    house.sign_up("one.example", "one@example.org").await;
+    house.sign_up("two.example", "two@example.org").await;
+    assert_eq!((house.turn().await, room()), (2, 1));
+    house.world.fault(|faults| faults.dns_silent = false);
+    assert!(house.later(HOUR).await > 0);
+    assert_eq!(room(), 16);
+    house.world.fault(|faults| faults.dns_silent = true);
+    assert!(house.later(HOUR).await > 0);
+    assert_eq!(room(), 16, "one who is silent is nobody else's matter");
+}
+
 #[tokio::test]
 async fn silence_takes_nothing_down_and_faults_do() {
     let house = House::open(false).await;
