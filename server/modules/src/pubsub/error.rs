@@ -19,6 +19,15 @@ pub(super) fn refused(condition: Condition, app: &str, text: impl Into<String>) 
     }
 }
 
+/// The same of what may be done later: type "wait".
+pub(super) fn refused_for_now(condition: Condition, app: &str, text: impl Into<String>) -> Refusal {
+    StanzaError::new(condition)
+        .with_app(Element::new(app, ERRORS))
+        .with_text(text)
+        .with_kind(ErrorType::Wait)
+        .into()
+}
+
 /// What is not offered (XEP-0060 5 and throughout).
 pub(super) fn unsupported(feature: &str) -> Refusal {
     StanzaError::new(Condition::FeatureNotImplemented)

@@ -8,7 +8,7 @@ use xmpp::jid::{BareJid, Jid};
 use xmpp::stanza::Condition;
 
 use super::access::reading;
-use super::error::{plain, refused};
+use super::error::{refused, refused_for_now};
 use super::nodes::{self, Nodes};
 use super::{PUBSUB, PUBSUB_OWNER, node_of, notify};
 use crate::context::{Context, Refusal};
@@ -36,8 +36,14 @@ pub(super) async fn subscribe(
         }
         if people.subscribers.len() >= most {
             cx.switchboard.limited("pubsub_people");
-            let text = format!("a node has at most {most} subscribers");
-            return Err(plain(Condition::PolicyViolation, text));
+            let text = format!(
+                "a node has at most {most} subscribers, and this one has as many; try again when one has left"
+            );
+            return Err(refused_for_now(
+                Condition::PolicyViolation,
+                "too-many-subscriptions",
+                text,
+            ));
         }
         people.subscribers.push(jid.as_str().to_owned());
         people.subscribers.sort();

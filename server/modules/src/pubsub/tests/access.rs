@@ -339,3 +339,45 @@ async fn e2e_05_keys_of_openpgp() {
     assert_eq!(notified(&told), [format!("{node} 2018-01-01T00:00:00Z")]);
     assert!(!told.concat().contains("<data>"), "{told:?}");
 }
+
+/// XEP-0060 6.1.3.9: who comes when a node has all the subscribers that it may have is told that, and to come later.
+#[tokio::test]
+async fn ext_06_dos_10_one_subscription_too_many_is_called_so() {
+    let house = small().await;
+    let alice = house.online("alice@one.example/phone").await;
+    let open = [
+        ("pubsub#access_model", "open"),
+        ("pubsub#send_last_published_item", "never"),
+    ];
+    publish(&house, &alice, "n", "1", &open).await;
+    let subscribes = async |jid: &str| {
+        let subscribe = request(&format!("<subscribe node='n' jid='{jid}'/>"));
+        house.iq_from(jid, "set", ALICE, &subscribe).await;
+        house.take_sent()
+    };
+    for jid in ["a@peer.example/x", "b@peer.example/x"] {
+        let answer = subscribes(jid).await;
+        assert!(answer.contains("subscription='subscribed'"), "{answer}");
+        house.clear();
+    }
+    let refused = subscribes("c@peer.example/x").await;
+    for told in [
+        "<error type='wait'>",
+        "<policy-violation xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>",
+        "<too-many-subscriptions xmlns='http://jabber.org/protocol/pubsub#errors'/>",
+        "2 subscribers",
+    ] {
+        assert!(refused.contains(told), "{told}: {refused}");
+    }
+    // Who has subscribed may say so again, and who leaves makes room.
+    let again = subscribes("a@peer.example/x").await;
+    assert!(again.contains("subscription='subscribed'"), "{again}");
+    house.clear();
+    let leaves = request("<unsubscribe node='n' jid='b@peer.example/x'/>");
+    house
+        .iq_from("b@peer.example/x", "set", ALICE, &leaves)
+        .await;
+    house.clear();
+    let comes = subscribes("c@peer.example/x").await;
+    assert!(comes.contains("subscription='subscribed'"), "{comes}");
+}
