@@ -17,6 +17,8 @@ const ROOM_USER: &str = "http://jabber.org/protocol/muc#user";
 /// Direct invitations (XEP-0249).
 const CONFERENCE: &str = "jabber:x:conference";
 
+/// What was displayed, for one's own devices (XEP-0490): the element's namespace, and the name of the node.
+pub(crate) const MDS: &str = "urn:xmpp:mds:displayed:0";
 /// Retractions (XEP-0424).
 pub(crate) const RETRACT: &str = "urn:xmpp:message-retract:1";
 
@@ -59,6 +61,8 @@ impl Content {
     pub(crate) const RETRACTION: Self = Self(1 << 15);
     /// `<delay/>` (XEP-0203)
     pub(crate) const DELAY: Self = Self(1 << 16);
+    /// `<displayed/>` for one's own devices (XEP-0490 5.4)
+    pub(crate) const DISPLAYED: Self = Self(1 << 17);
 
     /// What the message carries.
     pub(crate) fn of(message: &Stanza) -> Self {
@@ -80,6 +84,7 @@ impl Content {
                 ROOM_USER if name == "x" => Self::ROOM,
                 CONFERENCE if name == "x" => Self::INVITATION,
                 RETRACT if name == "retract" => Self::RETRACTION,
+                MDS if name == "displayed" => Self::OTHER.and(Self::DISPLAYED),
                 ns::DELAY if name == "delay" => Self::OTHER.and(Self::DELAY),
                 CHAT_STATES => Self::CHAT_STATE,
                 RECEIPTS | MARKERS => Self::RECEIPT,

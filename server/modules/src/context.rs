@@ -437,6 +437,11 @@ impl Refusal {
         self
     }
 
+    /// What people read of it.
+    pub fn text(&self) -> Option<&str> {
+        self.0.text.as_deref()
+    }
+
     /// The condition.
     pub fn condition(&self) -> Condition {
         self.0.condition

@@ -553,6 +553,12 @@ const ROWS: &[(&str, &str, Comes)] = &[
     (
         "archive",
         "<message to='one.example'><fin xmlns='urn:xmpp:mam:2' complete='true'>EVIL</fin></message>",
+    // What a stranger has displayed is nobody's here: it is passed on and published nowhere.
+    (
+        "displayed",
+        "<message to='bob@one.example/desk' type='chat' id='m'><displayed xmlns='urn:xmpp:mds:displayed:0'><stanza-id xmlns='urn:xmpp:sid:0' by='bob@one.example' id='1'/></displayed><no-copy xmlns='urn:xmpp:hints'/><no-store xmlns='urn:xmpp:hints'/></message>",
+        Heard(&[DESK]),
+    ),
         Silence,
     ),
     // Nobody is woken for what is not kept, and nobody's push is ended by somebody else's word.

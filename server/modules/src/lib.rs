@@ -27,6 +27,7 @@ mod content;
 mod data_policy;
 mod delegation;
 mod disco;
+mod displayed;
 mod errands;
 mod external;
 pub mod form;
@@ -89,6 +90,7 @@ pub static ALL: &[&dyn Module] = &[
     &screening::Screening,
     &carbons::Carbons,
     &archive::Archive,
+    &displayed::Displayed,
     &push::Push,
     &offline::Offline,
     &pubsub::Pubsub,

@@ -10,9 +10,9 @@ use crate::module::Module;
 
 /// Some of [`ALL`]: a bit for each, in their order. The router asks with every message, so no names are compared then.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ModuleSet(u32);
+pub(crate) struct ModuleSet(u64);
 
-const _: () = assert!(ALL.len() <= u32::BITS as usize);
+const _: () = assert!(ALL.len() <= u64::BITS as usize);
 
 impl ModuleSet {
     /// Those that are on by these settings.
@@ -22,7 +22,7 @@ impl ModuleSet {
 
     fn where_(wanted: impl Fn(&dyn Module) -> bool) -> Self {
         let bits = ALL.iter().enumerate();
-        Self(bits.fold(0, |set, (i, module)| set | u32::from(wanted(*module)) << i))
+        Self(bits.fold(0, |set, (i, module)| set | u64::from(wanted(*module)) << i))
     }
 
     /// Hooks at which any of them wants to be called.

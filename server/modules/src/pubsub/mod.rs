@@ -65,7 +65,6 @@ static INFO: ModuleInfo = ModuleInfo {
         Spec::Xep(163, "1.2.2"),
         Spec::Xep(222, "1.0"),
         Spec::Xep(223, "1.1.1"),
-        Spec::Part(490, "1.0.1", "server assist"),
     ],
     switchable: true,
     iq: &[
