@@ -67,6 +67,18 @@ fn ext_06_what_crosses_between_accounts_here_and_at_ejabberd() {
     assert_eq!(result["memory"], json!([true, true]), "{result}");
 }
 
+/// E2E-01 to E2E-03, EXT-04: device lists and bundles (XEP-0384) are published, told and fetched across to ejabberd and back, what
+/// is encrypted passes, and waits for whoever is away.
+#[test]
+fn e2e_02_what_is_encrypted_for_ejabberd_and_for_here_is_read_there_and_here() {
+    let demo = Demo::start();
+    let peer = ejabberd_with_services(&demo, "ejabberd.example");
+    let (ours, theirs) = (account(&demo, ALICE, false), at_peer(&peer));
+    let plan = json!({ "ca": demo.info.ca, "ours": ours, "theirs": theirs });
+    let result = clients(&demo, "whispers.py", &plan);
+    assert_eq!(result, json!({ "whispered": 15 }));
+}
+
 /// EXT-14
 #[test]
 fn ext_14_a_push_service_behind_a_prosody_wakes_and_forgets() {
