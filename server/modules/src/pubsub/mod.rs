@@ -152,7 +152,9 @@ impl Module for Pubsub {
             Some(action) => Box::pin(legacy::asked(cx, ask, request, action)).await,
             None => by_other(cx, ask, request).await,
         };
-        if outcome.is_err() && is_stranger(cx, ask).await? {
+        // Who hears that a node has too many subscribers may read it, and knows of the account by that.
+        let hidden = |why: &Refusal| why.condition() != Condition::PolicyViolation;
+        if outcome.as_ref().is_err_and(hidden) && is_stranger(cx, ask).await? {
             // The same for what is closed, what is not there, and accounts that are not there (ROUTE-10).
             return Err(Condition::ServiceUnavailable.into());
         }
