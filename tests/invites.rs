@@ -8,7 +8,7 @@ use crate::harness::xmpp::{Client, Connection};
 use serde_json::{Value, json};
 
 /// A command beside the running demo, which must do what it is told; what it says as JSON.
-fn done(demo: &Demo, args: &[&str]) -> Value {
+pub fn done(demo: &Demo, args: &[&str]) -> Value {
     let place = demo.data_dir.to_string_lossy().into_owned();
     let (code, out, err) = domicile(&[args, &["--json", "--data-dir", &place]].concat());
     assert_eq!(code, 0, "{args:?}: {out}{err}");
@@ -16,11 +16,11 @@ fn done(demo: &Demo, args: &[&str]) -> Value {
 }
 
 /// A new invitation of one.example.
-fn invite(demo: &Demo, rest: &[&str]) -> Value {
+pub fn invite(demo: &Demo, rest: &[&str]) -> Value {
     done(demo, &[&["invite", "add", "one.example"], rest].concat())
 }
 
-fn token(made: &Value) -> String {
+pub fn token(made: &Value) -> String {
     let uri = made["uri"].as_str().expect("a URI");
     let (_, token) = uri.split_once(";preauth=").expect("a token");
     token.split(';').next().unwrap_or_default().to_owned()
@@ -53,7 +53,7 @@ fn interested(demo: &Demo, jid: &str, resource: &str) -> Client {
 }
 
 /// A connection over TLS on which nobody has authenticated.
-fn secured(demo: &Demo, domain: &str) -> Connection {
+pub fn secured(demo: &Demo, domain: &str) -> Connection {
     let mut wire = Connection::open(demo.info.c2s, domain);
     wire.negotiate_tls(demo.roots());
     wire.header();
@@ -111,7 +111,8 @@ fn ext_34_a_client_registers_with_a_token_that_is_good_once_and_here_only() {
     let offered = json!([
         "http://jabber.org/features/iq-register",
         "urn:xmpp:ibr-token:0",
-        "urn:xmpp:invite"
+        "urn:xmpp:invite",
+        "urn:xmpp:register:0"
     ]);
     assert_eq!(here["offered"], offered, "{told:?}");
     for refused in [elsewhere, again, late] {

@@ -31,6 +31,7 @@ mod doors;
 mod elsewhere;
 mod evening;
 mod federation;
+mod flows;
 mod invites;
 mod lab;
 mod life;

@@ -9,9 +9,10 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use control::ControlError;
 use control::operator::Origin;
-use control::registration::{OpenDomain, Wanted};
+use control::registration::{OpenDomain, STREAM_FIELD, Wanted};
+use serde::Deserialize;
 
-use crate::door::Path;
+use crate::door::{Path, Query};
 use crate::error::{Answer, Failure, Problem};
 use crate::form::Open;
 use crate::frame::{Frame, html};
@@ -28,16 +29,27 @@ pub(crate) struct AskPage {
     /// As typed.
     pub(crate) local: String,
     pub(crate) answer: String,
+    /// The stream whose client has opened the page and waits; empty: none.
+    pub(crate) stream: String,
+}
+
+/// What the page is opened with.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Opened {
+    /// The stream whose client has opened it ([`STREAM_FIELD`]).
+    stream: String,
 }
 
 impl AskPage {
-    fn new(panel: &Shared, open: OpenDomain) -> Self {
+    fn new(panel: &Shared, open: OpenDomain, stream: String) -> Self {
         Self {
             frame: frame(panel),
             action: urls::ask(&open.ascii),
             open,
             local: String::new(),
             answer: String::new(),
+            stream,
         }
     }
 }
@@ -66,9 +78,10 @@ pub(crate) async fn page(
     website: Website,
     visitor: Visitor,
     Path(domain): Path<String>,
+    Query(by): Query<Opened>,
 ) -> Answer {
     let open = opened(&panel, website, &domain, &visitor.origin).await?;
-    Ok(html(StatusCode::OK, &AskPage::new(&panel, open)))
+    Ok(html(StatusCode::OK, &AskPage::new(&panel, open, by.stream)))
 }
 
 /// Makes the account, if the answer is one.
@@ -82,6 +95,7 @@ pub(crate) async fn take(
     // People write their whole address; the part before the @ is meant.
     let local = fields.text("local").split('@').next().unwrap_or_default();
     let answer = fields.text("answer");
+    let stream = fields.text(STREAM_FIELD);
     let wanted = Wanted {
         local: local.to_owned(),
         password: fields.secret("password"),
@@ -89,7 +103,7 @@ pub(crate) async fn take(
     };
     let asked = panel
         .control
-        .registration_ask(&open.domain, wanted, &origin)
+        .registration_ask(&open.domain, wanted, stream, &origin)
         .await;
     let failure = match asked {
         Ok(account) => {
@@ -98,13 +112,14 @@ pub(crate) async fn take(
                 jid: account.jid,
                 contact: None,
                 agent: origin.agent,
+                app_waits: !stream.is_empty(),
             };
             return Ok(html(StatusCode::CREATED, &page));
         }
         Err(failure) => failure,
     };
     let problem = Problem::of(failure).map_err(|other| closed(&panel, other))?;
-    let mut page = AskPage::new(&panel, open);
+    let mut page = AskPage::new(&panel, open, stream.to_owned());
     page.frame = page.frame.problem(Some(problem));
     page.local = local.to_owned();
     page.answer = answer.to_owned();

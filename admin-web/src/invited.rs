@@ -99,6 +99,8 @@ pub(crate) struct DonePage {
     pub(crate) jid: String,
     pub(crate) contact: Option<String>,
     pub(crate) agent: String,
+    /// It was an app that has led here (XEP-0389 5.2).
+    pub(crate) app_waits: bool,
 }
 
 impl DonePage {
@@ -175,6 +177,7 @@ pub(crate) async fn take(
                 jid: account.jid,
                 contact: admitted.invited.contact,
                 agent: origin.agent,
+                app_waits: false,
             };
             return Ok(html(StatusCode::CREATED, &page));
         }

@@ -49,7 +49,7 @@ use crate::net::web::uploads::Uploads;
 use crate::net::{PeerDoor, internal};
 use crate::router::Router;
 use crate::session::client::ClientDoor;
-use crate::session::{Session, Sessions};
+use crate::session::{Session, Sessions, Waiting};
 use crate::tenancy::{Became, Defaults, Tenancy};
 use crate::wiring;
 
@@ -153,6 +153,7 @@ impl Server {
         let registrations = Arc::new(Registrations::new(
             config.limits.registrations_per_address_and_hour,
         ));
+        let waiting = Arc::<Waiting>::default();
         let clients = Arc::new(ClientDoor {
             tenancy: tenancy.clone(),
             router: router.clone(),
@@ -162,6 +163,7 @@ impl Server {
             provider: zone.clone(),
             limits: stream_limits,
             registrations: registrations.clone(),
+            waiting: waiting.clone(),
             logins: Logins::new(limits::logins(&config)),
             token_seconds: config.clients.token_days.saturating_mul(86_400),
         });
@@ -201,6 +203,7 @@ impl Server {
             federation: federation.clone(),
             anchors,
             registrations,
+            waiting,
             metrics: metrics.clone(),
             local: listeners.c2s().to_vec(),
         });

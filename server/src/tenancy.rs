@@ -88,6 +88,8 @@ pub struct Domain {
     pub client_anchors: Option<Arc<dna::Anchors>>,
     /// Whether somebody may get an account on a client's stream (XEP-0077, XEP-0445).
     pub registers: bool,
+    /// Whether they may do so step by step as well (XEP-0389).
+    pub flows: bool,
     /// What somebody who is not invited is asked for an account; `None`: nobody comes uninvited.
     pub question: Option<Arc<str>>,
     /// Whether clients are also known by certificates that their users have uploaded (XEP-0257).
@@ -135,6 +137,7 @@ impl Domain {
             archive_days: self.archive_days,
             client_anchors: None,
             registers: false,
+            flows: false,
             question: None,
             user_certificates: false,
             service: Some(service),
@@ -605,6 +608,7 @@ impl Tenancy {
             archive_days: settings.archive_days,
             client_anchors: settings.client_anchors,
             registers: settings.registers,
+            flows: settings.flows,
             question: settings.question,
             user_certificates: settings.user_certificates,
             service: None,
@@ -644,6 +648,7 @@ struct Settings {
     archive_days: Option<u32>,
     client_anchors: Option<Arc<dna::Anchors>>,
     registers: bool,
+    flows: bool,
     question: Option<Arc<str>>,
     user_certificates: bool,
 }
@@ -682,6 +687,10 @@ impl Settings {
             && !choices.modules_off.iter().any(|off| off == REGISTER);
         let joining = choices.joining;
         let mut off = choices.modules_off;
+        if !registers {
+            off.push(modules::FLOWS.into());
+        }
+        let flows = !off.iter().any(|off| off == modules::FLOWS);
         if !choices.user_certificates {
             off.push(modules::CERTIFICATES.into());
         }
@@ -693,6 +702,7 @@ impl Settings {
         let kept_away = choices.block_strangers.iter();
         Self {
             registers,
+            flows,
             question: joining.is_open().then(|| joining.question.as_str().into()),
             plain: choices.plain,
             hashes,

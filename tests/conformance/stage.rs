@@ -119,6 +119,10 @@ impl<'a> Stage<'a> {
             known: BTreeMap::from([
                 ("plain".to_owned(), secret("alice@one.example")),
                 ("webport".to_owned(), port.to_string()),
+                (
+                    "panel".to_owned(),
+                    demo.info.panel.trim_end_matches('/').to_owned(),
+                ),
             ]),
             ids: 0,
         }

@@ -25,10 +25,11 @@ const NAME_BYTES: usize = 256;
 const ATTRIBUTES: usize = 10;
 /// What nobody else answers or asks: the two protocols themselves, passwords and other ways to log in, the forms in which admins
 /// look after accounts, and what belongs to a stream or session.
-const KEPT: [&str; 9] = [
+const KEPT: [&str; 10] = [
     "urn:xmpp:delegation:2",
     "urn:xmpp:privilege:2",
     "jabber:iq:register",
+    "urn:xmpp:register:0",
     "http://jabber.org/protocol/commands",
     "urn:xmpp:saslcert:1",
     "urn:xmpp:carbons:2",

@@ -105,6 +105,13 @@ pub struct Admitted {
     pub invited: Invited,
 }
 
+impl Admitted {
+    /// The domain to which it is.
+    pub fn domain(&self) -> &DomainName {
+        &self.domain.name
+    }
+}
+
 /// How long an invitation lasts, if nothing is said, and at most (days).
 const DAYS: u32 = 7;
 const MOST_DAYS: u32 = 30;

@@ -460,6 +460,8 @@ pub trait Live: Send + Sync {
     fn admits_newcomer(&self, _from: std::net::IpAddr) -> bool {
         true
     }
+    /// An account of the domain was made on a page that the client on this stream had opened, and waits for.
+    fn newcomer_came(&self, _domain: &DomainName, _stream: &str) {}
     /// So many names of the platform's zone are nobody's, and are ours to take away.
     fn zone_orphans(&self, _count: u64) {}
     /// Much was done at once (many looks side by side, somebody's import), or the first looks since the process began, and is over:

@@ -45,6 +45,9 @@ const NOBODYS: [&str; 20] = [
 /// Path of the page on which somebody asks for an account, before the domain.
 pub const ASK_PATH: &str = "/ask/";
 
+/// Under which name its query and its form have the stream whose client has opened it.
+pub const STREAM_FIELD: &str = "stream";
+
 /// How long an address waits that has asked too often, in seconds.
 const PATIENCE: u64 = 3600;
 
@@ -108,8 +111,18 @@ impl Control {
         })
     }
 
+    /// Where the page is on which somebody asks for an account of the domain, opened by the client on this stream (XEP-0389
+    /// 5.2).
+    pub fn registration_address(&self, domain: &DomainName, stream: &str) -> String {
+        let base = self.settings().invites.trim_end_matches('/');
+        format!(
+            "{base}{ASK_PATH}{}?{STREAM_FIELD}={stream}",
+            domain.to_ascii()
+        )
+    }
+
     /// Makes an account for somebody who asks on a page: as [`Control::account_register`], counted by address together with
-    /// those who ask on a stream (XEP-0077 11).
+    /// those who ask on a stream (XEP-0077 11). `stream`: whose client has opened the page, if one has; it goes on then.
     ///
     /// # Errors
     /// Those of [`Control::account_register`], and [`ControlError::TooMany`].
@@ -117,6 +130,7 @@ impl Control {
         &self,
         domain: &str,
         wanted: Wanted,
+        stream: &str,
         origin: &Origin,
     ) -> Result<AccountView> {
         let name = DomainName::parse(domain);
@@ -129,7 +143,11 @@ impl Control {
                 wait_seconds: PATIENCE,
             });
         }
-        self.account_register(&name, wanted).await
+        let account = self.account_register(&name, wanted).await?;
+        if !stream.is_empty() {
+            self.parts.live.newcomer_came(&name, stream);
+        }
+        Ok(account)
     }
 
     /// Makes an account for somebody whom nobody has invited. The caller counts attempts by address.

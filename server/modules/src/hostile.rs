@@ -238,6 +238,26 @@ const DOORS: &[(&str, &str, [&str; 4])] = &[
         ],
     ),
     (
+        "urn:xmpp:register:0",
+        "register",
+        [
+            "service-unavailable",
+            "service-unavailable",
+            "service-unavailable",
+            "service-unavailable",
+        ],
+    ),
+    (
+        "urn:xmpp:register:0",
+        "recovery",
+        [
+            "service-unavailable",
+            "service-unavailable",
+            "service-unavailable",
+            "service-unavailable",
+        ],
+    ),
+    (
         "urn:xmpp:cam:0",
         "list",
         [
@@ -533,6 +553,12 @@ const ROWS: &[(&str, &str, Comes)] = &[
         "<iq to='one.example' type='result' id='list-1'><pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='EVIL'><item id='bob@one.example'/></items></pubsub></iq>",
         Silence,
     ),
+    // What a stranger has displayed is nobody's here: it is passed on and published nowhere.
+    (
+        "displayed",
+        "<message to='bob@one.example/desk' type='chat' id='m'><displayed xmlns='urn:xmpp:mds:displayed:0'><stanza-id xmlns='urn:xmpp:sid:0' by='bob@one.example' id='1'/></displayed><no-copy xmlns='urn:xmpp:hints'/><no-store xmlns='urn:xmpp:hints'/></message>",
+        Heard(&[DESK]),
+    ),
     // A copy that a stranger made up goes nowhere (XEP-0280 11), and what is for one device is not copied to others.
     (
         "carbons",
@@ -553,12 +579,6 @@ const ROWS: &[(&str, &str, Comes)] = &[
     (
         "archive",
         "<message to='one.example'><fin xmlns='urn:xmpp:mam:2' complete='true'>EVIL</fin></message>",
-    // What a stranger has displayed is nobody's here: it is passed on and published nowhere.
-    (
-        "displayed",
-        "<message to='bob@one.example/desk' type='chat' id='m'><displayed xmlns='urn:xmpp:mds:displayed:0'><stanza-id xmlns='urn:xmpp:sid:0' by='bob@one.example' id='1'/></displayed><no-copy xmlns='urn:xmpp:hints'/><no-store xmlns='urn:xmpp:hints'/></message>",
-        Heard(&[DESK]),
-    ),
         Silence,
     ),
     // Nobody is woken for what is not kept, and nobody's push is ended by somebody else's word.

@@ -30,6 +30,7 @@ mod disco;
 mod displayed;
 mod errands;
 mod external;
+mod flows;
 pub mod form;
 pub mod grants;
 mod last;
@@ -70,6 +71,7 @@ pub use certificates::CERTIFICATES;
 pub use context::{Contact, Context, DomainSettings, Hosted, Quota, Refusal, Standing};
 pub use data_policy::DataPolicy;
 pub use external::{External, ExternalService};
+pub use flows::FLOWS;
 pub use info::{ModuleInfo, Service, Spec};
 pub use memory::{Limits, Modules, PubsubLimits};
 pub use module::{Answer, Ask, Module, Undeliverable};
@@ -88,9 +90,9 @@ pub static ALL: &[&dyn Module] = &[
     &moved::Moved,
     &blocking::Blocking,
     &screening::Screening,
+    &displayed::Displayed,
     &carbons::Carbons,
     &archive::Archive,
-    &displayed::Displayed,
     &push::Push,
     &offline::Offline,
     &pubsub::Pubsub,
@@ -103,6 +105,7 @@ pub static ALL: &[&dyn Module] = &[
     &time::Time,
     &last::Last,
     &register::Register,
+    &flows::Flows,
     &clients::Clients,
     &certificates::Certificates,
     &external::ExternalServices,

@@ -252,6 +252,10 @@ impl Config {
                 "limits.negotiation_seconds",
                 self.limits.negotiation_seconds,
             ),
+            (
+                "limits.registration_seconds",
+                self.limits.registration_seconds,
+            ),
             ("limits.recipients_seconds", self.limits.recipients_seconds),
             (
                 "limits.login_forgiven_seconds",

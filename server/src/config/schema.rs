@@ -429,6 +429,8 @@ sections! {
         outbox_bytes: u32 = 1_048_576,
         /// Seconds until a connection must be authenticated.
         negotiation_seconds: u32 = 60,
+        /// Seconds that somebody has for what they are asked on a stream when they make an account (XEP-0389).
+        registration_seconds: u32 = 600,
         /// Failed logins of an account that cost no time. The next one waits a second, each further one twice as long.
         login_failures_per_account: u32 = 5,
         /// Failed logins from an address that cost no time, whichever accounts they were for. An address from which an account

@@ -477,6 +477,7 @@ async fn host(
         resumption: None,
         tokens: false,
         registers: false,
+        flows: &[],
         inline: Vec::new(),
     }))
 }

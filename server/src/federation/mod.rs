@@ -92,6 +92,8 @@ impl Settings {
         let seconds = |seconds: u32| Duration::from_secs(seconds.into());
         let limits = StreamLimits {
             negotiation: seconds(config.limits.negotiation_seconds),
+            // Nobody makes an account on another server's stream.
+            registration_seconds: 0,
             stanza_bytes: config.limits.stanza_bytes as usize,
             unauthenticated_bytes: config.limits.unauthenticated_stanza_bytes as usize,
             unauthenticated_bytes_per_second: config.limits.unauthenticated_bytes_per_second,

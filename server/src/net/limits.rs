@@ -33,6 +33,8 @@ pub const IDLE_SWEEP: Duration = Duration::from_secs(5);
 pub struct StreamLimits {
     /// From connecting until the stream is open.
     pub negotiation: Duration,
+    /// Seconds that somebody may take, all in all, to fill in what they are asked for an account (XEP-0389).
+    pub registration_seconds: u32,
     /// Largest first-level element before authentication, in bytes (DOS-04 asks for 10,000 at least).
     pub unauthenticated_bytes: usize,
     /// Average rate of reading before authentication, in bytes a second.
@@ -85,6 +87,7 @@ impl Default for StreamLimits {
     fn default() -> Self {
         Self {
             negotiation: Duration::from_secs(60),
+            registration_seconds: 600,
             unauthenticated_bytes: 16 * 1024,
             unauthenticated_bytes_per_second: 10_000,
             stanza_bytes: 256 * 1024,

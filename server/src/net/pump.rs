@@ -184,6 +184,11 @@ enum Waiting {
     Stanza(BoxFuture<'static, ()>),
 }
 
+/// Whether nobody is known yet in this phase.
+fn is_unknown(phase: Phase) -> bool {
+    matches!(phase, Phase::Unauthenticated | Phase::Registering)
+}
+
 /// Times of one stream.
 struct Clock {
     sleep: Pin<Box<Sleep>>,
@@ -206,7 +211,12 @@ struct Clock {
     space: Instant,
     /// Buffers have been freed since the last activity.
     swept: bool,
+    /// Seconds that a person has left for filling something in ([`UNASKED`]: all that there are).
+    person: u32,
 }
+
+/// Nobody has been asked anything yet.
+const UNASKED: u32 = u32::MAX;
 
 enum Wake {
     Read(usize),
@@ -231,13 +241,14 @@ impl Clock {
             asked: false,
             space: now,
             swept: false,
+            person: UNASKED,
         }
     }
 
     /// The earliest moment at which there is something to do without input.
     fn next(&self, phase: Phase, patience: &Patience) -> Instant {
         let mut next = match phase {
-            Phase::Unauthenticated | Phase::Authenticated => self.negotiation,
+            Phase::Unauthenticated | Phase::Authenticated | Phase::Registering => self.negotiation,
             Phase::Open if !self.swept => self.active + IDLE_SWEEP,
             Phase::Open => [
                 Some(self.keepalive(patience)),
@@ -262,6 +273,19 @@ impl Clock {
             next = next.min(other);
         }
         next
+    }
+
+    /// Somebody is asked something: what is left of a person's time.
+    fn asks(&mut self, now: Instant, limits: &StreamLimits) {
+        let left = self.person.min(limits.registration_seconds);
+        self.negotiation = now + Duration::from_secs(left.into());
+    }
+
+    /// It has been filled in, or not: what follows has as long as ever.
+    fn asks_no_more(&mut self, now: Instant, limits: &StreamLimits) {
+        let left = self.negotiation.saturating_duration_since(now).as_secs();
+        self.person = u32::try_from(left).unwrap_or(UNASKED);
+        self.negotiation = now + limits.negotiation;
     }
 
     /// When a space is due if nothing happens.
@@ -347,7 +371,7 @@ where
                     self.clock.swept = false;
                     if let Some(until) = self.bytes.take(n, now) {
                         let key = match self.phase {
-                            Phase::Unauthenticated => "unauthenticated_bytes_per_second",
+                            phase if is_unknown(phase) => "unauthenticated_bytes_per_second",
                             _ => "bytes_per_second",
                         };
                         self.slow(until, key);
@@ -476,7 +500,12 @@ where
 
     /// The limits of the new phase hold from now on.
     fn enter(&mut self, phase: Phase) {
-        if self.phase == Phase::Unauthenticated {
+        if phase == Phase::Registering {
+            self.clock.asks(Instant::now(), &self.limits);
+        } else if self.phase == Phase::Registering {
+            self.clock.asks_no_more(Instant::now(), &self.limits);
+        }
+        if is_unknown(self.phase) && !is_unknown(phase) {
             self.framer.set_limits(Limits {
                 element_bytes: self.limits.stanza_bytes,
                 ..Limits::default()
@@ -664,7 +693,7 @@ where
             clock.resume = None;
         }
         match self.phase {
-            Phase::Unauthenticated | Phase::Authenticated
+            Phase::Unauthenticated | Phase::Authenticated | Phase::Registering
                 if now >= clock.negotiation && clock.closing.is_none() =>
             {
                 clock.negotiation = now + CLOSE_WAIT;

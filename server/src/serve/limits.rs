@@ -10,6 +10,7 @@ pub(super) fn streams(config: &Config) -> StreamLimits {
     let limits = &config.limits;
     StreamLimits {
         negotiation: Duration::from_secs(limits.negotiation_seconds.into()),
+        registration_seconds: limits.registration_seconds,
         stanza_bytes: limits.stanza_bytes as usize,
         unauthenticated_bytes: limits.unauthenticated_stanza_bytes as usize,
         unauthenticated_bytes_per_second: limits.unauthenticated_bytes_per_second,

@@ -21,7 +21,7 @@ use crate::net::internal::Health;
 use crate::net::limits::{Addresses, Registrations};
 use crate::net::tls::Identities;
 use crate::router::Router;
-use crate::session::Session;
+use crate::session::{Session, Waiting};
 use crate::tenancy::Tenancy;
 
 pub(super) struct LiveServer {
@@ -35,6 +35,8 @@ pub(super) struct LiveServer {
     pub(super) addresses: Arc<Addresses>,
     /// Accounts that people make themselves, on streams as on pages.
     pub(super) registrations: Arc<Registrations>,
+    /// Streams whose clients wait until that is done on a page.
+    pub(super) waiting: Arc<Waiting>,
     pub(super) metrics: Arc<Metrics>,
     /// Where clients are listened for.
     pub(super) local: Vec<SocketAddr>,
@@ -110,6 +112,10 @@ impl Live for LiveServer {
             self.metrics.limit("registrations_per_address_and_hour");
         }
         admitted
+    }
+
+    fn newcomer_came(&self, domain: &DomainName, stream: &str) {
+        self.waiting.came(domain, stream);
     }
 
     fn usage(&self, tenant: TenantId) -> Option<LiveUsage> {

@@ -25,7 +25,7 @@ use xmpp::timestamp::Timestamp;
 
 use super::certified::{self, Certified};
 use super::enrol::Shown;
-use super::{Outbox, Session};
+use super::{Outbox, Session, Waiting, flows};
 use crate::metrics::{Metrics, ResultLabel};
 use crate::net::limits::{Admission, Attempt, Logins, Patience, Registrations, StreamLimits};
 use crate::net::now;
@@ -54,6 +54,8 @@ pub struct ClientDoor {
     pub logins: Logins,
     /// Accounts that people make themselves, on streams as on pages.
     pub registrations: Arc<Registrations>,
+    /// Streams whose clients wait until an account has been made on a page.
+    pub waiting: Arc<Waiting>,
     /// How long tokens live, in seconds; 0: clients get none.
     pub token_seconds: u32,
 }
@@ -141,6 +143,7 @@ impl ClientDoor {
             resumption: domain.resumption.clone(),
             tokens: self.token_seconds > 0,
             registers: domain.registers,
+            flows: flows::offered(&domain),
             inline: modules::hooks::inline(&domain.hosted),
         }))
     }
@@ -310,7 +313,7 @@ struct ClientHost {
     from: SocketAddr,
     /// The name that the client has given itself, with a token or for one.
     agent: Option<String>,
-    /// The invitation that it has shown.
+    /// What it has shown and done for an account.
     invite: Shown,
     /// What it has proved its account by, where that was a certificate.
     certified: Option<Arc<Certified>>,
@@ -347,13 +350,16 @@ impl Host for ClientHost {
                 Box::pin(door.preauth(domain, token, self.from, self.invite.clone()))
             }
             Ask::Register { domain, set, query } => {
-                let shown = self.invite.lock().clone();
+                let shown = self.invite.lock().admitted.clone();
                 match shown {
                     Some(admitted) => {
                         Box::pin(door.register(admitted, set, query, self.invite.clone()))
                     }
                     None => Box::pin(door.register_open(domain, set, query, self.from)),
                 }
+            }
+            Ask::Flow { domain, flow, step } => {
+                Box::pin(door.flow(domain, flow, step, self.from, self.invite.clone()))
             }
             Ask::Lacking { account, hashes } => Box::pin(door.lacking(account, hashes)),
             Ask::Upgrade { account, verifier } => Box::pin(door.upgrade(account, verifier)),

@@ -6,8 +6,10 @@
 mod certified;
 pub mod client;
 mod enrol;
+mod flows;
 pub mod outbox;
 pub mod resumption;
+mod waiting;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -26,6 +28,7 @@ use xmpp::timestamp::Timestamp;
 
 pub use self::outbox::{Lane, Outbox, Progress, PushError, Remains};
 use self::resumption::{Gone, Resumption};
+pub use self::waiting::Waiting;
 use crate::tenancy::{Domain, Kind, Occupied};
 
 /// Priority of a session that is connected and not available: below every real one (RFC 6121 4.7.2.3).

@@ -61,6 +61,8 @@ pub const ROSTER_VERSIONING: &str = "urn:xmpp:features:rosterver";
 pub const PRE_APPROVAL: &str = "urn:xmpp:features:pre-approval";
 /// In-band registration (XEP-0077).
 pub const REGISTER: &str = "jabber:iq:register";
+/// Extensible in-band registration (XEP-0389).
+pub const IBR2: &str = "urn:xmpp:register:0";
 /// Service discovery, information (XEP-0030).
 pub const DISCO_INFO: &str = "http://jabber.org/protocol/disco#info";
 /// Service discovery, items (XEP-0030).

@@ -108,6 +108,7 @@ pub(super) fn for_visitors() -> Pages {
                 jid: "nurse@one.example".into(),
                 contact: Some("anna@one.example".into()),
                 agent: "Mozilla/5.0 (Linux; Android 16)".into(),
+                app_waits: false,
             }),
         ),
         (
@@ -122,6 +123,7 @@ pub(super) fn for_visitors() -> Pages {
                 action: "/ask/one.example".into(),
                 local: String::new(),
                 answer: String::new(),
+                stream: String::new(),
             }),
         ),
         (

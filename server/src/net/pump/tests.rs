@@ -17,9 +17,18 @@ struct Echo {
 impl Machine for Echo {
     fn handle(&mut self, input: Input<'_>, _: xmpp::timestamp::Timestamp, out: &mut Actions) {
         match input {
-            Input::Header(_) => {
+            Input::Header(header) => {
                 out.send_str("<open>");
-                self.phase = Phase::Open;
+                if header.to.as_deref() != Some("newcomer") {
+                    self.phase = Phase::Open;
+                }
+            }
+            Input::Element(raw) if matches!(raw.name(), "form" | "formed") => {
+                out.send_str("<done/>");
+                self.phase = match raw.name() {
+                    "form" => Phase::Registering,
+                    _ => Phase::Unauthenticated,
+                };
             }
             Input::Element(raw) if raw.name() == "ask" => {
                 let local = raw.attr("n").unwrap_or_default().into_owned();
@@ -420,6 +429,82 @@ async fn dos_07_before_authentication_a_stream_is_read_slowly() {
         "{:?}",
         before.elapsed()
     );
+    assert!(
+        shared
+            .slowed
+            .lock()
+            .contains(&"unauthenticated_bytes_per_second")
+    );
+}
+
+/// Nobody is known on it for as long as it lasts.
+async fn newcomer(io: &mut DuplexStream) {
+    let text = OPEN.replace("<stream:stream ", "<stream:stream to='newcomer' ");
+    io.write_all(text.as_bytes()).await.expect("written");
+    expect(io, "<open>").await;
+}
+
+async fn says(io: &mut DuplexStream, text: &str) {
+    io.write_all(text.as_bytes()).await.expect("written");
+    expect(io, "<done/>").await;
+}
+
+/// XEP-0389: who fills in a form has a person's time for it, and the usual one for what follows.
+#[tokio::test(start_paused = true)]
+async fn ext_33_a_form_may_take_longer_than_negotiating() {
+    let (mut io, _outbox, _task) = start(StreamLimits::default());
+    newcomer(&mut io).await;
+    says(&mut io, "<form/>").await;
+    tokio::time::advance(Duration::from_secs(300)).await;
+    says(&mut io, "<formed/>").await;
+    let before = Instant::now();
+    expect(&mut io, "<stream:error><connection-timeout ").await;
+    let after = before.elapsed();
+    assert!(
+        (60..62).contains(&after.as_secs()),
+        "a minute from then on: {after:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn ext_33_one_stream_has_time_for_forms_once() {
+    let (mut io, _outbox, _task) = start(StreamLimits::default());
+    newcomer(&mut io).await;
+    let before = Instant::now();
+    for _ in 0..4 {
+        says(&mut io, "<form/>").await;
+        tokio::time::advance(Duration::from_secs(140)).await;
+        says(&mut io, "<formed/>").await;
+    }
+    says(&mut io, "<form/>").await;
+    expect(&mut io, "<stream:error><connection-timeout ").await;
+    let after = before.elapsed();
+    assert!(
+        (590..602).contains(&after.as_secs()),
+        "for all of them: {after:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn dos_04_who_fills_in_a_form_is_nobody_yet() {
+    let shared = Arc::<Shared>::default();
+    let limits = StreamLimits {
+        unauthenticated_bytes_per_second: 100,
+        unauthenticated_bytes: 2_000,
+        ..StreamLimits::default()
+    };
+    let (mut io, _outbox, _task) = start_with(limits, shared.clone());
+    newcomer(&mut io).await;
+    says(&mut io, "<form/>").await;
+    // The smallest limits hold, for one element and for all.
+    let long = format!("<form>{}</form>", "x".repeat(2_000));
+    let (mut read, mut write) = tokio::io::split(io);
+    let writer = tokio::spawn(async move { write.write_all(long.as_bytes()).await });
+    let mut told = vec![0; "<broken/>".len()];
+    read.read_exact(&mut told).await.expect("bytes");
+    assert_eq!(told, b"<broken/>");
+    drop(read);
+    let _ = writer.await;
     assert!(
         shared
             .slowed

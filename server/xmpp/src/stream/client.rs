@@ -5,6 +5,7 @@
 //! plaintext (TLS-04), a second domain on a channel that was authenticated as another (VHOST-03), stanzas of anyone not
 //! bound (STREAM-05, BIND-07, DOS-08).
 
+mod flows;
 mod register;
 mod resume;
 mod sasl;
@@ -126,8 +127,9 @@ impl Machine for Client {
             | State::StartTls(_)
             | State::Handshake
             | State::Tls(_)
-            | State::TlsHost(..)
-            | State::Sasl(_) => Phase::Unauthenticated,
+            | State::TlsHost(..) => Phase::Unauthenticated,
+            State::Sasl(ref state) if state.registering.chosen.is_some() => Phase::Registering,
+            State::Sasl(_) => Phase::Unauthenticated,
             State::Finishing(_) | State::Authenticated(_) | State::Bind(..) => Phase::Authenticated,
             State::Open(_) => Phase::Open,
             State::Closing => Phase::Closing,
@@ -323,6 +325,7 @@ impl Client {
                 self.sasl_failed(SaslFailure::TemporaryAuthFailure, out);
             }
             Answer::Registered(result) => self.registered(result, out),
+            Answer::Flow(outcome) => self.flow_goes_on(outcome, out),
             Answer::Tokens(tokens) => self.tokens(tokens, now, out),
             Answer::Lacking(hashes) => self.lacking(hashes, out),
             Answer::Upgraded(result) => self.upgraded(result, out),

@@ -33,6 +33,7 @@ pub(super) fn served(name: &str) -> Host {
         resumption: None,
         tokens: false,
         registers: false,
+        flows: &[],
         inline: Vec::new(),
     }))
 }

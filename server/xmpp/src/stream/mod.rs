@@ -26,6 +26,7 @@ pub mod client;
 pub mod component;
 mod dialback;
 mod error;
+pub mod flow;
 mod header;
 mod opening;
 mod passage;
@@ -65,6 +66,8 @@ pub trait Machine: Send {
 pub enum Phase {
     /// Nobody is known yet: the smallest limits, the negotiation timeout.
     Unauthenticated,
+    /// The same, and a person is filling something in (XEP-0389): they have longer, once.
+    Registering,
     /// Authenticated, not yet ready for stanzas (before binding): larger limits, still the negotiation timeout.
     Authenticated,
     /// Stanzas flow: keep-alive instead of a timeout.
@@ -198,6 +201,15 @@ pub enum Ask {
         /// The payload, as sent.
         query: Confided<Element>,
     },
+    /// Somebody goes one step further towards an account (XEP-0389). Answered by [`Answer::Flow`].
+    Flow {
+        /// Hosted domain.
+        domain: DomainName,
+        /// The flow that they have chosen: one of [`Served::flows`].
+        flow: &'static flow::Flow,
+        /// The step.
+        step: flow::Step,
+    },
     /// The tokens that a client of an account has got (XEP-0484). Answered by [`Answer::Tokens`].
     Tokens {
         /// Hosted domain.
@@ -324,6 +336,8 @@ pub enum Answer {
     Upgraded(Result<(), Unavailable>),
     /// To [`Ask::Preauth`] and [`Ask::Register`]: payload of the result.
     Registered(Result<Option<Element>, Box<StanzaError>>),
+    /// To [`Ask::Flow`].
+    Flow(flow::Outcome),
     /// To [`Ask::Component`].
     Component(Result<(), StreamCondition>),
     /// To [`Ask::Resume`].
@@ -500,6 +514,9 @@ pub struct Served {
     pub tokens: bool,
     /// Whether somebody may get an account on a client's stream (XEP-0077, XEP-0445).
     pub registers: bool,
+    /// Ways to an account that are offered on a client's stream (XEP-0389), each with an id of its own; none: nobody is taken in
+    /// that way.
+    pub flows: &'static [flow::Flow],
     /// Namespaces of what modules can be asked for along with binding (XEP-0386).
     pub inline: Vec<&'static str>,
 }

@@ -1,5 +1,5 @@
 //! Registration before authentication: an account for whoever has none yet (XEP-0077 3.1), by invitation where they show one
-//! first (XEP-0445).
+//! first (XEP-0445). In steps: `flows.rs`.
 //!
 //! The stream says who may and when: over TLS only, at the domain of the header, not in the middle of an exchange, and not for
 //! ever. What an account needs and whether there is to be one is the domain's to say. Refuses: stanzas to anybody else, more
@@ -7,6 +7,7 @@
 
 use super::super::opening::Ending;
 use super::super::{Action, Actions, Ask, Confided, StreamCondition, StreamError};
+use super::flows::Chosen;
 use super::{Client, State, not_authorized};
 use crate::element::Element;
 use crate::framing::RawElement;
@@ -31,6 +32,23 @@ pub(super) struct Registering {
     requests: u8,
     /// `id` of the request being answered.
     asked: Option<String>,
+    /// The flow that is being gone through (XEP-0389).
+    pub(super) chosen: Option<Chosen>,
+}
+
+impl Registering {
+    /// Counts a request.
+    ///
+    /// # Errors
+    /// There were as many as one stream may make.
+    pub(super) fn one_more(&mut self) -> Result<(), StreamError> {
+        self.requests += 1;
+        if self.requests > REQUESTS {
+            return Err(StreamError::new(StreamCondition::PolicyViolation)
+                .with_text("no further attempt on this connection"));
+        }
+        Ok(())
+    }
 }
 
 /// What is announced where the domain takes somebody in (XEP-0445 2, XEP-0077 8).
@@ -69,10 +87,7 @@ impl Client {
             _ => return self.fail(not_authorized(), out),
         };
         let registering = &mut state.registering;
-        registering.requests += 1;
-        if registering.requests > REQUESTS {
-            let error = StreamError::new(StreamCondition::PolicyViolation)
-                .with_text("no further attempt on this connection");
+        if let Err(error) = registering.one_more() {
             return self.fail(error, out);
         }
         registering.asked = Some(id);

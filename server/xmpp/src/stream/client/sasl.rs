@@ -8,7 +8,7 @@ use super::super::opening::{Ending, sasl_failure};
 use super::super::{Action, Actions, Ask, Event, Served, StreamCondition, StreamError, TlsInfo};
 use super::register::{self, Registering};
 use super::sasl2::{self, Attempt, Request};
-use super::{Account, Client, State, unwanted};
+use super::{Account, Client, State, flows, unwanted};
 use crate::element::Element;
 use crate::framing::RawElement;
 use crate::jid::BareJid;
@@ -63,6 +63,9 @@ impl Client {
         let State::Sasl(state) = &mut self.state else {
             return;
         };
+        if matches!(raw.ns(), ns::SASL | ns::SASL2) {
+            state.registering.chosen = None;
+        }
         if raw.ns() == ns::SASL2 {
             return self.sasl2_element(raw, out);
         }
@@ -71,6 +74,9 @@ impl Client {
         }
         if raw.is("iq", ns::CLIENT) && state.served.registers {
             return self.register_element(raw, out);
+        }
+        if raw.ns() == ns::IBR2 && !state.served.flows.is_empty() {
+            return self.flow_element(raw, out);
         }
         if raw.ns() != ns::SASL {
             return self.fail(unwanted(raw), out);
@@ -288,6 +294,7 @@ impl Sasl {
         if self.served.registers {
             features.extend(register::features());
         }
+        features.extend(flows::feature(self.served.flows));
         features
     }
 

@@ -1,6 +1,7 @@
 //! The client machine against written-out clients: text in, text and actions out, nobody's clock.
 
 mod exchanges;
+mod flows;
 mod profile2;
 mod registering;
 mod resumption;
@@ -10,6 +11,7 @@ mod upgrade;
 
 use std::sync::Arc;
 
+use super::super::flow::{Kind, Outcome, Step};
 use super::super::{Bound, Grant, IssuedToken, NotResumed, Resumed, Resumption};
 use super::*;
 use crate::element::Element;
@@ -62,6 +64,7 @@ fn served() -> Served {
         })),
         tokens: true,
         registers: false,
+        flows: &[],
         inline: vec!["urn:xmpp:carbons:2"],
     }
 }
@@ -239,6 +242,25 @@ impl World {
                 Answer::Registered(Ok(Some(Element::new("query", ns::REGISTER))))
             }
             Ask::Register { .. } => Answer::Registered(Ok(None)),
+            Ask::Flow { flow, step, .. } => Answer::Flow(match (flow.id, step) {
+                ("web", Step::Begin) => {
+                    let url = Element::new("url", "jabber:x:oob").text("https://web.example/");
+                    let page = Element::new("x", "jabber:x:oob").child(url);
+                    Outcome::Challenge(Kind::Elsewhere, page)
+                }
+                (_, Step::Response(filled)) if filled.0.to_xml("").contains("stop") => {
+                    Outcome::Cancel
+                }
+                (id, Step::Response(filled))
+                    if id == "web" || filled.0.to_xml("").contains("lark") =>
+                {
+                    Outcome::Success
+                }
+                _ => {
+                    let form = Element::new("x", "jabber:x:data").attr("type", "form");
+                    Outcome::Challenge(Kind::Form, form)
+                }
+            }),
             other => panic!("a client stream never asks {other:?}"),
         }
     }
