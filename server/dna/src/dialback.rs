@@ -65,6 +65,7 @@ pub(crate) fn examine(claim: &Claim, evidence: &crate::Evidence, _now: Timestamp
         dnssec,
         until: at.after(LASTS),
         revocable: false,
+        path: None,
     })
 }
 

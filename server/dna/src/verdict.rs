@@ -127,6 +127,8 @@ pub(crate) struct Proof {
     pub(crate) until: Timestamp,
     /// It rests on a certificate that its issuer may take back.
     pub(crate) revocable: bool,
+    /// The certificates that lead to one of the claim's own anchors, as places in what was shown, where that is the proof.
+    pub(crate) path: Option<Vec<usize>>,
 }
 
 /// A pair of domains that has been proven, for one direction of trust: the remote server speaks for `remote`, in what it
@@ -181,6 +183,12 @@ impl Proven {
     /// Whether it rests on a certificate that its issuer may take back: then lists of revoked ones are worth gathering.
     pub fn may_be_revoked(&self) -> bool {
         self.proof.revocable
+    }
+
+    /// The certificates that were found to lead to one of the anchors of the claim (the pinned ones, else the general), as
+    /// places in the chain, leaf first. `None`: it was proved in another way.
+    pub fn path(&self) -> Option<&[usize]> {
+        self.proof.path.as_deref()
     }
 
     /// Whether it is for this pair, in both names.

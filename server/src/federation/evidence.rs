@@ -180,7 +180,9 @@ impl Gatherer {
                 (_, Role::Receiver) => NamedBy::Stranger(address),
                 (_, Role::Initiator) => NamedBy::Peer,
             };
-            evidence.revocation = self.revocation(chain, anchors, named_by).await;
+            evidence.revocation = self
+                .revocation(chain, anchors, proven.path(), named_by)
+                .await;
             if evidence.revocation.is_some() {
                 verdict = dna::judge(claim, evidence, policy, now());
             }
@@ -365,17 +367,28 @@ impl Gatherer {
         }
     }
 
-    /// What authorities say of a chain which holds otherwise: by lists, and by responders where no list in force has said
-    /// as much; `None` where there is nobody to ask.
+    /// What authorities say of a chain which holds otherwise, by the `path` that was found for it if one was: by lists, and by
+    /// responders where no list in force has said as much; `None` where there is nobody to ask.
     async fn revocation(
         &self,
         chain: &PresentedChain,
         anchors: &Anchors,
+        path: Option<&[usize]>,
         named_by: NamedBy,
     ) -> Option<revocation::Evidence> {
+        if !(self.rules.lists || self.rules.responders) {
+            return None;
+        }
+        let (sources, mut questions) = {
+            let asked = revocation::Asked::of(chain, anchors, path, now());
+            let questions = match self.rules.responders {
+                true => ocsp::questions(&asked, anchors, now()),
+                false => Vec::new(),
+            };
+            (asked.sources(), questions)
+        };
         let mut said = HashMap::new();
         if self.rules.lists {
-            let sources = revocation::sources(chain, anchors, now());
             let found = join_all(sources.iter().map(|url| self.list(url, named_by))).await;
             said.extend(sources.into_iter().zip(found));
         }
@@ -386,7 +399,6 @@ impl Gatherer {
         let mut answers = Vec::new();
         let mut asked = !said.is_empty();
         if self.rules.responders {
-            let mut questions = ocsp::questions(chain, anchors, now());
             questions.retain(|question| !question.list.as_ref().is_some_and(in_force));
             asked |= !questions.is_empty();
             let found = questions.iter().map(|one| self.answer(one, named_by));

@@ -184,6 +184,7 @@ fn fit(
                     dnssec: true,
                     until: until.min(association.until.max(now.after(crate::RECHECK))),
                     revocable: record.usage() != Some(Usage::DaneEe),
+                    path: None,
                 });
             }
             Err(Some(problem)) => {

@@ -36,10 +36,10 @@ pub fn client_addresses(
         return Ok(Vec::new());
     };
     let conditions = (Profile::Public, None);
-    check_path_for(FOR_CLIENTS, &chain, anchors.list(), now, None, conditions).map_err(refused)?;
-    let leaf = parse(chain.leaf().unwrap_or_default()).map_err(refused)?;
+    let path = check_path_for(FOR_CLIENTS, &chain, anchors.list(), now, None, conditions)
+        .map_err(refused)?;
     let mut found = Vec::new();
-    for identifier in identifiers(&leaf) {
+    for identifier in identifiers(&path.leaf) {
         let Identifier::Xmpp(address) = identifier else {
             continue;
         };

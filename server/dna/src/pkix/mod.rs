@@ -180,6 +180,7 @@ fn prove(
         dnssec: matched.by_host,
         until,
         revocable: true,
+        path: Some(matched.path),
     })
 }
 
@@ -223,6 +224,8 @@ pub(crate) struct Matched {
     /// The identifier is the host's, for which secure DNS vouches.
     pub(crate) by_host: bool,
     pub(crate) until: Timestamp,
+    /// Its certificate and those that lead from it to an anchor, as places in the chain.
+    pub(crate) path: Vec<usize>,
 }
 
 /// What is asked of the certificates on a path beside that the path holds.
@@ -252,8 +255,11 @@ pub(crate) fn validate(
     now: Timestamp,
     conditions: Conditions<'_>,
 ) -> Result<Matched, Problem> {
-    let mut until = check_path(chain, anchors, now, revocation, conditions)?;
-    let leaf = parse(chain.leaf().unwrap_or_default())?;
+    let Path {
+        leaf,
+        places,
+        mut until,
+    } = check_path(chain, anchors, now, revocation, conditions)?;
     if let Some(revocation) = revocation {
         // Also where nobody could be asked: whoever keeps us from a list is not to do so for as long as the stream lasts.
         until = until.min(revocation.until);
@@ -263,6 +269,7 @@ pub(crate) fn validate(
         identifier: identifier.clone(),
         by_host,
         until,
+        path: places.clone(),
     };
     if let Some(identifier) = names::find(&found, &references.domain, references.service) {
         return Ok(matched(identifier, false));
@@ -405,26 +412,35 @@ impl Problem {
     }
 }
 
-/// Path validation (RFC 5280 6, by webpki) with our rule for key usages. Returns the end of the path used: the earliest
-/// `notAfter` in it, the anchor's left out since an anchor is trusted as such.
-fn check_path(
-    chain: &PresentedChain,
+/// A path to an anchor that holds.
+struct Path<'a> {
+    /// The end-entity certificate, read.
+    leaf: X509Certificate<'a>,
+    /// Its certificates as places in the chain, leaf first.
+    places: Vec<usize>,
+    /// Its end: the earliest `notAfter` in it, the anchor's left out since an anchor is trusted as such.
+    until: Timestamp,
+}
+
+/// Path validation (RFC 5280 6, by webpki) with our rule for key usages.
+fn check_path<'a>(
+    chain: &'a PresentedChain,
     anchors: &[TrustAnchor<'static>],
     now: Timestamp,
     revocation: Option<&revocation::Evidence>,
     conditions: Conditions<'_>,
-) -> Result<Timestamp, Problem> {
+) -> Result<Path<'a>, Problem> {
     check_path_for(FOR_SERVERS, chain, anchors, now, revocation, conditions)
 }
 
-fn check_path_for(
+fn check_path_for<'a>(
     usage: Purpose,
-    chain: &PresentedChain,
+    chain: &'a PresentedChain,
     anchors: &[TrustAnchor<'static>],
     now: Timestamp,
     revocation: Option<&revocation::Evidence>,
     (profile, through): Conditions<'_>,
-) -> Result<Timestamp, Problem> {
+) -> Result<Path<'a>, Problem> {
     let ders: Vec<CertificateDer<'_>> = chain
         .certificates
         .iter()
@@ -451,11 +467,16 @@ fn check_path_for(
             Some(&condition),
         )
         .map_err(|error| problem(error, &leaf))?;
-    let mut until = end(leaf_der)?;
-    for certificate in path.intermediate_certificates() {
-        until = until.min(end(&certificate.der())?);
-    }
-    match keeps_full_profile(leaf_der, &path) {
+    let places = revocation::places(chain, &path);
+    let certificates = places
+        .iter()
+        .map(|place| parse(&chain.certificates[*place]))
+        .collect::<Result<Vec<_>, _>>()?;
+    let ends = certificates
+        .iter()
+        .map(|read| describe::time(&read.validity().not_after));
+    let mut until = ends.min().ok_or(Problem::Unreadable)?;
+    match keeps_full_profile(&certificates) {
         Err(departs) if profile == Profile::Full => return Err(departs),
         // C-07: public authorities issue such certificates; who wonders finds it said.
         Err(Problem::Profile(how)) => tracing::debug!(
@@ -464,30 +485,39 @@ fn check_path_for(
         ),
         Err(_) | Ok(()) => {}
     }
-    if revocation.is_some_and(|lists| lists.revoke(&leaf, anchors, intermediates, now)) {
-        return Err(Problem::Revoked);
+    if let Some(lists) = revocation {
+        let between = path.intermediate_certificates().map(|one| one.serial());
+        let serials: Vec<_> = std::iter::once(leaf.serial()).chain(between).collect();
+        if lists.revoke(&serials, &leaf, anchors, intermediates, now) {
+            return Err(Problem::Revoked);
+        }
     }
     let asked = revocation.map_or(&[][..], |revocation| &revocation.answers);
     if ocsp::standing(&path, asked.iter(), now).revoked {
         return Err(Problem::Revoked);
     }
-    if chain.staple.is_none() {
-        return Ok(until);
+    let leaf = certificates.into_iter().next();
+    let leaf = leaf.ok_or(Problem::Unreadable)?;
+    if chain.staple.is_some() {
+        let stapled = match chain.staple() {
+            Some(answer) => ocsp::standing(&path, std::iter::once(&answer), now),
+            None => ocsp::Standing::silent(),
+        };
+        if stapled.revoked {
+            return Err(Problem::Revoked);
+        }
+        match stapled.leaf_good {
+            Some(good) => until = until.min(good),
+            // CERT-28: a response that vouches for nothing is as good as none.
+            None if must_staple(&leaf) => return Err(Problem::StapleMissing),
+            None => {}
+        }
     }
-    let stapled = match chain.staple() {
-        Some(answer) => ocsp::standing(&path, std::iter::once(&answer), now),
-        None => ocsp::Standing::silent(),
-    };
-    if stapled.revoked {
-        return Err(Problem::Revoked);
-    }
-    match stapled.leaf_good {
-        Some(good) => until = until.min(good),
-        // CERT-28: a response that vouches for nothing is as good as none.
-        None if must_staple(&parse(leaf_der)?) => return Err(Problem::StapleMissing),
-        None => {}
-    }
-    Ok(until)
+    Ok(Path {
+        leaf,
+        places,
+        until,
+    })
 }
 
 fn unix(now: Timestamp) -> UnixTime {
@@ -581,30 +611,29 @@ fn issuers_may_sign(path: &VerifiedPath<'_>) -> Result<(), webpki::Error> {
 }
 
 /// RFC 6120 13.7.1.1, as far as RFC 5280's path validation and [`issuers_may_sign`] have not asked it already (CERT-03, C-07).
-fn keeps_full_profile(leaf: &[u8], path: &VerifiedPath<'_>) -> Result<(), Problem> {
+/// The certificates of a path, leaf first.
+fn keeps_full_profile(path: &[X509Certificate<'_>]) -> Result<(), Problem> {
     let named = |certificate: &X509Certificate<'_>| certificate.subject().iter().next().is_some();
     let revocable = |certificate: &X509Certificate<'_>| {
         ocsp::responder(certificate).is_some() || revocation::source(certificate).is_some()
     };
-    let parsed = parse(leaf)?;
-    if !named(&parsed) {
+    let (leaf, issuers) = path.split_first().ok_or(Problem::Unreadable)?;
+    if !named(leaf) {
         return Err(Problem::Profile("its subject is empty"));
     }
-    if !revocable(&parsed) {
+    if !revocable(leaf) {
         return Err(Problem::Profile(
             "it says neither whom to ask nor where to look whether it is revoked",
         ));
     }
-    for certificate in path.intermediate_certificates() {
-        let der = certificate.der();
-        let issuer = parse(&der)?;
+    for issuer in issuers {
         let usage = issuer.key_usage().map_err(|_| Problem::Unreadable)?;
         if !usage.is_some_and(|usage| usage.value.digital_signature()) {
             return Err(Problem::Profile(
                 "an issuer's keyUsage lacks digitalSignature",
             ));
         }
-        if !revocable(&issuer) {
+        if !revocable(issuer) {
             return Err(Problem::Profile(
                 "an issuer's certificate says neither whom to ask nor where to look whether it is revoked",
             ));
@@ -617,10 +646,6 @@ fn parse(der: &[u8]) -> Result<X509Certificate<'_>, Problem> {
     X509Certificate::from_der(der)
         .map(|(_, parsed)| parsed)
         .map_err(|_| Problem::Unreadable)
-}
-
-fn end(der: &[u8]) -> Result<Timestamp, Problem> {
-    Ok(describe::time(&parse(der)?.validity().not_after))
 }
 
 /// RFC 7633: the TLS feature extension lists status_request (5).

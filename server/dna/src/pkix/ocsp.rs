@@ -35,7 +35,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::x509::SubjectPublicKeyInfo;
 use xmpp::timestamp::Timestamp;
 
-use super::{Anchors, CHAIN_LENGTH, PresentedChain, revocation, unix};
+use super::{Anchors, revocation, unix};
 use crate::{Fetch, Post};
 
 #[cfg(test)]
@@ -81,27 +81,33 @@ impl Question {
     }
 }
 
-/// What is worth asking about a chain that holds otherwise: each certificate that leads to an anchor (else the leaf alone), names
-/// a responder and has an issuer that we know, but for one that a stapled answer vouches for.
-pub fn questions(chain: &PresentedChain, anchors: &Anchors, now: Timestamp) -> Vec<Question> {
-    let ders = chain.certificates.iter().take(CHAIN_LENGTH);
-    let certificates: Vec<X509Certificate<'_>> = ders
-        .filter_map(|der| Some(X509Certificate::from_der(der).ok()?.1))
-        .collect();
-    let staple = chain.staple();
-    let path = revocation::on_path(chain, anchors, now);
+/// What is worth asking about a chain that holds otherwise: each certificate of it that is ([`revocation::Asked`]), names a
+/// responder and has an issuer that we know, but for a leaf that a stapled answer vouches for.
+pub fn questions(
+    asked: &revocation::Asked<'_>,
+    anchors: &Anchors,
+    now: Timestamp,
+) -> Vec<Question> {
+    let staple = asked.chain.staple();
+    let path: Vec<_> = asked.certificates().collect();
     let mut found = Vec::new();
-    for (at, certificate) in certificates.iter().enumerate() {
-        if !path.iter().any(|der| der.as_ref() == certificate.as_raw()) {
-            continue;
-        }
+    for (at, (place, certificate)) in path.iter().enumerate() {
         let Some(responder) = responder(certificate) else {
             continue;
         };
-        let Some(issuer) = issuer_of(certificate, chain, &certificates, anchors) else {
+        // Whoever comes next on the path has issued it; an anchor the last.
+        let name = certificate.issuer().as_raw();
+        let next = path
+            .get(at + 1)
+            .filter(|(_, next)| next.subject().as_raw() == name);
+        let issuer = match next {
+            Some((place, _)) => anchor(&asked.chain.certificates[*place]),
+            None => issuer_of(certificate, asked, anchors),
+        };
+        let Some(issuer) = issuer else {
             continue;
         };
-        let vouched = at == 0
+        let vouched = *place == 0
             && staple.as_ref().is_some_and(|staple| {
                 matches!(staple.about(certificate, &issuer, now), Status::Good(_))
             });
@@ -166,19 +172,15 @@ pub(super) fn responder(certificate: &X509Certificate<'_>) -> Option<String> {
 /// Whoever bears the issuer's name, in the chain or among the anchors.
 fn issuer_of(
     certificate: &X509Certificate<'_>,
-    chain: &PresentedChain,
-    certificates: &[X509Certificate<'_>],
+    asked: &revocation::Asked<'_>,
     anchors: &Anchors,
 ) -> Option<TrustAnchor<'static>> {
     let name = certificate.issuer().as_raw();
-    let shown = certificates
-        .iter()
-        .zip(chain.certificates.iter())
-        .find(|(other, _)| {
-            other.subject().as_raw() == name && other.raw_serial() != certificate.raw_serial()
-        });
-    if let Some((_, der)) = shown {
-        return anchor(der);
+    let shown = asked.shown.iter().find(|(_, other)| {
+        other.subject().as_raw() == name && other.raw_serial() != certificate.raw_serial()
+    });
+    if let Some((place, _)) = shown {
+        return anchor(&asked.chain.certificates[*place]);
     }
     // An anchor's name is kept without its outermost tag.
     let mut reader = SliceReader::new(name).ok()?;

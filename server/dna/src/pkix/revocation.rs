@@ -2,7 +2,7 @@
 //!
 //! A list says that a certificate is revoked, or says nothing: one that cannot be had, is signed by somebody else or is
 //! out of date changes no verdict, as unknown is never failed. Only certificates that hold otherwise are worth fetching
-//! lists for, and of what was shown only what leads to an anchor ([`sources`]). Who chooses which addresses are asked is then
+//! lists for, and of what was shown only what leads to an anchor ([`Asked`]). Who chooses which addresses are asked is then
 //! a trusted authority where the proof is PKIX; where a website or the DNS vouches for a certificate it may be anybody, and
 //! whoever fetches rations that. Refuses: believing a list that somebody else signed.
 
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use rustls_pki_types::{CertificateDer, TrustAnchor};
 use webpki::{
     CertRevocationList, EndEntityCert, Error, ExpirationPolicy, OwnedCertRevocationList,
-    RevocationCheckDepth, RevocationOptionsBuilder, UnknownStatusPolicy,
+    RevocationCheckDepth, RevocationOptionsBuilder, UnknownStatusPolicy, VerifiedPath,
 };
 use x509_parser::extensions::{DistributionPointName, GeneralName, ParsedExtension};
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -59,9 +59,11 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// Whether a list that its issuer signed names a certificate on the path from `leaf` to one of the anchors.
+    /// Whether a list that its issuer signed names a certificate on the path from `leaf` to one of the anchors, which has these
+    /// serial numbers. To verify a list takes as long as to verify the path, so only such as name one of these are.
     pub(super) fn revoke(
         &self,
+        serials: &[&[u8]],
         leaf: &EndEntityCert<'_>,
         anchors: &[TrustAnchor<'static>],
         intermediates: &[CertificateDer<'_>],
@@ -69,6 +71,10 @@ impl Evidence {
     ) -> bool {
         // One list at a time: an unusable one must not hide what another says.
         self.lists.iter().any(|list| {
+            let mut named = serials.iter().map(|serial| list.list.find_serial(serial));
+            if named.all(|found| matches!(found, Ok(None))) {
+                return false;
+            }
             let lists = [&*list.list];
             let Ok(builder) = RevocationOptionsBuilder::new(&lists) else {
                 return false;
@@ -114,28 +120,32 @@ impl Evidence {
                 answer.about(&certificate, &anchor, now) == ocsp::Status::Revoked
             })
         };
-        self.answers.iter().any(said) || self.revoke(&leaf, &[anchor.to_owned()], &[], now)
+        let serials = [leaf.serial()];
+        self.answers.iter().any(said)
+            || self.revoke(&serials, &leaf, &[anchor.to_owned()], &[], now)
     }
 }
 
-/// The certificates of a chain that lead to an anchor, leaf first; where none does, the leaf alone. What else was shown nobody
-/// vouches for.
-pub(super) fn on_path(
-    chain: &PresentedChain,
-    anchors: &Anchors,
-    now: Timestamp,
-) -> Vec<CertificateDer<'static>> {
+/// The certificates of a path as places in the chain that it was found in, leaf first.
+pub(super) fn places(chain: &PresentedChain, path: &VerifiedPath<'_>) -> Vec<usize> {
+    let between = path.intermediate_certificates().filter_map(|certificate| {
+        let der = certificate.der();
+        let mut shown = chain.certificates.iter();
+        shown.position(|shown| shown.as_slice() == der.as_ref())
+    });
+    std::iter::once(0).chain(between).collect()
+}
+
+/// The same, found here; where no path leads to an anchor, the leaf alone.
+fn found(chain: &PresentedChain, anchors: &Anchors, now: Timestamp) -> Vec<usize> {
     let ders: Vec<CertificateDer<'_>> = chain
         .certificates
         .iter()
         .take(CHAIN_LENGTH)
         .map(|der| CertificateDer::from(der.as_slice()))
         .collect();
-    let Some((leaf, intermediates)) = ders.split_first() else {
-        return Vec::new();
-    };
-    let mut found = vec![leaf.clone().into_owned()];
-    if let Ok(leaf) = EndEntityCert::try_from(leaf)
+    if let Some((leaf, intermediates)) = ders.split_first()
+        && let Ok(leaf) = EndEntityCert::try_from(leaf)
         && let Ok(path) = leaf.verify_for_usage(
             webpki::ALL_VERIFICATION_ALGS,
             anchors.list(),
@@ -146,33 +156,69 @@ pub(super) fn on_path(
             None,
         )
     {
-        let between = path.intermediate_certificates();
-        found.extend(between.map(|certificate| certificate.der().into_owned()));
+        return places(chain, &path);
     }
-    found
+    vec![0]
 }
 
-/// Where lists that speak of a chain are to be had: the first web address of the distribution points of each certificate that
-/// leads to an anchor.
-pub fn sources(chain: &PresentedChain, anchors: &Anchors, now: Timestamp) -> Vec<String> {
-    let mut found = Vec::new();
-    for der in on_path(chain, anchors, now) {
-        let Ok((_, certificate)) = X509Certificate::from_der(&der) else {
-            continue;
+/// The certificates of a chain that are worth asking about: those that lead to an anchor; where none does, the leaf alone. What
+/// else was shown nobody vouches for.
+pub struct Asked<'a> {
+    pub(super) chain: &'a PresentedChain,
+    /// With their places in the chain; what cannot be read is left out.
+    pub(super) shown: Vec<(usize, X509Certificate<'a>)>,
+    /// Places of those that are worth asking about, leaf first.
+    path: Vec<usize>,
+}
+
+impl<'a> Asked<'a> {
+    /// Of a chain whose path to one of these anchors is known ([`crate::Proven::path`]), or is found here, which is to verify its
+    /// signatures again. Where nothing that was shown says whom to ask there is nothing to find.
+    pub fn of(
+        chain: &'a PresentedChain,
+        anchors: &Anchors,
+        known: Option<&[usize]>,
+        now: Timestamp,
+    ) -> Self {
+        let ders = chain.certificates.iter().take(CHAIN_LENGTH).enumerate();
+        let shown: Vec<_> = ders
+            .filter_map(|(place, der)| Some((place, X509Certificate::from_der(der).ok()?.1)))
+            .collect();
+        let silent = shown
+            .iter()
+            .all(|(_, one)| source(one).is_none() && ocsp::responder(one).is_none());
+        let path = match known {
+            _ if silent => Vec::new(),
+            Some(known) => known.to_vec(),
+            None => found(chain, anchors, now),
         };
-        if let Some(url) = source(&certificate)
-            && !found.contains(&url)
-        {
-            found.push(url);
-        }
-        if found.len() == LISTS {
-            break;
-        }
+        Self { chain, shown, path }
     }
-    found
+
+    /// Those that are worth asking about.
+    pub(super) fn certificates(&self) -> impl Iterator<Item = &(usize, X509Certificate<'a>)> {
+        let at = move |place: &usize| self.shown.iter().find(|(shown, _)| shown == place);
+        self.path.iter().filter_map(at)
+    }
+
+    /// Where lists that speak of the chain are to be had: the first web address of the distribution points of each certificate.
+    pub fn sources(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        for (_, certificate) in self.certificates() {
+            if let Some(url) = source(certificate)
+                && !found.contains(&url)
+            {
+                found.push(url);
+            }
+            if found.len() == LISTS {
+                break;
+            }
+        }
+        found
+    }
 }
 
-/// The same of one certificate.
+/// Where lists that speak of one certificate are to be had.
 pub(super) fn source(certificate: &X509Certificate<'_>) -> Option<String> {
     certificate.extensions().iter().find_map(|extension| {
         let ParsedExtension::CRLDistributionPoints(points) = extension.parsed_extension() else {

@@ -598,6 +598,7 @@ fn cert_23_until_is_the_earliest_end_on_the_path() {
             (Profile::Public, None),
         )
         .expect("a path")
+        .until
     };
     let at = |text| Timestamp::parse_xep0082(text).expect("a time");
     assert_eq!(end(Shape::default()), at("2027-01-01T00:00:00Z"));
@@ -675,6 +676,112 @@ fn anchors_from_pem() {
     ));
 }
 
+fn asked<'a>(
+    chain: &'a PresentedChain,
+    anchors: &Anchors,
+    known: Option<&[usize]>,
+) -> revocation::Asked<'a> {
+    revocation::Asked::of(chain, anchors, known, now())
+}
+
+/// What a proof has found of the path is what is found without it, whatever else was shown, and in whatever order: the same is
+/// asked of the same.
+#[test]
+fn cert_16_24_the_path_of_a_proof_is_the_one_that_is_asked_about() {
+    let (ca, other) = (Authority::new("Authority"), Authority::new("Other"));
+    let speaks = |list: &str, intermediate| Shape {
+        lists: vec![list.to_owned()],
+        responder: Some("http://ocsp.example"),
+        intermediate,
+        middle: Some(|middle| {
+            middle
+                .custom_extensions
+                .push(access("http://middle.example"));
+        }),
+        ..Shape::default()
+    };
+    let short = ca.chain(&["peer.example"], speaks("http://a.example/1", None));
+    let long = ca.chain(&["peer.example"], speaks("http://a.example/2", Some(true)));
+    let silent = ca.chain(&["peer.example"], Shape::default());
+    let stray = other.chain(
+        &["stray.example"],
+        speaks("http://stray.example/3", Some(true)),
+    );
+    let [leaf, middle] = &long.certificates[..] else {
+        panic!("two certificates");
+    };
+    let (stray_leaf, stray_middle) = (&stray.certificates[0], &stray.certificates[1]);
+    let chains = [
+        (short.certificates.to_vec(), vec![0], 1),
+        (long.certificates.to_vec(), vec![0, 1], 2),
+        (
+            vec![
+                leaf.clone(),
+                stray_middle.clone(),
+                stray_leaf.clone(),
+                middle.clone(),
+            ],
+            vec![0, 3],
+            2,
+        ),
+        (
+            vec![
+                leaf.clone(),
+                b"nothing".to_vec(),
+                middle.clone(),
+                middle.clone(),
+            ],
+            vec![0, 2],
+            2,
+        ),
+        (
+            vec![short.certificates[0].clone(), stray_middle.clone()],
+            vec![0],
+            1,
+        ),
+        (silent.certificates.to_vec(), vec![0], 0),
+    ];
+    for (ders, path, asks) in chains {
+        let chain = PresentedChain::new(&ders, None).expect("a chain");
+        let (claim, evidence) = claim_of(&ca, &chain);
+        let verdict = judge(&claim, &evidence, &Policy::default(), now());
+        let known = verdict
+            .proven()
+            .and_then(crate::Proven::path)
+            .expect("proven by a path");
+        assert_eq!(known, path);
+        let (fast, plain) = (
+            asked(&chain, &ca.anchors(), Some(known)),
+            asked(&chain, &ca.anchors(), None),
+        );
+        assert_eq!(fast.sources(), plain.sources());
+        assert!(
+            fast.sources().iter().all(|list| !list.contains("stray")),
+            "{:?}",
+            fast.sources()
+        );
+        let questions = |asked| ocsp::questions(&asked, &ca.anchors(), now());
+        let (fast, plain) = (questions(fast), questions(plain));
+        assert_eq!((fast.len(), &fast), (asks, &plain));
+    }
+}
+
+fn claim_of(ca: &Authority, chain: &PresentedChain) -> (Claim, Evidence) {
+    let name = |name| DomainName::parse(name).expect("a domain");
+    let claim = Claim {
+        local: name("one.example"),
+        remote: name("peer.example"),
+        role: Role::Receiver,
+        service: Service::Server,
+    };
+    let evidence = Evidence {
+        tls: true,
+        chain: Some(chain.clone()),
+        ..Evidence::none(ca.anchors())
+    };
+    (claim, evidence)
+}
+
 #[test]
 fn cert_16_a_list_that_its_issuer_signed_revokes() {
     let ca = Authority::new("Authority");
@@ -685,7 +792,7 @@ fn cert_16_a_list_that_its_issuer_signed_revokes() {
         ..Shape::default()
     };
     let chain = ca.chain(&["peer.example"], shape());
-    let sources = |chain: &PresentedChain| revocation::sources(chain, &ca.anchors(), now());
+    let sources = |chain: &PresentedChain| asked(chain, &ca.anchors(), None).sources();
     assert_eq!(sources(&chain), ["http://crl.example/1.crl"]);
     // What leads nowhere chooses no address.
     let made_up = Shape {
@@ -705,23 +812,12 @@ fn cert_16_a_list_that_its_issuer_signed_revokes() {
         (vec![other.list(&[7])], "ok"),
         (vec![other.list(&[7]), ca.list(&[7])], "certificate-revoked"),
     ] {
-        let evidence = Evidence {
-            tls: true,
-            chain: Some(chain.clone()),
-            revocation: Some(revocation::Evidence {
-                lists,
-                answers: Vec::new(),
-                until: now().after(Duration::from_secs(60)),
-            }),
-            ..Evidence::none(ca.anchors())
-        };
-        let name = |name| DomainName::parse(name).expect("a domain");
-        let claim = Claim {
-            local: name("one.example"),
-            remote: name("peer.example"),
-            role: Role::Receiver,
-            service: Service::Server,
-        };
+        let (claim, mut evidence) = claim_of(&ca, &chain);
+        evidence.revocation = Some(revocation::Evidence {
+            lists,
+            answers: Vec::new(),
+            until: now().after(Duration::from_secs(60)),
+        });
         let strict = Policy {
             level: PolicyLevel::Authenticated,
             ..Policy::default()

@@ -146,6 +146,7 @@ pub(crate) fn examine(claim: &Claim, evidence: &crate::Evidence, now: Timestamp)
             dnssec: false,
             until: end.min(posh.until.max(now.after(crate::RECHECK))),
             revocable: true,
+            path: None,
         }),
         Err(problem) => {
             let (code, why) = problem.say(false);

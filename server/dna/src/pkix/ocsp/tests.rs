@@ -7,7 +7,7 @@ use x509_ocsp::{AsResponseBytes, ResponderId, ResponseData, RevokedInfo};
 
 use super::super::tests::{Authority, Shape, check, now};
 use super::*;
-use crate::{Claim, Evidence, Policy, PolicyLevel, Role, Service};
+use crate::{Claim, Evidence, Policy, PolicyLevel, PresentedChain, Role, Service};
 
 /// Who signs an answer.
 enum By<'a> {
@@ -84,6 +84,15 @@ fn answer(question: &Question, status: CertStatus, by: &By<'_>, days: Days) -> V
         response_bytes: Some(response.to_response_bytes().expect("DER")),
     };
     response.to_der().expect("DER")
+}
+
+/// What is asked about a chain of which nothing is known.
+fn questions(chain: &PresentedChain, anchors: &Anchors, now: Timestamp) -> Vec<Question> {
+    super::questions(
+        &revocation::Asked::of(chain, anchors, None, now),
+        anchors,
+        now,
+    )
 }
 
 fn question(ca: &Authority, chain: &PresentedChain) -> Question {
