@@ -1,7 +1,8 @@
 //! Shared commits for SQLite: writes that arrive together become durable together.
 //!
 //! A commit with `synchronous=FULL` waits for the disk, and SQLite has one writer. One task therefore takes whatever waits,
-//! runs it in one transaction (each write in a savepoint of its own, so that one that fails leaves the others alone), and
+//! runs it in one transaction (each write in a savepoint of its own, so that one that fails leaves the others alone; SQLite does
+//! that by itself for a single statement, and each savepoint is two journeys to its thread), and
 //! answers all of them after the one commit. A lone write pays what it would have paid anyway. Nothing is ever answered
 //! before its commit, and a write that has been handed over is carried out even if nobody waits for the answer any more.
 //!
@@ -59,7 +60,8 @@ impl Group {
     }
 
     /// The same for a write that is one statement: where nothing else waits, it is its own transaction, begun and committed in
-    /// one journey to SQLite's thread instead of three.
+    /// one journey to SQLite's thread instead of three, and among others it needs no savepoint. It has to read what the statement
+    /// gives to its end, since the commit comes behind the last row.
     ///
     /// # Errors
     /// As [`Group::run`].
@@ -154,12 +156,17 @@ async fn commit(
     let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
     loop {
         take_in(waiting, jobs, done.len());
-        let Some(Job { run, answer, .. }) = waiting.pop_front() else {
+        let Some(job) = waiting.pop_front() else {
             break;
         };
+        let Job {
+            run,
+            statement,
+            answer,
+        } = job;
         // A lone write needs no savepoint: if it fails, there is nothing else to keep.
         let alone = done.is_empty() && waiting.is_empty();
-        let result = if alone {
+        let result = if alone || statement {
             carefully(run, &mut tx).await
         } else {
             let mut savepoint = tx.begin().await?;
@@ -176,6 +183,8 @@ async fn commit(
             None => {}
             // After these SQLite may have rolled back everything by itself.
             Some(error) if error.is_temporary() => return Err(error),
+            // It was not SQLite that refused it: what it has done may still be there.
+            Some(error) if statement && !alone && !was_refused(&error) => return Err(error),
             Some(_) if alone => {
                 tx.rollback().await?;
                 return Ok(());
@@ -187,10 +196,21 @@ async fn commit(
     Ok(())
 }
 
+const PANICKED: &str = "a write panicked; see the log";
+
 /// A write that panics is our fault, and must not end all writing.
 async fn carefully(run: Run, connection: &mut SqliteConnection) -> Result<Value> {
     match AssertUnwindSafe(run(connection)).catch_unwind().await {
         Ok(result) => result,
-        Err(_) => Err(StoreError::Other("a write panicked; see the log".into())),
+        Err(_) => Err(StoreError::Other(PANICKED.into())),
+    }
+}
+
+/// Whether a statement failed in SQLite, which undoes whatever it has done, and not in us behind it.
+fn was_refused(error: &StoreError) -> bool {
+    match error {
+        StoreError::Other(text) => text != PANICKED,
+        StoreError::Corrupt { .. } => false,
+        _ => true,
     }
 }

@@ -113,7 +113,7 @@ pub use operator::{LoginRow, OperatorRow, TokenRow};
 pub use outgoing::{NewOutgoing, Outgoing};
 pub use own_export::OwnExportRow;
 pub use passkey::PasskeyRow;
-pub use peer::PeerRow;
+pub use peer::{PeerKey, PeerRow};
 pub use plan::{PLANS, PlanRow};
 pub use portable::{ArchiveImported, Export, Import, Imported, Moved, Skipped};
 pub use pubsub::{
@@ -220,9 +220,31 @@ macro_rules! grouped {
         }
     };
 }
+/// The same for a write that is one statement, which is a transaction by itself: one journey to the database in place of three.
+/// What it gives is to be read to its end (`execute`, `fetch_all`): the first row of a statement comes before its commit.
+macro_rules! statement {
+    ($store:expr, $c:ident => $body:block) => {
+        match &$store.0.db {
+            $crate::Db::Pg(pool) => {
+                let mut connection = pool.acquire().await?;
+                let $c = &mut *connection;
+                let done: $crate::Result<_> = async { $body }.await;
+                done
+            }
+            $crate::Db::Lite { group, .. } => {
+                group
+                    .run_statement(move |$c: &mut sqlx::SqliteConnection| {
+                        Box::pin(async move { $body })
+                    })
+                    .await
+            }
+        }
+    };
+}
 pub(crate) use glance;
 pub(crate) use grouped;
 pub(crate) use rd;
+pub(crate) use statement;
 pub(crate) use wr;
 
 enum Db {

@@ -3,7 +3,10 @@
 use xmpp::timestamp::Timestamp;
 
 use crate::error::Result;
-use crate::{AccountId, ArchiveId, DomainStore, grouped, rd};
+use crate::{AccountId, ArchiveId, DomainStore, rd, statement};
+
+/// Rows that are forgotten in one statement.
+const TOGETHER: usize = 500;
 
 /// A message that waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,16 +35,16 @@ impl DomainStore {
         max: u32,
     ) -> Result<Option<i64>> {
         let (domain, stanza) = (self.id.0, stanza.to_vec());
-        grouped!(self.store, c => {
+        statement!(self.store, c => {
             // Counting stops at the limit, so a full store costs no more than an allowed one. For a bare parameter behind LIMIT,
             // SQLite plans the statement anew each time, for the sake of its value: half of what it costs.
-            let added: Option<(i64,)> = sqlx::query_as(
+            let added: Vec<(i64,)> = sqlx::query_as(
                 "INSERT INTO offline_messages (account, at, stanza) SELECT id, $3, $4 FROM accounts \
                  WHERE domain = $1 AND id = $2 AND \
                  (SELECT COUNT(*) FROM (SELECT 1 FROM offline_messages WHERE account = $2 LIMIT CAST($5 AS BIGINT)) AS few) < $5 RETURNING id",
             )
-            .bind(domain).bind(account.0).bind(at.0).bind(stanza).bind(i64::from(max)).fetch_optional(c).await?;
-            Ok(added.map(|(id,)| id))
+            .bind(domain).bind(account.0).bind(at.0).bind(stanza).bind(i64::from(max)).fetch_all(c).await?;
+            Ok(added.first().map(|(id,)| *id))
         })
     }
 
@@ -71,11 +74,11 @@ impl DomainStore {
             self.archive_settled(Some(account)).await?;
         }
         let sql = if in_log { IN_LOG } else { IN_TABLE };
-        grouped!(self.store, c => {
-            let added: Option<(i64,)> = sqlx::query_as(sql)
+        statement!(self.store, c => {
+            let added: Vec<(i64,)> = sqlx::query_as(sql)
             .bind(domain).bind(account.0).bind(at.0).bind(&b""[..]).bind(i64::from(max)).bind(id.at).bind(id.salt)
-            .fetch_optional(c).await?;
-            Ok(added.map(|(id,)| id))
+            .fetch_all(c).await?;
+            Ok(added.first().map(|(id,)| *id))
         })
     }
 
@@ -85,7 +88,7 @@ impl DomainStore {
     /// See [`crate::StoreError`]; they are delivered again then.
     pub async fn offline_remove_archived(&self, account: AccountId, up_to: i64) -> Result<()> {
         let domain = self.id.0;
-        grouped!(self.store, c => {
+        statement!(self.store, c => {
             sqlx::query(
                 "DELETE FROM offline_messages WHERE account IN (SELECT id FROM accounts WHERE domain = $1 AND id = $2) \
                  AND archived <= $3",
@@ -131,17 +134,24 @@ impl DomainStore {
     /// # Errors
     /// See [`crate::StoreError`]; they are delivered again then.
     pub async fn offline_remove(&self, account: AccountId, rows: &[i64]) -> Result<()> {
-        let (domain, rows) = (self.id.0, rows.to_vec());
-        grouped!(self.store, c => {
-            for id in rows {
-                sqlx::query(
-                    "DELETE FROM offline_messages WHERE id = $3 AND account IN \
-                     (SELECT id FROM accounts WHERE domain = $1 AND id = $2)",
-                )
-                .bind(domain).bind(account.0).bind(id).execute(&mut *c).await?;
-            }
-            Ok(())
-        })
+        let domain = self.id.0;
+        for rows in rows.chunks(TOGETHER) {
+            // Numbers of our own stand in it and nothing else, so they need no parameters.
+            let numbers: Vec<String> = rows.iter().map(i64::to_string).collect();
+            let text = format!(
+                "DELETE FROM offline_messages WHERE id IN ({}) AND account IN \
+                 (SELECT id FROM accounts WHERE domain = $1 AND id = $2)",
+                numbers.join(", ")
+            );
+            let done: Result<()> = statement!(self.store, c => {
+                // It is never the same text twice: not worth remembering.
+                let query = sqlx::query(sqlx::AssertSqlSafe(text)).persistent(false);
+                query.bind(domain).bind(account.0).execute(c).await?;
+                Ok(())
+            });
+            done?;
+        }
+        Ok(())
     }
 
     /// Bytes of all messages that wait for users of the tenant that has this domain. Looks at every one of them.

@@ -7,7 +7,7 @@
 use xmpp::timestamp::Timestamp;
 
 use crate::error::Result;
-use crate::{DomainId, DomainStore, Store, grouped, rd};
+use crate::{DomainId, DomainStore, Store, grouped, rd, statement};
 
 /// Rows that are forgotten in one statement.
 const TOGETHER: usize = 500;
@@ -42,15 +42,25 @@ impl DomainStore {
     /// # Errors
     /// See [`crate::StoreError`]; nothing was kept then.
     pub async fn outgoing_add(&self, stanzas: Vec<NewOutgoing>) -> Result<Vec<Option<i64>>> {
+        const ADD: &str = "INSERT INTO outgoing (account, at, stanza) SELECT id, $3, $4 FROM accounts \
+             WHERE domain = $1 AND local = $2 RETURNING id";
         let domain = self.id.0;
+        let mut stanzas = stanzas;
+        // Nearly always it is one.
+        if stanzas.len() == 1
+            && let Some(new) = stanzas.pop()
+        {
+            return statement!(self.store, c => {
+                let row: Vec<(i64,)> = sqlx::query_as(ADD)
+                    .bind(domain).bind(new.local).bind(new.at.0).bind(new.stanza).fetch_all(c).await?;
+                Ok(vec![row.first().map(|(id,)| *id)])
+            });
+        }
         grouped!(self.store, c => {
             let mut rows = Vec::with_capacity(stanzas.len());
             for new in stanzas {
-                let row: Option<(i64,)> = sqlx::query_as(
-                    "INSERT INTO outgoing (account, at, stanza) SELECT id, $3, $4 FROM accounts \
-                     WHERE domain = $1 AND local = $2 RETURNING id",
-                )
-                .bind(domain).bind(new.local).bind(new.at.0).bind(new.stanza).fetch_optional(&mut *c).await?;
+                let row: Option<(i64,)> = sqlx::query_as(ADD)
+                    .bind(domain).bind(new.local).bind(new.at.0).bind(new.stanza).fetch_optional(&mut *c).await?;
                 rows.push(row.map(|(id,)| id));
             }
             Ok(rows)
@@ -63,15 +73,17 @@ impl DomainStore {
     /// See [`crate::StoreError`]; they may all be there still.
     pub async fn outgoing_forget(&self, rows: &[i64]) -> Result<()> {
         let domain = self.id.0;
-        let texts: Vec<String> = rows.chunks(TOGETHER).map(forgetting).collect();
-        grouped!(self.store, c => {
-            for text in texts {
+        // A part that is forgotten before another is not is as good as none: all may be asked for again.
+        for text in rows.chunks(TOGETHER).map(forgetting) {
+            let done: Result<()> = statement!(self.store, c => {
                 // It is never the same text twice: not worth remembering.
                 let query = sqlx::query(sqlx::AssertSqlSafe(text)).persistent(false);
-                query.bind(domain).execute(&mut *c).await?;
-            }
-            Ok(())
-        })
+                query.bind(domain).execute(c).await?;
+                Ok(())
+            });
+            done?;
+        }
+        Ok(())
     }
 }
 

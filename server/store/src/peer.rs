@@ -1,9 +1,11 @@
 //! The last attempts between a hosted domain and a peer, for its owner's federation page.
 
+use std::collections::HashMap;
+
 use xmpp::timestamp::Timestamp;
 
 use crate::error::Result;
-use crate::{DomainStore, grouped, rd};
+use crate::{DomainStore, Store, rd, statement};
 
 /// What is remembered of a pair.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +16,13 @@ pub struct PeerRow {
     pub attempts: String,
     /// When last changed.
     pub updated: Timestamp,
+}
+
+/// A peer of one hosted domain, as [`DomainStore::peer_key`] names it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerKey {
+    domain: i64,
+    peer: String,
 }
 
 type Tuple = (String, String, i64);
@@ -44,32 +53,127 @@ macro_rules! found {
 /// Pairs remembered for a domain; the least recent are forgotten first, so a flood of names cannot fill the disk.
 const PEERS_PER_DOMAIN: i64 = 2000;
 
+/// Pairs in one statement.
+const TOGETHER: usize = 100;
+
+/// `($2, $3, $1), ($4, $5, $1)` for two rows of two columns from parameter 2 on, and `rest`.
+fn places(rows: usize, (first, columns): (usize, usize), rest: &str) -> String {
+    let row = |at: usize| {
+        let columns = (0..columns).map(|column| format!("${}", first + at * columns + column));
+        format!("({}{rest})", columns.collect::<Vec<_>>().join(", "))
+    };
+    (0..rows).map(row).collect::<Vec<_>>().join(", ")
+}
+
+impl Store {
+    /// Remembers attempts of pairs, of any domains: `change` makes of what is remembered of each (`None`: nothing yet) what is to
+    /// be. One question and one statement for many: each by itself is a journey to the database and a commit. Whoever else writes
+    /// the same pair meanwhile loses what they wrote.
+    ///
+    /// # Errors
+    /// See [`crate::StoreError`]; [`crate::StoreError::Gone`] where one of the domains has left. Nothing new is remembered then, but
+    /// where there are more than a hundred, of the first of them.
+    pub async fn peers_update(
+        &self,
+        mut pairs: Vec<PeerKey>,
+        now: Timestamp,
+        change: impl Fn(&PeerKey, Option<&str>) -> String,
+    ) -> Result<()> {
+        // In one order, so that two who write at once do not wait for each other.
+        pairs.sort_unstable();
+        pairs.dedup();
+        for pairs in pairs.chunks(TOGETHER) {
+            let known = self.peers_known(pairs).await?;
+            let rows: Vec<_> = pairs
+                .iter()
+                .map(|pair| {
+                    (
+                        pair.clone(),
+                        change(pair, known.get(pair).map(String::as_str)),
+                    )
+                })
+                .collect();
+            let mut grown: Vec<_> = pairs
+                .iter()
+                .filter(|pair| !known.contains_key(*pair))
+                .map(|pair| pair.domain)
+                .collect();
+            grown.dedup();
+            self.peers_write(rows, grown, now).await?;
+        }
+        Ok(())
+    }
+
+    async fn peers_known(&self, pairs: &[PeerKey]) -> Result<HashMap<PeerKey, String>> {
+        // Both engines name the columns of VALUES so.
+        let text = format!(
+            "SELECT p.domain, p.peer, p.attempts FROM (VALUES {}) AS n \
+             JOIN peers p ON p.domain = n.column1 AND p.peer = n.column2",
+            places(pairs.len(), (1, 2), "")
+        );
+        let found: Vec<(i64, String, String)> = rd!(self, p => {
+            let mut query = sqlx::query_as(sqlx::AssertSqlSafe(text)).persistent(false);
+            for pair in pairs {
+                query = query.bind(pair.domain).bind(&pair.peer);
+            }
+            query.fetch_all(p).await
+        })?;
+        let known = |(domain, peer, attempts)| (PeerKey { domain, peer }, attempts);
+        Ok(found.into_iter().map(known).collect())
+    }
+
+    /// `grown`: domains among them that have come to know more peers.
+    async fn peers_write(
+        &self,
+        rows: Vec<(PeerKey, String)>,
+        grown: Vec<i64>,
+        now: Timestamp,
+    ) -> Result<()> {
+        let text = format!(
+            "INSERT INTO peers (domain, peer, attempts, updated) VALUES {} \
+             ON CONFLICT (domain, peer) DO UPDATE SET attempts = excluded.attempts, updated = excluded.updated",
+            places(rows.len(), (2, 3), ", $1")
+        );
+        statement!(self, c => {
+            let mut query = sqlx::query(sqlx::AssertSqlSafe(text)).persistent(false).bind(now.0);
+            for (pair, attempts) in rows {
+                query = query.bind(pair.domain).bind(pair.peer).bind(attempts);
+            }
+            query.execute(c).await?;
+            Ok(())
+        })?;
+        for domain in grown {
+            statement!(self, c => {
+                sqlx::query(
+                    "DELETE FROM peers WHERE domain = $1 AND peer IN \
+                     (SELECT peer FROM peers WHERE domain = $1 ORDER BY updated DESC LIMIT 1000 OFFSET $2)",
+                )
+                .bind(domain).bind(PEERS_PER_DOMAIN).execute(c).await?;
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+}
+
 impl DomainStore {
-    /// Remembers a pair's attempts.
+    /// A peer of this domain, for [`Store::peers_update`].
+    pub fn peer_key(&self, peer: &str) -> PeerKey {
+        PeerKey {
+            domain: self.id.0,
+            peer: peer.to_owned(),
+        }
+    }
+
+    /// Remembers one pair's attempts in place of what was remembered.
     ///
     /// # Errors
     /// See [`crate::StoreError`].
     pub async fn peer_set(&self, peer: &str, attempts: &str, now: Timestamp) -> Result<()> {
-        let (domain, peer, attempts) = (self.id.0, peer.to_owned(), attempts.to_owned());
-        grouped!(self.store, c => {
-            // Most are known, and make none too many.
-            let known = sqlx::query("UPDATE peers SET attempts = $3, updated = $4 WHERE domain = $1 AND peer = $2")
-                .bind(domain).bind(&peer).bind(&attempts).bind(now.0).execute(&mut *c).await?;
-            if known.rows_affected() > 0 {
-                return Ok(());
-            }
-            sqlx::query(
-                "INSERT INTO peers (domain, peer, attempts, updated) VALUES ($1, $2, $3, $4) \
-                 ON CONFLICT (domain, peer) DO UPDATE SET attempts = excluded.attempts, updated = excluded.updated",
-            )
-            .bind(domain).bind(peer).bind(attempts).bind(now.0).execute(&mut *c).await?;
-            sqlx::query(
-                "DELETE FROM peers WHERE domain = $1 AND peer IN \
-                 (SELECT peer FROM peers WHERE domain = $1 ORDER BY updated DESC LIMIT 1000 OFFSET $2)",
-            )
-            .bind(domain).bind(PEERS_PER_DOMAIN).execute(&mut *c).await?;
-            Ok(())
-        })
+        let pair = vec![self.peer_key(peer)];
+        self.store
+            .peers_update(pair, now, |_, _| attempts.to_owned())
+            .await
     }
 
     /// One pair.

@@ -112,6 +112,60 @@ fn a_full_database_says_so_and_keeps_what_it_has() {
     });
 }
 
+/// A statement has no savepoint of its own: one that SQLite refuses leaves nothing behind and the others alone, and where it is we who
+/// fail behind one, nothing stays of the whole transaction.
+#[test]
+fn a_statement_among_others_stands_or_falls_alone() {
+    let dir = tempfile::tempdir().expect("directory");
+    runtime().block_on(async {
+        let store = fresh_sqlite(dir.path()).await;
+        let (_, row, d) = house(&store, "example.com", "aaa").await;
+        let Db::Lite { group, .. } = &store.0.db else {
+            unreachable!("opened as SQLite")
+        };
+        let put = |peer: &str, fails: bool| {
+            let (domain, peer) = (row.id.0, peer.to_owned());
+            group.run_statement(move |c| {
+                Box::pin(async move {
+                    sqlx::query("INSERT INTO peers (domain, peer, attempts, updated) VALUES ($1, $2, '[]', 0)")
+                        .bind(domain)
+                        .bind(peer)
+                        .execute(c)
+                        .await?;
+                    assert!(!fails, "on purpose");
+                    Ok(())
+                })
+            })
+        };
+        for (fails, one, other) in [(false, "a.example", "b.example"), (true, "c.example", "d.example")] {
+            // Holds the transaction open until the others are in line.
+            let (go, wait) = tokio::sync::oneshot::channel::<()>();
+            let first = group.run(move |_| {
+                Box::pin(async move {
+                    let _ = wait.await;
+                    Ok(())
+                })
+            });
+            let (first, a, again, b, ()) = tokio::join!(
+                first,
+                put(one, false),
+                put(one, false),
+                put(other, fails),
+                async { assert!(go.send(()).is_ok()) },
+            );
+            let known = d.peer_list(10).await.expect("read").len();
+            if fails {
+                assert_eq!(known, 2, "{a:?} {again:?} {b:?}");
+                assert!(first.is_err() && a.is_err() && again.is_err() && b.is_err());
+            } else {
+                assert_eq!((first, a, b, known), (Ok(()), Ok(()), Ok(()), 2));
+                assert!(matches!(again, Err(StoreError::Conflict { .. })), "{again:?}");
+            }
+        }
+        put("d.example", false).await.expect("writing goes on");
+    });
+}
+
 /// As SQLite does by itself when the disk is full in the middle of a transaction.
 #[test]
 fn a_transaction_that_ended_by_itself_spoils_no_later_one() {

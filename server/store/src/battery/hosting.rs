@@ -592,6 +592,44 @@ battery! {
         assert_eq!(page("%", "%", 0, 9).await, (vec![], 0));
     }
 
+    peers_of_many_domains_are_remembered_at_once(store) {
+        let (_, _, d) = house(&store, "example.com", "aaa").await;
+        let (_, _, other) = house(&store, "example.net", "bbb").await;
+        d.peer_set("known.example", "[1]", NOW).await.expect("set");
+        other.peer_set("theirs.example", "[7]", NOW).await.expect("set");
+        let later = Timestamp(NOW.0 + 5);
+        let many = (0..250).map(|n| d.peer_key(&format!("p{n}.example")));
+        let mut pairs = vec![other.peer_key("known.example"), d.peer_key("known.example"), d.peer_key("known.example")];
+        pairs.extend(many);
+        let change = |_: &PeerKey, before: Option<&str>| format!("[2,{}]", before.unwrap_or("nothing"));
+        store.peers_update(pairs, later, change).await.expect("set");
+        for (domain, peer, attempts, updated) in [
+            (&d, "known.example", "[2,[1]]", later),
+            (&d, "p0.example", "[2,nothing]", later),
+            (&d, "p249.example", "[2,nothing]", later),
+            (&other, "known.example", "[2,nothing]", later),
+            (&other, "theirs.example", "[7]", NOW),
+        ] {
+            let row = domain.peer_get(peer).await.expect("read").expect("there");
+            assert_eq!((row.attempts.as_str(), row.updated), (attempts, updated), "{peer}");
+        }
+        assert_eq!(d.peer_list(1_000).await.expect("read").len(), 251);
+        store.peers_update(Vec::new(), later, change).await.expect("nothing");
+        // As many as are remembered, and the least recent go.
+        for at in 0..20 {
+            let more = (0..100).map(|n| d.peer_key(&format!("q{at}-{n}.example"))).collect();
+            store.peers_update(more, Timestamp(later.0 + 1 + at), change).await.expect("set");
+        }
+        let all = d.peer_list(10_000).await.expect("read");
+        assert_eq!(all.len(), 2_000);
+        assert!(all.iter().all(|row| row.peer.starts_with('q')), "the newest");
+        // A domain that has left takes nobody's place, and says so.
+        let gone = vec![store.domain(DomainId(999_999), &name("gone.example")).peer_key("a.example"), other.peer_key("b.example")];
+        assert_eq!(store.peers_update(gone, later, change).await, Err(StoreError::Gone));
+        assert_eq!(other.peer_get("b.example").await.expect("read"), None);
+        store.peers_update(vec![other.peer_key("b.example")], later, change).await.expect("set");
+    }
+
     the_audit_log_is_the_tenants(store) {
         let tenant = store.tenant_add("Acme", "active", "{}", NOW).await.expect("tenant");
         let entry = |op: &str| AuditRow {
