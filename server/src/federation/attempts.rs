@@ -1,16 +1,17 @@
 //! What happened with each peer, for the eyes of the domain's owner (DNA-20, TLS-39).
 //!
-//! Attempts are collected and written a little later, many at once, so that a flood of strangers costs the store one write
-//! a pair and interval. Refuses: keeping more than a handful per pair.
+//! Attempts are collected and written a little later, those of all pairs at once, so that a flood of strangers costs the store
+//! a few statements an interval. Refuses: keeping more than a handful per pair.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use dna::{Fault, Proven, Refusal, Security, Target};
-use futures_util::stream::{self, StreamExt as _};
 use parking_lot::Mutex;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use store::PeerKey;
 use xmpp::jid::DomainName;
 use xmpp::stream::TlsInfo;
 
@@ -23,8 +24,8 @@ const KEPT: usize = 10;
 const SHOWN: usize = 4;
 /// Pairs that may wait to be written.
 const PENDING: usize = 2_000;
-/// Pairs that are written beside each other.
-const TOGETHER: usize = 64;
+/// Pairs that are written together.
+const TOGETHER: usize = 100;
 /// How long attempts are collected before they are written.
 const COLLECT: Duration = Duration::from_millis(500);
 
@@ -159,79 +160,141 @@ impl Attempt {
         self
     }
 
-    fn to_json(&self) -> Value {
-        let refusals: Vec<_> = self
-            .refusals
-            .iter()
-            .map(|refusal| {
-                json!({
-                    "prooftype": refusal.by.map(dna::Prooftype::name),
-                    "code": refusal.code,
-                    "text": refusal.text,
-                    "fault": refusal.fault.name(),
-                    "minor": refusal.minor,
-                })
-            })
-            .collect();
-        let proven = self.proven.as_ref();
-        let mut attempt = json!({
-            "at": now().to_xep0082(),
-            "direction": self.direction,
-            "ok": self.ok,
-            "summary": self.summary,
-            "code": self.code,
-            "fault": self.fault.map(Fault::name),
-            "stage": self.stage.name(),
-            "target": self.target,
-            "dns": self.dns.map(dns_name),
-            "direct": self.direct,
-            "address": self.address,
-            "tls": self.tls.map(|(version, _)| version),
-            "cipher": self.tls.map(|(_, cipher)| cipher),
-            "alpn": self.alpn,
-            "presented": self.presented.iter().filter_map(|der| presented(der)).collect::<Vec<_>>(),
-            "verdicts": self.verdicts(),
-            "refusals": refusals,
-            "mechanism": self.mechanism,
-            "remote_error": self.remote_error,
-            "pairs": self.pairs,
-            "bidi": self.bidi,
-        });
-        if let (Value::Object(attempt), Some(proven)) = (&mut attempt, proven) {
-            attempt.insert("prooftype".into(), proven.by().name().into());
-            attempt.insert("identifier".into(), proven.identifier().into());
-            attempt.insert("dnssec".into(), proven.dnssec().into());
-            attempt.insert("weak".into(), proven.by().is_weak().into());
-            attempt.insert("expires".into(), proven.until().to_xep0082().into());
-        }
-        attempt
+    /// As it is kept, and as the owner's page reads it.
+    fn to_json(&self) -> String {
+        let told = Told {
+            at: now().to_xep0082(),
+            direction: self.direction,
+            ok: self.ok,
+            summary: &self.summary,
+            code: self.code,
+            fault: self.fault.map(Fault::name),
+            stage: self.stage.name(),
+            target: self.target.as_deref(),
+            dns: self.dns.map(dns_name),
+            direct: self.direct,
+            address: self.address.as_deref(),
+            tls: self.tls.map(|(version, _)| version),
+            cipher: self.tls.map(|(_, cipher)| cipher),
+            alpn: self.alpn.as_deref(),
+            presented: self
+                .presented
+                .iter()
+                .filter_map(|der| Presented::read(der))
+                .collect(),
+            verdicts: self.verdicts(),
+            refusals: self.refusals.iter().map(TellsWhy::of).collect(),
+            mechanism: self.mechanism,
+            remote_error: self.remote_error.as_deref(),
+            pairs: self.pairs,
+            bidi: self.bidi,
+            proof: self.proven.as_ref().map(TellsProof::of),
+        };
+        // There is nothing in it that JSON cannot say.
+        serde_json::to_string(&told).unwrap_or_else(|_| "null".to_owned())
     }
 
     /// What each prooftype that was looked at came to.
-    fn verdicts(&self) -> Vec<Value> {
-        let mut verdicts: Vec<_> = self
-            .refusals
-            .iter()
-            .filter_map(|refusal| {
-                let by = refusal.by?;
-                Some(json!({
-                    "prooftype": by.name(),
-                    "holds": false,
-                    "code": refusal.code,
-                    "text": refusal.text,
-                    "minor": refusal.minor,
-                }))
+    fn verdicts(&self) -> Vec<TellsVerdict<'_>> {
+        let refused = self.refusals.iter().filter_map(|refusal| {
+            Some(TellsVerdict {
+                prooftype: refusal.by?.name(),
+                holds: false,
+                code: Some(refusal.code),
+                text: &refusal.text,
+                minor: Some(refusal.minor),
             })
-            .collect();
-        if let Some(proven) = &self.proven {
-            verdicts.push(json!({
-                "prooftype": proven.by().name(),
-                "holds": true,
-                "text": proven.identifier(),
-            }));
-        }
-        verdicts
+        });
+        let holds = self.proven.iter().map(|proven| TellsVerdict {
+            prooftype: proven.by().name(),
+            holds: true,
+            code: None,
+            text: proven.identifier(),
+            minor: None,
+        });
+        refused.chain(holds).collect()
     }
+}
+
+/// An attempt as JSON.
+#[derive(Serialize)]
+struct Told<'a> {
+    at: String,
+    direction: &'static str,
+    ok: bool,
+    summary: &'a str,
+    code: Option<&'static str>,
+    fault: Option<&'static str>,
+    stage: Option<&'static str>,
+    target: Option<&'a str>,
+    dns: Option<&'static str>,
+    direct: Option<bool>,
+    address: Option<&'a str>,
+    tls: Option<&'static str>,
+    cipher: Option<&'static str>,
+    alpn: Option<&'a str>,
+    presented: Vec<Presented>,
+    verdicts: Vec<TellsVerdict<'a>>,
+    refusals: Vec<TellsWhy<'a>>,
+    mechanism: Option<&'static str>,
+    remote_error: Option<&'a str>,
+    pairs: usize,
+    bidi: bool,
+    #[serde(flatten)]
+    proof: Option<TellsProof<'a>>,
+}
+
+#[derive(Serialize)]
+struct TellsProof<'a> {
+    prooftype: &'static str,
+    identifier: &'a str,
+    dnssec: bool,
+    weak: bool,
+    expires: String,
+}
+
+impl<'a> TellsProof<'a> {
+    fn of(proven: &'a Proven) -> Self {
+        Self {
+            prooftype: proven.by().name(),
+            identifier: proven.identifier(),
+            dnssec: proven.dnssec(),
+            weak: proven.by().is_weak(),
+            expires: proven.until().to_xep0082(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct TellsWhy<'a> {
+    prooftype: Option<&'static str>,
+    code: &'static str,
+    text: &'a str,
+    fault: &'static str,
+    minor: bool,
+}
+
+impl<'a> TellsWhy<'a> {
+    fn of(refusal: &'a Refusal) -> Self {
+        Self {
+            prooftype: refusal.by.map(dna::Prooftype::name),
+            code: refusal.code,
+            text: &refusal.text,
+            fault: refusal.fault.name(),
+            minor: refusal.minor,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct TellsVerdict<'a> {
+    prooftype: &'static str,
+    holds: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
+    text: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    minor: Option<bool>,
 }
 
 fn dns_name(security: Security) -> &'static str {
@@ -243,15 +306,26 @@ fn dns_name(security: Security) -> &'static str {
     }
 }
 
-/// One certificate as the owner reads it; `None` when it cannot be read.
-fn presented(der: &[u8]) -> Option<Value> {
-    let found = dna::pkix::describe(der)?;
-    Some(json!({
-        "names": found.names.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "issuer": found.issuer,
-        "not_after": found.not_after.to_xep0082(),
-        "sha256": data_encoding::HEXLOWER.encode(&found.sha256),
-    }))
+/// One certificate as the owner reads it.
+#[derive(Serialize)]
+struct Presented {
+    names: Vec<String>,
+    issuer: String,
+    not_after: String,
+    sha256: String,
+}
+
+impl Presented {
+    /// `None` when it cannot be read.
+    fn read(der: &[u8]) -> Option<Self> {
+        let found = dna::pkix::describe(der)?;
+        Some(Self {
+            names: found.names.iter().map(ToString::to_string).collect(),
+            issuer: found.issuer,
+            not_after: found.not_after.to_xep0082(),
+            sha256: data_encoding::HEXLOWER.encode(&found.sha256),
+        })
+    }
 }
 
 #[derive(Default)]
@@ -261,7 +335,8 @@ pub(super) struct Attempts {
 
 #[derive(Default)]
 struct Pending {
-    pairs: HashMap<(DomainName, DomainName), Vec<Value>>,
+    /// Of each pair, the newest first, as JSON.
+    pairs: HashMap<(DomainName, DomainName), Vec<String>>,
     /// A task is about to write them.
     writing: bool,
 }
@@ -307,32 +382,186 @@ async fn write_later(federation: Arc<Federation>) {
         pending.writing = false;
         std::mem::take(&mut pending.pairs)
     };
-    let federation = &federation;
-    let each = |((local, remote), fresh)| async move {
-        let Some(domain) = federation.parts.tenancy.get(DomainName::as_str(&local)) else {
-            return;
+    let mut fresh: HashMap<PeerKey, Fresh> = HashMap::with_capacity(pairs.len());
+    for ((local, remote), mut attempts) in pairs {
+        let Some(domain) = federation.parts.tenancy.get(local.as_str()) else {
+            continue;
         };
-        if let Err(error) = write(&domain.hosted.store, &remote, fresh).await {
-            tracing::warn!(domain = %local, peer = %remote, %error, "what happened with a peer could not be kept");
+        let of_pair = fresh
+            .entry(domain.hosted.store.peer_key(remote.as_str()))
+            .or_insert_with(|| (Vec::new(), local, remote));
+        let first = of_pair.0.is_empty();
+        of_pair.0.append(&mut attempts);
+        if !first {
+            // A domain and its services have one list. Each attempt begins with its time.
+            let at = |attempt: &String| attempt.split(',').next().map(str::to_owned);
+            of_pair
+                .0
+                .sort_by_cached_key(|attempt| std::cmp::Reverse(at(attempt)));
         }
-    };
-    // Beside each other, so that they share commits.
-    stream::iter(pairs)
-        .for_each_concurrent(TOGETHER, each)
-        .await;
+    }
+    let change = |key: &PeerKey, before: Option<&str>| merged(&fresh[key].0, before);
+    let store = federation.parts.tenancy.store();
+    let keys: Vec<PeerKey> = fresh.keys().cloned().collect();
+    for keys in keys.chunks(TOGETHER) {
+        let together = store.peers_update(keys.to_vec(), now(), change).await;
+        // One that is refused, because its domain has just left, takes the others along: then each by itself.
+        let alone = match together {
+            Ok(()) => continue,
+            Err(error) if error.is_temporary() => {
+                tracing::warn!(pairs = keys.len(), %error, "what happened with peers could not be kept");
+                continue;
+            }
+            Err(_) => keys,
+        };
+        for key in alone {
+            if let Err(error) = store.peers_update(vec![key.clone()], now(), change).await {
+                let (_, local, remote) = &fresh[key];
+                tracing::warn!(domain = %local, peer = %remote, %error, "what happened with a peer could not be kept");
+            }
+        }
+    }
 }
 
-async fn write(
-    store: &store::DomainStore,
-    remote: &DomainName,
-    mut list: Vec<Value>,
-) -> Result<(), store::StoreError> {
-    if let Some(row) = store.peer_get(remote.as_str()).await?
-        && let Ok(Value::Array(older)) = serde_json::from_str(&row.attempts)
-    {
-        list.extend(older);
+/// What has just happened with a peer, newest first; between whom.
+type Fresh = (Vec<String>, DomainName, DomainName);
+
+/// The newest of what has just happened and of what was kept before, newest first. What was kept is taken as it is, unread but
+/// for where each attempt ends.
+fn merged(fresh: &[String], before: Option<&str>) -> String {
+    let before = before.and_then(|text| serde_json::from_str::<Vec<&RawValue>>(text).ok());
+    let before = before.unwrap_or_default();
+    let all = fresh
+        .iter()
+        .map(String::as_str)
+        .chain(before.iter().map(|attempt| attempt.get()));
+    let mut text = String::from("[");
+    for (at, attempt) in all.take(KEPT).enumerate() {
+        if at > 0 {
+            text.push(',');
+        }
+        text.push_str(attempt);
     }
-    list.truncate(KEPT);
-    let text = Value::Array(list).to_string();
-    store.peer_set(remote.as_str(), &text, now()).await
+    text.push(']');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    /// As if all were read and written anew.
+    fn plainly(fresh: &[String], before: Option<&str>) -> Value {
+        let read = |text: &str| serde_json::from_str::<Value>(text).expect("JSON");
+        let mut all: Vec<Value> = fresh.iter().map(|text| read(text)).collect();
+        if let Some(Ok(Value::Array(before))) = before.map(serde_json::from_str::<Value>) {
+            all.extend(before);
+        }
+        all.truncate(KEPT);
+        Value::Array(all)
+    }
+
+    #[test]
+    fn the_newest_attempts_are_kept_as_they_were() {
+        let refusal = Refusal::new(
+            None,
+            "peer-blocked",
+            Fault::Policy,
+            "\"a\", [b] {c}\\ \u{fc}",
+        );
+        let mut attempt = Attempt::new("in");
+        attempt.failed("not-proven", Fault::Peer, "they said \"],[\"");
+        attempt.refusals.push(refusal);
+        let new = attempt.to_json();
+        let old = r#"{"at": "x", "text": "a \"],[\" b", "list": [1, [2]]}"#.to_owned();
+        let many = format!("[{}]", vec![old.as_str(); 12].join(" ,\n"));
+        for fresh in [
+            vec![],
+            vec![new.clone()],
+            vec![new.clone(); 3],
+            vec![new; 12],
+        ] {
+            for before in [
+                None,
+                Some("[]"),
+                Some("nothing"),
+                Some("{}"),
+                Some(many.as_str()),
+            ] {
+                let found: Value = serde_json::from_str(&merged(&fresh, before)).expect("JSON");
+                assert_eq!(found, plainly(&fresh, before), "{before:?}");
+            }
+        }
+    }
+
+    /// The owner's page and the API read these names.
+    #[test]
+    fn dna_20_an_attempt_says_all_that_is_known() {
+        let mut attempt = Attempt::new("out");
+        attempt.accepted(
+            &super::super::tests::proven("one.example", "two.example"),
+            "dialback",
+        );
+        attempt.refusals.push(Refusal::new(
+            Some(dna::Prooftype::Pkix),
+            "certificate-expired",
+            Fault::Peer,
+            "has expired",
+        ));
+        let told: Value = serde_json::from_str(&attempt.to_json()).expect("JSON");
+        let keys: Vec<&str> = told
+            .as_object()
+            .expect("an object")
+            .keys()
+            .map(String::as_str)
+            .collect();
+        assert_eq!(
+            keys,
+            [
+                "address",
+                "alpn",
+                "at",
+                "bidi",
+                "cipher",
+                "code",
+                "direct",
+                "direction",
+                "dns",
+                "dnssec",
+                "expires",
+                "fault",
+                "identifier",
+                "mechanism",
+                "ok",
+                "pairs",
+                "presented",
+                "prooftype",
+                "refusals",
+                "remote_error",
+                "stage",
+                "summary",
+                "target",
+                "tls",
+                "verdicts",
+                "weak",
+            ]
+        );
+        assert_eq!(
+            (&told["ok"], &told["weak"], &told["stage"]),
+            (&true.into(), &true.into(), &"open".into())
+        );
+        assert_eq!(
+            told["verdicts"],
+            serde_json::json!([
+                {"prooftype": "pkix", "holds": false, "code": "certificate-expired", "text": "has expired", "minor": false},
+                {"prooftype": "dialback", "holds": true, "text": told["identifier"]},
+            ])
+        );
+        assert_eq!(told["refusals"][0]["fault"], "peer");
+        // Nothing is said of a proof where there is none.
+        let failed: Value = serde_json::from_str(&Attempt::new("in").to_json()).expect("JSON");
+        assert!(failed.get("prooftype").is_none() && failed["code"].is_null());
+    }
 }
