@@ -20,6 +20,9 @@ use xmpp::jid::{DomainName, Jid};
 use xmpp::stanza::{Kind, Stanza, StanzaType};
 use xmpp::timestamp::Timestamp;
 
+/// How long rows that are over wait for others: to forget is a commit, nobody waits for it, and whoever is killed meanwhile sends
+/// once more.
+const SOON: Duration = Duration::from_millis(50);
 /// How long rows that could not be forgotten wait for another attempt.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -278,6 +281,10 @@ impl Ledger {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.some.notified() => {}
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(SOON) => {}
             }
             if !self.forget_over().await {
                 tokio::time::sleep(AGAIN).await;
