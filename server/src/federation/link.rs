@@ -8,7 +8,7 @@
 //! further domain, and that domain has its own, it gets a connection of its own.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use dna::pkix::Names;
@@ -39,8 +39,8 @@ pub(super) struct Link {
     /// What the first pair's proof rests on.
     pub(super) basis: Basis,
     pub(super) address: SocketAddr,
-    /// Whom the peer's certificate names.
-    pub(super) names: Names,
+    /// Whom the peer's certificate names, once somebody has asked.
+    pub(super) names: OnceLock<Names>,
     /// What we showed.
     pub(super) identity: Option<Arc<Identity>>,
     /// The peer took it.
@@ -95,6 +95,13 @@ impl Link {
         Some(aboard.waiting.swap_remove(at))
     }
 
+    fn names(&self) -> &Names {
+        self.names.get_or_init(|| {
+            let leaf = self.basis.tls.peer_chain.first();
+            Names::of(leaf.map_or(&[], Vec::as_slice))
+        })
+    }
+
     fn is_closed(&self) -> bool {
         self.outbox.is_closed() || self.aboard.lock().closed
     }
@@ -112,7 +119,7 @@ impl Link {
         // Behind one address there may be thousands of peers, each with its own certificate: only those are judged whose
         // certificate names the domain, or, behind signed records, need not.
         let named = || {
-            target.security == Security::Secure || self.names.cover(&pair.remote, Service::Server)
+            target.security == Security::Secure || self.names().cover(&pair.remote, Service::Server)
         };
         self.errors
             && self.basis.remote != pair.remote

@@ -4,11 +4,10 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use dna::pkix::Names;
 use dna::{Fault, Proven, Refusal, Role, Target};
 use futures_util::future::{BoxFuture, ready};
 use parking_lot::Mutex;
@@ -246,7 +245,7 @@ impl OutHost {
             outbox: self.channel.outbox.clone(),
             basis: self.basis(),
             address: self.address,
-            names: Names::of(self.tls.peer_chain.first().map_or(&[], Vec::as_slice)),
+            names: OnceLock::new(),
             identity: self.identity.clone(),
             by_certificate: self.attempt.mechanism == Some("EXTERNAL"),
             errors,

@@ -99,7 +99,7 @@ impl Secure {
                 let mut stream = TlsAcceptor::from(config).accept(io).await?;
                 let (io, connection) = stream.get_mut();
                 io.established(connection.protocol_version());
-                let info = server_info(connection, &identity);
+                let info = server_info(connection, &identity, door);
                 Ok((stream.into(), info))
             }
             Self::Client { config, name } => {
@@ -159,17 +159,22 @@ where
     let mut stream = start.into_stream(config).await?;
     let (io, connection) = stream.get_mut();
     io.established(connection.protocol_version());
-    let info = server_info(connection, &identity);
+    let info = server_info(connection, &identity, door);
     Ok((stream.into(), info))
 }
 
-fn server_info(connection: &ServerConnection, identity: &Identity) -> TlsInfo {
+fn server_info(connection: &ServerConnection, identity: &Identity, door: Door) -> TlsInfo {
+    // Servers do not log in by passwords: nothing is bound to their channels.
+    let exporter = match door {
+        Door::Peer => None,
+        Door::Client | Door::Web => connection
+            .export_keying_material([0; 32], b"EXPORTER-Channel-Binding", None)
+            .ok(),
+    };
     TlsInfo {
         sni: connection.server_name().map(str::to_owned),
         identity: identity.domain().cloned(),
-        exporter: connection
-            .export_keying_material([0; 32], b"EXPORTER-Channel-Binding", None)
-            .ok(),
+        exporter,
         end_point: identity.end_point().map(<[u8]>::to_vec),
         ..common_info(connection)
     }
