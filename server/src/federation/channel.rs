@@ -108,6 +108,14 @@ pub(super) struct Streams {
     pub(super) open: HashMap<u64, Known>,
 }
 
+#[cfg(test)]
+impl Streams {
+    /// How many there have been.
+    pub(super) fn number(&self) -> u64 {
+        self.next
+    }
+}
+
 /// What others see of a stream.
 pub(super) struct Known {
     pub(super) outbox: Arc<Outbox>,

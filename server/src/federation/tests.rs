@@ -2,6 +2,7 @@
 //! other, and what becomes of stanzas when they do not.
 
 mod diagnosis;
+mod known;
 mod limits;
 mod restart;
 mod revocation;
@@ -70,6 +71,8 @@ struct Table(
     std::sync::atomic::AtomicBool,
     /// These are wrongly.
     Mutex<Vec<(String, RecordType)>>,
+    /// Questions so far.
+    std::sync::atomic::AtomicUsize,
 );
 
 impl Table {
@@ -98,6 +101,7 @@ impl Table {
 #[async_trait]
 impl Lookup for Table {
     async fn query(&self, name: &str, rtype: RecordType) -> Answer {
+        self.3.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let name = name.trim_end_matches('.').to_owned();
         let found = self.0.lock().get(&(name.clone(), rtype)).cloned();
         Answer {
