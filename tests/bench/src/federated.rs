@@ -5,6 +5,7 @@
 //! and that nothing else comes.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -14,6 +15,7 @@ use crate::authority::{self, Domains};
 use crate::client::Client;
 use crate::curves::{FLAT, LANES, Point, flat};
 use crate::machine::{Process, Used};
+use crate::profile::Watch;
 use crate::report::{Figure, align, words};
 use crate::scenario::chat::{self, Reader, Writer};
 use crate::scenario::idle::quiet;
@@ -60,12 +62,14 @@ fn far_accounts(peers: &[usize]) -> Accounts {
     accounts
 }
 
-/// Everything of one kind, in words; whether it keeps what is asked of it. Only ours is asked.
+/// Everything of one kind, in words; whether it keeps what is asked of it. Only ours is asked. `perf`: where a record of the
+/// last of the new streams is left, of both sides.
 pub async fn run(
     kind: Kind,
     world: &World,
     peers: &[usize],
     size: &Size,
+    perf: Option<&Path>,
 ) -> Outcome<(String, bool)> {
     let peers: Vec<usize> = peers.iter().copied().filter(|count| *count > 0).collect();
     let most = peers.iter().copied().max().ok_or("no peers")?;
@@ -81,6 +85,10 @@ pub async fn run(
     quiet(&both.far.process).await?;
     quiet(&both.near.process).await?;
 
+    let unit = match world.counted {
+        true => Unit::Instructions,
+        false => Unit::Micros,
+    };
     eprintln!("{}: local messages …", kind.name());
     let local = tokio::time::timeout(all, local(&both, size)).await??;
     let mut curve = Vec::new();
@@ -88,47 +96,48 @@ pub async fn run(
         ["", "near", "far", "budget"].map(str::to_owned).to_vec(),
         vec![
             format!("chat message between two local users, {PAIRS} pairs, 1 in flight each"),
-            words(Unit::Micros, local.median),
+            words(unit, local.median),
             String::new(),
             String::new(),
         ],
     ];
     let mut good = true;
-    let mut row = |name: String, sides: &[Figure; 2], budget: f64| {
+    let mut row = |name: String, sides: &[Figure; 2], budget: Option<f64>| {
         let [near, far] = sides;
-        let kept = near.median.max(far.median) <= budget;
-        good &= kept || kind != Kind::Domicile;
-        lines.push(vec![
-            name,
-            words(Unit::Micros, near.median),
-            words(Unit::Micros, far.median),
-            format!(
-                "{} {}",
-                words(Unit::Micros, budget),
-                if kept { "✓" } else { "✗" }
-            ),
-        ]);
+        let mut allowed = String::new();
+        if let Some(budget) = budget {
+            let kept = near.median.max(far.median) <= budget;
+            good &= kept || kind != Kind::Domicile;
+            let mark = if kept { "✓" } else { "✗" };
+            allowed = format!("{} {mark}", words(unit, budget));
+        }
+        let (near, far) = (words(unit, near.median), words(unit, far.median));
+        lines.push(vec![name, near, far, allowed]);
     };
     let established = tokio::time::timeout(all, established(&both, size)).await??;
     row(
         "the same over an established server stream".to_owned(),
         &established,
-        MESSAGE * local.median,
+        Some(MESSAGE * local.median),
     );
     for count in &peers {
         eprintln!("{}: {count} peers …", kind.name());
         let value = tokio::time::timeout(all, spread(&both, *count, size)).await??;
         curve.push(Point { at: *count, value });
     }
+    let mut profile = String::new();
     let counted = most >= FEWEST_STREAMS;
     if counted {
         eprintln!("{}: new streams …", kind.name());
         let streams = most.min(STREAMS);
-        let fresh = tokio::time::timeout(all, fresh(&mut both, streams, size)).await??;
+        let fresh = fresh(&mut both, streams, size, perf);
+        let (fresh, seen) = tokio::time::timeout(all, fresh).await??;
+        profile = seen;
         row(
             "new server stream with EXTERNAL, no look-ups, and its first message".to_owned(),
             &fresh,
-            STREAM,
+            // Nothing is laid down in instructions.
+            (!world.counted).then_some(STREAM),
         );
     }
     let mut text = format!("{}\n\n{}\n", kind.name(), align(&lines));
@@ -139,13 +148,14 @@ pub async fn run(
         );
     }
     let level = flat(
-        "CPU time per message of both sides, by peers",
-        Unit::Micros,
+        "per message, of both sides, by peers",
+        unit,
         &curve,
         FLAT,
         &mut text,
     );
     let _ = writeln!(text, "medians of {}", size.repeat);
+    text += &profile;
     Ok((text, good && (level || kind != Kind::Domicile)))
 }
 
@@ -285,14 +295,30 @@ fn keep(
 }
 
 /// The far side begins anew each time; the near side knows from the first time where all its peers are.
-async fn fresh(both: &mut Federated, peers: usize, size: &Size) -> Outcome<[Figure; 2]> {
+async fn fresh(
+    both: &mut Federated,
+    peers: usize,
+    size: &Size,
+    perf: Option<&Path>,
+) -> Outcome<([Figure; 2], String)> {
     let mut samples = [Vec::new(), Vec::new()];
+    let mut seen = String::new();
     for round in 0..=size.repeat {
         both.far.restart()?;
         let pairs = between(both, peers, peers).await?;
         // What a server does after a start is no part of a stream.
         quiet(&both.far.process).await?;
         quiet(&both.near.process).await?;
+        let mut watches = Vec::new();
+        if let Some(dir) = perf.filter(|_| round == size.repeat) {
+            std::fs::create_dir_all(dir)?;
+            for (name, side) in [("near", &both.near), ("far", &both.far)] {
+                let watch = Watch::start(&side.process, dir, &format!("{name}-"))?;
+                watches.push((name, watch));
+            }
+            // perf takes a moment to begin.
+            quiet(&both.near.process).await?;
+        }
         let before = used(both)?;
         let mut tasks: JoinSet<Outcome<(Writer, Reader)>> = JoinSet::new();
         let mut waiting = pairs.into_iter();
@@ -315,6 +341,9 @@ async fn fresh(both: &mut Federated, peers: usize, size: &Size) -> Outcome<[Figu
             }
         }
         let after = used(both)?;
+        for (name, watch) in watches {
+            let _ = write!(seen, "\n{name}, new streams:\n{}\n", watch.end()?);
+        }
         if round > 0 {
             keep(&mut samples, after, before, done.len() as u64)?;
         }
@@ -322,5 +351,5 @@ async fn fresh(both: &mut Federated, peers: usize, size: &Size) -> Outcome<[Figu
             chat::end(writer, reader).await?;
         }
     }
-    Ok(samples.map(Figure::of))
+    Ok((samples.map(Figure::of), seen))
 }

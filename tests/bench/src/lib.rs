@@ -119,6 +119,9 @@ enum Other {
         /// Peers that a domain talks with, from point to point
         #[arg(long, value_delimiter = ',', default_values_t = [1, 10, 100, 1_000])]
         peers: Vec<usize>,
+        /// perf of both servers while new streams come about; the records are left there
+        #[arg(long, value_name = "DIR")]
+        perf: Option<PathBuf>,
     },
     /// Twice as many log-ins as it can do
     Overload {
@@ -223,7 +226,7 @@ async fn dispatch(arguments: &Arguments) -> Outcome<bool> {
             let pace = soak::Pace(std::time::Duration::from_millis(*pause));
             soak::run(&arguments.world(soak::USERS)?, time, pace).await
         }
-        Some(Other::Federation { peers }) => {
+        Some(Other::Federation { peers, perf }) => {
             let all = federated::accounts(peers);
             enough_files(2 * all)?;
             let world = arguments.world(all)?;
@@ -233,7 +236,8 @@ async fn dispatch(arguments: &Arguments) -> Outcome<bool> {
             };
             let mut good = true;
             for kind in kinds.into_iter().filter(|kind| kind.installed()) {
-                let (text, kept) = federated::run(kind, &world, peers, &size).await?;
+                let (text, kept) =
+                    federated::run(kind, &world, peers, &size, perf.as_deref()).await?;
                 println!("{text}");
                 good &= kept;
             }

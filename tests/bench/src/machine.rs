@@ -192,6 +192,11 @@ impl Process {
         self.child.id()
     }
 
+    /// Whether it counts instructions in place of time.
+    pub fn is_counted(&self) -> bool {
+        self.counter.is_some()
+    }
+
     /// CPU time of the process and everything below it, now.
     pub fn used(&self) -> Outcome<Used> {
         match &self.counter {
@@ -239,7 +244,8 @@ impl Drop for Process {
     }
 }
 
-fn signal(id: u32, signal: Signal) {
+/// Tells a process something; one that has gone hears nothing.
+pub(crate) fn signal(id: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(id).ok().and_then(Pid::from_raw) {
         let _ = rustix::process::kill_process(pid, signal);
     }

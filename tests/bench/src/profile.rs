@@ -1,9 +1,12 @@
 //! Where the time goes: `perf record` of the server while a scenario runs on it, the names at the top, and whose time it is.
 
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+
+use rustix::process::Signal;
 
 use crate::Outcome;
+use crate::machine::{Process, signal};
 use crate::scenario::{Scenario, Size, run_on};
 use crate::subject::{Kind, Subject};
 use crate::world::World;
@@ -20,35 +23,52 @@ pub async fn run(
     dir: &Path,
 ) -> Outcome<String> {
     std::fs::create_dir_all(dir)?;
-    let data = dir.join("perf.data");
     let subject = Subject::start_with(kind, world, &scenario.options())?;
-    let mut perf = Command::new("perf")
-        .args([
-            "record",
-            "-q",
-            "-F",
-            "997",
-            "-g",
-            "-p",
-            &subject.process.id().to_string(),
-            "-o",
-        ])
-        .arg(&data)
-        .spawn()
-        .map_err(|e| format!("perf: {e}; Debian's package is linux-perf"))?;
+    let watch = Watch::start(&subject.process, dir, "")?;
     let samples = run_on(scenario, &subject, size).await;
-    // perf ends with the process that it watches.
-    drop(subject);
-    perf.wait()?;
+    let told = watch.end();
     samples?;
-    let text = report(&data, &["--percent-limit", "0.5"])?;
-    std::fs::write(dir.join("report.txt"), &text)?;
-    let top: Vec<&str> = lines(&text).take(TOP).collect();
-    let all = report(
-        &data,
-        &["--sort", "comm,dso,symbol", "--field-separator", ";"],
-    )?;
-    Ok(format!("{}\n{}", top.join("\n"), shares(&all)))
+    told
+}
+
+/// perf at work on a server.
+pub struct Watch {
+    perf: Child,
+    data: PathBuf,
+    text: PathBuf,
+}
+
+impl Watch {
+    /// Records in `dir`, which is there; `prefix` is how the files' names begin.
+    pub fn start(process: &Process, dir: &Path, prefix: &str) -> Outcome<Self> {
+        let data = dir.join(format!("{prefix}perf.data"));
+        let perf = Command::new("perf")
+            .args(["record", "-q", "-F", "997", "-g", "-p"])
+            .arg(process.id().to_string())
+            .arg("-o")
+            .arg(&data)
+            .spawn()
+            .map_err(|e| format!("perf: {e}; Debian's package is linux-perf"))?;
+        Ok(Self {
+            perf,
+            data,
+            text: dir.join(format!("{prefix}report.txt")),
+        })
+    }
+
+    /// Ends the record: its top, and whose time it was.
+    pub fn end(mut self) -> Outcome<String> {
+        signal(self.perf.id(), Signal::INT);
+        self.perf.wait()?;
+        let text = report(&self.data, &["--percent-limit", "0.5"])?;
+        std::fs::write(&self.text, &text)?;
+        let top: Vec<&str> = lines(&text).take(TOP).collect();
+        let all = report(
+            &self.data,
+            &["--sort", "comm,dso,symbol", "--field-separator", ";"],
+        )?;
+        Ok(format!("{}\n{}", top.join("\n"), shares(&all)))
+    }
 }
 
 fn report(data: &Path, more: &[&str]) -> Outcome<String> {

@@ -14,6 +14,8 @@ const REST: f64 = 64.0 * 1024.0;
 const STILL: Duration = Duration::from_secs(8);
 /// The processor's use is looked at so often.
 const GLANCE: Duration = Duration::from_millis(1_500);
+/// Instructions between two looks, in place of the processor's use where those are counted.
+const FEW: f64 = 3e6;
 /// Seconds in which it is seen what a process does by itself.
 const ALONE: u64 = 20;
 /// No longer than this is waited for either.
@@ -41,11 +43,15 @@ pub(crate) async fn quiet(process: &Process) -> Outcome<()> {
     let begun = Instant::now();
     let mut clock = tokio::time::interval(GLANCE);
     clock.tick().await;
+    let little = match process.is_counted() {
+        true => FEW,
+        false => GLANCE.as_micros() as f64 / 100.0,
+    };
     loop {
         let before = process.used()?;
         clock.tick().await;
         let used = process.used()?.since(before).micros();
-        if used < GLANCE.as_micros() as f64 / 100.0 || begun.elapsed() > PATIENCE {
+        if used < little || begun.elapsed() > PATIENCE {
             return Ok(());
         }
     }

@@ -54,13 +54,14 @@ pub struct Side {
     program: PathBuf,
     arguments: Vec<String>,
     log: PathBuf,
+    counted: bool,
 }
 
 impl Side {
     /// Ends the process and starts it again on what it keeps.
     pub fn restart(&mut self) -> Outcome<()> {
         self.process.stop();
-        self.process = run(&self.program, &self.arguments, &self.log)?;
+        self.process = run(&self.program, &self.arguments, &self.log, self.counted)?;
         answers(&mut self.process, self.gate.server())
     }
 }
@@ -120,7 +121,7 @@ impl Federated {
             let log = world
                 .base
                 .join(format!("{}-{}.log", kind.name(), ["near", "far"][at]));
-            let mut process = run(&program, &arguments, &log)?;
+            let mut process = run(&program, &arguments, &log, world.counted)?;
             let address = SocketAddr::from((places.servers[at], 5222));
             answers(&mut process, address).map_err(|e| format!("{}: {e}", kind.name()))?;
             let gate = match at {
@@ -133,6 +134,7 @@ impl Federated {
                 program,
                 arguments,
                 log,
+                counted: world.counted,
             });
         }
         let (Some(far), Some(near)) = (sides.pop(), sides.pop()) else {
@@ -267,10 +269,13 @@ fn fill_domicile(world: &World, dir: &Path, domains: &Domains, accounts: &Accoun
     Ok(())
 }
 
-fn run(program: &Path, arguments: &[String], log: &Path) -> Outcome<Process> {
+fn run(program: &Path, arguments: &[String], log: &Path, counted: bool) -> Outcome<Process> {
     let mut command = Command::new(program);
     command.args(arguments);
-    Process::start(&mut command, log)
+    match counted {
+        true => Process::start_counted(&command, log),
+        false => Process::start(&mut command, log),
+    }
 }
 
 /// Waits until clients and servers are let in.
