@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use xmpp::timestamp::Timestamp;
 
 use crate::error::Result;
-use crate::{DomainStore, Store, rd, statement};
+use crate::{DomainStore, Store, grouped, rd, statement};
 
 /// What is remembered of a pair.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,25 +134,34 @@ impl Store {
              ON CONFLICT (domain, peer) DO UPDATE SET attempts = excluded.attempts, updated = excluded.updated",
             places(rows.len(), (2, 3), ", $1")
         );
-        statement!(self, c => {
-            let mut query = sqlx::query(sqlx::AssertSqlSafe(text)).persistent(false).bind(now.0);
-            for (pair, attempts) in rows {
-                query = query.bind(pair.domain).bind(pair.peer).bind(attempts);
-            }
-            query.execute(c).await?;
-            Ok(())
-        })?;
-        for domain in grown {
-            statement!(self, c => {
+        macro_rules! write {
+            ($c:expr) => {{
+                let mut query = sqlx::query(sqlx::AssertSqlSafe(text))
+                    .persistent(false)
+                    .bind(now.0);
+                for (pair, attempts) in rows {
+                    query = query.bind(pair.domain).bind(pair.peer).bind(attempts);
+                }
+                query.execute($c).await?;
+            }};
+        }
+        if grown.is_empty() {
+            return statement!(self, c => {
+                write!(c);
+                Ok(())
+            });
+        }
+        grouped!(self, c => {
+            write!(&mut *c);
+            for domain in grown {
                 sqlx::query(
                     "DELETE FROM peers WHERE domain = $1 AND peer IN \
                      (SELECT peer FROM peers WHERE domain = $1 ORDER BY updated DESC LIMIT 1000 OFFSET $2)",
                 )
-                .bind(domain).bind(PEERS_PER_DOMAIN).execute(c).await?;
-                Ok(())
-            })?;
-        }
-        Ok(())
+                .bind(domain).bind(PEERS_PER_DOMAIN).execute(&mut *c).await?;
+            }
+            Ok(())
+        })
     }
 }
 
