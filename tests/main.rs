@@ -32,6 +32,7 @@ mod elsewhere;
 mod evening;
 mod federation;
 mod flows;
+mod given_back;
 mod invites;
 mod lab;
 mod life;

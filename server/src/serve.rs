@@ -11,6 +11,7 @@ mod lists;
 mod live;
 mod platform;
 mod probe;
+mod rest;
 mod retention;
 mod series;
 #[cfg(test)]
@@ -206,6 +207,7 @@ impl Server {
             waiting,
             metrics: metrics.clone(),
             local: listeners.c2s().to_vec(),
+            rest: Arc::default(),
         });
         let kept = router
             .restore_sessions(&store, None, stream_limits.outbox_bytes)
@@ -341,6 +343,10 @@ impl Server {
         for socket in self.listeners.take_internal() {
             self.http(socket, internal.clone())?;
         }
+        let (rest, store) = (self.live.rest.clone(), self.live.store.clone());
+        rest.is_due();
+        let give_back = move || rest::give_back(store.clone());
+        self.tasks.spawn(rest.follow(give_back, self.stop.clone()));
         Ok(())
     }
 

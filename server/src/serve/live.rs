@@ -12,6 +12,7 @@ use xmpp::jid::{BareJid, DomainName};
 use xmpp::timestamp::Timestamp;
 
 use super::probe;
+use super::rest::Rest;
 use crate::config::Config;
 use crate::federation::Federation;
 use crate::metrics::{
@@ -40,6 +41,8 @@ pub(super) struct LiveServer {
     pub(super) metrics: Arc<Metrics>,
     /// Where clients are listened for.
     pub(super) local: Vec<SocketAddr>,
+    /// Hears what is over.
+    pub(super) rest: Arc<Rest>,
 }
 
 #[async_trait]
@@ -47,6 +50,10 @@ impl Live for LiveServer {
     fn zone_orphans(&self, count: u64) {
         let count = i64::try_from(count).unwrap_or(i64::MAX);
         self.metrics.zone_orphans.set(count);
+    }
+
+    fn burst_over(&self) {
+        self.rest.is_due();
     }
 
     fn announce(&self, change: Change) {

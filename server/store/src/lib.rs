@@ -511,6 +511,29 @@ impl Store {
         Ok(())
     }
 
+    /// Lets go of the pages that SQLite's connections keep, of those that nobody uses at the moment: the kernel has them too.
+    /// PostgreSQL's are not ours.
+    ///
+    /// # Errors
+    /// A connection that does not answer.
+    pub async fn shrink(&self) -> Result<()> {
+        let Db::Lite { read, write, .. } = &self.0.db else {
+            return Ok(());
+        };
+        for pool in [read, write] {
+            let mut each = Vec::new();
+            while let Some(mut connection) = pool.try_acquire() {
+                sqlx::query("PRAGMA shrink_memory")
+                    .persistent(false)
+                    .execute(&mut *connection)
+                    .await?;
+                // Held until all have been asked, or the same one would come again.
+                each.push(connection);
+            }
+        }
+        Ok(())
+    }
+
     /// Writes what waits for others ([`left`]) and closes every connection; statements under way end first.
     pub async fn close(&self) {
         if let Err(error) = self.left_write().await {
