@@ -513,7 +513,7 @@ impl LiveServer {
             store::Change::Client(jid, agent, at) => {
                 if let Ok(account) = BareJid::parse(&jid) {
                     let ended = self.router.sign_out(&account, &agent, at);
-                    self.wake_no_more(&account, ended).await;
+                    self.router.wake_no_more(&account, ended).await;
                 }
             }
             store::Change::Session(jid, resource, at) => {
@@ -522,7 +522,7 @@ impl LiveServer {
                     // It may wait on another node, or have waited for this one to start.
                     ended.push(resource);
                     ended.dedup();
-                    self.wake_no_more(&account, ended).await;
+                    self.router.wake_no_more(&account, ended).await;
                 }
             }
             store::Change::Tenant(id) => match self.tenancy.refresh_tenant(id).await {
@@ -674,19 +674,6 @@ impl LiveServer {
         let by = |session: &Session| session.view().certificate.as_deref() == Some(fingerprint);
         for session in sessions.into_iter().filter(|session| by(session)) {
             self.router.close_session(&session, error.clone());
-        }
-    }
-
-    /// Devices that were signed out are not told of what comes (XEP-0357).
-    async fn wake_no_more(&self, account: &BareJid, resources: Vec<String>) {
-        let Some(domain) = self.tenancy.get(account.domain()) else {
-            return;
-        };
-        let local = account.local().unwrap_or_default();
-        for resource in resources {
-            if let Err(error) = domain.hosted.store.push_forget(local, &resource).await {
-                tracing::error!(%account, resource, %error, "a device that was signed out is told of messages still");
-            }
         }
     }
 

@@ -80,6 +80,8 @@ impl Module for Clients {
             });
         };
         let removed = cx.store().client_remove(roster.account, agent).await;
+        // It is woken no more either (XEP-0357).
+        cx.modules.forget_pushes(ask.account);
         let removed = removed.map_err(|e| store_failed(&e, ask.account, "removing a client"))?;
         let theirs = sessions
             .iter()

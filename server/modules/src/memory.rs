@@ -253,6 +253,12 @@ impl Modules {
         self.rosters.forget(account);
     }
 
+    /// What the account's clients want to be woken for has changed in the store (XEP-0357).
+    pub fn forget_pushes(&self, account: &BareJid) {
+        self.pushes.forget(account);
+        self.rosters.forget(account);
+    }
+
     /// A domain was changed as a whole (removed, imported, another customer's now).
     pub fn forget_domain(&self, domain: &DomainName) {
         self.pushes.forget_domain(domain.as_str());

@@ -63,6 +63,21 @@ impl Router {
         }
     }
 
+    /// Devices that were signed out are not told of what comes (XEP-0357); `resources` are what they had of sessions. What they
+    /// have registered under their own names has gone with their tokens ([`store::DomainStore::client_sign_out`]).
+    pub async fn wake_no_more(&self, account: &BareJid, resources: Vec<String>) {
+        if let Some(domain) = self.tenancy.get(account.domain()) {
+            let (local, rows) = (account.local().unwrap_or_default(), &domain.hosted.store);
+            for resource in resources {
+                if let Err(error) = rows.push_forget(local, &resource).await {
+                    tracing::error!(%account, resource, %error, "a device that was signed out is told of messages still");
+                }
+            }
+        }
+        // Behind the store, or it could be read again in between.
+        self.modules.forget_pushes(account);
+    }
+
     fn close_signed_out(&self, sessions: Resources) -> Vec<String> {
         let error = StreamError::new(StreamCondition::NotAuthorized)
             .with_text("this device was signed out; log in again");

@@ -4,6 +4,7 @@ mod backing;
 mod components;
 mod leaving;
 mod sessions;
+mod signed_out;
 
 use std::task::{Context, Waker};
 

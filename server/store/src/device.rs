@@ -27,7 +27,8 @@ pub struct Storage {
 }
 
 impl DomainStore {
-    /// Ends every token of a client, and has the server end its sessions. `false`: it has none, and nothing was written.
+    /// Ends every token of a client and what it wants to be woken for (XEP-0357), and has the server end its sessions. `false`:
+    /// it has no token, and nothing was written.
     ///
     /// # Errors
     /// See [`crate::StoreError`].
@@ -39,6 +40,14 @@ impl DomainStore {
             )
             .bind(self.id.0).bind(local).bind(agent).execute(&mut *tx).await?.rows_affected();
             if ended > 0 {
+                // A client that has not said who it is, or said it to an earlier version, is known by the session that it has kept.
+                sqlx::query(
+                    "DELETE FROM push_registrations WHERE account IN (SELECT id FROM accounts WHERE domain = $1 AND local = $2) \
+                     AND (agent = $3 OR (agent IS NULL AND resource IN (SELECT s.resource FROM sessions s \
+                     WHERE s.account = push_registrations.account AND REPLACE($5 || s.flags, $4, $5) <> $5 || s.flags)))",
+                )
+                .bind(self.id.0).bind(local).bind(agent).bind(format!("\n{AGENT_FLAG}{agent}\n")).bind("\n")
+                .execute(&mut *tx).await?;
                 // What waits for a server that is not running now.
                 sqlx::query(
                     "DELETE FROM sessions WHERE REPLACE($4 || flags, $3, $4) <> $4 || flags AND account IN \
@@ -56,7 +65,7 @@ impl DomainStore {
         Ok(done)
     }
 
-    /// Has the server end a session.
+    /// Has the server end a session, and ends what it wants to be woken for (XEP-0357).
     ///
     /// # Errors
     /// See [`crate::StoreError`].
@@ -70,6 +79,10 @@ impl DomainStore {
             let mut tx = p.begin().await?;
             sqlx::query(
                 "DELETE FROM sessions WHERE resource = $3 AND account IN (SELECT id FROM accounts WHERE domain = $1 AND local = $2)",
+            )
+            .bind(self.id.0).bind(local).bind(resource).execute(&mut *tx).await?;
+            sqlx::query(
+                "DELETE FROM push_registrations WHERE resource = $3 AND account IN (SELECT id FROM accounts WHERE domain = $1 AND local = $2)",
             )
             .bind(self.id.0).bind(local).bind(resource).execute(&mut *tx).await?;
             record!(self.store, tx);

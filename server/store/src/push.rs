@@ -15,11 +15,13 @@ pub struct PushRow {
     pub node: String,
     /// Resource of the session that asked for it last.
     pub resource: String,
+    /// The name that its client has given itself (XEP-0388 2.3), if it has.
+    pub agent: Option<String>,
     /// Form to publish with, as it came.
     pub options: Option<Vec<u8>>,
 }
 
-type Tuple = (String, String, String, Option<Vec<u8>>);
+type Tuple = (String, String, String, Option<String>, Option<Vec<u8>>);
 
 impl DomainStore {
     /// Adds a registration, or renews one of the same service and node. `false`: the account has as many as it may, or is
@@ -30,13 +32,14 @@ impl DomainStore {
     pub async fn push_enable(&self, account: AccountId, push: &PushRow) -> Result<bool> {
         let n = wr!(self.store, p => {
             sqlx::query(
-                "INSERT INTO push_registrations (account, service, node, resource, options) \
-                 SELECT id, $3, $4, $5, $6 FROM accounts WHERE domain = $1 AND id = $2 AND \
+                "INSERT INTO push_registrations (account, service, node, resource, options, agent) \
+                 SELECT id, $3, $4, $5, $6, $8 FROM accounts WHERE domain = $1 AND id = $2 AND \
                  (SELECT COUNT(*) FROM push_registrations WHERE account = $2 AND NOT (service = $3 AND node = $4)) < $7 \
-                 ON CONFLICT (account, service, node) DO UPDATE SET resource = excluded.resource, options = excluded.options",
+                 ON CONFLICT (account, service, node) DO UPDATE SET resource = excluded.resource, options = excluded.options, \
+                 agent = excluded.agent",
             )
             .bind(self.id.0).bind(account.0).bind(&push.service).bind(&push.node).bind(&push.resource).bind(&push.options)
-            .bind(PUSH_REGISTRATIONS).execute(p).await.map(|done| done.rows_affected())
+            .bind(PUSH_REGISTRATIONS).bind(&push.agent).execute(p).await.map(|done| done.rows_affected())
         })?;
         Ok(n > 0)
     }
@@ -67,15 +70,17 @@ impl DomainStore {
     pub async fn push_list(&self, account: AccountId) -> Result<Vec<PushRow>> {
         let found: Vec<Tuple> = rd!(self.store, p => {
             sqlx::query_as(
-                "SELECT r.service, r.node, r.resource, r.options FROM push_registrations r JOIN accounts a ON a.id = r.account \
+                "SELECT r.service, r.node, r.resource, r.agent, r.options FROM push_registrations r \
+                 JOIN accounts a ON a.id = r.account \
                  WHERE a.domain = $1 AND r.account = $2 ORDER BY r.id",
             )
             .bind(self.id.0).bind(account.0).fetch_all(p).await
         })?;
-        let row = |(service, node, resource, options): Tuple| PushRow {
+        let row = |(service, node, resource, agent, options): Tuple| PushRow {
             service,
             node,
             resource,
+            agent,
             options,
         };
         Ok(found.into_iter().map(row).collect())

@@ -156,17 +156,24 @@ impl DomainStore {
         Ok(found.into_iter().map(row).collect())
     }
 
-    /// Ends every token of a client. `false`: it has none.
+    /// Ends every token of a client, and what it wants to be woken for (XEP-0357). `false`: it has no token.
     ///
     /// # Errors
     /// See [`StoreError`]; they are good still then.
     pub async fn client_remove(&self, account: AccountId, agent: &str) -> Result<bool> {
         let n = wr!(self.store, p => {
-            sqlx::query(
+            let mut tx = p.begin().await?;
+            let ended = sqlx::query(
                 "DELETE FROM client_tokens WHERE agent = $3 AND account IN (SELECT id FROM accounts WHERE domain = $1 AND id = $2)",
             )
-            .bind(self.id.0).bind(account.0).bind(agent).execute(p).await.map(|done| done.rows_affected())
-        })?;
+            .bind(self.id.0).bind(account.0).bind(agent).execute(&mut *tx).await?.rows_affected();
+            sqlx::query(
+                "DELETE FROM push_registrations WHERE agent = $3 AND account IN (SELECT id FROM accounts WHERE domain = $1 AND id = $2)",
+            )
+            .bind(self.id.0).bind(account.0).bind(agent).execute(&mut *tx).await?;
+            tx.commit().await?;
+            ended
+        });
         Ok(n > 0)
     }
 }

@@ -130,13 +130,16 @@ impl Module for Push {
             let store = cx.store();
             let gone = store.push_disable(roster.account, service.as_str(), node);
             let gone = gone.await;
-            forget(cx, ask.account);
+            cx.modules.forget_pushes(ask.account);
             return match gone.map_err(failed)? {
                 0 => Err(Condition::ItemNotFound.into()),
                 _ => Ok(Answer::Empty),
             };
         }
+        let sessions = cx.switchboard.sessions(ask.account);
+        let own = sessions.iter().find(|s| Some(&s.jid) == ask.iq.from());
         let row = PushRow {
+            agent: own.and_then(|session| session.agent.clone()),
             service: service.to_string(),
             node: node.unwrap_or_default().to_owned(),
             resource: ask
@@ -148,7 +151,7 @@ impl Module for Push {
             options: options(asked)?,
         };
         let kept = cx.store().push_enable(roster.account, &row).await;
-        forget(cx, ask.account);
+        cx.modules.forget_pushes(ask.account);
         if !kept.map_err(failed)? {
             return Err(Refusal::new(Condition::PolicyViolation)
                 .with_text(format!(
@@ -348,7 +351,7 @@ async fn disable(cx: &Context<'_>, question: &Question) {
     let store = cx.store();
     let gone = store.push_disable(roster.account, service, Some(node));
     let gone = gone.await;
-    forget(cx, account);
+    cx.modules.forget_pushes(account);
     match gone {
         Ok(_) => {
             tracing::info!(account = %account, service = %service, "a push service refuses: it is not asked again");
@@ -372,11 +375,6 @@ async fn learn(cx: &Context<'_>, account: &BareJid) {
             }
         }
     }
-}
-
-fn forget(cx: &Context<'_>, account: &BareJid) {
-    cx.modules.pushes.forget(account);
-    cx.modules.rosters.forget(account);
 }
 
 /// Whether somebody would want to be woken for it: the same as is worth an archive, and what is said in a room now.

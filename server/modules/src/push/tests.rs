@@ -3,6 +3,7 @@
 use xmpp::jid::Jid;
 
 use crate::passage::Taken;
+use crate::switchboard::{SessionUpdate, Switchboard as _};
 use crate::testing::House;
 
 const ENABLE: &str = "<enable xmlns='urn:xmpp:push:0' jid='push.peer.example' node='n1'>\
@@ -70,6 +71,21 @@ async fn ext_14_a_client_that_is_not_there_is_woken_and_told_nothing() {
     house.later(10);
     house.receives(HELLO, Taken::Nobody).await;
     assert!(pushed(&house).is_some());
+}
+
+/// XEP-0388 2.3: by its name the client can be signed out when it has no session.
+#[tokio::test]
+async fn ext_14_a_registration_says_whose_it_is() {
+    let (house, phone) = registered().await;
+    let alice = house.account("alice").await;
+    let agents = async || {
+        let rows = house.store().push_list(alice).await.expect("read");
+        rows.into_iter().map(|row| row.agent).collect::<Vec<_>>()
+    };
+    assert_eq!(agents().await, [None]);
+    house.session_update(&phone, SessionUpdate::Agent("my phone".into()));
+    house.iq(&phone, "set", None, ENABLE).await;
+    assert_eq!(agents().await, [Some("my phone".into())]);
 }
 
 /// It comes, looks, and goes again: what comes a moment later is news to it.
@@ -361,6 +377,7 @@ fn dos_10_a_domain_whose_services_do_not_answer_keeps_no_other_from_pushing() {
     let row = store::PushRow {
         service: "push.peer.example".into(),
         node: "n".into(),
+        agent: None,
         resource: "phone".into(),
         options: None,
     };

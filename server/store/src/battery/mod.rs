@@ -152,6 +152,7 @@ fn push(node: &str) -> PushRow {
         service: "push.example.net".into(),
         node: node.into(),
         resource: "phone".into(),
+        agent: None,
         options: Some(b"<x/>".to_vec()),
     }
 }

@@ -238,7 +238,9 @@ battery! {
         assert_eq!(d.tokens_of("juliet", "phone").await.expect("read").len(), 0);
         // By hand, by a new password, and while the account is suspended.
         d.token_grant(a, &first, 60, NOW).await.expect("granted");
+        assert!(d.push_enable(a, &PushRow { agent: Some("phone".into()), ..push("one") }).await.expect("enabled"));
         assert!(d.client_remove(a, "phone").await.expect("removed") && !d.client_remove(a, "phone").await.expect("asked"));
+        assert_eq!(d.push_list(a).await.expect("read"), [], "and it is woken no more");
         d.token_grant(a, &first, 60, NOW).await.expect("granted");
         d.account_set_state("juliet", "suspended", NOW).await.expect("set");
         assert_eq!(d.tokens_of("juliet", "phone").await.expect("read").len(), 0);
@@ -463,13 +465,24 @@ battery! {
             let session = KeptSession { resource: resource.into(), flags, ..kept_session(id) };
             assert!(d.session_keep(session).await.expect("kept"));
         }
+        // By its own name, whatever resource it has; by the session that it has kept; and somebody else's.
+        let of = |node: &str, agent: Option<&str>, resource: &str| {
+            PushRow { agent: agent.map(str::to_owned), resource: resource.into(), ..push(node) }
+        };
+        let pushes = [of("n1", Some("phone"), "z"), of("n2", None, "a"), of("n3", Some("desk"), "a"), of("n4", None, "b"), of("n5", None, "c")];
+        for row in &pushes {
+            assert!(d.push_enable(a, row).await.expect("enabled"));
+        }
+        assert_eq!(d.push_list(a).await.expect("read"), pushes);
         let at = Timestamp(NOW.0 + 5);
         assert!(!d.client_sign_out("juliet", "none", at).await.expect("asked"), "nothing to end");
         assert!(!d.client_sign_out("romeo", "phone", at).await.expect("asked"), "not theirs");
         assert!(d.client_sign_out("juliet", "phone", at).await.expect("ended"));
         assert!(d.tokens_of("juliet", "phone").await.expect("read").is_empty());
         assert_eq!(d.tokens_of("juliet", "desk").await.expect("read").len(), 1);
+        assert_eq!(d.push_list(a).await.expect("read"), pushes[2..]);
         d.session_sign_out("juliet", "c", at).await.expect("ended");
+        assert_eq!(d.push_list(a).await.expect("read"), pushes[2..4]);
         assert!(!d.client_sign_out("juliet", "phone", at).await.expect("asked"), "it has none any more");
         let waiting = store.session_kept("", 9).await.expect("read");
         assert_eq!(waiting.iter().map(|(_, kept)| kept.id.as_str()).collect::<Vec<_>>(), ["s2"]);
