@@ -257,6 +257,7 @@ impl Router {
             proved: session.proved,
             since: absence.since,
             seconds: absence.seconds,
+            ended: false,
         };
         let domain = Arc::clone(&session.domain());
         let kept = domain.hosted.store.session_keep(kept).await;
@@ -352,6 +353,10 @@ impl Router {
         {
             session.update(update);
         }
+        if kept.ended {
+            self.redeliver_kept(&session, &kept.id).await;
+            return false;
+        }
         if !self.bind_kept(&session, &kept.id).await {
             return false;
         }
@@ -387,12 +392,17 @@ impl Router {
             }
             Err(refused) => {
                 tracing::warn!(session = %session.jid, ?refused, "a session that was kept cannot be bound: what waits for it goes another way");
-                self.end(session, timed(session.outbox.remains())).await;
-                self.forget_row(session, id.to_owned());
+                self.redeliver_kept(session, id).await;
                 return false;
             }
         }
         true
+    }
+
+    /// What waits for a session that was kept, and is not bound, goes another way, with the time it came.
+    async fn redeliver_kept(&self, session: &Arc<Session>, id: &str) {
+        self.end(session, timed(session.outbox.remains())).await;
+        self.forget_row(session, id.to_owned());
     }
 
     /// Whoever it had shown itself to knows it still: others by what they have seen, services of this process by being told.

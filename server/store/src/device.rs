@@ -48,12 +48,13 @@ impl DomainStore {
                 )
                 .bind(self.id.0).bind(local).bind(agent).bind(format!("\n{AGENT_FLAG}{agent}\n")).bind("\n")
                 .execute(&mut *tx).await?;
-                // What waits for a server that is not running now.
+                // For a server that is not running now. What waits for the session may be nowhere else: it stays.
                 sqlx::query(
-                    "DELETE FROM sessions WHERE REPLACE($4 || flags, $3, $4) <> $4 || flags AND account IN \
+                    "UPDATE sessions SET ended = $5 WHERE REPLACE($4 || flags, $3, $4) <> $4 || flags AND account IN \
                      (SELECT id FROM accounts WHERE domain = $1 AND local = $2)",
                 )
-                .bind(self.id.0).bind(local).bind(format!("\n{AGENT_FLAG}{agent}\n")).bind("\n").execute(&mut *tx).await?;
+                .bind(self.id.0).bind(local).bind(format!("\n{AGENT_FLAG}{agent}\n")).bind("\n").bind(true)
+                .execute(&mut *tx).await?;
                 record!(self.store, tx);
                 let jid = format!("{local}@{}", self.name);
                 announce!(tx, Change::Client(jid, agent.to_owned(), now), now);
@@ -78,9 +79,9 @@ impl DomainStore {
         wr!(self.store, p => {
             let mut tx = p.begin().await?;
             sqlx::query(
-                "DELETE FROM sessions WHERE resource = $3 AND account IN (SELECT id FROM accounts WHERE domain = $1 AND local = $2)",
+                "UPDATE sessions SET ended = $4 WHERE resource = $3 AND account IN (SELECT id FROM accounts WHERE domain = $1 AND local = $2)",
             )
-            .bind(self.id.0).bind(local).bind(resource).execute(&mut *tx).await?;
+            .bind(self.id.0).bind(local).bind(resource).bind(true).execute(&mut *tx).await?;
             sqlx::query(
                 "DELETE FROM push_registrations WHERE resource = $3 AND account IN (SELECT id FROM accounts WHERE domain = $1 AND local = $2)",
             )

@@ -37,6 +37,8 @@ pub struct KeptSession {
     pub since: Timestamp,
     /// For how long it waits.
     pub seconds: u32,
+    /// Nobody may take it up any more: what waits for it is to find another way.
+    pub ended: bool,
 }
 
 type Tuple = (
@@ -53,6 +55,7 @@ type Tuple = (
     i64,
     i64,
     i64,
+    bool,
 );
 
 /// Lines; an earlier version wrote words.
@@ -92,6 +95,7 @@ fn row(tuple: Tuple) -> Result<(DomainName, KeptSession)> {
             proved: Timestamp(proved),
             since: Timestamp(since),
             seconds: number(seconds)?,
+            ended: tuple.13,
         },
     ))
 }
@@ -133,14 +137,14 @@ impl DomainStore {
             sqlx::query("DELETE FROM sessions WHERE id = $1").bind(&session.id).execute(&mut *c).await?;
             let kept = sqlx::query(
                 "INSERT INTO sessions (id, account, resource, presence, flags, handled, sent, unacknowledged, stanzas, \
-                 proved, since, seconds) SELECT $3, id, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13 FROM accounts \
+                 proved, since, seconds, ended) SELECT $3, id, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14 FROM accounts \
                  WHERE domain = $1 AND local = $2",
             )
             .bind(domain).bind(&session.local).bind(&session.id).bind(&session.resource).bind(&session.presence)
             .bind(lines(&session.flags)).bind(i64::from(session.handled)).bind(i64::from(session.sent))
             .bind(i64::try_from(session.unacknowledged).unwrap_or(i64::MAX)).bind(stanzas)
             .bind(session.proved.0).bind(session.since.0).bind(i64::from(session.seconds))
-            .execute(&mut *c).await?;
+            .bind(session.ended).execute(&mut *c).await?;
             Ok(kept.rows_affected() > 0)
         })
     }
@@ -210,7 +214,7 @@ impl Store {
         let found = rd!(self, p => {
             sqlx::query_as(
                 "SELECT d.name, s.id, a.local, s.resource, s.presence, s.flags, s.handled, s.sent, s.unacknowledged, \
-                 s.stanzas, s.proved, s.since, s.seconds FROM sessions s JOIN accounts a ON a.id = s.account \
+                 s.stanzas, s.proved, s.since, s.seconds, s.ended FROM sessions s JOIN accounts a ON a.id = s.account \
                  JOIN domains d ON d.id = a.domain WHERE s.id > $1 AND a.state = 'active' ORDER BY s.id LIMIT $2",
             )
             .bind(after).bind(i64::from(limit)).fetch_all(p).await

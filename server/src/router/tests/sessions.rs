@@ -58,7 +58,22 @@ fn kept(local: &str) -> KeptSession {
         proved: now(),
         since: now(),
         seconds: 60,
+        ended: false,
     }
+}
+
+/// The store comes to have no session that was kept.
+async fn none_is_kept(store: &store::Store) {
+    let mut tick = tokio::time::interval(Duration::from_millis(20));
+    let forgotten = async {
+        while !store.session_kept("", 9).await.expect("read").is_empty() {
+            tick.tick().await;
+        }
+    };
+    let deadline = Duration::from_secs(20);
+    tokio::time::timeout(deadline, forgotten)
+        .await
+        .expect("gone");
 }
 
 /// A domain that was not served when the process began has its sessions back when it is, and each once.
@@ -98,16 +113,26 @@ async fn sm_10_what_waits_for_a_kept_session_that_cannot_be_bound_finds_another_
     assert_eq!(restored.expect("read"), 0);
     let got = got(&own);
     assert!(got.len() == 1 && got[0].contains("id='k'"), "{got:?}");
-    let mut tick = tokio::time::interval(Duration::from_millis(20));
-    let forgotten = async {
-        while !store.session_kept("", 9).await.expect("read").is_empty() {
-            tick.tick().await;
-        }
-    };
-    let deadline = Duration::from_secs(20);
-    tokio::time::timeout(deadline, forgotten)
-        .await
-        .expect("gone");
+    none_is_kept(store).await;
+}
+
+/// Its device was signed out while no process was there to end it: the row has the only copy of what waits.
+#[tokio::test]
+async fn sm_10_what_waits_for_a_kept_session_that_was_signed_out_finds_another_way() {
+    let net = Net::new().await;
+    let domain = net.router.tenancy().get("one.example").expect("hosted");
+    let (rows, store) = (&domain.hosted.store, &net.world.store);
+    assert!(rows.session_keep(kept("alice")).await.expect("kept"));
+    let signed_out = rows.session_sign_out("alice", "4", now()).await;
+    signed_out.expect("signed out");
+    let restored = net.router.restore_sessions(store, None, 10_000).await;
+    assert_eq!(restored.expect("read"), 0, "nobody may take it up");
+    let alice = rows.account_find("alice").await.expect("read");
+    let waits = rows.offline_list(alice.expect("alice").id, 0, 9).await;
+    let waits = waits.expect("read");
+    assert_eq!(waits.len(), 1);
+    assert!(String::from_utf8_lossy(&waits[0].stanza).contains("id='k'"));
+    none_is_kept(store).await;
 }
 
 /// What another session leaves for one at which nobody is survives the process.

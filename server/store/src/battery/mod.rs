@@ -182,6 +182,7 @@ fn kept_session(id: &str) -> KeptSession {
         proved: NOW,
         since: Timestamp(NOW.0 + 1),
         seconds: 60,
+        ended: false,
     }
 }
 
