@@ -474,6 +474,7 @@ impl Router {
         };
         self.end(session, unwritten.into_iter().map(|item| (None, item)))
             .await;
+        self.forget_stored(session);
         if let Some(left) = left {
             self.tell_asleep(session, &left).await;
         }

@@ -133,7 +133,8 @@ impl Router {
             match session.take_up(handled) {
                 TakeUp::Taken(of_client, due) => {
                     self.metrics.sessions_away.dec();
-                    if self.forget_stored(&session) {
+                    if let Some(id) = session.came_back() {
+                        self.forget_acknowledged(&session, id);
                         self.returned(&session);
                     }
                     due.into_iter().for_each(|then| drop(tokio::spawn(then)));
@@ -173,13 +174,30 @@ impl Router {
         }
     }
 
-    /// It is kept in the store no longer: its client has come back, or what waited for it has gone another way.
-    fn forget_stored(&self, session: &Session) -> bool {
-        let Some(id) = session.forget_stored() else {
-            return false;
-        };
-        self.forget_row(session, id.into());
-        true
+    /// It is kept in the store no longer: its client has what waited for it, or that has gone another way.
+    pub(super) fn forget_stored(&self, session: &Session) {
+        if let Some(id) = session.forget_stored() {
+            self.forget_row(session, id.into());
+        }
+    }
+
+    /// Its client is back after a restart, and is sent what waited. The store has that until the client has acknowledged it;
+    /// the session itself goes on from here, and nobody may take it up from there as it was.
+    fn forget_acknowledged(&self, session: &Arc<Session>, id: Box<str>) {
+        let rows = session.domain().hosted.store.clone();
+        let ending = tokio::spawn(async move {
+            if let Err(error) = rows.session_end(&id).await {
+                tracing::error!(domain = rows.name(), %error, "a session that was kept and has been taken up can be taken up again");
+            }
+        });
+        let (router, back) = (self.this.clone(), Arc::downgrade(session));
+        session.outbox.when_written(Box::pin(async move {
+            // One behind the other, or the row would stay.
+            drop(ending.await);
+            if let (Some(router), Some(session)) = (router.upgrade(), back.upgrade()) {
+                router.forget_stored(&session);
+            }
+        }));
     }
 
     fn forget_row(&self, session: &Session, id: String) {

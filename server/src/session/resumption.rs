@@ -30,12 +30,22 @@ pub(super) struct Resumption {
     /// For how long nobody may be there.
     seconds: u32,
     standing: Standing,
-    /// It is in the store, from before the server was started.
-    stored: bool,
+    stored: Stored,
     /// Told when a connection has let go of it.
     left: Arc<Notify>,
     /// Ends it when nobody has come in time.
     timer: Option<AbortHandle>,
+}
+
+/// Whether the store has it, from before the server was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stored {
+    /// Not, or no more.
+    No,
+    /// As it is.
+    AsItIs,
+    /// As it was before its client came back, which has not acknowledged yet what waited.
+    AsItWas,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -187,18 +197,30 @@ impl Session {
         Some(self.resumption.lock().as_ref()?.id.clone())
     }
 
+    /// What its client calls it, if it is in the store and its client has come back for the first time. Said only once.
+    pub(crate) fn came_back(&self) -> Option<Box<str>> {
+        let mut resumption = self.resumption.lock();
+        let resumption = resumption.as_mut()?;
+        let first = resumption.stored == Stored::AsItIs;
+        first.then(|| {
+            resumption.stored = Stored::AsItWas;
+            resumption.id.clone()
+        })
+    }
+
     /// What its client calls it, if it is in the store. The store is to forget it then, and this says so only once.
     pub(crate) fn forget_stored(&self) -> Option<Box<str>> {
         let mut resumption = self.resumption.lock();
         let resumption = resumption.as_mut()?;
-        std::mem::take(&mut resumption.stored).then(|| resumption.id.clone())
+        let stored = std::mem::replace(&mut resumption.stored, Stored::No);
+        (stored != Stored::No).then(|| resumption.id.clone())
     }
 }
 
 impl Sessions {
     /// The session outlives its connections from now on: nobody may be there for `seconds`, and its client calls it `id`.
     pub fn resumable(&self, session: &Arc<Session>, id: &str, seconds: u32) {
-        self.put_resumable(session, id, seconds, Standing::Attached, false);
+        self.put_resumable(session, id, seconds, Standing::Attached, Stored::No);
     }
 
     /// A bound session that was kept while the server was not there.
@@ -207,7 +229,7 @@ impl Sessions {
             handled: absence.handled,
             since: absence.since,
         };
-        self.put_resumable(session, id, absence.seconds, standing, true);
+        self.put_resumable(session, id, absence.seconds, standing, Stored::AsItIs);
         session.away.store(true, Ordering::Relaxed);
         session.unseen.store(true, Ordering::Relaxed);
     }
@@ -218,7 +240,7 @@ impl Sessions {
         id: &str,
         seconds: u32,
         standing: Standing,
-        stored: bool,
+        stored: Stored,
     ) {
         *session.resumption.lock() = Some(Box::new(Resumption {
             id: id.into(),

@@ -149,6 +149,22 @@ impl DomainStore {
         })
     }
 
+    /// A session that was kept may be taken up from the store no more, for its client has come back. What waits for it stays until
+    /// the client has it ([`DomainStore::session_forget`]): it is nowhere else.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; the next start finds it as it was kept then.
+    pub async fn session_end(&self, id: &str) -> Result<()> {
+        let (domain, id) = (self.id.0, id.to_owned());
+        grouped!(self.store, c => {
+            sqlx::query(
+                "UPDATE sessions SET ended = $3 WHERE id = $2 AND account IN (SELECT id FROM accounts WHERE domain = $1)",
+            )
+            .bind(domain).bind(id).bind(true).execute(c).await?;
+            Ok(())
+        })
+    }
+
     /// Forgets a session that was kept; nothing happens when it was not.
     ///
     /// # Errors

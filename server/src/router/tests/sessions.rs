@@ -116,6 +116,60 @@ async fn sm_10_what_waits_for_a_kept_session_that_cannot_be_bound_finds_another_
     none_is_kept(store).await;
 }
 
+/// A crash in between loses nothing: the row has what its client was sent again until that is acknowledged, through another
+/// absence too. Nobody takes it up from there as it was: what both sides have counted since is not in it.
+#[tokio::test]
+async fn sm_10_what_a_client_is_sent_again_after_a_restart_is_in_the_store_until_it_is_acknowledged()
+ {
+    let net = Net::new().await;
+    let domain = net.router.tenancy().get("one.example").expect("hosted");
+    let (rows, store) = (&domain.hosted.store, &net.world.store);
+    assert!(rows.session_keep(kept("alice")).await.expect("kept"));
+    let restored = net.router.restore_sessions(store, None, 10_000).await;
+    assert_eq!(restored.expect("read"), 1);
+    let account = BareJid::parse("alice@one.example").expect("an address");
+    for _ in 0..2 {
+        let resumed = net.router.resume(&account, "kept-alice", 0).await;
+        let (session, _) = resumed.expect("resumed");
+        assert!(got(&session).concat().contains("id='k'"));
+        let ended = async {
+            while !store.session_kept("", 9).await.expect("read")[0].1.ended {
+                tokio::task::yield_now().await;
+            }
+        };
+        let ended = tokio::time::timeout(Duration::from_secs(20), ended).await;
+        ended.expect("marked");
+        assert!(net.router.left(&session, 0, Vec::new()));
+    }
+    let resumed = net.router.resume(&account, "kept-alice", 0).await;
+    let (session, _) = resumed.expect("resumed");
+    got(&session);
+    let due = session.outbox.acked(1).expect("sent");
+    futures_util::future::join_all(due).await;
+    none_is_kept(store).await;
+}
+
+/// It may end before: what waited has gone another way.
+#[tokio::test]
+async fn sm_10_a_session_that_came_back_and_ended_is_in_the_store_no_more() {
+    let net = Net::new().await;
+    let domain = net.router.tenancy().get("one.example").expect("hosted");
+    let (rows, store) = (&domain.hosted.store, &net.world.store);
+    assert!(rows.session_keep(kept("alice")).await.expect("kept"));
+    let restored = net.router.restore_sessions(store, None, 10_000).await;
+    assert_eq!(restored.expect("read"), 1);
+    let account = BareJid::parse("alice@one.example").expect("an address");
+    let resumed = net.router.resume(&account, "kept-alice", 0).await;
+    let (session, _) = resumed.expect("resumed");
+    net.router
+        .ended(&session, session.outbox.close_after(Vec::new()))
+        .await;
+    none_is_kept(store).await;
+    let alice = rows.account_find("alice").await.expect("read");
+    let waits = rows.offline_count(alice.expect("alice").id).await;
+    assert_eq!(waits.expect("read"), 1);
+}
+
 /// Its device was signed out while no process was there to end it: the row has the only copy of what waits.
 #[tokio::test]
 async fn sm_10_what_waits_for_a_kept_session_that_was_signed_out_finds_another_way() {

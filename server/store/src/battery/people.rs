@@ -310,6 +310,9 @@ battery! {
         let kept = store.session_kept("", 10).await.expect("read");
         assert_eq!(kept, [(row.name.clone(), later), (row.name.clone(), kept_session("two"))]);
         assert_eq!(store.session_kept("one", 10).await.expect("read"), kept[1..]);
+        d.session_end("two").await.expect("ended");
+        let ended = KeptSession { ended: true, ..kept_session("two") };
+        assert_eq!(store.session_kept("one", 10).await.expect("read"), [(row.name.clone(), ended)]);
         let (_, _, other) = house(&store, "example.net", "bbb").await;
         other.session_forget("one").await.expect("asked");
         assert_eq!(store.session_kept("", 10).await.expect("read").len(), 2, "another domain's");
