@@ -320,7 +320,7 @@ pub(crate) async fn written(cx: &Context<'_>, session: &Jid, mark: Mark) {
     handed.done(&account, session, &mark);
     // It may have ended meanwhile, and another may have come that was handed nothing.
     let alive = cx.switchboard.sessions(&account);
-    if alive.iter().any(|s| s.jid == *session) {
+    if alive.iter().any(|s| s.jid == *session && !s.ending) {
         hand_over(cx, &account, roster.account, session).await;
     } else if let Some(other) = taker(cx, &account) {
         hand_over(cx, &account, roster.account, &other.jid).await;
@@ -455,12 +455,12 @@ pub(crate) fn is_of_the_moment(message: &Stanza) -> bool {
 }
 
 /// A session that takes messages to the account: one whose client is there rather than one that waits for it, then the one of
-/// highest priority.
+/// highest priority. One that is ending takes none: what it is handed comes back at once, to be handed to somebody.
 fn taker(cx: &Context<'_>, account: &BareJid) -> Option<SessionView> {
     cx.switchboard
         .sessions(account)
         .into_iter()
-        .filter(SessionView::takes_messages)
+        .filter(|session| session.takes_messages() && !session.ending)
         .max_by_key(|s| (!s.away, s.priority))
 }
 

@@ -144,6 +144,8 @@ pub struct SessionView {
     pub block_list: bool,
     /// Its client is not there; the session waits for it (XEP-0198).
     pub away: bool,
+    /// Its stream is ending and takes nothing any more: the session is about to end.
+    pub ending: bool,
     /// The name that its client has given itself (XEP-0388 2.3), if it came with a token or wanted one.
     pub agent: Option<String>,
     /// The certificate by which its stream was authenticated (SASL EXTERNAL): SHA-256, hexadecimal.
@@ -161,6 +163,7 @@ impl SessionView {
             carbons: false,
             block_list: false,
             away: false,
+            ending: false,
             agent: None,
             certificate: None,
         }

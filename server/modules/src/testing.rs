@@ -181,6 +181,14 @@ impl House {
         found.expect("bound").0.away = true;
     }
 
+    /// The session's stream is ending: it takes nothing any more.
+    pub(crate) fn ending(&self, session: &Jid) {
+        let mut state = lock(&self.state);
+        let mut sessions = state.sessions.iter_mut();
+        let found = sessions.find(|(view, _)| view.jid == *session);
+        found.expect("bound").0.ending = true;
+    }
+
     /// The session's connection has ended, and its client has not said that it has got these messages.
     pub(crate) async fn leaves_behind(&self, session: &Jid, left: &[&str]) {
         let left: Vec<Stanza> = left.iter().map(|xml| stanza(xml)).collect();

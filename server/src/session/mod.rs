@@ -201,6 +201,7 @@ impl Session {
     pub fn view(&self) -> SessionView {
         let mut view = self.view.lock().clone();
         view.away = self.is_away();
+        view.ending = self.outbox.is_closed();
         view
     }
 

@@ -149,6 +149,27 @@ async fn ext_22_a_message_that_missed_its_reader_by_a_moment_is_handed_over() {
     assert_eq!(waiting(&house).await, 0);
 }
 
+/// It would come back at once, again and again.
+#[tokio::test]
+async fn ext_22_a_session_that_is_ending_is_handed_nothing() {
+    let house = House::new().await;
+    let phone = house.online("alice@one.example/phone").await;
+    house.ending(&phone);
+    house.undeliverable(&message(1)).await;
+    house.got(&phone, "");
+    assert!(!house.written(&phone).await, "nothing is on its way");
+    let desk = house.bind("alice@one.example/desk");
+    house
+        .presence(&desk, "<presence><priority>-1</priority></presence>")
+        .await;
+    house.clear();
+    house.undeliverable(&message(2)).await;
+    house.got(&desk, "");
+    house.presence(&desk, "<presence/>").await;
+    let got = house.all(&desk);
+    assert_eq!(got[1..], [delayed(1, START), delayed(2, START)]);
+}
+
 #[tokio::test]
 async fn ext_22_what_is_of_the_moment_is_not_kept() {
     let house = House::new().await;

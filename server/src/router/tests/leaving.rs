@@ -85,6 +85,18 @@ async fn sm_10_who_was_there_has_had_it_and_gets_it_once() {
     assert!(!came.contains("to all"), "{came}");
 }
 
+/// ROUTE-01: its client has ended the stream and the connection stays: it takes nothing any more, and stands in nobody's way.
+#[tokio::test]
+async fn ext_22_whose_stream_is_ending_is_handed_nothing() {
+    let net = Net::new().await;
+    let alice = net.bind("alice@one.example/a", Some(0)).await;
+    let phone = net.bind("bob@one.example/phone", Some(5)).await;
+    let desk = net.bind("bob@one.example/desk", Some(0)).await;
+    phone.outbox.finish(&mut Taken::default());
+    net.send(&alice, CHAT).await;
+    until(&desk, "<body>hi</body>").await;
+}
+
 /// RFC 6120 8.2.3: whoever asks is answered, whatever becomes of whom they have asked.
 #[tokio::test]
 async fn stanza_06_a_request_that_was_never_written_is_answered() {
