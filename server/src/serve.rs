@@ -512,8 +512,7 @@ impl LiveServer {
             }
             store::Change::Client(jid, agent, at) => {
                 if let Ok(account) = BareJid::parse(&jid) {
-                    let ended = self.router.sign_out(&account, &agent, at);
-                    self.router.wake_no_more(&account, ended).await;
+                    self.router.client_signed_out(&account, &agent, at).await;
                 }
             }
             store::Change::Session(jid, resource, at) => {

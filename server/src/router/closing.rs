@@ -63,6 +63,41 @@ impl Router {
         }
     }
 
+    /// A client was signed out at `at`: its sessions end, it is woken no more, and what a login that was under way has been granted
+    /// is worth nothing.
+    pub async fn client_signed_out(&self, account: &BareJid, agent: &str, at: Timestamp) {
+        let ended = self.sign_out(account, agent, at);
+        self.end_tokens(account, agent, at).await;
+        self.wake_no_more(account, ended).await;
+    }
+
+    /// Takes back what a client has just been granted if it was signed out after its login was proved, at `proved`; whether it
+    /// was. To be asked behind the grant: a sign-out that is heard of later ends the grant itself.
+    pub(crate) async fn takes_back(
+        &self,
+        account: &BareJid,
+        agent: &str,
+        proved: Timestamp,
+    ) -> bool {
+        match self.sessions.signed_out_since(account, agent, proved) {
+            Some(at) => {
+                self.end_tokens(account, agent, at).await;
+                true
+            }
+            None => false,
+        }
+    }
+
+    async fn end_tokens(&self, account: &BareJid, agent: &str, at: Timestamp) {
+        let Some(domain) = self.tenancy.get(account.domain()) else {
+            return;
+        };
+        let local = account.local().unwrap_or_default();
+        if let Err(error) = domain.hosted.store.tokens_end(local, agent, at).await {
+            tracing::error!(%account, agent, %error, "a device that was signed out may come back still");
+        }
+    }
+
     /// Devices that were signed out are not told of what comes (XEP-0357); `resources` are what they had of sessions. What they
     /// have registered under their own names has gone with their tokens ([`store::DomainStore::client_sign_out`]).
     pub async fn wake_no_more(&self, account: &BareJid, resources: Vec<String>) {

@@ -273,20 +273,25 @@ impl ClientDoor {
     }
 
     /// A client has proved its account: what becomes of its tokens.
-    async fn grant(self: Arc<Self>, grant: Box<Grant>) -> Answer {
+    async fn grant(self: Arc<Self>, grant: Box<Grant>, proved: Timestamp) -> Answer {
         let Some(domain) = self.tenancy.get(grant.account.domain()) else {
             return Answer::Granted(Ok(None));
         };
         let rows = &domain.hosted.store;
         let granted = async {
             let local = grant.account.local().unwrap_or_default();
-            match rows.account_active(local).await? {
-                Some(row) => {
-                    rows.token_grant(row, &grant, self.token_seconds, now())
-                        .await
-                }
-                None => Ok(None),
+            let Some(row) = rows.account_active(local).await? else {
+                return Ok(None);
+            };
+            let given = rows.token_grant(row, &grant, self.token_seconds, proved);
+            let given = given.await?;
+            if given.is_some()
+                && let Some(agent) = &grant.agent.id
+                && self.router.takes_back(&grant.account, agent, proved).await
+            {
+                return Ok(None);
             }
+            Ok::<_, store::StoreError>(given)
         };
         Answer::Granted(granted.await.map_err(|error| {
             tracing::error!(account = %grant.account, %error, "a token could not be written");
@@ -365,7 +370,8 @@ impl Host for ClientHost {
             Ask::Upgrade { account, verifier } => Box::pin(door.upgrade(account, verifier)),
             Ask::Grant(grant) => {
                 self.agent.clone_from(&grant.agent.id);
-                Box::pin(door.grant(grant))
+                let proved = Timestamp(self.proved.load(Ordering::Relaxed));
+                Box::pin(door.grant(grant, proved))
             }
             Ask::Bind {
                 account,

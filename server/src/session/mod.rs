@@ -356,8 +356,22 @@ impl Sessions {
         let Some(agent) = session.view.lock().agent.clone() else {
             return false;
         };
-        let at = self.signed_out.get(&(session.jid.bare(), agent.into()));
-        at.is_some_and(|at| session.proved < *at)
+        let at = self.signed_out_since(&session.jid.bare(), &agent, session.proved);
+        at.is_some()
+    }
+
+    /// When this client of the account was signed out, if that was after its login was `proved`.
+    pub fn signed_out_since(
+        &self,
+        account: &BareJid,
+        agent: &str,
+        proved: Timestamp,
+    ) -> Option<Timestamp> {
+        if self.signed_out.is_empty() {
+            return None;
+        }
+        let at = self.signed_out.get(&(account.clone(), agent.into()))?;
+        Some(*at).filter(|at| proved < *at)
     }
 
     /// Takes a session out; `false` when it is not in (any more).

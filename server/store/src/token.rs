@@ -65,7 +65,9 @@ impl DomainStore {
 
     /// A client has proved its account: the token that it used takes the place of the one before it, or all of its tokens end
     /// if it wants that; and it gets a new one, which lives for `seconds`, if it asks for one or half the life of the one it
-    /// used is over (XEP-0484 3.5). Gives back the end of the new one.
+    /// used is over (XEP-0484 3.5). Gives back the end of the new one. Where the one that it used is no more, it was signed out
+    /// meanwhile, and gets none. `proved` is when the store was asked for what proved the account: the new one counts from then,
+    /// so that [`DomainStore::tokens_end`] knows it.
     ///
     /// # Errors
     /// See [`StoreError`]; nothing has changed then.
@@ -74,13 +76,13 @@ impl DomainStore {
         account: AccountId,
         grant: &Grant,
         seconds: u32,
-        now: Timestamp,
+        proved: Timestamp,
     ) -> Result<Option<Timestamp>> {
         let Some(agent) = &grant.agent.id else {
             return Ok(None);
         };
         let life = i64::from(seconds) * 1_000_000;
-        let expires = now.0 + life;
+        let expires = proved.0 + life;
         let sealed = self
             .store
             .sealer()
@@ -92,7 +94,10 @@ impl DomainStore {
                 let row: Option<(String, i64, bool)> = sqlx::query_as(
                     "UPDATE client_tokens SET used = $3 WHERE account = $1 AND id = $2 RETURNING mechanism, expires, fresh",
                 )
-                .bind(account.0).bind(used).bind(now.0).fetch_optional(&mut *tx).await?;
+                .bind(account.0).bind(used).bind(proved.0).fetch_optional(&mut *tx).await?;
+                if row.is_none() {
+                    mechanism = None;
+                }
                 if let Some((of_used, end, fresh)) = row {
                     if fresh {
                         sqlx::query("DELETE FROM client_tokens WHERE account = $1 AND agent = $2 AND id <> $3")
@@ -100,7 +105,7 @@ impl DomainStore {
                         sqlx::query("UPDATE client_tokens SET fresh = $3 WHERE account = $1 AND id = $2")
                             .bind(account.0).bind(used).bind(false).execute(&mut *tx).await?;
                     }
-                    if !grant.invalidate && end - now.0 < life / 2 {
+                    if !grant.invalidate && end - proved.0 < life / 2 {
                         mechanism = mechanism.or(Some(of_used));
                     }
                 }
@@ -122,7 +127,7 @@ impl DomainStore {
                      SELECT id, $3, $4, $5, $6, $7, $8, NULL, $9, $10 FROM accounts WHERE domain = $1 AND id = $2",
                 )
                 .bind(self.id.0).bind(account.0).bind(agent).bind(true).bind(mechanism).bind(&sealed)
-                .bind(now.0).bind(expires).bind(&grant.agent.software).bind(&grant.agent.device)
+                .bind(proved.0).bind(expires).bind(&grant.agent.software).bind(&grant.agent.device)
                 .execute(&mut *tx).await?;
             }
             tx.commit().await?;
@@ -154,6 +159,20 @@ impl DomainStore {
             expires: Timestamp(expires),
         };
         Ok(found.into_iter().map(row).collect())
+    }
+
+    /// Ends what a client got by logins that were proved before `at`, when it was signed out: how many tokens.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; they are good still then.
+    pub async fn tokens_end(&self, local: &str, agent: &str, at: Timestamp) -> Result<u64> {
+        Ok(wr!(self.store, p => {
+            sqlx::query(
+                "DELETE FROM client_tokens WHERE agent = $3 AND issued < $4 AND account IN \
+                 (SELECT id FROM accounts WHERE domain = $1 AND local = $2)",
+            )
+            .bind(self.id.0).bind(local).bind(agent).bind(at.0).execute(p).await.map(|done| done.rows_affected())
+        })?)
     }
 
     /// Ends every token of a client, and what it wants to be woken for (XEP-0357). `false`: it has no token.

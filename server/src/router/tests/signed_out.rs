@@ -1,5 +1,9 @@
 //! Devices that somebody else has signed out: what they have no more.
 
+use xmpp::sasl::{TokenKey, TokenMechanism};
+use xmpp::stream::{Grant, UserAgent};
+use xmpp::timestamp::Timestamp;
+
 use super::*;
 
 const ENABLE: &str = "<iq type='set' id='q'><enable xmlns='urn:xmpp:push:0' jid='push.far.example' node='n1'/></iq>";
@@ -58,4 +62,41 @@ async fn ext_14_who_was_signed_out_is_not_woken() {
         net.send(&alice, CHAT).await;
         assert_eq!(woken(&net), how == How::NotAtAll, "{how:?}");
     }
+}
+
+/// XEP-0484: a login that was under way gets nothing that outlives the sign-out, whichever of the two the server hears of first.
+#[tokio::test]
+async fn sasl_42_a_token_is_not_granted_to_who_was_signed_out_meanwhile() {
+    let net = Net::new().await;
+    let domain = net.router.tenancy().get("one.example").expect("hosted");
+    let rows = &domain.hosted.store;
+    let row = rows.account_find("bob").await.expect("read").expect("bob");
+    let account = BareJid::parse("bob@one.example").expect("an address");
+    let grant = Grant {
+        account: account.clone(),
+        agent: UserAgent {
+            id: Some("phone".into()),
+            ..UserAgent::default()
+        },
+        used: None,
+        invalidate: false,
+        wanted: Some(TokenMechanism::EndPoint),
+        key: TokenKey::of(&"x".repeat(65)),
+    };
+    let (before, at, after) = (Timestamp(1_000), Timestamp(2_000), Timestamp(3_000));
+    let tokens = async || rows.tokens_of("bob", "phone").await.expect("read").len();
+    let given = async |proved| {
+        let given = rows.token_grant(row.id, &grant, 60, proved).await;
+        given.expect("granted").is_some()
+    };
+    assert!(given(before).await);
+    assert!(!net.router.takes_back(&account, "phone", before).await);
+    net.router.client_signed_out(&account, "phone", at).await;
+    assert_eq!(tokens().await, 0, "it was granted first");
+    assert!(given(before).await);
+    assert!(net.router.takes_back(&account, "phone", before).await);
+    assert_eq!(tokens().await, 0, "it was signed out first");
+    assert!(given(after).await);
+    assert!(!net.router.takes_back(&account, "phone", after).await);
+    assert_eq!(tokens().await, 1, "whoever logs in behind it may stay");
 }

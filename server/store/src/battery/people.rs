@@ -236,6 +236,15 @@ battery! {
         let over = Grant { invalidate: true, ..rotated.clone() };
         assert_eq!(d.token_grant(a, &over, 60, late).await.expect("ended"), None);
         assert_eq!(d.tokens_of("juliet", "phone").await.expect("read").len(), 0);
+        // Whoever was signed out while they logged in gets nothing; and if they got something by then, it ends.
+        let asks = Grant { wanted: first.wanted, ..used.clone() };
+        assert_eq!(d.token_grant(a, &asks, 60, late).await.expect("asked"), None, "the one it used is no more");
+        assert_eq!(d.tokens_of("juliet", "phone").await.expect("read").len(), 0);
+        for (proved, left) in [(NOW, 0), (late, 1)] {
+            d.token_grant(a, &first, 60, proved).await.expect("granted");
+            assert_eq!(d.tokens_end("juliet", "phone", late).await.expect("ended"), 1 - left);
+            assert_eq!(d.tokens_of("juliet", "phone").await.expect("read").len() as u64, left);
+        }
         // By hand, by a new password, and while the account is suspended.
         d.token_grant(a, &first, 60, NOW).await.expect("granted");
         assert!(d.push_enable(a, &PushRow { agent: Some("phone".into()), ..push("one") }).await.expect("enabled"));
