@@ -56,9 +56,10 @@ impl Router {
         self.close_signed_out(found)
     }
 
-    /// Ends a session whose client was signed out while it logged in.
-    pub(crate) fn end_signed_out(&self, session: &Arc<Session>) {
-        if self.sessions.is_signed_out(session) {
+    /// Ends a session whose client was signed out while it logged in; `proved` is when the store was asked for what proved that
+    /// login, which is not the one that the session was bound by where it was resumed.
+    pub(crate) fn end_signed_out(&self, session: &Arc<Session>, proved: Timestamp) {
+        if self.sessions.is_signed_out(session, proved) {
             self.close_signed_out(std::iter::once(session.clone()).collect());
         }
     }

@@ -152,26 +152,34 @@ impl Router {
 
     /// Closes the stream of a session, or ends the session if nobody is there.
     pub fn close_session(&self, session: &Arc<Session>, error: StreamError) {
-        if session.outbox.order_heard(Order::Close(error)) {
+        if session.outbox.order_heard(Order::Close(error.clone())) {
             return;
         }
         let (router, session) = (self.this.clone(), session.clone());
         tokio::spawn(async move {
-            if let Some(router) = router.upgrade() {
-                router.end_absent(&session, None).await;
-            }
+            let Some(router) = router.upgrade() else {
+                return;
+            };
+            // Another connection may take it up in between, and let go of it again.
+            while !router.end_absent(&session, None).await
+                && session.is_attached()
+                && !session.outbox.order_heard(Order::Close(error.clone()))
+                && !session.outbox.is_closed()
+            {}
         });
     }
 
     /// Ends a session at which nobody is, and has not been since `since` if that is given: messages that wait for it find
-    /// another way, with the time they came (SM-10).
-    async fn end_absent(&self, session: &Arc<Session>, since: Option<Timestamp>) {
-        if let Some(absence) = self.end_absence(session, since) {
-            self.metrics.resumed("expired");
-            self.sessions.remember_gone(session, absence);
-            self.end(session, timed(session.outbox.remains())).await;
-            self.forget_stored(session);
-        }
+    /// another way, with the time they came (SM-10). `false`: somebody is, or has been since, or it has ended.
+    async fn end_absent(&self, session: &Arc<Session>, since: Option<Timestamp>) -> bool {
+        let Some(absence) = self.end_absence(session, since) else {
+            return false;
+        };
+        self.metrics.resumed("expired");
+        self.sessions.remember_gone(session, absence);
+        self.end(session, timed(session.outbox.remains())).await;
+        self.forget_stored(session);
+        true
     }
 
     /// It is kept in the store no longer: its client has what waited for it, or that has gone another way.

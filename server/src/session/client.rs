@@ -401,7 +401,7 @@ impl Host for ClientHost {
                     };
                     if let Some(agent) = agent {
                         session.update(modules::SessionUpdate::Agent(agent));
-                        door.router.end_signed_out(&session);
+                        door.router.end_signed_out(&session, proved);
                     }
                     if let Some(certified) = &certified {
                         certified.enter(&door.router, &session).await;
@@ -420,6 +420,7 @@ impl Host for ClientHost {
                 handled,
             } => {
                 let slot = self.session.clone();
+                let proved = Timestamp(self.proved.load(Ordering::Relaxed));
                 let agent = self.agent.clone();
                 let certified = self.certified.clone();
                 Box::pin(async move {
@@ -440,6 +441,8 @@ impl Host for ClientHost {
                     // Whoever revokes this client's way in ends what came in by it (XEP-0494).
                     if let Some(agent) = agent {
                         session.update(modules::SessionUpdate::Agent(agent));
+                        // They may have done so already.
+                        door.router.end_signed_out(&session, proved);
                     }
                     Answer::Resumed(Ok(Resumed { jid, handled }))
                 })

@@ -347,8 +347,8 @@ impl Sessions {
         found
     }
 
-    /// Whether the session's client was signed out after its login was proved.
-    pub fn is_signed_out(&self, session: &Session) -> bool {
+    /// Whether the session's client was signed out after the login by which it has come was proved.
+    pub fn is_signed_out(&self, session: &Session, proved: Timestamp) -> bool {
         // Nobody was: the common case costs no copy of names.
         if self.signed_out.is_empty() {
             return false;
@@ -356,7 +356,7 @@ impl Sessions {
         let Some(agent) = session.view.lock().agent.clone() else {
             return false;
         };
-        let at = self.signed_out_since(&session.jid.bare(), &agent, session.proved);
+        let at = self.signed_out_since(&session.jid.bare(), &agent, proved);
         at.is_some()
     }
 

@@ -184,6 +184,13 @@ impl Session {
         Some(self.resumption.lock().as_ref()?.left.clone())
     }
 
+    /// Whether a connection has it.
+    pub(crate) fn is_attached(&self) -> bool {
+        let resumption = self.resumption.lock();
+        let standing = resumption.as_ref().map(|resumption| resumption.standing);
+        matches!(standing, Some(Standing::Attached))
+    }
+
     /// Since when nobody is there.
     fn away_since(&self) -> Option<Timestamp> {
         match self.resumption.lock().as_ref()?.standing {

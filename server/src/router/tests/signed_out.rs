@@ -5,14 +5,22 @@ use xmpp::stream::{Grant, UserAgent};
 use xmpp::timestamp::Timestamp;
 
 use super::*;
+use crate::session::resumption::TakeUp;
 
-const ENABLE: &str = "<iq type='set' id='q'><enable xmlns='urn:xmpp:push:0' jid='push.far.example' node='n1'/></iq>";
+const ENABLE: &str =
+    "<iq type='set' id='q'><enable xmlns='urn:xmpp:push:0' jid='push.far.example' node='n1'/></iq>";
 
 /// A session of a client that has named itself.
 async fn device(net: &Net, jid: &str, agent: &str) -> Arc<Session> {
     let session = net.bind(jid, Some(0)).await;
     session.update(SessionUpdate::Agent(agent.into()));
     session
+}
+
+/// Whether it has been told to close since the last look.
+fn is_closed(session: &Session) -> bool {
+    let close = |order: &Order| matches!(order, Order::Close(_));
+    orders(session).iter().any(close)
 }
 
 /// Whether a push service was told of something since the last look.
@@ -99,4 +107,40 @@ async fn sasl_42_a_token_is_not_granted_to_who_was_signed_out_meanwhile() {
     assert!(given(after).await);
     assert!(!net.router.takes_back(&account, "phone", after).await);
     assert_eq!(tokens().await, 1, "whoever logs in behind it may stay");
+}
+
+/// XEP-0494: a session that was another client's, or nobody's by name, is this one's from its resumption on. What counts is when
+/// the login was proved that has resumed it.
+#[tokio::test]
+async fn sm_09_who_was_signed_out_while_they_resumed_is_out() {
+    let net = Net::new().await;
+    let (at, after) = (Timestamp(2_000), Timestamp(3_000));
+    let bob = net.bind("bob@one.example/b", Some(0)).await;
+    let account = bob.jid.bare();
+    net.router.client_signed_out(&account, "phone", at).await;
+    bob.update(SessionUpdate::Agent("phone".into()));
+    net.router.end_signed_out(&bob, after);
+    assert!(!is_closed(&bob), "it has logged in since");
+    net.router.end_signed_out(&bob, Timestamp(1_000));
+    assert!(is_closed(&bob));
+}
+
+/// A connection may take the session up just before it is ended.
+#[tokio::test]
+async fn sm_09_who_takes_a_session_up_that_is_being_closed_is_told_to_close() {
+    let net = Net::new().await;
+    let bob = net.bind("bob@one.example/b", Some(0)).await;
+    bob.outbox.keep();
+    net.router.sessions().resumable(&bob, "b", 60);
+    assert!(net.router.left(&bob, 0, Vec::new()));
+    let error = StreamError::from(StreamCondition::NotAuthorized);
+    net.router.close_session(&bob, error);
+    assert!(matches!(bob.take_up(0), TakeUp::Taken(..)));
+    let closed = async {
+        while !is_closed(&bob) {
+            tokio::task::yield_now().await;
+        }
+    };
+    let closed = tokio::time::timeout(std::time::Duration::from_secs(20), closed).await;
+    closed.expect("told to close");
 }
