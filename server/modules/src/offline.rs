@@ -419,8 +419,11 @@ async fn add_row(
     if !quota.room_offline(cx.store(), bytes.len(), cx.now).await? {
         return Ok(Err(Full::Bytes));
     }
-    let row = cx.store().offline_add(account, cx.now, bytes, most).await?;
-    Ok(row.ok_or(Full::Messages))
+    let row = cx.store().offline_add(account, cx.now, bytes, most).await;
+    if !matches!(row, Ok(Some(_))) {
+        quota.offline_freed(bytes.len() as u64);
+    }
+    Ok(row?.ok_or(Full::Messages))
 }
 
 /// The account's client fetches messages up to this one from the archive itself.

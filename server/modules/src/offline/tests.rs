@@ -231,6 +231,26 @@ async fn im_41_a_full_store_is_told_to_those_who_know_the_account() {
     assert_eq!(waiting(&house).await, 1);
 }
 
+/// What was not kept takes no room from the tenant's other accounts.
+#[tokio::test]
+async fn dos_10_what_an_account_has_no_room_for_is_not_counted() {
+    let house = House::with(Limits {
+        offline_messages: 1,
+        ..Limits::default()
+    })
+    .await;
+    let limit = 10_000;
+    house.quota().set(u32::MAX, limit as u64);
+    for _ in 0..5 {
+        house.undeliverable(&message(1)).await;
+    }
+    assert_eq!(waiting(&house).await, 1);
+    let cx = house.context("one.example");
+    let rest = limit - message(1).len();
+    let room = house.quota().room_offline(cx.store(), rest, cx.now).await;
+    assert!(room.expect("counted"));
+}
+
 #[tokio::test]
 async fn im_33_messages_to_nobody_are_dropped() {
     let house = House::new().await;
