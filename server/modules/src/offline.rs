@@ -485,7 +485,8 @@ async fn hand_over(cx: &Context<'_>, account: &BareJid, row: AccountId, session:
     let Some(handed) = cx.modules.handed.of(account, session, &alive) else {
         return;
     };
-    let held = cx.modules.backing.held(account);
+    let reading = cx.modules.backing.reading(account);
+    let held = reading.held();
     let limit = BATCH + u32::try_from(handed.len() + held.len()).unwrap_or(BATCH);
     let look = cx.modules.nothing.look(account);
     // Always from the start: row numbers may become visible out of order.
@@ -502,7 +503,8 @@ async fn hand_over(cx: &Context<'_>, account: &BareJid, row: AccountId, session:
     let mut mark = Mark::default();
     let (mut messages, mut bytes) = (Vec::new(), 0);
     // Before and after: rows come and go meanwhile.
-    let since = cx.modules.backing.held(account);
+    let since = reading.held();
+    drop(reading);
     let waits = |m: &&OfflineMessage| !(handed.contains(&m.id) || held.has(m) || since.has(m));
     for message in stored.iter().filter(waits) {
         match stamped(cx, account, message) {

@@ -31,7 +31,46 @@ use crate::memory::{Modules, Sharded, lock};
 #[derive(Debug, Default)]
 pub(crate) struct Backing {
     last: AtomicU64,
-    of: Sharded<Mutex<HashMap<BareJid, Vec<Entry>>>>,
+    of: Sharded<Mutex<HashMap<BareJid, Account>>>,
+}
+
+/// What sessions of one account have been handed.
+#[derive(Debug, Default)]
+struct Account {
+    entries: Vec<Entry>,
+    /// While somebody reads what waits in the store: rows that sessions have done with since, which may be in what was read.
+    read: Option<Vec<i64>>,
+}
+
+impl Account {
+    fn is_idle(&self) -> bool {
+        self.entries.is_empty() && self.read.is_none()
+    }
+}
+
+/// Somebody reads what waits in the store for an account.
+pub(super) struct Reading<'a> {
+    backing: &'a Backing,
+    account: &'a BareJid,
+}
+
+impl Reading<'_> {
+    /// What no session is to be handed of what was read since this began.
+    pub(super) fn held(&self) -> Held {
+        self.backing.held(self.account)
+    }
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        let mut all = lock(self.backing.of.of(self.account.as_str()));
+        if let Some(account) = all.get_mut(self.account) {
+            account.read = None;
+            if account.is_idle() {
+                all.remove(self.account);
+            }
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -53,6 +92,8 @@ enum Row {
     /// Is about to be written.
     Coming,
     Written(i64),
+    /// Is not needed any more, and about to go.
+    Going(i64),
     /// There was no room for it, or it has gone.
     Not,
 }
@@ -124,7 +165,7 @@ impl Entry {
         let Row::Written(row) = self.row else {
             return None;
         };
-        self.row = Row::Not;
+        self.row = Row::Going(row);
         Some((row, self.message.bytes().len()))
     }
 }
@@ -137,12 +178,15 @@ impl Backing {
         change: impl FnOnce(&mut Entry) -> R,
     ) -> Option<R> {
         let mut all = lock(self.of.of(account.as_str()));
-        let entries = all.get_mut(account)?;
+        let Account { entries, read } = all.get_mut(account)?;
         let at = entries.iter().position(|entry| entry.number == number)?;
         let changed = change(&mut entries[at]);
         if entries[at].is_over() && !entries[at].elsewhere {
-            entries.remove(at);
-            if entries.is_empty() {
+            let over = entries.remove(at);
+            if let (Row::Going(row), Some(read)) = (over.row, read) {
+                read.push(row);
+            }
+            if all.get(account).is_some_and(Account::is_idle) {
                 all.remove(account);
             }
         }
@@ -153,14 +197,29 @@ impl Backing {
     pub(super) fn held(&self, account: &BareJid) -> Held {
         let all = lock(self.of.of(account.as_str()));
         let mut held = Held::default();
-        for entry in all.get(account).into_iter().flatten() {
+        let Some(account) = all.get(account) else {
+            return held;
+        };
+        for entry in &account.entries {
             match entry.row {
                 Row::Coming => held.coming.push(entry.message.clone()),
-                Row::Written(row) => held.rows.push(row),
+                Row::Written(row) | Row::Going(row) => held.rows.push(row),
                 Row::Not => {}
             }
         }
+        held.rows.extend(account.read.iter().flatten());
         held
+    }
+
+    /// Somebody begins to read what waits in the store for an account, and nobody else does (its turn): until it ends, what
+    /// sessions have done with counts as held.
+    pub(super) fn reading<'a>(&'a self, account: &'a BareJid) -> Reading<'a> {
+        let mut all = lock(self.of.of(account.as_str()));
+        all.entry(account.clone()).or_default().read = Some(Vec::new());
+        Reading {
+            backing: self,
+            account,
+        }
     }
 }
 
@@ -179,7 +238,8 @@ impl Modules {
             row: Row::Coming,
         };
         let mut all = lock(self.backing.of.of(account.as_str()));
-        all.entry(account.clone()).or_default().push(entry);
+        let backed = all.entry(account.clone()).or_default();
+        backed.entries.push(entry);
         Some(Backed { account, number })
     }
 
@@ -360,4 +420,44 @@ pub(crate) async fn moved(cx: &Context<'_>, session: &Jid, numbers: &[u64], kept
         see_to(cx, &account, left).await;
     }
     remove_all(cx, &account, gone).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{House, stanza};
+
+    /// The row is written and read, and acknowledged before it is looked at: it is in what was read, and nobody's any more.
+    #[tokio::test]
+    async fn sm_07_what_is_acknowledged_while_the_store_is_read_is_not_handed_over_again() {
+        let house = House::new().await;
+        let phone = house.bind("alice@one.example/phone");
+        let cx = house.context("one.example");
+        let message = stanza(
+            "<message from='romeo@peer.example/x' to='alice@one.example' type='chat'><body>x</body></message>",
+        );
+        let (account, backing) = (phone.bare(), &cx.modules.backing);
+        let read = async || {
+            let alice = house.account("alice").await;
+            let read = house.store().offline_list(alice, 0, 9).await;
+            read.expect("read")
+        };
+        let reading = backing.reading(&account);
+        let before = reading.held();
+        let backed = cx.modules.backed(&message, cx.now).expect("an addressee");
+        let mark = cx.modules.held(&backed);
+        back(&cx, backed, &message).await;
+        let rows = read().await;
+        assert_eq!(rows.len(), 1);
+        assert!(!before.has(&rows[0]) && reading.held().has(&rows[0]));
+        had(&cx, &phone, mark.backed().expect("a number")).await;
+        assert!(reading.held().has(&rows[0]), "it was delivered");
+        drop(reading);
+        assert!(!backing.held(&account).has(&rows[0]));
+        assert_eq!(read().await, []);
+        assert!(
+            lock(backing.of.of(account.as_str())).is_empty(),
+            "nothing is left behind"
+        );
+    }
 }
