@@ -400,18 +400,19 @@ async fn keep(
             return Ok(full);
         }
     }
-    let added = add_row(cx, account, message).await?;
+    let added = add_row(cx, account, message, cx.now).await?;
     if let Err(full) = added {
         cx.switchboard.limited(full.limit());
     }
     Ok(added.err())
 }
 
-/// Commits a message as a row of its own, if there is room for it.
+/// Commits a message that came `at` this time as a row of its own, if there is room for it.
 async fn add_row(
     cx: &Context<'_>,
     account: AccountId,
     message: &Stanza,
+    at: Timestamp,
 ) -> Result<Result<i64, Full>, store::StoreError> {
     let most = cx.modules.limits.offline_messages;
     let bytes = message.bytes();
@@ -419,7 +420,7 @@ async fn add_row(
     if !quota.room_offline(cx.store(), bytes.len(), cx.now).await? {
         return Ok(Err(Full::Bytes));
     }
-    let row = cx.store().offline_add(account, cx.now, bytes, most).await;
+    let row = cx.store().offline_add(account, at, bytes, most).await;
     if !matches!(row, Ok(Some(_))) {
         quota.offline_freed(bytes.len() as u64);
     }

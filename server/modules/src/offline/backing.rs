@@ -294,12 +294,13 @@ pub(crate) async fn back(cx: &Context<'_>, backed: Backed, message: &Stanza) {
         if entry.had {
             entry.row = Row::Not;
         }
-        !entry.had
+        (!entry.had).then_some(entry.at)
     });
-    if needed != Some(true) {
+    // It may have come to another session long before.
+    let Some(came) = needed.flatten() else {
         return;
-    }
-    match add(cx, &account, message).await {
+    };
+    match add(cx, &account, message, came).await {
         Ok(row) => {
             let (gone, left) = backing
                 .change(&account, number, |entry| {
@@ -334,11 +335,12 @@ async fn add(
     cx: &Context<'_>,
     account: &BareJid,
     message: &Stanza,
+    came: Timestamp,
 ) -> Result<Option<i64>, Refusal> {
     let Some(roster) = cx.roster(account).await? else {
         return Ok(None);
     };
-    match add_row(cx, roster.account, message).await {
+    match add_row(cx, roster.account, message, came).await {
         Ok(added) => Ok(added.ok()),
         Err(error) => {
             let doing = "keeping a message that is not read yet";

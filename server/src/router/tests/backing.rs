@@ -189,6 +189,21 @@ async fn sm_10_what_a_session_leaves_waits_for_the_next_one_and_comes_once() {
     }
 }
 
+/// XEP-0203: the row says when it came, however many sessions it has been handed to since.
+#[tokio::test]
+async fn sm_10_what_another_session_has_left_is_kept_with_the_time_it_came() {
+    let house = Unarchived::new().await;
+    let bob = house.acknowledging("bob@one.example/b").await;
+    let from = Jid::parse("alice@one.example/a").expect("an address");
+    let came = xmpp::timestamp::Timestamp(1_767_225_600_000_000);
+    let message = stanza(&chat(1)).with_from(&from);
+    let later = house.net.router.redeliver(message, Some(came));
+    later.expect("to be committed").await;
+    assert!(got(&bob).concat().contains("2026-01-01T00:00:00Z"));
+    let waiting = house.waiting().await;
+    assert_eq!(waiting.iter().map(|row| row.at).collect::<Vec<_>>(), [came]);
+}
+
 /// Another session that is there gets it then, and in order.
 #[tokio::test]
 async fn sm_10_what_a_session_leaves_goes_to_another_that_is_there() {
