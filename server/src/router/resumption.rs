@@ -255,7 +255,7 @@ impl Router {
             return false;
         };
         // The store has it as the session's from here on.
-        let backed = session.all_backed();
+        let backed = session.stop();
         self.modules.backed_elsewhere(&session.jid, &backed);
         let mut remains = session.outbox.remains();
         // What the offline store has is handed over from there again.

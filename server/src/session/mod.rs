@@ -190,8 +190,10 @@ impl Session {
         backed.any(|(_, bytes)| bytes == item)
     }
 
-    /// Numbers of all that the store sees to.
-    pub(crate) fn all_backed(&self) -> Vec<u64> {
+    /// Takes nothing any more: numbers of all in its outbox that the store sees to. What came between the two would be in the
+    /// store twice.
+    pub(crate) fn stop(&self) -> Vec<u64> {
+        self.outbox.stop();
         let backed = self.backed.lock();
         let backed = backed.iter().flat_map(|backed| backed.iter());
         backed.map(|(number, _)| *number).collect()

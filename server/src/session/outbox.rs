@@ -690,6 +690,11 @@ impl Outbox {
         unacked.chain(&state.queue).cloned().collect()
     }
 
+    /// Takes nothing any more, and keeps what is in it for [`Outbox::remains`].
+    pub fn stop(&self) {
+        self.state.lock().standing = Standing::Closed;
+    }
+
     /// Closes an outbox that waits for a stream, and gives back all that is in it.
     pub fn remains(&self) -> Remains {
         let mut guard = self.state.lock();

@@ -308,6 +308,23 @@ async fn sm_07_what_goes_into_the_store_with_its_session_is_there_once() {
     );
 }
 
+/// What comes while a session goes into the store is in one place: with the session, or on another way.
+#[tokio::test]
+async fn sm_07_a_session_that_is_being_kept_takes_nothing_more() {
+    let house = Unarchived::new().await;
+    let alice = house.net.bind("alice@one.example/a", Some(0)).await;
+    let bob = house.acknowledging("bob@one.example/b").await;
+    house.net.send(&alice, &chat(1)).await;
+    got(&bob);
+    assert!(house.net.router.left(&bob, 0, Vec::new()));
+    assert_eq!(bob.stop().len(), 1);
+    house.net.send(&alice, &chat(2)).await;
+    let remains = bob.outbox.remains();
+    assert_eq!((remains.unacknowledged, remains.items.len()), (1, 1));
+    assert_ne!(remains.items[0].0, Timestamp::default(), "with its time");
+    assert_eq!(house.waiting().await.len(), 2, "each in a row of its own");
+}
+
 /// DOS-10: that nothing more may wait refuses nobody who is there.
 #[tokio::test]
 async fn dos_10_a_full_store_refuses_nothing_to_who_is_there() {
