@@ -114,7 +114,7 @@ impl DomainStore {
     /// # Errors
     /// See [`crate::StoreError`].
     pub async fn storage_of(&self, account: AccountId, now: Timestamp) -> Result<Storage> {
-        self.store.0.archive.settle(None).await?;
+        self.archive_settled(Some(account)).await?;
         let found: Option<(i64, i64, i64, i64, i64)> = rd!(self.store, p => {
             sqlx::query_as(concat!(
                 "SELECT CAST(COALESCE(", archive_of_account!(), ", 0) AS BIGINT), \

@@ -523,6 +523,14 @@ battery! {
         }
         let all = Storage { archive_bytes: 200, uploads: 1, upload_bytes: 60, offline: 1, offline_bytes: 5 };
         assert_eq!(d.storage_of(a, NOW).await.expect("read"), all);
+        // A look at one puts nobody else's messages where they belong, which takes the longer the more there are (SQLite).
+        let b = d.account_add("romeo", &verifiers("one"), NOW).await.expect("added");
+        let new = super::archive::message(3, "juliet@example.com");
+        let id = new.id;
+        d.archive_add(b, new).await.expect("kept");
+        let waits = store.0.archive.waits(b, id);
+        assert_eq!(d.storage_of(a, NOW).await.expect("read"), all);
+        assert_eq!(store.0.archive.waits(b, id), waits);
         // Who has just left is known before it is written, in the list as well.
         assert!(d.account_left_soon(a, Timestamp(NOW.0 + 7)));
         let listed = d.account_list("", 9).await.expect("read");
