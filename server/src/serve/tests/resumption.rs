@@ -256,6 +256,9 @@ async fn sm_07_a_session_survives_a_restart() {
     for body in ["first", "second", "third"] {
         assert_eq!(came.matches(&format!("<body>{body}")).count(), 1, "{came}");
     }
+    // Until they have said that they have it, the store has it too.
+    alice.say(&format!("<a {SM} h='3'/>")).await;
+    bob.say(&format!("<a {SM} h='0'/>")).await;
     house
         .until(async || {
             house
