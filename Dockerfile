@@ -21,7 +21,7 @@ COPY --from=build /domicile /usr/local/bin/domicile
 USER domicile
 WORKDIR /var/lib/domicile
 VOLUME /var/lib/domicile
-# c2s, c2s direct TLS, s2s, s2s direct TLS, public HTTPS, panel
-EXPOSE 5222 5223 5269 5270 5443 8080
+# c2s, c2s direct TLS, s2s, s2s direct TLS, public HTTPS, panel, health and metrics
+EXPOSE 5222 5223 5269 5270 5443 8080 9090
 ENTRYPOINT ["domicile"]
 CMD ["serve", "--config", "/etc/domicile/domicile.toml"]

@@ -14,7 +14,7 @@ use super::PRIVILEGE;
 const BRIDGE: &str = "bridge.one.example";
 
 /// Namespaces, and whether a bare, privileged asker may. Whoever adds a door says it here.
-const MAY: [(&str, bool); 21] = [
+const MAY: [(&str, bool); 22] = [
     (ns::DISCO_INFO, true),
     (ns::DISCO_ITEMS, true),
     (ns::ROSTER, true),
@@ -35,6 +35,7 @@ const MAY: [(&str, bool); 21] = [
     // An envelope in an envelope: the account has no grants of its own.
     (PRIVILEGE, true),
     ("urn:xmpp:push:0", true),
+    ("urn:xmpp:register:0", false),
     ("urn:xmpp:saslcert:1", false),
     ("urn:xmpp:time", true),
     ("vcard-temp", true),
