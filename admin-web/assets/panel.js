@@ -69,6 +69,8 @@ for (const form of document.querySelectorAll('form[data-foresee]')) {
     address.hash = '';
     history.replaceState(null, '', address);
     chosen = form;
+    // What is shown is of another choice until then.
+    document.getElementById(form.dataset.foresee).setAttribute('aria-busy', 'true');
     refresh();
   });
 }

@@ -97,6 +97,7 @@ async function choose(page, home) {
   if (plan.quiet || (isInForce && plan.beside.length === 0)) await page.click("form[data-foresee] button");
   await page.waitForURL(({ searchParams }) =>
     searchParams.get("mode") === plan.mode && searchParams.getAll("beside").length === plan.beside.length);
+  await page.waitForSelector("#part-foreseen:not([aria-busy])");
   // Whether zones are signed is known once somebody has looked.
   await untilMatrix(page, "#part-foreseen");
   const foreseen = await page.evaluate(cells, "#part-foreseen");

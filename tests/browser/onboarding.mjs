@@ -33,7 +33,8 @@ async function main() {
   // Sign up, by keyboard alone.
   await page.fill("#domain", plan.domain);
   await page.keyboard.press("Enter");
-  await page.waitForSelector("#email");
+  // The field is there before it has the focus.
+  await page.waitForSelector("#email:focus");
   await page.keyboard.type(plan.email);
   await page.keyboard.press("Tab");
   await page.keyboard.type(plan.password);
