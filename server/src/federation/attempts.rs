@@ -476,7 +476,7 @@ mod tests {
         attempt.refusals.push(refusal);
         let new = attempt.to_json();
         let old = r#"{"at": "x", "text": "a \"],[\" b", "list": [1, [2]]}"#.to_owned();
-        let many = format!("[{}]", vec![old.as_str(); 12].join(" ,\n"));
+        let many = format!("[{}]", [old.as_str(); 12].join(" ,\n"));
         for fresh in [
             vec![],
             vec![new.clone()],
