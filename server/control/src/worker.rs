@@ -11,7 +11,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dna::{Answer, Outcome, RecordType, Security};
 use store::{DomainId, DomainRow, FindingRow};
 use tokio::task::{JoinHandle, JoinSet};
 use xmpp::timestamp::Timestamp;
@@ -57,9 +56,6 @@ const LOOK_AWAITED: Duration = Duration::from_secs(5);
 const LOOK_PAUSE: Duration = Duration::from_millis(200);
 /// Patience with one DNS question.
 const QUESTION: Duration = Duration::from_secs(5);
-/// What every resolver knows, and how long until it is asked again where nobody answers.
-const WELL_KNOWN: (&str, RecordType) = (".", RecordType::Ns);
-const ASKED_AGAIN: Duration = Duration::from_secs(5);
 
 /// Runs until `stop` resolves. Spawn it once per process; several nodes may run it, a domain is claimed by one.
 pub async fn run(control: Arc<Control>, stop: impl Future<Output = ()>) {
@@ -71,7 +67,7 @@ pub async fn run(control: Arc<Control>, stop: impl Future<Output = ()>) {
     // Ends with this task.
     let mut couriers = JoinSet::new();
     couriers.spawn(webhook::deliver(control.clone()));
-    couriers.spawn(listen(control.clone()));
+    couriers.spawn(looks::listen(control.clone()));
     let mut burst = Burst::default();
     let mut swept = None;
     let mut mailing: Option<JoinHandle<()>> = None;
@@ -162,24 +158,6 @@ pub async fn run(control: Arc<Control>, stop: impl Future<Output = ()>) {
     }
     for row in under_way.values() {
         control.lease_end(row, &owner, Some(control.now())).await;
-    }
-}
-
-/// Asks for what is well known until the resolver has answered anything.
-async fn listen(control: Arc<Control>) {
-    let (name, rtype) = WELL_KNOWN;
-    let is_answer = |answer: &Answer| {
-        answer.security == Security::Bogus || !matches!(answer.outcome, Outcome::Failed(_))
-    };
-    while !control.looks.has_heard() {
-        let asked = tokio::time::timeout(QUESTION, control.parts.lookup.query(name, rtype));
-        match asked.await {
-            Ok(answer) if is_answer(&answer) => {
-                control.looks.hear();
-                control.wake.notify_one();
-            }
-            _ => tokio::time::sleep(ASKED_AGAIN).await,
-        }
     }
 }
 

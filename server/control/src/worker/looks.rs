@@ -4,8 +4,18 @@
 //! is what a process with many domains holds from its start on. Once anything was heard there are as many as may be, for ever: that the
 //! name servers of one customer are silent is nobody else's matter.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use dna::{Answer, Outcome, RecordType, Security};
+
+use super::QUESTION;
+use crate::Control;
+
+/// What every resolver knows, and how long until it is asked again where nobody answers.
+const WELL_KNOWN: (&str, RecordType) = (".", RecordType::Ns);
+const ASKED_AGAIN: Duration = Duration::from_secs(5);
 /// Looks at a time until something was heard.
 const UNHEARD: usize = 1;
 /// So many at a time leave something behind that is worth giving back.
@@ -35,6 +45,24 @@ impl Looks {
             false => UNHEARD,
         };
         most.saturating_sub(under_way)
+    }
+}
+
+/// Asks for what is well known until the resolver has answered anything.
+pub(super) async fn listen(control: Arc<Control>) {
+    let (name, rtype) = WELL_KNOWN;
+    let is_answer = |answer: &Answer| {
+        answer.security == Security::Bogus || !matches!(answer.outcome, Outcome::Failed(_))
+    };
+    while !control.looks.has_heard() {
+        let asked = tokio::time::timeout(QUESTION, control.parts.lookup.query(name, rtype));
+        match asked.await {
+            Ok(answer) if is_answer(&answer) => {
+                control.looks.hear();
+                control.wake.notify_one();
+            }
+            _ => tokio::time::sleep(ASKED_AGAIN).await,
+        }
     }
 }
 

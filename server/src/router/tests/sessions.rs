@@ -116,18 +116,28 @@ async fn sm_10_what_waits_for_a_kept_session_that_cannot_be_bound_finds_another_
     none_is_kept(store).await;
 }
 
+/// A server that has taken up again the session of an account, for which a message waits.
+async fn restarted() -> (Net, BareJid) {
+    let net = Net::new().await;
+    let domain = net.router.tenancy().get("one.example").expect("hosted");
+    let kept = domain.hosted.store.session_keep(kept("alice")).await;
+    assert!(kept.expect("kept"));
+    let store = &net.world.store;
+    let restored = net.router.restore_sessions(store, None, 10_000).await;
+    assert_eq!(restored.expect("read"), 1);
+    (
+        net,
+        BareJid::parse("alice@one.example").expect("an address"),
+    )
+}
+
 /// A crash in between loses nothing: the row has what its client was sent again until that is acknowledged, through another
 /// absence too. Nobody takes it up from there as it was: what both sides have counted since is not in it.
 #[tokio::test]
 async fn sm_10_what_a_client_is_sent_again_after_a_restart_is_in_the_store_until_it_is_acknowledged()
  {
-    let net = Net::new().await;
-    let domain = net.router.tenancy().get("one.example").expect("hosted");
-    let (rows, store) = (&domain.hosted.store, &net.world.store);
-    assert!(rows.session_keep(kept("alice")).await.expect("kept"));
-    let restored = net.router.restore_sessions(store, None, 10_000).await;
-    assert_eq!(restored.expect("read"), 1);
-    let account = BareJid::parse("alice@one.example").expect("an address");
+    let (net, account) = restarted().await;
+    let store = &net.world.store;
     for _ in 0..2 {
         let resumed = net.router.resume(&account, "kept-alice", 0).await;
         let (session, _) = resumed.expect("resumed");
@@ -152,19 +162,16 @@ async fn sm_10_what_a_client_is_sent_again_after_a_restart_is_in_the_store_until
 /// It may end before: what waited has gone another way.
 #[tokio::test]
 async fn sm_10_a_session_that_came_back_and_ended_is_in_the_store_no_more() {
-    let net = Net::new().await;
-    let domain = net.router.tenancy().get("one.example").expect("hosted");
-    let (rows, store) = (&domain.hosted.store, &net.world.store);
-    assert!(rows.session_keep(kept("alice")).await.expect("kept"));
-    let restored = net.router.restore_sessions(store, None, 10_000).await;
-    assert_eq!(restored.expect("read"), 1);
-    let account = BareJid::parse("alice@one.example").expect("an address");
+    let (net, account) = restarted().await;
+    let store = &net.world.store;
     let resumed = net.router.resume(&account, "kept-alice", 0).await;
     let (session, _) = resumed.expect("resumed");
     net.router
         .ended(&session, session.outbox.close_after(Vec::new()))
         .await;
     none_is_kept(store).await;
+    let domain = net.router.tenancy().get("one.example").expect("hosted");
+    let rows = &domain.hosted.store;
     let alice = rows.account_find("alice").await.expect("read");
     let waits = rows.offline_count(alice.expect("alice").id).await;
     assert_eq!(waits.expect("read"), 1);
